@@ -1,0 +1,20 @@
+"""Constrain, measure and show the information in Keras networks.
+
+Noise is how a network pays for information: noise on the activations makes it pay to keep
+information about its input, noise on the weights to keep information about its training set.
+Information is in nats; names ending in ``_bits`` are in bits.
+"""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "keras_infobottleneck needs the TensorFlow backend of Keras; set KERAS_BACKEND=tensorflow. "
+        f"Received: backend={keras.backend.backend()!r}"
+    )
+
+from keras_infobottleneck import estimators  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "estimators"]

@@ -1,0 +1,15 @@
+"""One place for what every test needs: quiet TensorFlow and fixed seeds."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.backend.clear_session()
