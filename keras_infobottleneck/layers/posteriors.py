@@ -1,0 +1,203 @@
+"""Posteriors over weights: how one is drawn, its moments, and its cost in nats.
+
+Each is a law for every entry of one weight tensor, given `loc` (the wrapped layer's own weight)
+and `spread` (the one extra tensor that is learned, unbounded and float32).
+"""
+
+import abc
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_infobottleneck import distributions
+
+__all__ = ["GaussianPosterior", "LogNormalPosterior", "Posterior", "TruncatedLogNormalPosterior"]
+
+tfd = tfp.distributions
+
+INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly feels
+INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
+MIN_MAGNITUDE = 1e-30  # |w| = 0 has no logarithm
+SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
+
+
+class Posterior(abc.ABC):
+    """Abstract: a factorised law over the entries of one weight tensor."""
+
+    symmetric = False  # about its mean, as flipout needs
+
+    @abc.abstractmethod
+    def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
+        """The value of `spread` to start from."""
+
+    @abc.abstractmethod
+    def sample(self, loc, spread, noise) -> tf.Tensor:
+        """Weights, from standard normal `noise`."""
+
+    @abc.abstractmethod
+    def mean_and_variance(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
+        """Exact moments of the weights."""
+
+    @abc.abstractmethod
+    def kl_divergence(self, loc, spread, prior) -> tf.Tensor:
+        """Total cost in nats: a scalar, summed over the entries."""
+
+    @abc.abstractmethod
+    def distribution(self, loc, spread) -> tfd.Distribution:
+        """The law as a TensorFlow Probability distribution."""
+
+    @abc.abstractmethod
+    def prior_distribution(self, loc, spread, prior) -> tfd.Distribution:
+        """The prior, such that its divergence from `distribution` sums to `kl_divergence`."""
+
+
+class GaussianPosterior(Posterior):
+    """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
+
+    symmetric = True
+
+    def initial_spread(self, shape, initial_scale):
+        """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""
+        fan_in = math.prod(shape[:-1]) if len(shape) > 1 else 1
+        return math.log(initial_scale or INITIAL_FRACTION / math.sqrt(fan_in))
+
+    def sample(self, loc, spread, noise):
+        """``loc + scale * noise``."""
+        return loc + tf.exp(spread) * noise
+
+    def mean_and_variance(self, loc, spread):
+        """``loc`` and ``scale^2``."""
+        return loc, tf.exp(2.0 * spread)
+
+    def kl_divergence(self, loc, spread, prior):
+        """``sum 1/2 [(scale^2 + (loc - m)^2) / s^2 - 1] - log(scale / s)`` for a prior N(m, s^2)."""
+        prior_loc, prior_spread = self._prior(loc, spread, prior)
+        if prior_spread.shape.rank > 0:
+            return tf.reduce_sum(
+                distributions.kl_normal_normal(loc, spread, prior_loc, prior_spread)
+            )
+        # One scale for the tensor: sums first, so that the division happens once.
+        size = float(math.prod(loc.shape))
+        energy = tf.reduce_sum(tf.exp(2.0 * spread)) + tf.reduce_sum(tf.square(loc - prior_loc))
+        quadratic = 0.5 * (energy * tf.exp(-2.0 * prior_spread) - size)
+        return quadratic + size * prior_spread - tf.reduce_sum(spread)
+
+    def distribution(self, loc, spread):
+        """Normal, entry by entry."""
+        return tfd.Normal(loc, tf.exp(spread))
+
+    def prior_distribution(self, loc, spread, prior):
+        """Normal, broadcast to the weight's shape."""
+        prior_loc, prior_spread = self._prior(loc, spread, prior)
+        prior_loc, prior_scale = prior_loc + tf.zeros_like(loc), tf.exp(prior_spread)
+        return tfd.Normal(prior_loc, prior_scale + tf.zeros_like(loc))
+
+    def _prior(self, loc, spread, prior):
+        """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
+
+        The scale that minimises the divergence is known, ``s^2 = mean(scale^2 + loc^2)``; at a
+        minimum its own gradient vanishes, so it is held constant and costs no backward pass.
+        """
+        if prior is not None:
+            prior_loc, prior_spread = prior
+            return tf.convert_to_tensor(prior_loc), tf.convert_to_tensor(prior_spread)
+        energy = tf.reduce_mean(tf.exp(2.0 * spread)) + tf.reduce_mean(tf.square(loc))
+        return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
+
+
+class LogNormalPosterior(Posterior):
+    """``w = loc * eps``, ``log eps ~ N(-a/2, a)``, ``a = max_variance * sigmoid(spread)``.
+
+    The cost is relative information, zero at ``a = max_variance`` ("Emergence" 4.1); the improper
+    log-uniform prior makes it independent of `loc`. Distributions describe ``|w|``.
+    """
+
+    def __init__(self, max_variance: float):
+        self.max_variance = float(max_variance)
+
+    def initial_spread(self, shape, initial_scale):
+        """The standard deviation of ``log w``, mapped through the cap."""
+        del shape
+        fraction = (initial_scale or INITIAL_LOG_SCALE) ** 2 / self.max_variance
+        return math.log(fraction / (1.0 - fraction))
+
+    def sample(self, loc, spread, noise):
+        """``loc * exp(-a/2 + sqrt(a) noise)``."""
+        variance = self._log_variance(spread)
+        return loc * tf.exp(tf.sqrt(variance) * noise - 0.5 * variance)
+
+    def mean_and_variance(self, loc, spread):
+        """``loc`` and ``loc^2 (e^a - 1)``."""
+        return loc, tf.square(loc) * tf.math.expm1(self._log_variance(spread))
+
+    def kl_divergence(self, loc, spread, prior):
+        """``1/2 sum log(max_variance / a)``, which is ``1/2 sum softplus(-spread)``."""
+        del loc, prior
+        return 0.5 * tf.reduce_sum(tf.math.softplus(-spread))
+
+    def distribution(self, loc, spread):
+        """Log-normal law of ``|w|``."""
+        return tfd.LogNormal(*self._log_moments(loc, spread))
+
+    def prior_distribution(self, loc, spread, prior):
+        """The improper log-uniform whose constant makes the cap free."""
+        del loc, spread, prior
+        return distributions.LogUniform(math.sqrt(self.max_variance))
+
+    def _log_variance(self, spread):
+        return self.max_variance * tf.sigmoid(spread)
+
+    def _log_moments(self, loc, spread):
+        """Mean and standard deviation of ``log |w|``."""
+        variance = self._log_variance(spread)
+        magnitude = tf.maximum(tf.abs(loc), MIN_MAGNITUDE)
+        return tf.math.log(magnitude) - 0.5 * variance, tf.sqrt(variance)
+
+
+class TruncatedLogNormalPosterior(LogNormalPosterior):
+    """As `LogNormalPosterior`, with ``log |w|`` kept within the support of a proper prior.
+
+    The prior is log-uniform on `SUPPORT`, the sign is that of `loc`. Means below or above the
+    support are moved to its edge; away from the edges the mean of the weight is `loc`.
+    """
+
+    def sample(self, loc, spread, noise):
+        """``sign(loc)`` times a truncated log-normal draw."""
+        log_loc, log_scale = self._log_moments(loc, spread)
+        low, high = np.log(SUPPORT)
+        log_magnitude = distributions.truncated_normal(noise, log_loc, log_scale, low, high)
+        return self._sign(loc) * tf.exp(log_magnitude)
+
+    def mean_and_variance(self, loc, spread):
+        """Exact moments under truncation."""
+        mean, variance = distributions.truncated_log_normal_mean_and_variance(
+            *self._log_moments(loc, spread), *SUPPORT
+        )
+        return self._sign(loc) * mean, variance
+
+    def kl_divergence(self, loc, spread, prior):
+        """Sum of the exact divergence to the truncated log-uniform prior."""
+        del prior
+        kl = distributions.kl_truncated_log_normal_log_uniform
+        return tf.reduce_sum(kl(*self._log_moments(loc, spread), *SUPPORT))
+
+    def distribution(self, loc, spread):
+        """Truncated log-normal law of ``|w|``."""
+        return distributions.TruncatedLogNormal(*self._log_moments(loc, spread), *SUPPORT)
+
+    def prior_distribution(self, loc, spread, prior):
+        """Log-uniform law of ``|w|`` on `SUPPORT`."""
+        del loc, spread, prior
+        return distributions.TruncatedLogUniform(*SUPPORT)
+
+    def _log_moments(self, loc, spread):
+        variance = self._log_variance(spread)
+        log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
+        return log_magnitude - 0.5 * variance, tf.sqrt(variance)
+
+    @staticmethod
+    def _sign(loc):
+        """+1 or -1, never 0: a weight of zero mean sits at the lower edge."""
+        return tf.where(loc < 0, -1.0, 1.0)
