@@ -75,7 +75,7 @@ def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
 
 
 def truncated_log_normal_mean_and_variance(loc, scale, low, high) -> tuple[tf.Tensor, tf.Tensor]:
-    """Exact moments of z for ``log z`` normal of `loc`, `scale`, kept within [log low, log high]."""
+    """Exact moments of z, its logarithm normal but kept within [log low, log high]."""
     lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
     mass, first, second = (_log_interval(lower - k * scale, upper - k * scale) for k in range(3))
     mean = tf.exp(loc + 0.5 * tf.square(scale) + first - mass)

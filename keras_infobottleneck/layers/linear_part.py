@@ -89,7 +89,7 @@ class LinearPart:
             return (0,)
 
     def input_sign_axes(self) -> list[int]:
-        """Axes along which the signs of flipout vary: the example, and what the kernel sums over."""
+        """Axes along which input signs vary: the example, and what the kernel sums over."""
         return self._sign_axes("input", len(self._input_shape))
 
     def output_sign_axes(self, rank: int) -> list[int]:

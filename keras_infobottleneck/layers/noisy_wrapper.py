@@ -24,7 +24,7 @@ def check_positive(name: str, value) -> None:
 
 @dataclass
 class _Drawing:
-    """Noise wanted outside training: which kinds, from which seed, how many seeds are handed out."""
+    """Noise wanted outside training: which kinds, from which seed, how many were handed out."""
 
     seed: tf.Tensor
     weights: bool

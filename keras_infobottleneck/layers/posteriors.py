@@ -72,7 +72,7 @@ class GaussianPosterior(Posterior):
         return loc, tf.exp(2.0 * spread)
 
     def kl_divergence(self, loc, spread, prior):
-        """``sum 1/2 [(scale^2 + (loc - m)^2) / s^2 - 1] - log(scale / s)`` for a prior N(m, s^2)."""
+        """``sum 1/2 [(scale^2 + (loc - m)^2) / s^2 - 1] - log(scale / s)``, prior N(m, s^2)."""
         prior_loc, prior_spread = self._prior(loc, spread, prior)
         if prior_spread.shape.rank > 0:
             return tf.reduce_sum(

@@ -1,4 +1,4 @@
-"""Noise on the weights: the network pays, in nats, for what its weights keep of the training set."""
+"""Noise on the weights: a network pays, in nats, for what its weights keep of the data."""
 
 import inspect
 from typing import Literal
@@ -104,13 +104,14 @@ class VariationalWeights(NoisyWrapper):
             raise ValueError(
                 f"`layer` has no weights to put a distribution on. Received: layer={self.layer!r}"
             )
+        prefix = f"{self.layer.path}/"
         self._spread = [
             self.add_weight(
                 shape=weight.shape,
                 initializer=keras.initializers.Constant(
                     self._law.initial_spread(tuple(weight.shape), self.initial_scale)
                 ),
-                name=f"{weight.name}_spread",
+                name=weight.path.removeprefix(prefix).replace("/", "_") + "_spread",
                 dtype="float32",
                 autocast=False,
             )
@@ -180,14 +181,10 @@ class VariationalWeights(NoisyWrapper):
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs, *others, **kwargs):
-        weights = self.variational_weights
-        with keras.StatelessScope(list(zip(weights, self._sample(), strict=True))) as scope:
+        with _DrawnWeights(zip(self.variational_weights, self._sample(), strict=True)) as scope:
             outputs = self._call_layer(inputs, *others, **kwargs)
-        # The scope holds back the wrapped layer's own updates: recurrent states, seeds.
-        for variable in self.layer.variables:
-            update = scope.get_current_value(variable)
-            if update is not None and not any(variable is weight for weight in weights):
-                variable.assign(update)
+        for variable, value in scope.updates.values():
+            variable.assign(value)
         return outputs
 
     def _sample(self):
@@ -320,6 +317,27 @@ class VariationalWeights(NoisyWrapper):
             self.anchored = True
         for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
             self._anchor.assign(index, loc, spread)
+
+
+class _DrawnWeights(keras.StatelessScope):
+    """Inside, some variables have the values given; what the layer assigns is kept for later.
+
+    What a layer assigns are recurrent states and seeds; Keras would drop them with the scope.
+    """
+
+    def __init__(self, state_mapping):
+        super().__init__(state_mapping)
+        self.updates = {}
+
+    def add_update(self, update):
+        super().add_update(update)
+        self.updates[id(update[0])] = update
+
+    def get_current_value(self, variable):
+        value = super().get_current_value(variable)
+        if value is None and self.original_scope is not None:
+            return self.original_scope.get_current_value(variable)
+        return value
 
 
 def _is_deterministic(name: str) -> bool:
