@@ -32,27 +32,42 @@ tfb = tfp.bijectors
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
+# cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
+# Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.
+COS_QUARTER = (0.9999999532, -1.233698208, 0.2536507096, -0.02081057138, 0.0008581625433)
+SIN_QUARTER = (1.57079632, -0.6459637604, 0.0796899226, -0.004674150669, 0.0001516751178)
+
+
 def standard_normal(shape, seed) -> tf.Tensor:
     """Standard normal noise, float32, of the given `shape`.
 
-    The counter-based philox generator is named because XLA compiles it well: other generators are
-    some forty times slower under ``jit_compile=True`` on the CPU. Replicas of a
-    `tf.distribute` strategy share their seeds; the replica's number is folded in, so that they
-    draw different noise.
+    Box and Muller's transform of integers from the counter-based philox generator, which XLA
+    compiles well: about half the time of `tf.random.stateless_normal` with that generator, with
+    and without ``jit_compile``, and a hundredth of its default under ``jit_compile`` on the CPU.
+    Values reach 6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds;
+    the replica's number is folded in, so that they draw different noise.
 
     Args:
         shape: shape of the result, a tuple or an integer tensor.
         seed: integer tensor of shape ``[2]``, as `keras.random.SeedGenerator.next` gives it.
     """
-    seed = _replica_seed(seed)
-    return tf.random.stateless_normal(shape, seed, dtype=tf.float32, alg="philox")
+    size = tf.reduce_prod(shape)
+    bits = _random_bits((2, (size + 1) // 2), seed)
+    first, second = tf.unstack(tf.cast(bits, tf.float32) * 2.0**-32)
+    # The offset keeps the uniform above zero: 2^-26 is its resolution.
+    radius = tf.sqrt(-2.0 * tf.math.log(first + (0.5 + 2.0**-26)))
+    # A half circle by polynomials (XLA's cosine is slow on the CPU), and a random sign: the lowest
+    # bit, which the rounding to float32 left unused.
+    radius = tf.where(tf.equal(bits[0] & 1, 0), radius, -radius)
+    turn = 2.0 * second
+    square = tf.square(turn)
+    cosine, sine = _polynomial(COS_QUARTER, square), turn * _polynomial(SIN_QUARTER, square)
+    return tf.reshape(tf.concat([radius * cosine, radius * sine], 0)[:size], shape)
 
 
 def random_signs(shape, seed) -> tf.Tensor:
     """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`."""
-    seed = _replica_seed(seed)
-    bits = tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
-    return tf.where(bits < 0, -1.0, 1.0)
+    return tf.where(_random_bits(shape, seed) < 0, -1.0, 1.0)
 
 
 def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
@@ -239,13 +254,22 @@ def _kl_truncated_log_normal_truncated_log_uniform(a, b, name=None):
     return kl_truncated_log_normal_log_uniform(a.loc, a.scale, a.low, a.high)
 
 
-def _replica_seed(seed):
+def _random_bits(shape, seed):
+    """Uniform int32; the generator is named because others are slow under XLA."""
     seed = tf.cast(seed, tf.int32)
     replica = tf.distribute.get_replica_context()
     if replica is not None and replica.num_replicas_in_sync > 1:
         # Seeds of one generator differ in their second entry; the first is free for the replica.
         seed += tf.stack([replica.replica_id_in_sync_group, 0])
-    return seed
+    return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
+
+
+def _polynomial(coefficients, x):
+    """Horner's scheme, the constant coefficient first."""
+    value = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
 
 
 def _standard_bounds(loc, scale, low, high):

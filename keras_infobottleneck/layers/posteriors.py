@@ -78,11 +78,7 @@ class GaussianPosterior(Posterior):
             return tf.reduce_sum(
                 distributions.kl_normal_normal(loc, spread, prior_loc, prior_spread)
             )
-        # One scale for the tensor: sums first, so that the division happens once.
-        size = float(math.prod(loc.shape))
-        energy = tf.reduce_sum(tf.exp(2.0 * spread)) + tf.reduce_sum(tf.square(loc - prior_loc))
-        quadratic = 0.5 * (energy * tf.exp(-2.0 * prior_spread) - size)
-        return quadratic + size * prior_spread - tf.reduce_sum(spread)
+        return _kl_to_one_scale(loc - prior_loc, spread, prior_spread)
 
     def distribution(self, loc, spread):
         """Normal, entry by entry."""
@@ -105,6 +101,25 @@ class GaussianPosterior(Posterior):
             return tf.convert_to_tensor(prior_loc), tf.convert_to_tensor(prior_spread)
         energy = tf.reduce_mean(tf.exp(2.0 * spread)) + tf.reduce_mean(tf.square(loc))
         return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
+
+
+@tf.custom_gradient
+def _kl_to_one_scale(distance, spread, prior_spread):
+    """Sum over a tensor of the KL to a normal of one scale, each pass over the entries made once.
+
+    Left to itself, differentiation would pass three times as often over tensors that do not fit
+    the cache.
+    """
+    size = float(math.prod(distance.shape))
+    variance, precision = tf.exp(2.0 * spread), tf.exp(-2.0 * prior_spread)
+    energy = precision * (tf.reduce_sum(variance) + tf.reduce_sum(tf.square(distance)))
+    kl = 0.5 * (energy - size) + size * prior_spread - tf.reduce_sum(spread)
+
+    def gradient(upstream):
+        per_unit = upstream * precision
+        return per_unit * distance, per_unit * variance - upstream, upstream * (size - energy)
+
+    return kl, gradient
 
 
 class LogNormalPosterior(Posterior):
