@@ -13,8 +13,27 @@ if keras.backend.backend() != "tensorflow":
         f"Received: backend={keras.backend.backend()!r}"
     )
 
-from keras_infobottleneck import distributions, estimators, layers
+from keras_infobottleneck import callbacks, distributions, estimators, layers, models
+from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.conversion import (
+    make_deterministic,
+    make_variational,
+    recalibrate_batch_normalization,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "distributions", "estimators", "layers"]
+__all__ = [
+    "InformationBottleneckModel",
+    "__version__",
+    "callbacks",
+    "decompose_uncertainty",
+    "distributions",
+    "estimators",
+    "layers",
+    "make_deterministic",
+    "make_variational",
+    "models",
+    "recalibrate_batch_normalization",
+]

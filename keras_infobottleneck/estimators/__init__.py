@@ -4,4 +4,6 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-__all__: list[str] = []
+from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
+
+__all__ = ["Uncertainty", "decompose_uncertainty"]

@@ -93,9 +93,9 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def load_own_variables(self, store):
         """Load the weights, and let the noise go on from where it was."""
-        variables = {key: store[key] for key in store if key != "seed_state"}
+        variables = {key: store[key] for key in store.keys() if key != "seed_state"}
         super().load_own_variables(variables)
-        if "seed_state" in store:
+        if "seed_state" in store.keys():
             self.seed_generator.state.assign(store["seed_state"])
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:

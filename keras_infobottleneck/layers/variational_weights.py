@@ -18,7 +18,7 @@ from keras_infobottleneck.layers.posteriors import (
     TruncatedLogNormalPosterior,
 )
 
-__all__ = ["VariationalWeights"]
+__all__ = ["VariationalWeights", "weights_to_draw"]
 
 # Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
 DETERMINISTIC = ("bias", "beta", "gamma", "scale")
@@ -235,14 +235,7 @@ class VariationalWeights(NoisyWrapper):
     @property
     def variational_weights(self) -> list[keras.Variable]:
         """The wrapped layer's weights that have a distribution; their values are the means."""
-        created_trainable = [
-            weight
-            for layer in self.layer._flatten_layers()
-            for weight in layer._trainable_variables
-        ]
-        if self.variational_bias:
-            return created_trainable
-        return [weight for weight in created_trainable if not _is_deterministic(weight.name)]
+        return weights_to_draw(self.layer, self.variational_bias)
 
     def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Pairs of mean and spread, float32."""
@@ -340,8 +333,18 @@ class _DrawnWeights(keras.StatelessScope):
         return value
 
 
-def _is_deterministic(name: str) -> bool:
-    return name in DETERMINISTIC or name.endswith("_bias")
+def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
+    """The weights of a layer that get a distribution, frozen ones included."""
+    created_trainable = [
+        weight for inner in layer._flatten_layers() for weight in inner._trainable_variables
+    ]
+    if variational_bias:
+        return created_trainable
+    return [
+        weight
+        for weight in created_trainable
+        if weight.name not in DETERMINISTIC and not weight.name.endswith("_bias")
+    ]
 
 
 def _make_law(posterior, max_variance):

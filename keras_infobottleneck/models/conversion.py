@@ -1,0 +1,282 @@
+"""From a deterministic model to a variational one, and back to plain Keras layers."""
+
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.layers.linear_part import has_linear_part
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+
+__all__ = ["make_deterministic", "make_variational", "recalibrate_batch_normalization"]
+
+NOISY_LAYERS = (
+    "keras_infobottleneck>VariationalWeights",
+    "keras_infobottleneck>InformationDropout",
+)
+
+
+@dataclass(frozen=True)
+class LayerConversion:
+    """What became of one layer: its estimator, or why it stayed as it was."""
+
+    layer: str
+    estimator: str | None
+    reason: str
+
+
+def make_variational(
+    model: keras.Model,
+    *,
+    num_examples: int,
+    include: Collection[str] | Callable[[keras.layers.Layer], bool] | None = None,
+    weight_beta: float = 1.0,
+    verbose: int = 1,
+    **options,
+) -> InformationBottleneckModel:
+    """Put a distribution over the weights of a trained model, its means the weights it has.
+
+    Layers that are linear in one kernel get ``estimator="local"``, other layers with weights
+    ``"sample"``; normalisation, layers without weights and noisy layers stay as they are.
+
+    Args:
+        model: a sequential or functional model, nested models included. It is left untouched.
+        num_examples: number of training examples.
+        include: names of the layers to convert, or a function that says so of a layer; by default
+            every layer that can be.
+        weight_beta: price of a nat in the weights.
+        verbose: 1 prints what was converted, what was not, and why.
+        **options: for `VariationalWeights`. An `estimator` given holds for all layers.
+
+    Returns:
+        An `InformationBottleneckModel`; its `conversion` lists what became of each layer.
+    """
+    _check_rebuildable(model)
+    if not model.built:
+        raise ValueError(f"`model` must be built. Received: model={model.name!r}, not built")
+    names = {layer.name for layer in model._flatten_layers(include_self=False)}
+    if include is not None and not callable(include) and not set(include) <= names:
+        raise ValueError(
+            "`include` must name layers of the model. "
+            f"Received: include={sorted(set(include) - names)}"
+        )
+    conversions, pairs = [], []
+
+    def convert(layer):
+        copy = type(layer).from_config(layer.get_config())
+        conversion = _plan(layer, include, options)
+        conversions.append(conversion)
+        pairs.append((layer, copy))
+        if conversion.estimator is None:
+            return copy
+        arguments = {**options, "estimator": conversion.estimator}
+        # The graph refers to layers by name.
+        return VariationalWeights(copy, name=layer.name, **arguments)
+
+    network = keras.models.clone_model(model, clone_function=convert, recursive=True)
+    for layer, copy in pairs:
+        copy.set_weights(layer.get_weights())
+    result = InformationBottleneckModel(
+        network, name=model.name, num_examples=num_examples, weight_beta=weight_beta
+    )
+    result.conversion = tuple(conversions)
+    if verbose:
+        for row in conversions:
+            print(f"{row.layer}: {row.estimator or 'unchanged'} ({row.reason})")
+    return result
+
+
+def _plan(layer, include, options) -> LayerConversion:
+    """Whether and how a layer is converted."""
+    if include is not None:
+        wanted = include(layer) if callable(include) else layer.name in include
+        if not wanted:
+            return LayerConversion(layer.name, None, "not included")
+    if any(isinstance(inner, NoisyWrapper) for inner in layer._flatten_layers()):
+        return LayerConversion(layer.name, None, "draws noise itself")
+    if any(inner.activity_regularizer is not None for inner in layer._flatten_layers()):
+        return LayerConversion(layer.name, None, "has an activity regularizer")
+    if not weights_to_draw(layer, options.get("variational_bias", False)):
+        return LayerConversion(layer.name, None, "has no weights but offsets and scales")
+    if "estimator" in options:
+        return LayerConversion(layer.name, options["estimator"], "as asked")
+    if has_linear_part(layer):
+        return LayerConversion(layer.name, "local", "linear in its kernel")
+    return LayerConversion(layer.name, "sample", "not linear in one kernel")
+
+
+def make_deterministic(model: keras.Model, *, prune_below: float | None = None) -> keras.Model:
+    """Plain Keras layers with the posterior means; the file loads without this package.
+
+    Args:
+        model: an `InformationBottleneckModel`, or a sequential or functional model with noisy
+            layers anywhere inside. It is left untouched.
+        prune_below: weights whose signal-to-noise ratio, ``|mean| / standard deviation``, is under
+            this threshold become zero. Weights without a distribution are kept.
+
+    Returns:
+        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`).
+    """
+    if prune_below is not None:
+        check_positive("prune_below", prune_below)
+    network = model.network if isinstance(model, InformationBottleneckModel) else model
+    _check_rebuildable(network)
+    plain = type(network).from_config(_rewritten(network.get_config(), _without_noise))
+    if not plain.built:
+        plain.build(network.input_shape)
+    plain.set_weights(_mean_weights(network, prune_below))
+    return plain
+
+
+def _rewritten(config, rule):
+    """A model's configuration in which `rule` has replaced the entries it has an answer for."""
+    if isinstance(config, dict):
+        replacement = rule(config) if "class_name" in config else None
+        if replacement is not None:
+            return replacement
+        return {key: _rewritten(value, rule) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_rewritten(value, rule) for value in config)
+    return config
+
+
+def _without_noise(config):
+    """For a noisy wrapper, the entry of the layer it holds in its place."""
+    if config.get("registered_name") not in NOISY_LAYERS:
+        return None
+    inner = _rewritten(config["config"]["layer"], _without_noise)
+    # What refers to the wrapper by name, the graph above all, finds its layer instead.
+    entry = {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
+    if "inbound_nodes" in config:
+        layer = keras.saving.deserialize_keras_object(entry)
+        accepted = inspect.signature(layer.call).parameters
+        nodes = [
+            {**node, "kwargs": {k: v for k, v in node["kwargs"].items() if k in accepted}}
+            for node in config["inbound_nodes"]
+        ]
+        entry |= {"name": config["name"], "inbound_nodes": nodes}
+    return entry
+
+
+def _mean_weights(network, prune_below):
+    """The weights that remain without the wrappers, in order, pruned."""
+    wrappers = [layer for layer in network._flatten_layers() if isinstance(layer, NoisyWrapper)]
+    dropped = {id(weight) for wrapper in wrappers for weight in _own_weights(wrapper)}
+    ratios = {}
+    for wrapper in wrappers:
+        if isinstance(wrapper, VariationalWeights) and prune_below is not None:
+            ratios |= wrapper.signal_to_noise()
+    means = []
+    for weight in network.weights:
+        if id(weight) in dropped:
+            continue
+        value = weight.numpy()
+        if weight.path in ratios:
+            value = np.where(ratios[weight.path] < prune_below, 0.0, value).astype(value.dtype)
+        means.append(value)
+    return means
+
+
+def _own_weights(wrapper):
+    """What a wrapper has beside the layer it holds: spreads, prices, noise parameters."""
+    inner = {id(weight) for weight in wrapper.layer.weights}
+    return [weight for weight in wrapper.weights if id(weight) not in inner]
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class BatchStatistics(keras.layers.BatchNormalization):
+    """Batch normalisation that always uses the batch, and pools what it saw over batches."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        shape = self.moving_mean.shape
+        options = {"initializer": "zeros", "trainable": False, "dtype": "float32"}
+        self.count = self.add_weight(shape=(), name="count", **options)
+        self.mean = self.add_weight(shape=shape, name="mean", **options)
+        self.spread = self.add_weight(shape=shape, name="spread", **options)
+
+    def call(self, inputs, training=None, mask=None):
+        # Without momentum the moving statistics are those of the batch.
+        outputs = super().call(inputs, training=True, mask=mask)
+        batch_size = tf.cast(tf.shape(inputs)[0], tf.float32)
+        share = batch_size / (self.count + batch_size)
+        difference = self.moving_mean - self.mean
+        between = tf.square(difference) * (1.0 - share)
+        self.spread.assign_add(share * (self.moving_variance + between - self.spread))
+        self.mean.assign_add(share * difference)
+        self.count.assign_add(batch_size)
+        return outputs
+
+
+def recalibrate_batch_normalization(
+    model: keras.Model, data, *, batch_size: int | None = None, verbose: int | str = 0
+) -> None:
+    """Set the moving statistics of every batch normalisation to those of `data` without noise.
+
+    In training, noise is part of what batch normalisation measures; at test time there is none.
+    One pass with batch statistics and without noise or dropout, as in the code of "Information
+    Dropout" before testing; means and variances are pooled over the whole pass.
+
+    Args:
+        model: an `InformationBottleneckModel`, or a sequential or functional model. Only its
+            moving means and variances change.
+        data: inputs as `keras.Model.predict` takes them, or an ``(x, y)`` tuple.
+        batch_size, verbose: as of `keras.Model.predict`.
+
+    References:
+        Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
+    """
+    network = model.network if isinstance(model, InformationBottleneckModel) else model
+    _check_rebuildable(network)
+    layers = _batch_normalizations(network)
+    if not layers:
+        raise ValueError(f"`model` has no BatchNormalization layer. Received: model={model.name!r}")
+    copy = type(network).from_config(_rewritten(network.get_config(), _with_batch_statistics))
+    if not copy.built:
+        copy.build(network.input_shape)
+    recorders = _batch_normalizations(copy)
+    extra = {id(w) for layer in recorders for w in (layer.count, layer.mean, layer.spread)}
+    for target, weight in zip(
+        [weight for weight in copy.weights if id(weight) not in extra],
+        network.weights,
+        strict=True,
+    ):
+        target.assign(weight)
+    x = data[0] if isinstance(data, tuple) else data
+    copy.predict(x, batch_size=batch_size, verbose=verbose)
+    for layer, recorder in zip(layers, recorders, strict=True):
+        layer.moving_mean.assign(recorder.mean)
+        layer.moving_variance.assign(recorder.spread)
+
+
+def _with_batch_statistics(config):
+    """For batch normalisation, the entry of the layer that measures in its place."""
+    if (config.get("module"), config["class_name"]) != ("keras.layers", "BatchNormalization"):
+        return None
+    registered_name = keras.saving.get_registered_name(BatchStatistics)
+    options = {**config["config"], "momentum": 0.0}
+    return {**config, "config": options, "registered_name": registered_name}
+
+
+def _batch_normalizations(network):
+    layers = network._flatten_layers()
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _check_rebuildable(model):
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a Keras model. Received: model={model!r}")
+    try:
+        rebuildable = "layers" in model.get_config()
+    except NotImplementedError:
+        rebuildable = False
+    if not rebuildable:
+        raise TypeError(
+            "`model` must be a sequential or functional model: the layers of a subclassed model "
+            f"cannot be replaced from outside. Received: model={model!r}"
+        )
