@@ -9,11 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.linear_part import without_activation
-from keras_infobottleneck.layers.noisy_wrapper import (
-    NoisyWrapper,
-    call_with_mask,
-    check_positive,
-)
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask, check_positive
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -42,19 +38,19 @@ class InformationDropout(NoisyWrapper):
     and ``alpha(x) = 0.001 + max_alpha sigmoid(a(x))`` has its own layer ``a`` of the same input.
     In training and in evaluation the layer adds the loss ``beta * mean_batch KL(p(z|x) || p(z))``,
     the divergence summed over units and time steps, in nats; only in training is the noise drawn.
-    A plain call and an exported model add neither. Layer-wise, ``beta`` multiplies nats per
-    example; published values (3.0, 0.5) divide by the number of training examples.
+    A plain call and an exported model do neither. ``beta`` multiplies nats per example; the
+    published values (3.0, 0.5) divide by the number of training examples.
 
     Args:
         layer: a Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or
             `VariationalWeights` of one. With a mask, masked time steps cost nothing.
         beta: price of one nat. A variable: a callback may assign it.
-        prior: ``"log_uniform"``, for relu and relu6: ``KL = log(cap / alpha)`` per
-            unit, zero at ``cap = max_alpha + 0.001``. ``"log_normal"``, for softplus, exponential
-            and sigmoid: ``[alpha^2 + (log f - m)^2] / (2 s^2) - log(alpha / s) - 1/2`` per unit,
-            with ``m`` and ``s`` two numbers that the layer learns, from 0 and 1. There ``log f``
-            is floored at ``log 1e-4``; of an exponential, at the smallest number of its dtype,
-            so that in float32 the layer is the Gaussian VAE encoder of ``log z``.
+        prior: ``"log_uniform"``, for relu and relu6: ``KL = log(cap / alpha)`` per unit, zero at
+            ``cap = max_alpha + 0.001``. ``"log_normal"``, for softplus, exponential and sigmoid:
+            ``[alpha^2 + (log f - m)^2] / (2 s^2) - log(alpha / s) - 1/2`` per unit, with ``m``
+            and ``s`` two numbers that the layer learns, from 0 and 1. There ``log f`` is at least
+            ``log 1e-4``; for an exponential, the logarithm of the least normal number, so that in
+            float32 the layer is the Gaussian VAE encoder of ``log z``.
         max_alpha: range of the noise's standard deviation in ``log z``.
         alpha_layer: the layer ``a``, its output unbounded and of the same shape. By default a twin
             of `layer` with weights of its own and no activation, regularisers or constraints; a
@@ -64,10 +60,15 @@ class InformationDropout(NoisyWrapper):
         seed: seed of the noise.
 
     Input and output shapes are those of `layer`, whose dtype policy governs; noise and cost are
-    computed in float32. The metric ``"{name}_information"`` is in nats per example, the sum over
-    all calls of one forward pass. ``sample_weight`` does not weigh this cost: a layer does not see
-    it, and a weight of the error says nothing about what the activations tell about an input.
-    Inside `TimeDistributed` the number of time steps must be known.
+    computed in float32, at the price of one more layer of the same size. The metric
+    ``"{name}_information"`` is in nats per example, the sum over all calls of one forward pass.
+    ``sample_weight`` does not weigh this cost: a layer does not see it, and a weight of the error
+    says nothing about what the activations tell about an input. Inside `TimeDistributed` the
+    number of time steps must be known.
+
+    Raises:
+        TypeError, ValueError: for arguments of the wrong kind; in particular an activation that
+            the prior does not list, or an `alpha_layer` that is missing or of another shape.
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
