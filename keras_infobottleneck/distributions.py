@@ -74,29 +74,35 @@ def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
     """Map standard normal `noise` to a normal of `loc` and `scale` kept within [low, high].
 
     The inverse distribution function at ``Phi(l) + Phi(noise) Z``; exact, differentiable in `loc`
-    and `scale`, and the identity ``loc + scale * noise`` where the bounds are far away.
+    and `scale`, and the identity ``loc + scale * noise`` where the bounds are far away. `loc`
+    should lie within about ten scales of the bounds.
     """
     lower, upper = _standard_bounds(loc, scale, low, high)
-    # Work on the side of the smaller tail: 1 - p keeps its digits only near p = 0.
-    flip = lower + upper > 0
-    left, right = tf.where(flip, -upper, lower), tf.where(flip, -lower, upper)
-    noise = tf.where(flip, -noise, noise)
-    tail = _ndtr(left)
-    probability = tail + _ndtr(noise) * (_ndtr(right) - tail)
+    # 1 - p keeps its digits only near p = 0: the mass between the bounds is taken in the smaller
+    # tail, and the quantile in whichever tail of the result is smaller.
+    in_right_tail = lower + upper > 0
+    start, stop = tf.where(in_right_tail, -upper, lower), tf.where(in_right_tail, -lower, upper)
+    mass = _ndtr(stop) - _ndtr(start)
+    below = _ndtr(lower) + _ndtr(noise) * mass
+    above = _ndtr(-upper) + _ndtr(-noise) * mass
     tiny = 1e-37  # smallest float32 probability whose quantile is finite
-    standard = tf.math.ndtri(tf.clip_by_value(probability, tiny, 1.0 - 2.0**-24))
-    standard = tf.where(flip, -standard, standard)
+    tail = tf.math.ndtri(tf.clip_by_value(tf.minimum(below, above), tiny, 0.5))
+    standard = tf.where(below < above, tail, -tail)
     return tf.clip_by_value(loc + scale * standard, low, high)
 
 
 def truncated_log_normal_mean_and_variance(loc, scale, low, high) -> tuple[tf.Tensor, tf.Tensor]:
     """Exact moments of z, its logarithm normal but kept within [log low, log high]."""
+    # As in the divergence below, the terms cancel for wide noise: float64 inside.
+    dtype = tf.convert_to_tensor(loc).dtype
+    loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
     lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
     mass, first, second = (_log_interval(lower - k * scale, upper - k * scale) for k in range(3))
     mean = tf.exp(loc + 0.5 * tf.square(scale) + first - mass)
     # log(E z^2 / (E z)^2), not E z^2 - (E z)^2, which would lose the digits of small noise.
     log_ratio = tf.square(scale) + second - 2.0 * first + mass
-    return mean, tf.square(mean) * tf.math.expm1(tf.maximum(log_ratio, 0.0))
+    variance = tf.square(mean) * tf.math.expm1(tf.maximum(log_ratio, 0.0))
+    return tf.cast(mean, dtype), tf.cast(variance, dtype)
 
 
 def kl_normal_normal(loc, log_scale, prior_loc, prior_log_scale) -> tf.Tensor:

@@ -11,7 +11,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-__all__ = ["NoisyWrapper", "check_positive", "drawing"]
+__all__ = ["NoisyWrapper", "call_with_mask", "check_positive", "drawing"]
 
 
 def check_positive(name: str, value) -> None:
@@ -20,6 +20,13 @@ def check_positive(name: str, value) -> None:
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
     if not 0 < value < math.inf:
         raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}")
+
+
+def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
+    """The layer as it is, with the mask if it takes one."""
+    if mask is not None and "mask" in inspect.signature(layer.call).parameters:
+        kwargs["mask"] = mask
+    return layer(inputs, *others, **kwargs)
 
 
 @dataclass
@@ -95,6 +102,10 @@ class NoisyWrapper(keras.layers.Wrapper):
         """Whether this call draws noise."""
         return getattr(_active[-1], kind) if _active else bool(training)
 
+    def _counts(self, training: bool | None) -> bool:
+        """Whether this call belongs to training or evaluation, where activations cost."""
+        return training is not None and not _active
+
     def _next_seed(self) -> tf.Tensor:
         """A fresh seed of shape [2] for one call of `standard_normal`."""
         if not _active:
@@ -105,6 +116,4 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def _call_layer(self, inputs, *others, mask=None, **kwargs):
         """The wrapped layer as it is, with the mask if it takes one."""
-        if mask is not None and "mask" in inspect.signature(self.layer.call).parameters:
-            kwargs["mask"] = mask
-        return self.layer(inputs, *others, **kwargs)
+        return call_with_mask(self.layer, inputs, *others, mask=mask, **kwargs)
