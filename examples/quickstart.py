@@ -311,7 +311,7 @@ def _draw(rows):
         axis.set_xlabel("epoch")
         axis.set_ylim(0, 1.02)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.yaxis.set_major_formatter("{x:.0%}".format)
+        axis.yaxis.set_major_formatter("{x:.0%}")
     axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.suptitle(f"{FLAGS.label_noise:.0%} of the training labels are wrong", fontweight="bold")
     figure.tight_layout()

@@ -111,7 +111,7 @@ class TestNoise:
     def test_noise_uses_the_generator_that_xla_compiles_well(self):
         draw = tf.function(lambda seed: distributions.standard_normal((4,), seed))
         graph = draw.get_concrete_function(tf.TensorSpec([2], tf.int32)).graph
-        operation = next(op for op in graph.get_operations() if "RandomNormal" in op.type)
+        operation = next(op for op in graph.get_operations() if "RandomUniform" in op.type)
         algorithm = tf.get_static_value(operation.inputs[3])
         assert algorithm == tf.random.Algorithm.PHILOX.value
 
