@@ -21,6 +21,7 @@ INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly
 INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
 MIN_MAGNITUDE = 1e-30  # |w| = 0 has no logarithm
 MIN_ENERGY = 1e-37  # smallest prior variance whose reciprocal is finite in float32
+MIN_LOG_SCALE = 1e-5  # within the support, float32 tells values of log |w| apart by 1e-6
 SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 
 
@@ -197,7 +198,7 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         return distributions.TruncatedLogUniform(*SUPPORT)
 
     def _log_moments(self, loc, spread):
-        scale = self._log_scale(spread)
+        scale = tf.maximum(self._log_scale(spread), MIN_LOG_SCALE)
         log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
         return log_magnitude - 0.5 * tf.square(scale), scale
 
