@@ -152,9 +152,7 @@ class VariationalWeights(NoisyWrapper):
         others = [shape for shape in (value_shape, key_shape) if shape is not None]
         return self.layer.compute_output_shape(inputs_shape, *others)
 
-    def compute_output_spec(
-        self, inputs, value=None, key=None, mask=None, training=None, **kwargs
-    ):
+    def compute_output_spec(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
         """The output of the wrapped layer, which may depend on its own keyword arguments."""
         del mask, training
         others = [tensor for tensor in (value, key) if tensor is not None]
