@@ -13,17 +13,40 @@ from keras_infobottleneck.layers import VariationalWeights, drawing
 LINEAR, ANY = ("local", "flipout", "sample"), ("sample",)
 LAYERS = {
     "dense": (layers.Dense, {"units": 3, "activation": "relu"}, (2, 4), LINEAR),
-    "einsum": (layers.EinsumDense, {"equation": "...b,bc->...c", "output_shape": 3}, (2, 3, 4), LINEAR),
-    "conv1d": (layers.Conv1D, {"filters": 2, "kernel_size": 2, "padding": "causal"}, (2, 4, 3), LINEAR),
+    "einsum": (
+        layers.EinsumDense,
+        {"equation": "...b,bc->...c", "output_shape": 3},
+        (2, 3, 4),
+        LINEAR,
+    ),
+    "conv1d": (
+        layers.Conv1D,
+        {"filters": 2, "kernel_size": 2, "padding": "causal"},
+        (2, 4, 3),
+        LINEAR,
+    ),
     "conv2d": (layers.Conv2D, {"filters": 2, "kernel_size": 2, "groups": 2}, (2, 3, 3, 2), LINEAR),
     "conv3d": (layers.Conv3D, {"filters": 2, "kernel_size": 2}, (2, 2, 2, 3, 1), LINEAR),
     "depthwise1d": (layers.DepthwiseConv1D, {"kernel_size": 2}, (2, 4, 3), LINEAR),
     "depthwise2d": (layers.DepthwiseConv2D, {"kernel_size": 2}, (2, 3, 3, 2), LINEAR),
-    "conv1d_transpose": (layers.Conv1DTranspose, {"filters": 2, "kernel_size": 2}, (2, 3, 2), LINEAR),
-    "conv2d_transpose": (
-        layers.Conv2DTranspose, {"filters": 2, "kernel_size": 2, "strides": 2}, (2, 2, 2, 2), LINEAR,
+    "conv1d_transpose": (
+        layers.Conv1DTranspose,
+        {"filters": 2, "kernel_size": 2},
+        (2, 3, 2),
+        LINEAR,
     ),
-    "conv3d_transpose": (layers.Conv3DTranspose, {"filters": 1, "kernel_size": 2}, (2, 2, 2, 2, 1), LINEAR),
+    "conv2d_transpose": (
+        layers.Conv2DTranspose,
+        {"filters": 2, "kernel_size": 2, "strides": 2},
+        (2, 2, 2, 2),
+        LINEAR,
+    ),
+    "conv3d_transpose": (
+        layers.Conv3DTranspose,
+        {"filters": 1, "kernel_size": 2},
+        (2, 2, 2, 2, 1),
+        LINEAR,
+    ),
     "separable1d": (layers.SeparableConv1D, {"filters": 2, "kernel_size": 2}, (2, 3, 2), ANY),
     "separable2d": (layers.SeparableConv2D, {"filters": 2, "kernel_size": 2}, (2, 3, 3, 2), ANY),
     "lstm": (layers.LSTM, {"units": 2, "return_sequences": True}, (2, 3, 2), ANY),
@@ -31,7 +54,7 @@ LAYERS = {
     "simple_rnn": (layers.SimpleRNN, {"units": 2}, (2, 3, 2), ANY),
     "conv_lstm": (layers.ConvLSTM2D, {"filters": 1, "kernel_size": 2}, (2, 2, 3, 3, 1), ANY),
     "embedding": (layers.Embedding, {"input_dim": 3, "output_dim": 2}, (2, 3), ANY),
-}  # fmt: skip
+}
 PAIRS = [(name, estimator) for name, (*_, estimators) in LAYERS.items() for estimator in estimators]
 
 
@@ -431,5 +454,5 @@ def test_bad_input_gives_one_clear_sentence(call):
 def test_only_a_gaussian_prior_can_be_anchored():
     layer = make("dense", posterior="log_normal")
     layer.build((None, 4))
-    with pytest.raises(ValueError, match="Gaussian prior.*Received: "):
+    with pytest.raises(ValueError, match=r"Gaussian prior.*Received: "):
         layer.anchor_prior()

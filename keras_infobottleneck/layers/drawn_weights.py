@@ -23,16 +23,19 @@ class DrawnWeights(keras.StatelessScope):
         self._updates = {}
 
     def add_loss(self, loss):
+        """Refuse: the loss would be lost with the scope."""
         raise ValueError(
             "`layer` must not add losses in its call; add them outside of VariationalWeights. "
             f"Received: loss={loss!r}"
         )
 
     def add_update(self, update):
+        """Remember what the layer assigns."""
         super().add_update(update)
         self._updates[id(update[0])] = update
 
     def get_current_value(self, variable):
+        """The value given or assigned, else that of the scope around this one."""
         value = super().get_current_value(variable)
         if value is None and self.original_scope is not None:
             return self.original_scope.get_current_value(variable)

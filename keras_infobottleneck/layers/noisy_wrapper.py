@@ -101,7 +101,8 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def load_own_variables(self, store):
         """Load the weights, and let the noise go on from where it was."""
-        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118: no Mapping, no iterator
+        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        saved = {key: store[key] for key in keys}
         seed_state = saved.pop("seed_state", None)
         super().load_own_variables(saved)
         if seed_state is not None:
