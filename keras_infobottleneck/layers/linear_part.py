@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+
 __all__ = ["LinearPart", "has_linear_part", "without_activation"]
 
-LARGEST_PROBE_SIDE = 256
+LARGEST_PROBE_SIDE = 2**14
 
 
 def without_activation(layer: keras.layers.Layer, **overrides) -> keras.layers.Layer:
@@ -22,7 +24,10 @@ def without_activation(layer: keras.layers.Layer, **overrides) -> keras.layers.L
 
 def has_linear_part(layer: keras.layers.Layer) -> bool:
     """Whether the configuration is that of an activation of an affine map with one kernel."""
-    config = layer.get_config()
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # a custom layer whose configuration cannot be read
+        return False
     kernels = [k for k in config if k.endswith("_initializer") and k != "bias_initializer"]
     has_bias = "use_bias" in config or "bias_axes" in config
     return len(kernels) == 1 and has_bias and "activation" in config
@@ -35,7 +40,7 @@ class LinearPart:
     read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
     """
 
-    def __init__(self, layer: keras.layers.Layer, input_shape, dtype):
+    def __init__(self, layer: keras.layers.Layer, input_shape, dtype: str):
         zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
         self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
@@ -45,32 +50,40 @@ class LinearPart:
 
     def __call__(self, x, kernel, bias=None) -> tf.Tensor:
         """The affine map; `bias` defaults to zero."""
-        variables = [kernel]
+        values = [kernel]
         if self._has_bias:
-            variables.append(tf.zeros(self._twin.weights[1].shape) if bias is None else bias)
-        outputs, _ = self._twin.stateless_call(variables, [], x)
-        return outputs
+            values.append(tf.zeros(self._twin.weights[1].shape) if bias is None else bias)
+        with DrawnWeights(zip(self._twin.weights, values, strict=True)):
+            return self._twin(x)
 
     def has_one_product_per_weight(self) -> bool:
         """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
 
         Only then is the variance of the output the same map of ``x^2`` and ``scale^2``, and a sign
-        flip of inputs and outputs a sign flip of the kernel. Probed with kernels that are zero but
-        for one entry: the output squared must be the map of the squares.
+        flip of inputs and outputs a sign flip of the kernel. Probed with a kernel of ones, whose
+        double must double the output, and with kernels that are zero but for one entry: there the
+        output squared must be the map of the squares.
         """
+        if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
+            return False
+        random = np.random.default_rng(0)
+        x = random.uniform(0.5, 2.0, self._probe_shape()).astype("float32")
+        x *= random.choice([-1.0, 1.0], x.shape).astype("float32")
+        ones = np.ones(self._twin.weights[0].shape, "float32")
+        if not np.allclose(2.0 * self._probe(x, ones), self._probe(x, 2.0 * ones), rtol=1e-2):
+            return False
+        for position in random.integers(ones.size, size=4):
+            kernel = np.zeros_like(ones)
+            kernel.flat[position] = 1.0
+            squared_output = np.square(self._probe(x, kernel))
+            if not np.allclose(squared_output, self._probe(np.square(x), kernel), rtol=1e-2):
+                return False
+        return True
+
+    def _probe(self, x, kernel) -> np.ndarray:
+        """The map of arrays, computed at once even where a function is being traced."""
         with tf.init_scope():
-            random = np.random.default_rng(0)
-            x = random.uniform(0.5, 2.0, self._probe_shape()).astype("float32")
-            x *= random.choice([-1.0, 1.0], x.shape).astype("float32")
-            shape = tuple(self._twin.weights[0].shape)
-            for position in random.integers(np.prod(shape), size=4):
-                kernel = np.zeros(shape, "float32")
-                kernel.flat[position] = 1.0
-                squared_output = np.square(keras.ops.convert_to_numpy(self(x, kernel)))
-                output_of_squares = keras.ops.convert_to_numpy(self(np.square(x), kernel))
-                if not np.allclose(squared_output, output_of_squares, rtol=1e-2):
-                    return False
-            return True
+            return keras.ops.convert_to_numpy(self(x, kernel))
 
     def _probe_shape(self) -> tuple[int, ...]:
         """A small input shape with unknown sides filled in, large enough for a non-empty output."""
@@ -88,9 +101,9 @@ class LinearPart:
         except ValueError:  # Keras refuses inputs smaller than the kernel
             return (0,)
 
-    def input_sign_axes(self) -> list[int]:
+    def input_sign_axes(self, rank: int) -> list[int]:
         """Axes along which input signs vary: the example, and what the kernel sums over."""
-        return self._sign_axes("input", len(self._input_shape))
+        return self._sign_axes("input", rank)
 
     def output_sign_axes(self, rank: int) -> list[int]:
         """Axes along which output signs vary: the example, and what the kernel produces."""

@@ -71,12 +71,27 @@ class NoisyWrapper(keras.layers.Wrapper):
     def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs):
         if not isinstance(layer, keras.layers.Layer):
             raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
-        kwargs.setdefault("dtype", layer.dtype_policy)
+        policy = keras.dtype_policies.get(kwargs.pop("dtype", layer.dtype_policy))
+        if policy.name != layer.dtype_policy.name:
+            raise ValueError(
+                "`dtype` is that of the wrapped layer; give it to the layer itself. "
+                f"Received: dtype={policy.name!r}, layer.dtype_policy={layer.dtype_policy.name!r}"
+            )
+        kwargs["dtype"] = policy
         # The wrapped layer casts its own inputs; here, variables keep their full precision.
         super().__init__(layer, autocast=False, **kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = layer.supports_masking
+
+    @property
+    def variable_dtype(self) -> str:
+        """The compute dtype; every variable here names its own.
+
+        Where the two differ, Keras casts what is read inside `call` to the compute dtype, even
+        with ``autocast=False``; variances would then be formed in float16.
+        """
+        return self.compute_dtype
 
     def get_config(self) -> dict:
         """The arguments of the constructor."""
@@ -93,10 +108,12 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def load_own_variables(self, store):
         """Load the weights, and let the noise go on from where it was."""
-        variables = {key: store[key] for key in store.keys() if key != "seed_state"}
-        super().load_own_variables(variables)
-        if "seed_state" in store.keys():
-            self.seed_generator.state.assign(store["seed_state"])
+        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        saved = {key: store[key] for key in keys}
+        seed_state = saved.pop("seed_state", None)
+        super().load_own_variables(saved)
+        if seed_state is not None:
+            self.seed_generator.state.assign(seed_state)
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
         """Whether this call draws noise."""

@@ -20,6 +20,8 @@ tfd = tfp.distributions
 INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly feels
 INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
 MIN_MAGNITUDE = 1e-30  # |w| = 0 has no logarithm
+MIN_ENERGY = 1e-37  # smallest prior variance whose reciprocal is finite in float32
+MIN_LOG_SCALE = 1e-5  # within the support, float32 tells values of log |w| apart by 1e-6
 SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 
 
@@ -100,6 +102,7 @@ class GaussianPosterior(Posterior):
             prior_loc, prior_spread = prior
             return tf.convert_to_tensor(prior_loc), tf.convert_to_tensor(prior_spread)
         energy = tf.reduce_mean(tf.exp(2.0 * spread)) + tf.reduce_mean(tf.square(loc))
+        energy = tf.maximum(energy, MIN_ENERGY)
         return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
 
 
@@ -113,7 +116,8 @@ def _kl_to_one_scale(distance, spread, prior_spread):
     size = float(math.prod(distance.shape))
     variance, precision = tf.exp(2.0 * spread), tf.exp(-2.0 * prior_spread)
     energy = precision * (tf.reduce_sum(variance) + tf.reduce_sum(tf.square(distance)))
-    kl = 0.5 * (energy - size) + size * prior_spread - tf.reduce_sum(spread)
+    # Differences before the sum: near the prior the two sums would cancel to noise.
+    kl = 0.5 * (energy - size) - tf.reduce_sum(spread - prior_spread)
 
     def gradient(upstream):
         per_unit = upstream * precision
@@ -140,12 +144,12 @@ class LogNormalPosterior(Posterior):
 
     def sample(self, loc, spread, noise):
         """``loc * exp(-a/2 + sqrt(a) noise)``."""
-        variance = self._log_variance(spread)
-        return loc * tf.exp(tf.sqrt(variance) * noise - 0.5 * variance)
+        scale = self._log_scale(spread)
+        return loc * tf.exp(scale * noise - 0.5 * tf.square(scale))
 
     def mean_and_variance(self, loc, spread):
         """``loc`` and ``loc^2 (e^a - 1)``."""
-        return loc, tf.square(loc) * tf.math.expm1(self._log_variance(spread))
+        return loc, tf.square(loc) * tf.math.expm1(tf.square(self._log_scale(spread)))
 
     def kl_divergence(self, loc, spread, prior):
         """``1/2 sum log(max_variance / a)``, which is ``1/2 sum softplus(-spread)``."""
@@ -161,14 +165,15 @@ class LogNormalPosterior(Posterior):
         del loc, spread, prior
         return distributions.LogUniform(math.sqrt(self.max_variance))
 
-    def _log_variance(self, spread):
-        return self.max_variance * tf.sigmoid(spread)
+    def _log_scale(self, spread):
+        """``sqrt(a)``, without a square root: its gradient is infinite where ``a`` underflows."""
+        return math.sqrt(self.max_variance) * tf.exp(0.5 * tf.math.log_sigmoid(spread))
 
     def _log_moments(self, loc, spread):
         """Mean and standard deviation of ``log |w|``."""
-        variance = self._log_variance(spread)
+        scale = self._log_scale(spread)
         magnitude = tf.maximum(tf.abs(loc), MIN_MAGNITUDE)
-        return tf.math.log(magnitude) - 0.5 * variance, tf.sqrt(variance)
+        return tf.math.log(magnitude) - 0.5 * tf.square(scale), scale
 
 
 class TruncatedLogNormalPosterior(LogNormalPosterior):
@@ -183,14 +188,14 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         log_loc, log_scale = self._log_moments(loc, spread)
         low, high = np.log(SUPPORT)
         log_magnitude = distributions.truncated_normal(noise, log_loc, log_scale, low, high)
-        return self._sign(loc) * tf.exp(log_magnitude)
+        return self._sign(loc) * tf.exp(log_magnitude) + self._way_back(loc)
 
     def mean_and_variance(self, loc, spread):
         """Exact moments under truncation."""
         mean, variance = distributions.truncated_log_normal_mean_and_variance(
             *self._log_moments(loc, spread), *SUPPORT
         )
-        return self._sign(loc) * mean, variance
+        return self._sign(loc) * mean + self._way_back(loc), variance
 
     def kl_divergence(self, loc, spread, prior):
         """Sum of the exact divergence to the truncated log-uniform prior."""
@@ -208,9 +213,16 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         return distributions.TruncatedLogUniform(*SUPPORT)
 
     def _log_moments(self, loc, spread):
-        variance = self._log_variance(spread)
+        scale = tf.maximum(self._log_scale(spread), MIN_LOG_SCALE)
         log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
-        return log_magnitude - 0.5 * variance, tf.sqrt(variance)
+        return log_magnitude - 0.5 * tf.square(scale), scale
+
+    @staticmethod
+    def _way_back(loc):
+        """Zero, with the gradient of `loc` outside the support, where clipping would trap it."""
+        magnitude = tf.abs(loc)
+        outside = (magnitude < SUPPORT[0]) | (magnitude > SUPPORT[1])
+        return tf.where(outside, loc - tf.stop_gradient(loc), 0.0)
 
     @staticmethod
     def _sign(loc):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
 from keras_infobottleneck.layers.posteriors import (
@@ -83,7 +84,9 @@ class VariationalWeights(NoisyWrapper):
         **kwargs,
     ):
         super().__init__(layer, seed=seed, **kwargs)
-        _check_options(posterior, prior_scale, max_variance, estimator, initial_scale)
+        _check_options(
+            posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+        )
         _check_layer(layer, estimator)
         self.posterior_name = posterior
         self.prior_scale = prior_scale
@@ -133,20 +136,27 @@ class VariationalWeights(NoisyWrapper):
         self.layer.built = True
 
     def _build_linear_part(self, input_shape):
-        self._linear = LinearPart(self.layer, input_shape, self.dtype_policy)
         # Squares of small scales vanish in float16: variances are formed in float32.
-        self._variance = LinearPart(self.layer, input_shape, "float32")
+        self._variance = self._linear = LinearPart(self.layer, input_shape, "float32")
+        if self.compute_dtype != "float32":
+            self._linear = LinearPart(self.layer, input_shape, self.compute_dtype)
         if not self._variance.has_one_product_per_weight():
             raise ValueError(
-                f'estimator="{self.estimator}" needs a layer in which every weight enters an output '
-                'through one input only; use estimator="sample". '
-                f"Received: layer={self.layer!r}"
+                f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each of '
+                "whose weights enters an output through one input only; use "
+                f'estimator="sample". Received: layer={self.layer!r}'
             )
 
     def compute_output_shape(self, inputs_shape, value_shape=None, key_shape=None):
         """The output shape of the wrapped layer."""
         others = [shape for shape in (value_shape, key_shape) if shape is not None]
         return self.layer.compute_output_shape(inputs_shape, *others)
+
+    def compute_output_spec(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
+        """The output of the wrapped layer, which may depend on its own keyword arguments."""
+        del mask, training
+        others = [tensor for tensor in (value, key) if tensor is not None]
+        return self.layer.compute_output_spec(inputs, *others, **kwargs)
 
     def get_config(self) -> dict:
         """The arguments of the constructor."""
@@ -181,10 +191,9 @@ class VariationalWeights(NoisyWrapper):
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs, *others, **kwargs):
-        with _DrawnWeights(zip(self.variational_weights, self._sample(), strict=True)) as scope:
+        with DrawnWeights(zip(self.variational_weights, self._sample(), strict=True)) as scope:
             outputs = self._call_layer(inputs, *others, **kwargs)
-        for variable, value in scope.updates.values():
-            variable.assign(value)
+        scope.assign_updates()
         return outputs
 
     def _sample(self):
@@ -213,7 +222,7 @@ class VariationalWeights(NoisyWrapper):
             for loc, spread in parameters
         ]
         inputs = tf.cast(inputs, tf.float32)
-        inputs *= self._signs(inputs, self._linear.input_sign_axes())
+        inputs *= self._signs(inputs, self._linear.input_sign_axes(inputs.shape.rank))
         perturbation = self._variance(inputs, *noise)
         signs = self._signs(perturbation, self._linear.output_sign_axes(mean.shape.rank))
         return mean + perturbation * signs
@@ -239,6 +248,11 @@ class VariationalWeights(NoisyWrapper):
 
     def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Pairs of mean and spread, float32."""
+        if not self.built:
+            raise ValueError(
+                "The layer has no weights yet; build it or call it on an input first. "
+                f"Received: {self!r}"
+            )
         return [
             (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
             for loc, spread in zip(self.variational_weights, self._spread, strict=True)
@@ -286,7 +300,8 @@ class VariationalWeights(NoisyWrapper):
         ratios = {}
         for weight, parameters in zip(self.variational_weights, self._parameters(), strict=True):
             mean, variance = self._law.mean_and_variance(*parameters)
-            ratios[weight.path] = tf.abs(mean) / tf.sqrt(variance + MIN_VARIANCE)
+            ratio = tf.abs(mean) / tf.sqrt(variance)
+            ratios[weight.path] = tf.where(mean == 0.0, 0.0, ratio)
         return ratios
 
     def anchor_prior(self, scale: bool = True):
@@ -312,38 +327,18 @@ class VariationalWeights(NoisyWrapper):
             self._anchor.assign(index, loc, spread)
 
 
-class _DrawnWeights(keras.StatelessScope):
-    """Inside, some variables have the values given; what the layer assigns is kept for later.
-
-    What a layer assigns are recurrent states and seeds; Keras would drop them with the scope.
-    """
-
-    def __init__(self, state_mapping):
-        super().__init__(state_mapping)
-        self.updates = {}
-
-    def add_update(self, update):
-        super().add_update(update)
-        self.updates[id(update[0])] = update
-
-    def get_current_value(self, variable):
-        value = super().get_current_value(variable)
-        if value is None and self.original_scope is not None:
-            return self.original_scope.get_current_value(variable)
-        return value
-
-
 def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included."""
-    created_trainable = [
-        weight for inner in layer._flatten_layers() for weight in inner._trainable_variables
-    ]
-    if variational_bias:
-        return created_trainable
+    """The weights of a layer that get a distribution, frozen ones included, each once."""
+    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
+    created_trainable = {
+        id(weight): weight
+        for inner in layer._flatten_layers()
+        for weight in inner._trainable_variables
+    }
     return [
         weight
-        for weight in created_trainable
-        if weight.name not in DETERMINISTIC and not weight.name.endswith("_bias")
+        for weight in created_trainable.values()
+        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
     ]
 
 
@@ -355,7 +350,9 @@ def _make_law(posterior, max_variance):
     return TruncatedLogNormalPosterior(max_variance)
 
 
-def _check_options(posterior, prior_scale, max_variance, estimator, initial_scale):
+def _check_options(
+    posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+):
     if posterior not in ("gaussian", "log_normal", "truncated_log_normal"):
         raise ValueError(
             '`posterior` must be "gaussian", "log_normal" or "truncated_log_normal". '
@@ -374,6 +371,11 @@ def _check_options(posterior, prior_scale, max_variance, estimator, initial_scal
         raise ValueError(
             '`prior_scale` belongs to posterior="gaussian". '
             f"Received: prior_scale={prior_scale!r}, posterior={posterior!r}"
+        )
+    if not isinstance(variational_bias, bool):
+        raise TypeError(
+            "`variational_bias` must be True or False. "
+            f"Received: variational_bias={variational_bias!r}"
         )
     for name, value in (("prior_scale", prior_scale), ("initial_scale", initial_scale)):
         if value is not None:
