@@ -1,4 +1,4 @@
-"""Images with labels for the example scripts: scikit-learn's digits, Keras' data sets, or a file."""
+"""Images with labels for the example scripts: the digits of scikit-learn, Keras, or a file."""
 
 import zipfile
 from typing import NamedTuple
@@ -87,6 +87,8 @@ def _checked(arrays, source) -> Images:
                 f"y_{part} must be one integer for each of {len(x)} examples. "
                 f"Received: {y.dtype} of shape {y.shape} in {source}"
             )
+        if arrays["y_train"].max() < 1:
+            raise ValueError(f"y_train must hold two classes at least. Received: one in {source}")
         if y.min() < 0 or y.max() > arrays["y_train"].max():
             raise ValueError(
                 f"y_{part} must hold classes from 0 to {arrays['y_train'].max()}, the last class "
