@@ -13,8 +13,8 @@ if keras.backend.backend() != "tensorflow":
         f"Received: backend={keras.backend.backend()!r}"
     )
 
-from keras_infobottleneck import estimators  # noqa: E402
+from keras_infobottleneck import callbacks, estimators, plots
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "estimators"]
+__all__ = ["__version__", "callbacks", "estimators", "plots"]

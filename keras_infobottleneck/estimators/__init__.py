@@ -4,4 +4,21 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-__all__: list[str] = []
+from keras_infobottleneck.estimators.block_decomposition import block_decomposition_complexity
+from keras_infobottleneck.estimators.quantized_complexity import (
+    ComplexityRatio,
+    QuantizedComplexity,
+    quantized_complexity,
+)
+from keras_infobottleneck.estimators.weight_compression import WeightCompression, weight_compression
+from keras_infobottleneck.estimators.weight_quantization import quantize_to
+
+__all__ = [
+    "ComplexityRatio",
+    "QuantizedComplexity",
+    "WeightCompression",
+    "block_decomposition_complexity",
+    "quantize_to",
+    "quantized_complexity",
+    "weight_compression",
+]
