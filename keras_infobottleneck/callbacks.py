@@ -13,6 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 _EPOCH = "epoch"
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
+    data_class="DATA_CLASS_SCALAR",
+)
 
 
 class Measure(keras.callbacks.Callback):
@@ -130,13 +134,14 @@ class Measure(keras.callbacks.Callback):
             with self._writer.as_default(step=completed):
                 for key, value in row.items():
                     if key != _EPOCH:
-                        tf.summary.scalar(key, value)
+                        # Not tf.summary.scalar, which needs TensorBoard itself to be installed.
+                        tf.summary.write(key, np.float32(value), metadata=_SCALAR)
             self._writer.flush()
 
 
 def _schedule(every) -> Callable[[int], bool]:
     """Whether a number of completed epochs is one to measure after."""
-    if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
+    if isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1:
         return lambda completed: completed % every == 0
     if callable(every):
         return every
@@ -151,19 +156,21 @@ def _schedule(every) -> Callable[[int], bool]:
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
     """Take the numbers of a result, by the key they are logged under."""
-    if isinstance(result, numbers.Real) or (np.ndim(result) == 0 and keras.ops.is_tensor(result)):
-        return {name: float(result)}
-    if isinstance(result, np.ndarray) and result.ndim == 0:
-        return {name: float(result)}
     if isinstance(result, Mapping):
-        return {f"{name}_{key}": float(value) for key, value in result.items()}
-    if dataclasses.is_dataclass(result):
-        values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-        return {f"{name}_{k}": float(v) for k, v in values.items() if isinstance(v, float)}
-    raise TypeError(
-        "measurements must return a number, a mapping to numbers or a result of this package. "
-        f"Received: {name} returned {type(result).__name__}"
-    )
+        found = {f"{name}_{key}": value for key, value in result.items()}
+    elif dataclasses.is_dataclass(result):
+        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+        found = {f"{name}_{k}": v for k, v in fields.items() if isinstance(v, float)}
+    else:
+        found = {name: result}
+    for key, value in found.items():
+        scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
+        if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
+            raise TypeError(
+                "measurements must return a number, a mapping to numbers or a result of this "
+                f"package. Received: {key} of type {type(value).__name__}"
+            )
+    return {key: float(value) for key, value in found.items()}
 
 
 def _read_csv(path) -> list[dict[str, float]]:

@@ -60,15 +60,16 @@ class QuantizedComplexity:
         by_layer: Sum over planes, by weight path.
         planes: ``[num_bits]`` by weight path.
         ratio: ``total_bits`` over the baseline's; ``ratio_std`` its spread.
+        shuffled_ratio: The control: ``total_bits`` over that of the model's own levels, shuffled;
+            1 means no structure beyond the distribution of the values. ``shuffled_ratio_std``.
         baseline: What the ratio is to: ``"shuffled"`` or ``"given"``.
-        against_baseline, against_shuffled: The same ratios by plane and layer. The second is the
-            control: the model's own levels, shuffled, so that 1 means no structure beyond the
-            distribution of the values.
+        against_baseline, against_shuffled: Both ratios by plane and layer.
         saturation: By path, the share of the 65,536 possible blocks that the fullest plane holds.
             Towards 1 the measure stops growing and ratios are pressed towards 1.
         shapes: Rows and columns by path.
         skipped: What was not measured, with the reason.
-        num_bits, clip_percentile, crop: As asked.
+        num_bits: Bit planes.
+        options: ``clip_percentile`` and ``crop``, as asked.
     """
 
     total_bits: float
@@ -77,6 +78,8 @@ class QuantizedComplexity:
     planes: dict[str, np.ndarray]
     ratio: float
     ratio_std: float
+    shuffled_ratio: float
+    shuffled_ratio_std: float
     baseline: str
     against_baseline: ComplexityRatio
     against_shuffled: ComplexityRatio
@@ -84,13 +87,7 @@ class QuantizedComplexity:
     shapes: dict[str, tuple[int, int]]
     skipped: dict[str, str]
     num_bits: int
-    clip_percentile: float | None
-    crop: tuple[int, int] | None
-
-    @property
-    def shuffled_ratio(self) -> float:
-        """Total over that of the model's own shuffled levels."""
-        return self.against_shuffled.value
+    options: dict[str, float | tuple[int, int] | None]
 
     def __repr__(self) -> str:
         return (
@@ -132,6 +129,8 @@ class QuantizedComplexity:
             "planes": {path: bits.tolist() for path, bits in self.planes.items()},
             "ratio": self.ratio,
             "ratio_std": self.ratio_std,
+            "shuffled_ratio": self.shuffled_ratio,
+            "shuffled_ratio_std": self.shuffled_ratio_std,
             "baseline": self.baseline,
             "against_baseline": self.against_baseline.to_dict(),
             "against_shuffled": self.against_shuffled.to_dict(),
@@ -139,6 +138,5 @@ class QuantizedComplexity:
             "shapes": {path: list(shape) for path, shape in self.shapes.items()},
             "skipped": self.skipped,
             "num_bits": self.num_bits,
-            "clip_percentile": self.clip_percentile,
-            "crop": None if self.crop is None else list(self.crop),
+            "options": self.options,
         }

@@ -86,16 +86,15 @@ def quantized_complexity(
             f"weights must hold a matrix of at least {BLOCK_SIDE} x {BLOCK_SIDE}. "
             f"Received: {skipped}"
         )
-    options = {"num_bits": num_bits, "clip_percentile": clip_percentile, "crop": crop}
+    options = {"clip_percentile": clip_percentile, "crop": crop}
     shapes = {matrix.path: matrix.shape for matrix in measured}
-    given = None
-    if not isinstance(baseline, str):
-        given = baseline
-        if not isinstance(given, QuantizedComplexity):
-            given = quantized_complexity(
-                baseline, **options, num_crops=num_crops, num_shuffles=2, seed=seed
-            )
-        _check_comparable(given, shapes, options)
+    given = None if isinstance(baseline, str) else baseline
+    if given is not None and not isinstance(given, QuantizedComplexity):
+        given = quantized_complexity(
+            given, num_bits=num_bits, **options, num_shuffles=2, num_crops=num_crops, seed=seed
+        )
+    if given is not None:
+        _check_comparable(given, shapes, num_bits, options)
 
     progress = keras.utils.Progbar(len(measured), verbose=verbose, unit_name="tensor")
     planes, shuffled, saturation = {}, {}, {}
@@ -126,13 +125,16 @@ def quantized_complexity(
         planes=planes,
         ratio=against_baseline.value,
         ratio_std=against_baseline.std,
+        shuffled_ratio=against_shuffled.value,
+        shuffled_ratio_std=against_shuffled.std,
         baseline="shuffled" if given is None else "given",
         against_baseline=against_baseline,
         against_shuffled=against_shuffled,
         saturation=saturation,
         shapes=shapes,
         skipped=skipped,
-        **options,
+        num_bits=num_bits,
+        options=options,
     )
 
 
@@ -192,7 +194,9 @@ def _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops) -> 
         )
 
 
-def _check_comparable(baseline: QuantizedComplexity, shapes: dict, options: dict) -> None:
+def _check_comparable(
+    baseline: QuantizedComplexity, shapes: dict, num_bits: int, options: dict
+) -> None:
     """Raise ValueError unless the baseline has the same shapes, in order, and options."""
     ours, theirs = list(shapes.values()), list(baseline.shapes.values())
     if ours != theirs:
@@ -200,9 +204,9 @@ def _check_comparable(baseline: QuantizedComplexity, shapes: dict, options: dict
             "baseline must have matrices of the same shapes, as the measure does not scale with "
             f"size. Received: shapes {theirs} for weights of shapes {ours}"
         )
-    for name, value in options.items():
-        if getattr(baseline, name) != value:
-            raise ValueError(
-                f"baseline must have been measured with the same {name}={value!r}. "
-                f"Received: baseline.{name}={getattr(baseline, name)!r}"
-            )
+    ours = {"num_bits": num_bits, **options}
+    theirs = {"num_bits": baseline.num_bits, **baseline.options}
+    if ours != theirs:
+        raise ValueError(
+            f"baseline must have been measured with the same options, {ours}. Received: {theirs}"
+        )
