@@ -15,14 +15,16 @@ Takes some 10 minutes on two cores; ``--smoke`` one. Killed and started again wi
 import json
 import os
 import time
+from math import gcd
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from sklearn.datasets import load_digits
-from weight_complexity_claims import judge, plot
+from weight_complexity_claims import judge
+from weight_complexity_figure import plot
+from weight_complexity_setup import Checkpoint, build_adder, build_mlp, load_data
 
 import keras_infobottleneck as kib
 
@@ -42,7 +44,6 @@ _GROK_UPDATES = flags.DEFINE_integer("grok_updates", 10_000, "Updates; published
 _SMOKE = flags.DEFINE_bool("smoke", False, "Tiny sizes: shows that everything runs.")
 
 BATCH_SIZE = 128
-WEIGHT_DECAY = 1e-2
 CHECKPOINTS = 20
 REGIMENS = ("published", "equal_updates", "no_decay")
 PTQ_BITS = range(1, 9)
@@ -86,7 +87,7 @@ def read_settings() -> dict:
     smoke = _SMOKE.value
     return {
         "task": _TASK.value,
-        "data": _DATA.value,
+        "data": _DATA.value and Path(_DATA.value).name,
         "max_examples": _MAX_EXAMPLES.value,
         "budgets": ["40", "80"] if smoke else _BUDGETS.value,
         "seeds": 1 if smoke else _SEEDS.value,
@@ -128,22 +129,24 @@ def planned_jobs(settings: dict) -> list[tuple]:
 def run_budget(settings: dict, path: Path, *, regimen: str, budget: str, seed: int) -> dict:
     """Train on ``budget`` examples and measure on the way and at the end."""
     del path
-    x, y, x_test, y_test = load_data(settings)
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(x))[: len(x) if budget == "all" else int(budget)]
+    x, y, x_test, y_test = load_data(_DATA.value, settings["max_examples"])
     largest = max(len(x) if b == "all" else int(b) for b in settings["budgets"])
+    chosen = np.random.default_rng(seed).permutation(len(x))
+    chosen = chosen[: len(x) if budget == "all" else int(budget)]
     x, y = x[chosen], y[chosen]
-    keras.utils.set_random_seed(0)  # every run starts from the same weights
-    model = build_mlp(settings["width"], x.shape[1], decay=regimen != "no_decay")
-    start = kib.estimators.quantized_complexity(model)
-    start_compression = kib.estimators.weight_compression(model)
-
-    largest = max(
-        len(load_data(settings)[0]) if b == "all" else int(b) for b in settings["budgets"]
-    )
     examples = len(x) if regimen == "published" else largest
     updates = settings["epochs"] * -(-examples // BATCH_SIZE)
     steps = max(updates // CHECKPOINTS, 1)
+    keras.utils.set_random_seed(0)  # every run starts from the same weights
+    model = build_mlp(
+        settings["width"],
+        x.shape[1],
+        decay=regimen != "no_decay",
+        steps_per_execution=gcd(steps, 10),  # Keras rounds an epoch up to whole executions
+    )
+    start = kib.estimators.quantized_complexity(model)
+    start_compression = kib.estimators.weight_compression(model)
+
     keras.utils.set_random_seed(seed)
     batches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
     measure = kib.callbacks.Measure(
@@ -167,7 +170,7 @@ def run_budget(settings: dict, path: Path, *, regimen: str, budget: str, seed: i
         "regimen": regimen,
         "budget": len(x),
         "seed": seed,
-        "updates": steps * CHECKPOINTS,
+        "updates": int(model.optimizer.iterations),
         "rows": measure.rows,
         "test_accuracy": scores(model, x_test, y_test)["accuracy"],
         "ratio": end.ratio,
@@ -247,92 +250,6 @@ def scores(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]
         "crossentropy": float(keras.ops.mean(losses)),
         "accuracy": float(keras.ops.mean(keras.ops.cast(hits, "float32"))),
     }
-
-
-def build_mlp(width: float, num_features: int, decay: bool) -> keras.Model:
-    """MLP of the paper. Its weight decay is part of the gradient that Adam rescales (L2)."""
-    l2 = keras.regularizers.L2(WEIGHT_DECAY / 2) if decay else None
-    options = {
-        "kernel_regularizer": l2,
-        "bias_regularizer": l2,
-        "kernel_initializer": fan_in_uniform(),
-    }
-    layers = [
-        keras.layers.Dense(int(units * width), activation="relu", **options)
-        for units in (1024, 512, 256)
-    ]
-    model = keras.Sequential(
-        [keras.layers.Input((num_features,)), *layers, keras.layers.Dense(10, **options)]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(3e-4), loss, steps_per_execution=10)
-    return model
-
-
-def build_adder(modulus: int, width: int, weight_decay: float) -> keras.Model:
-    """Embedding, one hidden layer, output; weight decay apart from the gradient (AdamW)."""
-    normal = keras.initializers.RandomNormal(stddev=1.0)
-    model = keras.Sequential(
-        [
-            keras.layers.Input((2,), dtype="int32"),
-            keras.layers.Embedding(modulus, width, embeddings_initializer=normal),
-            keras.layers.Flatten(),
-            keras.layers.Dense(width, activation="relu", kernel_initializer=fan_in_uniform()),
-            keras.layers.Dense(modulus, kernel_initializer=fan_in_uniform()),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=weight_decay)
-    model.compile(optimizer, loss, steps_per_execution=50)
-    return model
-
-
-def fan_in_uniform() -> keras.initializers.Initializer:
-    """Uniform within 1 / sqrt(fan-in), the default of the framework the paper used."""
-    return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
-
-
-def load_data(settings: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images as rows in [-1, 1] and labels: training, then test."""
-    if settings["data"] is None:
-        x, y = load_digits(return_X_y=True)
-        order = np.random.default_rng(0).permutation(len(x))
-        x, y = (x[order] / 8 - 1).astype("float32"), y[order]
-        return x[:1437], y[:1437], x[1437:], y[1437:]
-    with np.load(settings["data"], allow_pickle=False) as data:
-        x, y, x_test, y_test = (data[k] for k in ("x_train", "y_train", "x_test", "y_test"))
-    x, y = x[: settings["max_examples"]], y[: settings["max_examples"]]
-
-    def rows(images):
-        return (images.reshape(len(images), -1) / 127.5 - 1).astype("float32")
-
-    return rows(x), y.astype("int64"), rows(x_test), y_test.astype("int64")
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Keep weights and optimizer after every epoch in one file, replaced as a whole."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-
-    def restore(self, model: keras.Model) -> int:
-        """Put the model where it was; the number of completed epochs."""
-        model.optimizer.build(model.trainable_variables)
-        if not self.path.exists():
-            return 0
-        with np.load(self.path, allow_pickle=False) as saved:
-            for i, variable in enumerate(model.weights + model.optimizer.variables):
-                variable.assign(saved[f"variable_{i}"])
-            return int(saved["completed"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Save."""
-        variables = self.model.weights + self.model.optimizer.variables
-        arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(variables)}
-        partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, completed=epoch + 1, **arrays)
-        os.replace(partial, self.path)
 
 
 def claim_directory(output_dir: Path, settings: dict) -> None:

@@ -1,4 +1,4 @@
-"""The verdicts and the figure of ``weight_complexity.py``: from its records, nothing else.
+"""Verdicts of ``weight_complexity.py``, from its records and nothing else.
 
 Each claim has its criterion written beside its numbers. "Structure" always means the ratio to the
 model's own shuffled weights: what of a reduction is arrangement, not distribution of values.
@@ -6,8 +6,6 @@ model's own shuffled weights: what of a reduction is arrangement, not distributi
 
 import numpy as np
 from scipy.stats import spearmanr
-
-import keras_infobottleneck as kib
 
 MEASURES = ("ratio", "shuffled_ratio")
 COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
@@ -53,7 +51,7 @@ def learning_lowers_complexity(records: list[dict]) -> dict:
 
 
 def more_data_lowers_it_further(records: list[dict]) -> dict:
-    """The reduction grows with the data budget."""
+    """More data lowers complexity further."""
     numbers = {}
     for regimen in regimens(records):
         found = [r for r in records if r["regimen"] == regimen]
@@ -87,7 +85,7 @@ def overfitting_raises_it(records: list[dict]) -> dict:
         numbers[regimen] = {"runs_that_overfit": len(rises["ratio"])}
         for m in MEASURES:
             numbers[regimen][f"{m}_change"] = mean_and_std(rises[m])
-            numbers[regimen][f"{m}_rises"] = sum(rise > 0 for rise in rises[m])
+            numbers[regimen][f"{m}_rises"] = int(np.sum(np.array(rises[m]) > 0))
     runs = sum(n["runs_that_overfit"] for n in numbers.values())
     rose = sum(n["ratio_rises"] for n in numbers.values())
     return {
@@ -156,7 +154,7 @@ def it_correlates_with_generalisation(records: list[dict]) -> dict:
 
 
 def it_sits_in_the_top_planes(records: list[dict]) -> dict:
-    """The most significant planes carry the reduction, the least significant none."""
+    """Most significant planes carry the reduction, least significant ones none."""
     largest = max(record["budget"] for record in records)
     numbers = {}
     for regimen in regimens(records):
@@ -242,82 +240,6 @@ def it_tells_more_than_comparators(records: list[dict]) -> dict:
     }
 
 
-def plot(records: list[dict], path) -> None:
-    """Six panels: budgets, accuracy, overfitting, planes, bit widths, grokking."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
-    budgets = [record for record in records if record["task"] == "budgets"]
-    grokking = [record for record in records if record["task"] == "grokking"]
-    if budgets:
-        plot_budgets(budgets, axes[0], axes[1])
-    for record in grokking:
-        updates = column(record, "epoch") * record["updates_per_row"]
-        color = "C0" if record["weight_decay"] else "C1"
-        label = f"weight decay {record['weight_decay']:g}" if record["seed"] == 0 else None
-        axes[1, 2].plot(updates, column(record, "qubd_shuffled_ratio"), color=color, label=label)
-        axes[1, 2].plot(updates, column(record, "test_accuracy"), color=color, linestyle=":")
-    axes[1, 2].set(
-        title="grokking: complexity / shuffled (line), test accuracy (dots)", xlabel="updates"
-    )
-    axes[1, 2].legend()
-    figure.savefig(path, dpi=70)
-    plt.close(figure)
-
-
-def plot_budgets(records: list[dict], upper, lower) -> None:
-    """The five panels of the budgets experiment."""
-    for i, regimen in enumerate(regimens(records)):
-        found = [r for r in records if r["regimen"] == regimen]
-        sizes = sorted({r["budget"] for r in found})
-        for m, line in zip(MEASURES, ("-", ":"), strict=True):
-            upper[0].plot(
-                sizes,
-                [by_budget(found, m)[n] for n in sizes],
-                f"C{i}o{line}",
-                label=f"{regimen}, {m}",
-            )
-        upper[1].scatter(
-            [r["test_accuracy"] for r in found],
-            [r["ratio"] for r in found],
-            color=f"C{i}",
-            label=regimen,
-        )
-        run = min((r for r in found if r["seed"] == 0), key=lambda r: r["budget"])
-        upper[2].plot(column(run, "epoch"), column(run, "qubd_ratio"), color=f"C{i}", label=regimen)
-        upper[2].plot(
-            column(run, "epoch"), column(run, "test_crossentropy"), color=f"C{i}", linestyle=":"
-        )
-        full = [r for r in found if r["budget"] == sizes[-1]]
-        lower[1].plot(
-            [int(b) for b in full[0]["accuracy_at_bits"]],
-            np.mean([list(r["accuracy_at_bits"].values()) for r in full], axis=0),
-            f"C{i}o-",
-            label=regimen,
-        )
-    upper[0].set(title="complexity by data budget", xlabel="examples", xscale="log")
-    upper[1].set(title="complexity / initial by accuracy", xlabel="test accuracy")
-    upper[2].set(
-        title="smallest budget: ratio (line), test loss (dots)", xlabel="share of training, 1/20"
-    )
-    lower[1].set(title="accuracy at few bits, largest budget", xlabel="bits per weight")
-    planes = {}
-    for regimen in regimens(records):
-        full = [
-            r
-            for r in records
-            if r["regimen"] == regimen and r["budget"] == max(r["budget"] for r in records)
-        ]
-        planes[f"{regimen} / initial"] = np.mean([r["ratio_by_plane"] for r in full], axis=0)
-        planes[f"{regimen} / shuffled"] = np.mean([r["shuffled_by_plane"] for r in full], axis=0)
-    kib.plots.plot_bit_planes(planes, ax=lower[0])
-    for axis in (*upper, *lower[:2]):
-        axis.legend(fontsize=7)
-
-
 def verdict(reproduced: bool, partly: bool) -> str:
     """Word for the two tests of a claim."""
     return "reproduced" if reproduced else "partly" if partly else "not reproduced"
@@ -357,5 +279,5 @@ def rank_correlation(a, b) -> float:
 
 
 def first(values: np.ndarray, condition: np.ndarray) -> float | None:
-    """The first value where the condition holds."""
+    """Find the first value where the condition holds."""
     return float(values[np.argmax(condition)]) if condition.any() else None
