@@ -55,6 +55,7 @@ def main(argv):
     tf.config.experimental.enable_op_determinism()
     settings = read_settings()
     output_dir = Path(_OUTPUT_DIR.value)
+    check_budgets(settings)
     claim_directory(output_dir, settings)
     jobs = planned_jobs(settings)
     started = time.time()
@@ -97,6 +98,18 @@ def read_settings() -> dict:
         "grok_width": 16 if smoke else _GROK_WIDTH.value,
         "grok_updates": 400 if smoke else _GROK_UPDATES.value,
     }
+
+
+def check_budgets(settings: dict) -> None:
+    """Refuse budgets that are no numbers, too large for the data, or the same twice."""
+    examples = len(load_data(_DATA.value, settings["max_examples"])[0])
+    budgets = settings["budgets"]
+    good = all(b == "all" or (b.isdigit() and 0 < int(b) <= examples) for b in budgets)
+    if not good or not budgets or len(set(budgets)) < len(budgets):
+        raise ValueError(
+            f"budgets must be different numbers up to the {examples} training examples, or 'all'. "
+            f"Received: budgets={budgets}"
+        )
 
 
 def planned_jobs(settings: dict) -> list[tuple]:

@@ -37,7 +37,7 @@ def quantized_complexity(
     ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored. Ratios are ratios of
     sums, not means of ratios. Deterministic but for the shuffles and crops; cost: one pass over
     the weights per plane, times ``1 + num_shuffles``; memory: some 20 bytes per weight of the
-    largest tensor.
+    largest tensor, beside the weights.
 
     A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
     to the *shuffled* weights tells how much is arrangement, and is always computed.
@@ -67,8 +67,8 @@ def quantized_complexity(
             or the baseline differs in shapes or options.
 
     References:
-        Bakhtiarifard et al. (2026), "Characterizing Learning in Deep Neural Networks using
-        Tractable Algorithmic Complexity Analysis", arXiv 2605.15551, Eq 2, Eq 14.
+        Bakhtiarifard et al. (2026), "Characterizing Learning in DNNs using Tractable Algorithmic
+        Complexity Analysis", arXiv 2605.15551, Eq 2, Eq 14.
     """
     _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops)
     if isinstance(baseline, str) and baseline != "shuffled":
