@@ -104,7 +104,7 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
     for record in records:
         updates = column(record, "epoch") * record["updates_per_row"]
         test = column(record, "test_accuracy")
-        structure = column(record, "qubd_shuffled_ratio")
+        structure, ratio = column(record, "qubd_shuffled_ratio"), column(record, "qubd_ratio")
         run = {
             "weight_decay": record["weight_decay"],
             "seed": record["seed"],
@@ -115,7 +115,8 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
             "structure_end": structure[-1],
             "updates_to_half_fall": first(updates, structure <= (structure[0] + structure[-1]) / 2),
             "correlation_with_test_accuracy": rank_correlation(test, structure),
-            "ratio_to_initial_end": column(record, "qubd_ratio")[-1],
+            "ratio_to_initial_end": ratio[-1],
+            "updates_to_half_fall_of_ratio": first(updates, ratio <= (ratio[0] + ratio[-1]) / 2),
         }
         runs.append(run)
     grokked = [r for r in runs if r["updates_to_generalise"] is not None and r["weight_decay"] > 0]
