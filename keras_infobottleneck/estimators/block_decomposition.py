@@ -133,16 +133,12 @@ def _count_by_size(
     side = BLOCK_SIDE if bits.ndim == 2 else STRING_LENGTH
     counts: dict[int, np.ndarray] = {}
     if min(bits.shape) >= side:
-        if boundary == "correlated":
-            codes = _window_codes(bits[np.newaxis], side)[
-                (slice(None), *[slice(None, None, shift)] * bits.ndim)
-            ]
-            counts[side] = np.bincount(codes.ravel(), minlength=2**side**bits.ndim)
-        elif bits.ndim == 2:
+        if bits.ndim == 2 and boundary != "correlated":
             counts[side] = count_tiles(bits)
         else:
-            codes = _window_codes(bits[np.newaxis], side)[:, ::side]
-            counts[side] = np.bincount(codes.ravel(), minlength=2**side)
+            step = slice(None, None, shift if boundary == "correlated" else side)
+            codes = _window_codes(bits[np.newaxis], side)[:, *[step] * bits.ndim]
+            counts[side] = np.bincount(codes.ravel(), minlength=2**side**bits.ndim)
     if boundary == "recursive":
         for size, codes in _edge_codes(bits, side, min_length):
             counted = np.bincount(codes.ravel(), minlength=2**size**bits.ndim)
