@@ -13,7 +13,7 @@ if keras.backend.backend() != "tensorflow":
         f"Received: backend={keras.backend.backend()!r}"
     )
 
-from keras_infobottleneck import callbacks, distributions, estimators, layers, models
+from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
 from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
@@ -35,5 +35,6 @@ __all__ = [
     "make_deterministic",
     "make_variational",
     "models",
+    "plots",
     "recalibrate_batch_normalization",
 ]

@@ -1,3 +1,8 @@
-"""Show: plain arrays in, matplotlib axes out. Needs the ``plots`` extra."""
+"""Show: plain arrays in, matplotlib axes out. Needs the ``plots`` extra.
 
-__all__: list[str] = []
+Matplotlib is imported by the functions, so that importing the package does not need it.
+"""
+
+from keras_infobottleneck.plots.bit_planes import plot_bit_planes
+
+__all__ = ["plot_bit_planes"]
