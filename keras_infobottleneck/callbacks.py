@@ -1,6 +1,7 @@
 """Show, and steer, while a model trains."""
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Literal
 
@@ -21,6 +22,11 @@ class BetaSchedule(keras.callbacks.Callback):
             counted from 0, to the value.
         start, stop: first and last value.
         num_epochs: length of the way, or of a cycle; 0 is at `stop` at once.
+
+    Raises:
+        TypeError: `beta` is not a variable, or the others are not numbers.
+        ValueError: an unknown schedule, or a beta that is negative or not finite, here or, from a
+            function, at the start of the epoch.
     """
 
     def __init__(
@@ -43,11 +49,10 @@ class BetaSchedule(keras.callbacks.Callback):
                 '`schedule` must be "linear", "cosine", "cyclic" or a function of the epoch. '
                 f"Received: schedule={schedule!r}"
             )
-        for name, value in (("start", start), ("stop", stop)):
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be zero or positive, and finite. Received: {name}={value!r}"
-                )
+        _check_beta("start", start)
+        _check_beta("stop", stop)
+        if isinstance(num_epochs, bool) or not isinstance(num_epochs, numbers.Integral):
+            raise TypeError(f"`num_epochs` must be an integer. Received: num_epochs={num_epochs!r}")
         if num_epochs < 0:
             raise ValueError(
                 f"`num_epochs` must be zero or positive. Received: num_epochs={num_epochs}"
@@ -58,7 +63,9 @@ class BetaSchedule(keras.callbacks.Callback):
     def value(self, epoch: int) -> float:
         """The beta of an epoch, counted from 0."""
         if callable(self.schedule):
-            return float(self.schedule(epoch))
+            value = float(self.schedule(epoch))
+            _check_beta(f"schedule({epoch})", value)
+            return value
         if self.num_epochs == 0:
             return self.stop
         if self.schedule == "cyclic":
@@ -72,3 +79,12 @@ class BetaSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Set the variable."""
         self.beta.assign(self.value(epoch))
+
+
+def _check_beta(name: str, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f"`{name}` must be zero or positive, and finite. Received: {name}={value!r}"
+        )

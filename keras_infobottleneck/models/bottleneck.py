@@ -161,10 +161,11 @@ class InformationBottleneckModel(keras.Model):
 
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
-        seen = int(self._examples_seen)
+        seen = int(tf.convert_to_tensor(self._examples_seen))
         history = super().fit(*args, **kwargs)
         if history.epoch:
-            self._check_count((int(self._examples_seen) - seen) / len(history.epoch))
+            seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
+            self._check_count(seen / len(history.epoch))
         return history
 
     def _check_count(self, examples_per_epoch: float):

@@ -1,5 +1,6 @@
 """From a deterministic model to a variational one, and back to plain Keras layers."""
 
+import copy
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -71,19 +72,21 @@ def make_variational(
     conversions, pairs = [], []
 
     def convert(layer):
-        copy = type(layer).from_config(layer.get_config())
+        twin = type(layer).from_config(layer.get_config())
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
+            return twin
         conversion = _plan(layer, include, options)
         conversions.append(conversion)
-        pairs.append((layer, copy))
+        pairs.append((layer, twin))
         if conversion.estimator is None:
-            return copy
+            return twin
         arguments = {**options, "estimator": conversion.estimator}
         # The graph refers to layers by name.
-        return VariationalWeights(copy, name=layer.name, trainable=layer.trainable, **arguments)
+        return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
 
     network = keras.models.clone_model(model, clone_function=convert, recursive=True)
-    for layer, copy in pairs:
-        copy.set_weights(layer.get_weights())
+    for layer, twin in pairs:
+        twin.set_weights(layer.get_weights())
     result = InformationBottleneckModel(
         network, name=model.name, num_examples=num_examples, weight_beta=weight_beta
     )
@@ -174,10 +177,10 @@ def _rebuilt(network, rule):
     classes = {type(layer) for layer in network._flatten_layers()}
     own = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     with keras.saving.custom_object_scope(own):
-        copy = type(network).from_config(_rewritten(network.get_config(), rule))
-    if not copy.built:
-        copy.build(network.input_shape)
-    return copy
+        rebuilt = type(network).from_config(_rewritten(network.get_config(), rule))
+    if not rebuilt.built:
+        rebuilt.build(network.input_shape)
+    return rebuilt
 
 
 def _rewritten(config, rule):
@@ -200,7 +203,8 @@ def _without_noise(config):
     # What refers to the wrapper by name, the graph above all, finds its layer instead.
     entry = {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
     if "inbound_nodes" in config:
-        layer = keras.saving.deserialize_keras_object(entry)
+        # A copy: wrappers take their configuration apart while they read it.
+        layer = keras.saving.deserialize_keras_object(copy.deepcopy(entry))
         accepted = inspect.signature(layer.call).parameters
         nodes = [
             {**node, "kwargs": {k: v for k, v in node["kwargs"].items() if k in accepted}}
@@ -311,24 +315,24 @@ def recalibrate_batch_normalization(
     layers = _layers_of(network, keras.layers.BatchNormalization)
     if not layers:
         raise ValueError(f"`model` has no BatchNormalization layer. Received: model={model.name!r}")
-    copy = _rebuilt(network, _with_batch_statistics)
-    for layer in _layers_of(copy, keras.layers.BatchNormalization):
+    recording = _rebuilt(network, _with_batch_statistics)
+    for layer in _layers_of(recording, keras.layers.BatchNormalization):
         if type(layer) is not _BatchStatistics:
             raise TypeError(
                 "Batch normalisation that is subclassed, renormalised or made by a custom layer "
                 f"itself cannot be recalibrated. Received: layer={layer!r}"
             )
-    recorders = _layers_of(copy, _BatchStatistics)
+    recorders = _layers_of(recording, _BatchStatistics)
     pooled = {
         id(weight)
         for layer in recorders
         for weight in (layer.count, layer.pooled_mean, layer.pooled_variance)
     }
-    targets = [weight for weight in copy.weights if id(weight) not in pooled]
+    targets = [weight for weight in recording.weights if id(weight) not in pooled]
     for target, weight in zip(targets, network.weights, strict=True):
         target.assign(weight)
     x = data[0] if isinstance(data, tuple) else data
-    _Recording(copy).predict(x, batch_size=batch_size, verbose=verbose)
+    _Recording(recording).predict(x, batch_size=batch_size, verbose=verbose)
     for layer, recorder in zip(layers, recorders, strict=True):
         if layer.trainable:
             layer.moving_mean.assign(recorder.pooled_mean)
