@@ -79,7 +79,7 @@ def test_examples_use_public_names_only():
 def test_all_is_sorted_complete_and_documented(path):
     module = importlib.import_module(dotted(path))
     if path.name == "__init__.py" and not hasattr(module, "__all__"):
-        assert not [n for n in ast.parse(path.read_text("utf-8")).body[1:]]  # an empty room
+        assert len(ast.parse(path.read_text("utf-8")).body) == 1  # an empty room: its docstring
         return
     names = module.__all__
     assert sorted(set(names)) == sorted(names)
