@@ -11,6 +11,12 @@ class AnchoredPrior(keras.layers.Layer):
     It has no variables until it is built, which anchoring or loading an anchored layer does.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        # Without variables there is nothing to build: Keras would trace a model that has unbuilt
+        # layers once more at every `fit`.
+        self.built = True
+
     def build(self, shapes):
         """Create the two tensors for every shape in `shapes`, a tuple of tuples."""
         self.loc, self.spread = [], []
@@ -26,7 +32,6 @@ class AnchoredPrior(keras.layers.Layer):
                         trainable=False,
                     )
                 )
-        self.built = True
 
     def assign(self, index: int, loc, spread):
         """Freeze the prior of weight tensor `index`."""

@@ -1,5 +1,6 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
+import inspect
 import math
 import numbers
 import warnings
@@ -56,8 +57,11 @@ class InformationBottleneckModel(keras.Model):
         **kwargs,
     ):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
-        super().__init__(name=name, **kwargs)
+        # The network casts its own inputs: cast here too, token ids would be lost in float16.
+        super().__init__(name=name, autocast=False, **kwargs)
         self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
+        if "dtype" not in kwargs:
+            self.dtype_policy = self.network.dtype_policy
         self.num_examples = int(num_examples)
         self._weight_beta = self.add_weight(
             shape=(),
@@ -67,13 +71,9 @@ class InformationBottleneckModel(keras.Model):
             autocast=False,
             trainable=False,
         )
-        self._examples_seen = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            name="examples_seen",
-            dtype="int64",
-            trainable=False,
-            aggregation="sum",
+        # Not a Keras variable: those are saved, and restoring weights would set the count back.
+        self._examples_seen = tf.Variable(
+            0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
         self._anchoring_data = AnchoringData(name="anchoring_data")
         self._task_loss = keras.metrics.Mean("task_loss")
@@ -88,6 +88,7 @@ class InformationBottleneckModel(keras.Model):
 
     @weight_beta.setter
     def weight_beta(self, value):
+        _check_weight_beta(value)
         self._weight_beta.assign(value)
 
     @property
@@ -106,6 +107,16 @@ class InformationBottleneckModel(keras.Model):
         return self.network.outputs
 
     @property
+    def input(self):
+        """The symbolic input, or inputs in the structure in which the network takes them."""
+        return self.network.input
+
+    @property
+    def output(self):
+        """The symbolic output, or outputs in the structure in which the network returns them."""
+        return self.network.output
+
+    @property
     def output_names(self) -> list[str]:
         """Names of the outputs of a functional network, by which losses may be given."""
         return self.network.output_names
@@ -116,6 +127,8 @@ class InformationBottleneckModel(keras.Model):
 
     def call(self, inputs, training=None, mask=None):
         """The network; `training` reaches its layers by Keras' call context."""
+        if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
+            return self.network(inputs, mask=mask)
         return self.network(inputs)
 
     def compute_mask(self, inputs, mask=None):
@@ -148,10 +161,11 @@ class InformationBottleneckModel(keras.Model):
 
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
-        seen = int(self._examples_seen)
+        seen = int(tf.convert_to_tensor(self._examples_seen))
         history = super().fit(*args, **kwargs)
         if history.epoch:
-            self._check_count((int(self._examples_seen) - seen) / len(history.epoch))
+            seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
+            self._check_count(seen / len(history.epoch))
         return history
 
     def _check_count(self, examples_per_epoch: float):
@@ -177,15 +191,28 @@ class InformationBottleneckModel(keras.Model):
 
         Returns:
             A float32 scalar tensor, or the dictionary of floats.
+
+        Raises:
+            ValueError: the model is not built.
         """
-        if by_layer:
-            return {layer.path: float(layer.kl_divergence()) for layer in self.variational_layers}
-        # A float32 sum of float32 totals: nothing is lost by adding large layers to small ones.
-        return tf.add_n([tf.zeros([]), *(lay.kl_divergence() for lay in self.variational_layers)])
+        layers = self.variational_layers
+        _check_built(layers)
+        if not by_layer:
+            # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
+            return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
+        table = {}
+        for layer in layers:
+            # Layers of two nested models may have the same path.
+            same_path = sum(path.split(" #")[0] == layer.path for path in table)
+            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
+            table[key] = float(layer.kl_divergence())
+        return table
 
     def summary(self, *args, **kwargs):
-        """The summary of the network, and the information in its weights."""
+        """The summary of the network, and the information in its weights once it is built."""
         self.network.summary(*args, **kwargs)
+        if not self.network.built:
+            return
         write = kwargs.get("print_fn") or print
         table = self.weight_information(by_layer=True)
         write(f"Information in the weights: {sum(table.values()):,.1f} nats")
@@ -239,13 +266,26 @@ class InformationBottleneckModel(keras.Model):
         in the saved file, so that a certificate can refuse to be taken on them.
 
         Args:
-            data: the ``(x, y)`` arrays on which the current posterior was trained.
+            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``.
             scale: whether the prior takes the posterior's scales too, weight by weight.
+
+        Raises:
+            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
+                a prior that is anchored already.
+            TypeError: `data` of another kind.
         """
         if not self.variational_layers:
             raise ValueError(
                 f"The model has no VariationalWeights to anchor. Received: model={self.name!r}"
             )
+        _check_built(self.variational_layers)
+        for layer in self.variational_layers:
+            if layer.posterior_name != "gaussian":
+                raise ValueError(
+                    "Only Gaussian priors can be anchored. "
+                    f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
+                )
         self._anchoring_data.remember(data)
         for layer in self.variational_layers:
             layer.anchor_prior(scale)
@@ -263,6 +303,7 @@ class InformationBottleneckModel(keras.Model):
         """The arguments of the constructor, the network among them."""
         return {
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "network": keras.saving.serialize_keras_object(self.network),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta),
@@ -313,10 +354,10 @@ def _batch_size(data):
 
 
 def _check_arguments(inputs, outputs, num_examples, weight_beta):
-    if outputs is None and not isinstance(inputs, keras.Model):
+    if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
-            "`inputs` must be a Keras model where `outputs` is not given. "
-            f"Received: inputs={inputs!r}"
+            "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
+            f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
         )
     if isinstance(num_examples, bool) or not isinstance(num_examples, numbers.Integral):
         raise TypeError(
@@ -327,10 +368,23 @@ def _check_arguments(inputs, outputs, num_examples, weight_beta):
         raise ValueError(
             f"`num_examples` must be at least 1. Received: num_examples={num_examples}"
         )
+    _check_weight_beta(weight_beta)
+
+
+def _check_weight_beta(weight_beta):
     if isinstance(weight_beta, bool) or not isinstance(weight_beta, numbers.Real):
         raise TypeError(f"`weight_beta` must be a number. Received: weight_beta={weight_beta!r}")
     if not 0 <= weight_beta < math.inf:
         raise ValueError(
-            f"`weight_beta` must be zero or positive, and finite. "
+            "`weight_beta` must be zero or positive, and finite. "
             f"Received: weight_beta={weight_beta!r}"
         )
+
+
+def _check_built(layers):
+    for layer in layers:
+        if not layer.built:
+            raise ValueError(
+                "The model has no weights before it is built: call it on a batch first. "
+                f"Received: layer={layer.name!r}, not built"
+            )
