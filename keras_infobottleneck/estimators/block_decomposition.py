@@ -12,6 +12,13 @@ from typing import Literal
 
 import numpy as np
 
+__all__ = [
+    "block_decomposition_complexity",
+    "coding_theorem_tables",
+    "complexity_of_counts",
+    "count_tiles",
+]
+
 STRING_LENGTH = 12
 BLOCK_SIDE = 4
 NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["ComplexityRatio", "QuantizedComplexity"]
+
 
 @dataclass(frozen=True)
 class ComplexityRatio:

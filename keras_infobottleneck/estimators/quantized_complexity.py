@@ -17,6 +17,8 @@ from keras_infobottleneck.estimators.complexity_result import ComplexityRatio, Q
 from keras_infobottleneck.estimators.weight_matrices import WeightMatrix, Weights, weight_matrices
 from keras_infobottleneck.estimators.weight_quantization import check_num_bits, quantization_levels
 
+__all__ = ["quantized_complexity"]
+
 
 def quantized_complexity(
     weights: Weights,

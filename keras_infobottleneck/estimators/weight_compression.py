@@ -13,6 +13,8 @@ from keras_infobottleneck.estimators.block_decomposition import (
 from keras_infobottleneck.estimators.weight_matrices import Weights, weight_matrices
 from keras_infobottleneck.estimators.weight_quantization import check_num_bits, quantization_levels
 
+__all__ = ["WeightCompression", "weight_compression"]
+
 
 @dataclass(frozen=True)
 class WeightCompression:

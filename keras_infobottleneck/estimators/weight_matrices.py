@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+__all__ = ["WeightMatrix", "weight_matrices"]
+
 Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")

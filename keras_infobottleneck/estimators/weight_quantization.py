@@ -5,6 +5,8 @@ import numpy as np
 
 from keras_infobottleneck.estimators.weight_matrices import weight_matrices
 
+__all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
+
 MAX_BITS = 16
 
 

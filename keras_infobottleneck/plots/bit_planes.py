@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+__all__ = ["plot_bit_planes"]
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
