@@ -67,7 +67,10 @@ def standard_normal(shape, seed) -> tf.Tensor:
 
 def random_signs(shape, seed) -> tf.Tensor:
     """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`."""
-    return tf.where(_random_bits(shape, seed) < 0, -1.0, 1.0)
+    size = tf.reduce_prod(shape)
+    words = _random_bits(((size + 31) // 32, 1), seed)
+    bits = tf.bitwise.right_shift(words, tf.range(32)) & 1  # 32 signs from one integer
+    return tf.reshape(1.0 - 2.0 * tf.cast(tf.reshape(bits, [-1])[:size], tf.float32), shape)
 
 
 def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
