@@ -88,6 +88,7 @@ def test_the_price_follows_weight_beta_after_tracing(data):
     model.compile(keras.optimizers.SGD(0.0), LOSS)
     for weight_beta in (1.0, 7.0):
         model.weight_beta = weight_beta
+        model.reset_metrics()
         assert_objective(model.train_on_batch(x, y, return_dict=True), model, weight_beta)
     schedule = kib.callbacks.BetaSchedule(model.weight_beta, lambda epoch: [5.0, 0.0][epoch])
     history = model.fit(x, y, epochs=2, verbose=0, callbacks=[schedule]).history
