@@ -4,4 +4,45 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-__all__: list[str] = []
+from keras_infobottleneck.estimators.hidden_states import hidden_states
+from keras_infobottleneck.estimators.maximum_relevance import (
+    MaximumRelevance,
+    maximum_relevance_curve,
+)
+from keras_infobottleneck.estimators.multiscale_relevance import (
+    MultiscaleRelevance,
+    layer_multiscale_relevance,
+    multiscale_relevance,
+)
+from keras_infobottleneck.estimators.relevance_null import RelevanceNull, relevance_null
+from keras_infobottleneck.estimators.resolution_relevance import (
+    ResolutionRelevance,
+    resolution_relevance,
+    resolution_relevance_of_counts,
+)
+from keras_infobottleneck.estimators.state_counts import StateCounts
+from keras_infobottleneck.estimators.zipf import (
+    RelevanceSlope,
+    ZipfExponent,
+    relevance_slope,
+    zipf_exponent,
+)
+
+__all__ = [
+    "MaximumRelevance",
+    "MultiscaleRelevance",
+    "RelevanceNull",
+    "RelevanceSlope",
+    "ResolutionRelevance",
+    "StateCounts",
+    "ZipfExponent",
+    "hidden_states",
+    "layer_multiscale_relevance",
+    "maximum_relevance_curve",
+    "multiscale_relevance",
+    "relevance_null",
+    "relevance_slope",
+    "resolution_relevance",
+    "resolution_relevance_of_counts",
+    "zipf_exponent",
+]
