@@ -76,7 +76,7 @@ def _reduced_value(k, m, num_samples, mu, multiplier):
 
 
 def _relaxation(num_samples, mu):
-    """Counts `k`, repaired `m_k`, multiplier, and gap to the bound; what both solvers need."""
+    """Relax the constraint: counts `k`, repaired `m_k`, multiplier, and gap to the bound."""
     # At the optimum m_k >= 1 for every k up to a largest one, so k (k + 1) / 2 <= M bounds it.
     k = np.arange(1, int(np.sqrt(2 * num_samples)) + 2)
     low = -1.0 - abs(mu) * np.log(num_samples)  # every share is 1 or more: far too heavy

@@ -70,7 +70,7 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
             "An exponent needs at least 2 different counts of at least `min_count`. "
             f"Received: {len(counts)} counts, all {counts[0] if len(counts) else 'below it'}"
         )
-    mean_log = float(np.mean(np.log(counts)))
+    mean_log = float(np.mean(np.log(counts / min_count)))
     low, high = 1.0, LARGEST_GAMMA
     for _ in range(100):
         gamma = (low + high) / 2
@@ -89,7 +89,7 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
 
 
 def _log_zeta_derivatives(gamma, start):
-    """First and second derivative in gamma of `log sum_{k >= start} k^-gamma`."""
+    """First and second derivative in gamma of `log sum_{k >= start} (k / start)^-gamma`."""
     k = np.arange(start, start + DIRECT_TERMS, dtype=float)
     log_k = np.log(k / start)  # relative to the first term, so that large gamma does not underflow
     terms = np.exp(-gamma * log_k)
