@@ -14,6 +14,10 @@ from keras_infobottleneck.estimators.multiscale_relevance import (
     layer_multiscale_relevance,
     multiscale_relevance,
 )
+from keras_infobottleneck.estimators.nuisance_information import (
+    NuisanceInformation,
+    nuisance_information,
+)
 from keras_infobottleneck.estimators.relevance_null import RelevanceNull, relevance_null
 from keras_infobottleneck.estimators.resolution_relevance import (
     ResolutionRelevance,
@@ -21,6 +25,10 @@ from keras_infobottleneck.estimators.resolution_relevance import (
     resolution_relevance_of_counts,
 )
 from keras_infobottleneck.estimators.state_counts import StateCounts
+from keras_infobottleneck.estimators.total_correlation import (
+    TotalCorrelation,
+    total_correlation,
+)
 from keras_infobottleneck.estimators.zipf import (
     RelevanceSlope,
     ZipfExponent,
@@ -31,18 +39,22 @@ from keras_infobottleneck.estimators.zipf import (
 __all__ = [
     "MaximumRelevance",
     "MultiscaleRelevance",
+    "NuisanceInformation",
     "RelevanceNull",
     "RelevanceSlope",
     "ResolutionRelevance",
     "StateCounts",
+    "TotalCorrelation",
     "ZipfExponent",
     "hidden_states",
     "layer_multiscale_relevance",
     "maximum_relevance_curve",
     "multiscale_relevance",
+    "nuisance_information",
     "relevance_null",
     "relevance_slope",
     "resolution_relevance",
     "resolution_relevance_of_counts",
+    "total_correlation",
     "zipf_exponent",
 ]
