@@ -1,3 +1,5 @@
 """Show: plain arrays in, matplotlib axes out. Needs the ``plots`` extra."""
 
-__all__: list[str] = []
+from keras_infobottleneck.plots.relevance import plot_rank_frequency, plot_resolution_relevance
+
+__all__ = ["plot_rank_frequency", "plot_resolution_relevance"]
