@@ -13,7 +13,7 @@ if keras.backend.backend() != "tensorflow":
         f"Received: backend={keras.backend.backend()!r}"
     )
 
-from keras_infobottleneck import estimators
+from keras_infobottleneck import estimators  # noqa: E402
 
 __version__ = "0.1.0"
 
