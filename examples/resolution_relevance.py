@@ -81,7 +81,7 @@ def measure(states, curve):
     counts = estimators.StateCounts().update(states).counts
     point = estimators.resolution_relevance_of_counts(counts)
     null = estimators.relevance_null(states, num_draws=4, seed=FLAGS.seed)
-    null_relevance, null_std = null.at(point.resolution)
+    null_relevance, null_std = null.at(min(point.resolution, null.resolution))
     result = point.to_dict() | {
         "units": states.shape[1],
         "below_curve": float(curve.at(min(point.resolution, 1.0))) - point.relevance,

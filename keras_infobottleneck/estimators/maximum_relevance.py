@@ -14,7 +14,9 @@ __all__ = ["MaximumRelevance", "maximum_relevance_curve"]
 LARGEST_EXACT = 10_000
 LARGEST_NUM_SAMPLES = 10**9
 # From almost noise-free samples through maximal relevance (0) and Zipf (1) to almost all distinct.
-DEFAULT_MU = np.concatenate([[-0.99], np.arange(-0.9, 2, 0.1), np.arange(2, 5.01, 0.25)]).round(2)
+DEFAULT_MU = np.concatenate(
+    [[-0.99], np.arange(-0.9, 2, 0.1), np.arange(2, 5, 0.25), [5, 6, 8, 11]]
+).round(2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,7 @@ def maximum_relevance_curve(num_samples: int, *, mu=None) -> MaximumRelevance:
 
     Args:
         num_samples: `M`, from 2 to 10^9.
-        mu: increasing trade-offs above -1 to solve for; by default 43 from -0.99 to 5.
+        mu: increasing trade-offs above -1 to solve for; by default 46 from -0.99 to 11.
 
     Raises:
         TypeError: for a number of samples that is not an integer.

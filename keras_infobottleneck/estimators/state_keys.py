@@ -52,6 +52,8 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
                 f"Units must lie in 0..{num_levels - 1} (`num_levels`). "
                 f"Received: states between {low} and {high}"
             )
+    if states.dtype == bool and states.shape[1] == 64:
+        return _packed_words(states, num_levels)
     chunks = np.split(states, range(ROWS_AT_ONCE, len(states), ROWS_AT_ONCE))
     return np.concatenate([_keys_of_rows(chunk, num_levels) for chunk in chunks])
 
