@@ -29,7 +29,8 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from keras_infobottleneck import estimators, models, plots
+from keras_infobottleneck import estimators, models
+from keras_infobottleneck.plots import plot_rank_frequency, plot_resolution_relevance
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "npz file with x_train, y_train, x_test, y_test; default digits")
@@ -156,7 +157,7 @@ def draw(layers, classifier, counts, curve, path):
     """Draw the plane, and rank against frequency for layers with repeated states."""
     _, (left, right) = plt.subplots(1, 2, figsize=(12, 5))
     for name, group in (("deep belief network", layers), ("classifier", classifier)):
-        plots.plot_resolution_relevance(
+        plot_resolution_relevance(
             [each["resolution"] for each in group],
             [each["relevance"] for each in group],
             labels=[str(each["units"]) for each in group],
@@ -172,7 +173,7 @@ def draw(layers, classifier, counts, curve, path):
         )
     for layer, each in zip(layers, counts, strict=True):
         if "mu" in layer:
-            plots.plot_rank_frequency(each, name=f"{layer['units']} units", ax=right)
+            plot_rank_frequency(each, name=f"{layer['units']} units", ax=right)
     plt.tight_layout()
     plt.savefig(path, dpi=110)
 

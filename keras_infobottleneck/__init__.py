@@ -13,8 +13,28 @@ if keras.backend.backend() != "tensorflow":
         f"Received: backend={keras.backend.backend()!r}"
     )
 
-from keras_infobottleneck import estimators  # noqa: E402
+from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
+from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.conversion import (
+    make_deterministic,
+    make_variational,
+    recalibrate_batch_normalization,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "estimators"]
+__all__ = [
+    "InformationBottleneckModel",
+    "__version__",
+    "callbacks",
+    "decompose_uncertainty",
+    "distributions",
+    "estimators",
+    "layers",
+    "make_deterministic",
+    "make_variational",
+    "models",
+    "plots",
+    "recalibrate_batch_normalization",
+]

@@ -11,5 +11,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def fixed_seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fresh_session():
     yield
-    keras.backend.clear_session()
+    keras.backend.clear_session()  # slow: once for each file, not for each test

@@ -1,6 +1,22 @@
-"""Constrain: Keras models whose objective, or whose units, carry information."""
+"""Constrain: models whose objective charges for information, and the way to and from them.
+
+With them the models whose units are states: Boltzmann machines.
+"""
 
 from keras_infobottleneck.models.boltzmann import RestrictedBoltzmannMachine
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.conversion import (
+    make_deterministic,
+    make_variational,
+    recalibrate_batch_normalization,
+)
 from keras_infobottleneck.models.deep_belief import DeepBeliefNetwork
 
-__all__ = ["DeepBeliefNetwork", "RestrictedBoltzmannMachine"]
+__all__ = [
+    "DeepBeliefNetwork",
+    "InformationBottleneckModel",
+    "RestrictedBoltzmannMachine",
+    "make_deterministic",
+    "make_variational",
+    "recalibrate_batch_normalization",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import pyplot as plt
 
 __all__ = ["plot_rank_frequency", "plot_resolution_relevance"]
 
@@ -40,6 +39,8 @@ def plot_resolution_relevance(
             "`resolution` and `relevance` must be of one shape [points]. "
             f"Received: shapes {resolution.shape} and {relevance.shape}"
         )
+    import matplotlib.pyplot as plt
+
     ax = plt.subplots()[1] if ax is None else ax
     if hull is not None:
         ax.plot(*hull, color="black", label="maximal relevance")
@@ -73,6 +74,8 @@ def plot_rank_frequency(counts, *, mu: float = 1.0, name: str | None = None, ax=
             "`counts` must be positive and [num_states], and `mu` positive. "
             f"Received: counts of shape {counts.shape}, mu={mu}"
         )
+    import matplotlib.pyplot as plt
+
     ax = plt.subplots()[1] if ax is None else ax
     rank = np.arange(1, len(counts) + 1)
     (line,) = ax.loglog(rank, counts, ".", markersize=3, label=name)

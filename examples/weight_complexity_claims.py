@@ -1,0 +1,284 @@
+"""Verdicts of ``weight_complexity.py``, from its records and nothing else.
+
+Each claim has its criterion written beside its numbers. "Structure" always means the ratio to the
+model's own shuffled weights: what of a reduction is arrangement, not distribution of values.
+"""
+
+import numpy as np
+from scipy.stats import spearmanr
+
+MEASURES = ("ratio", "shuffled_ratio")
+COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
+
+
+def judge(records: list[dict]) -> dict[str, dict]:
+    """One verdict a claim, "not run" where its records are missing."""
+    budgets = [record for record in records if record["task"] == "budgets"]
+    grokking = [record for record in records if record["task"] == "grokking"]
+    judged = {
+        "5-a": (learning_lowers_complexity, budgets),
+        "5-b": (more_data_lowers_it_further, budgets),
+        "5-c": (overfitting_raises_it, budgets),
+        "5-d": (it_follows_delayed_generalisation, grokking),
+        "5-e": (it_correlates_with_generalisation, budgets),
+        "5-f": (it_sits_in_the_top_planes, budgets),
+        "5-g": (planes_predict_bit_width, budgets),
+        "5-h": (it_tells_more_than_comparators, budgets),
+    }
+    return {
+        name: {"claim": function.__doc__.splitlines()[0], **function(found)}
+        if found
+        else {"claim": function.__doc__.splitlines()[0], "verdict": "not run"}
+        for name, (function, found) in judged.items()
+    }
+
+
+def learning_lowers_complexity(records: list[dict]) -> dict:
+    """Complexity falls below that of the initial weights as models learn."""
+    largest = max(record["budget"] for record in records)
+    numbers = {}
+    for regimen in regimens(records):
+        found = [r for r in records if r["regimen"] == regimen and r["budget"] == largest]
+        numbers[regimen] = {m: mean_and_std([r[m] for r in found]) for m in MEASURES}
+    falls = [numbers[regimen]["ratio"]["mean"] < 0.99 for regimen in numbers]
+    structured = [numbers[regimen]["shuffled_ratio"]["mean"] < 0.99 for regimen in numbers]
+    return {
+        "verdict": verdict(all(falls) and all(structured), any(falls)),
+        "criterion": "largest budget: ratio to initial and to shuffled both under 0.99 under every "
+        "regimen; partly: ratio to initial under some",
+        "numbers": numbers,
+    }
+
+
+def more_data_lowers_it_further(records: list[dict]) -> dict:
+    """More data lowers complexity further."""
+    numbers = {}
+    for regimen in regimens(records):
+        found = [r for r in records if r["regimen"] == regimen]
+        numbers[regimen] = {
+            m: rank_correlation([r["budget"] for r in found], [r[m] for r in found])
+            for m in MEASURES
+        }
+        numbers[regimen]["ratio_by_budget"] = by_budget(found, "ratio")
+        numbers[regimen]["shuffled_ratio_by_budget"] = by_budget(found, "shuffled_ratio")
+    strong = {regimen: numbers[regimen]["ratio"] < -0.7 for regimen in numbers}
+    return {
+        "verdict": verdict(all(strong.values()), strong["published"]),
+        "criterion": "rank correlation of budget and ratio under -0.7 under every regimen; partly: "
+        "at equal epochs only, where more data also means more updates",
+        "numbers": numbers,
+    }
+
+
+def overfitting_raises_it(records: list[dict]) -> dict:
+    """Complexity rises while a model overfits."""
+    numbers = {}
+    for regimen in regimens(records):
+        rises = {m: [] for m in MEASURES}
+        for record in records:
+            losses = column(record, "test_crossentropy")
+            best = int(np.argmin(losses))
+            if record["regimen"] == regimen and losses[-1] > 1.05 * losses[best]:
+                for m in MEASURES:
+                    values = column(record, f"qubd_{m}")
+                    rises[m].append(values[-1] - values[best])
+        numbers[regimen] = {"runs_that_overfit": len(rises["ratio"])}
+        for m in MEASURES:
+            numbers[regimen][f"{m}_change"] = mean_and_std(rises[m])
+            numbers[regimen][f"{m}_rises"] = int(np.sum(np.array(rises[m]) > 0))
+    runs = sum(n["runs_that_overfit"] for n in numbers.values())
+    rose = sum(n["ratio_rises"] for n in numbers.values())
+    return {
+        "verdict": verdict(runs > 0 and rose >= 0.9 * runs, runs > 0 and rose >= 0.5 * runs)
+        if runs
+        else "not run",
+        "criterion": "runs whose test loss ends 5 % above its least: ratio higher at the end than "
+        "at the least test loss in nine of ten; partly: in half",
+        "numbers": numbers,
+    }
+
+
+def it_follows_delayed_generalisation(records: list[dict]) -> dict:
+    """In grokking, complexity follows delayed generalisation, not the early fit."""
+    runs = []
+    for record in records:
+        updates = column(record, "epoch") * record["updates_per_row"]
+        test = column(record, "test_accuracy")
+        structure, ratio = column(record, "qubd_shuffled_ratio"), column(record, "qubd_ratio")
+        run = {
+            "weight_decay": record["weight_decay"],
+            "seed": record["seed"],
+            "updates_to_fit": first(updates, column(record, "train_accuracy") >= 0.99),
+            "updates_to_generalise": first(updates, test >= 0.95),
+            "test_accuracy": test[-1],
+            "structure_start": structure[0],
+            "structure_end": structure[-1],
+            "updates_to_half_fall": first(updates, structure <= (structure[0] + structure[-1]) / 2),
+            "correlation_with_test_accuracy": rank_correlation(test, structure),
+            "ratio_to_initial_end": ratio[-1],
+            "updates_to_half_fall_of_ratio": first(updates, ratio <= (ratio[0] + ratio[-1]) / 2),
+        }
+        runs.append(run)
+    grokked = [r for r in runs if r["updates_to_generalise"] is not None and r["weight_decay"] > 0]
+    controls = [r for r in runs if r["weight_decay"] == 0]
+    follows = [
+        r["structure_end"] < 0.99
+        and abs(np.log(r["updates_to_half_fall"] / r["updates_to_generalise"]))
+        < abs(np.log(r["updates_to_half_fall"] / r["updates_to_fit"]))
+        for r in grokked
+    ]
+    quiet = [r["structure_end"] > 0.99 for r in controls if r["test_accuracy"] < 0.5]
+    return {
+        "verdict": verdict(bool(follows) and all(follows) and all(quiet), any(follows)),
+        "criterion": "ratio to shuffled ends under 0.99 and is half-way there nearer (in log "
+        "updates) to 95 % test than to 99 % training accuracy in every run that generalises, and "
+        "stays above 0.99 in controls that do not; partly: in some",
+        "numbers": {"runs": runs},
+    }
+
+
+def it_correlates_with_generalisation(records: list[dict]) -> dict:
+    """Complexity correlates with generalisation across runs."""
+    numbers = {}
+    for regimen in [*regimens(records), "all"]:
+        found = [r for r in records if regimen in (r["regimen"], "all")]
+        accuracy = [r["test_accuracy"] for r in found]
+        numbers[regimen] = {m: rank_correlation(accuracy, [r[m] for r in found]) for m in MEASURES}
+        numbers[regimen]["budget"] = rank_correlation(accuracy, [r["budget"] for r in found])
+    strong = [numbers[regimen]["ratio"] < -0.7 for regimen in numbers]
+    return {
+        "verdict": verdict(all(strong), any(strong)),
+        "criterion": "rank correlation of ratio and test accuracy under -0.7 within every regimen "
+        "and over all runs; partly: in some. The budget's own correlation stands beside it",
+        "numbers": numbers,
+    }
+
+
+def it_sits_in_the_top_planes(records: list[dict]) -> dict:
+    """Most significant planes carry the reduction, least significant ones none."""
+    largest = max(record["budget"] for record in records)
+    numbers = {}
+    for regimen in regimens(records):
+        found = [r for r in records if r["regimen"] == regimen and r["budget"] == largest]
+        numbers[regimen] = {
+            key: np.mean([r[key] for r in found], axis=0).round(4).tolist()
+            for key in ("ratio_by_plane", "shuffled_by_plane")
+        }
+    top = {r: n["ratio_by_plane"][-1] < 0.95 for r, n in numbers.items()}
+    low = {
+        r: all(abs(ratio - 1) < 0.01 for ratio in n["ratio_by_plane"][:4])
+        for r, n in numbers.items()
+    }
+    structured = {r: n["shuffled_by_plane"][-1] < 0.99 for r, n in numbers.items()}
+    held = [top[r] and low[r] and structured[r] for r in numbers]
+    return {
+        "verdict": verdict(all(held), any(top[r] and low[r] for r in numbers)),
+        "criterion": "largest budget: top plane under 0.95 of initial and under 0.99 of shuffled, "
+        "the four lowest planes within 0.01 of 1, under every regimen; partly: to initial, some",
+        "numbers": numbers,
+    }
+
+
+def planes_predict_bit_width(records: list[dict]) -> dict:
+    """Ratios by plane predict the bit width at which quantised accuracy collapses."""
+    rows = []
+    for record in records:
+        widths = {int(bits): value for bits, value in record["accuracy_at_bits"].items()}
+        enough = [
+            b
+            for b in widths
+            if all(widths[c] >= 0.95 * record["test_accuracy"] for c in widths if c >= b)
+        ]
+        ratios = record["ratio_by_plane"]
+        carrying = next((i for i in range(len(ratios)) if ratios[i] < 0.99), len(ratios))
+        rows.append((len(ratios) - carrying, min(enough, default=max(widths) + 1)))
+    predicted, needed = np.array(rows).T
+    error = float(np.abs(predicted - needed).mean())
+    constant = float(np.abs(needed - np.median(needed)).mean())
+    rho = rank_correlation(predicted, needed)
+    largest = max(record["budget"] for record in records)
+    table = {
+        regimen: {
+            bits: float(np.mean([r["accuracy_at_bits"][bits] for r in found]))
+            for bits in found[0]["accuracy_at_bits"]
+        }
+        for regimen in regimens(records)
+        if (found := [r for r in records if r["regimen"] == regimen and r["budget"] == largest])
+    }
+    return {
+        "verdict": verdict(rho > 0.7 and error < constant, error <= 1),
+        "criterion": "planes from the lowest under 0.99 upwards against the fewest bits that keep "
+        "95 % of the accuracy: rank correlation over 0.7 and mean error under that of a constant; "
+        "partly: mean error of at most one bit",
+        "numbers": {
+            "rank_correlation": rho,
+            "mean_error_bits": error,
+            "mean_error_of_constant_bits": constant,
+            "predicted_bits": mean_and_std(predicted),
+            "needed_bits": mean_and_std(needed),
+            "accuracy_at_bits_largest_budget": table,
+        },
+    }
+
+
+def it_tells_more_than_comparators(records: list[dict]) -> dict:
+    """Complexity tells runs apart where sign planes, gzip and lzma do not."""
+    numbers = {}
+    for regimen in [*regimens(records), "all"]:
+        found = [r for r in records if regimen in (r["regimen"], "all")]
+        accuracy = [r["test_accuracy"] for r in found]
+        values = {m: [r[m] for r in found] for m in MEASURES}
+        values |= {c: [r["comparators"][c] for r in found] for c in COMPARATORS}
+        numbers[regimen] = {name: rank_correlation(accuracy, v) for name, v in values.items()}
+    wins = {c: [abs(n["ratio"]) > abs(n[c]) + 0.1 for n in numbers.values()] for c in COMPARATORS}
+    return {
+        "verdict": verdict(
+            all(all(won) for won in wins.values()), any(all(won) for won in wins.values())
+        ),
+        "criterion": "size of the rank correlation with test accuracy beats that of every "
+        "comparator by 0.1 within every regimen and over all runs; partly: of some comparator",
+        "numbers": numbers,
+    }
+
+
+def verdict(reproduced: bool, partly: bool) -> str:
+    """Word for the two tests of a claim."""
+    return "reproduced" if reproduced else "partly" if partly else "not reproduced"
+
+
+def regimens(records: list[dict]) -> list[str]:
+    """Regimens in the order they ran."""
+    return list(dict.fromkeys(record["regimen"] for record in records))
+
+
+def column(record: dict, key: str) -> np.ndarray:
+    """One number along a run."""
+    return np.array([row[key] for row in record["rows"]], float)
+
+
+def by_budget(records: list[dict], key: str) -> dict[int, float]:
+    """Mean over seeds."""
+    sizes = sorted({record["budget"] for record in records})
+    return {n: float(np.mean([r[key] for r in records if r["budget"] == n])) for n in sizes}
+
+
+def mean_and_std(values) -> dict[str, float] | None:
+    """Mean and standard deviation over runs (0 for one run)."""
+    if len(values) == 0:
+        return None
+    return {
+        "mean": float(np.mean(values)),
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+    }
+
+
+def rank_correlation(a, b) -> float:
+    """Spearman's, 0 where one side is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(spearmanr(a, b).statistic)
+
+
+def first(values: np.ndarray, condition: np.ndarray) -> float | None:
+    """Find the first value where the condition holds."""
+    return float(values[np.argmax(condition)]) if condition.any() else None

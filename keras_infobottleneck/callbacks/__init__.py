@@ -1,0 +1,7 @@
+"""Show, steer and keep what happens while a model trains."""
+
+from keras_infobottleneck.callbacks.beta_schedule import BetaSchedule
+from keras_infobottleneck.callbacks.checkpoint import Checkpoint
+from keras_infobottleneck.callbacks.measure import Measure
+
+__all__ = ["BetaSchedule", "Checkpoint", "Measure"]

@@ -1,0 +1,90 @@
+"""The price of information as training goes on."""
+
+import math
+import numbers
+from collections.abc import Callable
+from typing import Literal
+
+import keras
+
+__all__ = ["BetaSchedule"]
+
+
+class BetaSchedule(keras.callbacks.Callback):
+    """Sets a beta at the start of every epoch; resumed training finds the value of its epoch.
+
+    Args:
+        beta: the variable to set: ``model.weight_beta``, or ``layer.beta`` of an
+            `InformationDropout` layer.
+        schedule: ``"linear"`` or ``"cosine"`` from `start` to `stop` over `num_epochs`, constant
+            afterwards; ``"cyclic"``: linear over the first half of every `num_epochs`, constant
+            over the second (Fu et al., 2019, arXiv 1903.10145); or a function from the epoch,
+            counted from 0, to the value.
+        start, stop: first and last value.
+        num_epochs: length of the way, or of a cycle; 0 is at `stop` at once.
+
+    Raises:
+        TypeError: `beta` is not a variable, or the others are not numbers.
+        ValueError: an unknown schedule, or a beta that is negative or not finite, here or, from a
+            function, at the start of the epoch.
+    """
+
+    def __init__(
+        self,
+        beta: keras.Variable,
+        schedule: Literal["linear", "cosine", "cyclic"] | Callable[[int], float] = "linear",
+        *,
+        start: float = 0.0,
+        stop: float = 1.0,
+        num_epochs: int = 10,
+    ):
+        super().__init__()
+        if not isinstance(beta, keras.Variable):
+            raise TypeError(
+                "`beta` must be a variable, such as model.weight_beta or layer.beta. "
+                f"Received: beta={beta!r}"
+            )
+        if not callable(schedule) and schedule not in ("linear", "cosine", "cyclic"):
+            raise ValueError(
+                '`schedule` must be "linear", "cosine", "cyclic" or a function of the epoch. '
+                f"Received: schedule={schedule!r}"
+            )
+        _check_beta("start", start)
+        _check_beta("stop", stop)
+        if isinstance(num_epochs, bool) or not isinstance(num_epochs, numbers.Integral):
+            raise TypeError(f"`num_epochs` must be an integer. Received: num_epochs={num_epochs!r}")
+        if num_epochs < 0:
+            raise ValueError(
+                f"`num_epochs` must be zero or positive. Received: num_epochs={num_epochs}"
+            )
+        self.beta, self.schedule = beta, schedule
+        self.start, self.stop, self.num_epochs = start, stop, num_epochs
+
+    def value(self, epoch: int) -> float:
+        """The beta of an epoch, counted from 0."""
+        if callable(self.schedule):
+            value = float(self.schedule(epoch))
+            _check_beta(f"schedule({epoch})", value)
+            return value
+        if self.num_epochs == 0:
+            return self.stop
+        if self.schedule == "cyclic":
+            share = min(1.0, 2.0 * (epoch % self.num_epochs) / self.num_epochs)
+        else:
+            share = min(1.0, epoch / self.num_epochs)
+        if self.schedule == "cosine":
+            share = 0.5 - 0.5 * math.cos(math.pi * share)
+        return self.start + (self.stop - self.start) * share
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the variable."""
+        self.beta.assign(self.value(epoch))
+
+
+def _check_beta(name: str, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f"`{name}` must be zero or positive, and finite. Received: {name}={value!r}"
+        )

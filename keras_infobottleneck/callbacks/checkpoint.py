@@ -1,0 +1,76 @@
+"""Resume training to the very result of the undisturbed run."""
+
+import json
+import os
+
+import keras
+import numpy as np
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps all that training is after every epoch: killed and resumed, it ends the same.
+
+    Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
+    atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
+    on the epoch alone. ::
+
+        checkpoint = kib.callbacks.Checkpoint("training.npz")
+        first = checkpoint.restore(model)
+        model.fit(..., initial_epoch=first, callbacks=[checkpoint])
+
+    Args:
+        filepath: where the state is kept; the folder must exist.
+    """
+
+    def __init__(self, filepath: str):
+        super().__init__()
+        self.filepath = filepath
+        self.history: dict[str, list[float]] = {}
+
+    def restore(self, model: keras.Model) -> int:
+        """Bring a built, compiled model to the state kept; returns the epoch to go on with.
+
+        Returns 0, and changes nothing, where no file is.
+
+        Raises:
+            ValueError: the file belongs to a model of other variables.
+        """
+        if not os.path.exists(self.filepath):
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        variables = _state(model)
+        with np.load(self.filepath, allow_pickle=False) as file:
+            values = [file[f"variable_{index}"] for index in range(int(file["num_variables"]))]
+            if [v.shape for v in variables] != [value.shape for value in values]:
+                raise ValueError(
+                    "The checkpoint must be of the same model and optimizer. "
+                    f"Received: filepath={self.filepath!r}, of other variables"
+                )
+            self.history = json.loads(str(file["history"]))
+            epoch = int(file["epoch"])
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add to the history and write the file."""
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        values = {f"variable_{i}": v.numpy() for i, v in enumerate(_state(self.model))}
+        temporary = f"{self.filepath}.part"
+        with open(temporary, "wb") as file:
+            np.savez(
+                file,
+                epoch=epoch + 1,
+                num_variables=len(values),
+                history=json.dumps(self.history),
+                **values,
+            )
+        os.replace(temporary, self.filepath)
+
+
+def _state(model):
+    """Weights, seeds and metrics of a model, and what its optimizer keeps."""
+    return [*model.variables, *model.optimizer.variables]

@@ -1,0 +1,195 @@
+"""Show: what happens to a number while a network trains."""
+
+import csv
+import dataclasses
+import math
+import numbers
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Measure"]
+
+_EPOCH = "epoch"
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
+    data_class="DATA_CLASS_SCALAR",
+)
+
+
+class Measure(keras.callbacks.Callback):
+    """Take measurements of the model on a schedule, into ``logs``, CSV and TensorBoard.
+
+    The schedule counts *completed* epochs: 0 is before training, so ``every=5`` measures after 0,
+    5, 10, ... epochs. The value before training goes to the CSV file, TensorBoard and ``rows``;
+    those after an epoch also into its ``logs``, so to ``History`` and the callbacks that follow
+    in the list. In epochs without a measurement ``logs`` holds nan, so that histories stay
+    aligned; ``EarlyStopping`` on a measurement counts those epochs against its patience.
+
+    Training may be stopped and continued with ``initial_epoch``: rows of the CSV file from there
+    on are measured again, earlier ones are kept. The file is replaced as a whole at each
+    measurement, so a killed run leaves a complete one.
+
+    Example:
+        ``Measure({"qubd": kib.estimators.quantized_complexity}, every=5, csv_path="qubd.csv")``
+        logs ``qubd_total_bits``, ``qubd_ratio``, ...
+
+    Args:
+        measurements: From a name to a function of the model. A number is logged under the name; a
+            mapping, or a result of this package (a dataclass), as ``name_key`` for each of its
+            numbers (of a dataclass, its floats).
+        every: Measure after each multiple of this number of epochs, or after the epochs in this
+            collection, or where this function of the number of completed epochs is true.
+        csv_path: File for one row a measurement, with the number of completed epochs first.
+        log_dir: Directory for TensorBoard scalars, stepped by completed epochs.
+
+    Attributes:
+        rows: What was measured, one dictionary a measurement.
+        results: The last result of each measurement, as returned.
+
+    Raises:
+        TypeError: If a measurement is not callable, or returns none of the above.
+        ValueError: If there are no measurements, ``every`` is out of range, or a name is one that
+            training logs itself.
+    """
+
+    def __init__(
+        self,
+        measurements: Mapping[str, Callable[[keras.Model], Any]],
+        *,
+        every: int | Collection[int] | Callable[[int], bool] = 1,
+        csv_path: str | os.PathLike | None = None,
+        log_dir: str | os.PathLike | None = None,
+    ):
+        super().__init__()
+        if not isinstance(measurements, Mapping) or not measurements:
+            raise ValueError(
+                "measurements must map at least one name to a function of the model. "
+                f"Received: measurements={measurements!r}"
+            )
+        for name, function in measurements.items():
+            if not callable(function):
+                raise TypeError(
+                    f"measurements must be functions of the model. Received: {name}={function!r}"
+                )
+        self._measurements = dict(measurements)
+        self._due = _schedule(every)
+        self._csv_path = csv_path
+        self._log_dir = log_dir
+        self._writer = None
+        self._completed = None
+        self.rows: list[dict[str, float]] = []
+        self.results: dict[str, Any] = {}
+
+    def on_train_begin(self, logs=None):
+        """Open TensorBoard's writer."""
+        self._completed = None  # the first epoch may be any: it is known when it begins
+        if self._log_dir is not None:
+            self._writer = tf.summary.create_file_writer(os.fspath(self._log_dir))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Before the first epoch: take up earlier rows, measure if due."""
+        if self._completed is not None:
+            return
+        self._completed = epoch
+        kept = _read_csv(self._csv_path) if epoch > 0 else []
+        self.rows = [row for row in kept or self.rows if row[_EPOCH] < epoch]
+        if self._due(epoch):
+            self._measure(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measure if due, and log."""
+        self._completed = epoch + 1
+        due = self._due(self._completed)
+        if due:
+            self._measure(self._completed)
+        if logs is None or not self.rows:
+            return
+        values = {key: value for key, value in self.rows[-1].items() if key != _EPOCH}
+        taken = sorted(set(values) & set(logs))
+        if taken:
+            raise ValueError(
+                f"measurements must not have names that are logged already. Received: {taken}"
+            )
+        logs.update(values if due else dict.fromkeys(values, math.nan))
+
+    def on_train_end(self, logs=None):
+        """Close TensorBoard's writer."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _measure(self, completed: int) -> None:
+        """Measure now, and writes the row everywhere but into ``logs``."""
+        row: dict[str, float] = {_EPOCH: completed}
+        for name, function in self._measurements.items():
+            self.results[name] = function(self.model)
+            row.update(_numbers(name, self.results[name]))
+        self.rows.append(row)
+        if self._csv_path is not None:
+            _write_csv(self._csv_path, self.rows)
+        if self._writer is not None:
+            with self._writer.as_default(step=completed):
+                for key, value in row.items():
+                    if key != _EPOCH:
+                        # Not tf.summary.scalar, which needs TensorBoard itself to be installed.
+                        tf.summary.write(key, np.float32(value), metadata=_SCALAR)
+            self._writer.flush()
+
+
+def _schedule(every) -> Callable[[int], bool]:
+    """Whether a number of completed epochs is one to measure after."""
+    if isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1:
+        return lambda completed: completed % every == 0
+    if callable(every):
+        return every
+    if isinstance(every, Collection) and not isinstance(every, str | bytes) and len(every):
+        epochs = frozenset(every)
+        return lambda completed: completed in epochs
+    raise ValueError(
+        "every must be a positive number of epochs, a collection of epochs or a function. "
+        f"Received: every={every!r}"
+    )
+
+
+def _numbers(name: str, result: Any) -> dict[str, float]:
+    """Take the numbers of a result, by the key they are logged under."""
+    if isinstance(result, Mapping):
+        found = {f"{name}_{key}": value for key, value in result.items()}
+    elif dataclasses.is_dataclass(result):
+        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+        found = {f"{name}_{k}": v for k, v in fields.items() if isinstance(v, float)}
+    else:
+        found = {name: result}
+    for key, value in found.items():
+        scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
+        if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
+            raise TypeError(
+                "measurements must return a number, a mapping to numbers or a result of this "
+                f"package. Received: {key} of type {type(value).__name__}"
+            )
+    return {key: float(value) for key, value in found.items()}
+
+
+def _read_csv(path) -> list[dict[str, float]]:
+    """Rows of an earlier run; none where there is no file."""
+    if path is None or not os.path.exists(path):
+        return []
+    with open(path, newline="") as stream:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+    return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
+
+
+def _write_csv(path, rows: list[dict[str, float]]) -> None:
+    """Replace the file at once: whoever reads it, or is killed here, has a whole file."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    partial = f"{os.fspath(path)}.partial"
+    with open(partial, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)

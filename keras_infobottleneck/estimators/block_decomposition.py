@@ -1,0 +1,228 @@
+"""Algorithmic complexity of a binary array by block decomposition, in bits.
+
+A small block's complexity comes from the coding theorem: a block that many small Turing machines
+print is simple. A large array is cut into such blocks, and repeating a block costs only the
+logarithm of how often it repeats.
+"""
+
+from functools import lru_cache
+from importlib.resources import files
+from math import log2
+from typing import Literal
+
+import numpy as np
+
+__all__ = [
+    "block_decomposition_complexity",
+    "coding_theorem_tables",
+    "complexity_of_counts",
+    "count_tiles",
+]
+
+STRING_LENGTH = 12
+BLOCK_SIDE = 4
+NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)
+
+_LOW_BIT_OF_EACH_BYTE = np.uint32(0x01010101)
+_EVERY_OTHER_BYTE = np.uint32(0x00FF00FF)
+
+
+def block_decomposition_complexity(
+    bits: np.ndarray,
+    *,
+    boundary: Literal["ignore", "recursive", "correlated"] = "ignore",
+    min_length: int = 2,
+    shift: int = 1,
+    normalized: bool = False,
+) -> float:
+    """Algorithmic complexity of a binary string or matrix, in bits.
+
+    ``BDM(X) = sum over distinct blocks r of [CTM(r) + log2 n_r]``, where block ``r`` occurs
+    ``n_r`` times and ``CTM(r) = -log2`` of the frequency with which small halting Turing machines
+    print it. Blocks are strings of 12 symbols or matrices of 4 x 4.
+
+    An upper-bound-like estimate of an uncomputable quantity: exact as a formula, without sampling
+    error. It saturates: only 65,536 blocks of 4 x 4 exist, so above some 10^6 entries the value
+    grows with the logarithm of the size; compare arrays of equal shape only. Cost: one pass over
+    the bits.
+
+    Args:
+        bits: Array of 0 and 1, boolean or integer, ``[length]`` or ``[rows, columns]``.
+        boundary: ``"ignore"`` drops what is left over at the right and the bottom; ``"recursive"``
+            cuts it into the largest smaller squares (shorter strings) that fit; ``"correlated"``
+            slides the block over the array in steps of ``shift``.
+        min_length: Shortest side that ``"recursive"`` still counts.
+        shift: Step of ``"correlated"``.
+        normalized: Return ``(BDM - least) / (most - least)``, where least and most are the
+            extremes over arrays that decompose into as many blocks of the same sizes (0 where
+            they are equal). Not defined for ``"correlated"``, whose blocks overlap.
+
+    Returns:
+        The complexity in bits, or a number in [0, 1] if ``normalized``.
+
+    Raises:
+        TypeError: If ``bits`` is neither boolean nor integer.
+        ValueError: If ``bits`` holds other symbols, has another rank, or is smaller than a block.
+
+    References:
+        Zenil et al. (2018), "A decomposition method for global evaluation of Shannon entropy and
+        local estimations of algorithmic complexity", Entropy 20(8), 605.
+        Soler-Toscano et al. (2014), "Calculating Kolmogorov complexity from the output frequency
+        distributions of small Turing machines", PLoS ONE 9(5). The tables are those of ``pybdm``.
+    """
+    _check_options(boundary, min_length, shift, normalized)
+    bits = _as_bits(bits)
+    counts = _count_by_size(bits, boundary, min_length, shift)
+    if not counts:
+        block = f"{BLOCK_SIDE} x {BLOCK_SIDE}" if bits.ndim == 2 else f"{STRING_LENGTH}"
+        raise ValueError(
+            f"bits must hold at least one block (of {block}, or with boundary='recursive' of "
+            f"min_length). Received: bits.shape={bits.shape}, boundary={boundary!r}"
+        )
+    tables = coding_theorem_tables(bits.ndim)
+    complexity = sum(complexity_of_counts(n, tables[size]) for size, n in counts.items())
+    if not normalized:
+        return complexity
+    totals = {size: int(n.sum()) for size, n in counts.items()}
+    least = sum(tables[size].min() + log2(n) for size, n in totals.items())
+    most = sum(_largest_complexity(n, tables[size]) for size, n in totals.items())
+    return float((complexity - least) / (most - least)) if most > least else 0.0
+
+
+@lru_cache(maxsize=2)
+def coding_theorem_tables(ndim: int) -> dict[int, np.ndarray]:
+    """Complexity in bits of every block, by side length, for strings or square matrices.
+
+    Symbol ``i`` of a string is bit ``i`` of the index; row ``i``, column ``j`` of a square of side
+    ``s`` is bit ``i + s j``.
+    """
+    kind = {1: "string", 2: "matrix"}[ndim]
+    with (files(__package__) / "coding_theorem_tables.npz").open("rb") as stream:
+        arrays = np.load(stream, allow_pickle=False)
+        return {int(k.split("_")[1]): arrays[k] for k in arrays.files if k.startswith(kind)}
+
+
+def count_tiles(matrix: np.ndarray, plane: int = 0) -> np.ndarray:
+    """How often each 4 x 4 block tiles bit ``plane`` of a uint8 matrix; the remainder is ignored.
+
+    Returns ``[65536]`` counts in the order of ``coding_theorem_tables(2)[4]``.
+    """
+    rows, columns = (side - side % BLOCK_SIDE for side in matrix.shape)
+    # Four neighbours in a row are one 32-bit word, so that each operation works on four at once.
+    words = np.ascontiguousarray(matrix[:rows, :columns]).view("<u4")
+    words = (words >> np.uint32(plane)) & _LOW_BIT_OF_EACH_BYTE
+    words = words.reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
+    code = words[:, 0] | words[:, 1] << 1 | words[:, 2] << 2 | words[:, 3] << 3
+    code = (code | code >> 4) & _EVERY_OTHER_BYTE
+    code = (code | code >> 8).astype(np.uint16)
+    return np.bincount(code.ravel(), minlength=NUM_BLOCKS)
+
+
+def complexity_of_counts(counts: np.ndarray, table: np.ndarray) -> float:
+    """``sum over blocks that occur of [table + log2 counts]``, in bits."""
+    # Not "@": on a busy machine the threads of BLAS cost a hundred times this sum.
+    return float(np.einsum("i,i", table, counts > 0) + np.log2(counts[counts > 1]).sum())
+
+
+def _largest_complexity(num_blocks: int, table: np.ndarray) -> float:
+    """Most that ``num_blocks`` blocks can cost: as many distinct ones as there are, evenly."""
+    each, extra = divmod(num_blocks, table.size)
+    most_complex_first = np.sort(table)[::-1]
+    counts = np.full(table.size, each)
+    counts[:extra] += 1
+    return complexity_of_counts(counts, most_complex_first)
+
+
+def _count_by_size(
+    bits: np.ndarray, boundary: str, min_length: int, shift: int
+) -> dict[int, np.ndarray]:
+    """Count every block, by side length; sizes without any block are absent."""
+    side = BLOCK_SIDE if bits.ndim == 2 else STRING_LENGTH
+    counts: dict[int, np.ndarray] = {}
+    if min(bits.shape) >= side:
+        if bits.ndim == 2 and boundary != "correlated":
+            counts[side] = count_tiles(bits)
+        else:
+            step = slice(None, None, shift if boundary == "correlated" else side)
+            codes = _window_codes(bits[np.newaxis], side)[:, *[step] * bits.ndim]
+            counts[side] = np.bincount(codes.ravel(), minlength=2**side**bits.ndim)
+    if boundary == "recursive":
+        for size, codes in _edge_codes(bits, side, min_length):
+            counted = np.bincount(codes.ravel(), minlength=2**size**bits.ndim)
+            counts[size] = counts.get(size, 0) + counted
+    return counts
+
+
+def _window_codes(parts: np.ndarray, size: int) -> np.ndarray:
+    """Code of the block that starts at each position of ``parts [number, ...]``."""
+    codes = parts.astype(np.uint16)
+    for axis in range(1, parts.ndim):
+        codes = np.moveaxis(codes, axis, 0)
+        length = len(codes) - size + 1
+        stride = size ** (axis - 1)
+        codes = sum(codes[i : i + length] << np.uint16(i * stride) for i in range(size))
+        codes = np.moveaxis(codes, 0, axis)
+    return codes
+
+
+def _edge_codes(bits: np.ndarray, side: int, min_length: int):
+    """Pairs (size, codes) for what does not fill a block of ``side`` at the right and bottom."""
+    if bits.ndim == 1:
+        rest = bits[len(bits) - len(bits) % side :]
+        if len(rest) >= min_length:
+            yield len(rest), _window_codes(rest[np.newaxis], len(rest))
+        return
+    rows, columns = (n - n % side for n in bits.shape)
+    right, bottom, corner = bits[:rows, columns:], bits[rows:, :columns], bits[rows:, columns:]
+    yield from _squares(right.reshape(rows // side, side, -1) if right.size else None, min_length)
+    bottom = bottom.reshape(-1, columns // side, side).swapaxes(0, 1) if bottom.size else None
+    yield from _squares(bottom, min_length)
+    yield from _squares(corner[np.newaxis] if corner.size else None, min_length)
+
+
+def _squares(parts: np.ndarray | None, min_length: int):
+    """Cut each of ``parts [number, height, width]`` into squares, and its rest again."""
+    if parts is None or min(parts.shape[1:]) < min_length:
+        return
+    _, height, width = parts.shape
+    size = min(height, width)
+    yield size, _window_codes(parts, size)[:, ::size, ::size]
+    rest = (
+        parts[:, height - height % size :] if width == size else parts[..., width - width % size :]
+    )
+    yield from _squares(rest if rest.size else None, min_length)
+
+
+def _as_bits(bits: np.ndarray) -> np.ndarray:
+    """Check that the array holds nothing but 0 and 1, and make it uint8."""
+    bits = np.asarray(bits)
+    if bits.dtype.kind not in "bui":
+        raise TypeError(
+            f"bits must be an array of booleans or integers. Received: bits.dtype={bits.dtype}"
+        )
+    if bits.ndim not in (1, 2):
+        raise ValueError(f"bits must have one or two axes. Received: bits.shape={bits.shape}")
+    # The bitwise "or" of all values tells in one pass whether any is outside 0 and 1.
+    if bits.dtype.kind != "b" and bits.size and np.bitwise_or.reduce(bits, axis=None) not in (0, 1):
+        raise ValueError(
+            "bits must hold only 0 and 1. "
+            f"Received: bits.min()={bits.min()}, bits.max()={bits.max()}"
+        )
+    return bits.astype(np.uint8, copy=False)
+
+
+def _check_options(boundary: str, min_length: int, shift: int, normalized: bool) -> None:
+    """Raise ValueError for an option that is out of range."""
+    if boundary not in ("ignore", "recursive", "correlated"):
+        raise ValueError(
+            "boundary must be 'ignore', 'recursive' or 'correlated'. "
+            f"Received: boundary={boundary!r}"
+        )
+    for name, value in (("min_length", min_length), ("shift", shift)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a positive integer. Received: {name}={value!r}")
+    if normalized and boundary == "correlated":
+        raise ValueError(
+            "normalized is not defined for overlapping blocks, boundary='correlated'. "
+            f"Received: normalized={normalized!r}"
+        )

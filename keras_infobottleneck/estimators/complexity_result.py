@@ -1,0 +1,144 @@
+"""What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ComplexityRatio", "QuantizedComplexity"]
+
+
+@dataclass(frozen=True)
+class ComplexityRatio:
+    """Complexity over that of a baseline; ``by_plane [num_bits]``, least significant first.
+
+    Spreads are standard deviations over the draws of a random baseline, and 0 for a fixed one.
+    """
+
+    value: float
+    std: float
+    by_plane: np.ndarray
+    by_plane_std: np.ndarray
+    by_layer: dict[str, float]
+
+    @classmethod
+    def of(
+        cls, planes: dict[str, np.ndarray], baseline: dict[str, np.ndarray]
+    ) -> "ComplexityRatio":
+        """Ratio of sums of ``planes [num_bits]`` to means of ``baseline [num_draws, num_bits]``."""
+        ours, theirs = sum(planes.values()), sum(baseline.values())
+
+        def spread(value, draws):
+            return (value / draws).std(axis=0, ddof=1) if len(draws) > 1 else np.zeros_like(value)
+
+        return cls(
+            value=float(ours.sum() / theirs.sum(axis=1).mean()),
+            std=float(spread(ours.sum(), theirs.sum(axis=1))),
+            by_plane=ours / theirs.mean(axis=0),
+            by_plane_std=spread(ours, theirs),
+            by_layer={
+                path: float(bits.sum() / baseline[path].sum(axis=1).mean())
+                for path, bits in planes.items()
+            },
+        )
+
+    def to_dict(self) -> dict:
+        """Plain numbers and lists, for JSON."""
+        return {
+            "value": self.value,
+            "std": self.std,
+            "by_plane": self.by_plane.tolist(),
+            "by_plane_std": self.by_plane_std.tolist(),
+            "by_layer": self.by_layer,
+        }
+
+
+@dataclass(frozen=True)
+class QuantizedComplexity:
+    """Complexity of quantised weights, in bits. Planes count from the least significant.
+
+    Attributes:
+        total_bits: Sum over tensors and planes.
+        by_plane: ``[num_bits]``, sums over tensors.
+        by_layer: Sum over planes, by weight path.
+        planes: ``[num_bits]`` by weight path.
+        ratio: ``total_bits`` over the baseline's; ``ratio_std`` its spread.
+        shuffled_ratio: The control: ``total_bits`` over that of the model's own levels, shuffled;
+            1 means no structure beyond the distribution of the values. ``shuffled_ratio_std``.
+        baseline: What the ratio is to: ``"shuffled"`` or ``"given"``.
+        against_baseline, against_shuffled: Both ratios by plane and layer.
+        saturation: By path, the share of the 65,536 possible blocks that the fullest plane holds.
+            Towards 1 the measure stops growing and ratios are pressed towards 1.
+        shapes: Rows and columns by path.
+        skipped: What was not measured, with the reason.
+        num_bits: Bit planes.
+        options: ``clip_percentile`` and ``crop``, as asked.
+    """
+
+    total_bits: float
+    by_plane: np.ndarray
+    by_layer: dict[str, float]
+    planes: dict[str, np.ndarray]
+    ratio: float
+    ratio_std: float
+    shuffled_ratio: float
+    shuffled_ratio_std: float
+    baseline: str
+    against_baseline: ComplexityRatio
+    against_shuffled: ComplexityRatio
+    saturation: dict[str, float]
+    shapes: dict[str, tuple[int, int]]
+    skipped: dict[str, str]
+    num_bits: int
+    options: dict[str, float | tuple[int, int] | None]
+
+    def __repr__(self) -> str:
+        return (
+            f"QuantizedComplexity(total_bits={self.total_bits:.6g}, "
+            f"ratio={self.ratio:.4f} +- {self.ratio_std:.4f} to {self.baseline}, "
+            f"shuffled_ratio={self.shuffled_ratio:.4f}, num_bits={self.num_bits}, "
+            f"layers={len(self.by_layer)}, skipped={len(self.skipped)}, "
+            f"saturation={max(self.saturation.values()):.2f})"
+        )
+
+    def table(self) -> str:
+        """One line a weight: shape, bits, both ratios, saturation; the total; what was skipped."""
+        rows = [
+            [
+                path,
+                "x".join(map(str, self.shapes[path])),
+                f"{bits:.1f}",
+                f"{self.against_baseline.by_layer[path]:.4f}",
+                f"{self.against_shuffled.by_layer[path]:.4f}",
+                f"{self.saturation[path]:.3f}",
+            ]
+            for path, bits in self.by_layer.items()
+        ]
+        total = f"{self.total_bits:.1f}", f"{self.ratio:.4f}", f"{self.shuffled_ratio:.4f}"
+        head = ["weight", "shape", "bits", "ratio", "shuffled", "saturation"]
+        rows = [head, *rows, ["total", "", *total, ""]]
+        first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([f"{path:{first}}", *map(str.rjust, cells, widths)]) for path, *cells in rows
+        ]
+        return "\n".join(lines + [f"skipped {path}: {why}" for path, why in self.skipped.items()])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, strings and lists, for JSON."""
+        return {
+            "total_bits": self.total_bits,
+            "by_plane": self.by_plane.tolist(),
+            "by_layer": self.by_layer,
+            "planes": {path: bits.tolist() for path, bits in self.planes.items()},
+            "ratio": self.ratio,
+            "ratio_std": self.ratio_std,
+            "shuffled_ratio": self.shuffled_ratio,
+            "shuffled_ratio_std": self.shuffled_ratio_std,
+            "baseline": self.baseline,
+            "against_baseline": self.against_baseline.to_dict(),
+            "against_shuffled": self.against_shuffled.to_dict(),
+            "saturation": self.saturation,
+            "shapes": {path: list(shape) for path, shape in self.shapes.items()},
+            "skipped": self.skipped,
+            "num_bits": self.num_bits,
+            "options": self.options,
+        }

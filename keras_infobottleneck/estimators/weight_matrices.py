@@ -1,0 +1,180 @@
+"""The weights of a model as matrices ``[out, in...]``, whatever their rank and layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+__all__ = ["WeightMatrix", "weight_matrices"]
+
+Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+
+_NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")
+
+
+@dataclass(frozen=True)
+class WeightMatrix:
+    """One weight tensor and how it is laid out as a matrix, outputs by rows.
+
+    ``permutation`` brings the axes of ``tensor`` to outputs first; the first ``num_output_axes``
+    of the result become the rows, the rest the columns.
+    """
+
+    path: str
+    tensor: keras.Variable | np.ndarray
+    permutation: tuple[int, ...]
+    num_output_axes: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the matrix."""
+        sides = [self.tensor.shape[axis] for axis in self.permutation]
+        return int(np.prod(sides[: self.num_output_axes])), int(
+            np.prod(sides[self.num_output_axes :])
+        )
+
+    def values(self) -> np.ndarray:
+        """Matrix as a float array ``[out, in...]``; non-finite weights are refused."""
+        array = self.tensor
+        if isinstance(array, keras.Variable):
+            array = keras.ops.convert_to_numpy(array)
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float32)  # float16 and bfloat16 are exact in float32
+        matrix = array.transpose(self.permutation).reshape(self.shape)
+        if not np.isfinite(matrix).all():
+            bad = int(matrix.size - np.isfinite(matrix).sum())
+            raise ValueError(f"weights must be finite. Received: {self.path} with {bad} not finite")
+        return matrix
+
+    def to_tensor(self, matrix: np.ndarray) -> np.ndarray:
+        """Inverse of ``values``: ``matrix`` with the axes of the tensor."""
+        sides = [self.tensor.shape[axis] for axis in self.permutation]
+        return matrix.reshape(sides).transpose(np.argsort(self.permutation))
+
+
+def weight_matrices(weights: Weights) -> tuple[list[WeightMatrix], dict[str, str]]:
+    """Every weight of rank two or more as a matrix, and what was left out with its reason.
+
+    Of a model: kernels, frozen or not, shared ones once, in the order of ``model.weights``.
+    Biases and the scales and offsets of normalisation are left out by name, integers by type.
+    ``Dense`` and recurrent kernels become ``[out, in]``, convolutions ``[out, in * spatial]`` with
+    the positions of one input channel adjacent, transposed convolutions the same, depthwise ones
+    ``[in * multiplier, spatial]``, ``EinsumDense`` (so attention) what its equation says, and
+    embeddings stay ``[vocabulary, dimension]``.
+
+    Of arrays (a mapping from names, a sequence, or one array): the first axis is the output, as
+    none tells otherwise, and the others are flattened.
+
+    Raises:
+        TypeError: If ``weights`` is none of these.
+        ValueError: If the model has not been built.
+    """
+    if isinstance(weights, keras.Model):
+        return _of_model(weights)
+    if isinstance(weights, np.ndarray):
+        weights = [weights]
+    if isinstance(weights, Sequence) and not isinstance(weights, str | bytes):
+        weights = {f"weight_{i}": array for i, array in enumerate(weights)}
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            "weights must be a Keras model, an array, or a mapping or sequence of arrays. "
+            f"Received: weights of type {type(weights).__name__}"
+        )
+    matrices, skipped = [], {}
+    for path, array in weights.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(
+                f"weights must hold NumPy arrays. Received: {path} of type {type(array).__name__}"
+            )
+        if array.ndim < 2:
+            skipped[path] = "fewer than two axes"
+        elif not _is_floating(array.dtype):
+            raise TypeError(
+                f"weights must be floating point. Received: {path} of dtype {array.dtype}"
+            )
+        else:
+            matrices.append(WeightMatrix(path, array, tuple(range(array.ndim)), 1))
+    return matrices, skipped
+
+
+def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
+    """Matrices and omissions of a model."""
+    if not model.built:
+        raise ValueError(
+            f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
+        )
+    layouts = _special_layouts(model)
+    matrices, skipped, seen = [], {}, set()
+    for variable in model.weights:
+        path = variable.path
+        if path in seen:  # layers of a subclassed model may share a name
+            path = f"{path}#{len(seen)}"
+        seen.add(path)
+        reason = _reason_to_skip(variable)
+        if reason:
+            skipped[path] = reason
+        else:
+            last = len(variable.shape) - 1
+            default = ((last, last - 1, *range(last - 1)), 1)
+            matrices.append(WeightMatrix(path, variable, *layouts.get(id(variable), default)))
+    return matrices, skipped
+
+
+def _special_layouts(model: keras.Model) -> dict[int, tuple[tuple[int, ...], int]]:
+    """Permutation and number of output axes of the kernels that are not ``[..., in, out]``."""
+    layouts = {}
+    # Keras has no public walk that also reaches the layers held by custom layers.
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if not layer.built:
+            continue
+        if isinstance(layer, keras.layers.EinsumDense):
+            layouts[id(layer.kernel)] = _einsum_layout(layer.equation)
+        elif isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D):
+            layouts[id(layer.kernel)] = _depthwise_layout(layer.kernel)
+        elif isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
+            layouts[id(layer.depthwise_kernel)] = _depthwise_layout(layer.depthwise_kernel)
+        elif isinstance(
+            layer,
+            keras.layers.Conv1DTranspose
+            | keras.layers.Conv2DTranspose
+            | keras.layers.Conv3DTranspose,
+        ):
+            last = len(layer.kernel.shape) - 1
+            layouts[id(layer.kernel)] = ((last - 1, last, *range(last - 1)), 1)
+        elif isinstance(layer, keras.layers.Embedding):
+            layouts[id(layer.embeddings)] = ((0, 1), 1)
+    return layouts
+
+
+def _depthwise_layout(kernel: keras.Variable) -> tuple[tuple[int, ...], int]:
+    """Kernels ``[*spatial, in, multiplier]``: every pair of the last two is one output."""
+    last = len(kernel.shape) - 1
+    return (last - 1, last, *range(last - 1)), 2
+
+
+def _einsum_layout(equation: str) -> tuple[tuple[int, ...], int]:
+    """Axes of the kernel that reach the output are rows, those summed over are columns."""
+    operands, output = equation.replace("...", "").replace(" ", "").split("->")
+    kernel = operands.split(",")[1]
+    rows = [i for i, letter in enumerate(kernel) if letter in output]
+    columns = [i for i, letter in enumerate(kernel) if letter not in output]
+    return (*rows, *columns), len(rows)
+
+
+def _reason_to_skip(variable: keras.Variable) -> str | None:
+    """Why a variable is no kernel, or None."""
+    if len(variable.shape) < 2:
+        return "fewer than two axes"
+    if not _is_floating(variable.dtype):
+        return f"not floating point: {variable.dtype}"
+    if variable.name.endswith("bias"):
+        return "a bias"
+    if variable.name in _NORMALIZATION_NAMES:
+        return "part of a normalisation"
+    return None
+
+
+def _is_floating(dtype: np.dtype | str) -> bool:
+    """Whether Keras counts the type as floating point, bfloat16 included."""
+    return keras.backend.is_float_dtype(str(dtype))

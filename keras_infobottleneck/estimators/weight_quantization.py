@@ -1,0 +1,99 @@
+"""Weights at few bits: levels to measure their bit planes, and a model to measure its accuracy."""
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.estimators.weight_matrices import weight_matrices
+
+__all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
+
+MAX_BITS = 16
+
+
+def quantization_levels(
+    weights: np.ndarray, *, num_bits: int = 8, clip_percentile: float | None = 99.9
+) -> np.ndarray:
+    """Levels of the asymmetric uniform quantiser over one tensor, ``[...]`` of uint8 or uint16.
+
+    ``Q = clip(round((w - low) / step), 0, 2^b - 1)`` with ``step = (high - low) / (2^b - 1)``.
+    The range is that of the weights, or of their central ``clip_percentile`` percent: without
+    clipping a few outliers widen it, and the upper bit planes look simple with no structure there.
+    A constant tensor has all levels 0. Rounds halves to even, in float64.
+
+    References:
+        Bakhtiarifard et al. (2026), arXiv 2605.15551; the authors' code.
+    """
+    top = 2**num_bits - 1
+    if clip_percentile is None:
+        low, high = float(weights.min()), float(weights.max())
+    else:
+        tail = (1 - clip_percentile / 100) / 2
+        low, high = np.quantile(weights.ravel().astype(np.float64), [tail, 1 - tail])
+    levels = np.zeros(weights.shape, np.uint8 if num_bits <= 8 else np.uint16)
+    if high > low:
+        step = (high - low) / top
+        for row, out in zip(weights, levels, strict=True):  # by rows: float64 needs little memory
+            out[...] = np.clip(np.rint((row - low) / step), 0, top)
+    return levels
+
+
+def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
+    """Copy ``model`` with kernels that take at most ``2^num_bits`` values per output channel.
+
+    Post-training quantisation, per channel and symmetric: ``scale = max|w| / (2^(b-1) - 1)``,
+    ``w -> scale * round(w / scale)``; one bit is ``sign(w) * mean|w|``. The kernels are those that
+    ``quantized_complexity`` measures, small ones included; everything else is copied. The values
+    are stored in the type of the weights: it is for accuracy, it saves no memory.
+
+    Args:
+        model: A built model that ``keras.models.clone_model`` can copy.
+        num_bits: From 1 to 16.
+
+    Returns:
+        An uncompiled model of the same structure.
+
+    Raises:
+        ValueError: If ``num_bits`` is out of range or the model cannot be copied.
+        TypeError: If ``model`` is not a Keras model.
+
+    References:
+        Bakhtiarifard et al. (2026), arXiv 2605.15551, post-training quantisation experiment.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"model must be a Keras model. Received: model of type {type(model).__name__}"
+        )
+    check_num_bits(num_bits)
+    matrices, _ = weight_matrices(model)
+    try:
+        copy = keras.models.clone_model(model)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            "model must be one that keras.models.clone_model can copy, Functional or Sequential. "
+            f"Received: model={model.name!r} of type {type(model).__name__}"
+        ) from error
+    copy.set_weights(model.get_weights())
+    position = {id(variable): i for i, variable in enumerate(model.weights)}
+    for matrix in matrices:
+        quantized = matrix.to_tensor(_symmetric(matrix.values(), num_bits))
+        copy.weights[position[id(matrix.tensor)]].assign(quantized)
+    return copy
+
+
+def check_num_bits(num_bits: int) -> None:
+    """Raise ValueError unless ``num_bits`` is a whole number from 1 to 16."""
+    whole = isinstance(num_bits, int | np.integer) and not isinstance(num_bits, bool)
+    if not whole or not 1 <= num_bits <= MAX_BITS:
+        raise ValueError(
+            f"num_bits must be a whole number from 1 to {MAX_BITS}. Received: num_bits={num_bits!r}"
+        )
+
+
+def _symmetric(matrix: np.ndarray, num_bits: int) -> np.ndarray:
+    """Rows of ``[out, in]`` rounded to a symmetric grid of their own."""
+    magnitude = np.abs(matrix)
+    if num_bits == 1:
+        return np.where(matrix < 0, -1, 1) * magnitude.mean(axis=1, keepdims=True)
+    scale = magnitude.max(axis=1, keepdims=True) / (2 ** (num_bits - 1) - 1)
+    scale = np.where(scale > 0, scale, 1)  # a row of zeros stays one
+    return scale * np.rint(matrix / scale)

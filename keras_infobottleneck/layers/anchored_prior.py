@@ -1,0 +1,43 @@
+"""A prior that was a posterior: kept apart, so that a layer without one carries no such weights."""
+
+import keras
+
+__all__ = ["AnchoredPrior"]
+
+
+class AnchoredPrior(keras.layers.Layer):
+    """Location and log-scale of a frozen Gaussian prior for each of several weight tensors.
+
+    It has no variables until it is built, which anchoring or loading an anchored layer does.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        # Without variables there is nothing to build: Keras would trace a model that has unbuilt
+        # layers once more at every `fit`.
+        self.built = True
+
+    def build(self, shapes):
+        """Create the two tensors for every shape in `shapes`, a tuple of tuples."""
+        self.loc, self.spread = [], []
+        for index, shape in enumerate(shapes):
+            for name, variables in (("loc", self.loc), ("log_scale", self.spread)):
+                variables.append(
+                    self.add_weight(
+                        shape=shape,
+                        initializer="zeros",
+                        name=f"{name}_{index}",
+                        dtype="float32",
+                        autocast=False,
+                        trainable=False,
+                    )
+                )
+
+    def assign(self, index: int, loc, spread):
+        """Freeze the prior of weight tensor `index`."""
+        self.loc[index].assign(loc)
+        self.spread[index].assign(spread + 0.0 * loc)
+
+    def prior(self, index: int):
+        """Location and log-scale for weight tensor `index`."""
+        return self.loc[index], self.spread[index]

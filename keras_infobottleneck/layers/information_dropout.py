@@ -1,0 +1,299 @@
+"""Noise on the activations: a network pays, in nats, for what they tell about its input."""
+
+import math
+import numbers
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck import distributions
+from keras_infobottleneck.layers.linear_part import without_activation
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask, check_positive
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+
+__all__ = ["InformationDropout"]
+
+MIN_ALPHA = 0.001  # least noise, as published: keeps the cost of a unit finite
+MIN_ACTIVATION = 1e-4  # f = 0 has no logarithm; as published
+MIN_EXPONENTIAL = 2.0**-126  # smallest normal number of float32 and bfloat16
+MIN_EXPONENTIAL_HALF = 2.0**-14  # smallest normal number of float16
+TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the layer's
+
+NON_NEGATIVE = {
+    "log_uniform": (keras.activations.relu, keras.activations.relu6),
+    "log_normal": (
+        keras.activations.softplus,
+        keras.activations.exponential,
+        keras.activations.sigmoid,
+    ),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class InformationDropout(NoisyWrapper):
+    """Multiplies a layer's output by log-normal noise that it learns, and counts what gets through.
+
+    ``z = f(x) exp(alpha(x) n)``, ``n ~ N(0, 1)``, where ``f`` is the wrapped layer, non-negative,
+    and ``alpha(x) = 0.001 + max_alpha sigmoid(a(x))`` has its own layer ``a`` of the same input.
+    In training and in evaluation the layer adds the loss ``beta * mean_batch KL(p(z|x) || p(z))``,
+    the divergence summed over units and time steps, in nats; only in training is the noise drawn.
+    A plain call and an exported model do neither. ``beta`` multiplies nats per example; the
+    published values (3.0, 0.5) divide by the number of training examples.
+
+    Args:
+        layer: a Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or
+            `VariationalWeights` of one. With a mask, masked time steps cost nothing.
+        beta: price of one nat. A variable: a callback may assign it.
+        prior: ``"log_uniform"``, for relu and relu6: ``KL = log(cap / alpha)`` per unit, zero at
+            ``cap = max_alpha + 0.001``. ``"log_normal"``, for softplus, exponential and sigmoid:
+            ``[alpha^2 + (log f - m)^2] / (2 s^2) - log(alpha / s) - 1/2`` per unit, with ``m``
+            and ``s`` two numbers that the layer learns, from 0 and 1. There ``log f`` is at least
+            ``log 1e-4``; for an exponential, the logarithm of the least normal number, so that in
+            float32 the layer is the Gaussian VAE encoder of ``log z``.
+        max_alpha: range of the noise's standard deviation in ``log z``.
+        alpha_layer: the layer ``a``, its output unbounded and of the same shape. By default a twin
+            of `layer` with weights of its own and no activation, regularisers or constraints; a
+            `layer` made of several has no twin.
+        activation_is_nonnegative: vouches for an activation that is not listed, such as a
+            squared relu, which Keras does not have.
+        seed: seed of the noise.
+
+    Input and output shapes are those of `layer`, whose dtype policy governs; noise and cost are
+    computed in float32, at the price of one more layer of the same size. The metric
+    ``"{name}_information"`` is in nats per example, the sum over all calls of one forward pass.
+    ``sample_weight`` does not weigh this cost: a layer does not see it, and a weight of the error
+    says nothing about what the activations tell about an input. Inside `TimeDistributed` the
+    number of time steps must be known.
+
+    Raises:
+        TypeError, ValueError: for arguments of the wrong kind; in particular an activation that
+            the prior does not list, or an `alpha_layer` that is missing or of another shape.
+
+    References:
+        Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        beta: float,
+        *,
+        prior: Literal["log_uniform", "log_normal"] = "log_uniform",
+        max_alpha: float = 0.7,
+        alpha_layer: keras.layers.Layer | None = None,
+        activation_is_nonnegative: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(layer, seed=seed, **kwargs)
+        _check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative)
+        self.prior = prior
+        self.max_alpha = float(max_alpha)
+        self.activation_is_nonnegative = activation_is_nonnegative
+        self.alpha_layer = _twin(layer) if alpha_layer is None else alpha_layer
+        self._alpha_is_twin = alpha_layer is None
+        self._initial_beta = float(beta)
+        self.beta = self._add_scalar("beta", self._initial_beta, trainable=False)
+        self._information = _NatsPerExample(name=f"{self.name}_information")
+
+    def build(self, inputs_shape):
+        """Build the wrapped layer, the layer of alpha and the prior."""
+        for layer in (self.layer, self.alpha_layer):
+            if not layer.built:
+                layer.build(inputs_shape)
+                layer.built = True
+        shapes = [
+            tuple(layer.compute_output_shape(inputs_shape))
+            for layer in (self.layer, self.alpha_layer)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "`alpha_layer` must have outputs of the same shape as `layer`. "
+                f"Received: alpha_layer={self.alpha_layer!r} with {shapes[1]}, "
+                f"layer={self.layer!r} with {shapes[0]}"
+            )
+        if self.prior == "log_normal":
+            self.prior_loc = self._add_scalar("prior_loc", 0.0)
+            self.prior_log_scale = self._add_scalar("prior_log_scale", 0.0)
+        self.built = True
+
+    def _add_scalar(self, name, value, trainable=True):
+        return self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            name=name,
+            dtype="float32",
+            autocast=False,
+            trainable=trainable,
+        )
+
+    def compute_output_shape(self, inputs_shape):
+        """The output shape of the wrapped layer."""
+        return self.layer.compute_output_shape(inputs_shape)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor; `beta` as it was then, its value now is a weight."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "beta": self._initial_beta,
+            "prior": self.prior,
+            "max_alpha": self.max_alpha,
+            "alpha_layer": None if self._alpha_is_twin else serialize(self.alpha_layer),
+            "activation_is_nonnegative": self.activation_is_nonnegative,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A layer from its configuration."""
+        config = dict(config)
+        if config["alpha_layer"] is not None:
+            config["alpha_layer"] = keras.saving.deserialize_keras_object(
+                config["alpha_layer"], custom_objects=custom_objects
+            )
+        return super().from_config(config, custom_objects=custom_objects)
+
+    def call(self, inputs, mask=None, training=None):
+        """The wrapped layer's output, with noise in training, at a cost in evaluation too."""
+        outputs = self._call_layer(inputs, mask=mask)
+        draws, counts = self._draws("activations", training), self._counts(training)
+        if not draws and not counts:
+            return outputs
+        activations = tf.cast(outputs, tf.float32)
+        alpha = self._alpha(inputs, mask)
+        if counts:
+            self._charge(self._unmasked(self._kl_divergence(activations, alpha), inputs, mask))
+        if draws:
+            noise = distributions.standard_normal(tf.shape(outputs), self._next_seed())
+            outputs = tf.cast(activations * tf.exp(alpha * noise), outputs.dtype)
+        return outputs
+
+    def information(self, inputs, mask=None) -> tf.Tensor:
+        """Nats that each unit tells about each example, in the shape of the output, float32.
+
+        Its sum over everything but the batch is what `beta` prices. No noise is drawn.
+        """
+        activations = tf.cast(self(inputs, mask=mask), tf.float32)
+        nats = self._kl_divergence(activations, self._alpha(inputs, mask))
+        return self._unmasked(nats, inputs, mask)
+
+    def _alpha(self, inputs, mask):
+        """Standard deviation of ``log z``, float32."""
+        logits = call_with_mask(self.alpha_layer, inputs, mask=mask)
+        return MIN_ALPHA + self.max_alpha * tf.sigmoid(tf.cast(logits, tf.float32))
+
+    def _kl_divergence(self, activations, alpha):
+        """Nats per unit."""
+        if self.prior == "log_uniform":
+            return distributions.kl_log_normal_log_uniform(alpha, self.max_alpha + MIN_ALPHA)
+        loc = tf.math.log(tf.maximum(activations, self._floor()))
+        prior = self.prior_loc.value, self.prior_log_scale.value
+        return distributions.kl_normal_normal(loc, tf.math.log(alpha), *prior)
+
+    def _floor(self):
+        """Least activation whose logarithm is taken."""
+        if _output_activation(self.layer) is keras.activations.exponential:
+            return (
+                MIN_EXPONENTIAL_HALF if self.layer.compute_dtype == "float16" else MIN_EXPONENTIAL
+            )
+        return MIN_ACTIVATION
+
+    def _unmasked(self, nats, inputs, mask):
+        """Zero where the mask, of examples or of their time steps, says that nothing is there."""
+        if self.supports_masking:
+            mask = self.compute_mask(inputs, mask)
+        elif mask is not None and len(mask.shape) > 1:
+            mask = None  # as Keras has it: a layer that does not support masks destroys them
+        if mask is None:
+            return nats
+        mask = tf.cast(mask, tf.float32)
+        ones = tf.ones([nats.shape.rank - mask.shape.rank], tf.int32)
+        return nats * tf.reshape(mask, tf.concat([tf.shape(mask), ones], 0))
+
+    def _charge(self, nats):
+        """Add the loss and feed the metric, with nats per unit of one call."""
+        num_examples = tf.cast(tf.shape(nats)[0], tf.float32)
+        total = tf.reduce_sum(nats)
+        # Keras clears the losses at the start of every forward pass: examples seen by several
+        # calls in one pass (time steps, shared use) are counted at the first.
+        is_first_call = not self._get_own_losses()
+        self._information.update_state(total, num_examples if is_first_call else 0.0)
+        self.add_loss(self.beta * tf.math.divide_no_nan(total, num_examples))
+
+
+class _NatsPerExample(keras.metrics.Mean):
+    """Total nats over number of examples, each given by itself."""
+
+    def update_state(self, nats, num_examples):
+        self.total.assign_add(nats)
+        self.count.assign_add(num_examples)
+
+
+def _output_activation(layer):
+    """The activation function that a layer ends in, None if that cannot be told."""
+    if isinstance(layer, VariationalWeights):
+        return _output_activation(layer.layer)
+    if isinstance(layer, keras.Sequential) and layer.layers:
+        return _output_activation(layer.layers[-1])
+    if isinstance(layer, keras.layers.ReLU):
+        return keras.activations.relu if layer.negative_slope == 0 else None
+    activation = getattr(layer, "activation", None)
+    if isinstance(activation, keras.layers.Layer):
+        return _output_activation(activation)
+    return activation
+
+
+def _has_twin(layer) -> bool:
+    """Whether the configuration is that of weights followed by an activation."""
+    config = layer.get_config()
+    return "activation" in config and any(key.endswith("_initializer") for key in config)
+
+
+def _twin(layer):
+    """A fresh layer of the same configuration with an unbounded output."""
+    name = f"{layer.name}_alpha"
+    if not isinstance(layer, VariationalWeights):
+        return without_activation(layer, name=name, trainable=True)
+    seed = None if layer.seed is None else layer.seed + TWIN_SEED_OFFSET
+    fresh = {"trainable": True, "anchored": False}
+    inner = keras.saving.serialize_keras_object(_twin(layer.layer))
+    return VariationalWeights.from_config(
+        {**layer.get_config(), "layer": inner, "name": name, "seed": seed, **fresh}
+    )
+
+
+def _check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
+    if isinstance(beta, bool) or not isinstance(beta, numbers.Real):
+        raise TypeError(f"`beta` must be a number. Received: beta={beta!r}")
+    if not 0 <= beta < math.inf:
+        raise ValueError(f"`beta` must be finite and not negative. Received: beta={beta!r}")
+    if prior not in NON_NEGATIVE:
+        raise ValueError(
+            f'`prior` must be "log_uniform" or "log_normal". Received: prior={prior!r}'
+        )
+    check_positive("max_alpha", max_alpha)
+    if not isinstance(activation_is_nonnegative, bool):
+        raise TypeError(
+            "`activation_is_nonnegative` must be True or False. "
+            f"Received: activation_is_nonnegative={activation_is_nonnegative!r}"
+        )
+    if alpha_layer is layer or not isinstance(alpha_layer, keras.layers.Layer | None):
+        raise TypeError(
+            "`alpha_layer` must be None or a Keras layer of its own. "
+            f"Received: alpha_layer={alpha_layer!r}"
+        )
+    activation = _output_activation(layer)
+    if activation not in NON_NEGATIVE[prior] and not activation_is_nonnegative:
+        names = ", ".join(function.__name__ for function in NON_NEGATIVE[prior])
+        raise ValueError(
+            f'`layer` must end in a non-negative activation: with prior="{prior}" one of {names}, '
+            "or any that activation_is_nonnegative=True vouches for. "
+            f"Received: layer={layer!r}, activation={activation!r}"
+        )
+    affine = layer.layer if isinstance(layer, VariationalWeights) else layer
+    if alpha_layer is None and not _has_twin(affine):
+        raise ValueError(
+            "`alpha_layer` must be given for a layer that is not just weights and an activation. "
+            f"Received: layer={layer!r}, alpha_layer=None"
+        )

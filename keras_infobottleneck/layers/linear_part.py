@@ -1,0 +1,127 @@
+"""A layer as what it is before its activation: an affine map with a kernel of our choice."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+
+__all__ = ["LinearPart", "has_linear_part", "without_activation"]
+
+LARGEST_PROBE_SIDE = 2**14
+
+
+def without_activation(layer: keras.layers.Layer, **overrides) -> keras.layers.Layer:
+    """A new layer of the same configuration, with no activation, regularisers or constraints."""
+    config = layer.get_config()
+    stripped = {
+        key: None
+        for key in config
+        if key == "activation" or key.endswith(("_regularizer", "_constraint"))
+    }
+    return type(layer).from_config({**config, **stripped, **overrides})
+
+
+def has_linear_part(layer: keras.layers.Layer) -> bool:
+    """Whether the configuration is that of an activation of an affine map with one kernel."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # a custom layer whose configuration cannot be read
+        return False
+    kernels = [k for k in config if k.endswith("_initializer") and k != "bias_initializer"]
+    has_bias = "use_bias" in config or "bias_axes" in config
+    return len(kernels) == 1 and has_bias and "activation" in config
+
+
+class LinearPart:
+    """``x, kernel, bias -> affine output`` of a layer, computed in a dtype of its own.
+
+    Holds a twin of the layer built from its configuration; the twin's own variables are never
+    read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, input_shape, dtype: str):
+        zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
+        name = f"{layer.name}_linear"
+        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
+        self._twin.build(input_shape)
+        self._has_bias = len(self._twin.weights) == 2
+        self._input_shape = tuple(input_shape)
+
+    def __call__(self, x, kernel, bias=None) -> tf.Tensor:
+        """The affine map; `bias` defaults to zero."""
+        values = [kernel]
+        if self._has_bias:
+            values.append(tf.zeros(self._twin.weights[1].shape) if bias is None else bias)
+        with DrawnWeights(zip(self._twin.weights, values, strict=True)):
+            return self._twin(x)
+
+    def has_one_product_per_weight(self) -> bool:
+        """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
+
+        Only then is the variance of the output the same map of ``x^2`` and ``scale^2``, and a sign
+        flip of inputs and outputs a sign flip of the kernel. Probed with a kernel of ones, whose
+        double must double the output, and with kernels that are zero but for one entry: there the
+        output squared must be the map of the squares.
+        """
+        if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
+            return False
+        random = np.random.default_rng(0)
+        x = random.uniform(0.5, 2.0, self._probe_shape()).astype("float32")
+        x *= random.choice([-1.0, 1.0], x.shape).astype("float32")
+        ones = np.ones(self._twin.weights[0].shape, "float32")
+        if not np.allclose(2.0 * self._probe(x, ones), self._probe(x, 2.0 * ones), rtol=1e-2):
+            return False
+        for position in random.integers(ones.size, size=4):
+            kernel = np.zeros_like(ones)
+            kernel.flat[position] = 1.0
+            squared_output = np.square(self._probe(x, kernel))
+            if not np.allclose(squared_output, self._probe(np.square(x), kernel), rtol=1e-2):
+                return False
+        return True
+
+    def _probe(self, x, kernel) -> np.ndarray:
+        """The map of arrays, computed at once even where a function is being traced."""
+        with tf.init_scope():
+            return keras.ops.convert_to_numpy(self(x, kernel))
+
+    def _probe_shape(self) -> tuple[int, ...]:
+        """A small input shape with unknown sides filled in, large enough for a non-empty output."""
+        side = 2  # with one entry an axis summed away could not be told
+        while side <= LARGEST_PROBE_SIDE:
+            shape = (2, *(side if n is None else n for n in self._input_shape[1:]))
+            if all(n is None or n > 0 for n in self._output_shape(shape)):
+                return shape
+            side *= 2
+        return shape
+
+    def _output_shape(self, shape):
+        try:
+            return self._twin.compute_output_shape(shape)
+        except ValueError:  # Keras refuses inputs smaller than the kernel
+            return (0,)
+
+    def input_sign_axes(self, rank: int) -> list[int]:
+        """Axes along which input signs vary: the example, and what the kernel sums over."""
+        return self._sign_axes("input", rank)
+
+    def output_sign_axes(self, rank: int) -> list[int]:
+        """Axes along which output signs vary: the example, and what the kernel produces."""
+        return self._sign_axes("output", rank)
+
+    def _sign_axes(self, side: str, rank: int) -> list[int]:
+        config = self._twin.get_config()
+        if "equation" in config:
+            labels, kernel = _einsum_labels(config["equation"], side, rank)
+            return [0, *(axis for axis in range(1, rank) if labels[axis] in kernel)]
+        channels_first = config.get("data_format") == "channels_first"
+        return [0, 1 if channels_first else rank - 1]
+
+
+def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
+    """Labels of one side's axes, the ellipsis written out as digits, and those of the kernel."""
+    inputs, output = equation.replace(" ", "").split("->")
+    inputs, kernel = inputs.split(",")
+    labels = inputs if side == "input" else output
+    named = labels.replace("...", "")
+    return labels.replace("...", "0123456789"[: rank - len(named)]), kernel

@@ -1,0 +1,136 @@
+"""What both noisy layers share: seeds that survive saving, and the rule for when to draw."""
+
+import contextlib
+import inspect
+import math
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+__all__ = ["NoisyWrapper", "call_with_mask", "check_positive", "drawing"]
+
+
+def check_positive(name: str, value) -> None:
+    """Raise unless `value` is a finite number above zero."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}")
+
+
+def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
+    """The layer as it is, with the mask if it takes one."""
+    if mask is not None and "mask" in inspect.signature(layer.call).parameters:
+        kwargs["mask"] = mask
+    return layer(inputs, *others, **kwargs)
+
+
+@dataclass
+class _Drawing:
+    """Noise wanted outside training: which kinds, from which seed, how many were handed out."""
+
+    seed: tf.Tensor
+    weights: bool
+    activations: bool
+    count: int = 0
+
+
+_active: list[_Drawing] = []
+
+
+@contextlib.contextmanager
+def drawing(seed, *, weights: bool = True, activations: bool = True) -> Iterator[None]:
+    """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
+
+    BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
+    The choice is made when a function is traced: trace inside this context what should draw.
+
+    Args:
+        seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
+        weights: whether weights are drawn from their posterior.
+        activations: whether activations are multiplied by noise.
+    """
+    _active.append(_Drawing(tf.cast(seed, tf.int32), weights, activations))
+    try:
+        yield
+    finally:
+        _active.pop()
+
+
+class NoisyWrapper(keras.layers.Wrapper):
+    """Abstract: a wrapper that adds noise to the layer it holds.
+
+    The wrapped layer's dtype policy governs. The state of the noise is saved with the weights, so
+    that what is resumed neither repeats noise nor departs from the undisturbed run.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs):
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
+        policy = keras.dtype_policies.get(kwargs.pop("dtype", layer.dtype_policy))
+        if policy.name != layer.dtype_policy.name:
+            raise ValueError(
+                "`dtype` is that of the wrapped layer; give it to the layer itself. "
+                f"Received: dtype={policy.name!r}, layer.dtype_policy={layer.dtype_policy.name!r}"
+            )
+        kwargs["dtype"] = policy
+        # The wrapped layer casts its own inputs; here, variables keep their full precision.
+        super().__init__(layer, autocast=False, **kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = layer.supports_masking
+
+    @property
+    def variable_dtype(self) -> str:
+        """The compute dtype; every variable here names its own.
+
+        Where the two differ, Keras casts what is read inside `call` to the compute dtype, even
+        with ``autocast=False``; variances would then be formed in float16.
+        """
+        return self.compute_dtype
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "seed": self.seed}
+
+    def compute_mask(self, inputs, mask=None):
+        """The mask of the wrapped layer."""
+        return self.layer.compute_mask(inputs, mask)
+
+    def save_own_variables(self, store):
+        """Save the weights, and where the noise has got to."""
+        super().save_own_variables(store)
+        store["seed_state"] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store):
+        """Load the weights, and let the noise go on from where it was."""
+        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        saved = {key: store[key] for key in keys}
+        seed_state = saved.pop("seed_state", None)
+        super().load_own_variables(saved)
+        if seed_state is not None:
+            self.seed_generator.state.assign(seed_state)
+
+    def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
+        """Whether this call draws noise."""
+        return getattr(_active[-1], kind) if _active else bool(training)
+
+    def _counts(self, training: bool | None) -> bool:
+        """Whether this call belongs to training or evaluation, where activations cost."""
+        return training is not None and not _active
+
+    def _next_seed(self) -> tf.Tensor:
+        """A fresh seed of shape [2] for one call of `standard_normal`."""
+        if not _active:
+            return tf.cast(self.seed_generator.next(), tf.int32)
+        scope = _active[-1]
+        scope.count += 1
+        return tf.random.experimental.stateless_fold_in(scope.seed, scope.count)
+
+    def _call_layer(self, inputs, *others, mask=None, **kwargs):
+        """The wrapped layer as it is, with the mask if it takes one."""
+        return call_with_mask(self.layer, inputs, *others, mask=mask, **kwargs)

@@ -1,0 +1,230 @@
+"""Posteriors over weights: how one is drawn, its moments, and its cost in nats.
+
+Each is a law for every entry of one weight tensor, given `loc` (the wrapped layer's own weight)
+and `spread` (the one extra tensor that is learned, unbounded and float32).
+"""
+
+import abc
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_infobottleneck import distributions
+
+__all__ = ["GaussianPosterior", "LogNormalPosterior", "Posterior", "TruncatedLogNormalPosterior"]
+
+tfd = tfp.distributions
+
+INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly feels
+INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
+MIN_MAGNITUDE = 1e-30  # |w| = 0 has no logarithm
+MIN_ENERGY = 1e-37  # smallest prior variance whose reciprocal is finite in float32
+MIN_LOG_SCALE = 1e-5  # within the support, float32 tells values of log |w| apart by 1e-6
+SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
+
+
+class Posterior(abc.ABC):
+    """Abstract: a factorised law over the entries of one weight tensor."""
+
+    symmetric = False  # about its mean, as flipout needs
+
+    @abc.abstractmethod
+    def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
+        """The value of `spread` to start from."""
+
+    @abc.abstractmethod
+    def sample(self, loc, spread, noise) -> tf.Tensor:
+        """Weights, from standard normal `noise`."""
+
+    @abc.abstractmethod
+    def mean_and_variance(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
+        """Exact moments of the weights."""
+
+    @abc.abstractmethod
+    def kl_divergence(self, loc, spread, prior) -> tf.Tensor:
+        """Total cost in nats: a scalar, summed over the entries."""
+
+    @abc.abstractmethod
+    def distribution(self, loc, spread) -> tfd.Distribution:
+        """The law as a TensorFlow Probability distribution."""
+
+    @abc.abstractmethod
+    def prior_distribution(self, loc, spread, prior) -> tfd.Distribution:
+        """The prior, such that its divergence from `distribution` sums to `kl_divergence`."""
+
+
+class GaussianPosterior(Posterior):
+    """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
+
+    symmetric = True
+
+    def initial_spread(self, shape, initial_scale):
+        """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""
+        fan_in = math.prod(shape[:-1]) if len(shape) > 1 else 1
+        return math.log(initial_scale or INITIAL_FRACTION / math.sqrt(fan_in))
+
+    def sample(self, loc, spread, noise):
+        """``loc + scale * noise``."""
+        return loc + tf.exp(spread) * noise
+
+    def mean_and_variance(self, loc, spread):
+        """``loc`` and ``scale^2``."""
+        return loc, tf.exp(2.0 * spread)
+
+    def kl_divergence(self, loc, spread, prior):
+        """``sum 1/2 [(scale^2 + (loc - m)^2) / s^2 - 1] - log(scale / s)``, prior N(m, s^2)."""
+        prior_loc, prior_spread = self._prior(loc, spread, prior)
+        if prior_spread.shape.rank > 0:
+            return tf.reduce_sum(
+                distributions.kl_normal_normal(loc, spread, prior_loc, prior_spread)
+            )
+        return _kl_to_one_scale(loc - prior_loc, spread, prior_spread)
+
+    def distribution(self, loc, spread):
+        """Normal, entry by entry."""
+        return tfd.Normal(loc, tf.exp(spread))
+
+    def prior_distribution(self, loc, spread, prior):
+        """Normal, broadcast to the weight's shape."""
+        prior_loc, prior_spread = self._prior(loc, spread, prior)
+        prior_loc, prior_scale = prior_loc + tf.zeros_like(loc), tf.exp(prior_spread)
+        return tfd.Normal(prior_loc, prior_scale + tf.zeros_like(loc))
+
+    def _prior(self, loc, spread, prior):
+        """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
+
+        The scale that minimises the divergence is known, ``s^2 = mean(scale^2 + loc^2)``; at a
+        minimum its own gradient vanishes, so it is held constant and costs no backward pass.
+        """
+        if prior is not None:
+            prior_loc, prior_spread = prior
+            return tf.convert_to_tensor(prior_loc), tf.convert_to_tensor(prior_spread)
+        energy = tf.reduce_mean(tf.exp(2.0 * spread)) + tf.reduce_mean(tf.square(loc))
+        energy = tf.maximum(energy, MIN_ENERGY)
+        return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
+
+
+@tf.custom_gradient
+def _kl_to_one_scale(distance, spread, prior_spread):
+    """Sum over a tensor of the KL to a normal of one scale, each pass over the entries made once.
+
+    Left to itself, differentiation would pass three times as often over tensors that do not fit
+    the cache.
+    """
+    size = float(math.prod(distance.shape))
+    variance, precision = tf.exp(2.0 * spread), tf.exp(-2.0 * prior_spread)
+    energy = precision * (tf.reduce_sum(variance) + tf.reduce_sum(tf.square(distance)))
+    # Differences before the sum: near the prior the two sums would cancel to noise.
+    kl = 0.5 * (energy - size) - tf.reduce_sum(spread - prior_spread)
+
+    def gradient(upstream):
+        per_unit = upstream * precision
+        return per_unit * distance, per_unit * variance - upstream, upstream * (size - energy)
+
+    return kl, gradient
+
+
+class LogNormalPosterior(Posterior):
+    """``w = loc * eps``, ``log eps ~ N(-a/2, a)``, ``a = max_variance * sigmoid(spread)``.
+
+    The cost is relative information, zero at ``a = max_variance`` ("Emergence" 4.1); the improper
+    log-uniform prior makes it independent of `loc`. Distributions describe ``|w|``.
+    """
+
+    def __init__(self, max_variance: float):
+        self.max_variance = float(max_variance)
+
+    def initial_spread(self, shape, initial_scale):
+        """The standard deviation of ``log w``, mapped through the cap."""
+        del shape
+        fraction = (initial_scale or INITIAL_LOG_SCALE) ** 2 / self.max_variance
+        return math.log(fraction / (1.0 - fraction))
+
+    def sample(self, loc, spread, noise):
+        """``loc * exp(-a/2 + sqrt(a) noise)``."""
+        scale = self._log_scale(spread)
+        return loc * tf.exp(scale * noise - 0.5 * tf.square(scale))
+
+    def mean_and_variance(self, loc, spread):
+        """``loc`` and ``loc^2 (e^a - 1)``."""
+        return loc, tf.square(loc) * tf.math.expm1(tf.square(self._log_scale(spread)))
+
+    def kl_divergence(self, loc, spread, prior):
+        """``1/2 sum log(max_variance / a)``, which is ``1/2 sum softplus(-spread)``."""
+        del loc, prior
+        return 0.5 * tf.reduce_sum(tf.math.softplus(-spread))
+
+    def distribution(self, loc, spread):
+        """Log-normal law of ``|w|``."""
+        return tfd.LogNormal(*self._log_moments(loc, spread))
+
+    def prior_distribution(self, loc, spread, prior):
+        """The improper log-uniform whose constant makes the cap free."""
+        del loc, spread, prior
+        return distributions.LogUniform(math.sqrt(self.max_variance))
+
+    def _log_scale(self, spread):
+        """``sqrt(a)``, without a square root: its gradient is infinite where ``a`` underflows."""
+        return math.sqrt(self.max_variance) * tf.exp(0.5 * tf.math.log_sigmoid(spread))
+
+    def _log_moments(self, loc, spread):
+        """Mean and standard deviation of ``log |w|``."""
+        scale = self._log_scale(spread)
+        magnitude = tf.maximum(tf.abs(loc), MIN_MAGNITUDE)
+        return tf.math.log(magnitude) - 0.5 * tf.square(scale), scale
+
+
+class TruncatedLogNormalPosterior(LogNormalPosterior):
+    """As `LogNormalPosterior`, with ``log |w|`` kept within the support of a proper prior.
+
+    The prior is log-uniform on `SUPPORT`, the sign is that of `loc`. Means below or above the
+    support are moved to its edge; away from the edges the mean of the weight is `loc`.
+    """
+
+    def sample(self, loc, spread, noise):
+        """``sign(loc)`` times a truncated log-normal draw."""
+        log_loc, log_scale = self._log_moments(loc, spread)
+        low, high = np.log(SUPPORT)
+        log_magnitude = distributions.truncated_normal(noise, log_loc, log_scale, low, high)
+        return self._sign(loc) * tf.exp(log_magnitude) + self._way_back(loc)
+
+    def mean_and_variance(self, loc, spread):
+        """Exact moments under truncation."""
+        mean, variance = distributions.truncated_log_normal_mean_and_variance(
+            *self._log_moments(loc, spread), *SUPPORT
+        )
+        return self._sign(loc) * mean + self._way_back(loc), variance
+
+    def kl_divergence(self, loc, spread, prior):
+        """Sum of the exact divergence to the truncated log-uniform prior."""
+        del prior
+        kl = distributions.kl_truncated_log_normal_log_uniform
+        return tf.reduce_sum(kl(*self._log_moments(loc, spread), *SUPPORT))
+
+    def distribution(self, loc, spread):
+        """Truncated log-normal law of ``|w|``."""
+        return distributions.TruncatedLogNormal(*self._log_moments(loc, spread), *SUPPORT)
+
+    def prior_distribution(self, loc, spread, prior):
+        """Log-uniform law of ``|w|`` on `SUPPORT`."""
+        del loc, spread, prior
+        return distributions.TruncatedLogUniform(*SUPPORT)
+
+    def _log_moments(self, loc, spread):
+        scale = tf.maximum(self._log_scale(spread), MIN_LOG_SCALE)
+        log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
+        return log_magnitude - 0.5 * tf.square(scale), scale
+
+    @staticmethod
+    def _way_back(loc):
+        """Zero, with the gradient of `loc` outside the support, where clipping would trap it."""
+        magnitude = tf.abs(loc)
+        outside = (magnitude < SUPPORT[0]) | (magnitude > SUPPORT[1])
+        return tf.where(outside, loc - tf.stop_gradient(loc), 0.0)
+
+    @staticmethod
+    def _sign(loc):
+        """+1 or -1, never 0: a weight of zero mean sits at the lower edge."""
+        return tf.where(loc < 0, -1.0, 1.0)

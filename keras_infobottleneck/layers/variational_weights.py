@@ -1,0 +1,412 @@
+"""Noise on the weights: a network pays, in nats, for what its weights keep of the data."""
+
+import inspect
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck import distributions
+from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.posteriors import (
+    INITIAL_LOG_SCALE,
+    GaussianPosterior,
+    LogNormalPosterior,
+    TruncatedLogNormalPosterior,
+)
+
+__all__ = ["VariationalWeights", "weights_to_draw"]
+
+# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
+DETERMINISTIC = ("bias", "beta", "gamma", "scale")
+MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class VariationalWeights(NoisyWrapper):
+    """Puts a distribution over the weights of any Keras layer, and counts what they hold in nats.
+
+    The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the
+    way back is to unwrap. In training the weights are drawn, otherwise the means are used. The
+    layer offers `kl_divergence`; `InformationBottleneckModel` collects it once per layer, however
+    often the layer is used, and divides it by the number of training examples.
+
+    Args:
+        layer: a Keras layer with weights. Layers that add losses or draw noise themselves are
+            refused inside; nest the other way, as in
+            ``InformationDropout(VariationalWeights(Dense(10, "relu")), beta)``.
+        posterior: ``"gaussian"``: ``w ~ N(loc, scale^2)`` with prior ``N(0, prior_scale^2)``.
+            ``"log_normal"``: ``w = loc * eps``, ``log eps ~ N(-a/2, a)``, cost
+            ``1/2 sum log(max_variance / a)``; relative information, not a divergence from a
+            prior fixed in advance. ``"truncated_log_normal"``: the same kept within ``1e-6 <= |w|
+            <= 100``, with the log-uniform prior on that range; given the signs of the weights, a
+            proper divergence.
+        prior_scale: standard deviation of the Gaussian prior; `None` takes, for each weight tensor
+            and at every step, the one that minimises the divergence (empirical Bayes, in closed
+            form).
+        max_variance: cap of ``a``, where the cost of the log-normal posterior is zero.
+        estimator: how the gradient is estimated.
+            ``"local"`` draws the pre-activations (Kingma et al., 2015): independent noise for every
+            example and position, least variance, two passes of the linear part. With the
+            log-normal posteriors it matches two moments.
+            ``"flipout"`` (Wen et al., 2018) draws one perturbation per batch and flips its signs
+            for every example: uncorrelated examples, any symmetric posterior.
+            ``"sample"`` draws the weights once per call: any layer, correlated examples.
+            The first two need a layer that is linear in its one kernel.
+        initial_scale: initial standard deviation of the weights (log-normal: of ``log w``); by
+            default a tenth of the fan-in scale (log-normal: 0.1).
+        variational_bias: whether biases and normalisation offsets and scales are drawn too.
+        seed: seed of the noise.
+
+    Input and output shapes are those of `layer`, whose dtype policy governs; scales are float32.
+
+    References:
+        Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350,
+        equation 3 and section 4.1.
+        Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        *,
+        posterior: Literal["gaussian", "log_normal", "truncated_log_normal"] = "gaussian",
+        prior_scale: float | None = None,
+        max_variance: float = 1.0,
+        estimator: Literal["local", "flipout", "sample"] = "local",
+        initial_scale: float | None = None,
+        variational_bias: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(layer, seed=seed, **kwargs)
+        _check_options(
+            posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+        )
+        _check_layer(layer, estimator)
+        self.posterior_name = posterior
+        self.prior_scale = prior_scale
+        self.max_variance = max_variance
+        self.estimator = estimator
+        self.initial_scale = initial_scale
+        self.variational_bias = variational_bias
+        self.anchored = False
+        self._law = _make_law(posterior, max_variance)
+        self._anchor = AnchoredPrior(name="anchored_prior")
+        self._linear = self._variance = None
+
+    def build(self, inputs_shape, value_shape=None, key_shape=None):
+        """Build the wrapped layer and one spread per variational weight."""
+        self._build_layer(inputs_shape, value_shape, key_shape)
+        loc = self.variational_weights
+        if not loc:
+            raise ValueError(
+                f"`layer` has no weights to put a distribution on. Received: layer={self.layer!r}"
+            )
+        prefix = f"{self.layer.path}/"
+        self._spread = [
+            self.add_weight(
+                shape=weight.shape,
+                initializer=keras.initializers.Constant(
+                    self._law.initial_spread(tuple(weight.shape), self.initial_scale)
+                ),
+                name=weight.path.removeprefix(prefix).replace("/", "_") + "_spread",
+                dtype="float32",
+                autocast=False,
+            )
+            for weight in loc
+        ]
+        if self.anchored:
+            self._anchor.build(tuple(tuple(weight.shape) for weight in loc))
+        if self.estimator != "sample":
+            self._build_linear_part(inputs_shape)
+        self.built = True
+
+    def _build_layer(self, inputs_shape, value_shape, key_shape):
+        if self.layer.built:
+            return
+        others = {"value_shape": value_shape, "key_shape": key_shape}
+        accepted = inspect.signature(self.layer.build).parameters
+        others = {k: v for k, v in others.items() if k in accepted and v is not None}
+        self.layer.build(inputs_shape, **others)
+        self.layer.built = True
+
+    def _build_linear_part(self, input_shape):
+        # Squares of small scales vanish in float16: variances are formed in float32.
+        self._variance = self._linear = LinearPart(self.layer, input_shape, "float32")
+        if self.compute_dtype != "float32":
+            self._linear = LinearPart(self.layer, input_shape, self.compute_dtype)
+        if not self._variance.has_one_product_per_weight():
+            raise ValueError(
+                f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each of '
+                "whose weights enters an output through one input only; use "
+                f'estimator="sample". Received: layer={self.layer!r}'
+            )
+
+    def compute_output_shape(self, inputs_shape, value_shape=None, key_shape=None):
+        """The output shape of the wrapped layer."""
+        others = [shape for shape in (value_shape, key_shape) if shape is not None]
+        return self.layer.compute_output_shape(inputs_shape, *others)
+
+    def compute_output_spec(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
+        """The output of the wrapped layer, which may depend on its own keyword arguments."""
+        del mask, training
+        others = [tensor for tensor in (value, key) if tensor is not None]
+        return self.layer.compute_output_spec(inputs, *others, **kwargs)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "posterior": self.posterior_name,
+            "prior_scale": self.prior_scale,
+            "max_variance": self.max_variance,
+            "estimator": self.estimator,
+            "initial_scale": self.initial_scale,
+            "variational_bias": self.variational_bias,
+            "anchored": self.anchored,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A layer whose prior was anchored has the weights of that prior from the start."""
+        config = dict(config)
+        anchored = config.pop("anchored", False)
+        layer = super().from_config(config, custom_objects=custom_objects)
+        layer.anchored = anchored
+        return layer
+
+    def call(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
+        """The wrapped layer with drawn weights in training, with mean weights otherwise."""
+        others = [tensor for tensor in (value, key) if tensor is not None]
+        if not self._draws("weights", training):
+            return self._call_layer(inputs, *others, mask=mask, **kwargs)
+        if self.estimator == "sample":
+            return self._call_with_sample(inputs, *others, mask=mask, **kwargs)
+        affine = self._local(inputs) if self.estimator == "local" else self._flipout(inputs)
+        return self.layer.activation(tf.cast(affine, self.compute_dtype))
+
+    def _call_with_sample(self, inputs, *others, **kwargs):
+        with DrawnWeights(zip(self.variational_weights, self._sample(), strict=True)) as scope:
+            outputs = self._call_layer(inputs, *others, **kwargs)
+        scope.assign_updates()
+        return outputs
+
+    def _sample(self):
+        """One draw of every variational weight, float32."""
+        return [
+            self._law.sample(loc, spread, self._noise(tf.shape(spread)))
+            for loc, spread in self._parameters()
+        ]
+
+    def _local(self, inputs):
+        """Pre-activations drawn with the mean and variance that the weights give them."""
+        moments = [self._law.mean_and_variance(*parameters) for parameters in self._parameters()]
+        means, variances = (list(column) for column in zip(*moments, strict=True))
+        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
+        variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
+        noise = self._noise(tf.shape(mean))
+        return mean + tf.sqrt(variance + MIN_VARIANCE) * noise
+
+    def _flipout(self, inputs):
+        """Mean pre-activations plus one perturbation with signs of its own for every example."""
+        parameters = self._parameters()
+        means = [loc for loc, _ in parameters]
+        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
+        noise = [
+            self._law.sample(tf.zeros_like(loc), spread, self._noise(tf.shape(spread)))
+            for loc, spread in parameters
+        ]
+        inputs = tf.cast(inputs, tf.float32)
+        inputs *= self._signs(inputs, self._linear.input_sign_axes(inputs.shape.rank))
+        perturbation = self._variance(inputs, *noise)
+        signs = self._signs(perturbation, self._linear.output_sign_axes(mean.shape.rank))
+        return mean + perturbation * signs
+
+    def _with_bias(self, weights):
+        """Kernel and bias: the drawn ones, or the layer's own bias where it is deterministic."""
+        if len(weights) == 1 and self.layer.bias is not None:
+            return [*weights, tf.convert_to_tensor(self.layer.bias)]
+        return weights
+
+    def _noise(self, shape):
+        return distributions.standard_normal(shape, self._next_seed())
+
+    def _signs(self, tensor, axes):
+        shape = tf.shape(tensor)
+        sides = [shape[axis] if axis in axes else 1 for axis in range(tensor.shape.rank)]
+        return distributions.random_signs(tf.stack(sides), self._next_seed())
+
+    @property
+    def variational_weights(self) -> list[keras.Variable]:
+        """The wrapped layer's weights that have a distribution; their values are the means."""
+        return weights_to_draw(self.layer, self.variational_bias)
+
+    def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Pairs of mean and spread, float32."""
+        if not self.built:
+            raise ValueError(
+                "The layer has no weights yet; build it or call it on an input first. "
+                f"Received: {self!r}"
+            )
+        return [
+            (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
+            for loc, spread in zip(self.variational_weights, self._spread, strict=True)
+        ]
+
+    def _priors(self) -> list[tuple[tf.Tensor, tf.Tensor] | None]:
+        """Location and log-scale of every Gaussian prior; None where it is the best one."""
+        if self.anchored:
+            return [self._anchor.prior(index) for index in range(len(self._spread))]
+        if self.prior_scale is None:
+            return [None] * len(self._spread)
+        return [(tf.zeros([]), tf.constant(np.log(self.prior_scale), tf.float32))] * len(
+            self._spread
+        )
+
+    def kl_divergence(self) -> tf.Tensor:
+        """Information in the weights: total nats, a float32 scalar, summed over all of them."""
+        return tf.add_n(
+            [
+                self._law.kl_divergence(*parameters, prior)
+                for parameters, prior in zip(self._parameters(), self._priors(), strict=True)
+            ]
+        )
+
+    def posterior(self) -> dict:
+        """TFP distribution of every variational weight, by variable path, made when asked for.
+
+        Log-space posteriors are laws of the magnitude ``|w|``; the sign is that of the mean.
+        """
+        return {
+            weight.path: self._law.distribution(*parameters)
+            for weight, parameters in zip(self.variational_weights, self._parameters(), strict=True)
+        }
+
+    def prior(self) -> dict:
+        """TFP prior of every variational weight, by variable path, made when asked for."""
+        triples = zip(self.variational_weights, self._parameters(), self._priors(), strict=True)
+        return {
+            weight.path: self._law.prior_distribution(*parameters, prior)
+            for weight, parameters, prior in triples
+        }
+
+    def signal_to_noise(self) -> dict:
+        """``|mean| / standard deviation`` of every variational weight, by variable path."""
+        ratios = {}
+        for weight, parameters in zip(self.variational_weights, self._parameters(), strict=True):
+            mean, variance = self._law.mean_and_variance(*parameters)
+            ratio = tf.abs(mean) / tf.sqrt(variance)
+            ratios[weight.path] = tf.where(mean == 0.0, 0.0, ratio)
+        return ratios
+
+    def anchor_prior(self, scale: bool = True):
+        """Move the prior to the current posterior and freeze it there.
+
+        Args:
+            scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
+                it keeps the scale it has now.
+        """
+        if not isinstance(self._law, GaussianPosterior):
+            raise ValueError(
+                "Only a Gaussian prior can be moved to the posterior. "
+                f"Received: posterior={self.posterior_name!r}"
+            )
+        parameters = self._parameters()
+        spreads = [spread for _, spread in parameters]
+        if not scale:
+            spreads = [tf.math.log(prior.scale) for prior in self.prior().values()]
+        if not self.anchored:
+            self._anchor.build(tuple(tuple(loc.shape) for loc, _ in parameters))
+            self.anchored = True
+        for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
+            self._anchor.assign(index, loc, spread)
+
+
+def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
+    """The weights of a layer that get a distribution, frozen ones included, each once."""
+    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
+    created_trainable = {
+        id(weight): weight
+        for inner in layer._flatten_layers()
+        for weight in inner._trainable_variables
+    }
+    return [
+        weight
+        for weight in created_trainable.values()
+        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
+    ]
+
+
+def _make_law(posterior, max_variance):
+    if posterior == "gaussian":
+        return GaussianPosterior()
+    if posterior == "log_normal":
+        return LogNormalPosterior(max_variance)
+    return TruncatedLogNormalPosterior(max_variance)
+
+
+def _check_options(
+    posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+):
+    if posterior not in ("gaussian", "log_normal", "truncated_log_normal"):
+        raise ValueError(
+            '`posterior` must be "gaussian", "log_normal" or "truncated_log_normal". '
+            f"Received: posterior={posterior!r}"
+        )
+    if estimator not in ("local", "flipout", "sample"):
+        raise ValueError(
+            f'`estimator` must be "local", "flipout" or "sample". Received: estimator={estimator!r}'
+        )
+    if posterior != "gaussian" and estimator == "flipout":
+        raise ValueError(
+            'estimator="flipout" needs a symmetric posterior, posterior="gaussian". '
+            f"Received: posterior={posterior!r}"
+        )
+    if posterior != "gaussian" and prior_scale is not None:
+        raise ValueError(
+            '`prior_scale` belongs to posterior="gaussian". '
+            f"Received: prior_scale={prior_scale!r}, posterior={posterior!r}"
+        )
+    if not isinstance(variational_bias, bool):
+        raise TypeError(
+            "`variational_bias` must be True or False. "
+            f"Received: variational_bias={variational_bias!r}"
+        )
+    for name, value in (("prior_scale", prior_scale), ("initial_scale", initial_scale)):
+        if value is not None:
+            check_positive(name, value)
+    check_positive("max_variance", max_variance)
+    if posterior != "gaussian" and (initial_scale or INITIAL_LOG_SCALE) ** 2 >= max_variance:
+        raise ValueError(
+            "`initial_scale`, squared, must be under `max_variance`. "
+            f"Received: initial_scale={initial_scale!r}, max_variance={max_variance!r}"
+        )
+
+
+def _check_layer(layer, estimator):
+    for inner in layer._flatten_layers():
+        if isinstance(inner, NoisyWrapper) or inner._metrics:
+            raise ValueError(
+                "`layer` must not contain layers that draw noise or own metrics; nest the other "
+                "way, as in InformationDropout(VariationalWeights(layer), beta). "
+                f"Received: layer={layer!r}, containing {inner!r}"
+            )
+        if inner.activity_regularizer is not None:
+            raise ValueError(
+                "`layer` must not have an activity regularizer; give it to VariationalWeights. "
+                f"Received: layer={layer!r}, containing {inner!r}"
+            )
+    if layer.built and not layer.weights:
+        raise ValueError(
+            f"`layer` has no weights to put a distribution on. Received: layer={layer!r}"
+        )
+    if estimator != "sample" and not has_linear_part(layer):
+        raise ValueError(
+            f'estimator="{estimator}" needs a layer that is linear in its one kernel; use '
+            f'estimator="sample". Received: layer={layer!r}'
+        )

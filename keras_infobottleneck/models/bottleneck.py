@@ -1,0 +1,390 @@
+"""The objective: task loss, plus the price of what weights and activations keep."""
+
+import inspect
+import math
+import numbers
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.layers.anchoring_data import AnchoringData
+from keras_infobottleneck.layers.noisy_wrapper import drawing
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+
+__all__ = ["InformationBottleneckModel"]
+
+TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from num_examples
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class InformationBottleneckModel(keras.Model):
+    """A Keras model whose objective charges for the information in its weights.
+
+    ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
+    + activation costs``, in nats. ``weight_beta = 1`` is the negative evidence lower bound per
+    example, and the critical value of the information bottleneck Lagrangian of the weights, whose
+    loss is a sum over examples ("Emergence", equation 3).
+
+    The divergence is collected once from every `VariationalWeights`, wherever it sits and however
+    often it is called; activation costs come from the layers that cause them. `compute_loss` holds
+    the whole objective, so training, evaluation and every distribution strategy agree. Logs, for
+    training and validation: ``loss``, ``task_loss`` (per example), ``weight_information`` (total
+    nats), the information of each `InformationDropout` layer, and the compiled metrics.
+
+    Args:
+        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
+            which is then trained. It is kept as `network`, to which `layers`, `inputs`,
+            `summary` and `export` refer.
+        name: name of the model.
+        num_examples: number of training examples, by which the divergence is divided.
+        weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
+
+    References:
+        Achille & Soatto (2018), "Emergence of Invariance and Disentanglement in Deep
+        Representations", arXiv 1706.01350.
+    """
+
+    def __init__(
+        self,
+        inputs=None,
+        outputs=None,
+        name: str | None = None,
+        *,
+        num_examples: int,
+        weight_beta: float = 1.0,
+        **kwargs,
+    ):
+        _check_arguments(inputs, outputs, num_examples, weight_beta)
+        # The network casts its own inputs: cast here too, token ids would be lost in float16.
+        super().__init__(name=name, autocast=False, **kwargs)
+        self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
+        if "dtype" not in kwargs:
+            self.dtype_policy = self.network.dtype_policy
+        self.num_examples = int(num_examples)
+        self._weight_beta = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(weight_beta),
+            name="weight_beta",
+            dtype="float32",
+            autocast=False,
+            trainable=False,
+        )
+        # Not a Keras variable: those are saved, and restoring weights would set the count back.
+        self._examples_seen = tf.Variable(
+            0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
+        )
+        self._anchoring_data = AnchoringData(name="anchoring_data")
+        self._task_loss = keras.metrics.Mean("task_loss")
+        self._weight_information = keras.metrics.Mean("weight_information")
+        self.supports_masking = True
+        self.built = self.network.built
+
+    @property
+    def weight_beta(self) -> keras.Variable:
+        """The price of a nat in the weights: a variable, also after tracing."""
+        return self._weight_beta
+
+    @weight_beta.setter
+    def weight_beta(self, value):
+        _check_weight_beta(value)
+        self._weight_beta.assign(value)
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The layers of the network."""
+        return self.network.layers
+
+    @property
+    def inputs(self):
+        """The symbolic inputs of a functional or sequential network."""
+        return self.network.inputs
+
+    @property
+    def outputs(self):
+        """The symbolic outputs of a functional or sequential network."""
+        return self.network.outputs
+
+    @property
+    def input(self):
+        """The symbolic input, or inputs in the structure in which the network takes them."""
+        return self.network.input
+
+    @property
+    def output(self):
+        """The symbolic output, or outputs in the structure in which the network returns them."""
+        return self.network.output
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs of a functional network, by which losses may be given."""
+        return self.network.output_names
+
+    def build(self, input_shape):
+        """Nothing of its own: a network that was given unbuilt is built when first called."""
+        self.built = True
+
+    def call(self, inputs, training=None, mask=None):
+        """The network; `training` reaches its layers by Keras' call context."""
+        if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
+            return self.network(inputs, mask=mask)
+        return self.network(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        """The mask of the network's output."""
+        return self.network.compute_mask(inputs, mask)
+
+    def compute_output_shape(self, input_shape):
+        """The output shape of the network."""
+        return self.network.compute_output_shape(input_shape)
+
+    def train_step(self, data):
+        """One step on the objective of `compute_loss`; counts the examples of the epoch."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self._examples_seen.assign_add(tf.cast(_batch_size(x), tf.int64))
+        return super().train_step(data)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Task loss, activation costs and regularisers, plus the price of the weights."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        information = self.weight_information()
+        # Keras adds up the losses of all replicas: each carries its share.
+        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        price = self._weight_beta * information / (self.num_examples * num_replicas)
+
+        batch_size = _batch_size(y_pred if x is None else x)
+        task_loss = num_replicas * loss - sum(self.losses, 0.0)
+        self._task_loss.update_state(task_loss, sample_weight=batch_size)
+        self._weight_information.update_state(information, sample_weight=batch_size)
+        return loss + price
+
+    def fit(self, *args, **kwargs):
+        """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
+        seen = int(tf.convert_to_tensor(self._examples_seen))
+        history = super().fit(*args, **kwargs)
+        if history.epoch:
+            seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
+            self._check_count(seen / len(history.epoch))
+        return history
+
+    def _check_count(self, examples_per_epoch: float):
+        miscount = abs(examples_per_epoch - self.num_examples)
+        if miscount > TOLERATED_MISCOUNT * self.num_examples:
+            warnings.warn(
+                "The information in the weights is divided by num_examples="
+                f"{self.num_examples}, but an epoch held {examples_per_epoch:.0f} examples.",
+                stacklevel=3,
+            )
+
+    @property
+    def variational_layers(self) -> list[VariationalWeights]:
+        """Every `VariationalWeights` in the network, each once."""
+        layers = self.network._flatten_layers()
+        return [layer for layer in layers if isinstance(layer, VariationalWeights)]
+
+    def weight_information(self, by_layer: bool = False):
+        """Divergence of the weights from their prior, in nats, summed over all of them.
+
+        Args:
+            by_layer: whether to return a dictionary from layer path to nats instead of the total.
+
+        Returns:
+            A float32 scalar tensor, or the dictionary of floats.
+
+        Raises:
+            ValueError: the model is not built.
+        """
+        layers = self.variational_layers
+        _check_built(layers)
+        if not by_layer:
+            # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
+            return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
+        table = {}
+        for layer in layers:
+            # Layers of two nested models may have the same path.
+            same_path = sum(path.split(" #")[0] == layer.path for path in table)
+            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
+            table[key] = float(layer.kl_divergence())
+        return table
+
+    def summary(self, *args, **kwargs):
+        """The summary of the network, and the information in its weights once it is built."""
+        self.network.summary(*args, **kwargs)
+        if not self.network.built:
+            return
+        write = kwargs.get("print_fn") or print
+        table = self.weight_information(by_layer=True)
+        write(f"Information in the weights: {sum(table.values()):,.1f} nats")
+        for path, nats in table.items():
+            write(f"  {path}: {nats:,.1f} nats")
+
+    def export(self, *args, **kwargs):
+        """Export the network with posterior means: the SavedModel needs only TensorFlow."""
+        return self.network.export(*args, **kwargs)
+
+    def predict_samples(
+        self,
+        x,
+        num_samples: int,
+        *,
+        weights: bool = True,
+        activations: bool = True,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Predictions with drawn weights and activations; batch norm and dropout rest.
+
+        Args:
+            x: inputs, as `keras.Model.predict` takes them.
+            num_samples: draws for every example; batches draw independently of each other.
+            weights: whether weights are drawn.
+            activations: whether activations are drawn.
+            batch_size, verbose: as of `keras.Model.predict`.
+            seed: with the same seed and batch size the samples are the same.
+
+        Returns:
+            Array of shape ``[num_samples, examples, ...]``.
+        """
+        if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral):
+            raise TypeError(
+                f"`num_samples` must be an integer. Received: num_samples={num_samples!r}"
+            )
+        if num_samples < 1:
+            raise ValueError(
+                f"`num_samples` must be at least 1. Received: num_samples={num_samples}"
+            )
+        sampler = _Sampler(self.network, int(num_samples), weights, activations, seed)
+        samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
+        return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+
+    def anchor_prior(self, data, scale: bool = True):
+        """Move every prior to the current posterior and freeze it: a prior for certificates.
+
+        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
+        in the saved file, so that a certificate can refuse to be taken on them.
+
+        Args:
+            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``.
+            scale: whether the prior takes the posterior's scales too, weight by weight.
+
+        Raises:
+            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
+                a prior that is anchored already.
+            TypeError: `data` of another kind.
+        """
+        if not self.variational_layers:
+            raise ValueError(
+                f"The model has no VariationalWeights to anchor. Received: model={self.name!r}"
+            )
+        _check_built(self.variational_layers)
+        for layer in self.variational_layers:
+            if layer.posterior_name != "gaussian":
+                raise ValueError(
+                    "Only Gaussian priors can be anchored. "
+                    f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
+                )
+        self._anchoring_data.remember(data)
+        for layer in self.variational_layers:
+            layer.anchor_prior(scale)
+        if self.compiled:
+            # The traced step holds the old prior.
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
+
+    @property
+    def anchoring_fingerprints(self) -> np.ndarray:
+        """Fingerprints, int64, of the examples on which the prior depends; empty if on none."""
+        return self._anchoring_data.fingerprints
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor, the network among them."""
+        return {
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "num_examples": self.num_examples,
+            "weight_beta": float(self._weight_beta),
+            "num_anchoring_examples": len(self.anchoring_fingerprints),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model, its network rebuilt."""
+        config = dict(config)
+        network = keras.saving.deserialize_keras_object(
+            config.pop("network"), custom_objects=custom_objects
+        )
+        num_anchoring_examples = config.pop("num_anchoring_examples", 0)
+        model = cls(network, **config)
+        if num_anchoring_examples:
+            model._anchoring_data.build(num_anchoring_examples)
+        return model
+
+
+class _Sampler(keras.Model):
+    """Draws while predicting, so that `predict` brings batching, data sets and progress bars."""
+
+    def __init__(self, network, num_samples, weights, activations, seed):
+        super().__init__(name="sampler")
+        self.network, self.num_samples = network, num_samples
+        self.kinds = {"weights": weights, "activations": activations}
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs):
+        """Samples of the network's output, of shape [batch, num_samples, ...]."""
+        batch_seed = tf.cast(self.seed_generator.next(), tf.int32)
+
+        def draw(index):
+            seed = tf.random.experimental.stateless_fold_in(batch_seed, index)
+            with drawing(seed, **self.kinds):
+                return self.network(inputs, training=False)
+
+        # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
+        outputs = self.network(inputs, training=False)
+        spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+        samples = tf.map_fn(draw, tf.range(self.num_samples), fn_output_signature=spec)
+        return keras.tree.map_structure(lambda x: tf.experimental.numpy.moveaxis(x, 0, 1), samples)
+
+
+def _batch_size(data):
+    return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
+
+
+def _check_arguments(inputs, outputs, num_examples, weight_beta):
+    if (outputs is None) != isinstance(inputs, keras.Model):
+        raise TypeError(
+            "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
+            f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
+        )
+    if isinstance(num_examples, bool) or not isinstance(num_examples, numbers.Integral):
+        raise TypeError(
+            "`num_examples` must be an integer, the number of training examples. "
+            f"Received: num_examples={num_examples!r}"
+        )
+    if num_examples < 1:
+        raise ValueError(
+            f"`num_examples` must be at least 1. Received: num_examples={num_examples}"
+        )
+    _check_weight_beta(weight_beta)
+
+
+def _check_weight_beta(weight_beta):
+    if isinstance(weight_beta, bool) or not isinstance(weight_beta, numbers.Real):
+        raise TypeError(f"`weight_beta` must be a number. Received: weight_beta={weight_beta!r}")
+    if not 0 <= weight_beta < math.inf:
+        raise ValueError(
+            "`weight_beta` must be zero or positive, and finite. "
+            f"Received: weight_beta={weight_beta!r}"
+        )
+
+
+def _check_built(layers):
+    for layer in layers:
+        if not layer.built:
+            raise ValueError(
+                "The model has no weights before it is built: call it on a batch first. "
+                f"Received: layer={layer.name!r}, not built"
+            )

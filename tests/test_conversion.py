@@ -1,0 +1,336 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import keras_infobottleneck as kib
+
+VariationalWeights = kib.layers.VariationalWeights
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.normal(size=(10, 6, 6, 2)).astype("float32")
+TOKENS = RANDOM.integers(0, 7, size=(10, 5))
+QUERIES = RANDOM.normal(size=(4, 3, 8)).astype("float32")
+VALUES = RANDOM.normal(size=(4, 5, 8)).astype("float32")
+VECTORS = RANDOM.normal(size=(10, 4)).astype("float32")
+
+
+def image_network():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(2),
+            layers.SeparableConv2D(3, 1),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+
+
+def token_network():
+    inputs = keras.Input((5,), dtype="int32")
+    z = layers.Embedding(7, 4, mask_zero=True)(inputs)
+    z = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(z)
+    z = layers.TimeDistributed(layers.Dense(3))(z)
+    return keras.Model(inputs, layers.GRU(2)(z))
+
+
+def attention_network():
+    queries, values = keras.Input((3, 8)), keras.Input((5, 8))
+    z = layers.MultiHeadAttention(2, 4)(queries, value=values)
+    z = layers.LayerNormalization()(z + queries)
+    return keras.Model([queries, values], [z, layers.EinsumDense("bti,io->bto", (None, 2))(z)])
+
+
+def nested_network():
+    """Shared layers, models in models, and two layers of equal path."""
+
+    def part(name):
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, layers.Dense(4, name="d")(inputs), name=name)
+
+    inputs = keras.Input((4,))
+    shared = layers.Dense(4, "tanh", name="shared")
+    block = keras.Sequential([keras.Input((4,)), part("one"), layers.ReLU()], name="block")
+    return keras.Model(inputs, part("two")(block(shared(block(shared(inputs))))))
+
+
+NETWORKS = {
+    "sequential": (image_network, IMAGES),
+    "masked": (token_network, TOKENS),
+    "two_inputs": (attention_network, [QUERIES, VALUES]),
+    "nested": (nested_network, VECTORS),
+}
+
+
+def outputs_of(model, x):
+    return [np.asarray(output) for output in keras.tree.flatten(model(x))]
+
+
+def assert_same_outputs(one, other, x):
+    for a, b in zip(outputs_of(one, x), outputs_of(other, x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+# ---------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_there_and_back_keeps_weights_and_predictions(kind):
+    make, x = NETWORKS[kind]
+    original = make()
+    before = original.get_weights()
+    variational = kib.make_variational(original, num_examples=10, verbose=0)
+    assert_same_outputs(original, variational, x)
+    means = [w.numpy() for w in variational.network.weights if not w.name.endswith("_spread")]
+    drawn = sum(len(layer.variational_weights) for layer in variational.variational_layers)
+    assert len(variational.network.weights) == len(means) + drawn
+    plain = kib.make_deterministic(variational)
+    assert type(plain) is type(original)
+    assert_same_outputs(original, plain, x)
+    assert [w.name for w in plain.weights] == [w.name for w in original.weights]
+    for column in (means, plain.get_weights(), original.get_weights()):
+        for one, other in zip(before, column, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for layer in plain._flatten_layers():
+        assert type(layer).__module__.startswith("keras.")
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_was_converted_draws(kind):
+    make, x = NETWORKS[kind]
+    model = kib.make_variational(make(), num_examples=10, verbose=0)
+    for samples in keras.tree.flatten(model.predict_samples(x, 2, seed=1)):
+        assert np.abs(samples[0] - samples[1]).max() > 1e-4
+
+
+def test_the_estimator_is_local_where_it_can_be_and_the_report_says_so(capsys):
+    model = kib.make_variational(image_network(), num_examples=10)
+    table = {row.layer.rstrip("_0123456789"): row.estimator for row in model.conversion}
+    assert table == {
+        "conv2d": "local",
+        "batch_normalization": None,
+        "depthwise_conv2d": "local",
+        "separable_conv2d": "sample",
+        "dropout": None,
+        "flatten": None,
+        "dense": "local",
+    }
+    printed = capsys.readouterr().out
+    for row in model.conversion:
+        assert f"{row.layer}: {row.estimator or 'unchanged'} ({row.reason})" in printed
+    asked = kib.make_variational(
+        nested_network(), num_examples=3, verbose=0, estimator="flipout", prior_scale=0.5
+    )
+    for layer in asked.variational_layers:
+        assert (layer.estimator, layer.prior_scale) == ("flipout", 0.5)
+
+
+def test_only_what_is_included_is_converted():
+    network = nested_network()
+    by_name = kib.make_variational(network, num_examples=3, include=["shared"], verbose=0)
+    assert [layer.name for layer in by_name.variational_layers] == ["shared"]
+    by_rule = kib.make_variational(
+        network, num_examples=3, include=lambda layer: layer.name == "d", verbose=0
+    )
+    assert [layer.name for layer in by_rule.variational_layers] == ["d", "d"]
+    assert {row.reason for row in by_name.conversion if row.layer == "d"} == {"not included"}
+
+
+def test_what_was_frozen_stays_frozen():
+    network = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, trainable=False), layers.Dense(2)]
+    )
+    model = kib.make_variational(network, num_examples=3, verbose=0)
+    assert len(model.trainable_weights) == 3  # kernel, bias and spread of the last layer
+    assert len(model.variational_layers) == 2  # both count
+    assert len(kib.make_deterministic(model).trainable_weights) == 2
+
+
+def test_a_converted_model_trains_and_keeps_noisy_layers_it_had():
+    inputs = keras.Input((4,))
+    z = VariationalWeights(layers.Dense(3, "relu"), name="noisy", prior_scale=0.7)(inputs)
+    network = keras.Model(inputs, layers.Dense(1)(z))
+    model = kib.make_variational(network, num_examples=10, verbose=0)
+    reasons = {row.layer: row.reason for row in model.conversion}
+    assert reasons["noisy"] == "draws noise itself"
+    assert model.get_layer("noisy").prior_scale == 0.7
+    again = kib.make_variational(model, num_examples=5, verbose=0)  # already converted: a copy
+    assert_same_outputs(again, network, VECTORS)
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    before = network.get_weights()
+    model.train_on_batch(VECTORS, VECTORS[:, :1])
+    assert np.abs(model(VECTORS) - network(VECTORS)).max() > 0.0
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_pruning_zeroes_exactly_the_weights_below_the_threshold():
+    model = kib.make_variational(
+        nested_network(), num_examples=10, verbose=0, initial_scale=0.2, variational_bias=False
+    )
+    plain = kib.make_deterministic(model, prune_below=1.0)
+    means = [w.numpy() for w in model.network.weights if not w.name.endswith("_spread")]
+    zeroed = 0
+    for mean, weight in zip(means, plain.get_weights(), strict=True):
+        if mean.ndim == 2:
+            small = np.abs(mean) < 0.2
+            zeroed += small.sum()
+            mean = np.where(small, 0.0, mean)
+        np.testing.assert_array_equal(weight, mean)
+    assert 0 < zeroed < 48
+    all_gone = kib.make_deterministic(model, prune_below=1e9)
+    np.testing.assert_array_equal(all_gone(VECTORS), np.zeros((10, 4)))
+
+
+# ---------------------------------------------------------------- batch normalisation
+
+
+def statistics(layer):
+    return layer.moving_mean.numpy(), layer.moving_variance.numpy()
+
+
+def assert_statistics(layer, values):
+    mean, variance = statistics(layer)
+    np.testing.assert_allclose(mean, values.mean(0), atol=1e-6)
+    np.testing.assert_allclose(variance, values.var(0), rtol=1e-5, atol=1e-7)
+
+
+def test_pooled_statistics_are_those_of_the_data_and_nothing_else_changes():
+    inputs = keras.Input((6, 6, 2))
+    first, second = layers.BatchNormalization(), layers.BatchNormalization()
+    frozen = layers.BatchNormalization(trainable=False)
+    noisy = VariationalWeights(layers.Conv2D(3, 3), initial_scale=2.0)
+    nested = keras.Sequential([keras.Input((4, 4, 3)), layers.Dropout(0.5), second])
+    outputs = layers.GlobalAveragePooling2D()(frozen(nested(noisy(first(inputs)))))
+    model = kib.InformationBottleneckModel(inputs, outputs, num_examples=10)
+    random = np.random.default_rng(1)
+    model.set_weights([np.abs(random.normal(size=w.shape)) for w in model.get_weights()])
+    before = {id(w): w.numpy() for w in model.weights}
+    kib.recalibrate_batch_normalization(model, (IMAGES, None), batch_size=4)  # 4, 4 and 2
+    assert_statistics(first, IMAGES.reshape(-1, 2))
+    changed = [w for w in model.weights if np.any(before[id(w)] != w.numpy())]
+    expected = [layer.moving_mean for layer in (first, second)]
+    expected += [layer.moving_variance for layer in (first, second)]
+    assert {id(w) for w in changed} == {id(w) for w in expected}
+
+    # In one batch the second layer's statistics are exact too: no noise, no dropout before it.
+    kib.recalibrate_batch_normalization(model, IMAGES, batch_size=10)
+    z = first.gamma * (IMAGES - IMAGES.mean((0, 1, 2))) / np.sqrt(IMAGES.var((0, 1, 2)) + 1e-3)
+    second_input = noisy(z + first.beta).numpy().reshape(-1, 3)
+    mean, variance = statistics(second)
+    np.testing.assert_allclose(mean, second_input.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(variance, second_input.var(0), rtol=1e-4)
+
+
+def test_masked_steps_do_not_count_and_time_distributed_layers_are_reached():
+    inputs = keras.Input((5,), dtype="int32")
+    embedding = layers.Embedding(7, 4, mask_zero=True)
+    normal, timed = layers.BatchNormalization(), layers.BatchNormalization()
+    tokens = np.where(np.arange(5) < RANDOM.integers(0, 6, size=(10, 1)), TOKENS, 0)
+    tokens[:4] = 0  # a whole batch masked
+    model = keras.Model(inputs, layers.LSTM(2)(normal(embedding(inputs))))
+    kib.recalibrate_batch_normalization(model, tokens, batch_size=4)
+    assert_statistics(normal, embedding.embeddings.numpy()[tokens[tokens > 0]])
+
+    sequences = keras.Input((3, 8))
+    model = keras.Model(sequences, layers.TimeDistributed(timed)(sequences))
+    batches = tf.data.Dataset.from_tensor_slices((QUERIES, QUERIES)).batch(3)
+    kib.recalibrate_batch_normalization(model, batches)
+    assert_statistics(timed, QUERIES.reshape(-1, 8))
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+class Holder(layers.Layer):
+    """Makes its layers itself; not registered, which copying within a process does not need."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.normal = layers.BatchNormalization()
+        self.noisy = VariationalWeights(layers.Dense(2))
+
+    def build(self, input_shape):
+        self.normal.build(input_shape)
+        self.noisy.build(input_shape)
+
+    def call(self, inputs):
+        return self.noisy(self.normal(inputs))
+
+
+CONVERSIONS = {
+    "make_variational": lambda model: kib.make_variational(model, num_examples=3),
+    "make_deterministic": kib.make_deterministic,
+    "recalibrate": lambda model: kib.recalibrate_batch_normalization(model, VECTORS),
+}
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+def test_models_that_cannot_be_rebuilt_are_refused_in_a_sentence(convert):
+    subclassed = Subclassed()
+    subclassed(VECTORS)
+    held = kib.InformationBottleneckModel(subclassed, num_examples=3)
+    for model in (subclassed, held):
+        with pytest.raises(TypeError, match=r"sequential or functional model.* Received: model="):
+            convert(model)
+    with pytest.raises(TypeError, match=r"`model` must be a Keras model\. Received: model='mine'"):
+        convert("mine")
+    with pytest.raises(ValueError, match=r"`model` must be built\. Received: model="):
+        convert(keras.Sequential([layers.Dense(2)]))
+
+
+def test_layers_out_of_reach_are_refused_in_a_sentence():
+    model = keras.Sequential([keras.Input((4,)), Holder()])
+    before = model.get_weights()
+    with pytest.raises(TypeError, match=r"noisy layers in the open.* Received: layer="):
+        kib.make_deterministic(model)
+    with pytest.raises(TypeError, match=r"cannot be recalibrated.* Received: layer="):
+        kib.recalibrate_batch_normalization(model, VECTORS)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"no BatchNormalization layer.* Received: model="):
+        kib.recalibrate_batch_normalization(token_network(), TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_examples": 0}, ValueError, "`num_examples` must be at least 1"),
+        ({"include": ["nowhere"]}, ValueError, "`include` must name layers of the model"),
+        ({"include": ["block"]}, ValueError, "`include` must name layers of the model"),
+        ({"include": "shared"}, TypeError, "`include` must be a collection"),
+        ({"include": 3}, TypeError, "`include` must be a collection"),
+        ({"estimator": "magic"}, ValueError, '`estimator` must be "local"'),
+        ({"posterior": "cauchy"}, ValueError, '`posterior` must be "gaussian"'),
+        ({"prior_scale": -1.0}, ValueError, "`prior_scale` must be positive"),
+        ({"weight_beta": -1.0}, ValueError, "`weight_beta` must be zero or positive"),
+        ({"betta": 1.0}, ValueError, "betta"),
+    ],
+)
+def test_bad_options_are_refused_in_a_sentence(options, error, message):
+    network = nested_network()
+    with pytest.raises(error, match=message):
+        kib.make_variational(network, verbose=0, **{"num_examples": 3, **options})
+
+
+@pytest.mark.parametrize(
+    ("threshold", "error"), [(0.0, ValueError), (float("nan"), ValueError), ("2", TypeError)]
+)
+def test_bad_thresholds_are_refused_in_a_sentence(threshold, error):
+    model = kib.make_variational(nested_network(), num_examples=3, verbose=0)
+    with pytest.raises(error, match=r"`prune_below` must be .* Received: prune_below="):
+        kib.make_deterministic(model, prune_below=threshold)

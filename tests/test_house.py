@@ -1,0 +1,146 @@
+"""The rules of the house, read from its source: who imports whom, what is public, what is not."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "keras_infobottleneck"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+IGNORED = {".git", ".venv", "outputs", "build", "dist", "__pycache__", ".ruff_cache", ".hypothesis"}
+TEXT = {".py", ".toml", ".txt", ".md", ".cff", ".yml", ".yaml", ".cfg", ".json", ""}
+
+# What each part may import from the package; a part may always import from itself.
+ALLOWED = {
+    "distributions": set(),
+    "layers": {"distributions"},
+    "models": {"distributions", "layers"},
+    "estimators": set(),
+    "plots": set(),
+    "callbacks": {"estimators"},
+    "audit": {"estimators", "plots"},
+}
+EXCEPTIONS = {("estimators", "certificate.py"): {"layers"}}
+
+
+def part_of(module: str) -> str:
+    """The first name below the package: `layers` for `keras_infobottleneck.layers.posteriors`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported_parts(path):
+    """Parts of the package that a file imports, wherever in the file it does."""
+    parts = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        parts |= {part_of(name) for name in names if name.split(".")[0] == PACKAGE.name}
+    return parts
+
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def repository_files():
+    for path in sorted(ROOT.rglob("*")):
+        inside = path.relative_to(ROOT).parts
+        skipped = any(name in IGNORED or name.endswith(".egg-info") for name in inside)
+        if path.is_file() and not skipped:
+            yield path
+
+
+@pytest.mark.parametrize("path", MODULES[1:], ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    assert MODULES[0] == PACKAGE / "__init__.py"  # which may import everything
+    part = part_of(dotted(path))
+    allowed = ALLOWED[part] | EXCEPTIONS.get((part, path.name), set())
+    assert imported_parts(path) <= allowed | {part}
+
+
+def test_examples_use_public_names_only():
+    for path in [*(ROOT / "examples").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
+                public = importlib.import_module(node.module).__all__
+                assert {alias.name for alias in node.names} <= set(public), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_all_is_sorted_complete_and_documented(path):
+    module = importlib.import_module(dotted(path))
+    if path.name == "__init__.py" and not hasattr(module, "__all__"):
+        assert len(ast.parse(path.read_text("utf-8")).body) == 1  # an empty room: its docstring
+        return
+    names = module.__all__
+    assert sorted(set(names)) == sorted(names)
+    assert module.__doc__
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+    }
+    assert defined <= set(names), f"public by name but not in __all__: {defined - set(names)}"
+    for name in names:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value), name
+        if inspect.isclass(value) and value.__module__ == module.__name__:
+            assert "__doc__" in vars(value), name
+            undocumented = [
+                attribute
+                for attribute, member in vars(value).items()
+                if not attribute.startswith("_")
+                and (inspect.isfunction(member) or isinstance(member, property))
+                and not inspect.getdoc(getattr(value, attribute))
+            ]
+            assert not undocumented, f"{name}: {undocumented}"
+
+
+@pytest.mark.parametrize("part", sorted({path.parent for path in MODULES}), ids=dotted)
+def test_a_package_offers_what_it_imports(part):
+    tree = ast.parse((part / "__init__.py").read_text("utf-8"))
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    module = importlib.import_module(dotted(part / "__init__.py"))
+    offered = set(getattr(module, "__all__", ()))
+    assert offered - {"__version__"} == imported
+
+
+def test_every_file_is_named_for_an_idea():
+    forbidden = {"utils", "helpers", "common", "misc", "base", "util", "helper", "core"}
+    for path in repository_files():
+        assert not forbidden & set(path.relative_to(ROOT).with_suffix("").parts), path
+
+
+def test_no_file_mentions_a_machine_or_an_index():
+    # Absolute paths of somebody's machine, folders beside the repository, package indexes.
+    roots = "|".join(("home", "root", "tmp", "work", "Users", "mnt"))
+    machine = re.compile(rf"(?<![\w./<>-])/({roots})/\w|\.\./shared")
+    index = re.compile(r"--(extra-)?index-url|--find-links|/simple\b|://[^/\s]*@")
+    own = pathlib.Path(__file__)
+    for path in repository_files():
+        if path.suffix in TEXT and path != own:
+            text = path.read_text("utf-8")
+            assert not machine.search(text), path
+            assert not index.search(text), path
+
+
+def test_pins_are_versions_only():
+    lines = (ROOT / "constraints.txt").read_text("utf-8").split()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==[0-9][\w.]*", line) for line in lines)
