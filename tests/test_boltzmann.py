@@ -132,6 +132,14 @@ def test_logs_are_what_they_say(bars):
     assert abs(history["contrast"][0]) < 0.1  # nearly uniform machine: data and samples alike
 
 
+def test_logged_energy_is_that_of_the_weights_before_the_step(bars):
+    machine = machine_with_weights(num_visible=6)
+    before = machine.free_energy(bars).numpy().mean()
+    machine.compile(keras.optimizers.SGD(1.0))
+    history = machine.fit(bars, batch_size=len(bars), epochs=1, verbose=0).history
+    assert history["free_energy"][0] == pytest.approx(before, rel=1e-5)
+
+
 def test_a_saved_machine_continues_as_if_undisturbed(bars, tmp_path):
     def machine():
         machine = RestrictedBoltzmannMachine(5, persistent=True, seed=3)
@@ -183,6 +191,10 @@ def test_bad_inputs_give_one_clear_sentence():
     machine = machine_with_weights()
     with pytest.raises(ValueError, match=r"\[batch, visible\].*Received"):
         RestrictedBoltzmannMachine(3).build((None, 4, 4))
+    machine.compile("sgd")
+    for x in (np.full((10, 4), 255, "uint8"), np.full((10, 4), np.nan)):
+        with pytest.raises(ValueError, match=r"\[0, 1\].*Received"):
+            machine.fit(x, verbose=0)
     with pytest.raises(ValueError, match=r"\[num_states, 3\].*Received"):
         machine.generate(np.zeros((5, 4)))
     with pytest.raises(ValueError, match=r"num_steps.*Received"):

@@ -36,8 +36,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: integer below 2^31; drawn if None, and kept in the configuration.
 
     Raises:
-        ValueError: for numbers that are not positive integers, or inputs outside [0, 1] in shape
-            other than `[batch, visible]`.
+        ValueError: for numbers that are not positive integers, and in `fit` for inputs that are not
+            `[batch, visible]`, or arrays with values outside [0, 1].
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
@@ -134,6 +134,14 @@ class RestrictedBoltzmannMachine(keras.Model):
         visible = tf.cast(visible, self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
 
+    def fit(self, x=None, *args, **kwargs):
+        """Train as `keras.Model.fit` does; arrays must lie in [0, 1]."""
+        if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError(
+                f"Visible units must lie in [0, 1]. Received: values from {x.min()} to {x.max()}"
+            )
+        return super().fit(x, *args, **kwargs)
+
     def train_step(self, data):
         """Make one step of contrastive divergence."""
         visible = self._visible_batch(data)
@@ -155,10 +163,10 @@ class RestrictedBoltzmannMachine(keras.Model):
         if self.persistent:
             self.chains.assign(samples)
         self.num_draws.assign_add(1)
-        self._descend((visible, hidden), (sampled, sampled_hidden))
-
         energy = self._energy(visible, hidden_input)
         contrast = tf.reduce_mean(energy) - tf.reduce_mean(self._energy(sampled, sampled_input))
+        self._descend((visible, hidden), (sampled, sampled_hidden))
+
         self._reconstruction_error.update_state((visible[: tf.shape(few)[0]] - reconstruction) ** 2)
         self._free_energy.update_state(energy)
         self._contrast.update_state(contrast)
