@@ -84,7 +84,7 @@ def test_relevance_at_given_resolution():
 
 @pytest.mark.parametrize("num_samples", [60_000, 10**6, 10**9])
 def test_gap_of_large_samples_is_small_and_the_sum_is_largest_at_zipf(num_samples):
-    curve = maximum_relevance_curve(num_samples)
+    curve = maximum_relevance_curve(num_samples, mu=np.arange(-0.5, 4, 0.5))
     assert curve.gap.max() <= 1e-3
     assert np.all(np.diff(curve.resolution) >= 0)
     total = curve.resolution + curve.relevance

@@ -103,8 +103,8 @@ def nuisance_information(
         ValueError: for wrong shapes or options, values that are not finite, or a constant nuisance.
 
     References:
-        Achille, Soatto (2018), Emergence of Invariance and Disentanglement, arXiv 1706.01350,
-        section 8; Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, for the lower bound.
+        Achille, Soatto (2018), Emergence of Invariance and Disentanglement, arXiv 1706.01350;
+        Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, for the lower bound.
     """
     z, n, upper_bound = _checked(z, n)
     is_discrete = np.isfinite(upper_bound)
