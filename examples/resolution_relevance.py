@@ -13,8 +13,8 @@ the images, and a classifier of rectified units.
 Found on MNIST (docs/results/resolution_relevance_mnist.json): with depth resolution falls, and
 relevance rises, then falls, close to the curve; but units shuffled apart are as close at equal
 resolution. The layer nearest Zipf's law (30 units) does not generate best by either test. Run time:
-about a minute on the digits of scikit-learn, about six minutes on MNIST (`--data mnist.npz
---epochs 10`, arrays x_train, y_train, x_test, y_test) on two cores.
+about a minute on the digits of scikit-learn, about six minutes on MNIST (`--data mnist.npz`, arrays
+x_train, y_train, x_test, y_test) on two cores.
 """
 
 import json
@@ -36,10 +36,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "npz file with x_train, y_train, x_test, y_test; default digits")
 flags.DEFINE_string("output_dir", "outputs/resolution_relevance", "where results are written")
 flags.DEFINE_bool("smoke", False, "a tiny run that only shows that everything works")
-flags.DEFINE_integer("epochs", None, "epochs per layer; default 100 (digits) or 15 (--data)")
+flags.DEFINE_integer("epochs", None, "epochs per layer; default 100 (digits) or 10 (--data)", 1)
 flags.DEFINE_list("units", None, "widths of the layers; default 64..5 (digits) or 500..5 (--data)")
-flags.DEFINE_integer("generated", 2000, "images generated per layer")
-flags.DEFINE_integer("gibbs_steps", 200, "Gibbs steps of the free generation")
+flags.DEFINE_integer("generated", 2000, "images generated per layer", 1)
+flags.DEFINE_integer("gibbs_steps", 200, "Gibbs steps of the free generation", 0)
 flags.DEFINE_integer("seed", 0, "random seed")
 
 DIGITS_UNITS = [64, 40, 25, 15, 10, 5]
@@ -57,12 +57,18 @@ def load(path):
         order = np.random.default_rng(0).permutation(len(x))
         train, test = order[:1400], order[1400:]
         return x[train], y[train], x[test], y[test]
-    with np.load(path, allow_pickle=False) as data:
-        x_train, x_test = (
-            data[name].reshape(len(data[name]), -1).astype("float32") / 255
-            for name in ("x_train", "x_test")
-        )
-        return x_train, data["y_train"], x_test, data["y_test"]
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            x_train, x_test = (
+                data[name].reshape(len(data[name]), -1).astype("float32") / 255
+                for name in ("x_train", "x_test")
+            )
+            return x_train, data["y_train"], x_test, data["y_test"]
+    except (OSError, ValueError, KeyError) as error:
+        raise app.UsageError(
+            "--data must be an npz file with arrays x_train, y_train, x_test, y_test. "
+            f"Received: --data={path} ({error})"
+        ) from error
 
 
 def train_classifier(x, y, units, epochs, batch_size):
@@ -185,8 +191,11 @@ def main(argv):
     rng = np.random.default_rng(FLAGS.seed)
     x, y, x_test, y_test = load(FLAGS.data)
     is_digits = FLAGS.data is None
-    units = [int(size) for size in FLAGS.units or (DIGITS_UNITS if is_digits else MNIST_UNITS)]
-    epochs = FLAGS.epochs or (100 if is_digits else 15)
+    units = FLAGS.units or (DIGITS_UNITS if is_digits else MNIST_UNITS)
+    if not all(str(size).isdigit() and int(size) > 0 for size in units):
+        raise app.UsageError(f"--units must be positive integers. Received: --units={units}")
+    units = [int(size) for size in units]
+    epochs = FLAGS.epochs or (100 if is_digits else 10)
     batch_size = 20 if is_digits else 100
     if FLAGS.smoke:
         x, y, units, epochs = x[:400], y[:400], [12, 6], 2
