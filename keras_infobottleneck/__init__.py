@@ -19,8 +19,8 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
     make_deterministic,
     make_variational,
-    recalibrate_batch_normalization,
 )
+from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
 
 __version__ = "0.1.0"
 

@@ -1,8 +1,26 @@
-"""A layer called with weights that are not its own."""
+"""Which weights of a layer are drawn, and the layer called with them in place of its own."""
 
 import keras
 
-__all__ = ["DrawnWeights"]
+__all__ = ["DrawnWeights", "weights_to_draw"]
+
+# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
+DETERMINISTIC = ("bias", "beta", "gamma", "scale")
+
+
+def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
+    """The weights of a layer that get a distribution, frozen ones included, each once."""
+    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
+    created_trainable = {
+        id(weight): weight
+        for inner in layer._flatten_layers()
+        for weight in inner._trainable_variables
+    }
+    return [
+        weight
+        for weight in created_trainable.values()
+        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
+    ]
 
 
 class DrawnWeights(keras.StatelessScope):

@@ -9,20 +9,18 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
-from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
+from keras_infobottleneck.layers.linear_part import LinearPart
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import (
-    INITIAL_LOG_SCALE,
     GaussianPosterior,
     LogNormalPosterior,
     TruncatedLogNormalPosterior,
 )
+from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
-__all__ = ["VariationalWeights", "weights_to_draw"]
+__all__ = ["VariationalWeights"]
 
-# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
-DETERMINISTIC = ("bias", "beta", "gamma", "scale")
 MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
 
 
@@ -84,10 +82,10 @@ class VariationalWeights(NoisyWrapper):
         **kwargs,
     ):
         super().__init__(layer, seed=seed, **kwargs)
-        _check_options(
+        check_options(
             posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
         )
-        _check_layer(layer, estimator)
+        check_layer(layer, estimator)
         self.posterior_name = posterior
         self.prior_scale = prior_scale
         self.max_variance = max_variance
@@ -327,86 +325,9 @@ class VariationalWeights(NoisyWrapper):
             self._anchor.assign(index, loc, spread)
 
 
-def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included, each once."""
-    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
-    created_trainable = {
-        id(weight): weight
-        for inner in layer._flatten_layers()
-        for weight in inner._trainable_variables
-    }
-    return [
-        weight
-        for weight in created_trainable.values()
-        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
-    ]
-
-
 def _make_law(posterior, max_variance):
     if posterior == "gaussian":
         return GaussianPosterior()
     if posterior == "log_normal":
         return LogNormalPosterior(max_variance)
     return TruncatedLogNormalPosterior(max_variance)
-
-
-def _check_options(
-    posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
-):
-    if posterior not in ("gaussian", "log_normal", "truncated_log_normal"):
-        raise ValueError(
-            '`posterior` must be "gaussian", "log_normal" or "truncated_log_normal". '
-            f"Received: posterior={posterior!r}"
-        )
-    if estimator not in ("local", "flipout", "sample"):
-        raise ValueError(
-            f'`estimator` must be "local", "flipout" or "sample". Received: estimator={estimator!r}'
-        )
-    if posterior != "gaussian" and estimator == "flipout":
-        raise ValueError(
-            'estimator="flipout" needs a symmetric posterior, posterior="gaussian". '
-            f"Received: posterior={posterior!r}"
-        )
-    if posterior != "gaussian" and prior_scale is not None:
-        raise ValueError(
-            '`prior_scale` belongs to posterior="gaussian". '
-            f"Received: prior_scale={prior_scale!r}, posterior={posterior!r}"
-        )
-    if not isinstance(variational_bias, bool):
-        raise TypeError(
-            "`variational_bias` must be True or False. "
-            f"Received: variational_bias={variational_bias!r}"
-        )
-    for name, value in (("prior_scale", prior_scale), ("initial_scale", initial_scale)):
-        if value is not None:
-            check_positive(name, value)
-    check_positive("max_variance", max_variance)
-    if posterior != "gaussian" and (initial_scale or INITIAL_LOG_SCALE) ** 2 >= max_variance:
-        raise ValueError(
-            "`initial_scale`, squared, must be under `max_variance`. "
-            f"Received: initial_scale={initial_scale!r}, max_variance={max_variance!r}"
-        )
-
-
-def _check_layer(layer, estimator):
-    for inner in layer._flatten_layers():
-        if isinstance(inner, NoisyWrapper) or inner._metrics:
-            raise ValueError(
-                "`layer` must not contain layers that draw noise or own metrics; nest the other "
-                "way, as in InformationDropout(VariationalWeights(layer), beta). "
-                f"Received: layer={layer!r}, containing {inner!r}"
-            )
-        if inner.activity_regularizer is not None:
-            raise ValueError(
-                "`layer` must not have an activity regularizer; give it to VariationalWeights. "
-                f"Received: layer={layer!r}, containing {inner!r}"
-            )
-    if layer.built and not layer.weights:
-        raise ValueError(
-            f"`layer` has no weights to put a distribution on. Received: layer={layer!r}"
-        )
-    if estimator != "sample" and not has_linear_part(layer):
-        raise ValueError(
-            f'estimator="{estimator}" needs a layer that is linear in its one kernel; use '
-            f'estimator="sample". Received: layer={layer!r}'
-        )

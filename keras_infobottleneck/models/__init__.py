@@ -8,9 +8,9 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
     make_deterministic,
     make_variational,
-    recalibrate_batch_normalization,
 )
 from keras_infobottleneck.models.deep_belief import DeepBeliefNetwork
+from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
 
 __all__ = [
     "DeepBeliefNetwork",

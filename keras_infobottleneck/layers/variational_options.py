@@ -1,0 +1,69 @@
+"""What `VariationalWeights` accepts: said in one sentence, before any work."""
+
+from keras_infobottleneck.layers.linear_part import has_linear_part
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
+
+__all__ = ["check_layer", "check_options"]
+
+
+def check_options(posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias):
+    """Raise where an option is unknown, out of range, or does not go with another."""
+    if posterior not in ("gaussian", "log_normal", "truncated_log_normal"):
+        raise ValueError(
+            '`posterior` must be "gaussian", "log_normal" or "truncated_log_normal". '
+            f"Received: posterior={posterior!r}"
+        )
+    if estimator not in ("local", "flipout", "sample"):
+        raise ValueError(
+            f'`estimator` must be "local", "flipout" or "sample". Received: estimator={estimator!r}'
+        )
+    if posterior != "gaussian" and estimator == "flipout":
+        raise ValueError(
+            'estimator="flipout" needs a symmetric posterior, posterior="gaussian". '
+            f"Received: posterior={posterior!r}"
+        )
+    if posterior != "gaussian" and prior_scale is not None:
+        raise ValueError(
+            '`prior_scale` belongs to posterior="gaussian". '
+            f"Received: prior_scale={prior_scale!r}, posterior={posterior!r}"
+        )
+    if not isinstance(variational_bias, bool):
+        raise TypeError(
+            "`variational_bias` must be True or False. "
+            f"Received: variational_bias={variational_bias!r}"
+        )
+    for name, value in (("prior_scale", prior_scale), ("initial_scale", initial_scale)):
+        if value is not None:
+            check_positive(name, value)
+    check_positive("max_variance", max_variance)
+    if posterior != "gaussian" and (initial_scale or INITIAL_LOG_SCALE) ** 2 >= max_variance:
+        raise ValueError(
+            "`initial_scale`, squared, must be under `max_variance`. "
+            f"Received: initial_scale={initial_scale!r}, max_variance={max_variance!r}"
+        )
+
+
+def check_layer(layer, estimator):
+    """Raise where a layer cannot be wrapped, or not with this estimator."""
+    for inner in layer._flatten_layers():
+        if isinstance(inner, NoisyWrapper) or inner._metrics:
+            raise ValueError(
+                "`layer` must not contain layers that draw noise or own metrics; nest the other "
+                "way, as in InformationDropout(VariationalWeights(layer), beta). "
+                f"Received: layer={layer!r}, containing {inner!r}"
+            )
+        if inner.activity_regularizer is not None:
+            raise ValueError(
+                "`layer` must not have an activity regularizer; give it to VariationalWeights. "
+                f"Received: layer={layer!r}, containing {inner!r}"
+            )
+    if layer.built and not layer.weights:
+        raise ValueError(
+            f"`layer` has no weights to put a distribution on. Received: layer={layer!r}"
+        )
+    if estimator != "sample" and not has_linear_part(layer):
+        raise ValueError(
+            f'estimator="{estimator}" needs a layer that is linear in its one kernel; use '
+            f'estimator="sample". Received: layer={layer!r}'
+        )

@@ -1,0 +1,117 @@
+"""Batch normalisation after noise: its statistics measured again, without."""
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.models.rewriting import layers_of, rebuildable_network, rebuilt
+
+__all__ = ["recalibrate_batch_normalization"]
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class _BatchStatistics(keras.layers.BatchNormalization):
+    """Batch normalisation that always uses the batch, and pools what it saw over batches."""
+
+    def build(self, input_shape):
+        """As the layer, and room for what is pooled."""
+        super().build(input_shape)
+        shape = self.moving_mean.shape
+        options = {"initializer": "zeros", "trainable": False, "dtype": "float32"}
+        self.count = self.add_weight(shape=(), name="count", **options)
+        self.pooled_mean = self.add_weight(shape=shape, name="pooled_mean", **options)
+        self.pooled_variance = self.add_weight(shape=shape, name="pooled_variance", **options)
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalise by the batch; add its statistics, weighed by the entries they are made of."""
+        # Without momentum the moving statistics are those of the batch.
+        outputs = super().call(inputs, training=True, mask=mask)
+        if mask is None:
+            count = tf.cast(tf.size(inputs) // tf.shape(inputs)[self.axis], tf.float32)
+        else:
+            count = tf.reduce_sum(tf.cast(mask, tf.float32))
+        share = tf.math.divide_no_nan(count, self.count + count)
+        difference = self.moving_mean - self.pooled_mean
+        between = tf.square(difference) * (1.0 - share)
+        within = self.moving_variance - self.pooled_variance
+        self.pooled_variance.assign_add(share * (within + between))
+        self.pooled_mean.assign_add(share * difference)
+        self.count.assign_add(count)
+        return outputs
+
+
+class _Recording(keras.Model):
+    """Runs a model for what its layers record: predictions would fill the memory."""
+
+    def __init__(self, network):
+        super().__init__(name="recording", autocast=False)
+        self.network = network
+
+    def call(self, inputs):
+        """Nothing, one row per example."""
+        outputs = self.network(inputs, training=False)
+        return tf.zeros([tf.shape(keras.tree.flatten(outputs)[0])[0], 0])
+
+
+def recalibrate_batch_normalization(
+    model: keras.Model, data, *, batch_size: int | None = None, verbose: int | str = 0
+) -> None:
+    """Set the moving statistics of every batch normalisation to those of `data` without noise.
+
+    In training, noise is part of what batch normalisation measures; at test time there is none.
+    One pass with batch statistics and without noise or dropout, as in the code of "Information
+    Dropout" before testing; means and variances are pooled over all examples of the pass (and
+    unmasked time steps), whatever the sizes of the batches. For the first batch normalisation of
+    a network they are those of the data; behind another they depend on the batches, since each is
+    normalised by itself, as in training. Frozen layers keep their statistics.
+
+    Args:
+        model: an `InformationBottleneckModel`, or a sequential or functional model. Only its
+            moving means and variances change.
+        data: inputs as `keras.Model.predict` takes them, or an ``(x, y)`` tuple.
+        batch_size, verbose: as of `keras.Model.predict`.
+
+    Raises:
+        TypeError: a subclassed model, or batch normalisation that cannot be replaced: a subclass
+            of it, with ``renorm=True``, or made by a custom layer itself.
+        ValueError: a model that is not built, or without batch normalisation.
+
+    References:
+        Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
+    """
+    network = rebuildable_network(model)
+    layers = layers_of(network, keras.layers.BatchNormalization)
+    if not layers:
+        raise ValueError(f"`model` has no BatchNormalization layer. Received: model={model.name!r}")
+    recording = rebuilt(network, _with_batch_statistics)
+    for layer in layers_of(recording, keras.layers.BatchNormalization):
+        if type(layer) is not _BatchStatistics:
+            raise TypeError(
+                "Batch normalisation that is subclassed, renormalised or made by a custom layer "
+                f"itself cannot be recalibrated. Received: layer={layer!r}"
+            )
+    recorders = layers_of(recording, _BatchStatistics)
+    pooled = {
+        id(weight)
+        for layer in recorders
+        for weight in (layer.count, layer.pooled_mean, layer.pooled_variance)
+    }
+    targets = [weight for weight in recording.weights if id(weight) not in pooled]
+    for target, weight in zip(targets, network.weights, strict=True):
+        target.assign(weight)
+    x = data[0] if isinstance(data, tuple) else data
+    _Recording(recording).predict(x, batch_size=batch_size, verbose=verbose)
+    for layer, recorder in zip(layers, recorders, strict=True):
+        if layer.trainable:
+            layer.moving_mean.assign(recorder.pooled_mean)
+            layer.moving_variance.assign(recorder.pooled_variance)
+
+
+def _with_batch_statistics(config):
+    """For batch normalisation, the entry of the layer that measures in its place."""
+    if (config.get("module"), config["class_name"]) != ("keras.layers", "BatchNormalization"):
+        return None
+    if config["config"].get("renorm"):
+        return None
+    registered_name = keras.saving.get_registered_name(_BatchStatistics)
+    options = {**config["config"], "momentum": 0.0}
+    return {**config, "config": options, "registered_name": registered_name}
