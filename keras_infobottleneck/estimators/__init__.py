@@ -5,23 +5,74 @@ which cost.
 """
 
 from keras_infobottleneck.estimators.block_decomposition import block_decomposition_complexity
+from keras_infobottleneck.estimators.hidden_states import hidden_states
+from keras_infobottleneck.estimators.maximum_relevance import (
+    MaximumRelevance,
+    maximum_relevance_curve,
+)
+from keras_infobottleneck.estimators.multiscale_relevance import (
+    MultiscaleRelevance,
+    layer_multiscale_relevance,
+    multiscale_relevance,
+)
+from keras_infobottleneck.estimators.nuisance_information import (
+    NuisanceInformation,
+    nuisance_information,
+)
 from keras_infobottleneck.estimators.quantized_complexity import (
     ComplexityRatio,
     QuantizedComplexity,
     quantized_complexity,
 )
+from keras_infobottleneck.estimators.relevance_null import RelevanceNull, relevance_null
+from keras_infobottleneck.estimators.resolution_relevance import (
+    ResolutionRelevance,
+    resolution_relevance,
+    resolution_relevance_of_counts,
+)
+from keras_infobottleneck.estimators.state_counts import StateCounts
+from keras_infobottleneck.estimators.total_correlation import (
+    TotalCorrelation,
+    total_correlation,
+)
 from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
 from keras_infobottleneck.estimators.weight_compression import WeightCompression, weight_compression
 from keras_infobottleneck.estimators.weight_quantization import quantize_to
+from keras_infobottleneck.estimators.zipf import (
+    RelevanceSlope,
+    ZipfExponent,
+    relevance_slope,
+    zipf_exponent,
+)
 
 __all__ = [
     "ComplexityRatio",
+    "MaximumRelevance",
+    "MultiscaleRelevance",
+    "NuisanceInformation",
     "QuantizedComplexity",
+    "RelevanceNull",
+    "RelevanceSlope",
+    "ResolutionRelevance",
+    "StateCounts",
+    "TotalCorrelation",
     "Uncertainty",
     "WeightCompression",
+    "ZipfExponent",
     "block_decomposition_complexity",
     "decompose_uncertainty",
+    "hidden_states",
+    "layer_multiscale_relevance",
+    "maximum_relevance_curve",
+    "multiscale_relevance",
+    "nuisance_information",
     "quantize_to",
     "quantized_complexity",
+    "relevance_null",
+    "relevance_slope",
+    "resolution_relevance",
+    "resolution_relevance_of_counts",
+    "total_correlation",
     "weight_compression",
+    "zipf_exponent",
 ]

@@ -1,14 +1,21 @@
-"""Constrain: models whose objective charges for information, and the way to and from them."""
+"""Constrain: models whose objective charges for information, and the way to and from them.
 
+With them the models whose units are states: Boltzmann machines.
+"""
+
+from keras_infobottleneck.models.boltzmann import RestrictedBoltzmannMachine
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
     make_deterministic,
     make_variational,
 )
+from keras_infobottleneck.models.deep_belief import DeepBeliefNetwork
 from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
 
 __all__ = [
+    "DeepBeliefNetwork",
     "InformationBottleneckModel",
+    "RestrictedBoltzmannMachine",
     "make_deterministic",
     "make_variational",
     "recalibrate_batch_normalization",

@@ -1,0 +1,138 @@
+"""The largest relevance that a sample of a given size can have at each resolution."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from keras_infobottleneck.estimators.relevance_knapsack import solve_exactly, solve_relaxed
+
+__all__ = ["MaximumRelevance", "maximum_relevance_curve"]
+
+# Up to here the exact programme takes well under a second per point.
+LARGEST_EXACT = 10_000
+LARGEST_NUM_SAMPLES = 10**9
+# From almost noise-free samples through maximal relevance (0) and Zipf (1) to almost all distinct.
+DEFAULT_MU = np.concatenate(
+    [[-0.99], np.arange(-0.9, 2, 0.1), np.arange(2, 5, 0.25), [5, 6, 8, 11]]
+).round(2)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaximumRelevance:
+    """Points of maximal `H[K] + mu H[s]`: vertices of the hull of what a sample can reach.
+
+    Attributes:
+        resolution: `H[s] / log M` of each point, increasing.
+        relevance: `H[K] / log M` of each point.
+        mu: the trade-off that each point maximises; the hull has slope `-mu` there.
+        gap: upper bound on how much `H[K] + mu H[s]`, in units of `log M`, could still grow; 0
+            where the solution is exact.
+        num_samples: `M`.
+    """
+
+    resolution: np.ndarray
+    relevance: np.ndarray
+    mu: np.ndarray
+    gap: np.ndarray
+    num_samples: int
+
+    def __repr__(self):
+        best = int(np.argmax(self.relevance))
+        return (
+            f"MaximumRelevance(num_samples={self.num_samples}, points={len(self.mu)}, "
+            f"largest relevance {self.relevance[best]:.3f} at resolution "
+            f"{self.resolution[best]:.3f}, gap at most {self.gap.max():.1e})"
+        )
+
+    def to_dict(self) -> dict:
+        """Plain lists and numbers, for JSON."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    def at(self, resolution):
+        """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.
+
+        The hull is concave and no sample lies above the true one; joining the vertices found
+        stays below it by less than their spacing allows (1e-3 with the default `mu`).
+        """
+        resolution = np.asarray(resolution, float)
+        if not np.all((resolution >= 0) & (resolution <= 1)):
+            raise ValueError(
+                "`resolution` must lie in [0, 1] (units of log M). "
+                f"Received: resolution={resolution}"
+            )
+        x, y = self.hull()
+        return np.interp(resolution, x, y)[()]
+
+    def hull(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices of the upper hull from (0, 0) to (1, 0), resolution increasing."""
+        vertices = []
+        points = zip(self.resolution.tolist(), self.relevance.tolist(), strict=True)
+        for x, y in sorted({(0.0, 0.0), *points, (1.0, 0.0)}):
+            while len(vertices) > 1 and _turns_left(*vertices[-2:], (x, y)):
+                vertices.pop()
+            vertices.append((x, y))
+        x, y = np.array(vertices).T
+        return x, y
+
+
+def _turns_left(a, b, c):
+    """Whether `b` lies on or below the line from `a` to `c`."""
+    return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
+
+
+def maximum_relevance_curve(num_samples: int, *, mu=None) -> MaximumRelevance:
+    """Maximally informative samples: for each `mu` the counts that maximise `H[K] + mu H[s]`.
+
+    With `m_k` states seen `k` times and `q_k = k m_k / M`,
+
+        maximise  - sum_k q_k log q_k - mu sum_k q_k log(k / M)   with  sum_k k m_k = M,
+
+    over integers `m_k >= 0`. Up to 10,000 samples the solution is exact (dynamic programme); above,
+    it is a lower bound from Lagrangian relaxation whose distance to the dual bound is `gap` (below
+    1e-3). The continuous solution `m_k ~ k^(-1 - mu)` is not used: it ignores that `m_k` are
+    integers and over-estimates the relevance by far.
+
+    Cost: under a second in total below 1,000 samples, seconds at 10,000; about 10 ms per point and
+    `sqrt(2 M)` numbers of memory above.
+
+    Args:
+        num_samples: `M`, from 2 to 10^9.
+        mu: increasing trade-offs above -1 to solve for; by default 46 from -0.99 to 11.
+
+    Raises:
+        TypeError: for a number of samples that is not an integer.
+        ValueError: for a number of samples or a `mu` out of range.
+
+    References:
+        Song, Marsili, Jo (2018), arXiv 1710.11324; Cubero, Jo, Marsili, Roudi, Song (2019),
+        arXiv 1808.00249.
+    """
+    if not isinstance(num_samples, int | np.integer) or isinstance(num_samples, bool):
+        raise TypeError(f"`num_samples` must be an integer. Received: num_samples={num_samples!r}")
+    if not 2 <= num_samples <= LARGEST_NUM_SAMPLES:
+        raise ValueError(
+            f"`num_samples` must lie in 2..{LARGEST_NUM_SAMPLES}. "
+            f"Received: num_samples={num_samples}"
+        )
+    mu = DEFAULT_MU if mu is None else np.atleast_1d(np.asarray(mu, float))
+    if mu.ndim != 1 or not len(mu) or not np.all(np.isfinite(mu) & (mu > -1)):
+        raise ValueError(f"`mu` must be finite numbers above -1, not empty. Received: mu={mu}")
+    if not np.all(np.diff(mu) > 0):
+        raise ValueError(f"`mu` must be increasing. Received: mu={mu}")
+    num_samples = int(num_samples)
+    solve = solve_exactly if num_samples <= LARGEST_EXACT else solve_relaxed
+    points = np.array([_point(*solve(num_samples, trade_off), num_samples) for trade_off in mu])
+    return MaximumRelevance(*points[:, :2].T, mu.copy(), points[:, 2], num_samples)
+
+
+def _point(frequencies, multiplicities, gap, num_samples):
+    """Resolution, relevance and gap in units of log M."""
+    share = frequencies * multiplicities / num_samples
+    resolution = -np.sum(share * np.log(frequencies / num_samples))
+    relevance = -np.sum(share * np.log(share))
+    return np.array([resolution, relevance, gap]) / np.log(num_samples) + 0.0  # no -0

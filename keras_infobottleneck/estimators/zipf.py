@@ -1,0 +1,185 @@
+"""How far a sample follows Zipf's law: the exponent of its counts and the slope of its curve."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+__all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
+
+# Terms summed before Euler-Maclaurin takes over; its error is then below 1e-12.
+DIRECT_TERMS = 1000
+LARGEST_GAMMA = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ZipfExponent:
+    """Fit of `m_k ~ k^-gamma` to the counts of states.
+
+    Attributes:
+        mu: `gamma - 1`; 1 is Zipf's law, `k_r ~ r^(-1/mu)` the rank-frequency curve.
+        gamma: exponent of the number of states with a given count.
+        standard_error: of both.
+        min_count: smallest count in the fit.
+        num_states: number of states in the fit.
+    """
+
+    mu: float
+    gamma: float
+    standard_error: float
+    min_count: int
+    num_states: int
+
+    def to_dict(self) -> dict:
+        """Plain numbers, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
+    """Maximum-likelihood exponent of the law `p(k) = k^-gamma / zeta(gamma, min_count)`.
+
+    Solves the likelihood equation `mean log k = -d log zeta / d gamma` (the usual closed form is
+    an approximation that gives 1.79 for 2 at `min_count=1`). Consistent; the standard error is the
+    inverse square root of the Fisher information and takes the counts as independent. Takes no
+    upper cut-off into account. Cost: a few milliseconds.
+
+    Args:
+        counts: integers `[num_states]`, the counts `k_s`; those below `min_count` are left out.
+        min_count: smallest count that follows the law.
+
+    Raises:
+        TypeError: for counts that are not integers.
+        ValueError: for a wrong shape or `min_count`, or fewer than 2 different counts.
+
+    References:
+        Clauset, Shalizi, Newman (2009), arXiv 0706.1062, appendix B.
+    """
+    counts = np.asarray(counts)
+    if not np.issubdtype(counts.dtype, np.integer):
+        raise TypeError(f"`counts` must be integers. Received: counts.dtype={counts.dtype}")
+    if counts.ndim != 1:
+        raise ValueError(f"`counts` must be [num_states]. Received: counts.shape={counts.shape}")
+    if not isinstance(min_count, int | np.integer) or min_count < 1:
+        raise ValueError(
+            f"`min_count` must be an integer of at least 1. Received: min_count={min_count!r}"
+        )
+    counts = counts[counts >= min_count]
+    if len(counts) == 0 or counts.max() == counts.min():
+        raise ValueError(
+            "An exponent needs at least 2 different counts of at least `min_count`. "
+            f"Received: {len(counts)} counts, all {counts[0] if len(counts) else 'below it'}"
+        )
+    mean_log = float(np.mean(np.log(counts / min_count)))
+    low, high = 1.0, LARGEST_GAMMA
+    for _ in range(100):
+        gamma = (low + high) / 2
+        if -_log_zeta_derivatives(gamma, min_count)[0] > mean_log:
+            low = gamma
+        else:
+            high = gamma
+    information = len(counts) * _log_zeta_derivatives(gamma, min_count)[1]
+    return ZipfExponent(
+        mu=gamma - 1,
+        gamma=gamma,
+        standard_error=float(information**-0.5),
+        min_count=int(min_count),
+        num_states=len(counts),
+    )
+
+
+def _log_zeta_derivatives(gamma, start):
+    """First and second derivative in gamma of `log sum_{k >= start} (k / start)^-gamma`."""
+    k = np.arange(start, start + DIRECT_TERMS, dtype=float)
+    log_k = np.log(k / start)  # relative to the first term, so that large gamma does not underflow
+    terms = np.exp(-gamma * log_k)
+    sums = np.array([terms.sum(), terms @ log_k, terms @ log_k**2])
+    end = float(start + DIRECT_TERMS)
+    log_end, decay = np.log(end / start), gamma - 1
+    # Tail: the integral of x^-gamma log^j, half the first term, and the first-derivative term.
+    tail = np.exp(-gamma * log_end)
+    integral = end * np.array(
+        [
+            1 / decay,
+            log_end / decay + 1 / decay**2,
+            log_end**2 / decay + 2 * log_end / decay**2 + 2 / decay**3,
+        ]
+    )
+    powers = log_end ** np.arange(3)
+    slope = np.array([0.0, 1.0, 2 * log_end]) - gamma * powers
+    sums += tail * (integral + powers / 2 - slope / (12 * end))
+    mean = sums[1] / sums[0]
+    return -mean, sums[2] / sums[0] - mean**2
+
+
+@dataclasses.dataclass(frozen=True)
+class RelevanceSlope:
+    """Slope `dH[K] / dH[s] = -mu` between neighbouring points of a resolution-relevance curve.
+
+    Attributes:
+        resolution: midpoints of the steps, increasing.
+        slope: of each step; -1 is Zipf's point, where a bit of one trades for a bit of the other.
+        optimum: resolution of the right-most step with slope within 10 % of -1, or of the step
+            whose slope is nearest.
+    """
+
+    resolution: np.ndarray
+    slope: np.ndarray
+    optimum: float
+
+    def to_dict(self) -> dict:
+        """Plain lists and numbers, for JSON."""
+        return {
+            "resolution": self.resolution.tolist(),
+            "slope": self.slope.tolist(),
+            "optimum": self.optimum,
+        }
+
+
+def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> RelevanceSlope:
+    """Local slopes of the points of a curve, as over the layers or widths of a network.
+
+    The points are sorted by resolution and averaged in groups of `points_per_step` before slopes
+    are taken. Points of equal resolution are averaged too. Consistent as the points grow dense.
+
+    Args:
+        resolution: `[points]`.
+        relevance: `[points]`.
+
+    Raises:
+        ValueError: for different shapes or fewer than 2 different resolutions.
+
+    References:
+        The rule for the optimum is that of the PrOpRe package (github.com/potestiolab/propre).
+    """
+    resolution, relevance = np.asarray(resolution, float), np.asarray(relevance, float)
+    if resolution.ndim != 1 or resolution.shape != relevance.shape:
+        raise ValueError(
+            "`resolution` and `relevance` must be of one shape [points]. "
+            f"Received: shapes {resolution.shape} and {relevance.shape}"
+        )
+    if not isinstance(points_per_step, int) or points_per_step < 1:
+        raise ValueError(
+            "`points_per_step` must be an integer of at least 1. "
+            f"Received: points_per_step={points_per_step!r}"
+        )
+    order = np.argsort(resolution)
+    groups = np.arange(len(order)) // points_per_step
+    x, y = _group_means(groups, resolution[order], relevance[order])
+    x, y = _group_means(np.unique(x, return_inverse=True)[1], x, y)
+    if len(x) < 2:
+        raise ValueError(
+            "A slope needs at least 2 different resolutions. "
+            f"Received: {len(x)} after averaging {points_per_step} points per step"
+        )
+    slope = np.diff(y) / np.diff(x)
+    middle = (x[1:] + x[:-1]) / 2
+    near = np.flatnonzero(np.abs(slope + 1) <= 0.1)
+    best = near[-1] if len(near) else np.argmin(np.abs(slope + 1))
+    return RelevanceSlope(middle, slope, float(middle[best]))
+
+
+def _group_means(groups, *values):
+    """Mean of each array over the members of each group."""
+    sizes = np.bincount(groups)
+    return tuple(np.bincount(groups, weights=value) / sizes for value in values)

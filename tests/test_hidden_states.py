@@ -1,0 +1,122 @@
+import gc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_infobottleneck.estimators import hidden_states
+from keras_infobottleneck.estimators.hidden_states import _COMPILED
+
+
+@pytest.fixture
+def model():
+    inputs = keras.Input([6])
+    hidden = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
+    hidden = keras.layers.Dropout(0.5)(hidden)
+    return keras.Model(inputs, keras.layers.Dense(3, name="logits")(hidden))
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(50, 6)).astype("float32")
+
+
+def activations(model, x, layer):
+    return keras.Model(model.inputs, model.get_layer(layer).output).predict(x, verbose=0)
+
+
+@pytest.mark.parametrize("layer", ["hidden", "logits"])
+def test_states_are_units_above_the_threshold(model, x, layer):
+    for threshold in (0.0, 0.3):
+        states = hidden_states(model, x, layer, threshold=threshold, batch_size=7)
+        assert states.dtype == bool
+        np.testing.assert_array_equal(states, activations(model, x, layer) > threshold)
+
+
+def test_several_thresholds_give_levels(model, x):
+    levels = hidden_states(model, x, "logits", threshold=[-0.5, 0.0, 0.5])
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(
+        levels, np.digitize(activations(model, x, "logits"), [-0.5, 0.0, 0.5], right=True)
+    )
+
+
+def test_every_kind_of_data_and_of_layer_name_gives_the_same_states(model, x):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            part = slice(10 * index, 10 * index + 10)
+            return x[part], np.zeros(10)
+
+    labels = np.zeros(50)
+    expected = hidden_states(model, x, "hidden")
+    dataset = tf.data.Dataset.from_tensor_slices((x, labels)).batch(8)
+    for data in ((x, labels), dataset, dataset.map(lambda x, y: x), Batches()):
+        np.testing.assert_array_equal(hidden_states(model, data, "hidden"), expected)
+    for layer in (1, -3, model.get_layer("hidden")):
+        np.testing.assert_array_equal(hidden_states(model, x, layer), expected)
+
+
+def test_positions_and_channels_are_flattened():
+    model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Conv2D(3, 3, name="map")])
+    x = np.random.default_rng(1).normal(size=(4, 8, 8, 1)).astype("float32")
+    states = hidden_states(model, x, "map")
+    np.testing.assert_array_equal(states, model.predict(x, verbose=0).reshape(4, -1) > 0)
+
+
+def test_a_second_call_does_not_retrace_and_the_model_can_be_forgotten(model, x):
+    traces = []
+
+    @keras.saving.register_keras_serializable("test")
+    class Counting(keras.layers.Layer):
+        def call(self, inputs):
+            traces.append(1)
+            return inputs
+
+        def compute_output_spec(self, inputs):
+            return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    counting = keras.Sequential([keras.Input([6]), Counting(name="count")])
+    hidden_states(counting, x, "count", batch_size=25)
+    first = len(traces)
+    hidden_states(counting, x, "count", batch_size=25)
+    assert len(traces) == first > 0
+    held = len(_COMPILED)
+    del counting
+    gc.collect()
+    assert len(_COMPILED) < held
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2, name="dense")
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ({"model": "mlp"}, {}, TypeError, "keras.Model"),
+        ({"layer": "absent"}, {}, ValueError, "one of the model's layers"),
+        ({"layer": 17}, {}, ValueError, "one of the model's layers"),
+        ({"layer": 1.5}, {}, TypeError, "a name, an index or a layer"),
+        ({"layer": keras.layers.Dense(2)}, {}, ValueError, "one of the model's layers"),
+        ({}, {"threshold": [0.5, 0.1]}, ValueError, "increasing"),
+        ({}, {"threshold": []}, ValueError, "increasing"),
+        ({}, {"threshold": np.nan}, ValueError, "increasing"),
+        ({}, {"batch_size": 0}, ValueError, "batch_size"),
+        ({"data": np.full((4, 6), np.nan, "float32"), "layer": 0}, {}, ValueError, "NaN"),
+        ({"data": np.zeros((0, 6), "float32")}, {}, ValueError, "at least one example"),
+        ({"model": Subclassed(), "layer": "dense"}, {}, ValueError, "functional or sequential"),
+    ],
+)
+def test_bad_input_gives_one_clear_sentence(model, x, arguments, options, error, message):
+    arguments = {"model": model, "data": x, "layer": "hidden"} | arguments
+    with pytest.raises(error, match=f"(?s){message}.*Received: "):
+        hidden_states(**arguments, **options)

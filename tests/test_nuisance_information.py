@@ -1,0 +1,119 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_infobottleneck.estimators import nuisance_information
+
+
+def linear_gaussian(rng, num_examples):
+    """Task y and nuisance n mixed into x, and z = W x + noise; informations in closed form."""
+    mixing = np.array([[1.0, 0.5], [-0.3, 1.0], [0.8, 0.8]])
+    encoder, noise = np.array([[1.0, 0.2, 0.5], [0.1, -1.0, 0.7]]), 0.6
+    sources = rng.normal(size=(num_examples, 2))
+    x = sources @ mixing.T
+    z = x @ encoder.T + noise * rng.normal(size=(num_examples, 2))
+
+    def log_det(covariance):
+        return np.linalg.slogdet(covariance + noise**2 * np.eye(2))[1]
+
+    weights = encoder @ mixing
+    of_y, of_n = (np.outer(column, column) for column in weights.T)
+    information = {
+        "x": 0.5 * (log_det(of_y + of_n) - log_det(0)),
+        "y": 0.5 * (log_det(of_y + of_n) - log_det(of_n)),
+        "n": 0.5 * (log_det(of_y + of_n) - log_det(of_y)),
+    }
+    return z, sources, information
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    z, sources, truth = linear_gaussian(np.random.default_rng(0), 4000)
+    return nuisance_information(z, sources[:, 1], num_folds=3, seed=0), truth
+
+
+def test_linear_gaussian_information_is_found(gaussian):
+    estimate, truth = gaussian
+    assert abs(estimate.nats - truth["n"]) < 4 * estimate.standard_error
+    assert estimate.lower_bound < truth["n"] + 4 * estimate.standard_error
+    assert estimate.lower_bound > 0.8 * truth["n"]
+    assert estimate.upper_bound == np.inf
+
+
+def test_nuisance_information_is_below_what_the_task_leaves_over(gaussian):
+    estimate, truth = gaussian
+    assert truth["n"] <= truth["x"] - truth["y"]
+    assert estimate.nats - 4 * estimate.standard_error <= truth["x"] - truth["y"]
+
+
+def test_the_null_of_a_permuted_nuisance_is_zero(gaussian):
+    estimate, _ = gaussian
+    assert abs(estimate.null) < 4 * estimate.standard_error
+    assert np.isnan(estimate.null_std)
+
+
+def test_discrete_nuisance_is_found_below_its_entropy():
+    rng = np.random.default_rng(1)
+
+    def sample(num_examples):
+        n = rng.choice(3, size=num_examples, p=[0.5, 0.3, 0.2])
+        return n, np.stack([np.cos(2 * n), np.sin(2 * n)], 1) * 1.5 + rng.normal(
+            size=(num_examples, 2)
+        )
+
+    n, z = sample(400_000)
+    centres = np.stack([np.cos([0, 2, 4]), np.sin([0, 2, 4])], 1) * 1.5
+    log_density = -0.5 * np.sum((z[:, None] - centres) ** 2, axis=2)
+    marginal = np.log(np.exp(log_density) @ [0.5, 0.3, 0.2])
+    truth = np.mean(log_density[np.arange(len(n)), n] - marginal)
+
+    n, z = sample(4000)
+    estimate = nuisance_information(z, n, num_folds=2, num_permutations=2, seed=0)
+    assert abs(estimate.nats - truth) < 4 * estimate.standard_error
+    share = np.bincount(n) / len(n)
+    assert estimate.upper_bound == pytest.approx(-np.sum(share * np.log(share)))
+    assert estimate.nats < estimate.upper_bound
+    assert estimate.null_std >= 0
+
+
+def test_a_given_discriminator_is_used_and_put_back():
+    rng = np.random.default_rng(2)
+    n = rng.integers(2, size=600)
+    z = (n[:, None, None] + rng.normal(size=(600, 4, 4))).astype("float32")
+    inputs = [keras.Input([4, 4]), keras.Input([2])]
+    pooled = keras.layers.Dense(8, "tanh")(keras.layers.Flatten()(inputs[0]))
+    both = keras.layers.Concatenate()([pooled, inputs[1]])
+    discriminator = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(8, "tanh")(both)))
+    before = discriminator.get_weights()
+    estimate = nuisance_information(
+        z, n, discriminator=discriminator, num_folds=2, learning_rate=0.01, seed=0
+    )
+    assert estimate.nats > 0.3
+    for old, new in zip(before, discriminator.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+Z = np.random.default_rng(3).normal(size=(100, 2))
+N = np.arange(100) % 3
+
+
+@pytest.mark.parametrize(
+    ("z", "n", "options", "error", "message"),
+    [
+        (Z[:, 0], N, {}, ValueError, "equal length"),
+        (Z, N[:50], {}, ValueError, "equal length"),
+        (Z, np.full(100, "a"), {}, ValueError, "numbers"),
+        (np.where(Z > 1, np.inf, Z), N, {}, ValueError, "finite"),
+        (Z, np.full(100, np.nan), {}, ValueError, "finite"),
+        (Z, np.ones(100, int), {}, ValueError, "vary"),
+        (Z, N, {"num_folds": 1}, ValueError, "num_folds"),
+        (Z, N, {"num_folds": 20}, ValueError, "10 examples per fold"),
+        (Z, N, {"num_permutations": 0}, ValueError, "num_permutations"),
+        (Z, N, {"epochs": 0}, ValueError, "epochs"),
+        (Z, N, {"batch_size": 2.5}, ValueError, "batch_size"),
+        (Z, N, {"discriminator": "mlp"}, TypeError, "discriminator"),
+    ],
+)
+def test_bad_input_gives_one_clear_sentence(z, n, options, error, message):
+    with pytest.raises(error, match=f"(?s){message}.*Received: "):
+        nuisance_information(z, n, **options)

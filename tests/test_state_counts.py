@@ -1,0 +1,133 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from keras_infobottleneck.estimators import StateCounts, resolution_relevance
+from keras_infobottleneck.estimators.state_keys import (
+    _fingerprints,
+    _tally_in_tensorflow,
+    state_keys,
+    tally,
+)
+
+
+def zipf_states(num_samples, num_units, seed=0):
+    """Rows of a fixed table, drawn with a heavy tail."""
+    rng = np.random.default_rng(seed)
+    rows = np.random.default_rng(99).random((300, num_units)) < 0.5
+    return rows[np.minimum(rng.zipf(1.5, num_samples), 300) - 1]
+
+
+def dictionary_counts(states):
+    return sorted(Counter(map(bytes, np.ascontiguousarray(states))).values())
+
+
+@pytest.mark.parametrize("num_units", [3, 64, 90])
+def test_batches_give_the_counts_of_the_whole(num_units):
+    states = zipf_states(5000, num_units)
+    table = StateCounts()
+    for batch in np.array_split(states, 37):
+        table.update(batch)
+    assert sorted(table.counts) == dictionary_counts(states)
+    assert table.num_samples == 5000
+    assert table.num_states == len(dictionary_counts(states))
+    assert resolution_relevance(table) == resolution_relevance(states)
+
+
+@pytest.mark.parametrize("num_units", [3, 64, 90])
+def test_merging_shards_equals_the_whole_in_any_grouping(num_units):
+    states = zipf_states(3000, num_units)
+    a, b, c = (StateCounts().update(part) for part in np.array_split(states, 3))
+    whole = dictionary_counts(states)
+    assert sorted(((a + b) + c).counts) == whole
+    assert sorted((a + (b + c)).counts) == whole
+    assert sorted((c + a + b).counts) == whole
+    assert a.num_samples == b.num_samples == c.num_samples == 1000
+
+
+def test_an_empty_table_changes_nothing():
+    table = StateCounts().update(zipf_states(100, 10))
+    assert sorted((StateCounts() + table + StateCounts()).counts) == sorted(table.counts)
+    assert StateCounts().num_states == StateCounts().num_samples == 0
+
+
+def test_the_table_does_not_grow_with_the_number_of_batches():
+    table = StateCounts()
+    for seed in range(200):
+        table.update(zipf_states(1000, 64, seed))
+    held = sum(len(counts) for _, counts in table._runs)
+    assert held <= 2 * table.num_states <= 600
+
+
+def test_labels_and_levels_are_counted_in_batches():
+    labels = np.random.default_rng(1).integers(-5, 5, size=500)
+    table = StateCounts().update(labels[:200]).update(labels[200:])
+    assert sorted(table.counts) == sorted(Counter(labels.tolist()).values())
+    levels = np.random.default_rng(2).integers(4, size=(500, 2))
+    table = StateCounts(num_levels=4).update(levels[:100]).update(levels[100:])
+    assert sorted(table.counts) == dictionary_counts(levels)
+
+
+@pytest.mark.parametrize("num_units", [20, 64, 130])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_tensorflow_and_numpy_count_alike(num_units, weighted):
+    keys = state_keys(zipf_states(2000, num_units))
+    weights = np.random.default_rng(3).integers(1, 9, len(keys)) if weighted else None
+    for ours, theirs in zip(tally(keys, weights), _tally_in_tensorflow(keys, weights), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_keys_that_share_their_first_lane_are_told_apart():
+    rng = np.random.default_rng(4)
+    keys = np.stack([rng.integers(3, size=500), rng.integers(4, size=500)], axis=1)
+    keys = keys.astype(np.uint64)
+    distinct, counts = np.unique(keys, axis=0, return_counts=True)
+    for ours in (tally(keys), _tally_in_tensorflow(keys)):
+        np.testing.assert_array_equal(ours[0], distinct)
+        np.testing.assert_array_equal(ours[1], counts)
+
+
+def test_fingerprints_of_close_states_differ_in_half_their_bits():
+    rng = np.random.default_rng(5)
+    words = rng.integers(2**63, size=(2000, 4)).astype(np.uint64)
+    changed = words.copy()
+    changed[np.arange(2000), rng.integers(4, size=2000)] ^= np.uint64(1) << rng.integers(
+        64, size=2000
+    ).astype(np.uint64)
+    difference = _fingerprints(words) ^ _fingerprints(changed)
+    flipped = np.bitwise_count(difference).sum(axis=1)
+    # 128 fair bits: mean 64, standard deviation sqrt(32) each.
+    assert abs(flipped.mean() - 64) < 4 * np.sqrt(32 / 2000)
+    assert flipped.min() > 64 - 7 * np.sqrt(32)
+
+
+def test_wide_states_that_differ_in_one_unit_are_distinct():
+    states = np.concatenate([np.zeros((1, 1000), bool), np.eye(1000, dtype=bool)])
+    assert StateCounts().update(states).num_states == 1001
+
+
+def test_tables_of_different_kinds_are_not_mixed():
+    table = StateCounts().update(np.zeros((2, 5), bool))
+    with pytest.raises(ValueError, match=r"same kind.*Received: 6 units"):
+        table.update(np.zeros((2, 6), bool))
+    with pytest.raises(ValueError, match="same kind"):
+        table.update(np.arange(4))
+    with pytest.raises(ValueError, match=r"2 levels.*Received"):
+        table.merge(StateCounts(3).update(np.zeros((2, 5), int)))
+    with pytest.raises(TypeError, match=r"StateCounts.*Received"):
+        table.merge([1, 2])
+    assert table.num_samples == 2
+
+
+def test_a_refused_batch_leaves_the_table_as_it_was():
+    table = StateCounts().update(np.array([[0, 1], [1, 1]]))
+    with pytest.raises(ValueError, match="Units must lie"):
+        table.update(np.array([[0, 2]]))
+    assert table.num_samples == table.num_states == 2
+
+
+@pytest.mark.parametrize("num_levels", [1, 0, 2.5, "two"])
+def test_a_wrong_number_of_levels_is_refused(num_levels):
+    with pytest.raises(ValueError, match=r"num_levels.*Received"):
+        StateCounts(num_levels)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_infobottleneck.estimators import total_correlation
+
+
+def autoregressive(rng, n, d, rho):
+    """Gaussian units with correlation rho^|i-j|, whose total correlation is known."""
+    covariance = rho ** np.abs(np.subtract.outer(np.arange(d), np.arange(d)))
+    z = rng.normal(size=(n, d)) @ np.linalg.cholesky(covariance).T
+    return z * rng.uniform(0.1, 10, d) + rng.normal(size=d), -(d - 1) / 2 * np.log(1 - rho**2)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("d", "n"), [(5, 500), (20, 200), (50, 100), (90, 100)])
+def test_unbiased_for_gaussians_with_the_stated_standard_error(d, n, rho):
+    rng = np.random.default_rng(d)
+    repeats = 60
+    values, errors = [], []
+    for _ in range(repeats):
+        z, truth = autoregressive(rng, n, d, rho)
+        result = total_correlation(z, num_permutations=2, seed=0)
+        values.append(result.nats)
+        errors.append(result.standard_error)
+    error = np.sqrt(np.mean(np.square(errors)))
+    assert abs(np.mean(values) - truth) < 4 * error / np.sqrt(repeats)
+    # The spread of 60 values has relative standard error 1 / sqrt(120).
+    assert abs(np.std(values, ddof=1) / error - 1) < 4 / np.sqrt(2 * repeats)
+
+
+def test_plain_estimate_is_too_large_by_the_stated_correction():
+    z, truth = autoregressive(np.random.default_rng(0), 100, 50, 0.5)
+    plain = total_correlation(z, estimator="plain", num_permutations=2)
+    unbiased = total_correlation(z, num_permutations=2)
+    psi = tf.math.digamma((100.0 - np.arange(1, 51)) / 2).numpy()
+    assert plain.nats - unbiased.nats == pytest.approx(-0.5 * np.sum(psi - psi[0]), rel=1e-9)
+    assert plain.nats > truth + 5
+
+
+def test_two_units_by_hand():
+    z, _ = autoregressive(np.random.default_rng(1), 30, 2, 0.7)
+    r = np.corrcoef(z.T)[0, 1]
+    plain = total_correlation(z, estimator="plain", num_permutations=2)
+    assert plain.nats == pytest.approx(-0.5 * np.log(1 - r**2), rel=1e-9)
+    assert plain.per_unit == plain.nats / 2
+
+
+def test_null_of_the_unbiased_estimator_is_zero_and_of_the_plain_one_is_its_bias():
+    z, _ = autoregressive(np.random.default_rng(2), 120, 60, 0.8)
+    unbiased = total_correlation(z, num_permutations=40, seed=0)
+    assert abs(unbiased.null) < 4 * unbiased.null_std / np.sqrt(40)
+    plain = total_correlation(z, estimator="plain", num_permutations=40, seed=0)
+    assert plain.null == pytest.approx(unbiased.null + plain.nats - unbiased.nats, rel=1e-9)
+    assert unbiased.nats > 20 * unbiased.null_std
+
+
+def test_scale_shift_and_order_of_units_change_nothing():
+    rng = np.random.default_rng(3)
+    z, _ = autoregressive(rng, 80, 6, 0.4)
+    changed = z[:, rng.permutation(6)] * [1, -2, 3, 1e-3, 5e4, 7] + 11
+    for estimator in ("unbiased", "plain", "shrinkage"):
+        values = [total_correlation(each, estimator=estimator).nats for each in (z, changed)]
+        assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def test_shrinkage_serves_more_units_than_examples_and_separates_from_its_null():
+    z, truth = autoregressive(np.random.default_rng(4), 60, 120, 0.9)
+    result = total_correlation(z, estimator="shrinkage", seed=0)
+    assert 0 < result.shrinkage < 1
+    assert result.null + 10 * result.null_std < result.nats < truth
+    assert result.standard_error > 0
+
+
+def test_shrinkage_vanishes_with_many_examples():
+    z, truth = autoregressive(np.random.default_rng(5), 20_000, 4, 0.6)
+    result = total_correlation(z, estimator="shrinkage", seed=0)
+    assert result.shrinkage < 1e-3
+    assert result.nats == pytest.approx(truth, abs=4 * result.standard_error)
+
+
+def test_the_authors_form_takes_the_logarithm_of_the_activations():
+    z, _ = autoregressive(np.random.default_rng(6), 50, 5, 0.5)
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    ours = total_correlation(np.exp(z), log=True, estimator="plain", num_permutations=2)
+    covariance = np.cov(z.T)
+    authors = -0.5 * np.linalg.slogdet(covariance / np.diag(covariance)[:, None])[1] / 5
+    assert ours.per_unit == pytest.approx(authors, rel=1e-9)
+
+
+def test_constant_units_add_nothing_and_maps_are_flattened():
+    z, _ = autoregressive(np.random.default_rng(7), 50, 4, 0.5)
+    dead = np.concatenate([z, np.zeros((50, 2))], axis=1)
+    with_dead = total_correlation(dead.reshape(50, 2, 3), seed=0)
+    assert with_dead.num_constant == 2
+    assert with_dead.nats == pytest.approx(total_correlation(z, seed=0).nats, rel=1e-9)
+
+
+Z = np.random.default_rng(8).normal(size=(10, 4))
+
+
+@pytest.mark.parametrize(
+    ("z", "options", "message"),
+    [
+        (Z[:, 0], {}, "num_examples"),
+        (Z[:2], {}, "at least 3 examples"),
+        (np.full((5, 2), "a"), {}, "numbers"),
+        (np.where(Z > 1, np.nan, Z), {}, "finite"),
+        (Z, {"log": True}, "positive"),
+        (Z * [1, 0, 0, 0], {}, "2 units that vary"),
+        (Z[:4], {}, "more examples than units"),
+        (Z[:, [0, 1, 1]], {}, "determine each other"),
+        (Z, {"estimator": "copula"}, "estimator"),
+        (Z, {"num_permutations": 1}, "num_permutations"),
+    ],
+)
+def test_bad_input_gives_one_clear_sentence(z, options, message):
+    with pytest.raises(ValueError, match=f"(?s){message}.*Received: "):
+        total_correlation(z, **options)
