@@ -134,7 +134,7 @@ def build_ours(kind, shape, jit_compile):
     for name, *arguments in NETWORKS[FLAGS.network]:
         layer = getattr(keras.layers, name)(*arguments, **activation(name, arguments))
         if kind != "plain" and name != "Flatten":
-            layer = kib.layers.VariationalWeights(layer, estimator=kind, prior_scale=1.0)
+            layer = kib.layers.VariationalWeights(layer, estimator=kind)
         stack.append(layer)
     model = keras.Sequential([keras.layers.Input(shape), *stack])
     if kind != "plain":

@@ -1,12 +1,12 @@
 """Images with labels for the example scripts: the digits of scikit-learn, Keras, or a file."""
 
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 NUM_DIGITS_FOR_TRAINING = 1200
 
@@ -60,7 +60,14 @@ def _read(path):
             return {key: file[key] for key in KEYS}
     except FileNotFoundError:
         raise ValueError(f"The data file must exist. Received: {path}") from None
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (
+        OSError,
+        EOFError,
+        TypeError,  # a single array, .npy
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         raise ValueError(
             f"The data file must be a complete .npz archive. Received: {path}"
         ) from None
@@ -80,8 +87,11 @@ def _checked(arrays, source) -> Images:
                 f"x_{part} must be numbers of shape [examples, height, width] or with channels. "
                 f"Received: {x.dtype} of shape {x.shape} in {source}"
             )
-        if not np.all(np.isfinite(x)):
-            raise ValueError(f"x_{part} must be finite. Received: NaN or inf in {source}")
+        if np.iscomplexobj(x) or not np.all(np.isfinite(x)) or x.min() < 0:
+            raise ValueError(
+                f"x_{part} must be finite, real and not negative. Received: values that are not, "
+                f"in {source}"
+            )
         if y.size != len(x) or not np.issubdtype(y.dtype, np.integer):
             raise ValueError(
                 f"y_{part} must be one integer for each of {len(x)} examples. "

@@ -12,7 +12,9 @@ Run time: about two minutes on two cores. Killed and started again, it goes on w
 
 import functools
 import json
+import math
 import os
+import shutil
 import sys
 
 from absl import app, flags, logging
@@ -31,6 +33,8 @@ flags.DEFINE_integer("batch_size", 100, "Examples in a step.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of labels, weights and noise.", 0)
 flags.DEFINE_string("output_dir", "outputs/quickstart", "Where results are written.")
 flags.DEFINE_bool("resume", True, "Go on with what output_dir holds; --noresume starts over.")
+flags.register_validator("label_noise", math.isfinite, "must be finite")
+flags.register_validator("weight_beta", lambda beta: 0 < beta < math.inf, "must be positive")
 flags.DEFINE_bool("smoke", False, "A run of seconds, to see that everything works.")
 
 HIDDEN_UNITS = (128, 128)
@@ -130,11 +134,13 @@ def _train(name, build, images, labels, replaced):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     epochs = 3 if FLAGS.smoke else FLAGS.epochs
-    checkpoint = kib.callbacks.Checkpoint(_path(f"{name.replace(' ', '_')}.npz"))
+    price = float(model.weight_beta) if isinstance(model, kib.InformationBottleneckModel) else None
+    checkpoint = kib.callbacks.Checkpoint(
+        _path(os.path.join("checkpoints", f"{name.replace(' ', '_')}.npz"))
+    )
     first = checkpoint.restore(model)
     callbacks = [_watch(name, epochs, images, labels, replaced), checkpoint]
-    if isinstance(model, kib.InformationBottleneckModel):
-        price = float(model.weight_beta)
+    if price is not None:
         warm_up = int(WARM_UP * epochs)
         callbacks.append(
             kib.callbacks.BetaSchedule(model.weight_beta, stop=price, num_epochs=warm_up)
@@ -235,9 +241,7 @@ def _open_output_dir():
             f"--output_dir must be a folder. Received: {FLAGS.output_dir} ({error.strerror})"
         ) from None
     if not FLAGS.resume:
-        for name in os.listdir(FLAGS.output_dir):
-            if name.endswith(".npz"):
-                os.remove(_path(name))
+        shutil.rmtree(_path("checkpoints"), ignore_errors=True)
     elif os.path.exists(_path("settings.json")):
         with open(_path("settings.json")) as file:
             if json.load(file) != settings:
@@ -245,6 +249,7 @@ def _open_output_dir():
                     "--output_dir holds a run with other flags; name another folder or start over "
                     f"with --noresume. Received: {FLAGS.output_dir}"
                 )
+    os.makedirs(_path("checkpoints"), exist_ok=True)
     _write("settings.json", json.dumps(settings, indent=2))
 
 
@@ -257,9 +262,9 @@ def _write(name, text):
 
 def _report(rows):
     """The table, the figure, the files."""
-    import keras
-
     best = max(rows, key=lambda name: rows[name]["test_accuracy"])
+    results = {name: {k: v for k, v in row.items() if k != "model"} for name, row in rows.items()}
+    _write("result.json", json.dumps({"best": best, "networks": results}, indent=1))
     model = rows[best]["model"]
     model.save(_path("best.keras"))
     model.export(_path("best_savedmodel"), verbose=False)
@@ -280,14 +285,11 @@ def _report(rows):
             for title, (key, style) in columns.items()
         ]
         print(f"{name:>22}  " + "  ".join(cells))
-    results = {name: {k: v for k, v in row.items() if k != "model"} for name, row in rows.items()}
-    _write("result.json", json.dumps({"best": best, "networks": results}, indent=1))
     print(
         f"\nBest on the test set: {best} ({rows[best]['test_accuracy']:.1%}, plain network "
         f"{rows['plain']['test_accuracy']:.1%}). Written to {FLAGS.output_dir}: result.json, "
         "figure.png, best.keras, best_savedmodel."
     )
-    keras.backend.clear_session()
 
 
 def _draw(rows):

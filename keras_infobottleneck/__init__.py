@@ -5,13 +5,21 @@ information about its input, noise on the weights to keep information about its 
 Information is in nats; names ending in ``_bits`` are in bits.
 """
 
+import os
+
+BACKEND_SENTENCE = (
+    "keras_infobottleneck needs the TensorFlow backend of Keras; set KERAS_BACKEND=tensorflow. "
+    "Received: backend={!r}"
+)
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    # Before Keras is imported: it would fail on a backend that is not installed.
+    raise ImportError(BACKEND_SENTENCE.format(os.environ["KERAS_BACKEND"]))
+
 import keras
 
 if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "keras_infobottleneck needs the TensorFlow backend of Keras; set KERAS_BACKEND=tensorflow. "
-        f"Received: backend={keras.backend.backend()!r}"
-    )
+    raise ImportError(BACKEND_SENTENCE.format(keras.backend.backend()))
 
 from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
 from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty

@@ -54,8 +54,8 @@ def standard_normal(shape, seed) -> tf.Tensor:
     size = tf.reduce_prod(shape)
     bits = _random_bits((2, (size + 1) // 2), seed)
     first, second = tf.unstack(tf.cast(bits, tf.float32) * 2.0**-32)
-    # The offset keeps the uniform above zero: 2^-26 is its resolution.
-    radius = tf.sqrt(-2.0 * tf.math.log(first + (0.5 + 2.0**-26)))
+    # 2^-26 is the middle of the lowest bucket; as an offset it would round away beside 0.5.
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(first + 0.5, 2.0**-26)))
     # A half circle by polynomials (XLA's cosine is slow on the CPU), and a random sign: the lowest
     # bit, which the rounding to float32 left unused.
     radius = tf.where(tf.equal(bits[0] & 1, 0), radius, -radius)
@@ -268,8 +268,7 @@ def _random_bits(shape, seed):
     seed = tf.cast(seed, tf.int32)
     replica = tf.distribute.get_replica_context()
     if replica is not None and replica.num_replicas_in_sync > 1:
-        # Seeds of one generator differ in their second entry; the first is free for the replica.
-        seed += tf.stack([replica.replica_id_in_sync_group, 0])
+        seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
     return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
 
 

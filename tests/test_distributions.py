@@ -108,6 +108,19 @@ class TestNoise:
             assert abs(correlation) < 4.0 / math.sqrt(20_000)
         assert stats.kstest(np.ravel(first[0]), "norm").pvalue > 0.01
 
+    def test_the_extreme_integers_give_finite_noise(self, monkeypatch):
+        lowest, highest = -(2**31), 2**31 - 1
+        integers = [lowest, lowest + 1, lowest + 64, -1, 0, highest]
+        bits = tf.constant([integers, integers[::-1]], tf.int32)
+        monkeypatch.setattr(distributions, "_random_bits", lambda shape, seed: bits)
+        for jit_compile in (False, True):
+            draw = tf.function(
+                lambda: distributions.standard_normal((12,), [0, 0]), jit_compile=jit_compile
+            )
+            noise = draw().numpy()
+            assert np.all(np.isfinite(noise))
+            assert 5.9 < np.abs(noise).max() < 6.1
+
     def test_noise_uses_the_generator_that_xla_compiles_well(self):
         draw = tf.function(lambda seed: distributions.standard_normal((4,), seed))
         graph = draw.get_concrete_function(tf.TensorSpec([2], tf.int32)).graph

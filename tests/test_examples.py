@@ -57,16 +57,17 @@ class TestQuickstart:
         assert {"figure.png", "best.keras", "best_savedmodel"} <= set(os.listdir(folder))
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
-    def test_killed_and_resumed_it_ends_the_same(self, undisturbed, tmp_path):
+    @pytest.mark.parametrize("killed_in", ["dropout.npz", "weight_beta=0.1.npz"])
+    def test_killed_and_resumed_it_ends_the_same(self, undisturbed, tmp_path, killed_in):
         process = subprocess.Popen(
             command(f"--output_dir={tmp_path}"),
             env=ENVIRONMENT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Killed in the middle of the second network: its first epoch is written, not its last.
+        # Killed in the middle of a network: its first epoch is written, not its last.
         deadline = time.monotonic() + 120
-        while not (tmp_path / "dropout.npz").exists():
+        while not (tmp_path / "checkpoints" / killed_in).exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -115,6 +116,8 @@ BAD_ARRAYS = {
     "pickled objects": {"y_train": np.array([0, "a", None, 2], object)},
     "labels of another length": {"y_train": np.array([0, 1, 2])},
     "labels that are fractions": {"y_train": np.array([0.5, 1.0, 2.0, 1.0])},
+    "negative pixels": {"x_train": np.full((4, 5, 5), -1.0)},
+    "complex pixels": {"x_train": np.full((4, 5, 5), 1j)},
     "negative labels": {"y_train": np.array([0, -1, 2, 1])},
     "test labels of an unknown class": {"y_test": np.array([0, 9])},
     "pixels that are not finite": {"x_train": np.full((4, 5, 5), np.nan)},

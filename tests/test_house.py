@@ -67,12 +67,31 @@ def test_imports_point_one_way(path):
     assert imported_parts(path) <= allowed | {part}
 
 
+def attribute_chain(node):
+    """``kib.layers.VariationalWeights`` as ["kib", "layers", "VariationalWeights"]."""
+    if isinstance(node, ast.Attribute):
+        return [*attribute_chain(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else [None]
+
+
 def test_examples_use_public_names_only():
+    used = 0
     for path in [*(ROOT / "examples").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
                 public = importlib.import_module(node.module).__all__
                 assert {alias.name for alias in node.names} <= set(public), path
+            chain = attribute_chain(node)
+            if chain[0] != "kib":
+                continue
+            used += 1
+            place = importlib.import_module(PACKAGE.name)
+            for name in chain[1:]:
+                assert name in place.__all__, (path, chain)
+                place = getattr(place, name)
+                if not hasattr(place, "__all__"):
+                    break
+    assert used > 10
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

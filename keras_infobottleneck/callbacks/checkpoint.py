@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 
 import keras
 import numpy as np
@@ -35,21 +36,33 @@ class Checkpoint(keras.callbacks.Callback):
         Returns 0, and changes nothing, where no file is.
 
         Raises:
-            ValueError: the file belongs to a model of other variables.
+            ValueError: the model is not compiled; the file is broken, or belongs to a model of
+                other variables.
         """
         if not os.path.exists(self.filepath):
             return 0
+        if getattr(model, "optimizer", None) is None:
+            raise ValueError(
+                f"`model` must be compiled with an optimizer. Received: model={model.name!r}"
+            )
         model.optimizer.build(model.trainable_variables)
         variables = _state(model)
-        with np.load(self.filepath, allow_pickle=False) as file:
-            values = [file[f"variable_{index}"] for index in range(int(file["num_variables"]))]
-            if [v.shape for v in variables] != [value.shape for value in values]:
-                raise ValueError(
-                    "The checkpoint must be of the same model and optimizer. "
-                    f"Received: filepath={self.filepath!r}, of other variables"
-                )
-            self.history = json.loads(str(file["history"]))
-            epoch = int(file["epoch"])
+        try:
+            with np.load(self.filepath, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+            values = [content[f"variable_{i}"] for i in range(int(content["num_variables"]))]
+            history, epoch = json.loads(str(content["history"])), int(content["epoch"])
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"The checkpoint must be a complete file of this callback. Received: "
+                f"filepath={self.filepath!r} ({type(error).__name__})"
+            ) from None
+        if [v.shape for v in variables] != [value.shape for value in values]:
+            raise ValueError(
+                "The checkpoint must be of the same model and optimizer. "
+                f"Received: filepath={self.filepath!r}, of other variables"
+            )
+        self.history = history
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return epoch

@@ -38,8 +38,9 @@ class InformationDropout(NoisyWrapper):
     and ``alpha(x) = 0.001 + max_alpha sigmoid(a(x))`` has its own layer ``a`` of the same input.
     In training and in evaluation the layer adds the loss ``beta * mean_batch KL(p(z|x) || p(z))``,
     the divergence summed over units and time steps, in nats; only in training is the noise drawn.
-    A plain call and an exported model do neither. ``beta`` multiplies nats per example; the
-    published values (3.0, 0.5) divide by the number of training examples.
+    A plain call and an exported model do neither; `predict` of a plain `keras.Model`, which a layer
+    cannot tell from evaluation, counts too. ``beta`` multiplies nats per example; the published
+    values (3.0, 0.5) divide by the number of training examples.
 
     Args:
         layer: a Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or

@@ -96,7 +96,8 @@ class GaussianPosterior(Posterior):
         """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
 
         The scale that minimises the divergence is known, ``s^2 = mean(scale^2 + loc^2)``; at a
-        minimum its own gradient vanishes, so it is held constant and costs no backward pass.
+        minimum its own gradient vanishes, so it is held constant and costs no backward pass. (Its
+        second derivative does not vanish: a Hessian of the divergence needs a fixed prior scale.)
         """
         if prior is not None:
             prior_loc, prior_spread = prior

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
-from keras_infobottleneck.layers.noisy_wrapper import drawing
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.sampling import Samplers
 
 __all__ = ["InformationBottleneckModel"]
 
@@ -76,6 +76,7 @@ class InformationBottleneckModel(keras.Model):
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
         self._anchoring_data = AnchoringData(name="anchoring_data")
+        self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
         self.supports_masking = True
@@ -158,6 +159,11 @@ class InformationBottleneckModel(keras.Model):
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
         return loss + price
+
+    def predict_step(self, data):
+        """Posterior means, `training` left open: predictions are not charged for activations."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(x)
 
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
@@ -255,7 +261,8 @@ class InformationBottleneckModel(keras.Model):
             raise ValueError(
                 f"`num_samples` must be at least 1. Received: num_samples={num_samples}"
             )
-        sampler = _Sampler(self.network, int(num_samples), weights, activations, seed)
+        sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
+        sampler.seed(seed)
         samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
 
@@ -322,31 +329,6 @@ class InformationBottleneckModel(keras.Model):
         if num_anchoring_examples:
             model._anchoring_data.build(num_anchoring_examples)
         return model
-
-
-class _Sampler(keras.Model):
-    """Draws while predicting, so that `predict` brings batching, data sets and progress bars."""
-
-    def __init__(self, network, num_samples, weights, activations, seed):
-        super().__init__(name="sampler")
-        self.network, self.num_samples = network, num_samples
-        self.kinds = {"weights": weights, "activations": activations}
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs):
-        """Samples of the network's output, of shape [batch, num_samples, ...]."""
-        batch_seed = tf.cast(self.seed_generator.next(), tf.int32)
-
-        def draw(index):
-            seed = tf.random.experimental.stateless_fold_in(batch_seed, index)
-            with drawing(seed, **self.kinds):
-                return self.network(inputs, training=False)
-
-        # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
-        outputs = self.network(inputs, training=False)
-        spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
-        samples = tf.map_fn(draw, tf.range(self.num_samples), fn_output_signature=spec)
-        return keras.tree.map_structure(lambda x: tf.experimental.numpy.moveaxis(x, 0, 1), samples)
 
 
 def _batch_size(data):

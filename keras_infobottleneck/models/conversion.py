@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
-from keras_infobottleneck.layers.linear_part import has_linear_part
+from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
@@ -140,9 +140,15 @@ def _plan(layer, include, options) -> LayerConversion:
         return LayerConversion(layer.name, None, "has no weights but offsets and scales")
     if "estimator" in options:
         return LayerConversion(layer.name, options["estimator"], "as asked")
-    if has_linear_part(layer):
+    if has_linear_part(layer) and _is_linear(layer):
         return LayerConversion(layer.name, "local", "linear in its kernel")
     return LayerConversion(layer.name, "sample", "not linear in one kernel")
+
+
+def _is_linear(layer) -> bool:
+    """Whether a built layer passes the probe that the estimators without a sample need."""
+    input_shape = layer.get_build_config()["input_shape"]
+    return LinearPart(layer, input_shape, "float32").has_one_product_per_weight()
 
 
 def make_deterministic(model: keras.Model, *, prune_below: float | None = None) -> keras.Model:
