@@ -151,6 +151,7 @@ def _train(name, build, images, labels, replaced):
             steps_per_epoch=-(-len(labels) // FLAGS.batch_size),
             epochs=epochs,
             initial_epoch=first,
+            shuffle=False,
             verbose=0,
             callbacks=callbacks,
         )

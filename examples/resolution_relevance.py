@@ -20,6 +20,7 @@ x_train, y_train, x_test, y_test) on two cores.
 import json
 import pathlib
 
+import datasets
 import keras
 import matplotlib
 import numpy as np
@@ -58,17 +59,11 @@ def load(path):
         train, test = order[:1400], order[1400:]
         return x[train], y[train], x[test], y[test]
     try:
-        with np.load(path, allow_pickle=False) as data:
-            x_train, x_test = (
-                data[name].reshape(len(data[name]), -1).astype("float32") / 255
-                for name in ("x_train", "x_test")
-            )
-            return x_train, data["y_train"], x_test, data["y_test"]
-    except (OSError, ValueError, KeyError) as error:
-        raise app.UsageError(
-            "--data must be an npz file with arrays x_train, y_train, x_test, y_test. "
-            f"Received: --data={path} ({error})"
-        ) from error
+        images = datasets.load(path=path)
+    except ValueError as error:
+        raise app.UsageError(f"--data: {error}") from error
+    x_train, x_test = (x.reshape(len(x), -1) for x in (images.x_train, images.x_test))
+    return x_train, images.y_train, x_test, images.y_test
 
 
 def train_classifier(x, y, units, epochs, batch_size):

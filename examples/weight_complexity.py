@@ -24,7 +24,7 @@ import tensorflow as tf
 from absl import app, flags
 from weight_complexity_claims import judge
 from weight_complexity_figure import plot
-from weight_complexity_setup import Checkpoint, build_adder, build_mlp, load_data
+from weight_complexity_setup import build_adder, build_mlp, load_data
 
 import keras_infobottleneck as kib
 
@@ -214,7 +214,7 @@ def run_grokking(settings: dict, path: Path, *, weight_decay: float, seed: int) 
     keras.utils.set_random_seed(seed)
     model = build_adder(modulus, settings["grok_width"], weight_decay)
     start = kib.estimators.quantized_complexity(model, num_bits=4)
-    checkpoint = Checkpoint(path.with_suffix(".state.npz"))
+    checkpoint = kib.callbacks.Checkpoint(path.with_suffix(".state.npz"))
     measure = kib.callbacks.Measure(
         {
             "train": lambda model: scores(model, x[train], y[train]),

@@ -1,8 +1,8 @@
-"""Data, networks and checkpoints of ``weight_complexity.py``."""
+"""Data and networks of ``weight_complexity.py``."""
 
-import os
-from pathlib import Path
+import sys
 
+import datasets
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
@@ -65,37 +65,13 @@ def load_data(
         order = np.random.default_rng(0).permutation(len(x))
         x, y = (x[order] / 8 - 1).astype("float32"), y[order]
         return x[:1437], y[:1437], x[1437:], y[1437:]
-    with np.load(path, allow_pickle=False) as data:
-        x, y, x_test, y_test = (data[k] for k in ("x_train", "y_train", "x_test", "y_test"))
-    x, y = x[:max_examples], y[:max_examples]
+    try:
+        images = datasets.load(path=path)
+    except ValueError as error:
+        sys.exit(f"weight_complexity.py: {error}")
+    x, y = images.x_train[:max_examples], images.y_train[:max_examples]
 
-    def rows(images):
-        return (images.reshape(len(images), -1) / 127.5 - 1).astype("float32")
+    def rows(pixels):
+        return pixels.reshape(len(pixels), -1) * 2 - 1
 
-    return rows(x), y.astype("int64"), rows(x_test), y_test.astype("int64")
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Keep weights and optimizer after every epoch in one file, replaced as a whole."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-
-    def restore(self, model: keras.Model) -> int:
-        """Put the model where it was; the number of completed epochs."""
-        model.optimizer.build(model.trainable_variables)
-        if not self.path.exists():
-            return 0
-        with np.load(self.path, allow_pickle=False) as saved:
-            for i, variable in enumerate(model.weights + model.optimizer.variables):
-                variable.assign(saved[f"variable_{i}"])
-            return int(saved["completed"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Save."""
-        variables = self.model.weights + self.model.optimizer.variables
-        arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(variables)}
-        partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, completed=epoch + 1, **arrays)
-        os.replace(partial, self.path)
+    return rows(x), y.astype("int64"), rows(images.x_test), images.y_test.astype("int64")

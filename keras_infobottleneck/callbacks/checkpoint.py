@@ -27,7 +27,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, filepath: str):
         super().__init__()
-        self.filepath = filepath
+        folder = os.path.dirname(os.path.abspath(filepath))
+        if not os.path.isdir(folder):
+            raise ValueError(
+                f"The folder of `filepath` must exist. Received: filepath={os.fspath(filepath)!r}"
+            )
+        self.filepath = os.fspath(filepath)
         self.history: dict[str, list[float]] = {}
 
     def restore(self, model: keras.Model) -> int:
@@ -39,12 +44,12 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: the model is not compiled; the file is broken, or belongs to a model of
                 other variables.
         """
-        if not os.path.exists(self.filepath):
-            return 0
         if getattr(model, "optimizer", None) is None:
             raise ValueError(
                 f"`model` must be compiled with an optimizer. Received: model={model.name!r}"
             )
+        if not os.path.exists(self.filepath):
+            return 0
         model.optimizer.build(model.trainable_variables)
         variables = _state(model)
         try:

@@ -78,6 +78,10 @@ class Measure(keras.callbacks.Callback):
                 )
         self._measurements = dict(measurements)
         self._due = _schedule(every)
+        if csv_path is not None and not os.path.isdir(os.path.dirname(os.path.abspath(csv_path))):
+            raise ValueError(
+                f"The folder of `csv_path` must exist. Received: csv_path={os.fspath(csv_path)!r}"
+            )
         self._csv_path = csv_path
         self._log_dir = log_dir
         self._writer = None

@@ -172,6 +172,8 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "a bias"
     if variable.name in _NORMALIZATION_NAMES:
         return "part of a normalisation"
+    if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
+        return "a noise scale or a prior"
     return None
 
 

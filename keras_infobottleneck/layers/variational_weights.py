@@ -208,7 +208,8 @@ class VariationalWeights(NoisyWrapper):
         mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
         variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
         noise = self._noise(tf.shape(mean))
-        return mean + tf.sqrt(variance + MIN_VARIANCE) * noise
+        # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
+        return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
 
     def _flipout(self, inputs):
         """Mean pre-activations plus one perturbation with signs of its own for every example."""
@@ -223,7 +224,7 @@ class VariationalWeights(NoisyWrapper):
         inputs *= self._signs(inputs, self._linear.input_sign_axes(inputs.shape.rank))
         perturbation = self._variance(inputs, *noise)
         signs = self._signs(perturbation, self._linear.output_sign_axes(mean.shape.rank))
-        return mean + perturbation * signs
+        return mean - perturbation * signs  # minus: as in `_local`
 
     def _with_bias(self, weights):
         """Kernel and bias: the drawn ones, or the layer's own bias where it is deterministic."""

@@ -179,7 +179,8 @@ class InformationBottleneckModel(keras.Model):
         if miscount > TOLERATED_MISCOUNT * self.num_examples:
             warnings.warn(
                 "The information in the weights is divided by num_examples="
-                f"{self.num_examples}, but an epoch held {examples_per_epoch:.0f} examples.",
+                f"{self.num_examples}, but an epoch held {examples_per_epoch:.0f} examples; "
+                "num_examples is the size of the training set.",
                 stacklevel=3,
             )
 

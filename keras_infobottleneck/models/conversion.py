@@ -136,6 +136,8 @@ def _plan(layer, include, options) -> LayerConversion:
         return LayerConversion(layer.name, None, "draws noise itself")
     if any(inner.activity_regularizer is not None for inner in layer._flatten_layers()):
         return LayerConversion(layer.name, None, "has an activity regularizer")
+    if not layer.weights:
+        return LayerConversion(layer.name, None, "has no weights")
     if not weights_to_draw(layer, options.get("variational_bias", False)):
         return LayerConversion(layer.name, None, "has no weights but offsets and scales")
     if "estimator" in options:

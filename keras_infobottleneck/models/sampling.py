@@ -35,7 +35,13 @@ class Sampler(keras.Model):
         outputs = self.network(inputs, training=False)
         spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
         samples = tf.map_fn(draw, tf.range(self.num_samples), fn_output_signature=spec)
-        return keras.tree.map_structure(lambda x: tf.experimental.numpy.moveaxis(x, 0, 1), samples)
+        return keras.tree.map_structure(_batch_first, samples)
+
+
+def _batch_first(samples):
+    """Axes of draws and examples exchanged; half precision ends here, for what is averaged next."""
+    samples = tf.experimental.numpy.moveaxis(samples, 0, 1)
+    return tf.cast(samples, tf.float32) if samples.dtype.is_floating else samples
 
 
 class Samplers:
