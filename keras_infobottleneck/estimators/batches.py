@@ -120,6 +120,23 @@ class Batches:
         self._fingerprint = fingerprint
         self.num_examples = first
 
+    @property
+    def size(self) -> int:
+        """Examples per batch, of a dataset the most seen so far."""
+        return self._size or len(tf.nest.flatten(next(iter(self._raw()))[0])[0])
+
+    def count(self) -> int:
+        """Number of examples; a dataset is passed over once to learn it."""
+        if self.num_examples is None:
+            for _ in self:
+                pass
+        return self.num_examples
+
+    def first_inputs(self) -> Any:
+        """Inputs of the first example, with a batch axis of one."""
+        x, _ = next(iter(self._raw()))
+        return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
+
     def _raw(self) -> Iterator[tuple[Any, Any]]:
         """Batches as they come."""
         if not self.is_dataset:

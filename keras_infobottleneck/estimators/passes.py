@@ -13,23 +13,23 @@ from keras_infobottleneck.estimators.batches import Batch, Batches
 
 __all__ = ["compiled", "summed"]
 
-_KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Callable]] = (
+_KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Callable]) -> Callable:
-    """The compiled function for `key`, made on the first call and kept while the model lives.
+def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any]) -> Any:
+    """The compiled function for `key`, or whatever `make` gives, made on the first call and kept while the model lives.
 
     Args:
         model: whose weights the function reads.
         key: everything but shapes that the function depends on.
-        make: from a reference that gives the model to the Python function. What the function
-            keeps of the model itself would keep the model from being freed.
+        make: from a reference that gives the model, when called, to what is kept. Were the model
+            itself kept by its function, it would never be freed.
     """
     kept = _KEPT.setdefault(model, {})
     if key not in kept:
-        kept[key] = tf.function(make(weakref.ref(model)), autograph=False)
+        kept[key] = make(weakref.ref(model))
     return kept[key]
 
 

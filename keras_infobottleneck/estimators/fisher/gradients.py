@@ -105,7 +105,7 @@ class Bilinear(VariableGradient):
         self.block = block
         self.positions = sum(positions)
         self._canonical = canonical
-        self._arrange = arrange
+        self.arrange = arrange
 
     def factors(self, gradients: Tensors, start=0, stop=None) -> tuple[tf.Tensor, tf.Tensor]:
         """x and d of the examples start to stop, the calls side by side."""
@@ -121,7 +121,7 @@ class Bilinear(VariableGradient):
 
     def rows(self, gradients, start, stop):
         """One small matrix product per example."""
-        return self._arrange(self._products(gradients, start, stop))
+        return self.arrange(self._products(gradients, start, stop))
 
     def _products(self, gradients, start, stop):
         x, d = self.factors(gradients, start, stop)
@@ -147,8 +147,8 @@ class Bilinear(VariableGradient):
     def squares_of_one_position(self, x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
         """Sum over examples from squared factors `[batch, groups, in]`, `[batch, groups, out]`."""
         if self.block[0] == 1:
-            return self._arrange(tf.matmul(x[:, 0], d[:, 0], transpose_a=True)[None])
-        return self._arrange(tf.einsum("bgi,bgo->gio", x, d))
+            return self.arrange(tf.matmul(x[:, 0], d[:, 0], transpose_a=True)[None])
+        return self.arrange(tf.einsum("bgi,bgo->gio", x, d))
 
 
 class Direct(VariableGradient):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.fisher.layout import Layout
+from keras_infobottleneck.estimators.layout import Layout
 
 __all__ = ["FisherInformation"]
 
