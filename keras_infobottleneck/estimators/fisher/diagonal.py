@@ -19,6 +19,9 @@ from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
 
 __all__ = ["DiagonalFisher", "square_sums"]
 
+# Patches of a batch that are kept from one column to the next, of all layers together.
+KEPT_BYTES = 96 * 2**20
+
 
 @dataclass(frozen=True, repr=False)
 class DiagonalFisher(FisherInformation):
@@ -79,19 +82,22 @@ def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.T
     def is_late(form: VariableGradient) -> bool:
         return isinstance(form, Bilinear) and form.positions == 1
 
+    if scores.num_columns > 1:
+        left = KEPT_BYTES
+        for form in scores.forms:
+            if isinstance(form, Bilinear) and form.positions > 1 and form.inputs_bytes() <= left:
+                left -= form.inputs_bytes()
+                form.keep_inputs()
+
     def of_column(k):
         return [
-            tf.square(form.factors(g)[1][:, 0]) if is_late(form) else form.squares(g, block_bytes)
+            tf.square(form.outputs(g)[:, 0]) if is_late(form) else form.squares(g, block_bytes)
             for form, g in zip(scores.forms, scores.gradients(k), strict=True)
         ]
 
     squares, norms = [], []
     for form, total in zip(scores.forms, sum_over(scores.num_columns, of_column), strict=True):
-        if is_late(form):
-            placeholders = [tf.zeros_like(call.outputs) for call in form.calls]
-            x = tf.square(form.factors(placeholders)[0][:, 0])
-            norm = tf.reduce_sum(tf.reduce_sum(x, 2) * tf.reduce_sum(total, 2), 1)
-            total = form.squares_of_one_position(x, total), norm
-        squares.append(total[0])
-        norms.append(tf.cast(total[1], tf.float64))
+        square, norm = form.squares_of_one_position(total) if is_late(form) else total
+        squares.append(square)
+        norms.append(tf.cast(norm, tf.float64))
     return squares, tf.add_n(norms)

@@ -56,7 +56,10 @@ class VariableGradient(abc.ABC):
 
         def of_block(start: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             squares = tf.square(self.rows(gradients, start, start + block))
-            return tf.reduce_sum(squares, 0), tf.reduce_sum(squares, range(1, squares.shape.rank))
+            squares = tf.reshape(squares, [-1, math.prod(self.variable.shape)])
+            # A product with ones reads faster than a reduction over the first axis.
+            total = tf.matmul(tf.ones([1, tf.shape(squares)[0]], self.dtype), squares)
+            return tf.reshape(total, self.variable.shape), tf.reduce_sum(squares, 1)
 
         if blocks == 1:
             return of_block(0)
@@ -78,17 +81,16 @@ class VariableGradient(abc.ABC):
 class Bilinear(VariableGradient):
     """`G_n = sum_t x_nt d_nt^T`: a layer linear in its kernel.
 
-    `canonical(inputs, gradient)` gives x `[batch, positions, groups, in]` and d
-    `[batch, positions, groups, out]`; `arrange` brings `[..., groups, in, out]` to the kernel's
-    shape. Several calls of a shared layer are more positions.
+    Several calls of a shared layer are more positions.
 
     Args:
         variable: the kernel.
         calls: the recorded calls.
         block: groups, in and out.
         positions: positions of each call.
-        canonical: see above.
-        arrange: see above.
+        inputs_of: from a call's inputs to x `[batch, positions, groups, in]`.
+        outputs_of: from a call's output gradient to d `[batch, positions, groups, out]`.
+        arrange: brings `[..., groups, in, out]` to the kernel's shape.
     """
 
     def __init__(
@@ -98,36 +100,48 @@ class Bilinear(VariableGradient):
         *,
         block: tuple[int, int, int],
         positions: list[int],
-        canonical: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        inputs_of: Callable[[tf.Tensor], tf.Tensor],
+        outputs_of: Callable[[tf.Tensor], tf.Tensor],
         arrange: Callable[[tf.Tensor], tf.Tensor],
     ):
         super().__init__(variable, calls)
         self.block = block
         self.positions = sum(positions)
-        self._canonical = canonical
         self.arrange = arrange
+        self._inputs_of = inputs_of
+        self._outputs_of = outputs_of
+        self._kept: tf.Tensor | None = None
 
-    def factors(self, gradients: Tensors, start=0, stop=None) -> tuple[tf.Tensor, tf.Tensor]:
-        """x and d of the examples start to stop, the calls side by side."""
-        pairs = [
-            self._canonical(
-                tf.cast(call.inputs[start:stop], self.dtype), tf.cast(g[start:stop], self.dtype)
-            )
-            for call, g in zip(self.calls, gradients, strict=True)
+    def inputs(self, start=0, stop=None) -> tf.Tensor:
+        """x of the examples start to stop, the calls side by side."""
+        if self._kept is not None:
+            return self._kept[start:stop]
+        parts = [
+            self._inputs_of(tf.cast(call.inputs[start:stop], self.dtype)) for call in self.calls
         ]
-        if len(pairs) == 1:
-            return pairs[0]
-        return tf.concat([x for x, _ in pairs], 1), tf.concat([d for _, d in pairs], 1)
+        return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
+
+    def inputs_bytes(self) -> int:
+        """Bytes of x for the whole batch."""
+        return self.num_rows * self.positions * self.block[0] * self.block[1] * self.dtype.size
+
+    def keep_inputs(self) -> None:
+        """Makes x once, where it serves several columns."""
+        self._kept = self.inputs()
+
+    def outputs(self, gradients: Tensors, start=0, stop=None) -> tf.Tensor:
+        """d of the examples start to stop, the calls side by side."""
+        parts = [self._outputs_of(tf.cast(g[start:stop], self.dtype)) for g in gradients]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
     def rows(self, gradients, start, stop):
         """One small matrix product per example."""
-        return self.arrange(self._products(gradients, start, stop))
-
-    def _products(self, gradients, start, stop):
-        x, d = self.factors(gradients, start, stop)
+        x, d = self.inputs(start, stop), self.outputs(gradients, start, stop)
         if self.block[0] == 1:
-            return tf.matmul(x[:, :, 0], d[:, :, 0], transpose_a=True)[:, None]
-        return tf.einsum("btgi,btgo->bgio", x, d)
+            products = tf.matmul(x[:, :, 0], d[:, :, 0], transpose_a=True)[:, None]
+        else:
+            products = tf.einsum("btgi,btgo->bgio", x, d)
+        return self.arrange(products)
 
     def rows_bytes(self):
         """The product, its square, and what goes in."""
@@ -139,16 +153,15 @@ class Bilinear(VariableGradient):
         """With one position the square of the product is the product of the squares."""
         if self.positions > 1:
             return super().squares(gradients, block_bytes)
-        x, d = self.factors(gradients)
-        x, d = tf.square(x[:, 0]), tf.square(d[:, 0])
-        norms = tf.reduce_sum(tf.reduce_sum(x, 2) * tf.reduce_sum(d, 2), 1)
-        return self.squares_of_one_position(x, d), norms
+        return self.squares_of_one_position(tf.square(self.outputs(gradients)[:, 0]))
 
-    def squares_of_one_position(self, x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-        """Sum over examples from squared factors `[batch, groups, in]`, `[batch, groups, out]`."""
+    def squares_of_one_position(self, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `squares` gives, from the squared output gradients `[batch, groups, out]`."""
+        x = tf.square(self.inputs()[:, 0])
+        norms = tf.reduce_sum(tf.reduce_sum(x, 2) * tf.reduce_sum(d, 2), 1)
         if self.block[0] == 1:
-            return self.arrange(tf.matmul(x[:, 0], d[:, 0], transpose_a=True)[None])
-        return self.arrange(tf.einsum("bgi,bgo->gio", x, d))
+            return self.arrange(tf.matmul(x[:, 0], d[:, 0], transpose_a=True)[None]), norms
+        return self.arrange(tf.einsum("bgi,bgo->gio", x, d)), norms
 
 
 class Direct(VariableGradient):

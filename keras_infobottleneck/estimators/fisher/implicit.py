@@ -20,7 +20,10 @@ from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
 from keras_infobottleneck.estimators.operator import Operator
 
-__all__ = ["ImplicitFisher", "product_sum"]
+__all__ = ["ImplicitFisher", "product_sum", "split_flat"]
+
+ZERO = tf.UnconnectedGradients.ZERO
+NESTED = ("If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "While")
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,24 +117,47 @@ def product_sum(
     key: tf.Tensor,
     flat: tf.Tensor,
 ) -> tf.Tensor:
-    """Sum over the batch of `J^T A J v`: forward derivative, the label's information, gradient."""
+    """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
     values = [v.value for v in variables]
     tangents = split_flat(flat, variables)
-    with (
-        tf.autodiff.ForwardAccumulator(values, tangents) as forward,
-        tf.GradientTape(watch_accessed_variables=False) as tape,
-    ):
-        tape.watch(values)
+
+    def eta_of_batch() -> tuple[list, list[tf.Tensor]]:
         terms = source.likelihood.terms(model(batch.x, training=False))
-    eta = [e for term in terms for e in term.eta]
-    moved = forward.jvp(eta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    gradients = tape.gradient(
+        return terms, [e for term in terms for e in term.eta]
+
+    before = len(tf.compat.v1.get_default_graph().get_operations())
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            terms, eta = eta_of_batch()
+        # The gradient is linear in its output gradients; its derivative by them is J.
+        directions = [tf.zeros_like(e) for e in eta]
+        outer.watch(directions)
+        gradients = tape.gradient(
+            eta, values, output_gradients=directions, unconnected_gradients=ZERO
+        )
+    operations = tf.compat.v1.get_default_graph().get_operations()[before:]
+    # Forward mode costs one pass less. It fails on loops, and is silently wrong on nested
+    # compiled functions (TensorFlow 2.21; Keras has one in a grouped convolution on the CPU).
+    if any(operation.type in NESTED for operation in operations):
+        moved = outer.gradient(
+            gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
+        )
+    else:
+        with (
+            tf.autodiff.ForwardAccumulator(values, tangents) as forward,
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+        ):
+            tape.watch(values)
+            terms, eta = eta_of_batch()
+        moved = forward.jvp(eta, unconnected_gradients=ZERO)
+    products = tape.gradient(
         eta,
         values,
         output_gradients=_through_information(source, terms, batch, key, moved),
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        unconnected_gradients=ZERO,
     )
-    return tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)
+    return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
 
 
 def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):

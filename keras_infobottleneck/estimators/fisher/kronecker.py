@@ -196,7 +196,7 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
         gradients = scores.gradients(k)
         outputs = []
         for kernel, _, _ in plans:
-            _, d = forms[kernel].factors(gradients[kernel])
+            d = forms[kernel].outputs(gradients[kernel])
             d /= math.sqrt(forms[kernel].positions)
             outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
         return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
@@ -204,8 +204,7 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
     outputs, squares = sum_over(scores.num_columns, of_column)
     inputs = []
     for kernel, bias, _ in plans:
-        form = forms[kernel]
-        x, _ = form.factors([tf.zeros_like(call.outputs) for call in form.calls])
+        x = forms[kernel].inputs()
         if bias >= 0:
             x = tf.concat([x, tf.ones_like(x[..., :1])], -1)
         inputs.append(_second_moment(x * tf.cast(weights, x.dtype)[:, None, None, None]))

@@ -88,7 +88,11 @@ class _KernelRule(Rule):
         """Positions of one call."""
 
     @abc.abstractmethod
-    def canonical(self, inputs, gradient):
+    def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
+        """See `Bilinear`."""
+
+    @abc.abstractmethod
+    def outputs_of(self, gradient: tf.Tensor) -> tf.Tensor:
         """See `Bilinear`."""
 
     @abc.abstractmethod
@@ -111,7 +115,8 @@ class _KernelRule(Rule):
                 calls,
                 block=self.block(),
                 positions=[self.positions(call) for call in calls],
-                canonical=self.canonical,
+                inputs_of=self.inputs_of,
+                outputs_of=self.outputs_of,
                 arrange=self.arrange,
             )
         ]
@@ -136,10 +141,10 @@ class DenseRule(_KernelRule):
     def positions(self, call):
         return math.prod(call.outputs.shape[1:-1])
 
-    def canonical(self, inputs, gradient):
-        x = tf.reshape(inputs, [-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]])
-        d = tf.reshape(gradient, [-1, math.prod(gradient.shape[1:-1]), 1, gradient.shape[-1]])
-        return x, d
+    def inputs_of(self, inputs):
+        return tf.reshape(inputs, [-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]])
+
+    outputs_of = inputs_of
 
     def arrange(self, products):
         return tf.squeeze(products, -3)
@@ -200,16 +205,22 @@ class EinsumRule(_KernelRule):
         positions = self._split(call.inputs.shape.rank)[0]
         return math.prod(call.outputs.shape[out.index(c)] for c in positions)
 
-    def canonical(self, inputs, gradient):
-        inp, out = self._letters(inputs.shape.rank)
-        positions, groups, fan_in, fan_out = self._split(inputs.shape.rank)
-        groups_in_out = self.block()
-        order = inp[0] + positions + groups
-        x = tf.transpose(inputs, [inp.index(c) for c in order + fan_in])
-        d = tf.transpose(gradient, [out.index(c) for c in order + fan_out])
-        count = math.prod(d.shape[1 : 1 + len(positions)])
-        g, i, o = groups_in_out
-        return tf.reshape(x, [-1, count, g, i]), tf.reshape(d, [-1, count, g, o])
+    def inputs_of(self, inputs):
+        inp, _ = self._letters(self._rank)
+        positions, groups, fan_in, _ = self._split(self._rank)
+        return self._ordered(inputs, inp, inp[0] + positions + groups + fan_in, self.block()[1])
+
+    def outputs_of(self, gradient):
+        inp, out = self._letters(self._rank)
+        positions, groups, _, fan_out = self._split(self._rank)
+        return self._ordered(gradient, out, inp[0] + positions + groups + fan_out, self.block()[2])
+
+    def _ordered(self, a: tf.Tensor, letters: str, order: str, last: int) -> tf.Tensor:
+        """Axes in order, those of positions, groups and the rest merged."""
+        positions = self._split(self._rank)[0]
+        count = math.prod(a.shape[letters.index(c)] for c in positions)
+        a = tf.transpose(a, [letters.index(c) for c in order])
+        return tf.reshape(a, [-1, count, self.block()[0], last])
 
     def arrange(self, products):
         groups, fan_in, fan_out = self._split(self._rank)[1:]
@@ -265,15 +276,19 @@ class ConvolutionRule(_ConvolutionRule):
         *taps, channels, filters = self.kernel.shape
         return self.layer.groups, math.prod(taps) * channels, filters // self.layer.groups
 
-    def canonical(self, inputs, gradient):
-        groups, fan_in, fan_out = self.block()
+    def inputs_of(self, inputs):
+        groups, fan_in, _ = self.block()
         x = self.patches.of(self._channels_last(inputs))
-        d = tf.reshape(self._channels_last(gradient), [-1, x.shape[1], groups, fan_out])
+        count, taps, channels = x.shape[1:]
         if groups > 1:
-            taps, channels = x.shape[2], x.shape[3] // groups
-            x = tf.reshape(x, [-1, x.shape[1], taps, groups, channels])
+            x = tf.reshape(x, [-1, count, taps, groups, channels // groups])
             x = tf.transpose(x, [0, 1, 3, 2, 4])
-        return tf.reshape(x, [-1, d.shape[1], groups, fan_in]), d
+        return tf.reshape(x, [-1, count, groups, fan_in])
+
+    def outputs_of(self, gradient):
+        groups, _, fan_out = self.block()
+        d = self._channels_last(gradient)
+        return tf.reshape(d, [-1, math.prod(d.shape[1:-1]), groups, fan_out])
 
     def arrange(self, products):
         groups, fan_in, fan_out = self.block()
@@ -295,11 +310,13 @@ class DepthwiseRule(_ConvolutionRule):
         *taps, channels, multiplier = self.kernel.shape
         return channels, math.prod(taps), multiplier
 
-    def canonical(self, inputs, gradient):
+    def inputs_of(self, inputs):
+        return tf.transpose(self.patches.of(self._channels_last(inputs)), [0, 1, 3, 2])
+
+    def outputs_of(self, gradient):
         channels, _, multiplier = self.block()
-        x = tf.transpose(self.patches.of(self._channels_last(inputs)), [0, 1, 3, 2])
         d = self._channels_last(gradient)
-        return x, tf.reshape(d, [-1, x.shape[1], channels, multiplier])
+        return tf.reshape(d, [-1, math.prod(d.shape[1:-1]), channels, multiplier])
 
     def arrange(self, products):
         lead = products.shape.rank - 3
@@ -321,12 +338,13 @@ class TransposeRule(_ConvolutionRule):
     def positions(self, call):
         return math.prod(self._channels_last(call.inputs).shape[1:-1])
 
-    def canonical(self, inputs, gradient):
-        _, fan_in, fan_out = self.block()
+    def inputs_of(self, inputs):
         x = self._channels_last(inputs)
-        x = tf.reshape(x, [-1, math.prod(x.shape[1:-1]), 1, fan_in])
+        return tf.reshape(x, [-1, math.prod(x.shape[1:-1]), 1, x.shape[-1]])
+
+    def outputs_of(self, gradient):
         d = self.patches.of(self._channels_last(gradient))
-        return x, tf.reshape(d, [-1, x.shape[1], 1, fan_out])
+        return tf.reshape(d, [-1, d.shape[1], 1, self.block()[2]])
 
     def arrange(self, products):
         lead = products.shape.rank - 3

@@ -119,12 +119,22 @@ class _OverClasses(Term):
 
 
 class Categorical(_OverClasses):
-    """Classes with `eta` = logits: `A = diag(p) - p p^T`, columns `sqrt(p_c) (e_c - p)`."""
+    """Classes with `eta` = logits: `A = diag(p) - p p^T`, of rank one less than classes.
+
+    With `q = sqrt(p)`, a unit vector, `A = diag(q) (I - q q^T) diag(q)`, and a reflection that
+    takes q to the first axis gives the columns: `s_c = q * (e_c - q_c (q + e_0) / (1 + q_0))`.
+    """
 
     @property
     def probabilities(self):
         """Softmax of the logits."""
         return tf.nn.softmax(self.eta[0])
+
+    @property
+    def num_columns(self):
+        """One less than classes, for each position."""
+        classes = self.eta[0].shape[-1]
+        return self.num_outputs // classes * (classes - 1)
 
     def score(self, y):
         """`y - p` for one-hot y."""
@@ -136,10 +146,21 @@ class Categorical(_OverClasses):
         return _sum_example(self.target(y) * tf.nn.log_softmax(self.eta[0]))
 
     def column(self, k):
-        """Position and class are both counted by k."""
-        p, unit = self.probabilities, self._unit(k)
-        here = tf.reduce_sum(unit, -1, keepdims=True)
-        return [tf.sqrt(tf.reduce_sum(p * unit, -1, keepdims=True)) * (unit - here * p)]
+        """Position and class, from the second on, are both counted by k."""
+        shape = self.eta[0].shape[1:]
+        unit = tf.one_hot(k, self.num_columns, dtype=self.eta[0].dtype)
+        unit = tf.reshape(unit, [1, *shape[:-1], shape[-1] - 1])
+        first = tf.reduce_sum(unit, -1, keepdims=True)
+        unit = tf.concat([tf.zeros_like(first), unit], -1)
+        p = self.probabilities
+        q_first = tf.sqrt(p[..., :1])
+        q_here = tf.sqrt(tf.reduce_sum(p * unit, -1, keepdims=True))
+        # 1 - p_c as the sum of the others: the difference is all rounding where p_c is near one.
+        others = tf.reduce_sum(p * (first - unit), -1, keepdims=True)
+        is_first = tf.one_hot(0, shape[-1], dtype=p.dtype)
+        below = (p + q_first * is_first) / (1 + q_first)
+        here = (q_first + others) / (1 + q_first)
+        return [q_here * tf.where(unit > 0, here, -first * below)]
 
     def multiply(self, tangents):
         """`p * (v - p.v)`."""
