@@ -1,119 +1,11 @@
-"""Slow and obvious Fisher matrices: one example, one label, one gradient at a time.
+"""Slow and obvious curvature: one example, one label, one gradient at a time, in float64.
 
-Everything is float64 NumPy around `tf.GradientTape`; nothing here knows about layers.
+Nothing here knows about layers; everything is `tf.GradientTape` and NumPy.
 """
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-
-def flat_gradient(target, tape, variables):
-    """One long vector: the gradient of a scalar with respect to every variable."""
-    gradients = tape.gradient(target, [v.value for v in variables], unconnected_gradients="zero")
-    return np.concatenate([np.reshape(tf.convert_to_tensor(g), -1) for g in gradients])
-
-
-def log_probability_gradient(model, variables, x, log_probability):
-    """Gradient of `log_probability(output)` for one example, given with its batch axis."""
-    with tf.GradientTape() as tape:
-        target = tf.reduce_sum(log_probability(model(x, training=False)))
-    return flat_gradient(target, tape, variables)
-
-
-def example(x, n):
-    """Example number n of a nest of arrays, with a batch axis of one."""
-    return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[n : n + 1]), x)
-
-
-def num_examples(x):
-    return len(tf.nest.flatten(x)[0])
-
-
-def score_rows(model, variables, x, labels_of, log_probability):
-    """One row per example and label: sqrt(probability of the label) * score, `[rows, weights]`.
-
-    `labels_of(output, n)` lists the pairs (probability, label) of example n.
-    """
-    rows = []
-    for n in range(num_examples(x)):
-        one = example(x, n)
-        for probability, label in labels_of(model(one, training=False), n):
-            gradient = log_probability_gradient(
-                model, variables, one, lambda output, label=label: log_probability(output, label)
-            )
-            rows.append(np.sqrt(probability) * gradient)
-    return np.stack(rows)
-
-
-def fisher_from_rows(rows, examples):
-    """Mean over examples of the outer products of the rows."""
-    return rows.T @ rows / examples
-
-
-def categorical_log_probability(output, label):
-    """Log-probability of one integer label under logits `[1, classes]`."""
-    return tf.nn.log_softmax(output)[0, label]
-
-
-def every_class(output, n):
-    """Each class with its probability: the expectation, term by term."""
-    probabilities = np.asarray(tf.nn.softmax(tf.cast(output, tf.float64)))[0]
-    return [(p, c) for c, p in enumerate(probabilities)]
-
-
-def categorical_fisher(model, x, variables=None):
-    """Exact Fisher matrix of a classifier with logits."""
-    variables = model.trainable_variables if variables is None else variables
-    rows = score_rows(model, variables, x, every_class, categorical_log_probability)
-    return fisher_from_rows(rows, num_examples(x))
-
-
-def label_fisher(model, x, labels, variables=None):
-    """Fisher matrix of a classifier with logits for given labels `[examples, draws]`."""
-    variables = model.trainable_variables if variables is None else variables
-    labels = np.reshape(labels, [num_examples(x), -1])
-    draws = labels.shape[1]
-    rows = score_rows(
-        model,
-        variables,
-        x,
-        lambda output, n: [(1 / draws, int(label)) for label in labels[n]],
-        categorical_log_probability,
-    )
-    return fisher_from_rows(rows, num_examples(x))
-
-
-def hessian(model, variables, x, negative_log_likelihood):
-    """Hessian of the mean negative log-likelihood, one row at a time."""
-    values = [v.value for v in variables]
-    rows = []
-    with tf.GradientTape(persistent=True) as outer:
-        with tf.GradientTape() as inner:
-            loss = negative_log_likelihood(model(x, training=False))
-        gradients = inner.gradient(loss, values)
-        entries = tf.unstack(tf.concat([tf.reshape(g, [-1]) for g in gradients], 0))
-    for entry in entries:
-        rows.append(flat_gradient(entry, outer, variables))
-    return np.stack(rows)
-
-
-def split_like(flat, variables):
-    """The flat vector as one array per variable."""
-    ends = np.cumsum([int(np.prod(v.shape)) for v in variables])
-    parts = np.split(np.asarray(flat), ends[:-1])
-    return [p.reshape(v.shape) for p, v in zip(parts, variables, strict=True)]
-
-
-def kronecker_dense_layer(inputs, output_gradients):
-    """Factors of one Dense layer with bias from `[rows, in]` and `[rows, out]` of one example each.
-
-    Both are second moments: inputs with a one appended, and output gradients.
-    """
-    inputs = np.concatenate([inputs, np.ones([len(inputs), 1])], axis=1)
-    first = sum(np.outer(a, a) for a in inputs) / len(inputs)
-    second = sum(np.outer(g, g) for g in output_gradients) / len(output_gradients)
-    return first, second
 
 
 def in_float64(build):
@@ -128,3 +20,93 @@ def in_float64(build):
     for source, target in zip(model.weights, exact.weights, strict=True):
         target.assign(tf.cast(source.value, target.dtype))
     return model, exact
+
+
+def as_float64(x):
+    """A nest of arrays with its floats in float64."""
+    return tf.nest.map_structure(lambda a: a.astype(np.float64) if a.dtype.kind == "f" else a, x)
+
+
+def num_examples(x):
+    return len(tf.nest.flatten(x)[0])
+
+
+def example(x, n):
+    """Example number n of a nest of arrays, with a batch axis of one."""
+    return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[n : n + 1]), x)
+
+
+def flat_gradient(model, variables, log_probability):
+    """A function from (x, label) to the gradient of the log-probability as one long vector."""
+    values = [v.value for v in variables]
+
+    @tf.function
+    def gradient(x, label):
+        with tf.GradientTape() as tape:
+            target = tf.reduce_sum(log_probability(model(x, training=False), label))
+        gradients = tape.gradient(target, values, unconnected_gradients="zero")
+        return tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)
+
+    return lambda x, label: gradient(x, label).numpy()
+
+
+def class_scores(model, x, variables=None):
+    """Score of every class for every example, `[examples, classes, weights]`, and p of each."""
+    variables = model.trainable_variables if variables is None else variables
+    gradient = flat_gradient(model, variables, lambda out, c: tf.nn.log_softmax(out)[0, c])
+    probabilities = tf.nn.softmax(model(x, training=False)).numpy()
+    scores = [
+        [gradient(example(x, n), tf.constant(c)) for c in range(probabilities.shape[1])]
+        for n in range(num_examples(x))
+    ]
+    return np.array(scores), probabilities
+
+
+def categorical_fisher(scores, weights):
+    """Mean over examples of the classes' outer products, weighed `[examples, classes]`."""
+    return np.einsum("nc,nci,ncj->ij", weights, scores, scores) / len(scores)
+
+
+def hessian(model, variables, x, negative_log_likelihood):
+    """Hessian of a mean negative log-likelihood, one row at a time."""
+    values = [v.value for v in variables]
+
+    @tf.function
+    def row(i):
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                loss = negative_log_likelihood(model(x, training=False))
+            gradients = inner.gradient(loss, values)
+            entry = tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)[i]
+        gradients = outer.gradient(entry, values, unconnected_gradients="zero")
+        return tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)
+
+    size = sum(int(np.prod(v.shape)) for v in variables)
+    return np.stack([row(tf.constant(i)).numpy() for i in range(size)])
+
+
+def kronecker_factors(inputs, output_gradients):
+    """Factors of one kernel with bias from `[examples, positions, in]` and `[..., out]`.
+
+    Inputs, with a one appended, are summed over positions; output gradients are averaged.
+    """
+    first = np.zeros([inputs.shape[2] + 1] * 2)
+    second = np.zeros([output_gradients.shape[2]] * 2)
+    examples, positions = inputs.shape[:2]
+    for n in range(examples):
+        for t in range(positions):
+            a = np.append(inputs[n, t], 1.0)
+            g = output_gradients[n, t]
+            first += np.outer(a, a) / examples
+            second += np.outer(g, g) / (examples * positions)
+    return first, second
+
+
+def flat(tensors):
+    """One array per variable as one long vector."""
+    return np.concatenate([np.ravel(t) for t in tensors])
+
+
+def relative_error(value, exact):
+    """Largest difference over the largest magnitude."""
+    return np.abs(np.asarray(value) - exact).max() / np.abs(exact).max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,4 +86,7 @@ def outer_sums(scores: Scores) -> tuple[tf.Tensor, tf.Tensor]:
         rows = score_rows(scores, k)
         return tf.matmul(rows, rows, transpose_a=True), tf.reduce_sum(rows**2, 1)
 
-    return sum_over(scores.num_columns, of_column)
+    size = sum(math.prod(form.variable.shape) for form in scores.forms)
+    dtype = scores.forms[0].dtype
+    zeros = tf.zeros([size, size], dtype), tf.zeros([scores.num_rows], dtype)
+    return sum_over(scores.num_columns, of_column, zeros)

@@ -95,8 +95,15 @@ def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.T
             for form, g in zip(scores.forms, scores.gradients(k), strict=True)
         ]
 
+    zeros = [
+        tf.zeros([form.num_rows, form.block[0], form.block[2]], form.dtype)
+        if is_late(form)
+        else form.no_squares()
+        for form in scores.forms
+    ]
+    totals = sum_over(scores.num_columns, of_column, zeros)
     squares, norms = [], []
-    for form, total in zip(scores.forms, sum_over(scores.num_columns, of_column), strict=True):
+    for form, total in zip(scores.forms, totals, strict=True):
         square, norm = form.squares_of_one_position(total) if is_late(form) else total
         squares.append(square)
         norms.append(tf.cast(norm, tf.float64))

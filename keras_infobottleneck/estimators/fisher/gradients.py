@@ -48,6 +48,10 @@ class VariableGradient(abc.ABC):
         """Bytes that `rows` needs for one example."""
         return 2 * math.prod(self.variable.shape) * self.dtype.size
 
+    def no_squares(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Zeros of the shapes that `squares` gives."""
+        return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
+
     def squares(self, gradients: Tensors, block_bytes: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`."""
         block = max(1, min(self.num_rows, block_bytes // max(1, self.rows_bytes())))

@@ -175,7 +175,7 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
         along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
         return [_by_row(along, a) * a for a in u]
 
-    return sum_over(count, of_column)
+    return sum_over(count, of_column, [tf.zeros_like(m) for m in moved])
 
 
 def split_flat(flat: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor]:

@@ -201,7 +201,12 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
             outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
         return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
 
-    outputs, squares = sum_over(scores.num_columns, of_column)
+    def no_outputs(form: Bilinear):
+        groups, _, fan_out = form.block
+        return tf.zeros([groups, fan_out, fan_out], form.dtype), tf.zeros([form.num_rows], form.dtype)
+
+    zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
+    outputs, squares = sum_over(scores.num_columns, of_column, zeros)
     inputs = []
     for kernel, bias, _ in plans:
         x = forms[kernel].inputs()

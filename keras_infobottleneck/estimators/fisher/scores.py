@@ -145,6 +145,11 @@ class Scores:
             output_gradients=cotangents,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
+        # A gradient that comes out of a loop over time has lost its shape.
+        gradients = {
+            key: tf.ensure_shape(gradient, outputs[key].shape)
+            for key, gradient in gradients.items()
+        }
         rest = [form.variable for form in self.forms if isinstance(form, Rows)]
         loop = self._loop(rest, cotangents) if rest else None
         return [
@@ -231,21 +236,22 @@ class ExampleLoop:
         return totals, norms.stack()
 
 
-def sum_over(count: int, value: Callable[[Any], Tree]) -> Tree:
-    """Sum of `value(k)` for k below count, one after the other, in a compiled loop."""
+def sum_over(count: int, value: Callable[[Any], Tree], zeros: Tree) -> Tree:
+    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
     if count == 1:
         return value(0)
-    first = value(tf.constant(0))
-    leaves = tf.nest.flatten(first)
 
     def body(k, *sums):
         more = tf.nest.flatten(value(k))
         return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
 
     result = tf.while_loop(
-        lambda k, *_: k < count, body, (tf.constant(1), *leaves), parallel_iterations=1
+        lambda k, *_: k < count,
+        body,
+        (tf.constant(0), *tf.nest.flatten(zeros)),
+        parallel_iterations=1,
     )
-    return tf.nest.pack_sequence_as(first, result[1:])
+    return tf.nest.pack_sequence_as(zeros, result[1:])
 
 
 def _by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
