@@ -127,7 +127,7 @@ def backpack_runs(model, batches):
 
 def nngeometry_runs(model, batches):
     """nngeometry: diagonal and Kronecker Fisher."""
-    from nngeometry.metrics import FIM
+    from nngeometry.metrics import FIM, FIM_MonteCarlo
     from nngeometry.object import PMatDiag, PMatKFAC
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -135,33 +135,20 @@ def nngeometry_runs(model, batches):
     y = torch.cat([b for _, b in batches])
     loader = DataLoader(TensorDataset(x, y), batch_size=len(batches[0][0]))
 
-    def run_of(kind, variant):
-        def run():
-            matrix = FIM(
-                model=model,
-                loader=loader,
-                representation=kind,
-                variant=variant,
-                n_output=10,
-                device="cpu",
-            )
-            return matrix
+    def run_of(kind, estimator):
+        return lambda: estimator(model, loader, kind, "classif_logits")
 
-        return run
-
-    def diagonal_of(variant):
+    def diagonal_of(estimator):
         def run():
-            matrix = run_of(PMatDiag, variant)()
-            values = matrix.get_diag()
-            sizes = [p.numel() for p in model.parameters()]
-            return list(torch.split(values, sizes))
+            values = run_of(PMatDiag, estimator)().get_diag()
+            return list(torch.split(values, [p.numel() for p in model.parameters()]))
 
         return run
 
     return {
-        "nngeometry diagonal, sampled": diagonal_of("classif_logits_mc"),
-        "nngeometry diagonal, expected": diagonal_of("classif_logits"),
-        "nngeometry kronecker, sampled": run_of(PMatKFAC, "classif_logits_mc"),
+        "nngeometry diagonal, sampled": diagonal_of(FIM_MonteCarlo),
+        "nngeometry diagonal, expected": diagonal_of(FIM),
+        "nngeometry kronecker, sampled": run_of(PMatKFAC, FIM_MonteCarlo),
     }
 
 
@@ -170,7 +157,7 @@ def curvlinops_runs(model, batches):
     import curvlinops
 
     loss_of = nn.CrossEntropyLoss()
-    parameters = {n: p for n, p in model.named_parameters()}
+    parameters = list(model.parameters())
     vector = torch.randn(sum(p.numel() for p in model.parameters()))
 
     def product_of(kind):

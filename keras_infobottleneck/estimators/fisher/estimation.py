@@ -120,8 +120,7 @@ def fisher_information(
     batches = Batches(data, batch_size, needs_labels=labels == "empirical")
     ensure_built(model, batches)
     chosen = chosen_variables(model, variables)
-    terms = source.likelihood.terms(model(batches.first_inputs(), training=False))
-    columns = sum(t.num_columns for t in terms) if labels == "expected" else num_samples
+    columns = _num_columns(model, source, batches)
     plan = check_fits(structure, model, chosen, batches, columns, memory_limit, quiet=dry_run)
     if dry_run:
         print(plan)
@@ -130,6 +129,20 @@ def fisher_information(
         seed = int(np.random.default_rng().integers(2**31))
     run = _Run(model, chosen, source, batches, int(seed) % 2**62, verbose)
     return getattr(run, structure)()
+
+
+def _num_columns(model: keras.Model, source: ColumnSource, batches: Batches) -> int:
+    """Backward passes per batch; the likelihood is tried on one example on the way."""
+
+    def make(model_of: Callable[[], keras.Model]) -> int:
+        terms = source.likelihood.terms(model_of()(inputs, training=False))
+        if source.labels == "expected":
+            return sum(term.num_columns for term in terms)
+        return source.num_samples
+
+    inputs = batches.first_inputs()
+    shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))
+    return compiled(model, ("columns", source, shapes), make)
 
 
 class _Run:

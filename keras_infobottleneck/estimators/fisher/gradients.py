@@ -39,6 +39,7 @@ class VariableGradient(abc.ABC):
         self.calls = calls
         self.num_rows = calls[0].outputs.shape[0] if calls else 0
         self.dtype = tf.as_dtype(variable.dtype)
+        self.wants_norms = True
 
     @abc.abstractmethod
     def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
@@ -53,7 +54,10 @@ class VariableGradient(abc.ABC):
         return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
 
     def squares(self, gradients: Tensors, block_bytes: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`."""
+        """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`.
+
+        The norms are zeros where they are not wanted: they are another pass over the memory.
+        """
         block = max(1, min(self.num_rows, block_bytes // max(1, self.rows_bytes())))
         blocks = -(-self.num_rows // block)
         block = -(-self.num_rows // blocks)
@@ -63,10 +67,14 @@ class VariableGradient(abc.ABC):
             squares = tf.reshape(squares, [-1, math.prod(self.variable.shape)])
             # A product with ones reads faster than a reduction over the first axis.
             total = tf.matmul(tf.ones([1, tf.shape(squares)[0]], self.dtype), squares)
-            return tf.reshape(total, self.variable.shape), tf.reduce_sum(squares, 1)
+            total = tf.reshape(total, self.variable.shape)
+            if not self.wants_norms:
+                return total, tf.zeros([tf.shape(squares)[0]], self.dtype)
+            return total, tf.reduce_sum(squares, 1)
 
         if blocks == 1:
-            return of_block(0)
+            total, norms = of_block(0)
+            return total, tf.ensure_shape(norms, [self.num_rows])
 
         def body(i, total, norms):
             squares, block_norms = of_block(i * block)

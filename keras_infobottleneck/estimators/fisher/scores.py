@@ -117,6 +117,8 @@ class Scores:
         self.num_columns, self._column = source.columns(terms, batch, key)
         self._model, self._source, self._x = model, source, batch.x
         self.forms = self._forms(variables, records)
+        for form in self.forms:
+            form.wants_norms = source.labels == "sampled"
 
     def _forms(self, variables: list[keras.Variable], records: dict) -> list[VariableGradient]:
         """The form of each variable's gradient, in the order of `variables`."""
