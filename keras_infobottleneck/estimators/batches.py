@@ -123,7 +123,7 @@ class Batches:
     @property
     def size(self) -> int:
         """Examples per batch, of a dataset the most seen so far."""
-        return self._size or len(tf.nest.flatten(next(iter(self._raw()))[0])[0])
+        return self._size or len(tf.nest.flatten(self._first()[0])[0])
 
     def count(self) -> int:
         """Number of examples; a dataset is passed over once to learn it."""
@@ -134,8 +134,15 @@ class Batches:
 
     def first_inputs(self) -> Any:
         """Inputs of the first example, with a batch axis of one."""
-        x, _ = next(iter(self._raw()))
+        x, _ = self._first()
         return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
+
+    def _first(self) -> tuple[Any, Any]:
+        """The first batch that holds anything."""
+        for x, y in self._raw():
+            if len(tf.nest.flatten(x)[0]):
+                return x, y
+        raise ValueError("`data` must hold at least one example. Received: 0 examples")
 
     def _raw(self) -> Iterator[tuple[Any, Any]]:
         """Batches as they come."""

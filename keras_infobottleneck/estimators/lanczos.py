@@ -29,22 +29,22 @@ def tridiagonal(
         Diagonal, off-diagonal, and the size of what is left outside the space.
     """
     diagonal, off = [], []
-    vector = start / tf.norm(start)
-    basis = []
+    vector = start.numpy() / np.linalg.norm(start.numpy())
+    # On the host: a basis of many vectors is what a device has least room for.
+    basis = np.empty([num_steps, len(vector)], vector.dtype)
     left = 0.0
-    # Below this a remainder is rounding, and its direction noise.
-    smallest = 10.0 * np.finfo(start.dtype.as_numpy_dtype).eps
     for step in range(num_steps):
-        basis.append(vector)
-        remainder = product(vector)
-        diagonal.append(float(tf.tensordot(vector, remainder, 1)))
+        basis[step] = vector
+        # A copy: what a tensor lends to NumPy is not to be written to.
+        remainder = product(tf.constant(vector)).numpy().copy()
+        diagonal.append(float(vector @ remainder))
         for _ in range(2):
-            for other in basis:
-                remainder -= other * tf.tensordot(other, remainder, 1)
-        left = float(tf.norm(remainder))
+            remainder -= (basis[: step + 1] @ remainder) @ basis[: step + 1]
+        left = float(np.linalg.norm(remainder))
+        # Below this a remainder is rounding, and its direction noise.
         scale = max([abs(d) for d in diagonal] + off)
-        if left <= smallest * scale or not np.isfinite(left):
-            left = 0.0 if np.isfinite(left) else left
+        if left <= 10.0 * np.finfo(vector.dtype).eps * scale:
+            left = 0.0
             break
         if step + 1 < num_steps:
             off.append(left)

@@ -152,7 +152,7 @@ def check_fits(
     limit = available_bytes() if memory_limit is None else memory_limit
     if quiet or limit is None or plan.total_bytes <= limit:
         return plan
-    cheaper = [other for other in CHEAPER[structure] if of(other).total_bytes < plan.total_bytes]
+    cheaper = [other for other in CHEAPER[structure] if of(other).total_bytes <= limit]
     advice = f"; structure={cheaper[0]!r} needs {mebibytes(of(cheaper[0]).total_bytes)}"
     raise ValueError(
         f"structure={structure!r} of {plan.num_weights:,} weights needs "
