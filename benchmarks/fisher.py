@@ -7,6 +7,7 @@ ours. Memory is the peak of a fresh process above that of a plain gradient pass.
   python benchmarks/fisher.py --data mnist.npz --peers_python /path/to/python
 """
 
+import functools
 import json
 import os
 import resource
@@ -25,7 +26,9 @@ from absl import app, flags
 from keras_infobottleneck.estimators import fisher_information, hessian
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data", None, "An .npz with x_train and y_train; scikit-learn's digits if not given.")
+flags.DEFINE_string(
+    "data", None, "An .npz with x_train and y_train; scikit-learn's digits if not given."
+)
 flags.DEFINE_integer("num_examples", 2000, "Examples used.")
 flags.DEFINE_integer("batch_size", 250, "Examples per batch.")
 flags.DEFINE_integer("rounds", 5, "Rounds; the best counts.")
@@ -35,7 +38,9 @@ flags.DEFINE_multi_string("quantity", None, "Only these quantities.")
 flags.DEFINE_bool("memory", False, "Measure peak memory instead of time.")
 flags.DEFINE_string("memory_of", None, "For internal use: one quantity in this process.")
 flags.DEFINE_bool("scaling", False, "Time against examples and weights instead.")
-flags.DEFINE_bool("resnet", False, "ResNet50, 32 images of 64x64: diagonal, trace, log-determinant.")
+flags.DEFINE_bool(
+    "resnet", False, "ResNet50, 32 images of 64x64: diagonal, trace, log-determinant."
+)
 flags.DEFINE_string("output", None, "A JSON file for the results.")
 
 
@@ -89,7 +94,11 @@ def gradient_pass(model, x, y):
         for start in range(0, len(x), FLAGS.batch_size):
             part = slice(start, start + FLAGS.batch_size)
             gradients = step(tf.constant(x[part]), tf.constant(y[part]))
-            total = gradients if total is None else [a + b for a, b in zip(total, gradients)]
+            total = (
+                gradients
+                if total is None
+                else [a + b for a, b in zip(total, gradients, strict=True)]
+            )
         return [t.numpy() for t in total]
 
     return run
@@ -198,9 +207,8 @@ def memory_of(name, quantity):
     run = gradient_pass(model, x, y)
     if quantity != "gradient":
         _, labels = quantity.split(", ")
-        run = lambda: fisher_information(  # noqa: E731
-            model, (x, y), labels=labels, likelihood="categorical", batch_size=FLAGS.batch_size
-        )
+        options = {"likelihood": "categorical", "batch_size": FLAGS.batch_size}
+        run = functools.partial(fisher_information, model, (x, y), labels=labels, **options)
     run()
     run()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -211,10 +219,10 @@ def scaling():
     x, y = examples()
     result = {"examples": {}, "weights": {}}
     model = network("mlp")
+    options = {"likelihood": "categorical", "batch_size": FLAGS.batch_size}
     for count in (500, 1000, 2000):
-        run = lambda count=count: fisher_information(  # noqa: E731
-            model, (x[:count], y[:count]), likelihood="categorical", batch_size=FLAGS.batch_size
-        )
+        data = x[:count], y[:count]
+        run = functools.partial(fisher_information, model, data, **options)
         result["examples"][count] = best_times({"run": run}, FLAGS.rounds)["run"]
     for width in (512, 1024, 2048):
         dense = keras.layers.Dense
@@ -227,9 +235,7 @@ def scaling():
                 dense(10),
             ]
         )
-        run = lambda wide=wide: fisher_information(  # noqa: E731
-            wide, (x, y), likelihood="categorical", batch_size=FLAGS.batch_size
-        )
+        run = functools.partial(fisher_information, wide, (x, y), **options)
         seconds = best_times({"run": run}, FLAGS.rounds)["run"]
         result["weights"][wide.count_params()] = seconds
     return result

@@ -77,7 +77,11 @@ def gradient_pass(model, batches):
         for x, y in batches:
             loss = nn.functional.cross_entropy(model(x), y)
             gradients = torch.autograd.grad(loss, list(model.parameters()))
-            total = gradients if total is None else [a + b for a, b in zip(total, gradients)]
+            total = (
+                gradients
+                if total is None
+                else [a + b for a, b in zip(total, gradients, strict=True)]
+            )
         return total
 
     return run
@@ -99,7 +103,9 @@ def backpack_runs(model, batches):
                 with backpack(extension):
                     loss.backward()
                 parts = [read(p) for p in model.parameters()]
-                total = parts if total is None else [a + b for a, b in zip(total, parts)]
+                total = (
+                    parts if total is None else [a + b for a, b in zip(total, parts, strict=True)]
+                )
             return [t / sum(len(x) for x, _ in batches) for t in total]
 
         return run

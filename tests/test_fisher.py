@@ -155,7 +155,9 @@ def test_layers_are_left_as_they_were(points):
     model = dense_classifier()
     before = [dict(vars(layer)) for layer in model.layers]
     with pytest.raises(ValueError, match="labels"):
-        fisher_information(model, (points[0], points[0]), labels="empirical", likelihood="categorical")
+        fisher_information(
+            model, (points[0], points[0]), labels="empirical", likelihood="categorical"
+        )
     fisher_information(model, points, **LOGITS)
     assert [set(vars(layer)) for layer in model.layers] == [set(b) for b in before]
     assert model.layers[0].activation is keras.activations.tanh
@@ -297,7 +299,9 @@ def test_probabilities_equal_logits_even_where_no_softmax_can_be_found(points):
     options = {"labels": "expected"}
     exact = fisher_information(logits, points[0], likelihood="categorical", **options)
     scaled = keras.Sequential([logits, layers.Softmax(), layers.Rescaling(1.0)])
-    result = fisher_information(scaled, points[0], likelihood="categorical_probabilities", **options)
+    result = fisher_information(
+        scaled, points[0], likelihood="categorical_probabilities", **options
+    )
     assert reference.relative_error(diagonal(result), diagonal(exact)) < 1e-5
 
 
@@ -413,9 +417,7 @@ def test_frozen_and_chosen_weights(images):
     np.testing.assert_allclose(one.diagonal()[0], whole.diagonal()[0], rtol=1e-5)
     model.layers[0].trainable = False
     assert len(fisher_information(model, images, **LOGITS).variables) == 2
-    factors = fisher_information(
-        model, images, variables=[kernel], structure="kronecker", **LOGITS
-    )
+    factors = fisher_information(model, images, variables=[kernel], structure="kronecker", **LOGITS)
     assert factors.blocks[0].bias == -1
 
 

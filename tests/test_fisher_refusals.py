@@ -104,7 +104,9 @@ def test_other_refusals(model, tmp_path):
         lambda: fisher_information(model, dataset, batch_size=2, **options),
     )
     check(
-        ValueError, "once", lambda: fisher_information(model, X, variables=model.weights[:1] * 2, **options)
+        ValueError,
+        "once",
+        lambda: fisher_information(model, X, variables=model.weights[:1] * 2, **options),
     )
     check(
         TypeError,

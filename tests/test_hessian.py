@@ -160,7 +160,7 @@ def test_xtrace_beats_hutchinson_on_a_decaying_spectrum():
 
 
 def test_quadrature_is_exact_over_probes_once_steps_suffice():
-    matrix, values, product = decaying(10)
+    _, values, product = decaying(10)
     options = {"num_probes": 40, "seed": 0, "dtype": tf.float64}
     full = spectral_sum(product, 10, np.exp, num_steps=10, **options)
     assert full.agrees_with(np.exp(values).sum(), standard_errors=3)

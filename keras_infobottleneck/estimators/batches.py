@@ -54,7 +54,8 @@ class Batches:
             or batch_size < 1
         ):
             raise ValueError(
-                f"`batch_size` must be a positive integer or None. Received: batch_size={batch_size!r}"
+                "`batch_size` must be a positive integer or None. "
+                f"Received: batch_size={batch_size!r}"
             )
         if self.is_dataset:
             if batch_size is not None:

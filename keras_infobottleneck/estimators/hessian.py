@@ -14,10 +14,10 @@ from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.implicit import split_flat
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.weights import chosen_variables, ensure_built
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import Operator
 from keras_infobottleneck.estimators.passes import compiled, summed
+from keras_infobottleneck.estimators.weights import chosen_variables, ensure_built
 
 __all__ = ["Hessian", "hessian"]
 
@@ -93,13 +93,9 @@ class Hessian:
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
         """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos."""
-        return self.operator.eigenvalues(
-            count, tolerance=tolerance, max_steps=max_steps, seed=seed
-        )
+        return self.operator.eigenvalues(count, tolerance=tolerance, max_steps=max_steps, seed=seed)
 
-    def nuclear_norm(
-        self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
-    ) -> Estimate:
+    def nuclear_norm(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Estimate:
         """Sum of the eigenvalues' magnitudes, by stochastic Lanczos quadrature."""
         return self.operator.spectral_sum(
             np.abs, num_probes=num_probes, num_steps=num_steps, seed=seed
@@ -154,9 +150,7 @@ def hessian(
                     inner.watch(values)
                     terms = found.terms(model_of()(batch.x, training=False))
                     labels = found.labels(batch.y, len(terms))
-                    log_prob = tf.add_n(
-                        [t.log_prob(y) for t, y in zip(terms, labels, strict=True)]
-                    )
+                    log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
                 gradients = inner.gradient(
                     loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO

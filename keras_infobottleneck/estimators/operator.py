@@ -62,7 +62,7 @@ class Operator:
         )
 
     def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> np.ndarray:
-        """Unbiased estimate of the diagonal by random signs, one row per probe, `[probes, size]`."""
+        """Unbiased estimates of the diagonal by random signs, `[probes, size]`."""
         check_positive_integer("num_probes", num_probes, 2)
         rows = []
         for number in range(num_probes):

@@ -13,13 +13,11 @@ from keras_infobottleneck.estimators.batches import Batch, Batches
 
 __all__ = ["compiled", "summed"]
 
-_KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = (
-    weakref.WeakKeyDictionary()
-)
+_KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
 def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any]) -> Any:
-    """The compiled function for `key`, or whatever `make` gives, made on the first call and kept while the model lives.
+    """What `make` gives for `key`: made on the first call, kept while the model lives.
 
     Args:
         model: whose weights the function reads.

@@ -17,7 +17,9 @@ Product = Callable[[tf.Tensor], tf.Tensor]
 
 def probe(size: int, seed: int, number: int, dtype: tf.DType) -> tf.Tensor:
     """Random signs, `[size]`: of all probes with unit variance they have the least spread."""
-    bits = tf.random.stateless_uniform([size], [seed, number], maxval=2, dtype=tf.int32, alg="philox")
+    bits = tf.random.stateless_uniform(
+        [size], [seed, number], maxval=2, dtype=tf.int32, alg="philox"
+    )
     return tf.cast(2 * bits - 1, dtype)
 
 
@@ -38,9 +40,7 @@ def hutchinson_trace(
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(num_probes)))
 
 
-def xtrace(
-    product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType
-) -> Estimate:
+def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType) -> Estimate:
     """Trace by exchangeable deflation: unbiased, far less variance where the spectrum decays.
 
     Each probe in turn is the test vector of what the others' range leaves of A, whose trace on

@@ -48,9 +48,7 @@ class DiagonalFisher(FisherInformation):
         """Sum of logarithms; -inf where an entry and the shift are both zero."""
         shift = check_shift(shift)
         with np.errstate(divide="ignore"):
-            return Estimate(
-                sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values)
-            )
+            return Estimate(sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """The largest entries."""

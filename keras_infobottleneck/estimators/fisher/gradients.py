@@ -125,7 +125,7 @@ class Bilinear(VariableGradient):
         self._kept: tf.Tensor | None = None
 
     def inputs(self, start=0, stop=None) -> tf.Tensor:
-        """x of the examples start to stop, the calls side by side."""
+        """X of the examples start to stop, the calls side by side."""
         if self._kept is not None:
             return self._kept[start:stop]
         parts = [
@@ -142,7 +142,7 @@ class Bilinear(VariableGradient):
         self._kept = self.inputs()
 
     def outputs(self, gradients: Tensors, start=0, stop=None) -> tf.Tensor:
-        """d of the examples start to stop, the calls side by side."""
+        """D of the examples start to stop, the calls side by side."""
         parts = [self._outputs_of(tf.cast(g[start:stop], self.dtype)) for g in gradients]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 

@@ -11,19 +11,26 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batch
 from keras_infobottleneck.estimators.estimate import Estimate
+from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
 from keras_infobottleneck.estimators.operator import Operator
 
 __all__ = ["ImplicitFisher", "product_sum", "split_flat"]
 
 ZERO = tf.UnconnectedGradients.ZERO
-NESTED = ("If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "While")
+NESTED = (
+    "If",
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+    "StatelessIf",
+    "StatelessWhile",
+    "While",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,9 +188,7 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
 def split_flat(flat: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor]:
     """The flat vector as one tensor per variable."""
     parts = tf.split(flat, [int(np.prod(v.shape)) for v in variables])
-    return [
-        tf.cast(tf.reshape(p, v.shape), v.dtype) for p, v in zip(parts, variables, strict=True)
-    ]
+    return [tf.cast(tf.reshape(p, v.shape), v.dtype) for p, v in zip(parts, variables, strict=True)]
 
 
 def _by_row(row: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

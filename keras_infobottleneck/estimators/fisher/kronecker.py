@@ -203,7 +203,9 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
 
     def no_outputs(form: Bilinear):
         groups, _, fan_out = form.block
-        return tf.zeros([groups, fan_out, fan_out], form.dtype), tf.zeros([form.num_rows], form.dtype)
+        return tf.zeros([groups, fan_out, fan_out], form.dtype), tf.zeros(
+            [form.num_rows], form.dtype
+        )
 
     zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
     outputs, squares = sum_over(scores.num_columns, of_column, zeros)

@@ -96,9 +96,7 @@ class DistributionLikelihood(Likelihood):
         self.name = getattr(distribution, "__name__", type(distribution).__name__)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, DistributionLikelihood) and other.distribution is self.distribution
-        )
+        return isinstance(other, DistributionLikelihood) and other.distribution is self.distribution
 
     def __hash__(self) -> int:
         return hash(self.distribution)

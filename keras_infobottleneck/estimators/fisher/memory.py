@@ -138,6 +138,7 @@ def check_fits(
     if memory_limit is not None:
         check_positive_integer("memory_limit", memory_limit)
     num_examples = batches.count() if structure == "gram" else batches.num_examples or 1
+
     def of(name: str) -> MemoryEstimate:
         return estimate(
             name,

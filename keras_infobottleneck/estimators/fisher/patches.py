@@ -53,7 +53,9 @@ class Patches:
         channels = inputs.shape[-1]
         # A gather copies whole pixels: about three times as fast as tf.image.extract_patches on
         # the CPU, ten times as fast as slices, and the same for one, two and three dimensions.
-        windows = tf.gather(tf.reshape(inputs, [-1, math.prod(inputs.shape[1:-1]), channels]), places, axis=1)
+        windows = tf.gather(
+            tf.reshape(inputs, [-1, math.prod(inputs.shape[1:-1]), channels]), places, axis=1
+        )
         count, taps = math.prod(sizes), math.prod(self.kernel_size)
         return tf.reshape(windows, [-1, count, taps, channels])
 

@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.gradients import Call
-from keras_infobottleneck.estimators.fisher.rules import Rule, rule_for
+from keras_infobottleneck.estimators.fisher.rule import Rule
+from keras_infobottleneck.estimators.fisher.rules import rule_for
 
 __all__ = ["Records", "recorded"]
 

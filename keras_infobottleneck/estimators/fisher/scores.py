@@ -159,7 +159,6 @@ class Scores:
             for form in self.forms
         ]
 
-
     def _loop(self, variables: list[keras.Variable], cotangents: Tensors) -> ExampleLoop:
         """The loop that gives these variables' gradients, the model run on one example a time."""
         values = [v.value for v in variables]
