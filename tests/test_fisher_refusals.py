@@ -191,3 +191,13 @@ def test_a_dry_run_prints_and_does_nothing(model, capsys, monkeypatch):
 def test_progress_is_shown_on_request(model, capsys):
     fisher_information(model, X, likelihood="categorical", batch_size=2, verbose=1)
     assert "3/3" in capsys.readouterr().out
+
+
+def test_products_that_are_not_finite_are_refused(model):
+    vector = [np.ones([4, 3]), np.ones(3)]
+    result = hessian(model, (X, Y + 1), likelihood="categorical")
+    check(ValueError, "finite", lambda: result.matvec(vector))
+    result = fisher_information(
+        model, X * np.nan, likelihood="categorical", structure="implicit", labels="expected"
+    )
+    check(ValueError, "finite", lambda: result.matvec(vector))

@@ -79,8 +79,8 @@ class Batches:
                 "`data` must be `(x, y)` arrays, a tf.data.Dataset or a keras.utils.PyDataset. "
                 f"Received: data={data!r}"
             )
-        x = tf.nest.map_structure(_as_array, x)
-        y = None if y is None else tf.nest.map_structure(_as_array, y)
+        x = tf.nest.map_structure(_as_array, _joined(x))
+        y = None if y is None else tf.nest.map_structure(_as_array, _joined(y))
         self._check_labels(y)
         leaves = tf.nest.flatten(x) + ([] if y is None else tf.nest.flatten(y))
         lengths = sorted({len(a) if a.ndim else 0 for a in leaves})
@@ -196,6 +196,13 @@ def _pair(element: Any) -> tuple[Any, Any]:
             f"each the same. Received: a tuple of {len(element)}"
         )
     return element[0], element[1] if len(element) == 2 else None
+
+
+def _joined(a: Any) -> Any:
+    """A list of plain numbers is one array; any other list is a nest of arrays."""
+    if isinstance(a, list) and all(isinstance(n, (int, float)) for n in tf.nest.flatten(a)):
+        return np.asarray(a)
+    return a
 
 
 def _as_array(a: Any) -> Any:

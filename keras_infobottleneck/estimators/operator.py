@@ -43,6 +43,20 @@ class Operator:
         flat = tf.constant(self.layout.join(tensors), self.dtype)
         return self.layout.split(self.product(flat).numpy())
 
+    def __post_init__(self) -> None:
+        plain = self.product
+
+        def checked(flat: tf.Tensor) -> tf.Tensor:
+            result = plain(flat)
+            if not bool(tf.reduce_all(tf.math.is_finite(result))):
+                raise ValueError(
+                    "Products must be finite; look for NaN in the data, labels outside the "
+                    "classes or overflow. Received: a product that is not finite"
+                )
+            return result
+
+        object.__setattr__(self, "product", checked)
+
     def trace(
         self,
         *,
