@@ -115,6 +115,17 @@ def test_recurrent_products_equal_the_dense_reference():
     assert reference.relative_error(product, difference) < 1e-6
 
 
+def test_an_operator_keeps_its_model_alive():
+    x = np.ones([4, 3], np.float32)
+    build = lambda: keras.Sequential([keras.Input((3,)), layers.Dense(2)])  # noqa: E731
+    options = {"likelihood": "categorical"}
+    second = hessian(build(), (x, [0, 1, 0, 1]), **options)
+    fisher = fisher_information(build(), x, labels="expected", structure="implicit", **options)
+    vector = [np.ones([3, 2]), np.zeros(2)]
+    assert np.all(np.isfinite(second.matvec(vector)[0]))
+    assert np.all(np.isfinite(fisher.matvec(vector)[0]))
+
+
 def decaying(size, seed=0):
     """A symmetric matrix with a fast decaying spectrum of both signs, and its product."""
     rng = np.random.default_rng(seed)

@@ -165,9 +165,9 @@ def hessian(
 
         return tf.function(step, autograph=False)
 
-    step = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
-
     def product(flat: tf.Tensor) -> tf.Tensor:
+        # Looked up here, so that the operator keeps its model alive.
+        step = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
         total = summed(lambda batch: step(batch, flat), batches)
         return total / tf.cast(batches.num_examples, total.dtype)
 
