@@ -228,10 +228,11 @@ def run_grokking(settings: dict, path: Path, *, weight_decay: float, seed: int) 
         steps_per_epoch=every,
         initial_epoch=checkpoint.restore(model),
         epochs=settings["grok_updates"] // every,
+        shuffle=False,
         verbose=0,
         callbacks=[measure, checkpoint],
     )
-    checkpoint.path.unlink(missing_ok=True)
+    Path(checkpoint.filepath).unlink(missing_ok=True)
     return {
         "task": "grokking",
         "weight_decay": weight_decay,

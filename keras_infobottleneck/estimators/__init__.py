@@ -5,6 +5,14 @@ which cost.
 """
 
 from keras_infobottleneck.estimators.block_decomposition import block_decomposition_complexity
+from keras_infobottleneck.estimators.estimate import Estimate
+from keras_infobottleneck.estimators.fisher import (
+    FisherInformation,
+    MemoryEstimate,
+    fisher_information,
+)
+from keras_infobottleneck.estimators.flat_minimum import flat_minimum_bound
+from keras_infobottleneck.estimators.hessian import Hessian, hessian
 from keras_infobottleneck.estimators.hidden_states import hidden_states
 from keras_infobottleneck.estimators.maximum_relevance import (
     MaximumRelevance,
@@ -47,7 +55,11 @@ from keras_infobottleneck.estimators.zipf import (
 
 __all__ = [
     "ComplexityRatio",
+    "Estimate",
+    "FisherInformation",
+    "Hessian",
     "MaximumRelevance",
+    "MemoryEstimate",
     "MultiscaleRelevance",
     "NuisanceInformation",
     "QuantizedComplexity",
@@ -61,6 +73,9 @@ __all__ = [
     "ZipfExponent",
     "block_decomposition_complexity",
     "decompose_uncertainty",
+    "fisher_information",
+    "flat_minimum_bound",
+    "hessian",
     "hidden_states",
     "layer_multiscale_relevance",
     "maximum_relevance_curve",

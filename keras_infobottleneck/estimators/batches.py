@@ -1,0 +1,228 @@
+"""Examples in batches of one fixed shape, from arrays, a `tf.data.Dataset` or a `PyDataset`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Batch", "Batches"]
+
+DEFAULT_BATCH_SIZE = 128
+
+
+class Batch(NamedTuple):
+    """One batch. Rows that only fill it up repeat row 0 and have weight 0."""
+
+    x: Any
+    y: Any
+    weights: tf.Tensor
+    first: tf.Tensor
+
+
+class Batches:
+    """Iterable over `Batch`; every full pass is checked to hold the same examples.
+
+    The last batch is filled up, so that a compiled function sees one shape only.
+
+    Args:
+        data: `(x, y)` arrays, or `x` alone where labels are not needed, or a `tf.data.Dataset` or
+            `keras.utils.PyDataset` of `(x, y)` batches. `x` and `y` may be nests of arrays.
+        batch_size: examples per batch, for arrays only; a dataset brings its own batches.
+        needs_labels: whether data without labels is refused.
+
+    Raises:
+        TypeError: data of another kind.
+        ValueError: empty or infinite data, arrays of unequal length, missing labels, sample
+            weights, or a `batch_size` that is not a positive integer or comes with a dataset.
+    """
+
+    def __init__(self, data: Any, batch_size: int | None = None, *, needs_labels: bool = True):
+        self.needs_labels = needs_labels
+        self.is_dataset = isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
+        self.num_examples: int | None = None
+        self.num_batches: int | None = None
+        self._fingerprint: int | None = None
+        self._size = 0
+        if batch_size is not None and (
+            isinstance(batch_size, bool)
+            or not isinstance(batch_size, (int, np.integer))
+            or batch_size < 1
+        ):
+            raise ValueError(
+                "`batch_size` must be a positive integer or None. "
+                f"Received: batch_size={batch_size!r}"
+            )
+        if self.is_dataset:
+            if batch_size is not None:
+                raise ValueError(
+                    "`batch_size` is for arrays; a dataset brings its own batches. "
+                    f"Received: batch_size={batch_size}"
+                )
+            self._data = data
+            self.num_batches = _dataset_length(data)
+        else:
+            self._data = self._arrays(data)
+            self.num_examples = len(tf.nest.flatten(self._data[0])[0])
+            self._size = min(batch_size or DEFAULT_BATCH_SIZE, self.num_examples)
+            self.num_batches = -(-self.num_examples // self._size)
+
+    def _arrays(self, data: Any) -> tuple[Any, Any]:
+        """The pair (x, y) as nests of arrays of equal length."""
+        x, y = _pair(data)
+        if isinstance(x, (str, bytes)) or x is None or callable(x):
+            raise TypeError(
+                "`data` must be `(x, y)` arrays, a tf.data.Dataset or a keras.utils.PyDataset. "
+                f"Received: data={data!r}"
+            )
+        x = tf.nest.map_structure(_as_array, _joined(x))
+        y = None if y is None else tf.nest.map_structure(_as_array, _joined(y))
+        self._check_labels(y)
+        leaves = tf.nest.flatten(x) + ([] if y is None else tf.nest.flatten(y))
+        lengths = sorted({len(a) if a.ndim else 0 for a in leaves})
+        if len(lengths) != 1:
+            raise ValueError(
+                f"All arrays in `data` must hold the same examples. Received: lengths={lengths}"
+            )
+        if lengths[0] == 0:
+            raise ValueError("`data` must hold at least one example. Received: 0 examples")
+        return x, y
+
+    def _check_labels(self, y: Any) -> None:
+        if self.needs_labels and y is None:
+            raise ValueError(
+                "These labels come from `data`, which must be `(x, y)`. Received: y=None"
+            )
+
+    def __iter__(self) -> Iterator[Batch]:
+        first, fingerprint = 0, 0
+        for x, y in self._raw():
+            rows = int(tf.nest.flatten(x)[0].shape[0])
+            if rows == 0:
+                continue
+            if self.is_dataset:
+                for leaf in tf.nest.flatten((x, y)):
+                    if leaf is not None:
+                        fingerprint = zlib.crc32(np.ascontiguousarray(leaf), fingerprint)
+            self._size = max(self._size, rows)
+            yield self._filled(x, y, rows, first)
+            first += rows
+        if first == 0:
+            raise ValueError("`data` must hold at least one example. Received: 0 examples")
+        if self._fingerprint is not None and self._fingerprint != fingerprint:
+            raise ValueError(
+                "`data` must give the same examples in the same order in every pass; shuffling or "
+                f"random augmentation changed them. Received: data={self._data!r}"
+            )
+        self._fingerprint = fingerprint
+        self.num_examples = first
+
+    @property
+    def size(self) -> int:
+        """Examples per batch, of a dataset the most seen so far."""
+        return self._size or len(tf.nest.flatten(self._first()[0])[0])
+
+    def count(self) -> int:
+        """Number of examples; a dataset is passed over once to learn it."""
+        if self.num_examples is None:
+            for _ in self:
+                pass
+        return self.num_examples
+
+    def first_inputs(self) -> Any:
+        """Inputs of the first example, with a batch axis of one."""
+        x, _ = self._first()
+        return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
+
+    def _first(self) -> tuple[Any, Any]:
+        """The first batch that holds anything."""
+        for x, y in self._raw():
+            if len(tf.nest.flatten(x)[0]):
+                return x, y
+        raise ValueError("`data` must hold at least one example. Received: 0 examples")
+
+    def _raw(self) -> Iterator[tuple[Any, Any]]:
+        """Batches as they come."""
+        if not self.is_dataset:
+            x, y = self._data
+            for start in range(0, self.num_examples, self._size):
+                part = slice(start, start + self._size)
+                yield tf.nest.map_structure(
+                    lambda a, part=part: None if a is None else a[part], (x, y)
+                )
+            return
+        if isinstance(self._data, keras.utils.PyDataset):
+            elements = (self._data[i] for i in range(len(self._data)))
+        else:
+            elements = iter(self._data)
+        for element in elements:
+            x, y = _pair(element)
+            self._check_labels(y)
+            yield tf.nest.map_structure(_as_array, (x, y))
+
+    def _filled(self, x: Any, y: Any, rows: int, first: int) -> Batch:
+        """The batch at its fixed size, as tensors."""
+        missing = self._size - rows
+
+        def fill(a: Any) -> Any:
+            if a is None:
+                return None
+            a = tf.convert_to_tensor(a)
+            return tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0) if missing else a
+
+        weights = np.zeros(self._size, np.float32)
+        weights[:rows] = 1.0
+        return Batch(
+            tf.nest.map_structure(fill, x),
+            None if y is None else tf.nest.map_structure(fill, y),
+            tf.convert_to_tensor(weights),
+            tf.constant(first, tf.int64),
+        )
+
+
+def _pair(element: Any) -> tuple[Any, Any]:
+    """(x, y) of one element; y is None where there is none."""
+    if not isinstance(element, tuple):
+        return element, None
+    if len(element) == 3 and element[2] is None:
+        element = element[:2]
+    if len(element) not in (1, 2):
+        raise ValueError(
+            "`data` must be `(x, y)`; sample weights are not taken, a mean over examples weighs "
+            f"each the same. Received: a tuple of {len(element)}"
+        )
+    return element[0], element[1] if len(element) == 2 else None
+
+
+def _joined(a: Any) -> Any:
+    """A list of plain numbers is one array; any other list is a nest of arrays."""
+    if isinstance(a, list) and all(isinstance(n, (int, float)) for n in tf.nest.flatten(a)):
+        return np.asarray(a)
+    return a
+
+
+def _as_array(a: Any) -> Any:
+    """Anything array-like; tensors stay where they are."""
+    if a is None or tf.is_tensor(a):
+        return a
+    a = np.asarray(a)
+    if a.dtype == object:
+        raise TypeError(f"`data` must hold numeric arrays. Received: dtype={a.dtype}")
+    return a
+
+
+def _dataset_length(data: tf.data.Dataset | keras.utils.PyDataset) -> int | None:
+    """Number of batches, None where a dataset cannot say."""
+    if isinstance(data, keras.utils.PyDataset):
+        length = len(data)
+    else:
+        length = int(data.cardinality())
+        if length == tf.data.UNKNOWN_CARDINALITY:
+            return None
+    if length == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("`data` must end; use `.take(n)`. Received: an infinite dataset")
+    return length

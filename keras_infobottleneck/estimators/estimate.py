@@ -1,0 +1,40 @@
+"""A number that knows how sure it is."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Estimate"]
+
+
+class Estimate(float):
+    """A float with a `standard_error`; 0.0 says that the number is exact for the given data.
+
+    It computes like any float, and arithmetic gives plain floats: an error bar is never carried
+    on by guesswork.
+
+    Args:
+        value: the estimate.
+        standard_error: its standard deviation over the estimator's own randomness.
+    """
+
+    standard_error: float
+
+    def __new__(cls, value: float, standard_error: float = 0.0) -> Estimate:
+        """Makes the number; floats are immutable."""
+        number = super().__new__(cls, value)
+        number.standard_error = float(standard_error)
+        return number
+
+    def __getnewargs__(self) -> tuple[float, float]:
+        """What pickle and copy need to make the number again."""
+        return float(self), self.standard_error
+
+    def __repr__(self) -> str:
+        if self.standard_error == 0.0:
+            return f"{float(self):.6g}"
+        return f"{float(self):.6g} ± {self.standard_error:.2g}"
+
+    def agrees_with(self, value: float, standard_errors: float = 4.0) -> bool:
+        """Whether `value` lies within so many standard errors."""
+        return math.fabs(float(self) - value) <= standard_errors * self.standard_error

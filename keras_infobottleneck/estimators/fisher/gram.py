@@ -1,0 +1,88 @@
+"""The dual: the scores themselves, exact and small where rows are fewer than weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.estimate import Estimate
+from keras_infobottleneck.estimators.fisher.dense import score_rows
+from keras_infobottleneck.estimators.fisher.information import (
+    FisherInformation,
+    check_count,
+    check_shift,
+)
+from keras_infobottleneck.estimators.fisher.scores import Scores
+
+__all__ = ["GramFisher", "all_rows"]
+
+
+@dataclass(frozen=True, repr=False)
+class GramFisher(FisherInformation):
+    """`F = R^T R / N` by its rows R; its spectrum is that of `R R^T / N`, exact.
+
+    Attributes:
+        rows: one score per example and column, `[rows, weights]`.
+    """
+
+    rows: np.ndarray
+
+    structure = "gram"
+
+    def diagonal(self) -> list[np.ndarray]:
+        """Mean square of each column of R."""
+        return self.layout.split(np.einsum("rw,rw->w", self.rows, self.rows) / self.num_examples)
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Two products with R."""
+        product = self.rows.T @ (self.rows @ self.layout.join(tensors))
+        return self.layout.split(product / self.num_examples)
+
+    def logdet(self, shift: float) -> Estimate:
+        """From the dual's eigenvalues; the other directions hold the shift alone."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(self._spectrum + check_shift(shift))
+            rest = self.size - len(self._spectrum)
+            others = rest * np.log(np.float64(shift)) if rest else 0.0
+        return Estimate(float(logs.sum() + others))
+
+    def eigenvalues(self, count: int | None = None) -> np.ndarray:
+        """Those of the dual, then zeros."""
+        count = check_count(count, self.size)
+        return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
+
+    @functools.cached_property
+    def _spectrum(self) -> np.ndarray:
+        """At most `size` eigenvalues, descending."""
+        rows = self.rows.astype(np.float64)
+        gram = rows @ rows.T if len(rows) < self.size else rows.T @ rows
+        # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
+        return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
+
+    def _merged(self, other: GramFisher, num_examples: int) -> GramFisher:
+        rows = np.concatenate([self.rows, other.rows])
+        error = self._merged_error(other)
+        return GramFisher(self.layout, self.labels, num_examples, rows, standard_error=error)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"rows": self.rows}
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        return cls(rows=arrays["rows"], **fields)
+
+
+def all_rows(scores: Scores) -> tf.Tensor:
+    """Every score of the batch, `[columns, batch, weights]`."""
+    if scores.num_columns == 1:
+        return score_rows(scores, 0)[None]
+    return tf.map_fn(
+        lambda k: score_rows(scores, k),
+        tf.range(scores.num_columns),
+        fn_output_signature=scores.forms[0].dtype,
+        parallel_iterations=1,
+    )

@@ -1,0 +1,200 @@
+"""F as an operator: nothing stored, one pass over the data per product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.batches import Batch
+from keras_infobottleneck.estimators.estimate import Estimate
+from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.information import (
+    FisherInformation,
+    check_count,
+    check_shift,
+)
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
+from keras_infobottleneck.estimators.operator import Operator
+
+__all__ = ["ImplicitFisher", "product_sum", "split_flat"]
+
+ZERO = tf.UnconnectedGradients.ZERO
+NESTED = (
+    "If",
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+    "StatelessIf",
+    "StatelessWhile",
+    "While",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class ImplicitFisher(FisherInformation):
+    """F by its products, exact; log-determinant and spectrum are estimated from them.
+
+    Attributes:
+        operator: products with vectors.
+        make_diagonal: runs the pass that gives the exact diagonal.
+    """
+
+    operator: Operator
+    make_diagonal: Callable[[], DiagonalFisher]
+
+    structure = "implicit"
+
+    def diagonal(self) -> list[np.ndarray]:
+        """Exact, by one pass over the data on the first call."""
+        if "_diagonal" not in vars(self):
+            vars(self)["_diagonal"] = self.make_diagonal()
+        return vars(self)["_diagonal"].diagonal()
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Exact, by one pass over the data."""
+        return self.operator.matvec(tensors)
+
+    def trace(self, *, method: str = "exact", num_probes: int = 8, seed: int = 0) -> Estimate:
+        """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
+        if method != "exact":
+            return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
+        total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
+        return Estimate(total, vars(self)["_diagonal"].standard_error)
+
+    def logdet(
+        self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> Estimate:
+        """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
+        if check_shift(shift) == 0.0:
+            raise ValueError("`shift` must be positive for this structure. Received: shift=0.0")
+        return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
+
+    def eigenvalues(
+        self,
+        count: int | None = 1,
+        *,
+        tolerance: float = 1e-3,
+        max_steps: int = 100,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue."""
+        return self.operator.eigenvalues(
+            check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
+            f"variables={len(self.variables)}, size={self.size})"
+        )
+
+    def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
+        a, b = self.num_examples / num_examples, other.num_examples / num_examples
+
+        def product(flat: tf.Tensor) -> tf.Tensor:
+            return a * self.operator.product(flat) + b * other.operator.product(flat)
+
+        return ImplicitFisher(
+            self.layout,
+            self.labels,
+            num_examples,
+            Operator(self.layout, product, self.operator.dtype, is_semidefinite=True),
+            lambda: self.make_diagonal() + other.make_diagonal(),
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        raise ValueError(
+            "An implicit result holds no numbers to write; use structure='diagonal' or "
+            "'kronecker'. Received: structure='implicit'"
+        )
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        raise NotImplementedError("nothing is written, see `_arrays`")
+
+
+def product_sum(
+    model: keras.Model,
+    variables: list[keras.Variable],
+    source: ColumnSource,
+    batch: Batch,
+    key: tf.Tensor,
+    flat: tf.Tensor,
+) -> tf.Tensor:
+    """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
+    values = [v.value for v in variables]
+    tangents = split_flat(flat, variables)
+
+    def eta_of_batch() -> tuple[list, list[tf.Tensor]]:
+        terms = source.likelihood.terms(model(batch.x, training=False))
+        return terms, [e for term in terms for e in term.eta]
+
+    before = len(tf.compat.v1.get_default_graph().get_operations())
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            terms, eta = eta_of_batch()
+        # The gradient is linear in its output gradients; its derivative by them is J.
+        directions = [tf.zeros_like(e) for e in eta]
+        outer.watch(directions)
+        gradients = tape.gradient(
+            eta, values, output_gradients=directions, unconnected_gradients=ZERO
+        )
+    operations = tf.compat.v1.get_default_graph().get_operations()[before:]
+    # Forward mode costs one pass less. It fails on loops, and is silently wrong on nested
+    # compiled functions (TensorFlow 2.21; Keras has one in a grouped convolution on the CPU).
+    if any(operation.type in NESTED for operation in operations):
+        moved = outer.gradient(
+            gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
+        )
+    else:
+        with (
+            tf.autodiff.ForwardAccumulator(values, tangents) as forward,
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+        ):
+            tape.watch(values)
+            terms, eta = eta_of_batch()
+        moved = forward.jvp(eta, unconnected_gradients=ZERO)
+    products = tape.gradient(
+        eta,
+        values,
+        output_gradients=_through_information(source, terms, batch, key, moved),
+        unconnected_gradients=ZERO,
+    )
+    return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+
+
+def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
+    """`A = sum_k u_k u_k^T` times the moved parameters, in closed form where there is one."""
+    if source.labels == "expected":
+        out, rest = [], list(moved)
+        for term in terms:
+            mine, rest = rest[: len(term.eta)], rest[len(term.eta) :]
+            out += term.multiply(mine)
+        return [tf.stop_gradient(_by_row(batch.weights, u) * u) for u in out]
+    count, column = source.columns(terms, batch, key)
+
+    def of_column(k):
+        u = column(k)
+        along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
+        return [_by_row(along, a) * a for a in u]
+
+    return sum_over(count, of_column, [tf.zeros_like(m) for m in moved])
+
+
+def split_flat(flat: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor]:
+    """The flat vector as one tensor per variable."""
+    parts = tf.split(flat, [int(np.prod(v.shape)) for v in variables])
+    return [tf.cast(tf.reshape(p, v.shape), v.dtype) for p, v in zip(parts, variables, strict=True)]
+
+
+def _by_row(row: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
+    return tf.reshape(tf.cast(row, like.dtype), shape)
+
+
+def _sum_row(a: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)

@@ -1,0 +1,185 @@
+"""What every form of a Fisher information matrix can be asked."""
+
+from __future__ import annotations
+
+import abc
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from keras_infobottleneck.estimators.estimate import Estimate
+from keras_infobottleneck.estimators.layout import Layout
+
+__all__ = ["FisherInformation"]
+
+
+@dataclass(frozen=True, repr=False)
+class FisherInformation(abc.ABC):
+    """Fisher information of the weights, `F = mean_x E_y [g g^T]` with `g = grad_w log p(y|x)`.
+
+    A mean over examples: the matrix of the whole data is `num_examples` times this one. `a + b`
+    is the result for the union of two disjoint data sets.
+
+    Attributes:
+        layout: paths and shapes of the weights.
+        labels: "expected", "sampled" or "empirical".
+        num_examples: N.
+        standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
+            the spread of the examples' traces over sqrt(N), which holds the data's own spread
+            too: an upper estimate.
+    """
+
+    layout: Layout
+    labels: str
+    num_examples: int
+    standard_error: float = field(default=0.0, kw_only=True)
+
+    structure: ClassVar[str]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Paths of the weights, in the order of `diagonal()` and `matvec`."""
+        return self.layout.paths
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return self.layout.size
+
+    @abc.abstractmethod
+    def diagonal(self) -> list[np.ndarray]:
+        """Diagonal of F, one array per variable."""
+
+    @abc.abstractmethod
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """F times a vector that is given, and returned, as one array per variable."""
+
+    @abc.abstractmethod
+    def logdet(self, shift: float) -> Estimate:
+        """`log det(F + shift I)` in nats."""
+
+    @abc.abstractmethod
+    def eigenvalues(self, count: int | None = None) -> np.ndarray:
+        """The largest eigenvalues, descending; all of them by default."""
+
+    def trace(self) -> Estimate:
+        """Trace of F, with the standard error from the drawn labels."""
+        total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
+        return Estimate(total, self.standard_error)
+
+    def by_variable(self) -> dict[str, dict[str, float]]:
+        """Path to `{"trace", "size"}`."""
+        return {
+            path: {"trace": float(np.sum(d, dtype=np.float64)), "size": d.size}
+            for path, d in zip(self.variables, self.diagonal(), strict=True)
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a report prints: plain Python numbers."""
+        return {
+            "structure": self.structure,
+            "labels": self.labels,
+            "num_examples": self.num_examples,
+            "size": self.size,
+            "trace": float(self.trace()),
+            "standard_error": self.standard_error,
+            "by_variable": self.by_variable(),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
+            f"variables={len(self.variables)}, size={self.size}, trace={self.trace()!r})"
+        )
+
+    def __add__(self, other: FisherInformation) -> Self:
+        """The result for the union of two disjoint data sets."""
+        if not isinstance(other, FisherInformation):
+            return NotImplemented
+        mine = (self.structure, self.labels, self.layout)
+        theirs = (other.structure, other.labels, other.layout)
+        if mine != theirs:
+            raise ValueError(
+                "Only results of the same structure, labels and variables add up. "
+                f"Received: {self.structure!r} of {self.labels!r} labels and {self.size} weights, "
+                f"{other.structure!r} of {other.labels!r} labels and {other.size} weights"
+            )
+        return self._merged(other, self.num_examples + other.num_examples)
+
+    def _merged_error(self, other: FisherInformation) -> float:
+        """Standard error of the mean over both."""
+        errors = np.array([self.standard_error, other.standard_error])
+        counts = np.array([self.num_examples, other.num_examples])
+        return float(np.linalg.norm(errors * counts) / counts.sum())
+
+    @abc.abstractmethod
+    def _merged(self, other: Self, num_examples: int) -> Self:
+        """The mean over both."""
+
+    @abc.abstractmethod
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """What `to_npz` writes besides the fields."""
+
+    @classmethod
+    @abc.abstractmethod
+    def _from_arrays(cls, fields: dict[str, Any], arrays: Any) -> Self:
+        """The inverse of `_arrays`."""
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes everything to a NumPy archive without pickled objects."""
+        shapes = [",".join(map(str, shape)) for shape in self.layout.shapes]
+        np.savez(
+            path,
+            structure=self.structure,
+            labels=self.labels,
+            num_examples=self.num_examples,
+            standard_error=self.standard_error,
+            paths=np.array(self.layout.paths, dtype=str),
+            shapes=np.array(shapes, dtype=str),
+            **self._arrays(),
+        )
+
+    @staticmethod
+    def from_npz(path: str | os.PathLike) -> FisherInformation:
+        """Reads what `to_npz` wrote, of whatever structure.
+
+        Raises:
+            ValueError: a file that `to_npz` did not write.
+        """
+        with np.load(path, allow_pickle=False) as archive:
+            kinds = {kind.structure: kind for kind in FisherInformation.__subclasses__()}
+            structure = str(archive["structure"]) if "structure" in archive else None
+            if structure not in kinds:
+                raise ValueError(
+                    "`path` must be a file written by `FisherInformation.to_npz`. "
+                    f"Received: path={str(path)!r}"
+                )
+            shapes = tuple(
+                tuple(int(n) for n in str(shape).split(",") if n) for shape in archive["shapes"]
+            )
+            fields = {
+                "layout": Layout(tuple(str(p) for p in archive["paths"]), shapes),
+                "labels": str(archive["labels"]),
+                "num_examples": int(archive["num_examples"]),
+                "standard_error": float(archive["standard_error"]),
+            }
+            return kinds[structure]._from_arrays(fields, archive)
+
+
+def check_shift(shift: float, floor: float = 0.0) -> float:
+    """Refuses what cannot be added to the diagonal."""
+    if isinstance(shift, bool) or not np.isscalar(shift) or not np.isfinite(shift) or shift < floor:
+        raise ValueError(f"`shift` must be a finite number >= {floor:g}. Received: shift={shift!r}")
+    return float(shift)
+
+
+def check_count(count: int | None, size: int) -> int:
+    """How many eigenvalues: at most `size`, all by default."""
+    if count is None:
+        return size
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 < count <= size:
+        raise ValueError(f"`count` must be an integer from 1 to {size}. Received: count={count!r}")
+    return int(count)

@@ -1,0 +1,261 @@
+"""One forward pass over a batch, and the per-example scores that follow from it.
+
+With `eta` the parameters of the label's distribution and `u_nk` the columns of its information
+about them, the Fisher matrix is `F = 1/N sum_n sum_k g_nk g_nk^T` with scores
+`g_nk = (d eta_n / d w)^T u_nk`. One backward pass gives the scores of column k for a whole batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.batches import Batch
+from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient
+from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihood
+from keras_infobottleneck.estimators.fisher.recording import recorded
+from keras_infobottleneck.estimators.fisher.terms import Term
+
+__all__ = ["ColumnSource", "ExampleLoop", "Scores", "sum_over"]
+
+Tensors = list[tf.Tensor]
+Tree = Any
+
+
+@dataclass(frozen=True)
+class ColumnSource:
+    """Which labels the scores are for.
+
+    Args:
+        likelihood: from outputs to the label's distribution.
+        labels: "expected", "sampled" or "empirical".
+        num_samples: labels drawn per example, for "sampled".
+    """
+
+    likelihood: Likelihood
+    labels: Labels
+    num_samples: int = 1
+
+    def columns(
+        self, terms: list[Term], batch: Batch, key: tf.Tensor
+    ) -> tuple[int, Callable[[Any], Tensors]]:
+        """How many columns there are, and the cotangent of every parameter for column k."""
+        weights = batch.weights
+
+        def weighed(cotangents: Tensors) -> Tensors:
+            return [_by_example(weights, u) * tf.stop_gradient(u) for u in cotangents]
+
+        if self.labels == "expected":
+            counts = [term.num_columns for term in terms]
+            starts = [sum(counts[:i]) for i in range(len(counts))]
+
+            def column(k: Any) -> Tensors:
+                parts = [t.column(k - s) for t, s in zip(terms, starts, strict=True)]
+                ones = [tf.zeros_like(e) for t in terms for e in t.eta]
+                return weighed(
+                    [u + z for u, z in zip([u for p in parts for u in p], ones, strict=True)]
+                )
+
+            return sum(counts), column
+        if self.labels == "empirical":
+            labels = self.likelihood.labels(batch.y, len(terms))
+            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
+            return 1, lambda k: weighed([u for score in scores for u in score])
+        drawn = [
+            t.draw(key + 1000003 * i, batch.first, self.num_samples) for i, t in enumerate(terms)
+        ]
+        drawn = tf.nest.map_structure(tf.stop_gradient, drawn)
+        scale = 1.0 / math.sqrt(self.num_samples)
+
+        def sampled(k: Any) -> Tensors:
+            labels = tf.nest.map_structure(lambda y: y[k], drawn)
+            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
+            return weighed([scale * u for score in scores for u in score])
+
+        return self.num_samples, sampled
+
+
+class Scores:
+    """The scores of one batch, traced inside a compiled function.
+
+    Args:
+        model: the model, run in inference mode.
+        variables: the weights that the scores are about.
+        source: which labels.
+        batch: the batch.
+        key: seed of the drawn labels.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        variables: list[keras.Variable],
+        source: ColumnSource,
+        batch: Batch,
+        key: tf.Tensor,
+    ):
+        self.num_rows = batch.weights.shape[0]
+        self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
+        with self._tape:
+            self._tape.watch([v.value for v in variables])
+            with recorded(model, self._tape, self.num_rows) as records:
+                outputs = model(batch.x, training=False)
+            terms = source.likelihood.terms(outputs)
+        self.terms = terms
+        self._eta = [e for term in terms for e in term.eta]
+        for eta in self._eta:
+            if eta.shape[0] != self.num_rows:
+                raise ValueError(
+                    "The model's outputs must have one row per example. "
+                    f"Received: output shape {tuple(eta.shape)} for {self.num_rows} examples"
+                )
+        self.num_columns, self._column = source.columns(terms, batch, key)
+        self._model, self._source, self._x = model, source, batch.x
+        self.forms = self._forms(variables, records)
+        for form in self.forms:
+            form.wants_norms = source.labels == "sampled"
+
+    def _forms(self, variables: list[keras.Variable], records: dict) -> list[VariableGradient]:
+        """The form of each variable's gradient, in the order of `variables`."""
+        # Rules cut their weights off the tape: what is still connected is used elsewhere as well.
+        elsewhere = self._tape.gradient(self._eta, [v.value for v in variables])
+        found: dict[int, list[VariableGradient]] = {}
+        for rule, calls in records.items():
+            for form in rule.gradients(calls):
+                found.setdefault(id(form.variable), []).append(form)
+        forms = []
+        for variable, gradient in zip(variables, elsewhere, strict=True):
+            candidates = found.get(id(variable), [])
+            if gradient is None and len(candidates) == 1:
+                forms.append(candidates[0])
+            else:
+                forms.append(Rows(variable, self.num_rows))
+        return forms
+
+    def gradients(self, k: Any) -> list[Any]:
+        """For each form the output gradients of its calls, for column k."""
+        cotangents = self._column(k)
+        outputs = {id(call): call.outputs for form in self.forms for call in form.calls}
+        gradients = self._tape.gradient(
+            self._eta,
+            outputs,
+            output_gradients=cotangents,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        # A gradient that comes out of a loop over time has lost its shape.
+        gradients = {
+            key: tf.ensure_shape(gradient, outputs[key].shape)
+            for key, gradient in gradients.items()
+        }
+        rest = [form.variable for form in self.forms if isinstance(form, Rows)]
+        loop = self._loop(rest, cotangents) if rest else None
+        return [
+            loop if isinstance(form, Rows) else [gradients[id(call)] for call in form.calls]
+            for form in self.forms
+        ]
+
+    def _loop(self, variables: list[keras.Variable], cotangents: Tensors) -> ExampleLoop:
+        """The loop that gives these variables' gradients, the model run on one example a time."""
+        values = [v.value for v in variables]
+
+        def gradient(n: tf.Tensor) -> Tensors:
+            def one(a: tf.Tensor) -> tf.Tensor:
+                return tf.ensure_shape(a[n : n + 1], [1, *a.shape[1:]])
+
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(values)
+                outputs = self._model(tf.nest.map_structure(one, self._x), training=False)
+                terms = self._source.likelihood.terms(outputs)
+            gradients = tape.gradient(
+                [e for term in terms for e in term.eta],
+                values,
+                output_gradients=[one(u) for u in cotangents],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            return [tf.convert_to_tensor(g) for g in gradients]
+
+        return ExampleLoop(self.num_rows, variables, gradient)
+
+
+class ExampleLoop:
+    """A compiled loop over examples; what was asked for once is made once.
+
+    Args:
+        num_rows: examples.
+        variables: what the gradients are about.
+        gradient: from the example's number to its gradients.
+    """
+
+    def __init__(self, num_rows: int, variables: list[keras.Variable], gradient: Callable):
+        self._num_rows = num_rows
+        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._variables = variables
+        self._gradient = gradient
+        self._made: dict[str, Any] = {}
+
+    def squares(self, variable: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum of squared gradients, and squared norms `[batch]`."""
+        if "squares" not in self._made:
+            self._made["squares"] = self._sum_squares()
+        totals, norms = self._made["squares"]
+        index = self._index[id(variable)]
+        return totals[index], norms[:, index]
+
+    def rows(self, variable: keras.Variable) -> tf.Tensor:
+        """Every example's gradient, `[batch, *variable.shape]`."""
+        if "rows" not in self._made:
+            self._made["rows"] = tf.map_fn(
+                self._gradient,
+                tf.range(self._num_rows),
+                fn_output_signature=[tf.TensorSpec(v.shape, v.dtype) for v in self._variables],
+                parallel_iterations=1,
+            )
+        return self._made["rows"][self._index[id(variable)]]
+
+    def _sum_squares(self) -> tuple[Tensors, tf.Tensor]:
+        dtype = self._variables[0].dtype
+
+        def body(n, totals, norms):
+            squares = [tf.square(g) for g in self._gradient(n)]
+            norm = tf.stack([tf.cast(tf.reduce_sum(s), dtype) for s in squares])
+            totals = [total + s for total, s in zip(totals, squares, strict=True)]
+            return n + 1, totals, norms.write(n, norm)
+
+        norms = tf.TensorArray(dtype, size=self._num_rows, element_shape=[len(self._variables)])
+        totals = [tf.zeros(v.shape, v.dtype) for v in self._variables]
+        _, totals, norms = tf.while_loop(
+            lambda n, *_: n < self._num_rows,
+            body,
+            (tf.constant(0), totals, norms),
+            parallel_iterations=1,
+        )
+        return totals, norms.stack()
+
+
+def sum_over(count: int, value: Callable[[Any], Tree], zeros: Tree) -> Tree:
+    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
+    if count == 1:
+        return value(0)
+
+    def body(k, *sums):
+        more = tf.nest.flatten(value(k))
+        return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
+
+    result = tf.while_loop(
+        lambda k, *_: k < count,
+        body,
+        (tf.constant(0), *tf.nest.flatten(zeros)),
+        parallel_iterations=1,
+    )
+    return tf.nest.pack_sequence_as(zeros, result[1:])
+
+
+def _by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Weights `[batch]` shaped to multiply `like`."""
+    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
+    return tf.reshape(tf.cast(weights, like.dtype), shape)

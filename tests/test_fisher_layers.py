@@ -1,0 +1,230 @@
+"""Every layer, label mode and structure against the dense float64 reference."""
+
+import keras
+import numpy as np
+import pytest
+import reference_fisher as reference
+import tensorflow as tf
+
+from keras_infobottleneck.estimators import fisher_information
+from keras_infobottleneck.estimators.fisher.terms import Categorical
+
+layers = keras.layers
+EXAMPLES = 5
+SEED = 7
+
+
+def network(shape, *parts):
+    """A classifier of three classes around some layers."""
+    return lambda: keras.Sequential(
+        [keras.Input(shape), *[part() for part in parts], layers.Flatten(), layers.Dense(3)]
+    )
+
+
+def residual():
+    x = inputs = keras.Input((5, 5, 2))
+    x = layers.Conv2D(3, 3, padding="same", activation="relu")(x)
+    y = layers.Conv2D(3, 3, padding="same", use_bias=False)(x)
+    y = layers.BatchNormalization()(y)
+    x = layers.ReLU()(layers.Add()([x, y]))
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def shared():
+    inputs = keras.Input((4,))
+    layer = layers.Dense(4, activation="tanh")
+    return keras.Model(inputs, layers.Dense(3)(layer(layer(inputs))))
+
+
+def two_inputs():
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    joined = layers.Concatenate()([layers.Dense(3, activation="tanh")(a), b])
+    return keras.Model({"a": a, "b": b}, layers.Dense(3)(joined))
+
+
+def attention():
+    inputs = keras.Input((4, 3))
+    x = layers.MultiHeadAttention(2, 2)(inputs, inputs)
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
+def embedding():
+    inputs = keras.Input((5,), dtype="int32")
+    x = layers.Dense(3, activation="tanh")(layers.Embedding(4, 3)(inputs))
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
+class Tied(keras.Model):
+    """An embedding whose table also makes the logits: a rule alone would miss half."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = layers.Embedding(3, 4)
+        self.dense = layers.Dense(4, activation="tanh")
+
+    def call(self, inputs):
+        x = self.dense(keras.ops.mean(self.embedding(inputs), axis=1))
+        return keras.ops.matmul(x, keras.ops.transpose(self.embedding.embeddings))
+
+
+def tied():
+    model = Tied()
+    model(np.zeros([1, 5], np.int32))
+    return model
+
+
+class Folded(keras.layers.Layer):
+    """Puts time into the batch around a Dense layer: rows are no longer examples."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2, activation="tanh")
+
+    def build(self, shape):
+        self.dense.build((None, shape[-1]))
+
+    def call(self, inputs):
+        folded = keras.ops.reshape(inputs, (-1, inputs.shape[-1]))
+        return keras.ops.reshape(self.dense(folded), (-1, inputs.shape[1] * 2))
+
+
+CASES = {
+    "dense": network((4,), lambda: layers.Dense(3, activation="tanh")),
+    "dense on a sequence": network((3, 4), lambda: layers.Dense(3, activation="tanh")),
+    "conv1d": network(
+        (8, 2),
+        lambda: layers.Conv1D(4, 3, strides=2, padding="causal", activation="relu"),
+        lambda: layers.Conv1D(2, 2, groups=2),
+    ),
+    "conv2d": network(
+        (6, 5, 2),
+        lambda: layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+        lambda: layers.Conv2D(2, 2, groups=2),
+    ),
+    "dilated conv2d": network(
+        (6, 6, 2), lambda: layers.Conv2D(2, (3, 2), dilation_rate=2, padding="same")
+    ),
+    "conv3d": network(
+        (4, 3, 4, 2),
+        lambda: layers.Conv3D(4, 2, strides=2, padding="same", activation="relu"),
+        lambda: layers.Conv3D(2, (2, 1, 2), groups=2),
+    ),
+    "late wide conv": network(
+        (3, 3, 6), lambda: layers.Conv2D(8, 3, padding="same", activation="relu")
+    ),
+    "depthwise conv2d": network(
+        (5, 5, 2),
+        lambda: layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),
+        lambda: layers.DepthwiseConv2D(2, strides=2),
+    ),
+    "transposed conv2d": network(
+        (3, 2, 2),
+        lambda: layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        lambda: layers.Conv2DTranspose(2, 2),
+    ),
+    "separable conv2d": network((4, 4, 2), lambda: layers.SeparableConv2D(2, 3)),
+    "einsum": network(
+        (4, 3),
+        lambda: layers.EinsumDense("abc,cde->abde", (4, 2, 3), bias_axes="de"),
+        lambda: layers.EinsumDense("abde,dec->abc", (4, 4), bias_axes="c"),
+        lambda: layers.EinsumDense("abc,bcd->abd", (4, 3), bias_axes="bd"),
+        lambda: layers.EinsumDense("...x,xy->...y", 2),
+    ),
+    "normalizations": network(
+        (3, 4),
+        lambda: layers.LayerNormalization(),
+        lambda: layers.Dense(4, activation="relu"),
+        lambda: layers.BatchNormalization(),
+        lambda: layers.GroupNormalization(2),
+    ),
+    "lstm": lambda: keras.Sequential([keras.Input((3, 2)), layers.LSTM(2), layers.Dense(3)]),
+    "gru": lambda: keras.Sequential([keras.Input((3, 2)), layers.GRU(2), layers.Dense(3)]),
+    "time distributed": network((3, 4), lambda: layers.TimeDistributed(layers.Dense(2))),
+    "time in the batch": network((3, 4), Folded),
+    "residual": residual,
+    "shared layer": shared,
+    "two inputs": two_inputs,
+    "attention": attention,
+    "embedding": embedding,
+    "tied embedding": tied,
+}
+STRUCTURES = ("diagonal", "dense", "gram", "implicit")
+# Tracing a recurrent layer takes seconds: off the diagonal one label mode per structure.
+RECURRENT = {"lstm", "gru"}
+RECURRENT_PAIRS = {("dense", "expected"), ("implicit", "sampled"), ("gram", "empirical")}
+
+
+def inputs_for(name):
+    rng = np.random.default_rng(3)
+    if "embedding" in name:
+        return rng.integers(0, 3, [EXAMPLES, 5])
+    if name == "two inputs":
+        return {
+            "a": rng.normal(size=(EXAMPLES, 4)).astype(np.float32),
+            "b": rng.normal(size=(EXAMPLES, 3)).astype(np.float32),
+        }
+    shape = CASES[name]().input_shape[1:]
+    return rng.normal(size=(EXAMPLES, *shape)).astype(np.float32)
+
+
+def label_weights(labels, probabilities, y):
+    """What each class counts, `[examples, classes]`, for a label mode."""
+    if labels == "expected":
+        return probabilities
+    if labels == "sampled":
+        # The documented draw: the inverse cumulative distribution at the example's own numbers.
+        term = Categorical(tf.math.log(tf.constant(probabilities, tf.float32)))
+        y = term.draw(tf.constant(SEED, tf.int64), tf.constant(0, tf.int64), 1)[0].numpy()
+    return np.eye(probabilities.shape[1])[y]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_structure_equals_the_reference(name):
+    model, exact = reference.in_float64(CASES[name])
+    for variable in exact.trainable_variables:
+        # Biases and offsets start at zero, scales at one: moved, so that an error shows.
+        variable.assign_add(keras.random.normal(variable.shape, stddev=0.1, dtype="float64"))
+    for target, source in zip(model.weights, exact.weights, strict=True):
+        target.assign(source)
+    x = inputs_for(name)
+    y = np.arange(EXAMPLES) % 3
+    scores, probabilities = reference.class_scores(exact, reference.as_float64(x))
+    vector = np.random.default_rng(0).normal(size=scores.shape[2])
+    for labels in ("expected", "sampled", "empirical"):
+        fisher = reference.categorical_fisher(scores, label_weights(labels, probabilities, y))
+        for structure in STRUCTURES:
+            pair = (structure, labels)
+            if name in RECURRENT and structure != "diagonal" and pair not in RECURRENT_PAIRS:
+                continue
+            result = fisher_information(
+                model,
+                (x, y),
+                structure=structure,
+                labels=labels,
+                likelihood="categorical",
+                batch_size=3,
+                seed=SEED,
+            )
+            if structure == "implicit":
+                product = reference.flat(result.matvec(result.layout.split(vector)))
+                assert reference.relative_error(product, fisher @ vector) < 1e-5, labels
+                continue
+            diagonal = reference.flat(result.diagonal())
+            assert reference.relative_error(diagonal, np.diag(fisher)) < 1e-5, (labels, structure)
+            if structure == "dense":
+                assert reference.relative_error(result.matrix, fisher) < 1e-5, labels
+            if structure == "gram":
+                matrix = result.rows.T @ result.rows / EXAMPLES
+                assert reference.relative_error(matrix, fisher) < 1e-5, labels
+
+
+@pytest.mark.parametrize("name", ["conv2d", "normalizations", "residual", "attention"])
+def test_known_layers_need_no_loop_over_examples(name, monkeypatch):
+    """The rules, not the fallback, are what the cases above have tested."""
+    from keras_infobottleneck.estimators.fisher import scores
+
+    def refuse(*_):
+        raise AssertionError("a loop over examples")
+
+    monkeypatch.setattr(scores.Scores, "_loop", refuse)
+    fisher_information(CASES[name](), inputs_for(name), likelihood="categorical")
