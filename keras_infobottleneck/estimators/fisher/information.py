@@ -13,7 +13,7 @@ import numpy as np
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.layout import Layout
 
-__all__ = ["FisherInformation"]
+__all__ = ["FisherInformation", "check_count", "check_shift"]
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher import draws, terms
 
-__all__ = ["Labels", "Likelihood", "check_labels", "find_likelihood"]
+__all__ = [
+    "DistributionLikelihood",
+    "Labels",
+    "Likelihood",
+    "NamedLikelihood",
+    "check_labels",
+    "find_likelihood",
+]
 
 Labels = Literal["expected", "sampled", "empirical"]
 Tensors = list[tf.Tensor]

@@ -13,7 +13,14 @@ from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.rules import rule_for
 from keras_infobottleneck.estimators.operator import check_positive_integer
 
-__all__ = ["BLOCK_BYTES", "MemoryEstimate", "available_bytes", "check_fits", "estimate"]
+__all__ = [
+    "BLOCK_BYTES",
+    "MemoryEstimate",
+    "available_bytes",
+    "check_fits",
+    "estimate",
+    "mebibytes",
+]
 
 # Per-example gradients are formed in blocks of about this size: larger ones leave the cache.
 BLOCK_BYTES = 32 * 2**20

@@ -62,6 +62,7 @@ class KernelRule(Rule):
 
     @property
     def kernel(self) -> keras.Variable:
+        """The variable by which the layer is linear."""
         return self.layer.kernel
 
     def variables(self):
