@@ -151,7 +151,7 @@ def test_no_file_mentions_a_machine_or_an_index():
     # Absolute paths of somebody's machine, folders beside the repository, package indexes.
     roots = "|".join(("home", "root", "tmp", "work", "Users", "mnt"))
     machine = re.compile(rf"(?<![\w./<>-])/({roots})/\w|\.\./shared")
-    index = re.compile(r"--(extra-)?index-url|--find-links|/simple\b|://[^/\s]*@")
+    index = re.compile(r"--(extra-)?index[-]url|--find[-]links|/simple\b|://[^/\s]*@")
     own = pathlib.Path(__file__)
     for path in repository_files():
         if path.suffix in TEXT and path != own:

@@ -670,9 +670,9 @@ class TestSaving:
 
 RELU = {"layer": lambda: layers.Dense(3, "relu")}
 BAD = [
-    ({"beta": -1.0}, ValueError, "`beta` must be finite and not negative"),
-    ({"beta": float("nan")}, ValueError, "`beta` must be finite and not negative"),
-    ({"beta": float("inf")}, ValueError, "`beta` must be finite and not negative"),
+    ({"beta": -1.0}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": float("nan")}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": float("inf")}, ValueError, "`beta` must be zero or positive, and finite"),
     ({"beta": "0.1"}, TypeError, "`beta` must be a number"),
     ({"beta": True}, TypeError, "`beta` must be a number"),
     ({"beta": None}, TypeError, "`beta` must be a number"),

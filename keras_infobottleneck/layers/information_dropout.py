@@ -1,7 +1,5 @@
 """Noise on the activations: a network pays, in nats, for what they tell about its input."""
 
-import math
-import numbers
 from typing import Literal
 
 import keras
@@ -9,7 +7,12 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.linear_part import without_activation
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask, check_positive
+from keras_infobottleneck.layers.noisy_wrapper import (
+    NoisyWrapper,
+    call_with_mask,
+    check_positive,
+    check_price,
+)
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -265,10 +268,7 @@ def _twin(layer):
 
 
 def _check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
-    if isinstance(beta, bool) or not isinstance(beta, numbers.Real):
-        raise TypeError(f"`beta` must be a number. Received: beta={beta!r}")
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"`beta` must be finite and not negative. Received: beta={beta!r}")
+    check_price("beta", beta)
     if prior not in NON_NEGATIVE:
         raise ValueError(
             f'`prior` must be "log_uniform" or "log_normal". Received: prior={prior!r}'

@@ -1,7 +1,6 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
 import inspect
-import math
 import numbers
 import warnings
 
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
+from keras_infobottleneck.layers.noisy_wrapper import check_price
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -89,7 +89,7 @@ class InformationBottleneckModel(keras.Model):
 
     @weight_beta.setter
     def weight_beta(self, value):
-        _check_weight_beta(value)
+        check_price("weight_beta", value)
         self._weight_beta.assign(value)
 
     @property
@@ -351,17 +351,7 @@ def _check_arguments(inputs, outputs, num_examples, weight_beta):
         raise ValueError(
             f"`num_examples` must be at least 1. Received: num_examples={num_examples}"
         )
-    _check_weight_beta(weight_beta)
-
-
-def _check_weight_beta(weight_beta):
-    if isinstance(weight_beta, bool) or not isinstance(weight_beta, numbers.Real):
-        raise TypeError(f"`weight_beta` must be a number. Received: weight_beta={weight_beta!r}")
-    if not 0 <= weight_beta < math.inf:
-        raise ValueError(
-            "`weight_beta` must be zero or positive, and finite. "
-            f"Received: weight_beta={weight_beta!r}"
-        )
+    check_price("weight_beta", weight_beta)
 
 
 def _check_built(layers):

@@ -113,7 +113,7 @@ class ImplicitFisher(FisherInformation):
 
     @classmethod
     def _from_arrays(cls, fields, arrays):
-        raise NotImplementedError("nothing is written, see `_arrays`")
+        raise ValueError("No file holds an implicit result. Received: structure='implicit'")
 
 
 def product_sum(
