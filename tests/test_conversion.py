@@ -334,3 +334,10 @@ def test_bad_thresholds_are_refused_in_a_sentence(threshold, error):
     model = kib.make_variational(nested_network(), num_examples=3, verbose=0)
     with pytest.raises(error, match=r"`prune_below` must be .* Received: prune_below="):
         kib.make_deterministic(model, prune_below=threshold)
+
+
+def test_a_layer_that_fails_the_probe_is_sampled_instead():
+    summed = layers.EinsumDense("abc,cd->ad", (3,), name="summed")  # sums an axis of its own
+    model = keras.Sequential([keras.Input((4, 5)), summed])
+    variational = kib.make_variational(model, num_examples=8, verbose=0)
+    assert [row.estimator for row in variational.conversion] == ["sample"]

@@ -3,8 +3,11 @@
 import ast
 import importlib
 import inspect
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -163,3 +166,13 @@ def test_no_file_mentions_a_machine_or_an_index():
 def test_pins_are_versions_only():
     lines = (ROOT / "constraints.txt").read_text("utf-8").split()
     assert all(re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==[0-9][\w.]*", line) for line in lines)
+
+
+def test_another_backend_is_refused_in_a_sentence_even_where_it_is_not_installed():
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", f"import {PACKAGE.name}"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert refused.returncode != 0
+    last = refused.stderr.strip().splitlines()[-1]
+    assert "needs the TensorFlow backend" in last
+    assert last.endswith("Received: backend='jax'")
