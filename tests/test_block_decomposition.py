@@ -3,7 +3,7 @@ import pytest
 from pybdm import BDM, PartitionCorrelated, PartitionIgnore, PartitionRecursive
 
 from keras_infobottleneck.estimators import block_decomposition_complexity
-from keras_infobottleneck.estimators.block_decomposition import coding_theorem_tables
+from keras_infobottleneck.estimators.complexity.block_decomposition import coding_theorem_tables
 from tools.write_coding_theorem_tables import tables
 
 PARTITIONS = {

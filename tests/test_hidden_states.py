@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_infobottleneck.estimators import hidden_states
-from keras_infobottleneck.estimators.hidden_states import _COMPILED
+from keras_infobottleneck.estimators.relevance.hidden_states import _COMPILED
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ import pytest
 from reference_relevance import entropies_of_counts, largest_objective, partitions, upper_hull
 
 from keras_infobottleneck.estimators import maximum_relevance_curve, resolution_relevance_of_counts
-from keras_infobottleneck.estimators.relevance_knapsack import solve_exactly, solve_relaxed
+from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
+    solve_exactly,
+    solve_relaxed,
+)
 
 TABLE = {  # mu: (resolution, relevance) for 1,000, 10,000 and 60,000 samples
     0: [(0.557, 0.530), (0.547, 0.523), (0.541, 0.519)],

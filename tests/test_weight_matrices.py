@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_infobottleneck.estimators.weight_matrices import weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
 
 
 def kernel_rows(layer, input_shape, name="kernel"):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import quantize_to
-from keras_infobottleneck.estimators.weight_quantization import quantization_levels
+from keras_infobottleneck.estimators.complexity.weight_quantization import quantization_levels
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from keras_infobottleneck.estimators import (
     relevance_slope,
     zipf_exponent,
 )
-from keras_infobottleneck.estimators.zipf import _log_zeta_derivatives
+from keras_infobottleneck.estimators.relevance.zipf import _log_zeta_derivatives
 
 
 @pytest.mark.parametrize("gamma", [1.2, 2.0, 3.5, 8.0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pybdm.utils import get_ctm_dataset
 
-TARGET = Path("keras_infobottleneck/estimators/coding_theorem_tables.npz")
+TARGET = Path("keras_infobottleneck/estimators/complexity/coding_theorem_tables.npz")
 
 
 def table(keys: dict[str, float], shape: tuple[int, ...]) -> np.ndarray:

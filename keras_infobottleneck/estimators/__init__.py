@@ -4,7 +4,19 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-from keras_infobottleneck.estimators.block_decomposition import block_decomposition_complexity
+from keras_infobottleneck.estimators.complexity.block_decomposition import (
+    block_decomposition_complexity,
+)
+from keras_infobottleneck.estimators.complexity.quantized_complexity import (
+    ComplexityRatio,
+    QuantizedComplexity,
+    quantized_complexity,
+)
+from keras_infobottleneck.estimators.complexity.weight_compression import (
+    WeightCompression,
+    weight_compression,
+)
+from keras_infobottleneck.estimators.complexity.weight_quantization import quantize_to
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import (
     FisherInformation,
@@ -13,45 +25,38 @@ from keras_infobottleneck.estimators.fisher import (
 )
 from keras_infobottleneck.estimators.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.hessian import Hessian, hessian
-from keras_infobottleneck.estimators.hidden_states import hidden_states
-from keras_infobottleneck.estimators.maximum_relevance import (
-    MaximumRelevance,
-    maximum_relevance_curve,
-)
-from keras_infobottleneck.estimators.multiscale_relevance import (
-    MultiscaleRelevance,
-    layer_multiscale_relevance,
-    multiscale_relevance,
-)
 from keras_infobottleneck.estimators.nuisance_information import (
     NuisanceInformation,
     nuisance_information,
 )
-from keras_infobottleneck.estimators.quantized_complexity import (
-    ComplexityRatio,
-    QuantizedComplexity,
-    quantized_complexity,
+from keras_infobottleneck.estimators.relevance.hidden_states import hidden_states
+from keras_infobottleneck.estimators.relevance.maximum_relevance import (
+    MaximumRelevance,
+    maximum_relevance_curve,
 )
-from keras_infobottleneck.estimators.relevance_null import RelevanceNull, relevance_null
-from keras_infobottleneck.estimators.resolution_relevance import (
+from keras_infobottleneck.estimators.relevance.multiscale_relevance import (
+    MultiscaleRelevance,
+    layer_multiscale_relevance,
+    multiscale_relevance,
+)
+from keras_infobottleneck.estimators.relevance.relevance_null import RelevanceNull, relevance_null
+from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     ResolutionRelevance,
     resolution_relevance,
     resolution_relevance_of_counts,
 )
-from keras_infobottleneck.estimators.state_counts import StateCounts
-from keras_infobottleneck.estimators.total_correlation import (
-    TotalCorrelation,
-    total_correlation,
-)
-from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
-from keras_infobottleneck.estimators.weight_compression import WeightCompression, weight_compression
-from keras_infobottleneck.estimators.weight_quantization import quantize_to
-from keras_infobottleneck.estimators.zipf import (
+from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
+from keras_infobottleneck.estimators.relevance.zipf import (
     RelevanceSlope,
     ZipfExponent,
     relevance_slope,
     zipf_exponent,
 )
+from keras_infobottleneck.estimators.total_correlation import (
+    TotalCorrelation,
+    total_correlation,
+)
+from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
 
 __all__ = [
     "ComplexityRatio",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_infobottleneck.estimators.state_keys import state_keys, tally
+from keras_infobottleneck.estimators.relevance.state_keys import state_keys, tally
 
 __all__ = ["StateCounts"]
 

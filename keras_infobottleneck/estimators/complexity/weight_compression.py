@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from keras_infobottleneck.estimators.block_decomposition import (
+from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     block_decomposition_complexity,
 )
-from keras_infobottleneck.estimators.weight_matrices import Weights, weight_matrices
-from keras_infobottleneck.estimators.weight_quantization import check_num_bits, quantization_levels
+from keras_infobottleneck.estimators.complexity.weight_matrices import Weights, weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_quantization import (
+    check_num_bits,
+    quantization_levels,
+)
 
 __all__ = ["WeightCompression", "weight_compression"]
 

@@ -6,16 +6,26 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.block_decomposition import (
+from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     NUM_BLOCKS,
     coding_theorem_tables,
     complexity_of_counts,
     count_tiles,
 )
-from keras_infobottleneck.estimators.complexity_result import ComplexityRatio, QuantizedComplexity
-from keras_infobottleneck.estimators.weight_matrices import WeightMatrix, Weights, weight_matrices
-from keras_infobottleneck.estimators.weight_quantization import check_num_bits, quantization_levels
+from keras_infobottleneck.estimators.complexity.complexity_result import (
+    ComplexityRatio,
+    QuantizedComplexity,
+)
+from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    WeightMatrix,
+    Weights,
+    weight_matrices,
+)
+from keras_infobottleneck.estimators.complexity.weight_quantization import (
+    check_num_bits,
+    quantization_levels,
+)
 
 __all__ = ["quantized_complexity"]
 

@@ -6,7 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.estimators.relevance_knapsack import solve_exactly, solve_relaxed
+from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
+    solve_exactly,
+    solve_relaxed,
+)
 
 __all__ = ["MaximumRelevance", "maximum_relevance_curve"]
 

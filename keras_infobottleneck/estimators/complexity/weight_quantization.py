@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.weight_matrices import weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
 
 __all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_infobottleneck.estimators.resolution_relevance import resolution_relevance
+from keras_infobottleneck.estimators.relevance.resolution_relevance import resolution_relevance
 
 __all__ = ["RelevanceNull", "relevance_null"]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_infobottleneck.estimators.resolution_relevance import (
+from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     resolution_relevance,
     resolution_relevance_of_counts,
 )

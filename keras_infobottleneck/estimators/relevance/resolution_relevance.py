@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.estimators.state_counts import StateCounts
+from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
 
 __all__ = ["ResolutionRelevance", "resolution_relevance", "resolution_relevance_of_counts"]
 

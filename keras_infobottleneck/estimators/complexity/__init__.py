@@ -1,0 +1,1 @@
+"""Algorithmic complexity of quantised weights ("QuBD"), in bits, beside its shuffled self."""

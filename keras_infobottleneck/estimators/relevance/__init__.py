@@ -1,0 +1,1 @@
+"""Statistics of hidden states: resolution, relevance and what chance alone would show."""
