@@ -1,0 +1,211 @@
+"""What the claim scripts share: runs that survive a kill, and one verdict for each claim.
+
+A script is a list of runs, each a function from settings to a record of plain numbers, and a
+function from the records to claims. `Experiment` keeps every finished record in the output folder,
+so that a script that was killed goes on where it was, and ends with the same claims.
+"""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import app, flags
+
+import keras_infobottleneck as kib
+
+VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
+FIELDS = ("claim", "setting", "measured", "verdict", "criterion", "numbers")
+
+
+def define_flags(output_dir: str) -> None:
+    """The flags of every claim script; `output_dir` is the default."""
+    flags.DEFINE_string(
+        "data",
+        None,
+        "File .npz of x_train, y_train, x_test, y_test; else scikit-learn's digits.",
+    )
+    flags.DEFINE_string("output_dir", output_dir, "Where records, result.json and figures go.")
+    flags.DEFINE_integer("seed", 0, "Seed of data, weights and noise; repeats count up from it.", 0)
+    flags.DEFINE_bool("smoke", False, "Tiny sizes, less than a minute: shows that everything runs.")
+    flags.DEFINE_bool("full", False, "The published network and sizes: hours, on a GPU.")
+
+
+def main(run: Callable[[], None]) -> None:
+    """Start a claim script: what is wrong with flags or data is said in one line."""
+
+    def start(argv):
+        name = os.path.basename(argv[0])
+        if len(argv) > 1:
+            sys.exit(f"{name}: takes flags only. Received: {argv[1:]}")
+        if flags.FLAGS.smoke and flags.FLAGS.full:
+            sys.exit(f"{name}: takes --smoke or --full, not both. Received: both")
+        tf.config.experimental.enable_op_determinism()
+        try:
+            run()
+        except ValueError as error:
+            sys.exit(f"{name}: {error}")
+
+    app.run(start)
+
+
+class Experiment:
+    """Records in a folder, each there whole or not at all.
+
+    Args:
+        output_dir: the folder; made if it is not there.
+        settings: all that the records depend on, as plain numbers and strings.
+
+    Raises:
+        ValueError: the folder cannot be made, or holds a run with other settings.
+    """
+
+    def __init__(self, output_dir: str, settings: dict[str, Any]):
+        self.folder = Path(output_dir)
+        self.settings = json.loads(json.dumps(settings))
+        self.seconds: dict[str, float] = {}
+        try:
+            (self.folder / "records").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"--output_dir must be a folder. Received: {output_dir} ({error.strerror})"
+            ) from None
+        found = self.folder / "settings.json"
+        if not found.exists():
+            self.write("settings.json", self.settings)
+        elif (kept := json.loads(found.read_text())) != self.settings:
+            raise ValueError(
+                "--output_dir must be new or hold a run with the same settings. "
+                f"Received: {output_dir} with {kept}"
+            )
+
+    def run(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The record `name`: read if it is there, otherwise computed and kept."""
+        path = self.folder / "records" / f"{name}.json"
+        done_before = path.exists()
+        if not done_before:
+            start = time.perf_counter()
+            record = compute()
+            self.write(
+                f"records/{name}.json", {"seconds": time.perf_counter() - start, "record": record}
+            )
+            # Only needed until the record is there.
+            (self.folder / "records" / f"{name}.npz").unlink(missing_ok=True)
+        kept = json.loads(path.read_text())
+        self.seconds[name] = kept["seconds"]
+        how = "done before" if done_before else f"{kept['seconds']:.1f} s"
+        print(f"{name}: {how}", flush=True)
+        return kept["record"]
+
+    def checkpoint(self, name: str) -> kib.callbacks.Checkpoint:
+        """Where training inside of the run `name` goes on."""
+        return kib.callbacks.Checkpoint(os.fspath(self.folder / "records" / f"{name}.npz"))
+
+    def conclude(self, claims: dict[str, dict[str, Any]], **more: Any) -> None:
+        """Write `result.json`: settings, command, minutes, a verdict for each claim, and `more`."""
+        for number, claim in claims.items():
+            if set(claim) != set(FIELDS) or claim["verdict"] not in VERDICTS:
+                raise ValueError(
+                    f"A claim must have the fields {FIELDS} and one of the verdicts {VERDICTS}. "
+                    f"Received: {number} with {claim}"
+                )
+        result = {
+            "command": _command(),
+            "minutes": round(sum(self.seconds.values()) / 60, 2),
+            "settings": self.settings,
+            "claims": dict(sorted(claims.items())),
+            **more,
+        }
+        self.write("result.json", result)
+        counts = ((v, sum(c["verdict"] == v for c in claims.values())) for v in VERDICTS)
+        table = ", ".join(f"{verdict}: {count}" for verdict, count in counts if count)
+        for number, claim in result["claims"].items():
+            print(f"{number} {claim['verdict']}: {claim['measured']}")
+        print(f"RESULT {table} -> {self.folder}")
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file as a whole or not at all."""
+        part = self.folder / f"{name}.part"
+        part.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(part, self.folder / name)
+
+
+def verdict(reproduced: bool, partly: bool = False) -> str:
+    """The word for what was found."""
+    return "reproduced" if reproduced else "partly" if partly else "not reproduced"
+
+
+def train(
+    model: keras.Model,
+    x,
+    y,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    checkpoint: kib.callbacks.Checkpoint,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+) -> dict[str, list[float]]:
+    """Train a compiled, built model from where it was killed, with one bar over the epochs.
+
+    The order of the examples depends on `seed` and epoch alone; incomplete last batches are kept.
+
+    Returns:
+        The logs of all epochs, also of those before the kill.
+    """
+    first = checkpoint.restore(model)
+    if first < epochs:
+        model.fit(
+            _batches(x, y, batch_size, seed, first, epochs),
+            steps_per_epoch=-(-len(x) // batch_size),
+            epochs=epochs,
+            initial_epoch=first,
+            shuffle=False,
+            verbose=0,
+            callbacks=[*callbacks, _Bar(epochs), checkpoint],
+        )
+    return checkpoint.history
+
+
+def _batches(x, y, batch_size, seed, first_epoch, epochs) -> tf.data.Dataset:
+    """Batches of all epochs to come."""
+    x, y = tf.constant(x), tf.constant(y)
+
+    def of_epoch(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(x)), tf.stack([seed, tf.cast(epoch, tf.int32)])
+        )
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
+    return order.map(lambda chosen: (tf.gather(x, chosen), tf.gather(y, chosen))).prefetch(2)
+
+
+class _Bar(keras.callbacks.Callback):
+    """One progress bar over all epochs, on a terminal only."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.bar = keras.utils.Progbar(epochs, unit_name="epoch") if sys.stdout.isatty() else None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.bar:
+            self.bar.update(epoch + 1, [(k, v) for k, v in (logs or {}).items()])
+
+
+def _command() -> str:
+    """The command that was given, without folders: a result names no machine."""
+    flags_of = flags.FLAGS.flags_by_module_dict()
+    given = [
+        f"--{flag.name}={os.path.basename(flag.value) if flag.name == 'data' else flag.value}"
+        for module in (sys.argv[0], __name__)
+        for flag in flags_of.get(module, ())
+        if flag.present and flag.name != "output_dir"
+    ]
+    return shlex.join(["python", f"examples/{os.path.basename(sys.argv[0])}", *given])
