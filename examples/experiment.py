@@ -203,7 +203,7 @@ def _command() -> str:
     """The command that was given, without folders: a result names no machine."""
     flags_of = flags.FLAGS.flags_by_module_dict()
     given = [
-        f"--{flag.name}={os.path.basename(flag.value) if flag.name == 'data' else flag.value}"
+        f"--data={os.path.basename(flag.value)}" if flag.name == "data" else flag.serialize()
         for module in (sys.argv[0], __name__)
         for flag in flags_of.get(module, ())
         if flag.present and flag.name != "output_dir"

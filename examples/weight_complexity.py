@@ -8,141 +8,101 @@ loss), the same with an equal number of updates for every budget, and that witho
 (their Fig 5). Every number stands beside that of the model's own shuffled weights.
 
 Expected: one verdict for each of the claims 5-a to 5-h in ``result.json``, a figure beside it.
-Takes some 10 minutes on two cores; ``--smoke`` half a minute. Killed and started again with the
-same ``--output_dir``, it goes on where it was and ends with the same result.
+Takes some 10 minutes on two cores; ``--smoke`` half a minute; ``--full`` has the published budgets,
+modulus, width and updates. Killed and started again with the same ``--output_dir``, it goes on
+where it was and ends with the same result.
 """
 
-import json
 import os
-import time
+from collections.abc import Callable
+from functools import partial
 from math import gcd
-from pathlib import Path
 
+import experiment
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 from weight_complexity_claims import judge
 from weight_complexity_figure import plot
 from weight_complexity_setup import build_adder, build_mlp, load_data
 
 import keras_infobottleneck as kib
 
-_TASK = flags.DEFINE_enum("task", "all", ["all", "budgets", "grokking"], "What to run.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "outputs/weight_complexity", "Where results go.")
-_DATA = flags.DEFINE_string(
-    "data", None, "File .npz with x_train, y_train, x_test, y_test; digits of scikit-learn if none."
-)
-_MAX_EXAMPLES = flags.DEFINE_integer("max_examples", 10_000, "Training examples used at most.")
-_BUDGETS = flags.DEFINE_list("budgets", ["100", "200", "500", "1000", "all"], "Training examples.")
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Repeats, with other subsets and orders.", lower_bound=1)
-_EPOCHS = flags.DEFINE_integer("epochs", 101, "Epochs of the largest budget.", lower_bound=1)
-_WIDTH = flags.DEFINE_float("width", 0.5, "Scale of the hidden layers 1024, 512 and 256.")
-_MODULUS = flags.DEFINE_integer("modulus", 47, "Modulus of the addition; published: 97.")
-_GROK_WIDTH = flags.DEFINE_integer("grok_width", 128, "Embedding and hidden width; published: 512.")
-_GROK_UPDATES = flags.DEFINE_integer("grok_updates", 10_000, "Updates; published: 11,000.")
-_SMOKE = flags.DEFINE_bool("smoke", False, "Tiny sizes: shows that everything runs.")
+FLAGS = flags.FLAGS
+experiment.define_flags("outputs/weight_complexity")
+flags.DEFINE_enum("task", "all", ["all", "budgets", "grokking"], "What to run.")
+flags.DEFINE_integer("max_examples", 10_000, "Training examples used at most.", 1)
+flags.DEFINE_list("budgets", ["100", "200", "500", "1000", "all"], "Training examples.")
+flags.DEFINE_integer("seeds", 3, "Repeats, with other subsets and orders.", 1)
+flags.DEFINE_integer("epochs", 101, "Epochs of the largest budget.", 1)
+flags.DEFINE_float("width", 0.5, "Scale of the hidden layers 1024, 512 and 256.")
+flags.DEFINE_integer("modulus", 47, "Modulus of the addition; published: 97.")
+flags.DEFINE_integer("grok_width", 128, "Embedding and hidden width; published: 512.")
+flags.DEFINE_integer("grok_updates", 10_000, "Updates; published: 11,000.")
 
 BATCH_SIZE = 128
 CHECKPOINTS = 20
 REGIMENS = ("published", "equal_updates", "no_decay")
 PTQ_BITS = range(1, 9)
+SMOKE = {"budgets": ["40", "80"], "seeds": 1, "epochs": 4, "width": 0.0625, "modulus": 11}
+SMOKE |= {"grok_width": 16, "grok_updates": 400}
+FULL = {"max_examples": 60_000, "modulus": 97, "grok_width": 512, "grok_updates": 11_000}
+FULL |= {"budgets": ["100", "200", "500", "2000", "5000", "10000", "20000", "40000"]}
 
 
-def main(argv):
+def run():
     """Run what is missing, then judge."""
-    del argv
-    tf.config.experimental.enable_op_determinism()
     settings = read_settings()
-    output_dir = Path(_OUTPUT_DIR.value)
-    check_budgets(settings)
-    claim_directory(output_dir, settings)
-    jobs = planned_jobs(settings)
-    started = time.time()
-    for index, (path, function, arguments) in enumerate(jobs):
-        path = output_dir / path
-        if path.exists():
-            print(f"[{index + 1}/{len(jobs)}] {path.stem}: done before", flush=True)
-            continue
-        record = function(settings, path, **arguments)
-        write_json(path, record)
-        print(
-            f"[{index + 1}/{len(jobs)}] {path.stem}: test accuracy {record['test_accuracy']:.3f}, "
-            f"complexity {record['ratio']:.4f} of initial, {record['shuffled_ratio']:.4f} of "
-            f"shuffled; {time.time() - started:.0f} s",
-            flush=True,
-        )
-    records = [json.loads((output_dir / path).read_text()) for path, _, _ in jobs]
-    claims = judge(records)
-    write_json(output_dir / "result.json", {"settings": settings, "claims": claims})
-    plot(records, output_dir / "weight_complexity.png")
-    counts = {
-        verdict: sum(claim["verdict"] == verdict for claim in claims.values())
-        for verdict in ("reproduced", "partly", "not reproduced", "not run")
-    }
-    print("RESULT " + ", ".join(f"{v}: {k}" for k, v in counts.items()) + f" -> {output_dir}")
+    data = load_data(FLAGS.data, settings["max_examples"])
+    check_budgets(settings["budgets"], len(data[0]))
+    runs = experiment.Experiment(FLAGS.output_dir, settings)
+    planned = planned_runs(settings, data, runs)
+    records = [runs.run(name, compute) for name, compute in planned.items()]
+    plot(records, runs.folder / "figure.png")
+    runs.conclude(judge(records, settings))
 
 
 def read_settings() -> dict:
     """All that the result depends on, from the flags."""
-    smoke = _SMOKE.value
-    return {
-        "task": _TASK.value,
-        "data": _DATA.value and Path(_DATA.value).name,
-        "max_examples": _MAX_EXAMPLES.value,
-        "budgets": ["40", "80"] if smoke else _BUDGETS.value,
-        "seeds": 1 if smoke else _SEEDS.value,
-        "epochs": 4 if smoke else _EPOCHS.value,
-        "width": 0.0625 if smoke else _WIDTH.value,
-        "modulus": 11 if smoke else _MODULUS.value,
-        "grok_width": 16 if smoke else _GROK_WIDTH.value,
-        "grok_updates": 400 if smoke else _GROK_UPDATES.value,
-    }
+    names = ("task", "max_examples", "budgets", "seeds", "epochs", "width", "modulus")
+    settings = {name: FLAGS[name].value for name in (*names, "grok_width", "grok_updates", "seed")}
+    settings["data"] = os.path.basename(FLAGS.data) if FLAGS.data else "digits"
+    return settings | (SMOKE if FLAGS.smoke else FULL if FLAGS.full else {})
 
 
-def check_budgets(settings: dict) -> None:
+def check_budgets(budgets: list[str], examples: int) -> None:
     """Refuse budgets that are no numbers, too large for the data, or the same twice."""
-    examples = len(load_data(_DATA.value, settings["max_examples"])[0])
-    budgets = settings["budgets"]
     good = all(b == "all" or (b.isdigit() and 0 < int(b) <= examples) for b in budgets)
     if not good or not budgets or len(set(budgets)) < len(budgets):
         raise ValueError(
-            f"budgets must be different numbers up to the {examples} training examples, or 'all'. "
-            f"Received: budgets={budgets}"
+            f"--budgets must be different numbers up to the {examples} training examples, or "
+            f"'all'. Received: budgets={budgets}"
         )
 
 
-def planned_jobs(settings: dict) -> list[tuple]:
-    """File, function and arguments of every run."""
-    jobs = []
+def planned_runs(settings: dict, data: tuple, runs: experiment.Experiment) -> dict[str, Callable]:
+    """Function of every run, by name."""
+    planned = {}
+    seeds = range(settings["seed"], settings["seed"] + settings["seeds"])
     if settings["task"] in ("all", "budgets"):
-        jobs += [
-            (
-                f"budgets/{regimen}-{budget}-{seed}.json",
-                run_budget,
-                {"regimen": regimen, "budget": budget, "seed": seed},
-            )
-            for regimen in REGIMENS
-            for budget in settings["budgets"]
-            for seed in range(settings["seeds"])
-        ]
+        for regimen in REGIMENS:
+            for budget in settings["budgets"]:
+                for seed in seeds:
+                    planned[f"{regimen}-{budget}-{seed}"] = partial(
+                        run_budget, settings, data, regimen, budget, seed
+                    )
     if settings["task"] in ("all", "grokking"):
-        jobs += [
-            (
-                f"grokking/decay_{decay:g}-{seed}.json",
-                run_grokking,
-                {"weight_decay": decay, "seed": seed},
-            )
-            for seed in range(settings["seeds"])
-            for decay in (1.0, 0.0)
-        ]
-    return jobs
+        for seed in seeds:
+            for decay in (1.0, 0.0):
+                name = f"grokking-decay_{decay:g}-{seed}"
+                planned[name] = partial(run_grokking, settings, runs, name, decay, seed)
+    return planned
 
 
-def run_budget(settings: dict, path: Path, *, regimen: str, budget: str, seed: int) -> dict:
+def run_budget(settings: dict, data: tuple, regimen: str, budget: str, seed: int) -> dict:
     """Train on ``budget`` examples and measure on the way and at the end."""
-    del path
-    x, y, x_test, y_test = load_data(_DATA.value, settings["max_examples"])
+    x, y, x_test, y_test = data
     largest = max(len(x) if b == "all" else int(b) for b in settings["budgets"])
     chosen = np.random.default_rng(seed).permutation(len(x))
     chosen = chosen[: len(x) if budget == "all" else int(budget)]
@@ -204,7 +164,9 @@ def run_budget(settings: dict, path: Path, *, regimen: str, budget: str, seed: i
     }
 
 
-def run_grokking(settings: dict, path: Path, *, weight_decay: float, seed: int) -> dict:
+def run_grokking(
+    settings: dict, runs: experiment.Experiment, name: str, weight_decay: float, seed: int
+) -> dict:
     """Learn addition modulo p on half of the table; goes on from the last checkpoint."""
     modulus, every = settings["modulus"], 100
     a, b = np.divmod(np.arange(modulus**2), modulus)
@@ -214,14 +176,14 @@ def run_grokking(settings: dict, path: Path, *, weight_decay: float, seed: int) 
     keras.utils.set_random_seed(seed)
     model = build_adder(modulus, settings["grok_width"], weight_decay)
     start = kib.estimators.quantized_complexity(model, num_bits=4)
-    checkpoint = kib.callbacks.Checkpoint(path.with_suffix(".state.npz"))
+    checkpoint = runs.checkpoint(name)
     measure = kib.callbacks.Measure(
         {
             "train": lambda model: scores(model, x[train], y[train]),
             "test": lambda model: scores(model, x[test], y[test]),
             "qubd": lambda model: complexity_row(model, start, num_bits=4),
         },
-        csv_path=path.with_suffix(".csv"),
+        csv_path=os.fspath(runs.folder / "records" / f"{name}.csv"),
     )
     model.fit(
         tf.data.Dataset.from_tensors((x[train], y[train])).repeat(),
@@ -232,7 +194,6 @@ def run_grokking(settings: dict, path: Path, *, weight_decay: float, seed: int) 
         verbose=0,
         callbacks=[measure, checkpoint],
     )
-    Path(checkpoint.filepath).unlink(missing_ok=True)
     return {
         "task": "grokking",
         "weight_decay": weight_decay,
@@ -267,26 +228,5 @@ def scores(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]
     }
 
 
-def claim_directory(output_dir: Path, settings: dict) -> None:
-    """Create the directory, or refuse one that holds a run with other settings."""
-    for name in ("budgets", "grokking"):
-        (output_dir / name).mkdir(parents=True, exist_ok=True)
-    path = output_dir / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-    elif json.loads(path.read_text()) != settings:
-        raise ValueError(
-            "output_dir must be new or hold a run with the same settings. "
-            f"Received: output_dir={output_dir} with {path.read_text()}"
-        )
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write the file as a whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, path)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    experiment.main(run)

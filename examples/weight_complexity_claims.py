@@ -5,14 +5,15 @@ model's own shuffled weights: what of a reduction is arrangement, not distributi
 """
 
 import numpy as np
+from experiment import verdict
 from scipy.stats import spearmanr
 
 MEASURES = ("ratio", "shuffled_ratio")
 COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
 
 
-def judge(records: list[dict]) -> dict[str, dict]:
-    """One verdict a claim, "not run" where its records are missing."""
+def judge(records: list[dict], settings: dict) -> dict[str, dict]:
+    """One verdict a claim; claims whose runs were not asked for are left out."""
     budgets = [record for record in records if record["task"] == "budgets"]
     grokking = [record for record in records if record["task"] == "grokking"]
     judged = {
@@ -25,11 +26,22 @@ def judge(records: list[dict]) -> dict[str, dict]:
         "5-g": (planes_predict_bit_width, budgets),
         "5-h": (it_tells_more_than_comparators, budgets),
     }
+    mlp = (
+        f"{settings['data']}, MLP 1024-512-256 x {settings['width']:g}, 8 bits, up to "
+        f"{max((r['budget'] for r in budgets), default=0)} examples, {settings['seeds']} seeds"
+    )
+    adder = (
+        f"addition modulo {settings['modulus']}, width {settings['grok_width']}, 4 bits, "
+        f"{settings['grok_updates']} updates, {settings['seeds']} seeds"
+    )
     return {
-        name: {"claim": function.__doc__.splitlines()[0], **function(found)}
-        if found
-        else {"claim": function.__doc__.splitlines()[0], "verdict": "not run"}
+        name: {
+            "claim": function.__doc__.splitlines()[0],
+            "setting": adder if found is grokking else mlp,
+            **function(found),
+        }
         for name, (function, found) in judged.items()
+        if found
     }
 
 
@@ -46,6 +58,11 @@ def learning_lowers_complexity(records: list[dict]) -> dict:
         "verdict": verdict(all(falls) and all(structured), any(falls)),
         "criterion": "largest budget: ratio to initial and to shuffled both under 0.99 under every "
         "regimen; partly: ratio to initial under some",
+        "measured": "of initial (of shuffled): "
+        + "; ".join(
+            f"{regimen} {spread(n['ratio'])} ({spread(n['shuffled_ratio'])})"
+            for regimen, n in numbers.items()
+        ),
         "numbers": numbers,
     }
 
@@ -66,6 +83,8 @@ def more_data_lowers_it_further(records: list[dict]) -> dict:
         "verdict": verdict(all(strong.values()), strong["published"]),
         "criterion": "rank correlation of budget and ratio under -0.7 under every regimen; partly: "
         "at equal epochs only, where more data also means more updates",
+        "measured": "rank correlation of budget and ratio: "
+        + "; ".join(f"{regimen} {n['ratio']:+.2f}" for regimen, n in numbers.items()),
         "numbers": numbers,
     }
 
@@ -89,11 +108,10 @@ def overfitting_raises_it(records: list[dict]) -> dict:
     runs = sum(n["runs_that_overfit"] for n in numbers.values())
     rose = sum(n["ratio_rises"] for n in numbers.values())
     return {
-        "verdict": verdict(runs > 0 and rose >= 0.9 * runs, runs > 0 and rose >= 0.5 * runs)
-        if runs
-        else "not run",
+        "verdict": verdict(rose >= 0.9 * runs, rose >= 0.5 * runs) if runs else "not run",
         "criterion": "runs whose test loss ends 5 % above its least: ratio higher at the end than "
         "at the least test loss in nine of ten; partly: in half",
+        "measured": f"of {runs} runs whose test loss rises 5 %, the ratio rises in {rose}",
         "numbers": numbers,
     }
 
@@ -133,6 +151,13 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
         "criterion": "ratio to shuffled ends under 0.99 and is half-way there nearer (in log "
         "updates) to 95 % test than to 99 % training accuracy in every run that generalises, and "
         "stays above 0.99 in controls that do not; partly: in some",
+        "measured": "; ".join(
+            f"generalises at update {r['updates_to_generalise']:.0f} (fits at "
+            f"{r['updates_to_fit']:.0f}), ends at {r['structure_end']:.4f} of shuffled"
+            for r in grokked
+        )
+        + f"{'' if grokked else 'no run generalises'}; controls without decay end at "
+        + ", ".join(f"{r['structure_end']:.4f}" for r in controls),
         "numbers": {"runs": runs},
     }
 
@@ -150,6 +175,10 @@ def it_correlates_with_generalisation(records: list[dict]) -> dict:
         "verdict": verdict(all(strong), any(strong)),
         "criterion": "rank correlation of ratio and test accuracy under -0.7 within every regimen "
         "and over all runs; partly: in some. The budget's own correlation stands beside it",
+        "measured": "rank correlation of ratio and test accuracy (of budget): "
+        + "; ".join(
+            f"{regimen} {n['ratio']:+.2f} ({n['budget']:+.2f})" for regimen, n in numbers.items()
+        ),
         "numbers": numbers,
     }
 
@@ -175,6 +204,11 @@ def it_sits_in_the_top_planes(records: list[dict]) -> dict:
         "verdict": verdict(all(held), any(top[r] and low[r] for r in numbers)),
         "criterion": "largest budget: top plane under 0.95 of initial and under 0.99 of shuffled, "
         "the four lowest planes within 0.01 of 1, under every regimen; partly: to initial, some",
+        "measured": "of initial, top plane and lowest: "
+        + "; ".join(
+            f"{regimen} {n['ratio_by_plane'][-1]:.3f} and {n['ratio_by_plane'][0]:.3f}"
+            for regimen, n in numbers.items()
+        ),
         "numbers": numbers,
     }
 
@@ -210,6 +244,8 @@ def planes_predict_bit_width(records: list[dict]) -> dict:
         "criterion": "planes from the lowest under 0.99 upwards against the fewest bits that keep "
         "95 % of the accuracy: rank correlation over 0.7 and mean error under that of a constant; "
         "partly: mean error of at most one bit",
+        "measured": f"mean error {error:.1f} bits, of a constant {constant:.1f}; rank correlation "
+        f"{rho:+.2f}",
         "numbers": {
             "rank_correlation": rho,
             "mean_error_bits": error,
@@ -237,13 +273,13 @@ def it_tells_more_than_comparators(records: list[dict]) -> dict:
         ),
         "criterion": "size of the rank correlation with test accuracy beats that of every "
         "comparator by 0.1 within every regimen and over all runs; partly: of some comparator",
+        "measured": "rank correlation with test accuracy, ratio and best comparator: "
+        + "; ".join(
+            f"{regimen} {n['ratio']:+.2f} and {max((n[c] for c in COMPARATORS), key=abs):+.2f}"
+            for regimen, n in numbers.items()
+        ),
         "numbers": numbers,
     }
-
-
-def verdict(reproduced: bool, partly: bool) -> str:
-    """Word for the two tests of a claim."""
-    return "reproduced" if reproduced else "partly" if partly else "not reproduced"
 
 
 def regimens(records: list[dict]) -> list[str]:
@@ -270,6 +306,11 @@ def mean_and_std(values) -> dict[str, float] | None:
         "mean": float(np.mean(values)),
         "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
     }
+
+
+def spread(moments: dict[str, float]) -> str:
+    """Mean and standard deviation, to print."""
+    return f"{moments['mean']:.3f} ± {moments['std']:.3f}"
 
 
 def rank_correlation(a, b) -> float:

@@ -1,7 +1,5 @@
 """Data and networks of ``weight_complexity.py``."""
 
-import sys
-
 import datasets
 import keras
 import numpy as np
@@ -65,10 +63,7 @@ def load_data(
         order = np.random.default_rng(0).permutation(len(x))
         x, y = (x[order] / 8 - 1).astype("float32"), y[order]
         return x[:1437], y[:1437], x[1437:], y[1437:]
-    try:
-        images = datasets.load(path=path)
-    except ValueError as error:
-        sys.exit(f"weight_complexity.py: {error}")
+    images = datasets.load(path=path)
     x, y = images.x_train[:max_examples], images.y_train[:max_examples]
 
     def rows(pixels):
