@@ -85,13 +85,13 @@ class Experiment:
                 f"Received: {output_dir} with {kept}"
             )
 
-    def run(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The record `name`: read if it is there, otherwise computed and kept."""
+    def run(self, name: str, compute: Callable[..., dict[str, Any]], *arguments: Any) -> dict:
+        """The record `name`: read if it is there, otherwise `compute(*arguments)`, and kept."""
         path = self.folder / "records" / f"{name}.json"
         done_before = path.exists()
         if not done_before:
             start = time.perf_counter()
-            record = compute()
+            record = compute(*arguments)
             self.write(
                 f"records/{name}.json", {"seconds": time.perf_counter() - start, "record": record}
             )

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+from resolution_relevance_claims import judge  # noqa: E402
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -18,16 +21,46 @@ def run(*flags):
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 
-def test_it_writes_a_table_a_figure_and_one_result_line(tmp_path):
+def test_it_judges_its_claims_and_draws_the_figure(tmp_path):
     done = run(f"--output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("RESULT layer nearest mu = 1")
-    report = json.loads((tmp_path / "resolution_relevance.json").read_text())
-    assert [layer["units"] for layer in report["layers"]] == [12, 6]
-    for layer in report["layers"]:
+    assert done.stdout.splitlines()[-1].startswith("RESULT ")
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert list(report["claims"]) == ["4-a", "4-b", "4-d", "4-e"]
+    layers = report["records"][0]["network"]["layers"]
+    assert [layer["units"] for layer in layers] == [12, 6]
+    for layer in layers:
         assert 0 <= layer["relevance"] <= layer["resolution"] <= 1
         assert 0 <= layer["class_kept"] <= 1
-    assert (tmp_path / "resolution_relevance.png").read_bytes().startswith(b"\x89PNG")
+    machine = report["records"][0]["machine"]
+    assert machine["before"]["energy_std"] != machine["after"]["energy_std"]
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_verdicts_follow_from_the_records():
+    def layer(resolution, relevance, **more):
+        near = {"below_curve": 0.01, "null_relevance_at_equal_resolution": relevance - 0.05}
+        near |= {"null_relevance_std": 0.01, "mu": 1.0, "class_kept": 0.5, "free_confidence": 0.5}
+        return {"resolution": resolution, "relevance": relevance, **near, **more}
+
+    best = {"mu": 1.0, "class_kept": 0.9, "free_confidence": 0.9}
+    layers = [layer(0.9, 0.2, mu=2.0), layer(0.7, 0.4, **best), layer(0.4, 0.3, mu=0.4)]
+    moments = {"before": 0.1, "after": 0.2}
+    machine = {m: {"energy_std": s, "below_curve": -s, "units": 20} for m, s in moments.items()}
+    chance = [layer(0.5, 0.1), layer(1.0, 0.0)]
+    record = {"network": {"layers": layers, "random_units": chance}, "machine": machine}
+    settings = {"data": "d", "units": [1], "epochs": 1, "seeds": 1}
+
+    def verdicts():
+        return [claim["verdict"] for claim in judge([record], settings).values()]
+
+    assert verdicts() == ["reproduced"] * 4
+    layers[1] |= {"below_curve": 0.1, "class_kept": 0.1, "null_relevance_std": 0.1}
+    machine["after"]["below_curve"] = 0.0
+    assert verdicts() == ["partly"] * 4
+    layers[2] |= {"resolution": 0.8, "free_confidence": 1.0, "relevance": 0.0}
+    machine["after"]["energy_std"] = 0.0
+    assert verdicts() == ["not reproduced"] * 4
 
 
 @pytest.mark.parametrize("flag", ["--data=absent.npz", "--units=3,x", "--epochs=0"])
@@ -43,4 +76,4 @@ def test_data_without_labels_end_in_one_sentence(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=np.zeros((5, 2, 2)))
     done = run(f"--data={tmp_path / 'data.npz'}", f"--output_dir={tmp_path / 'out'}")
     assert done.returncode != 0
-    assert "x_train, y_train, x_test, y_test" in done.stdout + done.stderr
+    assert "The file must hold" in done.stderr

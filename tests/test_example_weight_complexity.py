@@ -44,7 +44,7 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
     assert list(claims) == CLAIMS
     for claim in claims.values():
         assert claim["verdict"] in ("reproduced", "partly", "not reproduced", "not run")
-        assert claim["criterion"] and claim["numbers"] and claim["measured"] and claim["setting"]
+        assert all(claim[field] for field in ("criterion", "numbers", "measured", "setting"))
     assert (undisturbed / "figure.png").stat().st_size > 10_000
 
 
