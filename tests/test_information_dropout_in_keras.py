@@ -1,4 +1,4 @@
-"""Information Dropout in Keras: sequences, sharing, wrappers, precision, shapes, saving, bad input."""
+"""Information Dropout in Keras: sequences, sharing, wrappers, precision, saving, bad input."""
 
 import keras
 import numpy as np
