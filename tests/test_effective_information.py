@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import reference_information as reference
+import tensorflow as tf
 
 from keras_infobottleneck.estimators import (
     activation_fisher,
@@ -15,6 +16,7 @@ from keras_infobottleneck.estimators import (
 )
 from keras_infobottleneck.estimators.fisher.dense import DenseFisher
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.estimators.layout import Layout
 
 layers = keras.layers
@@ -85,8 +87,6 @@ def test_it_equals_dense_matrices(case, structure, paper_form, layer):
 
 @pytest.mark.parametrize("structure", ["diagonal", "gram"])
 def test_fewer_examples_than_inputs_and_datasets_are_the_same_sum(case, structure):
-    import tensorflow as tf
-
     model, x, fishers = case
     options = {"layer": 1, "fisher": fishers[structure], **OPTIONS}
     few = effective_information(model, x[:3], **options)
@@ -155,8 +155,6 @@ def test_drawn_noise_agrees_where_noise_is_the_same_for_every_input():
 
 @pytest.mark.parametrize("structure", EXACT)
 def test_drawn_noise_has_the_covariance_that_is_linearised(case, structure):
-    from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
-
     model, _, fishers = case
     fisher = fishers[structure]
     layer = LinearisedLayer.of(model, "last", fisher, BETA, PRIOR_SCALE)
@@ -298,6 +296,43 @@ def test_what_cannot_carry_noise_is_refused(case):
     fisher = fisher_information(zero, x, **options)
     with pytest.raises(ValueError, match=r"best prior scale.*Received: prior_scale='optimal'"):
         effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
+
+
+def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
+    fisher = case[2]["diagonal"]
+    for layer in (layers.LSTM(2, return_sequences=True), layers.LSTM(2, return_state=True)):
+        inputs = keras.Input((None, 3))
+        model = keras.Model(inputs, layer(inputs))
+        with pytest.raises(ValueError, match=r"one output of known size.*Received: layer=1"):
+            effective_information(model, np.zeros([2, 4, 3]), layer=1, fisher=fisher, **OPTIONS)
+
+
+def test_a_recurrent_layer_equals_differences():
+    """Through a loop over time, whose steps share their weights."""
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    model = keras.Sequential(
+        [keras.Input((4, 2), dtype="float64"), layers.GRU(2, dtype="float64", name="z")]
+    )
+    fisher = fisher_information(model, x, likelihood="normal", labels="expected")
+    found = activation_fisher(model, x, layer="z", fisher=fisher, **OPTIONS)
+    forward = tf.function(lambda x: model(x))
+    weights, rows = model.trainable_variables, []
+    for entry in range(8 + fisher.size):
+        ends = []
+        for sign in (1, -1):
+            step = np.zeros(8 + fisher.size)
+            step[entry] = sign * 1e-6
+            for variable, part in zip(weights, fisher.layout.split(step[8:]), strict=True):
+                variable.assign_add(part)
+            ends.append(forward(x + step[:8].reshape(1, 4, 2)).numpy())
+            for variable, part in zip(weights, fisher.layout.split(step[8:]), strict=True):
+                variable.assign_sub(part)
+        rows.append((ends[0] - ends[1]) / 2e-6)
+    variances = BETA / (fisher.layout.join(fisher.values) + BETA / PRIOR_SCALE**2)
+    for each, j in zip(found, np.transpose(rows, (1, 2, 0)), strict=True):
+        noise = j[:, 8:] * variances @ j[:, 8:].T
+        exact = j[:, :8].T @ np.linalg.inv(noise) @ j[:, :8]
+        np.testing.assert_allclose(each, exact, atol=1e-5 * np.abs(exact).max())
 
 
 def test_result_prints_and_converts(case):

@@ -80,14 +80,15 @@ def effective_information(
 
         nats = mean_x 1/2 log det(I + C^T F_{z|x} C),  C C^T the covariance of x.
 
-    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local,
-    Gaussian surrogate, finite for any rank, that `simulated_effective_information` checks for small layers.
-    With fewer examples than input entries their covariance has less than full rank, and the number
-    is low. Infinite where some direction of the activations moves with the input and has no noise,
-    such as a unit without bias at a zero input.
+    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local Gaussian
+    surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information` checks for
+    small layers. With fewer examples than input entries their covariance has less than full rank,
+    and the number is low. Infinite where some direction of the activations moves with the input and
+    has no noise, such as a unit without bias at a zero input.
 
     Cost: per example one backward pass per unit for the weights and one for the inputs, and the
-    decomposition of a `[units, units]` matrix; memory of several times units times weights.
+    decomposition of a `[units, units]` matrix; memory of several times units times weights. The
+    Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
         model: a functional or sequential model, built.

@@ -82,6 +82,12 @@ class LinearisedLayer:
             TypeError, ValueError: an argument that cannot be used.
         """
         activations = activations_model(model, layer)
+        outputs = keras.tree.flatten(activations.output)
+        if len(outputs) != 1 or None in outputs[0].shape[1:]:
+            raise ValueError(
+                "The layer must have one output of known size. "
+                f"Received: layer={layer!r}, shapes={[tuple(o.shape) for o in outputs]}"
+            )
         if not isinstance(fisher, FisherInformation):
             raise TypeError(
                 f"`fisher` must be a FisherInformation of the model. Received: fisher={fisher!r}"
@@ -226,7 +232,9 @@ class LinearisedLayer:
                     tape.watch(x)
                     z = model_of()(x, training=False)
                 # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
-                return tape.batch_jacobian(z, x, experimental_use_pfor=False)
+                return tape.batch_jacobian(
+                    z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
+                )
 
             return tf.function(jacobian, autograph=False)
 

@@ -78,7 +78,7 @@ def _activations(
     model, variables = linearised.model, linearised.variables
 
     def make(model_of: Callable[[], keras.Model]) -> Callable:
-        def forward(x, noise):
+        def of_draw(x, noise):
             model = model_of()
             moved = {id(v): v.value + n for v, n in zip(variables, noise, strict=True)}
             values = [
@@ -87,17 +87,24 @@ def _activations(
             ]
             return model.stateless_call(*values, x, training=False)[0]
 
-        return tf.function(forward, autograph=False)
+        def of_draws(x, noise):
+            return tf.map_fn(
+                lambda n: of_draw(x, n),
+                noise,
+                fn_output_signature=model_of().output.dtype,
+                parallel_iterations=1,
+            )
 
-    forward = compiled(model, ("noisy", tuple(map(id, variables))), make)
+        return tf.function(of_draws, autograph=False)
+
+    of_draws = compiled(model, ("noisy", tuple(map(id, variables))), make)
     x, found = tf.constant(inputs), []
-    chunk = max(1, DRAWN_NUMBERS // linearised.fisher.size)
-    for start in range(0, num_draws, chunk):
-        noise = linearised.draw_noise(rng, min(chunk, num_draws - start))
+    chunk = int(np.clip(DRAWN_NUMBERS // linearised.fisher.size, 1, num_draws))
+    for _ in range(0, num_draws, chunk):
+        noise = linearised.draw_noise(rng, chunk)
         noise = [tf.constant(n, v.dtype) for n, v in zip(noise, variables, strict=True)]
-        for each in zip(*map(tf.unstack, noise), strict=True):
-            found.append(forward(x, list(each)).numpy().astype(np.float64))
-    return np.stack(found)
+        found.append(of_draws(x, noise).numpy().astype(np.float64))
+    return np.concatenate(found)[:num_draws]
 
 
 def _nats(draws: np.ndarray) -> float:
