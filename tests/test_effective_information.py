@@ -153,6 +153,17 @@ def test_drawn_noise_agrees_where_noise_is_the_same_for_every_input():
     assert spread / 3 < error < 3 * spread
 
 
+def test_drawn_noise_of_a_curved_layer_agrees_as_the_noise_shrinks(case):
+    model, x, fishers = case
+    options = {"layer": "narrow", "fisher": fishers["dense"], "prior_scale": 1e-3, "beta": 1e-6}
+    linearised = effective_information(model, x, **options)
+    drawn = simulated_effective_information(
+        model, x, linear_input=True, num_draws=1000, seed=1, **options
+    )
+    assert 0 < drawn.standard_error < 0.01 * linearised.nats
+    assert drawn.agrees_with(linearised.nats, 3)
+
+
 @pytest.mark.parametrize("structure", EXACT)
 def test_drawn_noise_has_the_covariance_that_is_linearised(case, structure):
     model, _, fishers = case
@@ -309,29 +320,29 @@ def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
 
 def test_a_recurrent_layer_equals_differences():
     """Through a loop over time, whose steps share their weights."""
-    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    x = np.random.default_rng(0).normal(size=(3, 3, 1))
     model = keras.Sequential(
-        [keras.Input((4, 2), dtype="float64"), layers.GRU(2, dtype="float64", name="z")]
+        [keras.Input((3, 1), dtype="float64"), layers.SimpleRNN(2, dtype="float64", name="z")]
     )
     fisher = fisher_information(model, x, likelihood="normal", labels="expected")
     found = activation_fisher(model, x, layer="z", fisher=fisher, **OPTIONS)
     forward = tf.function(lambda x: model(x))
     weights, rows = model.trainable_variables, []
-    for entry in range(8 + fisher.size):
+    for entry in range(3 + fisher.size):
         ends = []
         for sign in (1, -1):
-            step = np.zeros(8 + fisher.size)
+            step = np.zeros(3 + fisher.size)
             step[entry] = sign * 1e-6
-            for variable, part in zip(weights, fisher.layout.split(step[8:]), strict=True):
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
                 variable.assign_add(part)
-            ends.append(forward(x + step[:8].reshape(1, 4, 2)).numpy())
-            for variable, part in zip(weights, fisher.layout.split(step[8:]), strict=True):
+            ends.append(forward(x + step[:3].reshape(1, 3, 1)).numpy())
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
                 variable.assign_sub(part)
         rows.append((ends[0] - ends[1]) / 2e-6)
     variances = BETA / (fisher.layout.join(fisher.values) + BETA / PRIOR_SCALE**2)
     for each, j in zip(found, np.transpose(rows, (1, 2, 0)), strict=True):
-        noise = j[:, 8:] * variances @ j[:, 8:].T
-        exact = j[:, :8].T @ np.linalg.inv(noise) @ j[:, :8]
+        noise = j[:, 3:] * variances @ j[:, 3:].T
+        exact = j[:, :3].T @ np.linalg.inv(noise) @ j[:, :3]
         np.testing.assert_allclose(each, exact, atol=1e-5 * np.abs(exact).max())
 
 

@@ -10,7 +10,10 @@ import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.information.linearised_layer import (
+    LinearisedLayer,
+    covariance_root,
+)
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 
@@ -115,7 +118,7 @@ def effective_information(
     linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
-    root = _covariance_root(inputs)
+    root = covariance_root(inputs)
     nats = np.full(len(inputs), np.inf)
     sensitivity = np.full([len(inputs), inputs[0].size], np.nan)
     for number, felt in enumerate(linearised.roots(inputs, verbose)):
@@ -172,13 +175,3 @@ def activation_fisher(
         if felt is not None:
             matrices[number] = felt.T @ felt
     return matrices
-
-
-def _covariance_root(inputs: np.ndarray) -> np.ndarray:
-    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
-    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
-    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
-    if len(flat) <= flat.shape[1]:
-        return centred.T
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    return vectors * np.sqrt(np.maximum(values, 0.0))

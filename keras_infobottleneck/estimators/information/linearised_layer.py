@@ -31,7 +31,7 @@ from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 
-__all__ = ["LinearisedLayer"]
+__all__ = ["LinearisedLayer", "covariance_root"]
 
 # Examples whose Jacobians are held at once take about this much.
 CHUNK_BYTES = 128 * 2**20
@@ -180,7 +180,7 @@ class LinearisedLayer:
             count = len(part)
             # Filled up: one shape, one trace.
             part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
-            weighed, by_inputs = self._weighed(self._by_weights(part)), self._by_inputs(part)
+            weighed, by_inputs = self._weighed(self._by_weights(part)), self.by_inputs(part)
             for each in range(count):
                 yield self._root(weighed[each], by_inputs[each])
             bar.update(start + count)
@@ -223,7 +223,7 @@ class LinearisedLayer:
             jacobian[:, :, span] = row.reshape(len(part), self.num_units, -1)
         return jacobian
 
-    def _by_inputs(self, part: np.ndarray) -> np.ndarray:
+    def by_inputs(self, part: np.ndarray) -> np.ndarray:
         """`dz/dx`, `[examples, units, inputs]`."""
 
         def make(model_of: Callable[[], keras.Model]) -> Callable:
@@ -260,6 +260,16 @@ class LinearisedLayer:
         if np.linalg.norm(signal[~noisy]) > SMALLEST_SIGNAL * np.linalg.norm(signal):
             return None
         return signal[noisy] / np.sqrt(values[noisy])[:, None]
+
+
+def covariance_root(inputs: np.ndarray) -> np.ndarray:
+    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
+    if len(flat) <= flat.shape[1]:
+        return centred.T
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _flat(activations: keras.Model) -> keras.Model:
