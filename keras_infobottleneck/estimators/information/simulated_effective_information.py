@@ -124,8 +124,8 @@ def _nats(draws: np.ndarray, signal: np.ndarray | None) -> float:
     if np.any(signs <= 0) or not np.all(np.isfinite(logs)):
         raise ValueError(
             "The noise must move every unit at every example, else the information is infinite; "
-            f"choose a layer without dead units. Received: {np.sum(signs <= 0)} of {len(signs)} "
-            "examples with a unit that stays"
+            "choose a layer without dead or saturated units. "
+            f"Received: {np.sum(signs <= 0)} of {len(signs)} examples with a unit that stays"
         )
     if signal is None:
         spread = means - means.mean(0)
