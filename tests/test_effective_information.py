@@ -302,6 +302,16 @@ def test_what_cannot_carry_noise_is_refused(case):
         simulated_effective_information(
             model, x, layer="narrow", fisher=fishers["diagonal"], num_draws=15, **OPTIONS
         )
+    with pytest.raises(ValueError, match=r"9,999 draws .* MiB; take fewer.*Received: memory_limit"):
+        simulated_effective_information(
+            model,
+            x,
+            layer="narrow",
+            fisher=fishers["diagonal"],
+            num_draws=9999,
+            memory_limit=10**5,
+            **OPTIONS,
+        )
     zero = keras.models.clone_model(model)
     zero.set_weights([0 * w for w in model.get_weights()])
     fisher = fisher_information(zero, x, **options)

@@ -85,9 +85,11 @@ def effective_information(
 
     Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local Gaussian
     surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information` checks for
-    small layers. With fewer examples than input entries their covariance has less than full rank,
-    and the number is low. Infinite where some direction of the activations moves with the input and
-    has no noise, such as a unit without bias at a zero input.
+    small layers. Weights that F hardly feels carry the noise of the prior, for which the best scale
+    is about that of the weights: where they matter to the layer, the noise is not small. With fewer
+    examples than input entries their covariance has less than full rank, and the number is low.
+    Infinite where some direction of the activations moves with the input and has no noise, such as
+    a unit without bias at a zero input.
 
     Cost: per example one backward pass per unit for the weights and one for the inputs, and the
     decomposition of a `[units, units]` matrix; memory of several times units times weights. The

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.linearised_layer import (
     LinearisedLayer,
     covariance_root,
@@ -35,6 +36,7 @@ def simulated_effective_information(
     linear_input: bool = False,
     num_draws: int = 500,
     seed: int = 0,
+    memory_limit: int | None = None,
 ) -> Estimate:
     """Effective information of a small layer by Monte Carlo and a Gaussian fit, nats.
 
@@ -56,19 +58,30 @@ def simulated_effective_information(
         linear_input: whether what the input does is linearised, and only the noise is drawn.
         num_draws: draws of the weights, at least 10 more than twice the units.
         seed: of the draws.
+        memory_limit: bytes; the system's free memory by default.
 
     Returns:
         An `Estimate` with its standard error over draws, by a jackknife over ten groups of them.
 
     Raises:
-        ValueError, TypeError: as of `effective_information`; too few draws; a unit that the noise
-            does not move at some example, for which the information is infinite.
+        ValueError, TypeError: as of `effective_information`; too few draws; what would not fit in
+            memory; a unit that the noise does not move at some example, for which the information
+            is infinite.
     """
     linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale)
     least = 2 * linearised.num_units + NUM_GROUPS
     check_positive_integer("num_draws", num_draws, least)
     check_positive_integer("seed", seed, 0)
     inputs = linearised.inputs(x)
+    linearised.check_memory(inputs, memory_limit)
+    # Draws, what is left of them without a group, and the latter centred.
+    need = 3 * 8 * num_draws * len(inputs) * linearised.num_units
+    limit = available_bytes() if memory_limit is None else memory_limit
+    if limit is not None and need > limit:
+        raise ValueError(
+            f"{num_draws:,} draws of {len(inputs):,} x {linearised.num_units:,} activations need "
+            f"{mebibytes(need)}; take fewer examples. Received: memory_limit={mebibytes(limit)}"
+        )
     signal = None
     if linear_input:
         signal = linearised.by_inputs(inputs).astype(np.float64) @ covariance_root(inputs)

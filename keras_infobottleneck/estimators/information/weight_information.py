@@ -120,8 +120,8 @@ def information_in_weights(
 
     Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
     approximation, as good as F stands for the Hessian. It is the divergence of one code, which on
-    average over training sets is an upper bound on `I(w; D)`, and for a deep network mostly far
-    above what labels could hold. A structure that leaves entries of F out (diagonal, Kronecker)
+    average over training sets is an upper bound on `I(w; D)`, and may be far above what the labels
+    could hold. A structure that leaves entries of F out (diagonal, Kronecker)
     gives the exact divergence of the best code for that F.
 
     The number depends on the parametrisation. A layer that carries noise of its own has the scales
