@@ -183,7 +183,7 @@ def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
     return plans
 
 
-def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
+def factor_sums(scores: Scores, plans, block_bytes: int):
     """Sums over the batch: input factors, output factors, diagonals of the rest, and `[batch, n]`.
 
     The last holds each example's trace of each output factor and of each diagonal of the rest.
@@ -214,7 +214,7 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
         x = forms[kernel].inputs()
         if bias >= 0:
             x = tf.concat([x, tf.ones_like(x[..., :1])], -1)
-        inputs.append(_second_moment(x * tf.cast(weights, x.dtype)[:, None, None, None]))
+        inputs.append(_second_moment(x * tf.cast(scores.weights, x.dtype)[:, None, None, None]))
     traces = [tf.cast(trace, tf.float64) for _, trace in [*outputs, *squares]]
     factors = [factor for factor, _ in outputs]
     return inputs, factors, [values for values, _ in squares], tf.stack(traces, 1)

@@ -99,6 +99,7 @@ class Scores:
         batch: Batch,
         key: tf.Tensor,
     ):
+        self.weights = batch.weights
         self.num_rows = batch.weights.shape[0]
         self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
         with self._tape:
