@@ -13,7 +13,6 @@ from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.lanczos import largest_eigenvalues, spectral_sum
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.stochastic_trace import (
-    Product,
     hutchinson_trace,
     probe,
     xtrace,

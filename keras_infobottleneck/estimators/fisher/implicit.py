@@ -17,8 +17,9 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.operator import Operator
+from keras_infobottleneck.estimators.passes import sum_over
 
 __all__ = ["ImplicitFisher", "product_sum"]
 

@@ -21,10 +21,9 @@ from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihoo
 from keras_infobottleneck.estimators.fisher.recording import recorded
 from keras_infobottleneck.estimators.fisher.terms import Term
 
-__all__ = ["ColumnSource", "ExampleLoop", "Scores", "sum_over"]
+__all__ = ["ColumnSource", "ExampleLoop", "Scores"]
 
 Tensors = list[tf.Tensor]
-Tree = Any
 
 
 @dataclass(frozen=True)
@@ -236,24 +235,6 @@ class ExampleLoop:
             parallel_iterations=1,
         )
         return totals, norms.stack()
-
-
-def sum_over(count: int, value: Callable[[Any], Tree], zeros: Tree) -> Tree:
-    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
-    if count == 1:
-        return value(0)
-
-    def body(k, *sums):
-        more = tf.nest.flatten(value(k))
-        return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
-
-    result = tf.while_loop(
-        lambda k, *_: k < count,
-        body,
-        (tf.constant(0), *tf.nest.flatten(zeros)),
-        parallel_iterations=1,
-    )
-    return tf.nest.pack_sequence_as(zeros, result[1:])
 
 
 def _by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
