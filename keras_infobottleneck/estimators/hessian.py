@@ -141,7 +141,7 @@ def hessian(
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        def products(batch, tangents):
+        def of_batch(batch, tangents):
             values = [v.value for v in variables]
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 outer.watch(values)
@@ -154,14 +154,17 @@ def hessian(
                 gradients = inner.gradient(
                     loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
                 )
-            return outer.gradient(
+                # An embedding's are slices, which no tape differentiates.
+                gradients = [tf.convert_to_tensor(g) for g in gradients]
+            products = outer.gradient(
                 gradients,
                 values,
                 output_gradients=tangents,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
+            return [tf.convert_to_tensor(p) for p in products]
 
-        return CompiledSum(products)
+        return CompiledSum(of_batch)
 
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.kronecker import (
     KroneckerFisher,
     factor_sums,
     plan_blocks,
+    with_bias,
 )
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
@@ -256,15 +257,19 @@ class _Run:
 
         def of_scores(scores):
             plans[:] = plan_blocks(scores)
-            inputs, outputs, rest, traces = factor_sums(scores, plans, BLOCK_BYTES)
+            *sums, traces = factor_sums(scores, plans, BLOCK_BYTES)
             moments = tf.matmul(traces, traces, transpose_a=True)
-            return inputs, outputs, rest, tf.reduce_sum(traces, 0), moments
+            return sums, tf.reduce_sum(traces, 0), moments
 
-        inputs, outputs, rest, traces, moments = self._summed("kronecker", of_scores)
-        blocks = tuple(
-            KroneckerBlock(kernel, bias, order, self._mean(first), self._mean(second))
-            for (kernel, bias, order), first, second in zip(plans, inputs, outputs, strict=True)
-        )
+        (inputs, input_sums, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
+        blocks = []
+        for (kernel, bias, order, positions), *factors in zip(
+            plans, inputs, input_sums, outputs, strict=True
+        ):
+            first, sums, second = map(self._mean, factors)
+            if bias >= 0:
+                first = with_bias(first, sums, positions)
+            blocks.append(KroneckerBlock(kernel, bias, order, first, second))
         in_block = {i for block in blocks for i in (block.kernel, block.bias)}
         others = [i for i in range(len(self.variables)) if i not in in_block]
         # The trace is linear in the output factors, whose labels are drawn.
@@ -274,7 +279,7 @@ class _Run:
             self.layout,
             self.source.labels,
             self.batches.num_examples,
-            blocks,
+            tuple(blocks),
             {i: self._mean(r) for i, r in zip(others, rest, strict=True)},
             standard_error=self._error(slopes @ traces.numpy(), slopes @ moments.numpy() @ slopes),
         )

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.batches import Batch
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.gradients import by_example
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
@@ -133,15 +134,18 @@ def product_sum(
         gradients = tape.gradient(
             eta, values, output_gradients=directions, unconnected_gradients=ZERO
         )
+        # An embedding's are slices, which no tape differentiates.
+        gradients = [tf.convert_to_tensor(g) for g in gradients]
     moved = outer.gradient(
         gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
     )
-    return tape.gradient(
+    products = tape.gradient(
         eta,
         values,
         output_gradients=_through_information(source, terms, batch, key, moved),
         unconnected_gradients=ZERO,
     )
+    return [tf.convert_to_tensor(p) for p in products]
 
 
 def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
@@ -151,20 +155,15 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
         for term in terms:
             mine, rest = rest[: len(term.eta)], rest[len(term.eta) :]
             out += term.multiply(mine)
-        return [tf.stop_gradient(_by_row(batch.weights, u) * u) for u in out]
+        return [tf.stop_gradient(by_example(batch.weights, u) * u) for u in out]
     count, column = source.columns(terms, batch, key)
 
     def of_column(k):
         u = column(k)
         along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
-        return [_by_row(along, a) * a for a in u]
+        return [by_example(along, a) * a for a in u]
 
     return sum_over(count, of_column, [tf.zeros_like(m) for m in moved])
-
-
-def _by_row(row: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
-    return tf.reshape(tf.cast(row, like.dtype), shape)
 
 
 def _sum_row(a: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from keras_infobottleneck.estimators.fisher.information import (
 from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.estimators.passes import sum_over
 
-__all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks"]
+__all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks", "with_bias"]
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,8 @@ class KroneckerFisher(FisherInformation):
         return cls(blocks=blocks, rest=rest, **fields)
 
 
-def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
-    """Kernel, bias or -1, and order of each block."""
+def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray, int]]:
+    """Kernel, bias or -1, order and positions of each block."""
     biases = {
         id(form.calls[0]): i
         for i, form in enumerate(scores.forms)
@@ -180,26 +179,30 @@ def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
             places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
             with tf.init_scope():
                 order = form.arrange(tf.constant(places)).numpy()
-            plans.append((i, biases.get(id(form.calls[0]), -1), order))
+            plans.append((i, biases.get(id(form.calls[0]), -1), order, form.positions))
     return plans
 
 
 def factor_sums(scores: Scores, plans, block_bytes: int):
-    """Sums over the batch: input factors, output factors, diagonals of the rest, and `[batch, n]`.
+    """Sums over the batch: second moments and sums of inputs, output factors, diagonals, traces.
 
-    The last holds each example's trace of each output factor and of each diagonal of the rest.
+    Inputs and their sums are `[groups, in, in]` and `[groups, in]`, the latter the row that a
+    bias adds, see `with_bias`. Diagonals are those of the rest. Traces, `[batch, n]`, are each
+    example's of each output factor and of each diagonal.
     """
-    in_block = {i for kernel, bias, _ in plans for i in (kernel, bias) if i >= 0}
+    in_block = {i for kernel, bias, *_ in plans for i in (kernel, bias) if i >= 0}
     forms = scores.forms
     rest = [i for i in range(len(forms)) if i not in in_block]
 
     def of_column(k):
         gradients = scores.gradients(k)
         outputs = []
-        for kernel, _, _ in plans:
+        for kernel, *_ in plans:
             d = forms[kernel].outputs(gradients[kernel])
-            d /= math.sqrt(forms[kernel].positions)
-            outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
+            flat = tf.reshape(d, [d.shape[0], 1, -1])
+            # A product with itself reads once, and writes no squares.
+            trace = tf.matmul(flat, flat, transpose_b=True)[:, 0, 0]
+            outputs.append((_second_moment(d), trace))
         return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
 
     def no_outputs(form: Bilinear):
@@ -210,15 +213,22 @@ def factor_sums(scores: Scores, plans, block_bytes: int):
 
     zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
     outputs, squares = sum_over(scores.num_columns, of_column, zeros)
-    inputs = []
-    for kernel, bias, _ in plans:
-        x = forms[kernel].inputs()
-        if bias >= 0:
-            x = tf.concat([x, tf.ones_like(x[..., :1])], -1)
-        inputs.append(_second_moment(x * tf.cast(scores.weights, x.dtype)[:, None, None, None]))
-    traces = [tf.cast(trace, tf.float64) for _, trace in [*outputs, *squares]]
-    factors = [factor for factor, _ in outputs]
-    return inputs, factors, [values for values, _ in squares], tf.stack(traces, 1)
+    inputs, input_sums, factors, traces = [], [], [], []
+    for (kernel, _, _, positions), (factor, trace) in zip(plans, outputs, strict=True):
+        x = forms[kernel].inputs(weights=scores.weights)
+        inputs.append(_second_moment(x))
+        input_sums.append(_row_sum(x))
+        factors.append(factor / positions)
+        traces.append(trace / positions)
+    traces = [tf.cast(trace, tf.float64) for trace in traces + [norms for _, norms in squares]]
+    return inputs, input_sums, factors, [values for values, _ in squares], tf.stack(traces, 1)
+
+
+def with_bias(inputs: np.ndarray, sums: np.ndarray, positions: int) -> np.ndarray:
+    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`."""
+    column = sums[:, :, None]
+    corner = np.full([len(sums), 1, 1], positions, inputs.dtype)
+    return np.block([[inputs, column], [column.transpose(0, 2, 1), corner]])
 
 
 def _second_moment(a: tf.Tensor) -> tf.Tensor:
@@ -227,3 +237,9 @@ def _second_moment(a: tf.Tensor) -> tf.Tensor:
         a = tf.reshape(a, [-1, a.shape[3]])
         return tf.matmul(a, a, transpose_a=True)[None]
     return tf.einsum("btgi,btgj->gij", a, a)
+
+
+def _row_sum(a: tf.Tensor) -> tf.Tensor:
+    """`[batch, positions, groups, n]` to `[groups, n]`, by a product, which is the faster sum."""
+    rows = tf.reshape(a, [-1, a.shape[2] * a.shape[3]])
+    return tf.reshape(tf.matmul(tf.ones([1, tf.shape(rows)[0]], a.dtype), rows), a.shape[2:])

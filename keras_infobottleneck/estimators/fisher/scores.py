@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient
+from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient, by_example
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihood
 from keras_infobottleneck.estimators.fisher.recording import recorded
 from keras_infobottleneck.estimators.fisher.terms import Term
@@ -47,7 +47,7 @@ class ColumnSource:
         weights = batch.weights
 
         def weighed(cotangents: Tensors) -> Tensors:
-            return [_by_example(weights, u) * tf.stop_gradient(u) for u in cotangents]
+            return [by_example(weights, u) * tf.stop_gradient(u) for u in cotangents]
 
         if self.labels == "expected":
             counts = [term.num_columns for term in terms]
@@ -235,9 +235,3 @@ class ExampleLoop:
             parallel_iterations=1,
         )
         return totals, norms.stack()
-
-
-def _by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Weights `[batch]` shaped to multiply `like`."""
-    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
-    return tf.reshape(tf.cast(weights, like.dtype), shape)
