@@ -172,13 +172,14 @@ class _Run:
 
     def _mean(self, total: tf.Tensor) -> np.ndarray:
         """A sum over examples as a mean, on the host."""
-        mean = total.numpy() / self.batches.num_examples
+        mean = total.numpy()
+        mean /= self.batches.num_examples
         if not np.all(np.isfinite(mean)):
             raise ValueError(
                 "The scores must be finite; look for NaN in the data, labels outside the classes "
                 "or overflow in the model. Received: a result that is not finite"
             )
-        return mean.astype(total.dtype.as_numpy_dtype, copy=False)
+        return mean
 
     def _error(self, total: Any, total_of_squares: Any) -> float:
         """Standard error of a mean from its examples' sum and sum of squares."""

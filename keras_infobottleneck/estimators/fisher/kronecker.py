@@ -199,10 +199,7 @@ def factor_sums(scores: Scores, plans, block_bytes: int):
         outputs = []
         for kernel, *_ in plans:
             d = forms[kernel].outputs(gradients[kernel])
-            flat = tf.reshape(d, [d.shape[0], 1, -1])
-            # A product with itself reads once, and writes no squares.
-            trace = tf.matmul(flat, flat, transpose_b=True)[:, 0, 0]
-            outputs.append((_second_moment(d), trace))
+            outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
         return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
 
     def no_outputs(form: Bilinear):
