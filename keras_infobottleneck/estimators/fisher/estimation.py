@@ -262,14 +262,12 @@ class _Run:
             moments = tf.matmul(traces, traces, transpose_a=True)
             return sums, tf.reduce_sum(traces, 0), moments
 
-        (inputs, input_sums, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
+        (inputs, bias_rows, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
         blocks = []
-        for (kernel, bias, order, positions), *factors in zip(
-            plans, inputs, input_sums, outputs, strict=True
-        ):
-            first, sums, second = map(self._mean, factors)
+        for (kernel, bias, order), *sums in zip(plans, inputs, bias_rows, outputs, strict=True):
+            first, row, second = map(self._mean, sums)
             if bias >= 0:
-                first = with_bias(first, sums, positions)
+                first = with_bias(first, row)
             blocks.append(KroneckerBlock(kernel, bias, order, first, second))
         in_block = {i for block in blocks for i in (block.kernel, block.bias)}
         others = [i for i in range(len(self.variables)) if i not in in_block]

@@ -166,8 +166,8 @@ class KroneckerFisher(FisherInformation):
         return cls(blocks=blocks, rest=rest, **fields)
 
 
-def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray, int]]:
-    """Kernel, bias or -1, order and positions of each block."""
+def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
+    """Kernel, bias or -1, and order of each block."""
     biases = {
         id(form.calls[0]): i
         for i, form in enumerate(scores.forms)
@@ -179,16 +179,16 @@ def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray, int]]:
             places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
             with tf.init_scope():
                 order = form.arrange(tf.constant(places)).numpy()
-            plans.append((i, biases.get(id(form.calls[0]), -1), order, form.positions))
+            plans.append((i, biases.get(id(form.calls[0]), -1), order))
     return plans
 
 
 def factor_sums(scores: Scores, plans, block_bytes: int):
-    """Sums over the batch: second moments and sums of inputs, output factors, diagonals, traces.
+    """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
 
-    Inputs and their sums are `[groups, in, in]` and `[groups, in]`, the latter the row that a
-    bias adds, see `with_bias`. Diagonals are those of the rest. Traces, `[batch, n]`, are each
-    example's of each output factor and of each diagonal.
+    Input factors are `[groups, in, in]`, without the bias; see `with_bias` for its row. Diagonals
+    are those of the rest. Traces, `[batch, n]`, are each example's of each output factor and of
+    each diagonal.
     """
     in_block = {i for kernel, bias, *_ in plans for i in (kernel, bias) if i >= 0}
     forms = scores.forms
@@ -210,22 +210,25 @@ def factor_sums(scores: Scores, plans, block_bytes: int):
 
     zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
     outputs, squares = sum_over(scores.num_columns, of_column, zeros)
-    inputs, input_sums, factors, traces = [], [], [], []
-    for (kernel, _, _, positions), (factor, trace) in zip(plans, outputs, strict=True):
+    inputs, bias_rows, factors, traces = [], [], [], []
+    for (kernel, _, _), (factor, trace) in zip(plans, outputs, strict=True):
         x = forms[kernel].inputs(weights=scores.weights)
+        positions = forms[kernel].positions
         inputs.append(_second_moment(x))
-        input_sums.append(_row_sum(x))
+        bias_rows.append(_bias_row(x, positions * tf.reduce_sum(scores.weights)))
         factors.append(factor / positions)
         traces.append(trace / positions)
     traces = [tf.cast(trace, tf.float64) for trace in traces + [norms for _, norms in squares]]
-    return inputs, input_sums, factors, [values for values, _ in squares], tf.stack(traces, 1)
+    return inputs, bias_rows, factors, [values for values, _ in squares], tf.stack(traces, 1)
 
 
-def with_bias(inputs: np.ndarray, sums: np.ndarray, positions: int) -> np.ndarray:
-    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`."""
-    column = sums[:, :, None]
-    corner = np.full([len(sums), 1, 1], positions, inputs.dtype)
-    return np.block([[inputs, column], [column.transpose(0, 2, 1), corner]])
+def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`.
+
+    Put together once, at the end: a column of ones behind every patch would be a copy of them all.
+    """
+    column = row[:, :-1, None]
+    return np.block([[inputs, column], [column.transpose(0, 2, 1), row[:, -1:, None]]])
 
 
 def _second_moment(a: tf.Tensor) -> tf.Tensor:
@@ -236,7 +239,10 @@ def _second_moment(a: tf.Tensor) -> tf.Tensor:
     return tf.einsum("btgi,btgj->gij", a, a)
 
 
-def _row_sum(a: tf.Tensor) -> tf.Tensor:
-    """`[batch, positions, groups, n]` to `[groups, n]`, by a product, which is the faster sum."""
+def _bias_row(a: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Sums of `[batch, positions, groups, n]` and the count behind them, `[groups, n + 1]`."""
     rows = tf.reshape(a, [-1, a.shape[2] * a.shape[3]])
-    return tf.reshape(tf.matmul(tf.ones([1, tf.shape(rows)[0]], a.dtype), rows), a.shape[2:])
+    # A product with ones reads faster than a reduction over the first axis.
+    total = tf.matmul(tf.ones([1, tf.shape(rows)[0]], a.dtype), rows)
+    count = tf.fill([a.shape[2], 1], tf.cast(count, a.dtype))
+    return tf.concat([tf.reshape(total, a.shape[2:]), count], 1)
