@@ -4,6 +4,7 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
+from keras_infobottleneck.estimators.certificate import Certificate, certify
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )
@@ -29,6 +30,7 @@ from keras_infobottleneck.estimators.nuisance_information import (
     NuisanceInformation,
     nuisance_information,
 )
+from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.estimators.relevance.hidden_states import hidden_states
 from keras_infobottleneck.estimators.relevance.maximum_relevance import (
     MaximumRelevance,
@@ -59,6 +61,7 @@ from keras_infobottleneck.estimators.total_correlation import (
 from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
 
 __all__ = [
+    "Certificate",
     "ComplexityRatio",
     "Estimate",
     "FisherInformation",
@@ -77,6 +80,7 @@ __all__ = [
     "WeightCompression",
     "ZipfExponent",
     "block_decomposition_complexity",
+    "certify",
     "decompose_uncertainty",
     "fisher_information",
     "flat_minimum_bound",
@@ -84,8 +88,10 @@ __all__ = [
     "hidden_states",
     "layer_multiscale_relevance",
     "maximum_relevance_curve",
+    "monte_carlo_bound",
     "multiscale_relevance",
     "nuisance_information",
+    "pac_bayes_bound",
     "quantize_to",
     "quantized_complexity",
     "relevance_null",
