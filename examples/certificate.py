@@ -40,8 +40,8 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "fcn": Plan(0.028, 40, 8, 0.3, 0.02, 10),
-    "cnn": Plan(0.016, 12, 2, 0.3, 0.01, 2),
+    "fcn": Plan(0.028, 30, 4, 0.3, 0.02, 5),
+    "cnn": Plan(0.016, 10, 1, 0.3, 0.01, 2),
 }
 PRIOR_RATE, POSTERIOR_RATE = 1e-3, 1e-4  # Adam; the prior's falls to zero by a cosine
 DELTA, DELTA_MONTE_CARLO = 0.025, 0.01

@@ -153,11 +153,6 @@ class InformationBottleneckModel(keras.Model):
         """The output shape of the network."""
         return self.network.compute_output_shape(input_shape)
 
-    def compile(self, *args, **kwargs):
-        """As `keras.Model.compile`; PAC-Bayes objectives need a `BoundedCrossentropy`."""
-        super().compile(*args, **kwargs)
-        check_loss(self.objective, self.loss)
-
     def train_step(self, data):
         """One step on the objective of `compute_loss`; counts the examples of the epoch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -166,6 +161,8 @@ class InformationBottleneckModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Task loss, activation costs and regularisers, plus the price of the weights."""
+        # Not in `compile`: Keras does not compile a loaded model whose class overrides it.
+        check_loss(self.objective, self.loss)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         information = self.weight_information()
         # Keras adds up the losses of all replicas: each carries its share.
