@@ -77,7 +77,7 @@ def run():
     images = datasets.load("digits", FLAGS.data)
     order = np.random.default_rng(FLAGS.seed).permutation(len(images.x_train))
     if FLAGS.smoke:
-        order = order[:400]
+        order = order[:200]
     num_prior = round(FLAGS.prior_share * len(order))
     _open_output_dir()
     rows = {}
@@ -116,7 +116,7 @@ def _certified(name, images, for_prior, for_certificate):
 
     plan = PLANS[name]
     if FLAGS.smoke:
-        plan = plan._replace(prior_epochs=3, posterior_epochs=2, num_samples=2)
+        plan = plan._replace(prior_epochs=2, posterior_epochs=2, num_samples=1)
     x, y = images.x_train, images.y_train
     everything = np.concatenate([for_prior, for_certificate])
 

@@ -80,7 +80,8 @@ def test_one_layer_has_the_gibbs_error_of_the_closed_form():
 
 def test_groups_that_are_not_full_widen_the_bound_as_they_must():
     network = keras.Sequential([keras.Input((5,)), layers.Dense(2)])
-    model = make_model(network, anchored=False, prior_scale=1.0, estimator="sample")
+    network.layers[-1].kernel.assign(np.outer([1, 0, 0, 0, 0], [-2.0, 2.0]))
+    model = make_model(network, anchored=False, prior_scale=2.0, estimator="sample")
     c = certify(model, (X[:50], Y[:50]), examples_per_draw=8, batch_size=20, **OPTIONS)
     num_groups = 3 + 3 + 2  # of batches of 20, 20 and 10
     filled = num_groups * 8 / 50
@@ -90,26 +91,27 @@ def test_groups_that_are_not_full_widen_the_bound_as_they_must():
     )
     expected = kib.estimators.pac_bayes_bound(upper, c.kl, 50, 0.025)
     assert c.error_bound == pytest.approx(expected, abs=1e-9)
+    assert c.error_bound < 1.0
 
 
 def test_ten_percent_certificates_fail_in_ten_percent_at_most_and_unpaid_ones_more():
     # Labels are coins, so that every network errs on half of all new data.
-    network = keras.Sequential([keras.Input((40,)), layers.Dense(2, use_bias=False)])
+    network = keras.Sequential([keras.Input((160,)), layers.Dense(2, use_bias=False)])
     model = make_model(network, anchored=False, prior_scale=1.0, initial_scale=1.0)
     random = np.random.default_rng(1)
     failures = unpaid = 0
-    for seed in range(40):
-        x = random.normal(size=(60, 40)).astype("float32")
+    for seed in range(20):
+        x = random.normal(size=(60, 160)).astype("float32")
         y = random.integers(0, 2, 60)
         direction = (2 * y - 1) @ x
-        direction *= 6.0 / np.linalg.norm(direction) / math.sqrt(2)
+        direction *= 8.0 / np.linalg.norm(direction) / math.sqrt(2)
         model.variational_layers[0].layer.kernel.assign(np.stack([-direction, direction], 1))
-        c = certify(model, (x, y), **{**OPTIONS, "delta": 0.09, "num_samples": 10, "seed": seed})
-        assert c.kl == pytest.approx(18.0, rel=1e-5)
+        c = certify(model, (x, y), **{**OPTIONS, "delta": 0.09, "num_samples": 30, "seed": seed})
+        assert c.kl == pytest.approx(32.0, rel=1e-5)
         upper = kib.estimators.monte_carlo_bound(c.randomized_error, c.num_trials, 0.01)
         failures += c.error_bound < 0.5
         unpaid += kib.estimators.pac_bayes_bound(upper, 0.0, 60, 0.09) < 0.5
-    assert failures <= 4
+    assert failures <= 2
     assert unpaid > 10
 
 
@@ -153,18 +155,17 @@ def test_frozen_weights_that_anchoring_saw_are_accepted_and_learned_ones_are_not
     )
     model = make_model(network, variational_bias=False)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    assert certify(model, (X, Y), **OPTIONS).kl > 0.0
     for layer in model.network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
     for wrapper in model.variational_layers:
         wrapper.layer.bias.trainable = False
     model.compile("adam", loss)
-    model.fit(X, Y, verbose=0)
+    model.train_on_batch(X, Y)
     assert certify(model, (X, Y), **{**OPTIONS, "from_logits": None}).kl > 0.0
     model.variational_layers[1].layer.bias.trainable = True
     model.compile("adam", loss)
-    model.fit(X, Y, verbose=0)
+    model.train_on_batch(X, Y)
     with pytest.raises(ValueError, match=r"Weights without a distribution.* [^,]*/bias$"):
         certify(model, (X, Y), **OPTIONS)
 

@@ -10,7 +10,7 @@ import keras_infobottleneck as kib
 from keras_infobottleneck.layers.independent_draws import IndependentDraws
 
 VariationalWeights = kib.layers.VariationalWeights
-NUM = 20_000
+NUM = 4000
 
 
 def V(layer, **options):
@@ -21,6 +21,11 @@ def draws_of(network, group_size=1, x=None):
     found = [layer for layer in network._flatten_layers() if isinstance(layer, VariationalWeights)]
     x = np.ones((2, *network.input_shape[1:]), "float32") if x is None else x
     return IndependentDraws(network, found, x, group_size)
+
+
+def outputs_of(network, x, seed, **options):
+    draw = tf.function(draws_of(network, **options).__call__)
+    return draw(tf.constant(x), tf.constant([seed, 0])).numpy()
 
 
 def dense(**options):
@@ -39,13 +44,14 @@ def by_drawing_weights(network, x, num_draws):
     """The slow, obvious way: draw, assign, predict."""
     wrappers = [w for w in network._flatten_layers() if isinstance(w, VariationalWeights)]
     laws = [(v, w.posterior()[v.path]) for w in wrappers for v in w.variational_weights]
-    random, outputs = np.random.default_rng(0), []
+    laws = [(v, np.array(law.loc), np.array(law.scale)) for v, law in laws]
+    random, outputs, predict = np.random.default_rng(0), [], tf.function(network)
     for _ in range(num_draws):
-        for variable, law in laws:
-            variable.assign(random.normal(law.loc, law.scale))
-        outputs.append(network(x).numpy())
-    for variable, law in laws:
-        variable.assign(law.loc)
+        for variable, loc, scale in laws:
+            variable.assign(random.normal(loc, scale))
+        outputs.append(predict(x).numpy())
+    for variable, loc, _ in laws:
+        variable.assign(loc)
     return np.array(outputs)
 
 
@@ -53,9 +59,8 @@ def by_drawing_weights(network, x, num_draws):
 def test_outputs_have_the_moments_of_drawn_weights(build):
     network = build()
     x = np.random.default_rng(1).normal(size=(1, *network.input_shape[1:])).astype("float32")
-    expected = by_drawing_weights(network, x, 2000)[:, 0]
-    draws = draws_of(network)
-    ours = draws(tf.constant(np.repeat(x, NUM, 0)), tf.constant([1, 2])).numpy()
+    expected = by_drawing_weights(network, x, 1000)[:, 0]
+    ours = outputs_of(network, np.repeat(x, NUM, 0), seed=1)
     for power in (1, 2):
         a, b = expected**power, ours**power
         error = np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
@@ -67,8 +72,7 @@ def test_outputs_have_the_moments_of_drawn_weights(build):
 @pytest.mark.parametrize("build", [dense, convolution])
 def test_equal_examples_are_drawn_independently(build):
     network = build()
-    x = tf.ones((NUM, *network.input_shape[1:]))
-    outputs = draws_of(network)(x, tf.constant([3, 4])).numpy()
+    outputs = outputs_of(network, np.ones((NUM, *network.input_shape[1:]), "float32"), seed=2)
     correlation = np.corrcoef(outputs[::2, 0], outputs[1::2, 0])[0, 1]
     assert abs(correlation) < 5 / np.sqrt(NUM / 2)
 
@@ -76,8 +80,9 @@ def test_equal_examples_are_drawn_independently(build):
 def test_a_group_shares_the_weights_that_must_be_shared():
     inputs = keras.Input((4, 1))
     x = V(layers.Conv1D(2, 3))(inputs)
-    draws = draws_of(keras.Model(inputs, layers.Flatten()(x)), group_size=3)
-    outputs = draws(tf.ones((300, 4, 1)), tf.constant([5, 6])).numpy().reshape(100, 3, -1)
+    network = keras.Model(inputs, layers.Flatten()(x))
+    outputs = outputs_of(network, np.ones((300, 4, 1), "float32"), seed=3, group_size=3)
+    outputs = outputs.reshape(100, 3, -1)
     np.testing.assert_array_equal(outputs[:, 0], outputs[:, 2])
     assert len(np.unique(outputs[:, 0], axis=0)) == 100
 
@@ -87,7 +92,7 @@ def test_a_layer_used_twice_has_one_draw():
     layer = V(layers.Dense(1, use_bias=False))
     network = keras.Model(inputs, layer(layer(inputs)))
     layer.layer.kernel.assign([[1.0]])
-    outputs = draws_of(network)(tf.ones((NUM, 1)), tf.constant([7, 8])).numpy()
+    outputs = outputs_of(network, np.ones((NUM, 1), "float32"), seed=4)
     # E w^2 = 1 + 0.25; two draws would have mean 1.
     assert outputs.mean() == pytest.approx(1.25, abs=5 * outputs.std() / np.sqrt(NUM))
     assert outputs.min() >= 0.0
