@@ -11,14 +11,20 @@ import tensorflow_probability as tfp
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.certificate_conditions import (
+    check_examples,
+    check_model,
+    check_numbers,
+    check_outputs,
+    ends_in_logits,
+    two_examples,
+)
 from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.estimators.passes import compiled, summed
 from keras_infobottleneck.layers.anchoring_data import fingerprints
 from keras_infobottleneck.layers.independent_draws import IndependentDraws
 
 __all__ = ["Certificate", "certify"]
-
-TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
 @dataclass(frozen=True)
@@ -152,15 +158,15 @@ def certify(
         neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
         (2015), arXiv 1506.02557.
     """
-    _check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
-    _check_model(model)
-    from_logits = _ends_in_logits(model, from_logits)
+    check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
+    check_model(model)
+    from_logits = ends_in_logits(model, from_logits)
     batches = Batches(data, batch_size)
-    _check_examples(model, data, allow_repeats)
-    _check_outputs(model, batches, from_logits)
+    check_examples(fingerprints(data), model.anchoring_fingerprints, allow_repeats)
+    check_outputs(model, batches, from_logits)
 
     def make(reference):
-        x = _two_examples(batches)
+        x = two_examples(batches)
         draws = IndependentDraws(
             reference().network, reference().variational_layers, x, examples_per_draw
         )
@@ -210,7 +216,7 @@ def _pass_over(reference, draws, num_samples, from_logits, min_probability):
     @tf.function
     def of_batch(batch, base_seed):
         weights = tf.cast(batch.weights, tf.float64)
-        mean_scores = tf.cast(reference()(batch.x, training=False), tf.float32)
+        mean_scores = tf.cast(reference()(batch.x), tf.float32)
         labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), mean_scores.shape[-1])
         seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)
         missing = -weights.shape[0] % draws.group_size
@@ -274,133 +280,3 @@ def _method(draws) -> str:
     return (
         f"{method}; noise for every example on the pre-activations of {local}" if local else method
     )
-
-
-def _two_examples(batches):
-    """The first example, twice: enough to tell rows that are examples from others."""
-    return tf.nest.map_structure(lambda a: tf.concat([a, a], 0), batches.first_inputs())
-
-
-def _check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability):
-    for name, value in (("delta", delta), ("delta_monte_carlo", delta_monte_carlo)):
-        if not _is_number(value) or not 0 < value < 1:
-            raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
-    if delta + delta_monte_carlo >= 1:
-        raise ValueError(
-            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
-            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
-        )
-    for name, value in (("num_samples", num_samples), ("examples_per_draw", examples_per_draw)):
-        if not _is_number(value, int | np.integer) or value < 1:
-            raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {name}={value!r}")
-    if not _is_number(min_probability) or not 0 < min_probability < 1:
-        raise ValueError(
-            "`min_probability` must be above 0 and below 1: a loss without a bound has no "
-            f"certificate. Received: min_probability={min_probability!r}"
-        )
-
-
-def _is_number(value, kind=int | float | np.number) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check_model(model):
-    """Raise where the divergence would not hold all that the network knows of the data."""
-    layers = getattr(model, "variational_layers", None)
-    if not isinstance(model, keras.Model) or layers is None:
-        raise TypeError(f"`model` must be an InformationBottleneckModel. Received: model={model!r}")
-    if not layers:
-        raise ValueError(
-            f"`model` has no VariationalWeights to certify. Received: model={model.name!r}"
-        )
-    for layer in layers:
-        if not layer.built:
-            raise ValueError(
-                "`model` has no weights before it is built: call it on a batch first. "
-                f"Received: layer={layer.name!r}, not built"
-            )
-        if layer.posterior_name != "gaussian":
-            raise ValueError(
-                "Only Gaussian posteriors can be certified: the others have no prior that is "
-                "fixed before the data. "
-                f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
-            )
-        if not layer.prior_is_fixed:
-            raise ValueError(
-                "The prior follows the posterior, and with it the data; call `model.anchor_prior` "
-                f"or give a `prior_scale`. Received: layer={layer.name!r}, prior_scale=None"
-            )
-        if layer.anchored and not len(model.anchoring_fingerprints):
-            raise ValueError(
-                "The data on which the prior depends are not known; anchor it by "
-                f"`model.anchor_prior`. Received: layer={layer.name!r}, anchored by itself"
-            )
-    if model.unanchored_weights:
-        raise ValueError(
-            "Weights without a distribution must be as they were when the prior was anchored; use "
-            "`variational_bias=True`, and freeze normalisation before. "
-            f"Received: {', '.join(model.unanchored_weights)}"
-        )
-
-
-def _ends_in_logits(model, from_logits) -> bool:
-    """What was said, or what the compiled loss says."""
-    if from_logits is None:
-        loss = getattr(model, "loss", None)
-        if isinstance(loss, str):
-            loss = keras.losses.get(loss)
-        config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-        from_logits = config.get("from_logits")
-    if not isinstance(from_logits, bool):
-        raise ValueError(
-            "`from_logits` must be True or False where the compiled loss does not say. "
-            f"Received: from_logits={from_logits!r}"
-        )
-    return from_logits
-
-
-def _check_examples(model, data, allow_repeats):
-    """Raise on examples that the prior has seen, or that are counted twice."""
-    values = fingerprints(data)
-    seen = np.isin(values, model.anchoring_fingerprints).sum()
-    if seen:
-        raise ValueError(
-            "`data` must hold no example that the prior depends on. "
-            f"Received: {seen} of {len(values)} examples among those of `anchor_prior`"
-        )
-    repeats = len(values) - len(np.unique(values))
-    if repeats and not allow_repeats:
-        raise ValueError(
-            "`data` must hold every example once; if equal ones are independent draws, say "
-            f"allow_repeats=True. Received: {repeats} repeats among {len(values)} examples"
-        )
-
-
-def _check_outputs(model, batches, from_logits):
-    """Raise unless the outputs are one row of class scores for each label."""
-    outputs = model(_two_examples(batches), training=False)
-    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[-1] < 2:
-        shapes = tf.nest.map_structure(lambda a: tuple(a.shape), outputs)
-        raise ValueError(
-            "`model` must have one output of shape [batch, classes], two classes or more. "
-            f"Received: {shapes}"
-        )
-    sums = tf.reduce_sum(outputs, -1).numpy()
-    if not from_logits and (np.min(outputs) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
-        raise ValueError(
-            "The outputs must be probabilities where `from_logits` is False. "
-            f"Received: a row that sums to {sums[0]:.4g}"
-        )
-    num_classes = outputs.shape[-1]
-    for batch in batches:
-        y = np.asarray(batch.y)
-        one_hot = y.ndim == 2 and y.shape[-1] == num_classes
-        if one_hot:
-            valid = np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1)
-        else:
-            valid = y.size == len(y) and np.all((y >= 0) & (y < num_classes) & (y == np.floor(y)))
-        if not valid:
-            raise ValueError(
-                f"The labels must be classes from 0 to {num_classes - 1}, or one-hot rows. "
-                f"Received: shape={y.shape}, values from {y.min()} to {y.max()}"
-            )

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
 from keras_infobottleneck.layers.noisy_wrapper import drawing
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
@@ -81,7 +80,8 @@ class IndependentDraws:
                 for pair in zip(layer.variational_weights, layer.draw_weights(), strict=True)
             ]
         local_seed = tf.random.experimental.stateless_fold_in(seed, -1)
-        with DrawnWeights(pairs), drawing(local_seed, activations=False, layers=self.local):
+        # Keras' own scope: what layers assign or add as losses is dropped with it.
+        with keras.StatelessScope(pairs), drawing(local_seed, activations=False, layers=self.local):
             return self._network(x, training=False)
 
 
