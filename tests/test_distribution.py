@@ -57,6 +57,28 @@ try:
 except UserWarning as warning:
     results["warning"] = str(warning)
 
+def make_bounded():
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((4,))
+    outputs = V(layers.Dense(2), prior_scale=1.0, **NOISELESS)(inputs)
+    model = kib.InformationBottleneckModel(
+        inputs, outputs, num_examples=1000, weight_beta=0.1, objective="pac_bayes_kl"
+    )
+    model.compile(keras.optimizers.SGD(1.0), kib.models.BoundedCrossentropy(from_logits=True))
+    return model
+
+def step(model, x, y):
+    before = model.get_weights()
+    logs = model.train_on_batch(x, y, return_dict=True)
+    change = [(a - b).ravel().tolist() for a, b in zip(model.get_weights(), before)]
+    return {"logs": {key: float(value) for key, value in logs.items()}, "step": sum(change, [])}
+
+results["bounded one"] = step(make_bounded(), x[:16], y[:16])
+with strategy.scope():
+    model = make_bounded()
+# Each replica bounds the risk of its own share: here both have the same.
+results["bounded two"] = step(model, np.tile(x[:16], (2, 1)), np.tile(y[:16], 2))
+
 with strategy.scope():
     noisy = {
         "local": V(layers.Dense(3), initial_scale=1.0),
@@ -107,6 +129,14 @@ def test_two_replicas_log_what_one_logs(results):
 
 def test_two_replicas_count_every_example_once(results):
     assert "num_examples=32, but an epoch held 24 examples" in results["warning"]
+
+
+def test_two_replicas_share_a_bound_as_they_share_a_sum(results):
+    one, two = results["bounded one"], results["bounded two"]
+    assert two["logs"] == pytest.approx(one["logs"], rel=1e-5)
+    assert one["logs"]["loss"] > one["logs"]["task_loss"]
+    assert max(abs(change) for change in one["step"]) > 1e-3
+    assert two["step"] == pytest.approx(one["step"], rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize("estimator", ["local", "flipout", "sample"])

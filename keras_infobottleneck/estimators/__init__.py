@@ -4,6 +4,7 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
+from keras_infobottleneck.estimators.certificate import Certificate, certify
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )
@@ -55,6 +56,7 @@ from keras_infobottleneck.estimators.nuisance_information import (
     NuisanceInformation,
     nuisance_information,
 )
+from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.estimators.relevance.hidden_states import hidden_states
 from keras_infobottleneck.estimators.relevance.maximum_relevance import (
     MaximumRelevance,
@@ -86,6 +88,7 @@ from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_u
 
 __all__ = [
     "ActivationInformationBounds",
+    "Certificate",
     "ComplexityRatio",
     "CrossEntropyDecomposition",
     "EffectiveInformation",
@@ -110,6 +113,7 @@ __all__ = [
     "activation_fisher",
     "activation_information_bounds",
     "block_decomposition_complexity",
+    "certify",
     "cross_entropy_decomposition",
     "decompose_uncertainty",
     "effective_information",
@@ -122,9 +126,11 @@ __all__ = [
     "layer_multiscale_relevance",
     "linear_layer_information",
     "maximum_relevance_curve",
+    "monte_carlo_bound",
     "multiscale_relevance",
     "noise_variance_of_information",
     "nuisance_information",
+    "pac_bayes_bound",
     "quantize_to",
     "quantized_complexity",
     "relevance_null",

@@ -1,4 +1,4 @@
-"""Which examples a prior was made from: one fingerprint each, kept in the saved file."""
+"""What a prior was made from, as fingerprints in the saved file: examples, and fixed weights."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["AnchoringData", "fingerprints"]
+__all__ = ["AnchoringData", "fingerprints", "weight_fingerprints"]
 
 
 def fingerprints(data) -> np.ndarray:
@@ -55,28 +55,37 @@ def _batches(data) -> Iterator[tuple]:
         yield batch[:2]
 
 
+def weight_fingerprints(weights) -> np.ndarray:
+    """One 64-bit fingerprint per weight tensor, int64: of every bit of its values."""
+    digests = [hashlib.blake2b(w.numpy().tobytes(), digest_size=8).digest() for w in weights]
+    return np.frombuffer(b"".join(digests), "int64").copy()
+
+
 class AnchoringData(keras.layers.Layer):
-    """Holds fingerprints; it has no variable until it is built for a number of examples."""
+    """Fingerprints of the examples a prior was made from, and of the weights without a prior.
+
+    It has no variables until it is built for a number of each.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self._fingerprints = None
+        self._fingerprints = self._weight_fingerprints = None
         # Without variables there is nothing to build: Keras would trace a model that has unbuilt
         # layers once more at every `fit`.
         self.built = True
 
-    def build(self, num_examples):
-        """Make room for `num_examples` fingerprints."""
-        self._fingerprints = self.add_weight(
-            shape=(num_examples,),
-            initializer="zeros",
-            name="fingerprints",
-            dtype="int64",
-            trainable=False,
+    def build(self, num_examples, num_weights):
+        """Make room for the fingerprints."""
+        self._fingerprints = self._add_fingerprints("fingerprints", num_examples)
+        self._weight_fingerprints = self._add_fingerprints("weight_fingerprints", num_weights)
+
+    def _add_fingerprints(self, name, size):
+        return self.add_weight(
+            shape=(size,), initializer="zeros", name=name, dtype="int64", trainable=False
         )
 
-    def remember(self, data):
-        """Keep the fingerprints of the examples; only once, since a prior is anchored once."""
+    def remember(self, data, weights):
+        """Keep the fingerprints of examples and weights; once, since a prior is anchored once."""
         values = fingerprints(data)
         if not len(values):
             raise ValueError("`data` must hold examples. Received: none")
@@ -85,8 +94,9 @@ class AnchoringData(keras.layers.Layer):
                 "The prior is anchored already. "
                 f"Received: a second set of {len(values)} anchoring examples"
             )
-        self.build(len(values))
+        self.build(len(values), len(weights))
         self._fingerprints.assign(values)
+        self._weight_fingerprints.assign(weight_fingerprints(weights))
 
     @property
     def fingerprints(self) -> np.ndarray:
@@ -94,3 +104,12 @@ class AnchoringData(keras.layers.Layer):
         if self._fingerprints is None:
             return np.zeros(0, "int64")
         return self._fingerprints.numpy()
+
+    def moved(self, weights) -> list:
+        """Those of the weights that are not as they were remembered: all, where nothing was."""
+        if self._weight_fingerprints is None:
+            return list(weights)
+        pairs = zip(
+            weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
+        )
+        return [weight for weight, now, then in pairs if now != then]

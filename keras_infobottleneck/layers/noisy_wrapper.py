@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,14 +46,26 @@ class _Drawing:
     seed: tf.Tensor
     weights: bool
     activations: bool
+    layers: Collection[keras.layers.Layer] | None
     count: int = 0
+
+    def wants(self, layer, kind) -> bool:
+        """Whether this layer draws noise of this kind."""
+        chosen = self.layers is None or any(layer is one for one in self.layers)
+        return chosen and getattr(self, kind)
 
 
 _active: list[_Drawing] = []
 
 
 @contextlib.contextmanager
-def drawing(seed, *, weights: bool = True, activations: bool = True) -> Iterator[None]:
+def drawing(
+    seed,
+    *,
+    weights: bool = True,
+    activations: bool = True,
+    layers: Collection[keras.layers.Layer] | None = None,
+) -> Iterator[None]:
     """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
 
     BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
@@ -63,8 +75,9 @@ def drawing(seed, *, weights: bool = True, activations: bool = True) -> Iterator
         seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
         weights: whether weights are drawn from their posterior.
         activations: whether activations are multiplied by noise.
+        layers: the noisy layers that draw; by default all.
     """
-    _active.append(_Drawing(tf.cast(seed, tf.int32), weights, activations))
+    _active.append(_Drawing(tf.cast(seed, tf.int32), weights, activations, layers))
     try:
         yield
     finally:
@@ -127,7 +140,7 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
         """Whether this call draws noise."""
-        return getattr(_active[-1], kind) if _active else bool(training)
+        return _active[-1].wants(self, kind) if _active else bool(training)
 
     def _counts(self, training: bool | None) -> bool:
         """Whether this call belongs to training or evaluation, where activations cost."""

@@ -189,17 +189,10 @@ class VariationalWeights(NoisyWrapper):
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs, *others, **kwargs):
-        with DrawnWeights(zip(self.variational_weights, self._sample(), strict=True)) as scope:
+        with DrawnWeights(zip(self.variational_weights, self.draw_weights(), strict=True)) as scope:
             outputs = self._call_layer(inputs, *others, **kwargs)
         scope.assign_updates()
         return outputs
-
-    def _sample(self):
-        """One draw of every variational weight, float32."""
-        return [
-            self._law.sample(loc, spread, self._noise(tf.shape(spread)))
-            for loc, spread in self._parameters()
-        ]
 
     def _local(self, inputs):
         """Pre-activations drawn with the mean and variance that the weights give them."""
@@ -276,6 +269,11 @@ class VariationalWeights(NoisyWrapper):
             ]
         )
 
+    @property
+    def prior_is_fixed(self) -> bool:
+        """Whether the prior stays where it is while the weights learn."""
+        return self.anchored or self.prior_scale is not None
+
     def posterior(self) -> dict:
         """TFP distribution of every variational weight, by variable path, made when asked for.
 
@@ -293,6 +291,13 @@ class VariationalWeights(NoisyWrapper):
             weight.path: self._law.prior_distribution(*parameters, prior)
             for weight, parameters, prior in triples
         }
+
+    def draw_weights(self) -> list[tf.Tensor]:
+        """One draw of every one of `variational_weights`, float32."""
+        return [
+            self._law.sample(loc, spread, self._noise(tf.shape(spread)))
+            for loc, spread in self._parameters()
+        ]
 
     def signal_to_noise(self) -> dict:
         """``|mean| / standard deviation`` of every variational weight, by variable path."""

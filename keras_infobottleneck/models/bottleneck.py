@@ -3,6 +3,7 @@
 import inspect
 import numbers
 import warnings
+from typing import Literal
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
 from keras_infobottleneck.layers.noisy_wrapper import check_price
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
 __all__ = ["InformationBottleneckModel"]
@@ -25,7 +27,8 @@ class InformationBottleneckModel(keras.Model):
     ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
     + activation costs``, in nats. ``weight_beta = 1`` is the negative evidence lower bound per
     example, and the critical value of the information bottleneck Lagrangian of the weights, whose
-    loss is a sum over examples ("Emergence", equation 3).
+    loss is a sum over examples ("Emergence", equation 3). The PAC-Bayes objectives put a bound on
+    the true risk in place of the sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
 
     The divergence is collected once from every `VariationalWeights`, wherever it sits and however
     often it is called; activation costs come from the layers that cause them. `compute_loss` holds
@@ -40,6 +43,12 @@ class InformationBottleneckModel(keras.Model):
         name: name of the model.
         num_examples: number of training examples, by which the divergence is divided.
         weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
+        objective: ``"lagrangian"``, the formula above; or, with ``c = weight_beta * KL
+            + log(2 sqrt(num_examples) / delta)`` in nats, ``"pac_bayes_quadratic"``:
+            ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, or ``"pac_bayes_kl"``: the largest r
+            with ``kl(task loss || r) <= c / N``. Where more examples are trained on than the
+            certificate will be taken on, `weight_beta` is the ratio of the two numbers.
+        delta: of the PAC-Bayes objectives.
 
     References:
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement in Deep
@@ -54,15 +63,19 @@ class InformationBottleneckModel(keras.Model):
         *,
         num_examples: int,
         weight_beta: float = 1.0,
+        objective: Literal["lagrangian", "pac_bayes_quadratic", "pac_bayes_kl"] = "lagrangian",
+        delta: float = 0.025,
         **kwargs,
     ):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
+        check_objective(objective, delta)
         # The network casts its own inputs: cast here too, token ids would be lost in float16.
         super().__init__(name=name, autocast=False, **kwargs)
         self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
         if "dtype" not in kwargs:
             self.dtype_policy = self.network.dtype_policy
         self.num_examples = int(num_examples)
+        self.objective, self.delta = objective, float(delta)
         self._weight_beta = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(weight_beta),
@@ -148,17 +161,24 @@ class InformationBottleneckModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Task loss, activation costs and regularisers, plus the price of the weights."""
+        # Not in `compile`: Keras does not compile a loaded model whose class overrides it.
+        check_loss(self.objective, self.loss)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         information = self.weight_information()
         # Keras adds up the losses of all replicas: each carries its share.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        price = self._weight_beta * information / (self.num_examples * num_replicas)
-
         batch_size = _batch_size(y_pred if x is None else x)
         task_loss = num_replicas * loss - sum(self.losses, 0.0)
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
-        return loss + price
+        price = price_of_weights(
+            self.objective,
+            task_loss,
+            self._weight_beta * information,
+            self.num_examples,
+            self.delta,
+        )
+        return loss + price / num_replicas
 
     def predict_step(self, data):
         """Posterior means, `training` left open: predictions are not charged for activations."""
@@ -294,13 +314,31 @@ class InformationBottleneckModel(keras.Model):
                     "Only Gaussian priors can be anchored. "
                     f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
                 )
-        self._anchoring_data.remember(data)
+        self._anchoring_data.remember(data, self.deterministic_weights)
         for layer in self.variational_layers:
             layer.anchor_prior(scale)
         if self.compiled:
             # The traced step holds the old prior.
             self.make_train_function(force=True)
             self.make_test_function(force=True)
+
+    @property
+    def deterministic_weights(self) -> list[keras.Variable]:
+        """Weights of the network without a distribution: biases, normalisation, its statistics."""
+        accounted = set()
+        for layer in self.variational_layers:
+            inner = {id(weight) for weight in layer.layer.weights}
+            accounted |= {id(weight) for weight in layer.weights} - inner
+            accounted |= {id(weight) for weight in layer.variational_weights}
+        return [weight for weight in self.network.weights if id(weight) not in accounted]
+
+    @property
+    def unanchored_weights(self) -> list[str]:
+        """Paths of deterministic weights that are not as they were when the prior was anchored.
+
+        What they have learned since is not in the divergence. Without anchoring, all of them.
+        """
+        return [w.path for w in self._anchoring_data.moved(self.deterministic_weights)]
 
     @property
     def anchoring_fingerprints(self) -> np.ndarray:
@@ -315,7 +353,10 @@ class InformationBottleneckModel(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta),
+            "objective": self.objective,
+            "delta": self.delta,
             "num_anchoring_examples": len(self.anchoring_fingerprints),
+            "num_deterministic_weights": len(self.deterministic_weights),
         }
 
     @classmethod
@@ -325,10 +366,12 @@ class InformationBottleneckModel(keras.Model):
         network = keras.saving.deserialize_keras_object(
             config.pop("network"), custom_objects=custom_objects
         )
-        num_anchoring_examples = config.pop("num_anchoring_examples", 0)
+        remembered = [
+            config.pop(key, 0) for key in ("num_anchoring_examples", "num_deterministic_weights")
+        ]
         model = cls(network, **config)
-        if num_anchoring_examples:
-            model._anchoring_data.build(num_anchoring_examples)
+        if remembered[0]:
+            model._anchoring_data.build(*remembered)
         return model
 
 

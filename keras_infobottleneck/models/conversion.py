@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
@@ -47,6 +48,7 @@ def make_variational(
     num_examples: int,
     include: Collection[str] | Callable[[keras.layers.Layer], bool] | None = None,
     weight_beta: float = 1.0,
+    objective: Literal["lagrangian", "pac_bayes_quadratic", "pac_bayes_kl"] = "lagrangian",
     verbose: int = 1,
     **options,
 ) -> InformationBottleneckModel:
@@ -60,7 +62,7 @@ def make_variational(
         num_examples: number of training examples.
         include: names of the layers to convert, or a function that says so of a layer; by default
             every layer that can be. Layers inside nested models go by their own names.
-        weight_beta: price of a nat in the weights.
+        weight_beta, objective: as of `InformationBottleneckModel`.
         verbose: 1 prints what was converted, what was not, and why.
         **options: for `VariationalWeights`. An `estimator` given holds for all layers.
 
@@ -93,7 +95,11 @@ def make_variational(
     for layer, twin in pairs:
         twin.set_weights(layer.get_weights())
     result = InformationBottleneckModel(
-        network, name=model.name, num_examples=num_examples, weight_beta=weight_beta
+        network,
+        name=model.name,
+        num_examples=num_examples,
+        weight_beta=weight_beta,
+        objective=objective,
     )
     result.conversion = tuple(conversions)
     if verbose:

@@ -1,0 +1,148 @@
+"""What may be certified: each condition without which a certificate would be untrue."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "check_examples",
+    "check_model",
+    "check_numbers",
+    "check_outputs",
+    "ends_in_logits",
+    "two_examples",
+]
+
+TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
+
+
+def two_examples(batches):
+    """The first example, twice: enough to tell rows that are examples from others."""
+    return tf.nest.map_structure(lambda a: tf.concat([a, a], 0), batches.first_inputs())
+
+
+def check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability):
+    """Raise where a number is out of its range."""
+    for name, value in (("delta", delta), ("delta_monte_carlo", delta_monte_carlo)):
+        if not _is_number(value) or not 0 < value < 1:
+            raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
+    if delta + delta_monte_carlo >= 1:
+        raise ValueError(
+            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
+            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
+        )
+    for name, value in (("num_samples", num_samples), ("examples_per_draw", examples_per_draw)):
+        if not _is_number(value, int | np.integer) or value < 1:
+            raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {name}={value!r}")
+    if not _is_number(min_probability) or not 0 < min_probability < 1:
+        raise ValueError(
+            "`min_probability` must be above 0 and below 1: a loss without a bound has no "
+            f"certificate. Received: min_probability={min_probability!r}"
+        )
+
+
+def _is_number(value, kind=int | float | np.number) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def check_model(model):
+    """Raise where the divergence would not hold all that the network knows of the data."""
+    layers = getattr(model, "variational_layers", None)
+    if not isinstance(model, keras.Model) or layers is None:
+        raise TypeError(f"`model` must be an InformationBottleneckModel. Received: model={model!r}")
+    if not layers:
+        raise ValueError(
+            f"`model` has no VariationalWeights to certify. Received: model={model.name!r}"
+        )
+    for layer in layers:
+        if not layer.built:
+            raise ValueError(
+                "`model` has no weights before it is built: call it on a batch first. "
+                f"Received: layer={layer.name!r}, not built"
+            )
+        if layer.posterior_name != "gaussian":
+            raise ValueError(
+                "Only Gaussian posteriors can be certified: the others have no prior that is "
+                "fixed before the data. "
+                f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
+            )
+        if not layer.prior_is_fixed:
+            raise ValueError(
+                "The prior follows the posterior, and with it the data; call `model.anchor_prior` "
+                f"or give a `prior_scale`. Received: layer={layer.name!r}, prior_scale=None"
+            )
+        if layer.anchored and not len(model.anchoring_fingerprints):
+            raise ValueError(
+                "The data on which the prior depends are not known; anchor it by "
+                f"`model.anchor_prior`. Received: layer={layer.name!r}, anchored by itself"
+            )
+    if model.unanchored_weights:
+        raise ValueError(
+            "Weights without a distribution must be as they were when the prior was anchored; use "
+            "`variational_bias=True`, and freeze normalisation before. "
+            f"Received: {', '.join(model.unanchored_weights)}"
+        )
+
+
+def ends_in_logits(model, from_logits) -> bool:
+    """What was said, or what the compiled loss says."""
+    if from_logits is None:
+        loss = getattr(model, "loss", None)
+        if isinstance(loss, str):
+            loss = keras.losses.get(loss)
+        config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
+        from_logits = config.get("from_logits")
+    if not isinstance(from_logits, bool):
+        raise ValueError(
+            "`from_logits` must be True or False where the compiled loss does not say. "
+            f"Received: from_logits={from_logits!r}"
+        )
+    return from_logits
+
+
+def check_examples(values, anchoring_values, allow_repeats):
+    """Raise on examples that the prior has seen, or that are counted twice, by fingerprints."""
+    seen = np.isin(values, anchoring_values).sum()
+    if seen:
+        raise ValueError(
+            "`data` must hold no example that the prior depends on. "
+            f"Received: {seen} of {len(values)} examples among those of `anchor_prior`"
+        )
+    repeats = len(values) - len(np.unique(values))
+    if repeats and not allow_repeats:
+        raise ValueError(
+            "`data` must hold every example once; if equal ones are independent draws, say "
+            f"allow_repeats=True. Received: {repeats} repeats among {len(values)} examples"
+        )
+
+
+def check_outputs(model, batches, from_logits):
+    """Raise unless the outputs are one row of class scores for each label."""
+    outputs = model(two_examples(batches))
+    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[-1] < 2:
+        shapes = tf.nest.map_structure(lambda a: tuple(a.shape), outputs)
+        raise ValueError(
+            "`model` must have one output of shape [batch, classes], two classes or more. "
+            f"Received: {shapes}"
+        )
+    sums = tf.reduce_sum(outputs, -1).numpy()
+    if not from_logits and (np.min(outputs) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
+        raise ValueError(
+            "The outputs must be probabilities where `from_logits` is False. "
+            f"Received: a row that sums to {sums[0]:.4g}"
+        )
+    num_classes = outputs.shape[-1]
+    for batch in batches:
+        y = np.asarray(batch.y)
+        one_hot = y.ndim == 2 and y.shape[-1] == num_classes
+        if one_hot:
+            valid = np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1)
+        else:
+            valid = y.size == len(y) and np.all((y >= 0) & (y < num_classes) & (y == np.floor(y)))
+        if not valid:
+            raise ValueError(
+                f"The labels must be classes from 0 to {num_classes - 1}, or one-hot rows. "
+                f"Received: shape={y.shape}, values from {y.min()} to {y.max()}"
+            )

@@ -1,0 +1,133 @@
+"""What a risk seen on N examples says about new ones, rounded to the safe side."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck import pac_bayes
+
+__all__ = ["monte_carlo_bound", "pac_bayes_bound"]
+
+SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
+
+KINDS = ("kl", "mcallester", "quadratic", "linear")
+
+
+def pac_bayes_bound(
+    risk,
+    kl,
+    num_examples,
+    delta: float,
+    *,
+    kind: Literal["kl", "mcallester", "quadratic", "linear"] = "kl",
+    beta: float | None = None,
+):
+    """Upper bound on the true risk of a randomised predictor, from its risk on `num_examples`.
+
+    With probability at least ``1 - delta`` over the examples, for all posteriors at once.
+    With ``c = KL + log(2 sqrt(N) / delta)``:
+    ``"kl"``: the largest r with ``kl(risk || r) <= c / N`` (Maurer), the tightest of three;
+    ``"mcallester"``: ``risk + sqrt(c / 2N)``;
+    ``"quadratic"``: ``(sqrt(risk + c / 2N) + sqrt(c / 2N))^2``;
+    ``"linear"``: ``[risk + beta (KL + log(1 / delta)) / N] / (1 - 1 / (2 beta))``.
+
+    Exact to 1e-9 and rounded up, never below `risk`, never above 1. The arguments broadcast.
+
+    Args:
+        risk: mean loss over the examples and over draws from the posterior, in [0, 1]. The loss
+            itself must be in [0, 1], and the risk exact: see `monte_carlo_bound`.
+        kl: divergence of the posterior from the prior, total nats.
+        num_examples: number of independent examples, on none of which the prior depends.
+        delta: probability with which the bound may fail.
+        kind: which bound.
+        beta: of ``"linear"`` only: above 1/2, chosen before the examples are seen.
+
+    Returns:
+        A float, or an array where an argument is one.
+
+    Raises:
+        ValueError: a number out of its range, or `beta` missing or out of place.
+
+    References:
+        Maurer (2004), arXiv cs/0411099, Theorem 5 (`2 sqrt(N)` holds from N = 1). Perez-Ortiz et
+        al. (2021), arXiv 2007.12911. Achille, Paolini & Soatto (2020), arXiv 1905.12213,
+        Theorem 2.2.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    if (kind == "linear") != (beta is not None):
+        raise ValueError(
+            "`beta` belongs to kind='linear', which needs it. "
+            f"Received: kind={kind!r}, beta={beta!r}"
+        )
+    risk = _numbers("risk", risk, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
+    kl = _numbers("kl", kl, "zero or positive, and not NaN", lambda a: a >= 0)
+    num_examples = _numbers("num_examples", num_examples, "1 or more", lambda a: a >= 1)
+    delta = _probability("delta", delta)
+    arguments = [tf.constant(array) for array in (risk, kl, num_examples, delta)]
+    if kind == "linear":
+        beta = _numbers("beta", beta, "finite and above 1/2", lambda a: (a > 0.5) & np.isfinite(a))
+        bound = pac_bayes.linear_bound(*arguments, tf.constant(beta))
+    elif kind == "kl":
+        bound = pac_bayes.kl_bound(*arguments)
+    elif kind == "quadratic":
+        bound = pac_bayes.quadratic_bound(*arguments)
+    else:
+        bound = pac_bayes.mcallester_bound(*arguments)
+    return _rounded_up(bound.numpy(), risk)
+
+
+def monte_carlo_bound(mean, num_trials, delta: float):
+    """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
+
+    The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,
+    which asks of the trials that they are independent, not that they have one law or expectation.
+    It holds with probability at least ``1 - delta`` over the trials; exact to 1e-9, rounded up.
+
+    Args:
+        mean: mean of the trials, in [0, 1].
+        num_trials: how many there were.
+        delta: probability with which the bound may fail.
+
+    Returns:
+        A float, or an array where an argument is one.
+
+    Raises:
+        ValueError: a number out of its range.
+
+    References:
+        Hoeffding (1963), "Probability inequalities for sums of bounded random variables",
+        Theorem 1. Langford & Caruana (2001), "(Not) bounding the true error".
+    """
+    mean = _numbers("mean", mean, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
+    num_trials = _numbers("num_trials", num_trials, "1 or more", lambda a: a >= 1)
+    delta = _probability("delta", delta)
+    nats = tf.constant(-np.log(delta) / num_trials)
+    return _rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
+
+
+def _numbers(name, value, expected, accepted) -> np.ndarray:
+    """The argument in float64, checked."""
+    try:
+        array = np.asarray(value, "float64")
+    except (TypeError, ValueError):
+        array = np.asarray(np.nan)
+    if isinstance(value, bool) or not np.all(accepted(array)):
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+    return array
+
+
+def _probability(name, value) -> np.ndarray:
+    """A probability with which something may fail."""
+    return _numbers(
+        name, value, "above 0 and below 1, a probability of failure", lambda a: (a > 0) & (a < 1)
+    )
+
+
+def _rounded_up(bound, risk):
+    """Never below the risk, never above 1, never below the exact bound by rounding."""
+    bound = np.minimum(np.maximum(bound * (1.0 + SAFETY) + SAFETY, risk), 1.0)
+    return bound if bound.ndim else float(bound)

@@ -1,0 +1,60 @@
+"""A cross-entropy in [0, 1], of which a mean over examples can be certified."""
+
+import keras
+
+from keras_infobottleneck import pac_bayes
+
+__all__ = ["BoundedCrossentropy", "check_probability"]
+
+
+def check_probability(name: str, value) -> None:
+    """Raise unless `value` lies strictly between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class BoundedCrossentropy(keras.losses.Loss):
+    """``-log max(p(label), min_probability) / log(1 / min_probability)``, between 0 and 1.
+
+    The loss of the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
+    ``[batch]`` or one-hot rows ``[batch, classes]``.
+
+    Args:
+        from_logits: whether the network ends in logits rather than probabilities.
+        min_probability: the floor, beyond which nothing is charged (and nothing is learned).
+        reduction, name, dtype: as of `keras.losses.Loss`.
+
+    References:
+        Perez-Ortiz et al. (2021), arXiv 2007.12911, section 5.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        min_probability: float = 1e-4,
+        reduction: str = "sum_over_batch_size",
+        name: str = "bounded_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(reduction=reduction, name=name, dtype=dtype)
+        check_probability("min_probability", min_probability)
+        self.from_logits = bool(from_logits)
+        self.min_probability = float(min_probability)
+
+    def call(self, y_true, y_pred):
+        """The loss of every example."""
+        return pac_bayes.bounded_crossentropy(
+            pac_bayes.classes(y_true, y_pred.shape[-1]),
+            y_pred,
+            from_logits=self.from_logits,
+            min_probability=self.min_probability,
+        )
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "min_probability": self.min_probability,
+        }

@@ -1,0 +1,43 @@
+"""What training minimises: the information bottleneck Lagrangian, or a PAC-Bayes bound."""
+
+import keras
+
+from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy, check_probability
+
+__all__ = ["check_loss", "check_objective", "price_of_weights"]
+
+OBJECTIVES = ("lagrangian", "pac_bayes_quadratic", "pac_bayes_kl")
+
+
+def price_of_weights(objective: str, task_loss, nats, num_examples: int, delta: float):
+    """What `objective` adds to the task loss of a batch for weights that cost `nats`.
+
+    ``"lagrangian"``: ``nats / num_examples``. ``"pac_bayes_quadratic"``, ``"pac_bayes_kl"``: the
+    bound at this task loss, of which the task loss is a part. The bounds are concave in the risk,
+    so that their mean over batches lies a little under the bound at the mean.
+    """
+    if objective == "lagrangian":
+        return nats / num_examples
+    arguments = [keras.ops.cast(a, "float64") for a in (task_loss, nats, num_examples, delta)]
+    quadratic = objective == "pac_bayes_quadratic"
+    bound = (pac_bayes.quadratic_bound if quadratic else pac_bayes.kl_bound)(*arguments)
+    return keras.ops.cast(bound - arguments[0], task_loss.dtype)
+
+
+def check_objective(objective, delta) -> None:
+    """Raise unless the two can be used."""
+    if objective not in OBJECTIVES:
+        raise ValueError(
+            f"`objective` must be one of {OBJECTIVES}. Received: objective={objective!r}"
+        )
+    check_probability("delta", delta)
+
+
+def check_loss(objective: str, loss) -> None:
+    """Raise where a bound would be asked of a loss that has none."""
+    if objective != "lagrangian" and not isinstance(loss, BoundedCrossentropy):
+        raise ValueError(
+            f"objective={objective!r} needs a loss between 0 and 1, "
+            f"`keras_infobottleneck.models.BoundedCrossentropy`. Received: loss={loss!r}"
+        )
