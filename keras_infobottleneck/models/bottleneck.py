@@ -1,6 +1,5 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-import inspect
 import numbers
 import warnings
 from typing import Literal
@@ -12,6 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
 from keras_infobottleneck.layers.noisy_wrapper import check_price
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.network_holder import NetworkHolder
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -21,7 +21,7 @@ TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from num_example
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationBottleneckModel(keras.Model):
+class InformationBottleneckModel(NetworkHolder):
     """A Keras model whose objective charges for the information in its weights.
 
     ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
@@ -69,11 +69,7 @@ class InformationBottleneckModel(keras.Model):
     ):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
         check_objective(objective, delta)
-        # The network casts its own inputs: cast here too, token ids would be lost in float16.
-        super().__init__(name=name, autocast=False, **kwargs)
-        self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
-        if "dtype" not in kwargs:
-            self.dtype_policy = self.network.dtype_policy
+        super().__init__(inputs, outputs, name=name, **kwargs)
         self.num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
         self._weight_beta = self.add_weight(
@@ -92,8 +88,6 @@ class InformationBottleneckModel(keras.Model):
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
-        self.supports_masking = True
-        self.built = self.network.built
 
     @property
     def weight_beta(self) -> keras.Variable:
@@ -104,54 +98,6 @@ class InformationBottleneckModel(keras.Model):
     def weight_beta(self, value):
         check_price("weight_beta", value)
         self._weight_beta.assign(value)
-
-    @property
-    def layers(self) -> list[keras.layers.Layer]:
-        """The layers of the network."""
-        return self.network.layers
-
-    @property
-    def inputs(self):
-        """The symbolic inputs of a functional or sequential network."""
-        return self.network.inputs
-
-    @property
-    def outputs(self):
-        """The symbolic outputs of a functional or sequential network."""
-        return self.network.outputs
-
-    @property
-    def input(self):
-        """The symbolic input, or inputs in the structure in which the network takes them."""
-        return self.network.input
-
-    @property
-    def output(self):
-        """The symbolic output, or outputs in the structure in which the network returns them."""
-        return self.network.output
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs of a functional network, by which losses may be given."""
-        return self.network.output_names
-
-    def build(self, input_shape):
-        """Nothing of its own: a network that was given unbuilt is built when first called."""
-        self.built = True
-
-    def call(self, inputs, training=None, mask=None):
-        """The network; `training` reaches its layers by Keras' call context."""
-        if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
-            return self.network(inputs, mask=mask)
-        return self.network(inputs)
-
-    def compute_mask(self, inputs, mask=None):
-        """The mask of the network's output."""
-        return self.network.compute_mask(inputs, mask)
-
-    def compute_output_shape(self, input_shape):
-        """The output shape of the network."""
-        return self.network.compute_output_shape(input_shape)
 
     def train_step(self, data):
         """One step on the objective of `compute_loss`; counts the examples of the epoch."""
@@ -237,7 +183,7 @@ class InformationBottleneckModel(keras.Model):
 
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""
-        self.network.summary(*args, **kwargs)
+        super().summary(*args, **kwargs)
         if not self.network.built:
             return
         write = kwargs.get("print_fn") or print
@@ -245,10 +191,6 @@ class InformationBottleneckModel(keras.Model):
         write(f"Information in the weights: {sum(table.values()):,.1f} nats")
         for path, nats in table.items():
             write(f"  {path}: {nats:,.1f} nats")
-
-    def export(self, *args, **kwargs):
-        """Export the network with posterior means: the SavedModel needs only TensorFlow."""
-        return self.network.export(*args, **kwargs)
 
     def predict_samples(
         self,

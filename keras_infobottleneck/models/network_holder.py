@@ -1,0 +1,84 @@
+"""A model that holds another one, and looks like it."""
+
+import inspect
+
+import keras
+
+__all__ = ["NetworkHolder"]
+
+
+class NetworkHolder(keras.Model):
+    """Abstract: holds a network of any kind, functional or subclassed, and hands its sides on.
+
+    Keras rewrites the bases of a `Model` subclass when it is first used functionally, after which
+    the same class could no longer hold a subclassed network; holding has one road for both.
+
+    Args:
+        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind.
+        name: name of the model.
+    """
+
+    def __init__(self, inputs, outputs=None, name: str | None = None, **kwargs):
+        # The network casts its own inputs: cast here too, token ids would be lost in float16.
+        super().__init__(name=name, autocast=False, **kwargs)
+        self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
+        if "dtype" not in kwargs:
+            self.dtype_policy = self.network.dtype_policy
+        self.supports_masking = True
+        self.built = self.network.built
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The layers of the network."""
+        return self.network.layers
+
+    @property
+    def inputs(self):
+        """The symbolic inputs of a functional or sequential network."""
+        return self.network.inputs
+
+    @property
+    def outputs(self):
+        """The symbolic outputs of a functional or sequential network."""
+        return self.network.outputs
+
+    @property
+    def input(self):
+        """The symbolic input, or inputs in the structure in which the network takes them."""
+        return self.network.input
+
+    @property
+    def output(self):
+        """The symbolic output, or outputs in the structure in which the network returns them."""
+        return self.network.output
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs of a functional network, by which losses may be given."""
+        return self.network.output_names
+
+    def build(self, input_shape):
+        """Nothing of its own: a network that was given unbuilt is built when first called."""
+        self.built = True
+
+    def call(self, inputs, training=None, mask=None):
+        """The network; `training` reaches its layers by Keras' call context."""
+        if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
+            return self.network(inputs, mask=mask)
+        return self.network(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        """The mask of the network's output."""
+        return self.network.compute_mask(inputs, mask)
+
+    def compute_output_shape(self, input_shape):
+        """The output shape of the network."""
+        return self.network.compute_output_shape(input_shape)
+
+    def summary(self, *args, **kwargs):
+        """The summary of the network."""
+        self.network.summary(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """Export the network with posterior means: the SavedModel needs only TensorFlow."""
+        return self.network.export(*args, **kwargs)
