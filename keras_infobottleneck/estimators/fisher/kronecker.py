@@ -145,18 +145,21 @@ class KroneckerFisher(FisherInformation):
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """By the eigenvectors of the factors, row by row."""
         shift, found = check_shift(shift), np.empty(np.shape(rows))
+        rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}
+        powers = []
+        for block in self.blocks:
+            (first, _), (second, _) = block.eigenvectors
+            powers.append((first[:, :, None] * second[:, None, :] + shift) ** exponent)
         for number, row in enumerate(rows):
             tensors = self.layout.split(row)
             parts: list = [None] * len(tensors)
-            for i, values in self.rest.items():
-                parts[i] = tensors[i] * (values.astype(np.float64) + shift) ** exponent
-            for block in self.blocks:
-                (first, u), (second, v) = block.eigenvectors
-                powers = (first[:, :, None] * second[:, None, :] + shift) ** exponent
+            for i, power in rest.items():
+                parts[i] = tensors[i] * power
+            for block, power in zip(self.blocks, powers, strict=True):
+                (_, u), (_, v) = block.eigenvectors
                 turned = u.transpose(0, 2, 1) @ block.gather(tensors) @ v
-                block.scatter(
-                    u @ (turned * powers) @ v.transpose(0, 2, 1), parts, self.layout.shapes
-                )
+                product = u @ (turned * power) @ v.transpose(0, 2, 1)
+                block.scatter(product, parts, self.layout.shapes)
             found[number] = self.layout.join(parts)
         return found
 

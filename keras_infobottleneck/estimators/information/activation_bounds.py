@@ -123,18 +123,18 @@ def linear_layer_information(kernel, alpha, x) -> float:
             f"Received: kernel of shape {kernel.shape}, x of shape {x.shape}"
         )
     alpha = _positive("alpha", alpha)
-    if np.broadcast_shapes(alpha.shape, kernel.shape) != kernel.shape:
+    try:
+        variance = np.broadcast_to(np.expm1(alpha), kernel.shape) * kernel**2
+    except ValueError as error:
         raise ValueError(
             f"`alpha` must broadcast to the kernel's shape {kernel.shape}. "
             f"Received: alpha of shape {alpha.shape}"
-        )
-    variance = np.expm1(alpha) * kernel**2
-    noise = x**2 @ variance
-    signal = np.mean(((x - x.mean(0)) @ kernel) ** 2, 0)
+        ) from error
+    has_weights = np.any(kernel != 0, 0)  # a unit without any tells nothing
+    noise = x**2 @ variance[:, has_weights]
+    signal = np.mean(((x - x.mean(0)) @ kernel[:, has_weights]) ** 2, 0)
     with np.errstate(divide="ignore"):
         ratios = np.log(signal + noise.mean(0)) - np.log(noise)
-    # A unit without any weight tells nothing.
-    ratios = ratios[:, np.any(variance > 0, 0)]
     return float(0.5 * np.sum(np.mean(ratios, 0)))
 
 

@@ -102,12 +102,11 @@ def _checked(joint, q) -> tuple[np.ndarray, np.ndarray]:
             f"Received: joint of shape {joint.shape}, q of shape {q.shape}"
         )
     for name, array in (("joint", joint), ("q", q)):
-        if not np.issubdtype(array.dtype, np.number) or not np.all(
-            np.isfinite(array) & (np.real(array) >= 0)
-        ):
+        is_real = array.dtype.kind in "fiub"
+        if not is_real or not np.all(np.isfinite(array) & (array >= 0)):
+            seen = f"values from {array.min()} to {array.max()}" if is_real else str(array.dtype)
             raise ValueError(
-                f"`{name}` must hold probabilities, finite and not negative. Received: {name} of "
-                f"dtype {array.dtype} with values from {array.min()} to {array.max()}"
+                f"`{name}` must hold probabilities, finite and not negative. Received: {seen}"
             )
     joint, q = joint.astype(np.float64), q.astype(np.float64)
     if abs(joint.sum() - 1.0) > TOLERANCE:

@@ -114,7 +114,9 @@ class LinearisedLayer:
             fisher, upstream = _of_variables(fisher, upstream), range(len(upstream))
         ends = np.cumsum((0, *fisher.layout.sizes)).tolist()
         spans = [slice(ends[i], ends[i + 1]) for i in upstream]
-        return cls(activations.name, _flat(activations), fisher, chosen, spans, beta, scale, paper_form)
+        return cls(
+            activations.name, _flat(activations), fisher, chosen, spans, beta, scale, paper_form
+        )
 
     @property
     def num_units(self) -> int:
@@ -172,9 +174,9 @@ class LinearisedLayer:
             count = len(part)
             # Filled up: one shape, one trace.
             part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
-            by_weights, by_inputs = self._by_weights(part), self._by_inputs(part)
+            weighed, by_inputs = self._weighed(self._by_weights(part)), self._by_inputs(part)
             for each in range(count):
-                yield self._root(by_weights[each], by_inputs[each])
+                yield self._root(weighed[each], by_inputs[each])
             bar.update(start + count)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
@@ -231,16 +233,21 @@ class LinearisedLayer:
         step = compiled(self.model, "jacobian by inputs", make)
         return step(tf.constant(part)).numpy().reshape(len(part), self.num_units, -1)
 
-    def _root(self, by_weights: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
-        """A with `F_{z|x} = A^T A` of one example."""
-        by_inputs = by_inputs.astype(np.float64)
+    def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
+        """R with `R R^T = S`, or as printed the inverse, of each example."""
+        rows = by_weights.reshape(-1, self.fisher.size)
         if self.paper_form:
-            rows = self.fisher.power_product(by_weights, 0.5) / np.sqrt(self.beta)
-            values, vectors = np.linalg.eigh(rows @ rows.T)
-            return np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors.T @ by_inputs)
-        rows = self.fisher.power_product(by_weights, -0.5, self._shift) * np.sqrt(self.beta)
-        values, vectors = np.linalg.eigh(rows @ rows.T)
-        signal = vectors.T @ by_inputs
+            product = self.fisher.power_product(rows, 0.5) / np.sqrt(self.beta)
+        else:
+            product = self.fisher.power_product(rows, -0.5, self._shift) * np.sqrt(self.beta)
+        return product.reshape(by_weights.shape)
+
+    def _root(self, weighed: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
+        """A with `F_{z|x} = A^T A` of one example."""
+        values, vectors = np.linalg.eigh(weighed @ weighed.T)
+        signal = vectors.T @ by_inputs.astype(np.float64)
+        if self.paper_form:
+            return np.sqrt(np.maximum(values, 0.0))[:, None] * signal
         noisy = values > SMALLEST_VARIANCE * values[-1]
         if np.linalg.norm(signal[~noisy]) > SMALLEST_SIGNAL * np.linalg.norm(signal):
             return None

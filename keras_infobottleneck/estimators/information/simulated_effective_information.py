@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.passes import compiled
 __all__ = ["simulated_effective_information"]
 
 NUM_GROUPS = 10  # of draws, for the jackknife
+DRAWN_NUMBERS = 2**22  # of noise at once
 
 
 def simulated_effective_information(
@@ -90,12 +91,12 @@ def _activations(
 
     forward = compiled(model, ("noisy", tuple(map(id, variables))), make)
     x, found = tf.constant(inputs), []
-    for _ in range(num_draws):
-        noise = [
-            tf.constant(n[0], v.dtype)
-            for n, v in zip(linearised.draw_noise(rng, 1), variables, strict=True)
-        ]
-        found.append(forward(x, noise).numpy().astype(np.float64))
+    chunk = max(1, DRAWN_NUMBERS // linearised.fisher.size)
+    for start in range(0, num_draws, chunk):
+        noise = linearised.draw_noise(rng, min(chunk, num_draws - start))
+        noise = [tf.constant(n, v.dtype) for n, v in zip(noise, variables, strict=True)]
+        for each in zip(*map(tf.unstack, noise), strict=True):
+            found.append(forward(x, list(each)).numpy().astype(np.float64))
     return np.stack(found)
 
 
