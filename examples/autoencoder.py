@@ -26,9 +26,9 @@ from absl import flags
 from autoencoder_claims import judge, summary
 from autoencoder_figure import draw_pictures, draw_total_correlation
 from autoencoder_setup import (
-    build_autoencoder,
     decode,
     differences_from_gaussian_autoencoder,
+    fresh_autoencoder,
     reconstruction_error,
 )
 from experiment import Experiment, define_flags, main, train
@@ -99,12 +99,13 @@ def one_run(settings, x, x_test, beta, seed, checkpoint, codes, cheapest) -> dic
 
     The means of the code are left in the file `codes`, for the control of the dearer runs.
     """
-    model = build_autoencoder(x.shape[1], settings["width"], settings["num_units"], beta, seed)
+    start = (x.shape[1], settings["width"], settings["num_units"], beta, seed)
+    model = fresh_autoencoder(*start)
     record = {"beta": beta, "seed": seed}
     if beta == 1.0:
         record["before"] = differences_from_gaussian_autoencoder(model, x_test[:100])
         # The comparison drew noise: training starts from the same seeds all the same.
-        model = build_autoencoder(x.shape[1], settings["width"], settings["num_units"], beta, seed)
+        model = fresh_autoencoder(*start)
     schedule = {"epochs": settings["epochs"], "batch_size": settings["batch_size"], "seed": seed}
     train(model, x, x, checkpoint=checkpoint, **schedule)
     if beta == 1.0:

@@ -1,38 +1,64 @@
 """The autoencoder of ``autoencoder.py``: made of layers, and the same written out by hand."""
 
+import functools
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import keras_infobottleneck as kib
 
+LEARNING_RATE = 1e-3
 MAX_ALPHA = 1.0
 MIN_ALPHA = 0.001  # the layer's own
 
 
-def build_autoencoder(
+def fresh_autoencoder(
     num_pixels: int, width: int, num_units: int, beta: float, seed: int
 ) -> keras.Model:
-    """An autoencoder whose code is the Information Dropout layer ``code``.
+    """An autoencoder before training, whose code is the Information Dropout layer ``code``.
 
     With an exponential activation and the log-normal prior it encodes ``log z`` by a normal, of
-    prior ``N(prior_loc, prior_scale^2)`` for every unit. The decoder reads ``log z``.
+    prior ``N(prior_loc, prior_scale^2)`` for every unit. The decoder reads ``log z``. One model
+    serves all runs, so that nothing is compiled twice: earlier ones are no longer valid.
     """
+    model = _compiled(num_pixels, width, num_units)
     keras.utils.set_random_seed(seed)
+    fresh = _network(num_pixels, width, num_units, seed)
+    model.set_weights(fresh.get_weights())
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    model.optimizer.learning_rate = LEARNING_RATE
+    code = model.get_layer("code")
+    code.beta.assign(beta)
+    code.seed_generator.state.assign(fresh.get_layer("code").seed_generator.state)
+    return model
+
+
+@functools.cache
+def _compiled(num_pixels, width, num_units):
+    """The model of all runs."""
+    model = _network(num_pixels, width, num_units)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    model.compile(optimizer, reconstruction_error)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def _network(num_pixels, width, num_units, seed=None):
+    """An untrained network."""
     inputs = keras.Input((num_pixels,))
     x = keras.layers.Dense(width, "relu", name="encoder")(inputs)
     x = kib.layers.InformationDropout(
         keras.layers.Dense(num_units, "exponential"),
-        beta,
+        1.0,
         prior="log_normal",
         max_alpha=MAX_ALPHA,
         seed=seed,
         name="code",
     )(x)
     x = keras.layers.Dense(width, "relu", name="decoder")(keras.ops.log(x))
-    model = keras.Model(inputs, keras.layers.Dense(num_pixels, name="pixels")(x))
-    model.compile(keras.optimizers.Adam(1e-3), reconstruction_error)
-    return model
+    return keras.Model(inputs, keras.layers.Dense(num_pixels, name="pixels")(x))
 
 
 def reconstruction_error(pixels, logits) -> tf.Tensor:

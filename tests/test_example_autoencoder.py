@@ -68,10 +68,14 @@ def test_killed_at_a_random_moment_it_ends_with_the_same_claims(undisturbed, tmp
     assert claims(tmp_path) == claims(expected)
 
 
-def test_refuses_a_folder_of_other_settings(undisturbed):
-    finished = run(undisturbed[0], "--epochs=4")
-    assert finished.returncode != 0
-    assert "a run with the same settings" in finished.stderr.splitlines()[-1]
+def test_refuses_a_folder_of_other_settings(undisturbed, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    from experiment import Experiment
+
+    settings = json.loads((undisturbed[0] / "settings.json").read_text())
+    Experiment(undisturbed[0], settings)
+    with pytest.raises(ValueError, match="a run with the same settings"):
+        Experiment(undisturbed[0], settings | {"epochs": 4})
 
 
 def test_noise_added_is_the_share_of_every_units_variance_that_was_asked_for(monkeypatch):
