@@ -23,7 +23,13 @@ from absl import flags
 from experiment import Experiment, define_flags, main
 from information_during_training_claims import judge
 from information_during_training_figure import draw
-from information_during_training_runs import run_hessian, run_images, run_paying, run_points
+from information_during_training_runs import (
+    run_code,
+    run_hessian,
+    run_images,
+    run_paying,
+    run_points,
+)
 
 FLAGS = flags.FLAGS
 define_flags("outputs/information_during_training")
@@ -44,6 +50,8 @@ DEFAULT = {
     "learning_rate": 0.05,
     "classes": [2, 4, 6, 8, 10],
     "paying_epochs": 100,
+    "weight_betas": [0.1, 1.0],
+    "width_factors": [1, 4],
     "points": 240,
     "point_widths": [16, 16],
     "point_epochs": 400,
@@ -52,6 +60,7 @@ DEFAULT = {
 }
 FULL = {
     "network": "resnet",
+    "width_factors": [1],
     "num_examples": 50_000,
     "num_test": 10_000,
     "every": 3,
@@ -129,7 +138,10 @@ def planned(settings: dict) -> dict[str, tuple]:
                 arguments |= {"classes": classes, "equal": equal}
                 group = "equal_classes" if equal else "classes"
                 runs[f"{group}-{classes}-{seed}"] = (run_images, arguments)
-        runs[f"paying-{seed}"] = (run_paying, given)
+        for factor in settings["width_factors"]:
+            runs[f"code-{factor}-{seed}"] = (run_code, given | {"width_factor": factor})
+        for beta in settings["weight_betas"]:
+            runs[f"paying-{beta:g}-{seed}"] = (run_paying, given | {"weight_beta": beta})
     return runs
 
 

@@ -83,24 +83,51 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
     """3-h: against what labels can hold."""
     smallest = min(r["batch_size"] for r in groups["batch"])
     trained = [r for r in groups["batch"] if r["batch_size"] == smallest]
-    paying = groups["paying"]
-    labels = paying[0]["num_examples"] * np.log(settings["num_classes"])
+    labels = trained[0]["num_examples"] * np.log(settings["num_classes"])
     of_code = column([r["rows"][-1] for r in trained], "information") / labels
-    of_paying = column(paying, "information") / labels
+    by_width = {
+        f"{found[0]['num_weights']} weights": {
+            prior: list(column(column(found, prior), "nats") / labels) for prior in ("best", "one")
+        }
+        for found in grouped(groups["code"], "width_factor")
+    }
+    paying = {
+        f"{found[0]['weight_beta']:g}": {
+            "over_labels": list(column(found, "information") / labels),
+            "test_accuracy": list(column(found, "test_accuracy")),
+        }
+        for found in grouped(groups["paying"], "weight_beta")
+    }
+    of_width = [
+        f"{spread(row['best'])} at the best prior scale, {spread(row['one'])} at 1 ({weights})"
+        for weights, row in by_width.items()
+    ]
+    of_paying = [
+        f"{spread(row['over_labels'], 4)} at weight_beta = {beta} "
+        f"(test accuracy {spread(row['test_accuracy'])})"
+        for beta, row in paying.items()
+    ]
     return {
         "claim": "The Gaussian code of a trained network holds far more nats than its labels.",
         "criterion": "information in the weights at beta = 1/N and the best prior scale over "
         "N log |Y|: at least 3 in every seed; partly: at least 1",
         "verdict": verdict(of_code.min() >= 3.0, of_code.min() >= 1.0),
-        "measured": f"{spread(of_code)} times N log |Y| = {labels:.0f} nats (test accuracy "
-        f"{spread(column(trained, 'test_accuracy'), 3)}); a network trained to pay for its nats "
-        f"{spread(of_paying)} times ({spread(column(paying, 'test_accuracy'), 3)})",
+        "measured": f"in units of N log |Y| = {labels:.0f} nats: {'; '.join(of_width)}; test "
+        f"accuracy {spread(column(trained, 'test_accuracy'))}; networks trained to pay hold "
+        f"{', '.join(of_paying)}",
         "numbers": {
             "labels": float(labels),
             "code_over_labels": of_code.tolist(),
-            "paying_over_labels": of_paying.tolist(),
+            "by_width_and_prior_scale": by_width,
+            "paying_by_weight_beta": paying,
         },
     }
+
+
+def grouped(records: list[dict], name: str) -> list[list[dict]]:
+    """Records of equal settings together, in order."""
+    values = np.unique(column(records, name))
+    return [[r for r in records if r[name] == value] for value in values]
 
 
 def log_determinant_rises_and_falls(records: list[dict]) -> dict:

@@ -2,7 +2,7 @@
 
 import matplotlib
 import numpy as np
-from information_during_training_claims import column
+from information_during_training_claims import column, grouped, standard_error
 
 matplotlib.use("Agg")
 
@@ -13,7 +13,7 @@ def draw(groups: dict[str, list[dict]], settings: dict, path) -> None:
     """Six panels: points of the plane above, images below."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
     draw_points(groups["points"], axes[0])
-    draw_descent(groups["batch"], "batch_size", axes[1, 0])
+    draw_descent(groups["batch"], axes[1, 0])
     draw_classes(groups, axes[1, 1])
     draw_information(groups, settings, axes[1, 2])
     for axis in axes.flat:
@@ -53,13 +53,12 @@ def draw_points(records: list[dict], axes) -> None:
     axes[2].set(yscale="log")
 
 
-def draw_descent(records: list[dict], setting: str, axis) -> None:
+def draw_descent(records: list[dict], axis) -> None:
     """Fisher trace along training, against the training loss."""
-    for number, value in enumerate(np.unique(column(records, setting))):
-        found = [r for r in records if r[setting] == value]
+    for number, found in enumerate(grouped(records, "batch_size")):
         for record in found:
             rows = record["rows"][1:]
-            label = f"batch size {value}" if record is found[0] else None
+            label = f"batch size {record['batch_size']}" if record is found[0] else None
             axis.plot(column(rows, "loss"), column(rows, "trace"), f"C{number}", label=label)
             axis.plot(rows[-1]["loss"], rows[-1]["trace"], f"C{number}o", markersize=4)
     axis.set(title="equal epochs end at the dots", xlabel="training loss, nats", ylabel="trace")
@@ -72,12 +71,12 @@ def draw_classes(groups: dict[str, list[dict]], axis) -> None:
     labels = {"classes": "as published", "equal_classes": "equal examples and outputs"}
     for group, label in labels.items():
         records = groups[group]
-        values = np.unique(column(records, "classes"))
-        traces = [[r["rows"][-1]["trace"] for r in records if r["classes"] == v] for v in values]
+        by_classes = grouped(records, "classes")
+        traces = [[r["rows"][-1]["trace"] for r in found] for found in by_classes]
         axis.errorbar(
-            values,
+            [found[0]["classes"] for found in by_classes],
             np.mean(traces, axis=1),
-            np.std(traces, axis=1, ddof=1) / np.sqrt(len(traces[0])),
+            [standard_error(found) for found in traces],
             marker="o",
             capsize=3,
             label=label,
@@ -88,16 +87,18 @@ def draw_classes(groups: dict[str, list[dict]], axis) -> None:
 def draw_information(groups: dict[str, list[dict]], settings: dict, axis) -> None:
     """Information in the weights over epochs, in units of what the labels hold."""
     labels = groups["paying"][0]["num_examples"] * np.log(settings["num_classes"])
-    sizes = np.unique(column(groups["batch"], "batch_size"))
-    for number, size in enumerate((sizes[0], sizes[-1])):
-        found = [r for r in groups["batch"] if r["batch_size"] == size]
+    batches = grouped(groups["batch"], "batch_size")
+    for number, found in enumerate((batches[0], batches[-1])):
         for record in found:
-            label = f"Gaussian code, batch size {size}" if record is found[0] else None
+            label = f"Gaussian code, batch size {record['batch_size']}"
             nats = column(record["rows"], "information") / labels
-            axis.plot(column(record["rows"], "epoch"), nats, f"C{number}", label=label)
-    for number, record in enumerate(groups["paying"]):
-        label = None if number else "trained to pay, at its end"
-        axis.axhline(record["information"] / labels, color="C2", label=label)
+            once = label if record is found[0] else None
+            axis.plot(column(record["rows"], "epoch"), nats, f"C{number}", label=once)
+    for number, found in enumerate(grouped(groups["paying"], "weight_beta"), start=2):
+        for record in found:
+            label = f"trained to pay, weight_beta = {record['weight_beta']:g}, at its end"
+            once = label if record is found[0] else None
+            axis.axhline(record["information"] / labels, color=f"C{number}", label=once)
     axis.axhline(1.0, color="gray", linestyle=":", label="N log |Y|")
     axis.set(title="information in the weights", xlabel="epoch", ylabel="nats / (N log |Y|)")
     axis.set(yscale="log")

@@ -121,13 +121,39 @@ def run_images(
     return {"rows": rows, "test_accuracy": test_accuracy, "num_examples": len(x)}
 
 
-def run_paying(settings, images, checkpoint, *, seed) -> dict:
-    """The same network, whose weights pay for every nat at `weight_beta = 1`."""
+def run_code(settings, images, checkpoint, *, seed, width_factor) -> dict:
+    """The Gaussian code of a network trained with the smallest batches, by prior and width."""
+    x, y = images.x_train[: settings["num_examples"]], images.y_train[: settings["num_examples"]]
+    widths = [width_factor * width for width in settings["widths"]]
+    wider, rate = settings | {"widths": widths}, settings["learning_rate"]
+    model = classifier(wider, images, images.num_classes, rate, seed)
+    schedule = {"epochs": settings["epochs"], "batch_size": min(settings["batch_sizes"])}
+    train(model, x, y, seed=seed, checkpoint=checkpoint, **schedule)
+    measured = x[: settings["num_measured"]]
+    fisher = kib.estimators.fisher_information(model, measured, labels="expected")
+    codes = {
+        name: kib.estimators.information_in_weights(
+            model, fisher, beta=1 / len(x), prior_scale=scale
+        ).to_dict()
+        for name, scale in {"best": "optimal", "one": 1.0}.items()
+    }
+    kept = ("nats", "excess_loss", "prior_scale")
+    return {"num_weights": fisher.size} | {
+        name: {field: code[field] for field in kept} for name, code in codes.items()
+    }
+
+
+def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
+    """The same network, whose weights pay for every nat they hold."""
     x, y = images.x_train[: settings["num_examples"]], images.y_train[: settings["num_examples"]]
     model = classifier(settings, images, images.num_classes, settings["learning_rate"], seed)
     loss = model.loss
     model = kib.make_variational(
-        model, num_examples=len(x), include=lambda layer: bool(layer.trainable_weights), verbose=0
+        model,
+        num_examples=len(x),
+        weight_beta=weight_beta,
+        include=lambda layer: bool(layer.trainable_weights),
+        verbose=0,
     )
     model.compile(keras.optimizers.Adam(1e-3), loss)
     train(
