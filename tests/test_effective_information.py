@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import reference_information as reference
+import tensorflow as tf
 
 from keras_infobottleneck.estimators import (
     activation_fisher,
@@ -15,6 +16,7 @@ from keras_infobottleneck.estimators import (
 )
 from keras_infobottleneck.estimators.fisher.dense import DenseFisher
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.estimators.layout import Layout
 
 layers = keras.layers
@@ -85,8 +87,6 @@ def test_it_equals_dense_matrices(case, structure, paper_form, layer):
 
 @pytest.mark.parametrize("structure", ["diagonal", "gram"])
 def test_fewer_examples_than_inputs_and_datasets_are_the_same_sum(case, structure):
-    import tensorflow as tf
-
     model, x, fishers = case
     options = {"layer": 1, "fisher": fishers[structure], **OPTIONS}
     few = effective_information(model, x[:3], **options)
@@ -153,10 +153,19 @@ def test_drawn_noise_agrees_where_noise_is_the_same_for_every_input():
     assert spread / 3 < error < 3 * spread
 
 
+def test_drawn_noise_of_a_curved_layer_agrees_as_the_noise_shrinks(case):
+    model, x, fishers = case
+    options = {"layer": "narrow", "fisher": fishers["dense"], "prior_scale": 1e-3, "beta": 1e-6}
+    linearised = effective_information(model, x, **options)
+    drawn = simulated_effective_information(
+        model, x, linear_input=True, num_draws=1000, seed=1, **options
+    )
+    assert 0 < drawn.standard_error < 0.01 * linearised.nats
+    assert drawn.agrees_with(linearised.nats, 3)
+
+
 @pytest.mark.parametrize("structure", EXACT)
 def test_drawn_noise_has_the_covariance_that_is_linearised(case, structure):
-    from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
-
     model, _, fishers = case
     fisher = fishers[structure]
     layer = LinearisedLayer.of(model, "last", fisher, BETA, PRIOR_SCALE)
@@ -293,11 +302,58 @@ def test_what_cannot_carry_noise_is_refused(case):
         simulated_effective_information(
             model, x, layer="narrow", fisher=fishers["diagonal"], num_draws=15, **OPTIONS
         )
+    with pytest.raises(ValueError, match=r"9,999 draws .* MiB; take fewer.*Received: memory_limit"):
+        simulated_effective_information(
+            model,
+            x,
+            layer="narrow",
+            fisher=fishers["diagonal"],
+            num_draws=9999,
+            memory_limit=10**5,
+            **OPTIONS,
+        )
     zero = keras.models.clone_model(model)
     zero.set_weights([0 * w for w in model.get_weights()])
     fisher = fisher_information(zero, x, **options)
     with pytest.raises(ValueError, match=r"best prior scale.*Received: prior_scale='optimal'"):
         effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
+
+
+def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
+    fisher = case[2]["diagonal"]
+    for layer in (layers.LSTM(2, return_sequences=True), layers.LSTM(2, return_state=True)):
+        inputs = keras.Input((None, 3))
+        model = keras.Model(inputs, layer(inputs))
+        with pytest.raises(ValueError, match=r"one output of known size.*Received: layer=1"):
+            effective_information(model, np.zeros([2, 4, 3]), layer=1, fisher=fisher, **OPTIONS)
+
+
+def test_a_recurrent_layer_equals_differences():
+    """Through a loop over time, whose steps share their weights."""
+    x = np.random.default_rng(0).normal(size=(3, 3, 1))
+    model = keras.Sequential(
+        [keras.Input((3, 1), dtype="float64"), layers.SimpleRNN(2, dtype="float64", name="z")]
+    )
+    fisher = fisher_information(model, x, likelihood="normal", labels="expected")
+    found = activation_fisher(model, x, layer="z", fisher=fisher, **OPTIONS)
+    forward = tf.function(lambda x: model(x))
+    weights, rows = model.trainable_variables, []
+    for entry in range(3 + fisher.size):
+        ends = []
+        for sign in (1, -1):
+            step = np.zeros(3 + fisher.size)
+            step[entry] = sign * 1e-6
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
+                variable.assign_add(part)
+            ends.append(forward(x + step[:3].reshape(1, 3, 1)).numpy())
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
+                variable.assign_sub(part)
+        rows.append((ends[0] - ends[1]) / 2e-6)
+    variances = BETA / (fisher.layout.join(fisher.values) + BETA / PRIOR_SCALE**2)
+    for each, j in zip(found, np.transpose(rows, (1, 2, 0)), strict=True):
+        noise = j[:, 3:] * variances @ j[:, 3:].T
+        exact = j[:, :3].T @ np.linalg.inv(noise) @ j[:, :3]
+        np.testing.assert_allclose(each, exact, atol=1e-5 * np.abs(exact).max())
 
 
 def test_result_prints_and_converts(case):

@@ -125,6 +125,14 @@ def test_implicit_agrees_with_dense_within_its_error(case):
     assert abs(found.nats - exact.nats) < 4 * found.standard_error
 
 
+def test_drawn_labels_widen_the_error_of_the_implicit_structure(case):
+    model, (x, _), _ = case
+    options = {"beta": BETA, "prior_scale": 0.8, "likelihood": "categorical", "seed": 0}
+    implicit = information_in_weights(model, x, structure="implicit", num_steps=25, **options)
+    dense = information_in_weights(model, x, structure="dense", **options)
+    assert implicit.standard_error > dense.standard_error > 0
+
+
 def test_a_linear_model_has_the_exact_posterior_of_its_quadratic_loss():
     """F is the Hessian there, and the code the Bayesian posterior at beta = 1 / N."""
     rng = np.random.default_rng(0)
@@ -230,7 +238,7 @@ def test_report_prints_and_converts(case):
 
 class TestCurve:
     def test_its_points_are_those_of_single_prices(self, case):
-        model, data, fishers = case
+        model, _, fishers = case
         curve = information_curve(model, fishers["kronecker"], beta=[0.01, 0.1], loss=0.7)
         for number, beta in enumerate((0.01, 0.1)):
             found = information_in_weights(model, fishers["kronecker"], beta=beta)

@@ -10,7 +10,10 @@ import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.information.linearised_layer import (
+    LinearisedLayer,
+    covariance_root,
+)
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 
@@ -80,14 +83,17 @@ def effective_information(
 
         nats = mean_x 1/2 log det(I + C^T F_{z|x} C),  C C^T the covariance of x.
 
-    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local,
-    Gaussian surrogate, finite for any rank, that `simulated_effective_information` checks for small layers.
-    With fewer examples than input entries their covariance has less than full rank, and the number
-    is low. Infinite where some direction of the activations moves with the input and has no noise,
-    such as a unit without bias at a zero input.
+    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local Gaussian
+    surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information` checks for
+    small layers. Weights that F hardly feels carry the noise of the prior, for which the best scale
+    is about that of the weights: where they matter to the layer, the noise is not small. With fewer
+    examples than input entries their covariance has less than full rank, and the number is low.
+    Infinite where some direction of the activations moves with the input and has no noise, such as
+    a unit without bias at a zero input.
 
     Cost: per example one backward pass per unit for the weights and one for the inputs, and the
-    decomposition of a `[units, units]` matrix; memory of several times units times weights.
+    decomposition of a `[units, units]` matrix; memory of several times units times weights. The
+    Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
         model: a functional or sequential model, built.
@@ -114,7 +120,7 @@ def effective_information(
     linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
-    root = _covariance_root(inputs)
+    root = covariance_root(inputs)
     nats = np.full(len(inputs), np.inf)
     sensitivity = np.full([len(inputs), inputs[0].size], np.nan)
     for number, felt in enumerate(linearised.roots(inputs, verbose)):
@@ -171,13 +177,3 @@ def activation_fisher(
         if felt is not None:
             matrices[number] = felt.T @ felt
     return matrices
-
-
-def _covariance_root(inputs: np.ndarray) -> np.ndarray:
-    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
-    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
-    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
-    if len(flat) <= flat.shape[1]:
-        return centred.T
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    return vectors * np.sqrt(np.maximum(values, 0.0))

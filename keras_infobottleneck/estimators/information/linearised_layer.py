@@ -31,7 +31,7 @@ from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 
-__all__ = ["LinearisedLayer"]
+__all__ = ["LinearisedLayer", "covariance_root"]
 
 # Examples whose Jacobians are held at once take about this much.
 CHUNK_BYTES = 128 * 2**20
@@ -82,6 +82,12 @@ class LinearisedLayer:
             TypeError, ValueError: an argument that cannot be used.
         """
         activations = activations_model(model, layer)
+        outputs = keras.tree.flatten(activations.output)
+        if len(outputs) != 1 or None in outputs[0].shape[1:]:
+            raise ValueError(
+                "The layer must have one output of known size. "
+                f"Received: layer={layer!r}, shapes={[tuple(o.shape) for o in outputs]}"
+            )
         if not isinstance(fisher, FisherInformation):
             raise TypeError(
                 f"`fisher` must be a FisherInformation of the model. Received: fisher={fisher!r}"
@@ -174,7 +180,7 @@ class LinearisedLayer:
             count = len(part)
             # Filled up: one shape, one trace.
             part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
-            weighed, by_inputs = self._weighed(self._by_weights(part)), self._by_inputs(part)
+            weighed, by_inputs = self._weighed(self._by_weights(part)), self.by_inputs(part)
             for each in range(count):
                 yield self._root(weighed[each], by_inputs[each])
             bar.update(start + count)
@@ -217,7 +223,7 @@ class LinearisedLayer:
             jacobian[:, :, span] = row.reshape(len(part), self.num_units, -1)
         return jacobian
 
-    def _by_inputs(self, part: np.ndarray) -> np.ndarray:
+    def by_inputs(self, part: np.ndarray) -> np.ndarray:
         """`dz/dx`, `[examples, units, inputs]`."""
 
         def make(model_of: Callable[[], keras.Model]) -> Callable:
@@ -226,7 +232,9 @@ class LinearisedLayer:
                     tape.watch(x)
                     z = model_of()(x, training=False)
                 # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
-                return tape.batch_jacobian(z, x, experimental_use_pfor=False)
+                return tape.batch_jacobian(
+                    z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
+                )
 
             return tf.function(jacobian, autograph=False)
 
@@ -252,6 +260,16 @@ class LinearisedLayer:
         if np.linalg.norm(signal[~noisy]) > SMALLEST_SIGNAL * np.linalg.norm(signal):
             return None
         return signal[noisy] / np.sqrt(values[noisy])[:, None]
+
+
+def covariance_root(inputs: np.ndarray) -> np.ndarray:
+    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
+    if len(flat) <= flat.shape[1]:
+        return centred.T
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _flat(activations: keras.Model) -> keras.Model:

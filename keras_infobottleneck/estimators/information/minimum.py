@@ -24,11 +24,13 @@ class Minimum:
         fisher: the curvature of the mean loss.
         spectrum: its eigenvalues.
         squared_norms: `|w|^2` by variable.
+        relative_error: standard error of the curvature's trace, relative to it, from drawn labels.
     """
 
     fisher: FisherInformation
     spectrum: Spectrum
     squared_norms: np.ndarray
+    relative_error: float
 
     @classmethod
     def of(
@@ -66,7 +68,9 @@ class Minimum:
             fisher = data
         norms = [_squared_norm(variable) for variable in variables_of(model, fisher)]
         spectrum = fisher.spectrum(num_probes=num_probes, num_steps=num_steps)
-        return cls(fisher, spectrum, np.array(norms))
+        trace = fisher.trace() if fisher.labels == "sampled" else 0.0
+        relative_error = trace.standard_error / trace if trace else 0.0
+        return cls(fisher, spectrum, np.array(norms), relative_error)
 
     @property
     def tells_variables_apart(self) -> bool:
@@ -86,7 +90,7 @@ class Minimum:
             sizes,
             beta,
             prior_scale,
-            relative_error=self._relative_error(),
+            relative_error=self.relative_error,
             paper_form=paper_form,
         )
 
@@ -99,17 +103,11 @@ class Minimum:
                 np.array([size]),
                 beta,
                 None,
-                relative_error=self._relative_error(),
+                relative_error=self.relative_error,
                 paper_form=paper_form,
             )
             for number, size in enumerate(self.fisher.layout.sizes)
         ]
-
-    def _relative_error(self) -> float:
-        """Standard error of the trace over the trace."""
-        error = self.fisher.standard_error
-        trace = float(self.fisher.trace()) if error else 0.0
-        return error / trace if trace else 0.0
 
 
 def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable]:

@@ -11,7 +11,11 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.information.linearised_layer import (
+    LinearisedLayer,
+    covariance_root,
+)
 from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 
@@ -29,46 +33,63 @@ def simulated_effective_information(
     fisher: FisherInformation,
     beta: float,
     prior_scale: float | Literal["optimal"] = "optimal",
+    linear_input: bool = False,
     num_draws: int = 500,
     seed: int = 0,
+    memory_limit: int | None = None,
 ) -> Estimate:
     """Effective information of a small layer by Monte Carlo and a Gaussian fit, nats.
 
     The weights' noise is drawn `num_draws` times; every draw sees all examples. With Gaussian laws
     fitted to the activations of each example and of all together,
 
-        I(x; z) = 1/2 log det Cov(z) - mean_x 1/2 log det Cov(z | x),
+        I(x; z) = 1/2 log det Cov(z) - mean_x 1/2 log det Cov(z | x).
 
-    the second freed of its bias for Gaussian activations. Nothing is linearised; what remains is
-    the Gaussian fit. It agrees with `effective_information` where the noise is small enough for
-    the layer to be linear in the weights, about the same for every example, and the input close to
-    Gaussian. Consistent as `num_draws` grows.
+    Nothing is linearised; what remains is the Gaussian fit. It agrees with `effective_information`
+    where the layer is close to linear in its weights within the noise and in its input within the
+    data, and the noise is about the same for every example. `linear_input=True` checks the first
+    of these alone: `mean_x 1/2 log det(I + Cov(z | x)^-1 G Cov(x) G^T)`, `G = dz/dx`. Consistent as
+    `num_draws` grows; a jackknife takes off the bias of first order.
 
     Cost: `num_draws` forward passes over x, and memory of `num_draws * examples * units` numbers.
 
     Args:
         model, x, layer, fisher, beta, prior_scale: as of `effective_information`.
+        linear_input: whether what the input does is linearised, and only the noise is drawn.
         num_draws: draws of the weights, at least 10 more than twice the units.
         seed: of the draws.
+        memory_limit: bytes; the system's free memory by default.
 
     Returns:
         An `Estimate` with its standard error over draws, by a jackknife over ten groups of them.
 
     Raises:
-        ValueError, TypeError: as of `effective_information`; too few draws; a unit that the noise
-            does not move at some example, for which the information is infinite.
+        ValueError, TypeError: as of `effective_information`; too few draws; what would not fit in
+            memory; a unit that the noise does not move at some example, for which the information
+            is infinite.
     """
     linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale)
     least = 2 * linearised.num_units + NUM_GROUPS
     check_positive_integer("num_draws", num_draws, least)
     check_positive_integer("seed", seed, 0)
     inputs = linearised.inputs(x)
+    linearised.check_memory(inputs, memory_limit)
+    # Draws, what is left of them without a group, and the latter centred.
+    need = 3 * 8 * num_draws * len(inputs) * linearised.num_units
+    limit = available_bytes() if memory_limit is None else memory_limit
+    if limit is not None and need > limit:
+        raise ValueError(
+            f"{num_draws:,} draws of {len(inputs):,} x {linearised.num_units:,} activations need "
+            f"{mebibytes(need)}; take fewer examples. Received: memory_limit={mebibytes(limit)}"
+        )
+    signal = None
+    if linear_input:
+        signal = linearised.by_inputs(inputs).astype(np.float64) @ covariance_root(inputs)
     draws = _activations(linearised, inputs, num_draws, np.random.default_rng(seed))
-    nats = _nats(draws)
     groups = np.arange(num_draws) % NUM_GROUPS
-    left_out = np.array([_nats(draws[groups != group]) for group in range(NUM_GROUPS)])
-    spread = (NUM_GROUPS - 1) * np.mean((left_out - left_out.mean()) ** 2)
-    return Estimate(nats, float(np.sqrt(spread)))
+    left_out = [_nats(draws[groups != group], signal) for group in range(NUM_GROUPS)]
+    nats = NUM_GROUPS * _nats(draws, signal) - (NUM_GROUPS - 1) * np.mean(left_out)
+    return Estimate(float(nats), float(np.sqrt(NUM_GROUPS - 1) * np.std(left_out)))
 
 
 def _activations(
@@ -78,7 +99,7 @@ def _activations(
     model, variables = linearised.model, linearised.variables
 
     def make(model_of: Callable[[], keras.Model]) -> Callable:
-        def forward(x, noise):
+        def of_draw(x, noise):
             model = model_of()
             moved = {id(v): v.value + n for v, n in zip(variables, noise, strict=True)}
             values = [
@@ -87,34 +108,41 @@ def _activations(
             ]
             return model.stateless_call(*values, x, training=False)[0]
 
-        return tf.function(forward, autograph=False)
+        def of_draws(x, noise):
+            return tf.map_fn(
+                lambda n: of_draw(x, n),
+                noise,
+                fn_output_signature=model_of().output.dtype,
+                parallel_iterations=1,
+            )
 
-    forward = compiled(model, ("noisy", tuple(map(id, variables))), make)
+        return tf.function(of_draws, autograph=False)
+
+    of_draws = compiled(model, ("noisy", tuple(map(id, variables))), make)
     x, found = tf.constant(inputs), []
-    chunk = max(1, DRAWN_NUMBERS // linearised.fisher.size)
-    for start in range(0, num_draws, chunk):
-        noise = linearised.draw_noise(rng, min(chunk, num_draws - start))
+    chunk = int(np.clip(DRAWN_NUMBERS // linearised.fisher.size, 1, num_draws))
+    for _ in range(0, num_draws, chunk):
+        noise = linearised.draw_noise(rng, chunk)
         noise = [tf.constant(n, v.dtype) for n, v in zip(noise, variables, strict=True)]
-        for each in zip(*map(tf.unstack, noise), strict=True):
-            found.append(forward(x, list(each)).numpy().astype(np.float64))
-    return np.stack(found)
+        found.append(of_draws(x, noise).numpy().astype(np.float64))
+    return np.concatenate(found)[:num_draws]
 
 
-def _nats(draws: np.ndarray) -> float:
-    """Gaussian entropy of all activations less the mean entropy of each example's."""
-    num_draws, _, num_units = draws.shape
+def _nats(draws: np.ndarray, signal: np.ndarray | None) -> float:
+    """Gaussian entropy of all activations, or of each with its signal, less that of the noise."""
     means = draws.mean(0)
     centred = draws - means
-    within = np.einsum("kni,knj->nij", centred, centred) / (num_draws - 1)
+    within = np.einsum("kni,knj->nij", centred, centred) / (len(draws) - 1)
     signs, logs = np.linalg.slogdet(within)
     if np.any(signs <= 0) or not np.all(np.isfinite(logs)):
         raise ValueError(
             "The noise must move every unit at every example, else the information is infinite; "
-            f"choose a layer without dead units. Received: {np.sum(signs <= 0)} of {len(signs)} "
-            "examples with a unit that stays"
+            "choose a layer without dead or saturated units. "
+            f"Received: {np.sum(signs <= 0)} of {len(signs)} examples with a unit that stays"
         )
-    half_dof = (num_draws - np.arange(1, num_units + 1)) / 2
-    bias = np.sum(tf.math.digamma(half_dof).numpy() - np.log((num_draws - 1) / 2))
-    spread = means - means.mean(0)
-    total = within.mean(0) + spread.T @ spread / len(means)
-    return float(0.5 * (np.linalg.slogdet(total)[1] - np.mean(logs) + bias))
+    if signal is None:
+        spread = means - means.mean(0)
+        total = within.mean(0) + spread.T @ spread / len(means)
+    else:
+        total = within + signal @ signal.transpose(0, 2, 1)
+    return float(0.5 * (np.mean(np.linalg.slogdet(total)[1]) - np.mean(logs)))

@@ -15,6 +15,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_positive,
     check_prior_scale,
 )
+from keras_infobottleneck.estimators.operator import check_positive_integer
 
 __all__ = ["WeightInformation", "information_in_weights"]
 
@@ -75,14 +76,8 @@ class WeightInformation:
                 "`divergences` must hold at least one part, and finite nats. "
                 f"Received: divergences={divergences!r}"
             )
-        if isinstance(num_examples, bool) or int(num_examples) != num_examples or num_examples < 1:
-            raise ValueError(
-                "`num_examples` must be a positive integer. "
-                f"Received: num_examples={num_examples!r}"
-            )
-        return cls(
-            sum(parts.values()), parts, int(num_examples), check_positive("beta", beta), None, 0.0
-        )
+        count = check_positive_integer("num_examples", num_examples)
+        return cls(sum(parts.values()), parts, count, check_positive("beta", beta), None, 0.0)
 
     @property
     def nats_per_example(self) -> float:
@@ -125,12 +120,13 @@ def information_in_weights(
 
     Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
     approximation, as good as F stands for the Hessian. It is the divergence of one code, which on
-    average over training sets is an upper bound on `I(w; D)`, and for a deep network mostly far
-    above what labels could hold. A structure that leaves entries of F out (diagonal, Kronecker)
+    average over training sets is an upper bound on `I(w; D)`, and may be far above what the labels
+    could hold. A structure that leaves entries of F out (diagonal, Kronecker)
     gives the exact divergence of the best code for that F.
 
-    Weights in which F is zero have no price, and those far from zero are dear: the number depends
-    on the parametrisation.
+    The number depends on the parametrisation. A layer that carries noise of its own has the scales
+    of that noise among its weights: name `variables`, or report what was trained by
+    `WeightInformation.from_divergences`.
 
     Args:
         model: any Keras model, at its trained weights.
