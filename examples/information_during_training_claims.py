@@ -167,16 +167,19 @@ def sweep(records: list[dict], setting: str, sign: int = 1) -> dict[str, dict]:
     `sign` is that of the trend expected.
     """
     values = np.unique(column(records, setting))
+    losses = []
     traces = {"at_equal_epochs": [], "at_equal_loss": [], "jacobian_at_equal_loss": []}
     for seed in np.unique(column(records, "seed")):
         runs = {r[setting]: r["rows"] for r in records if r["seed"] == seed}
         loss = max(rows[-1]["loss"] for rows in runs.values())
+        losses.append(loss)
         traces["at_equal_epochs"].append([runs[v][-1]["trace"] for v in values])
         traces["at_equal_loss"].append([at_loss(runs[v], loss, "trace") for v in values])
         traces["jacobian_at_equal_loss"].append(
             [at_loss(runs[v], loss, "jacobian") for v in values]
         )
-    return {name: trend(values, np.array(found), sign) for name, found in traces.items()}
+    trends = {name: trend(values, np.array(found), sign) for name, found in traces.items()}
+    return {"equal_loss": losses, **trends}
 
 
 def trend(values, traces, sign) -> dict:
