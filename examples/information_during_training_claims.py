@@ -186,7 +186,7 @@ def trend(values, traces, sign) -> dict:
     """Mean and standard error by value, and whether traces, ``[seeds, values]``, follow it."""
     means = traces.mean(axis=0)
     errors = [standard_error(by_seed) for by_seed in traces.T]
-    ranks = [float(sign * spearmanr(values, by_value)[0]) for by_value in traces]
+    ranks = [round(float(sign * spearmanr(values, by_value)[0]), 6) for by_value in traces]
     differ = bool(sign * (means[-1] - means[0]) > 2 * np.hypot(errors[0], errors[-1]))
     return {
         "values": values.tolist(),
