@@ -85,10 +85,15 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
     trained = [r for r in groups["batch"] if r["batch_size"] == smallest]
     labels = trained[0]["num_examples"] * np.log(settings["num_classes"])
     of_code = column([r["rows"][-1] for r in trained], "information") / labels
-    by_width = {
+    codes = {
         f"{found[0]['num_weights']} weights": {
-            prior: list(column(column(found, prior), "nats") / labels) for prior in ("best", "one")
+            price: {
+                "over_labels": [r["by_price"][price]["nats"] / labels for r in found],
+                "excess_loss": [r["by_price"][price]["excess_loss"] for r in found],
+            }
+            for price in found[0]["by_price"]
         }
+        | {"prior_scale_one": [r["at_prior_scale_one"]["nats"] / labels for r in found]}
         for found in grouped(groups["code"], "width_factor")
     }
     paying = {
@@ -98,9 +103,15 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
         }
         for found in grouped(groups["paying"], "weight_beta")
     }
-    of_width = [
-        f"{spread(row['best'])} at the best prior scale, {spread(row['one'])} at 1 ({weights})"
-        for weights, row in by_width.items()
+    of_prices = [
+        f"{spread(row[price]['over_labels'])} at weight_beta = {price}, whose noise adds "
+        f"{np.mean(row[price]['excess_loss']):.2f} nats to the loss"
+        for row in list(codes.values())[:1]
+        for price in list(row)[:3]
+    ]
+    of_widest = [
+        f"{spread(row['1']['over_labels'])} at 1 with {weights}"
+        for weights, row in list(codes.items())[1:]
     ]
     of_paying = [
         f"{spread(row['over_labels'], 4)} at weight_beta = {beta} "
@@ -112,13 +123,13 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
         "criterion": "information in the weights at beta = 1/N and the best prior scale over "
         "N log |Y|: at least 3 in every seed; partly: at least 1",
         "verdict": verdict(of_code.min() >= 3.0, of_code.min() >= 1.0),
-        "measured": f"in units of N log |Y| = {labels:.0f} nats: {'; '.join(of_width)}; test "
-        f"accuracy {spread(column(trained, 'test_accuracy'))}; networks trained to pay hold "
-        f"{', '.join(of_paying)}",
+        "measured": f"in units of N log |Y| = {labels:.0f} nats, {next(iter(codes))}, test "
+        f"accuracy {spread(column(trained, 'test_accuracy'))}: {'; '.join(of_prices + of_widest)}; "
+        f"networks trained to pay: {', '.join(of_paying)}",
         "numbers": {
             "labels": float(labels),
             "code_over_labels": of_code.tolist(),
-            "by_width_and_prior_scale": by_width,
+            "by_width_and_weight_beta": codes,
             "paying_by_weight_beta": paying,
         },
     }

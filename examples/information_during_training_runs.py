@@ -17,6 +17,7 @@ import keras_infobottleneck as kib
 
 ARMS = 3
 HIDDEN = ("hidden_1", "hidden_2")
+PRICES = (1.0, 0.1, 0.01, 0.001)  # of a nat; 1 is that of the evidence lower bound
 NUM_EFFECTIVE = 40  # points for the effective information, a matrix each
 
 
@@ -122,7 +123,7 @@ def run_images(
 
 
 def run_code(settings, images, checkpoint, *, seed, width_factor) -> dict:
-    """The Gaussian code of a network trained with the smallest batches, by prior and width."""
+    """The Gaussian code of a network trained with the smallest batches, by price and width."""
     x, y = images.x_train[: settings["num_examples"]], images.y_train[: settings["num_examples"]]
     widths = [width_factor * width for width in settings["widths"]]
     wider, rate = settings | {"widths": widths}, settings["learning_rate"]
@@ -131,15 +132,17 @@ def run_code(settings, images, checkpoint, *, seed, width_factor) -> dict:
     train(model, x, y, seed=seed, checkpoint=checkpoint, **schedule)
     measured = x[: settings["num_measured"]]
     fisher = kib.estimators.fisher_information(model, measured, labels="expected")
-    codes = {
-        name: kib.estimators.information_in_weights(
-            model, fisher, beta=1 / len(x), prior_scale=scale
-        ).to_dict()
-        for name, scale in {"best": "optimal", "one": 1.0}.items()
-    }
-    kept = ("nats", "excess_loss", "prior_scale")
-    return {"num_weights": fisher.size} | {
-        name: {field: code[field] for field in kept} for name, code in codes.items()
+
+    def code(price, prior_scale="optimal"):
+        found = kib.estimators.information_in_weights(
+            model, fisher, beta=price / len(x), prior_scale=prior_scale
+        )
+        return {"nats": found.nats, "excess_loss": found.excess_loss}
+
+    return {
+        "num_weights": fisher.size,
+        "by_price": {f"{price:g}": code(price) for price in PRICES},
+        "at_prior_scale_one": code(1.0, prior_scale=1.0),
     }
 
 
