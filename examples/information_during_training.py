@@ -81,6 +81,8 @@ SMOKE = {
     "learning_rates": [0.05, 0.2],
     "classes": [2, 4],
     "paying_epochs": 3,
+    "weight_betas": [1.0],
+    "width_factors": [1],
     "points": 30,
     "point_widths": [4, 4],
     "point_epochs": 4,

@@ -94,12 +94,12 @@ def test_a_fresh_classifier_is_the_one_that_was_built_first():
 
     x, y = np.ones((6, 5), "float32"), np.arange(6) % 3
     model = start(0.5)
-    before = [np.array(variable) for variable in model.variables]
+    before = model.get_weights()
     runs = []
     for _ in range(2):
         model = start(0.1)
-        for variable, value in zip(model.trainable_variables, before, strict=False):
-            np.testing.assert_array_equal(variable, value)
+        for weight, value in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(weight, value)
         assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
         model.fit(x, y, epochs=2, verbose=0)
         runs.append(model.get_weights())
