@@ -11,10 +11,14 @@ Noise on its own makes units less dependent, whatever the code. So two controls 
 the means of the same code, without noise; and the code learned at the lowest beta with as much
 noise added, relative to the variance of its units, as the dearer code has.
 
-Expected: a verdict for either claim, a figure of total correlation against beta, and pictures:
-rebuilt images, samples from the prior, and traversals of the units that tell most. About six
-minutes on MNIST (``--data``, 4,000 images), one on the digits of scikit-learn; ``--full`` is all of
-MNIST, a wider network and ten seeds. Killed, it goes on where it was.
+Found on MNIST (docs/results/autoencoder_mnist.json): total correlation falls tenfold from beta =
+0.03 to 10, and up to beta = 3 lies below that of noise alone; at 10 noise does all of it, and the
+means of the code depend on each other more than ever.
+
+Writes a verdict for either claim, a figure of total correlation against beta, and pictures: rebuilt
+images, samples from the prior, and traversals of the units that tell most. About six minutes on
+MNIST (``--data``, 4,000 images), one on the digits of scikit-learn; ``--full`` is all of MNIST, a
+wider network and ten seeds. Killed, it goes on where it was.
 """
 
 import os
@@ -162,8 +166,8 @@ def pictures(model, x, means, nats, seed) -> dict[str, list]:
 
 
 def flat(images) -> np.ndarray:
-    """Images as rows of pixels."""
-    return images.reshape(len(images), -1)
+    """Grey images as rows of pixels."""
+    return images.mean(axis=-1).reshape(len(images), -1)
 
 
 if __name__ == "__main__":
