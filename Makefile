@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= outputs/quickstart
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint reproduction-table clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed. Received: {sys.version.split()[0]}")'
@@ -23,6 +23,9 @@ test: $(BIN)/.installed
 lint: $(BIN)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reproduction-table: $(BIN)/.installed
+	$(BIN)/python tools/write_reproduction_table.py
 
 clean:
 	rm -rf $(VENV) outputs build dist *.egg-info
