@@ -47,10 +47,10 @@ DEFAULT = {
     "tail": [32],
     "batch_size": 100,
     "num_test": {"clutter": 1000, "superimposed": 1000, "occlusion": 4000},
-    "clutter": {"num_examples": 6000, "epochs": 12, "betas": [0, 0.5, 2, 8, 32]},
-    "superimposed": {"num_examples": 2000, "epochs": 20, "betas": [0, 0.3, 3, 30, 100, 300]},
+    "clutter": {"num_examples": 5000, "epochs": 12, "betas": [0, 0.5, 2, 8, 32]},
+    "superimposed": {"num_examples": 2000, "epochs": 20, "betas": [0, 0.1, 1, 10, 100]},
     "num_draws": 4,  # of the noisy representation, for the network that reads it
-    "occlusion": {"num_examples": 3000, "epochs": 30, "betas": [0.001, 0.01, 0.03, 0.1, 0.3, 1]},
+    "occlusion": {"num_examples": 3000, "epochs": 30, "betas": [0.001, 0.03, 0.1, 0.3, 1]},
     "num_patterns": 16,
     "units": [64, 32],
     "max_variance": 1.0,
@@ -77,7 +77,7 @@ FULL = {
     "batch_size": 128,
     "num_test": {"clutter": 10_000, "superimposed": 10_000, "occlusion": 10_000},
     "clutter": {"num_examples": 50_000, "epochs": 80, "betas": [0, 0.1, 0.5, 2, 8, 32]},
-    "superimposed": {"num_examples": 50_000, "epochs": 80, "betas": [0, 0.3, 3, 30, 100, 300]},
+    "superimposed": {"num_examples": 50_000, "epochs": 80, "betas": [0, 0.1, 1, 10, 100]},
     "occlusion": {"num_examples": 50_000, "epochs": 80, "betas": [0.001, 0.01, 0.03, 0.1, 0.3, 1]},
     "units": [512, 128],
     "optimizer": "sgd",
@@ -128,7 +128,7 @@ def clutter(settings, images, seed, beta, checkpoint) -> dict:
     x, _, _ = nuisances.cluttered(images.x_train, *options)
     x_test, own, around = nuisances.cluttered(images.x_test, *options)
     images = images._replace(x_train=x, x_test=x_test)
-    model = noisy_network(settings, images, "clutter", seed, beta)
+    model = noisy_network(settings, images, "clutter", "log_uniform", seed, beta)
     untrained = roc_areas(heat_maps(model, x_test), own, around)
     train(settings, model, images, "clutter", seed, beta, checkpoint)
     maps = heat_maps(model, x_test)
@@ -155,7 +155,7 @@ def superimposed(settings, images, seed, beta, checkpoint) -> dict:
         x.append(nuisances.superimposed(below, nuisances.resized(small[index], half)))
         labels.append(y[index])
     images = images._replace(x_train=x[0], x_test=x[1])
-    model = noisy_network(settings, images, "superimposed", seed, beta)
+    model = noisy_network(settings, images, "superimposed", "log_normal", seed, beta)
     train(settings, model, images, "superimposed", seed, beta, checkpoint)
     last = model.get_layer(f"noisy_{len(settings['blocks']) - 1}").output
     noisy = kib.InformationBottleneckModel(model.inputs, last, num_examples=len(x[0]))
@@ -204,7 +204,7 @@ def chosen(images, settings, task, random) -> datasets.Images:
     return datasets.Images(*parts)
 
 
-def noisy_network(settings, images, task, seed, beta):
+def noisy_network(settings, images, task, prior, seed, beta):
     """An all-convolutional network with Information Dropout, compiled."""
     keras.utils.set_random_seed(seed)
     model = all_cnn.build(
@@ -212,7 +212,7 @@ def noisy_network(settings, images, task, seed, beta):
         settings["blocks"],
         settings["tail"],
         images.num_classes,
-        noise="log_uniform",
+        noise=prior,
         strength=beta / len(images.x_train),
         max_alpha=1.0,
     )
