@@ -133,7 +133,7 @@ def clutter(settings, images, seed, beta, checkpoint) -> dict:
     train(settings, model, images, "clutter", seed, beta, checkpoint)
     maps = heat_maps(model, x_test)
     return {
-        "error": test_error(model, images),
+        "error": experiment.error_rate(model, images.x_test, images.y_test),
         "layers": roc_areas(maps, own, around),
         "untrained": untrained,
         "pictures": {
@@ -161,7 +161,7 @@ def superimposed(settings, images, seed, beta, checkpoint) -> dict:
     noisy = kib.InformationBottleneckModel(model.inputs, last, num_examples=len(x[0]))
     z, z_test = (noisy.predict_samples(each, settings["num_draws"], seed=seed) for each in x)
     return {
-        "error": test_error(model, images),
+        "error": experiment.error_rate(model, images.x_test, images.y_test),
         "nuisance_error": reading_error(z, labels[0], z_test, labels[1], seed=seed),
     }
 
@@ -187,7 +187,7 @@ def occlusion(settings, images, seed, beta, checkpoint) -> dict:
         for name, nuisance in {"pattern": which[1], "class": images.y_test}.items()
     }
     return {
-        "error": test_error(model, images),
+        "error": experiment.error_rate(model, images.x_test, images.y_test),
         "weight_information": float(model.weight_information()),
         "about": about,
         "bound": activation_bound(hidden.variational_layers, settings["max_variance"]),
@@ -281,12 +281,6 @@ def train(settings, model, images, task, seed, beta, checkpoint):
     )
     if noisy:
         kib.recalibrate_batch_normalization(model, images.x_train, batch_size=500)
-
-
-def test_error(model, images) -> float:
-    """Share of wrong answers without noise."""
-    logits = model.predict(images.x_test, batch_size=500, verbose=0)
-    return float(np.mean(logits.argmax(-1) != images.y_test))
 
 
 if __name__ == "__main__":

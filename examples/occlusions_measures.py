@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from experiment import error_rate
 from sklearn.metrics import roc_auc_score
 
 import keras_infobottleneck as kib
@@ -12,9 +13,9 @@ def heat_maps(model: keras.Model, x) -> dict[str, np.ndarray]:
     maps = {}
     for layer in model.layers:
         if isinstance(layer, kib.layers.InformationDropout):
-            below = keras.Model(model.inputs, layer.input)
+            below = keras.Model(model.input, layer.input)
             parts = [
-                layer.information(below.predict_on_batch(x[i : i + 500])).numpy().sum(-1)
+                layer.information(below(x[i : i + 500])).numpy().sum(-1)
                 for i in range(0, len(x), 500)
             ]
             each = np.concatenate(parts)
@@ -95,7 +96,7 @@ def reading_error(z, y, z_test, y_test, *, seed: int) -> float:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     reader.compile(keras.optimizers.Adam(1e-3), loss)
     reader.fit(z, y, batch_size=200, epochs=8, verbose=0)
-    return float(np.mean(reader.predict(z_test, batch_size=500, verbose=0).argmax(-1) != y_test))
+    return error_rate(reader, z_test, y_test)
 
 
 def activation_bound(layers, max_variance: float) -> float:

@@ -162,8 +162,7 @@ def test_error(settings, images, method, width, strength, seed, checkpoint) -> d
         checkpoint=checkpoint,
     )
     kib.recalibrate_batch_normalization(model, images.x_train, batch_size=500)
-    logits = model.predict(images.x_test, batch_size=500, verbose=0)
-    return {"error": float(np.mean(logits.argmax(-1) != images.y_test))}
+    return {"error": experiment.error_rate(model, images.x_test, images.y_test)}
 
 
 def build(settings, images, method, width, strength) -> keras.Model:
