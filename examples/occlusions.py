@@ -45,12 +45,21 @@ DEFAULT = {
     "fragments": 4,
     "blocks": [[8, 16], [16, 32]],
     "tail": [32],
-    "batch_size": 100,
     "num_test": {"clutter": 1000, "superimposed": 1000, "occlusion": 4000},
-    "clutter": {"num_examples": 5000, "epochs": 12, "betas": [0, 0.5, 2, 8, 32]},
-    "superimposed": {"num_examples": 2000, "epochs": 20, "betas": [0, 0.1, 1, 10, 100]},
+    "clutter": {"num_examples": 5000, "batch_size": 50, "epochs": 12, "betas": [0, 0.1, 0.5, 2]},
+    "superimposed": {
+        "num_examples": 2000,
+        "batch_size": 100,
+        "epochs": 20,
+        "betas": [0, 0.1, 1, 10, 100],
+    },
     "num_draws": 4,  # of the noisy representation, for the network that reads it
-    "occlusion": {"num_examples": 3000, "epochs": 30, "betas": [0.001, 0.03, 0.1, 0.3, 1]},
+    "occlusion": {
+        "num_examples": 3000,
+        "batch_size": 100,
+        "epochs": 30,
+        "betas": [0.001, 0.03, 0.1, 0.3, 1],
+    },
     "num_patterns": 16,
     "units": [64, 32],
     "max_variance": 1.0,
@@ -61,9 +70,9 @@ SMOKE = {
     "blocks": [[2], [4]],
     "tail": [],
     "num_test": {"clutter": 60, "superimposed": 60, "occlusion": 60},
-    "clutter": {"num_examples": 100, "epochs": 2, "betas": [0, 8]},
-    "superimposed": {"num_examples": 100, "epochs": 2, "betas": [0, 30]},
-    "occlusion": {"num_examples": 100, "epochs": 2, "betas": [0.01, 1]},
+    "clutter": {"num_examples": 100, "batch_size": 100, "epochs": 2, "betas": [0, 8]},
+    "superimposed": {"num_examples": 100, "batch_size": 100, "epochs": 2, "betas": [30]},
+    "occlusion": {"num_examples": 100, "batch_size": 100, "epochs": 2, "betas": [0.1]},
     "num_patterns": 3,
     "units": [8, 4],
     "discriminator": {"num_folds": 2, "epochs": 2},
@@ -74,11 +83,20 @@ FULL = {
     "fragments": 21,
     "blocks": [[32, 32, 32], [64, 64, 64], [96, 96, 96], [192, 192, 192]],
     "tail": [192, 192],
-    "batch_size": 128,
     "num_test": {"clutter": 10_000, "superimposed": 10_000, "occlusion": 10_000},
-    "clutter": {"num_examples": 50_000, "epochs": 80, "betas": [0, 0.1, 0.5, 2, 8, 32]},
-    "superimposed": {"num_examples": 50_000, "epochs": 80, "betas": [0, 0.1, 1, 10, 100]},
-    "occlusion": {"num_examples": 50_000, "epochs": 80, "betas": [0.001, 0.01, 0.03, 0.1, 0.3, 1]},
+    "clutter": {"num_examples": 50_000, "batch_size": 128, "epochs": 80, "betas": [0, 0.1, 0.5, 2]},
+    "superimposed": {
+        "num_examples": 50_000,
+        "batch_size": 128,
+        "epochs": 80,
+        "betas": [0, 0.1, 1, 10, 100],
+    },
+    "occlusion": {
+        "num_examples": 50_000,
+        "batch_size": 128,
+        "epochs": 80,
+        "betas": [0.001, 0.01, 0.03, 0.1, 0.3, 1],
+    },
     "units": [512, 128],
     "optimizer": "sgd",
 }
@@ -244,7 +262,7 @@ def _noisy_dense(settings, units, activation):
 
 def compiled(settings, task, model):
     """The model with the optimizer of its task."""
-    steps = -(-settings[task]["num_examples"] // settings["batch_size"])
+    steps = -(-settings[task]["num_examples"] // settings[task]["batch_size"])
     epochs = settings[task]["epochs"]
     if settings["optimizer"] == "sgd":
         steps_of = [round(share * epochs) * steps for share in (3 / 8, 3 / 4)]
@@ -274,7 +292,7 @@ def train(settings, model, images, task, seed, beta, checkpoint):
         images.x_train,
         images.y_train,
         epochs=epochs,
-        batch_size=settings["batch_size"],
+        batch_size=settings[task]["batch_size"],
         seed=seed,
         checkpoint=checkpoint,
         callbacks=rises,

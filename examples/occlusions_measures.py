@@ -13,7 +13,7 @@ def heat_maps(model: keras.Model, x) -> dict[str, np.ndarray]:
     maps = {}
     for layer in model.layers:
         if isinstance(layer, kib.layers.InformationDropout):
-            below = keras.Model(model.input, layer.input)
+            below = keras.Model(model.inputs[0], layer.input)
             parts = [
                 layer.information(below(x[i : i + 500])).numpy().sum(-1)
                 for i in range(0, len(x), 500)

@@ -48,7 +48,7 @@ STRENGTHS = {
     "log_normal": [0.01, 0.1, 1.0],
 }
 DEFAULT = {
-    "side": 14,  # images are shrunk to about this many pixels
+    "side": 9,  # images are shrunk to about this many pixels
     "num_examples": 1000,  # at most, for each seed
     "num_held_out": 2000,  # at most
     "num_test": 5000,  # at most

@@ -51,7 +51,7 @@ def test_judges_its_claims_and_draws_the_figure(undisturbed):
     report = result(output_dir)
     assert list(report["claims"]) == ["1-h", "2-b", "2-c"]
     tasks = [record["task"] for record in report["records"]]
-    assert tasks == ["clutter"] * 2 + ["superimposed"] * 2 + ["occlusion"] * 2
+    assert tasks == ["clutter", "clutter", "superimposed", "occlusion"]
     assert (output_dir / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
