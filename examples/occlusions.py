@@ -21,16 +21,15 @@ again, it goes on with the network it was at.
 
 import os
 
-import all_cnn
 import datasets
 import experiment
-import keras
 import nuisances
 import numpy as np
 from absl import flags
 from occlusions_claims import judge
 from occlusions_figure import draw
 from occlusions_measures import activation_bound, heat_maps, reading_error, roc_areas
+from occlusions_networks import noisy_network, perceptron, train
 
 import keras_infobottleneck as kib
 
@@ -100,7 +99,6 @@ FULL = {
     "units": [512, 128],
     "optimizer": "sgd",
 }
-WARM_UP = 0.5  # share of the epochs over which beta rises: first learn, then forget
 
 
 def run():
@@ -213,92 +211,13 @@ def occlusion(settings, images, seed, beta, checkpoint) -> dict:
 
 
 def chosen(images, settings, task, random) -> datasets.Images:
-    """As many images as a task takes; where there are fewer, they serve several times."""
+    """As many images as a task takes, of those that there are, each as often as the others."""
     sizes = settings[task]["num_examples"], settings["num_test"][task]
     parts = []
     for x, y, size in zip(images[::2], images[1::2], sizes, strict=True):
         index = np.resize(random.permutation(len(x)), size)
         parts += [x[index], y[index]]
     return datasets.Images(*parts)
-
-
-def noisy_network(settings, images, task, prior, seed, beta):
-    """An all-convolutional network with Information Dropout, compiled."""
-    keras.utils.set_random_seed(seed)
-    model = all_cnn.build(
-        images.x_train.shape[1:],
-        settings["blocks"],
-        settings["tail"],
-        images.num_classes,
-        noise=prior,
-        strength=beta / len(images.x_train),
-        max_alpha=1.0,
-    )
-    return compiled(settings, task, model)
-
-
-def perceptron(settings, images, seed, beta):
-    """A compiled perceptron with log-normal noise on its weights, and it up to its last units."""
-    keras.utils.set_random_seed(seed)
-    x = inputs = keras.Input(images.x_train.shape[1:])
-    x = keras.layers.Flatten()(x)
-    for units in settings["units"]:
-        x = _noisy_dense(settings, units, "relu")(x)
-    hidden = keras.Model(inputs, x)
-    logits = _noisy_dense(settings, images.num_classes, None)(x)
-    options = {"num_examples": len(images.x_train), "weight_beta": beta}
-    model = kib.InformationBottleneckModel(inputs, logits, **options)
-    hidden = kib.InformationBottleneckModel(hidden, **options)
-    return compiled(settings, "occlusion", model), hidden
-
-
-def _noisy_dense(settings, units, activation):
-    return kib.layers.VariationalWeights(
-        keras.layers.Dense(units, activation=activation),
-        posterior="log_normal",
-        max_variance=settings["max_variance"],
-    )
-
-
-def compiled(settings, task, model):
-    """The model with the optimizer of its task."""
-    steps = -(-settings[task]["num_examples"] // settings[task]["batch_size"])
-    epochs = settings[task]["epochs"]
-    if settings["optimizer"] == "sgd":
-        steps_of = [round(share * epochs) * steps for share in (3 / 8, 3 / 4)]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(steps_of, [1e-2, 1e-3, 1e-4])
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    else:
-        rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * steps)
-        optimizer = keras.optimizers.Adam(rate)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"])
-    return model
-
-
-def train(settings, model, images, task, seed, beta, checkpoint):
-    """Train with the price of information rising, then measure batch statistics without noise."""
-    epochs = settings[task]["epochs"]
-    noisy = [layer for layer in model.layers if isinstance(layer, kib.layers.InformationDropout)]
-    prices = [(layer.beta, beta / len(images.x_train)) for layer in noisy]
-    if not noisy:
-        prices = [(model.weight_beta, beta)]
-    rises = [
-        kib.callbacks.BetaSchedule(price, stop=stop, num_epochs=int(WARM_UP * epochs))
-        for price, stop in prices
-    ]
-    experiment.train(
-        model,
-        images.x_train,
-        images.y_train,
-        epochs=epochs,
-        batch_size=settings[task]["batch_size"],
-        seed=seed,
-        checkpoint=checkpoint,
-        callbacks=rises,
-    )
-    if noisy:
-        kib.recalibrate_batch_normalization(model, images.x_train, batch_size=500)
 
 
 if __name__ == "__main__":
