@@ -4,7 +4,6 @@ import zipfile
 import zlib
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -36,6 +35,8 @@ def load(name: str = "digits", path: str | None = None) -> Images:
     elif name == "digits":
         arrays, source = _digits(), name
     else:
+        import keras
+
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
         arrays, source = dict(zip(KEYS, (x_train, y_train, x_test, y_test), strict=True)), name
     return _checked(arrays, source)

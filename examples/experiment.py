@@ -8,11 +8,14 @@ so that a script that was killed goes on where it was, and ends with the same cl
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
 import keras
 import numpy as np
@@ -25,8 +28,8 @@ VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
 FIELDS = ("claim", "setting", "measured", "verdict", "criterion", "numbers")
 
 
-def define_flags(output_dir: str) -> None:
-    """The flags of every claim script; `output_dir` is the default."""
+def define_flags(output_dir: str, full: bool = True) -> None:
+    """The flags of every script; `output_dir` is the default, `full` whether there is `--full`."""
     flags.DEFINE_string(
         "data",
         None,
@@ -35,7 +38,9 @@ def define_flags(output_dir: str) -> None:
     flags.DEFINE_string("output_dir", output_dir, "Where records, result.json and figures go.")
     flags.DEFINE_integer("seed", 0, "Seed of data, weights and noise; repeats count up from it.", 0)
     flags.DEFINE_bool("smoke", False, "Tiny sizes, less than a minute: shows that everything runs.")
-    flags.DEFINE_bool("full", False, "The published network and sizes: hours, on a GPU.")
+    flags.DEFINE_bool("resume", True, "Go on with what output_dir holds; --noresume starts over.")
+    if full:
+        flags.DEFINE_bool("full", False, "The published network and sizes: hours, on a GPU.")
 
 
 def main(run: Callable[[], None]) -> None:
@@ -45,7 +50,7 @@ def main(run: Callable[[], None]) -> None:
         name = os.path.basename(argv[0])
         if len(argv) > 1:
             sys.exit(f"{name}: takes flags only. Received: {argv[1:]}")
-        if flags.FLAGS.smoke and flags.FLAGS.full:
+        if flags.FLAGS.smoke and "full" in flags.FLAGS and flags.FLAGS.full:
             sys.exit(f"{name}: takes --smoke or --full, not both. Received: both")
         tf.config.experimental.enable_op_determinism()
         try:
@@ -78,11 +83,15 @@ class Experiment:
                 f"--output_dir must be a folder. Received: {output_dir} ({error.strerror})"
             ) from None
         found = self.folder / "settings.json"
-        if not found.exists():
+        if not flags.FLAGS.resume:
+            shutil.rmtree(self.folder / "records")
+            (self.folder / "records").mkdir()
+        if not found.exists() or not flags.FLAGS.resume:
             self.write("settings.json", self.settings)
         elif (kept := json.loads(found.read_text())) != self.settings:
             raise ValueError(
-                "--output_dir must be new or hold a run with the same settings. "
+                "--output_dir must be new or hold a run with the same settings; name another, or "
+                "start over with --noresume. "
                 f"Received: {output_dir} with {kept}"
             )
 
@@ -226,6 +235,6 @@ def _command() -> str:
         f"--data={os.path.basename(flag.value)}" if flag.name == "data" else flag.serialize()
         for module in (sys.argv[0], __name__)
         for flag in flags_of.get(module, ())
-        if flag.present and flag.name != "output_dir"
+        if flag.present and flag.name not in ("output_dir", "resume")
     ]
     return shlex.join(["python", f"examples/{os.path.basename(sys.argv[0])}", *given])

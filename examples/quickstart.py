@@ -11,31 +11,33 @@ Run time: about two minutes on two cores. Killed and started again, it goes on w
 """
 
 import functools
-import json
 import math
-import os
 import shutil
-import sys
 
-from absl import app, flags, logging
+import datasets
+import experiment
+import keras
+import matplotlib
+import numpy as np
+from absl import flags
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras_infobottleneck as kib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
+experiment.define_flags("outputs/quickstart", full=False)
 flags.DEFINE_enum(
-    "dataset", "digits", ["digits", "mnist", "fashion_mnist", "cifar10"], "Images to learn."
+    "dataset", "digits", ["digits", "mnist", "fashion_mnist", "cifar10"], "Images if no --data."
 )
-flags.DEFINE_string("data", None, "An .npz file with x_train, y_train, x_test, y_test, instead.")
 flags.DEFINE_float("label_noise", 0.4, "Share of training labels replaced at random.", 0.0, 1.0)
 flags.DEFINE_integer("epochs", 200, "Epochs for each network.", 1)
 flags.DEFINE_float("weight_beta", 0.1, "Price of a nat in the weights, near the transition.", 0.0)
 flags.DEFINE_integer("batch_size", 100, "Examples in a step.", 1)
-flags.DEFINE_integer("seed", 0, "Seed of labels, weights and noise.", 0)
-flags.DEFINE_string("output_dir", "outputs/quickstart", "Where results are written.")
-flags.DEFINE_bool("resume", True, "Go on with what output_dir holds; --noresume starts over.")
 flags.register_validator("label_noise", math.isfinite, "must be finite")
 flags.register_validator("weight_beta", lambda beta: 0 < beta < math.inf, "must be positive")
-flags.DEFINE_bool("smoke", False, "A run of seconds, to see that everything works.")
 
 HIDDEN_UNITS = (128, 128)
 BELOW, ABOVE = 1e-3, 10.0  # the other two prices, relative to weight_beta
@@ -44,22 +46,8 @@ WARM_UP = 0.5  # share of the epochs over which the price rises: first learn, th
 SIGNAL_TO_NOISE = 0.5  # weights under this are pruned
 
 
-def main(argv):
-    """Train all networks, print the table, write results."""
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        sys.exit(f"quickstart.py: takes flags only. Received: {argv[1:]}")
-    try:
-        run()
-    except ValueError as error:
-        sys.exit(f"quickstart.py: {error}")
-
-
 def run():
-    """The main job."""
-    import datasets
-    import numpy as np
-
+    """Train all networks, print the table, write results."""
     images = datasets.load(FLAGS.dataset, FLAGS.data)
     if FLAGS.smoke:
         images = images._replace(x_train=images.x_train[:200], y_train=images.y_train[:200])
@@ -67,12 +55,13 @@ def run():
     replaced = random.random(len(images.y_train)) < FLAGS.label_noise
     shift = random.integers(1, images.num_classes, len(images.y_train))
     wrong = np.where(replaced, (images.y_train + shift) % images.num_classes, images.y_train)
-    _open_output_dir()
-
+    names = "dataset", "data", "label_noise", "epochs", "weight_beta", "batch_size", "seed", "smoke"
+    runs = experiment.Experiment(FLAGS.output_dir, {name: FLAGS[name].value for name in names})
     rows = {}
     for name, build in networks(images).items():
-        rows[name] = _train(name, build, images, wrong.astype("int32"), replaced)
-    _report(rows)
+        arguments = runs, name, build, images, wrong.astype("int32"), replaced
+        rows[name] = runs.run(name, train, *arguments)
+    report(runs, rows)
 
 
 def networks(images) -> dict:
@@ -82,7 +71,7 @@ def networks(images) -> dict:
     return {
         "plain": functools.partial(build_plain, images, "none"),
         "dropout": functools.partial(build_plain, images, "dropout"),
-        "information dropout": functools.partial(build_plain, images, "information"),
+        "information_dropout": functools.partial(build_plain, images, "information"),
         f"weight_beta={beta * BELOW:g}": functools.partial(variational, beta * BELOW),
         f"weight_beta={beta:g}": functools.partial(variational, beta),
         f"weight_beta={beta * ABOVE:g}": functools.partial(variational, beta * ABOVE),
@@ -91,10 +80,6 @@ def networks(images) -> dict:
 
 def build_plain(images, noise):
     """A perceptron without noise, with binary dropout, or with Information Dropout."""
-    import keras
-
-    import keras_infobottleneck as kib
-
     x = inputs = keras.Input(images.x_train.shape[1:])
     x = keras.layers.Flatten()(x)
     for units in HIDDEN_UNITS:
@@ -112,8 +97,6 @@ def build_plain(images, noise):
 
 def build_variational(images, weight_beta):
     """The same perceptron, its weights drawn from a distribution that must pay."""
-    import keras_infobottleneck as kib
-
     return kib.make_variational(
         build_plain(images, "none"),
         num_examples=len(images.x_train),
@@ -122,49 +105,40 @@ def build_variational(images, weight_beta):
     )
 
 
-def _train(name, build, images, labels, replaced):
-    """Train one network, from where it was, and measure it."""
-    import keras
-    import numpy as np
-
-    import keras_infobottleneck as kib
-
+def train(runs, name, build, images, labels, replaced):
+    """Train one network, from where it was, save it and measure it."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = build()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     epochs = 3 if FLAGS.smoke else FLAGS.epochs
-    price = float(model.weight_beta) if isinstance(model, kib.InformationBottleneckModel) else None
-    checkpoint = kib.callbacks.Checkpoint(
-        _path(os.path.join("checkpoints", f"{name.replace(' ', '_')}.npz"))
+    callbacks = [Watch(images, labels, replaced)]
+    if isinstance(model, kib.InformationBottleneckModel):
+        warm_up = kib.callbacks.BetaSchedule(
+            model.weight_beta, stop=float(model.weight_beta), num_epochs=int(WARM_UP * epochs)
+        )
+        callbacks.append(warm_up)
+    history = experiment.train(
+        model,
+        images.x_train,
+        labels,
+        epochs=epochs,
+        batch_size=FLAGS.batch_size,
+        seed=FLAGS.seed,
+        checkpoint=runs.checkpoint(name),
+        callbacks=callbacks,
     )
-    first = checkpoint.restore(model)
-    callbacks = [_watch(name, epochs, images, labels, replaced), checkpoint]
-    if price is not None:
-        warm_up = int(WARM_UP * epochs)
-        callbacks.append(
-            kib.callbacks.BetaSchedule(model.weight_beta, stop=price, num_epochs=warm_up)
-        )
-    if first < epochs:
-        model.fit(
-            _batches(images.x_train, labels, first, epochs),
-            steps_per_epoch=-(-len(labels) // FLAGS.batch_size),
-            epochs=epochs,
-            initial_epoch=first,
-            shuffle=False,
-            verbose=0,
-            callbacks=callbacks,
-        )
+    model.save(runs.folder / f"{name}.keras")
     weights = [weight for layer in model.layers for weight in layer.weights]
     row = {
-        "test_accuracy": checkpoint.history["test_accuracy"][-1],
-        "memorised": checkpoint.history["memorised"][-1],
+        "test_accuracy": history["test_accuracy"][-1],
+        "memorised": history["memorised"][-1],
         "weight_nats_per_example": None,
         "activation_nats_per_example": None,
         "kept_after_pruning": None,
         "accuracy_after_pruning": None,
         "num_parameters": int(sum(np.prod(weight.shape) for weight in weights)),
-        "history": checkpoint.history,
+        "history": history,
     }
     logs = model.evaluate(images.x_test, images.y_test, verbose=0, return_dict=True)
     activations = [v for k, v in logs.items() if k.startswith("information_dropout")]
@@ -179,97 +153,35 @@ def _train(name, build, images, labels, replaced):
         row["kept_after_pruning"] = float(np.mean(ratios >= SIGNAL_TO_NOISE))
         row["accuracy_after_pruning"] = float(np.mean(predictions == images.y_test))
         row["num_parameters"] = pruned.count_params()
-    row["model"] = model
     return row
 
 
-def _batches(x, y, first_epoch, epochs):
-    """Batches of all epochs to come, in an order that depends on seed and epoch alone."""
-    import tensorflow as tf
+class Watch(keras.callbacks.Callback):
+    """Adds to the logs what this example is about."""
 
-    x, y = tf.constant(x), tf.constant(y)
+    def __init__(self, images, labels, replaced):
+        super().__init__()
+        self.images = images
+        self.wrong = images.x_train[replaced], labels[replaced]
 
-    def batches_of(epoch):
-        seed = tf.stack([FLAGS.seed, tf.cast(epoch, tf.int32)])
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(x)), seed)
-        return tf.data.Dataset.from_tensor_slices(order).batch(FLAGS.batch_size)
+    def on_epoch_end(self, epoch, logs):
+        """Accuracy on the test set, and on wrong labels."""
+        logs["test_accuracy"] = self.share_right(self.images.x_test, self.images.y_test)
+        logs["memorised"] = self.share_right(*self.wrong) if len(self.wrong[0]) else 0.0
 
-    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(batches_of)
-    return order.map(lambda chosen: (tf.gather(x, chosen), tf.gather(y, chosen))).prefetch(1)
-
-
-def _watch(name, epochs, images, labels, replaced):
-    """A callback that adds to the logs what this example is about, and draws a progress bar."""
-    import keras
-    import numpy as np
-
-    wrong_images, wrong_labels = images.x_train[replaced], labels[replaced]
-
-    class Watch(keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            print(name)
-            self.bar = keras.utils.Progbar(
-                epochs, unit_name="epoch", stateful_metrics=["loss", "test_accuracy", "memorised"]
-            )
-
-        def on_epoch_end(self, epoch, logs):
-            predict = self.model.predict_on_batch
-            logs["test_accuracy"] = np.mean(predict(images.x_test).argmax(-1) == images.y_test)
-            memorised = 0.0
-            if len(wrong_labels):
-                memorised = np.mean(predict(wrong_images).argmax(-1) == wrong_labels)
-            logs["memorised"] = memorised
-            shown = ("loss", "test_accuracy", "memorised")
-            self.bar.update(epoch + 1, [(key, logs[key]) for key in shown])
-
-    return Watch()
+    def share_right(self, x, y):
+        """Share of examples that get the label given."""
+        return np.mean(self.model.predict_on_batch(x).argmax(-1) == y)
 
 
-def _path(name):
-    return os.path.join(FLAGS.output_dir, name)
-
-
-def _open_output_dir():
-    """Make the folder, or make sure that what it holds is of the same run."""
-    names = (
-        "dataset", "data", "label_noise", "epochs", "weight_beta", "batch_size", "seed", "smoke"
-    )  # fmt: skip
-    settings = {name: FLAGS[name].value for name in names}
-    try:
-        os.makedirs(FLAGS.output_dir, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"--output_dir must be a folder. Received: {FLAGS.output_dir} ({error.strerror})"
-        ) from None
-    if not FLAGS.resume:
-        shutil.rmtree(_path("checkpoints"), ignore_errors=True)
-    elif os.path.exists(_path("settings.json")):
-        with open(_path("settings.json")) as file:
-            if json.load(file) != settings:
-                raise ValueError(
-                    "--output_dir holds a run with other flags; name another folder or start over "
-                    f"with --noresume. Received: {FLAGS.output_dir}"
-                )
-    os.makedirs(_path("checkpoints"), exist_ok=True)
-    _write("settings.json", json.dumps(settings, indent=2))
-
-
-def _write(name, text):
-    """Write a file so that it is there whole or not at all."""
-    with open(_path(f"{name}.part"), "w") as file:
-        file.write(text)
-    os.replace(_path(f"{name}.part"), _path(name))
-
-
-def _report(rows):
+def report(runs, rows):
     """The table, the figure, the files."""
     best = max(rows, key=lambda name: rows[name]["test_accuracy"])
-    results = {name: {k: v for k, v in row.items() if k != "model"} for name, row in rows.items()}
-    _write("result.json", json.dumps({"best": best, "networks": results}, indent=1))
-    model = rows[best]["model"]
-    model.save(_path("best.keras"))
-    model.export(_path("best_savedmodel"), verbose=False)
-    _draw(rows)
+    runs.write("result.json", {"best": best, "networks": rows})
+    shutil.copy(runs.folder / f"{best}.keras", runs.folder / "best.keras")
+    model = keras.models.load_model(runs.folder / "best.keras")
+    model.export(runs.folder / "best_savedmodel", verbose=False)
+    draw(rows, runs.folder / "figure.png")
 
     columns = {
         "test accuracy": ("test_accuracy", "{:.1%}"),
@@ -289,17 +201,12 @@ def _report(rows):
     print(
         f"\nBest on the test set: {best} ({rows[best]['test_accuracy']:.1%}, plain network "
         f"{rows['plain']['test_accuracy']:.1%}). Written to {FLAGS.output_dir}: result.json, "
-        "figure.png, best.keras, best_savedmodel."
+        "figure.png, every network as .keras, best_savedmodel."
     )
 
 
-def _draw(rows):
+def draw(rows, path):
     """Two panels over epochs: what is learned, and what is learned by heart."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharex=True, sharey=True)
     titles = {
         "test_accuracy": "right on the test set",
@@ -318,9 +225,9 @@ def _draw(rows):
     axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.suptitle(f"{FLAGS.label_noise:.0%} of the training labels are wrong", fontweight="bold")
     figure.tight_layout()
-    figure.savefig(_path("figure.png"), dpi=110)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    experiment.main(run)

@@ -43,7 +43,7 @@ class TestQuickstart:
         assert list(networks) == [
             "plain",
             "dropout",
-            "information dropout",
+            "information_dropout",
             "weight_beta=0.0001",
             "weight_beta=0.1",
             "weight_beta=1",
@@ -53,7 +53,7 @@ class TestQuickstart:
             assert 0.0 <= row["memorised"] <= 1.0
             assert len(row["history"]["test_accuracy"]) == 3
         assert networks["weight_beta=0.1"]["weight_nats_per_example"] > 1.0
-        assert networks["information dropout"]["activation_nats_per_example"] > 1.0
+        assert networks["information_dropout"]["activation_nats_per_example"] > 1.0
         assert {"figure.png", "best.keras", "best_savedmodel"} <= set(os.listdir(folder))
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -67,7 +67,7 @@ class TestQuickstart:
         )
         # Killed in the middle of a network: its first epoch is written, not its last.
         deadline = time.monotonic() + 120
-        while not (tmp_path / "checkpoints" / killed_in).exists():
+        while not (tmp_path / "records" / killed_in).exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -78,12 +78,20 @@ class TestQuickstart:
         assert resumed.returncode == 0, resumed.stderr
         assert measured(tmp_path) == measured(undisturbed[0])
 
+    def test_started_over_it_measures_the_same_again(self, undisturbed):
+        folder, _ = undisturbed
+        before = measured(folder)
+        again = run(f"--output_dir={folder}", "--noresume")
+        assert again.returncode == 0, again.stderr
+        assert "done before" not in again.stdout
+        assert measured(folder) == before
+
     def test_other_flags_do_not_go_on_with_an_earlier_run(self, undisturbed):
         folder, _ = undisturbed
         before = sorted(os.listdir(folder))
         refused = run(f"--output_dir={folder}", "--weight_beta=0.2")
         assert refused.returncode != 0
-        assert "other flags" in refused.stderr.splitlines()[-1]
+        assert "the same settings" in refused.stderr.splitlines()[-1]
         assert sorted(os.listdir(folder)) == before
 
     def test_bad_input_ends_with_one_sentence_and_writes_nothing(self, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_infobottleneck.estimators import hidden_states
-from keras_infobottleneck.estimators.relevance.hidden_states import _COMPILED
+from keras_infobottleneck.estimators.passes import _KEPT
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_a_second_call_does_not_retrace_and_the_model_can_be_forgotten(model, x)
     first = len(traces)
     hidden_states(counting, x, "count", batch_size=25)
     assert len(traces) == first > 0
-    held = len(_COMPILED)
+    held = len(_KEPT)
     del counting
     gc.collect()
-    assert len(_COMPILED) < held
+    assert len(_KEPT) < held
 
 
 class Subclassed(keras.Model):

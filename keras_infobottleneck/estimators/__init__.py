@@ -25,6 +25,32 @@ from keras_infobottleneck.estimators.fisher import (
 )
 from keras_infobottleneck.estimators.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.hessian import Hessian, hessian
+from keras_infobottleneck.estimators.information.activation_bounds import (
+    ActivationInformationBounds,
+    activation_information_bounds,
+    linear_layer_information,
+    noise_variance_of_information,
+)
+from keras_infobottleneck.estimators.information.cross_entropy_decomposition import (
+    CrossEntropyDecomposition,
+    cross_entropy_decomposition,
+)
+from keras_infobottleneck.estimators.information.effective_information import (
+    EffectiveInformation,
+    activation_fisher,
+    effective_information,
+)
+from keras_infobottleneck.estimators.information.information_curve import (
+    InformationCurve,
+    information_curve,
+)
+from keras_infobottleneck.estimators.information.simulated_effective_information import (
+    simulated_effective_information,
+)
+from keras_infobottleneck.estimators.information.weight_information import (
+    WeightInformation,
+    information_in_weights,
+)
 from keras_infobottleneck.estimators.nuisance_information import (
     NuisanceInformation,
     nuisance_information,
@@ -59,10 +85,14 @@ from keras_infobottleneck.estimators.total_correlation import (
 from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
 
 __all__ = [
+    "ActivationInformationBounds",
     "ComplexityRatio",
+    "CrossEntropyDecomposition",
+    "EffectiveInformation",
     "Estimate",
     "FisherInformation",
     "Hessian",
+    "InformationCurve",
     "MaximumRelevance",
     "MemoryEstimate",
     "MultiscaleRelevance",
@@ -75,16 +105,25 @@ __all__ = [
     "TotalCorrelation",
     "Uncertainty",
     "WeightCompression",
+    "WeightInformation",
     "ZipfExponent",
+    "activation_fisher",
+    "activation_information_bounds",
     "block_decomposition_complexity",
+    "cross_entropy_decomposition",
     "decompose_uncertainty",
+    "effective_information",
     "fisher_information",
     "flat_minimum_bound",
     "hessian",
     "hidden_states",
+    "information_curve",
+    "information_in_weights",
     "layer_multiscale_relevance",
+    "linear_layer_information",
     "maximum_relevance_curve",
     "multiscale_relevance",
+    "noise_variance_of_information",
     "nuisance_information",
     "quantize_to",
     "quantized_complexity",
@@ -92,6 +131,7 @@ __all__ = [
     "relevance_slope",
     "resolution_relevance",
     "resolution_relevance_of_counts",
+    "simulated_effective_information",
     "total_correlation",
     "weight_compression",
     "zipf_exponent",

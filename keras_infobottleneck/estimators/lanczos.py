@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,40 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.stochastic_trace import Product, probe
 
-__all__ = ["largest_eigenvalues", "spectral_sum", "tridiagonal"]
+__all__ = ["Quadrature", "largest_eigenvalues", "quadratures", "spectral_sum", "tridiagonal"]
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """What one random vector saw of a spectrum: `sum_i weights[i] f(nodes[i])` estimates the sum.
+
+    Attributes:
+        nodes: where a function is to be evaluated.
+        weights: what its values count; they add up to the size of the matrix.
+        earlier: the same one step earlier, None once further steps change nothing.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    earlier: Quadrature | None = None
+
+    def total(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """The estimate of `sum_i function(eigenvalue_i)`."""
+        return float(np.sum(self.weights * function(self.nodes)))
+
+    def change(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """By how much the last step changed it."""
+        return abs(self.total(function) - self.earlier.total(function)) if self.earlier else 0.0
+
+    @staticmethod
+    def spread(
+        measures: Sequence[Quadrature], function: Callable[[np.ndarray], np.ndarray]
+    ) -> Estimate:
+        """Mean over vectors; its error holds their spread and the change of the last step."""
+        totals = [measure.total(function) for measure in measures]
+        spread = np.std(totals, ddof=1) / np.sqrt(len(totals))
+        changes = [measure.change(function) for measure in measures]
+        return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(changes))))
 
 
 def tridiagonal(
@@ -52,15 +86,36 @@ def tridiagonal(
     return np.array(diagonal), np.array(off), left
 
 
+def quadratures(
+    product: Product, size: int, *, num_probes: int, num_steps: int, seed: int, dtype: tf.DType
+) -> tuple[Quadrature, ...]:
+    """One quadrature per random vector, `num_probes * num_steps` products in all.
+
+    Args:
+        product: operator times vector.
+        size: length of the vectors.
+        num_probes: random vectors, at least 2.
+        num_steps: products for each.
+        seed: of the random vectors.
+        dtype: of the vectors.
+
+    References:
+        Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature".
+    """
+    found = []
+    for number in range(num_probes):
+        start = probe(size, seed, number, dtype)
+        diagonal, off, left = tridiagonal(product, start, num_steps)
+        earlier = _quadrature(diagonal[:-1], off[:-1], size) if left else None
+        found.append(_quadrature(diagonal, off, size, earlier))
+    return tuple(found)
+
+
 def spectral_sum(
     product: Product,
     size: int,
     function: Callable[[np.ndarray], np.ndarray],
-    *,
-    num_probes: int,
-    num_steps: int,
-    seed: int,
-    dtype: tf.DType,
+    **options,
 ) -> Estimate:
     """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
@@ -72,32 +127,19 @@ def spectral_sum(
         product: operator times vector.
         size: length of the vectors.
         function: of an array of eigenvalues.
-        num_probes: random vectors, at least 2.
-        num_steps: products for each.
-        seed: of the random vectors.
-        dtype: of the vectors.
-
-    References:
-        Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature".
+        options: as of `quadratures`.
     """
-    totals, changes = [], []
-    for number in range(num_probes):
-        start = probe(size, seed, number, dtype)
-        diagonal, off, left = tridiagonal(product, start, num_steps)
-        total = size * _quadrature(diagonal, off, function)
-        totals.append(total)
-        earlier = size * _quadrature(diagonal[:-1], off[:-1], function) if left else total
-        changes.append(abs(total - earlier))
-    spread = np.std(totals, ddof=1) / np.sqrt(num_probes)
-    return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(changes))))
+    return Quadrature.spread(quadratures(product, size, **options), function)
 
 
-def _quadrature(diagonal: np.ndarray, off: np.ndarray, function: Callable) -> float:
-    """Gauss quadrature of the function in the starting vector's spectral measure."""
+def _quadrature(
+    diagonal: np.ndarray, off: np.ndarray, size: int, earlier: Quadrature | None = None
+) -> Quadrature:
+    """Gauss quadrature in the starting vector's spectral measure."""
     if len(diagonal) == 0:
-        return 0.0
+        return Quadrature(np.zeros(0), np.zeros(0))
     values, vectors = np.linalg.eigh(_matrix(diagonal, off))
-    return float(np.sum(vectors[0] ** 2 * function(values)))
+    return Quadrature(values, size * vectors[0] ** 2, earlier)
 
 
 def largest_eigenvalues(

@@ -10,7 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.lanczos import largest_eigenvalues, spectral_sum
+from keras_infobottleneck.estimators.lanczos import (
+    Quadrature,
+    largest_eigenvalues,
+    quadratures,
+)
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.stochastic_trace import (
     Product,
@@ -84,26 +88,26 @@ class Operator:
             rows.append((v * self.product(v)).numpy())
         return np.stack(rows)
 
-    def spectral_sum(
-        self,
-        function: Callable[[np.ndarray], np.ndarray],
-        *,
-        num_probes: int = 8,
-        num_steps: int = 20,
-        seed: int = 0,
-    ) -> Estimate:
-        """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature."""
+    def quadratures(
+        self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> tuple[Quadrature, ...]:
+        """What random vectors see of the spectrum, for sums of any function of it."""
         check_positive_integer("num_probes", num_probes, 2)
         check_positive_integer("num_steps", num_steps, 2)
-        return spectral_sum(
+        return quadratures(
             self.product,
             self.layout.size,
-            function,
             num_probes=num_probes,
             num_steps=num_steps,
             seed=seed,
             dtype=self.dtype,
         )
+
+    def spectral_sum(
+        self, function: Callable[[np.ndarray], np.ndarray], **options: int
+    ) -> Estimate:
+        """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature."""
+        return Quadrature.spread(self.quadratures(**options), function)
 
     def logdet(self, shift: float, **options: int) -> Estimate:
         """`log det(A + shift I)`; only what differs from the shift's own is estimated.

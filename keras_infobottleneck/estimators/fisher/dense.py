@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
 )
 from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
+from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
 __all__ = ["DenseFisher", "outer_sums", "score_rows"]
 
@@ -55,6 +57,26 @@ class DenseFisher(FisherInformation):
         # F has no negative eigenvalue; those of rounding are set to the zero that they stand for.
         values = np.linalg.eigvalsh(self.matrix.astype(np.float64))[::-1]
         return np.maximum(values, 0.0)
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """From the eigenvectors, in float64."""
+        values, vectors = self._eigenvectors
+        ends = np.cumsum((0, *self.layout.sizes))
+        shares = {
+            i: np.einsum("wk,wk->k", vectors[start:end], vectors[start:end])
+            for i, (start, end) in enumerate(itertools.pairwise(ends))
+        }
+        return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """From the eigenvectors, in float64."""
+        values, vectors = self._eigenvectors
+        return (rows @ vectors * (values + check_shift(shift)) ** exponent) @ vectors.T
+
+    @functools.cached_property
+    def _eigenvectors(self) -> tuple[np.ndarray, np.ndarray]:
+        values, vectors = np.linalg.eigh(self.matrix.astype(np.float64))
+        return np.maximum(values, 0.0), vectors
 
     def _merged(self, other: DenseFisher, num_examples: int) -> DenseFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

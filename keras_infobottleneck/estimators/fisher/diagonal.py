@@ -16,6 +16,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
 )
 from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
+from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
 __all__ = ["DiagonalFisher", "square_sums"]
 
@@ -54,6 +55,16 @@ class DiagonalFisher(FisherInformation):
         """The largest entries."""
         count = check_count(count, self.size)
         return np.sort(np.concatenate([v.reshape(-1) for v in self.values]))[::-1][:count]
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """The entries, each variable's own."""
+        parts = [SpectrumPart(v.reshape(-1), {i: 1.0}) for i, v in enumerate(self.values)]
+        return ExactSpectrum(len(parts), parts)
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """Elementwise product."""
+        flat = self.layout.join(self.values).astype(np.float64)
+        return rows * (flat + check_shift(shift)) ** exponent
 
     def _merged(self, other: DiagonalFisher, num_examples: int) -> DiagonalFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

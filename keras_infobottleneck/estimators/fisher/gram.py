@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.fisher.dense import score_rows
+from keras_infobottleneck.estimators.fisher.dense import DenseFisher, score_rows
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
 )
 from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
 __all__ = ["GramFisher", "all_rows"]
 
@@ -62,6 +63,45 @@ class GramFisher(FisherInformation):
         gram = rows @ rows.T if len(rows) < self.size else rows.T @ rows
         # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
         return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """Eigenvalues of the dual; the zeros beside them are left out."""
+        if self._as_dense is not None:
+            return self._as_dense.spectrum()
+        values, vectors = self._dual
+        shares = {}
+        for number, part in enumerate(np.split(self.rows, np.cumsum(self.layout.sizes)[:-1], 1)):
+            part = part.astype(np.float64)
+            product = (part @ part.T / self.num_examples) @ vectors
+            shares[number] = np.einsum("rk,rk->k", vectors, product) / values
+        return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """The shift's own power, corrected in the span of the scores."""
+        shift = check_shift(shift)
+        if self._as_dense is not None:
+            return self._as_dense.power_product(rows, exponent, shift)
+        values, vectors = self._dual
+        correction = ((values + shift) ** exponent - shift**exponent) / values
+        inner = (rows @ self.rows.T) @ vectors * correction / self.num_examples
+        return rows * shift**exponent + (inner @ vectors.T) @ self.rows
+
+    @functools.cached_property
+    def _as_dense(self) -> DenseFisher | None:
+        """The matrix itself, where it is no larger than its dual."""
+        if len(self.rows) < self.size:
+            return None
+        rows = self.rows.astype(np.float64)
+        matrix = rows.T @ rows / self.num_examples
+        return DenseFisher(self.layout, self.labels, self.num_examples, matrix)
+
+    @functools.cached_property
+    def _dual(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of `R R^T / N` above rounding, and their vectors `[rows, eigenvalues]`."""
+        rows = self.rows.astype(np.float64)
+        values, vectors = np.linalg.eigh(rows @ rows.T / self.num_examples)
+        kept = values > max(values[-1], 0.0) * len(rows) * np.finfo(np.float64).eps
+        return values[kept], vectors[:, kept]
 
     def _merged(self, other: GramFisher, num_examples: int) -> GramFisher:
         rows = np.concatenate([self.rows, other.rows])

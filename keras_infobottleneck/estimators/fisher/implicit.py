@@ -19,6 +19,7 @@ from keras_infobottleneck.estimators.fisher.information import (
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
 from keras_infobottleneck.estimators.operator import Operator
+from keras_infobottleneck.estimators.spectrum import QuadratureSpectrum
 
 __all__ = ["ImplicitFisher", "product_sum", "split_flat"]
 
@@ -83,6 +84,20 @@ class ImplicitFisher(FisherInformation):
         """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue."""
         return self.operator.eigenvalues(
             check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
+        )
+
+    def spectrum(
+        self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> QuadratureSpectrum:
+        """Seen by random vectors; `num_probes * num_steps` passes over the data."""
+        measures = self.operator.quadratures(num_probes=num_probes, num_steps=num_steps, seed=seed)
+        return QuadratureSpectrum(measures)
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """Refused."""
+        raise ValueError(
+            "Powers of F need its eigenvectors; use structure='diagonal', 'kronecker', 'dense' or "
+            "'gram'. Received: structure='implicit'"
         )
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.layout import Layout
+from keras_infobottleneck.estimators.spectrum import Spectrum
 
 __all__ = ["FisherInformation", "check_count", "check_shift"]
 
@@ -64,6 +65,22 @@ class FisherInformation(abc.ABC):
     @abc.abstractmethod
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """The largest eigenvalues, descending; all of them by default."""
+
+    @abc.abstractmethod
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Spectrum:
+        """The eigenvalues, for sums over any functions of them.
+
+        The arguments are for the implicit structure, which estimates the spectrum from
+        `num_probes * num_steps` passes over the data; the others know it.
+        """
+
+    @abc.abstractmethod
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """`rows @ (F + shift I)^exponent`, for rows `[n, weights]`, flat as `layout` joins them.
+
+        Raises:
+            ValueError: the implicit structure, which has no matrix to take a power of.
+        """
 
     def trace(self) -> Estimate:
         """Trace of F, with the standard error from the drawn labels."""

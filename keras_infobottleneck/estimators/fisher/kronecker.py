@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
 )
 from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
+from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
 __all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks"]
 
@@ -58,6 +59,12 @@ class KroneckerBlock:
         into[self.kernel] = np.reshape(kernel, -1)[self.order].reshape(shapes[self.kernel])
         if self.bias >= 0:
             into[self.bias] = canonical[:, -1].reshape(shapes[self.bias])
+
+    @functools.cached_property
+    def eigenvectors(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Eigenvalues `[groups, n]` and vectors `[groups, n, n]` of both factors, in float64."""
+        pairs = [np.linalg.eigh(a.astype(np.float64)) for a in (self.inputs, self.outputs)]
+        return tuple((np.maximum(values, 0.0), vectors) for values, vectors in pairs)
 
     @functools.cached_property
     def spectrum(self) -> np.ndarray:
@@ -121,6 +128,40 @@ class KroneckerFisher(FisherInformation):
         spectra = [block.spectrum for block in self.blocks]
         spectra += [np.reshape(v, -1) for v in self.rest.values()]
         return np.sort(np.concatenate(spectra))[::-1][:count]
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """Products of the factors' eigenvalues; a bias has its share of its kernel's."""
+        parts = [SpectrumPart(np.reshape(v, -1), {i: 1.0}) for i, v in self.rest.items()]
+        for block in self.blocks:
+            (first, vectors), (second, _) = block.eigenvectors
+            values = np.reshape(first[:, :, None] * second[:, None, :], -1)
+            shares = {block.kernel: 1.0}
+            if block.bias >= 0:
+                of_bias = np.repeat(np.square(vectors[:, -1]).reshape(-1), second.shape[1])
+                shares = {block.kernel: 1.0 - of_bias, block.bias: of_bias}
+            parts.append(SpectrumPart(values, shares))
+        return ExactSpectrum(len(self.variables), parts)
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """By the eigenvectors of the factors, row by row."""
+        shift, found = check_shift(shift), np.empty(np.shape(rows))
+        rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}
+        powers = []
+        for block in self.blocks:
+            (first, _), (second, _) = block.eigenvectors
+            powers.append((first[:, :, None] * second[:, None, :] + shift) ** exponent)
+        for number, row in enumerate(rows):
+            tensors = self.layout.split(row)
+            parts: list = [None] * len(tensors)
+            for i, power in rest.items():
+                parts[i] = tensors[i] * power
+            for block, power in zip(self.blocks, powers, strict=True):
+                (_, u), (_, v) = block.eigenvectors
+                turned = u.transpose(0, 2, 1) @ block.gather(tensors) @ v
+                product = u @ (turned * power) @ v.transpose(0, 2, 1)
+                block.scatter(product, parts, self.layout.shapes)
+            found[number] = self.layout.join(parts)
+        return found
 
     def _merged(self, other: KroneckerFisher, num_examples: int) -> KroneckerFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["hidden_states"]
+from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.passes import compiled
 
-# model -> {(layer name, thresholds): compiled function}, so that a second call does not retrace.
-_COMPILED = weakref.WeakKeyDictionary()
+__all__ = ["hidden_states"]
 
 
 def hidden_states(
@@ -59,7 +58,7 @@ def hidden_states(
         raise ValueError(
             f"`threshold` must be one to 255 increasing numbers. Received: threshold={threshold!r}"
         )
-    levels_of = _compiled(model, _find_layer(model, layer), thresholds)
+    levels_of = _compiled(activations_model(model, layer), thresholds)
     batches = _input_batches(data, batch_size)
     progress = keras.utils.Progbar(None, verbose=verbose)
     states = []
@@ -75,47 +74,22 @@ def hidden_states(
     return states.astype(bool) if is_binary else states
 
 
-def _find_layer(model, layer):
-    """Layer of the model that a name, an index or a layer means."""
-    names = [each.name for each in model.layers]
-    if isinstance(layer, str):
-        if layer in names:
-            return model.get_layer(layer)
-    elif isinstance(layer, int):
-        if -len(names) <= layer < len(names):
-            return model.layers[layer]
-    elif isinstance(layer, keras.layers.Layer):
-        if any(layer is each for each in model.layers):
-            return layer
-    else:
-        raise TypeError(f"`layer` must be a name, an index or a layer. Received: layer={layer!r}")
-    raise ValueError(f"`layer` must be one of the model's layers {names}. Received: layer={layer}")
-
-
-def _compiled(model, layer, thresholds):
+def _compiled(activations_of, thresholds):
     """Compiled function from inputs to levels, kept for the next call."""
-    functions = _COMPILED.setdefault(model, {})
-    if (layer.name, thresholds) not in functions:
-        try:
-            activations_of = keras.Model(model.inputs, layer.output)
-        except (AttributeError, ValueError) as error:
-            raise ValueError(
-                "`model` must be functional or sequential and built, with `layer` called once in "
-                "its graph; the states of other models are made from their activations. "
-                f"Received: model={model.name}, layer={layer.name}"
-            ) from error
 
+    def make(model_of):
         @tf.function(reduce_retracing=True)
         def levels_of(inputs):
-            activations = activations_of(inputs, training=False)
+            activations = model_of()(inputs, training=False)
             activations = tf.reshape(activations, [tf.shape(activations)[0], -1])
             exceeded = [activations > tf.cast(value, activations.dtype) for value in thresholds]
             levels = tf.add_n([tf.cast(each, tf.int32) for each in exceeded])
             has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
             return tf.cast(levels, tf.uint8), has_nan
 
-        functions[layer.name, thresholds] = levels_of
-    return functions[layer.name, thresholds]
+        return levels_of
+
+    return compiled(activations_of, ("levels", thresholds), make)
 
 
 def _input_batches(data, batch_size):

@@ -1,0 +1,1 @@
+"""Information in weights and activations, from their noise."""

@@ -1,0 +1,184 @@
+"""Noise in the weights bounds the information in the activations: "Emergence", Section 5."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "ActivationInformationBounds",
+    "activation_information_bounds",
+    "linear_layer_information",
+    "noise_variance_of_information",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActivationInformationBounds:
+    """Bounds in nats, one entry per layer.
+
+    Attributes:
+        per_unit: `g(alpha)`.
+        lower: on `I(x; z) + TC(z)` of each layer alone, for uncorrelated inputs.
+        upper: on the same.
+        network: on `I(x; z)` of the last layer's output, whatever lies between the layers.
+    """
+
+    per_unit: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    network: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"ActivationInformationBounds(at most {self.network:.6g} nats through "
+            f"{len(self.upper)} layers)"
+        )
+
+
+def activation_information_bounds(alpha, num_units) -> ActivationInformationBounds:
+    """Bounds on what layers with multiplicative noise on their weights tell about their input.
+
+    With `log w ~ N(., alpha)` for every weight of a linear layer, `g(alpha) = -1/2 log(1 -
+    exp(-alpha))` nats per unit: for uncorrelated inputs of zero mean and bounded kurtosis
+
+        dim(z) g(alpha) <= I(x; z) + TC(z) <= dim(z) [g(alpha) + c],   c = O(1 / dim(x)) <= 1,
+
+    of which `lower` and `upper` (with c = 1) are the two sides, and through a stack of layers with
+    any nonlinearity
+
+        I(x; z_L) <= min_k dim(z_k) [g(alpha_k) + 1].
+
+    Bounds on Gaussian pre-activations (many inputs to a unit); the last is far from tight. `g`
+    falls with the noise: it rises with the information in the weights.
+
+    Args:
+        alpha: variance of `log w`, one number or one per layer;
+            `noise_variance_of_information` gives it from nats.
+        num_units: units of each layer.
+
+    Raises:
+        ValueError: an `alpha` that is not positive, or `num_units` that are not positive integers
+            or of another length.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.2 and Corollary 5.3.
+    """
+    units = np.atleast_1d(np.asarray(num_units))
+    if units.ndim != 1 or units.dtype.kind not in "iu" or units.size == 0 or units.min() < 1:
+        raise ValueError(
+            "`num_units` must be positive integers, one for each layer. "
+            f"Received: num_units={num_units!r}"
+        )
+    alpha = _positive("alpha", alpha)
+    if alpha.shape not in ((), (1,), units.shape):
+        raise ValueError(
+            f"`alpha` must be one number, or one for each of {len(units)} layers. "
+            f"Received: alpha of shape {alpha.shape}"
+        )
+    per_unit = np.broadcast_to(_nats_per_unit(alpha), units.shape)
+    upper = units * (per_unit + 1.0)
+    return ActivationInformationBounds(per_unit, units * per_unit, upper, float(upper.min()))
+
+
+def linear_layer_information(kernel, alpha, x) -> float:
+    """`I(z; x) + TC(z)` of one linear layer whose weights carry multiplicative noise, nats.
+
+    For `z = x (eps * kernel)`, `log eps ~ N(-alpha/2, alpha)` and Gaussian z and z|x, with
+    `a = exp(alpha) - 1` and squares taken entry by entry:
+
+        -1/2 sum_j E_x log [ a k_j^2 . x^2 / (k_j^T Cov(x) k_j + a k_j^2 . E[x^2]) ].
+
+    Exact under that assumption, with the moments of the given x for those of the inputs; falls as
+    the noise grows. Infinite where an input makes a unit's noise vanish. Cost: two products of x
+    with the kernel.
+
+    Args:
+        kernel: means of the weights, `[inputs, units]`, as in `keras.layers.Dense`.
+        alpha: variance of `log w`: one number, or any shape that broadcasts to the kernel's.
+        x: inputs, `[examples, inputs]`.
+
+    Returns:
+        Nats, a sum over units and a mean over examples.
+
+    Raises:
+        ValueError: shapes that do not fit, or numbers that are not finite or not positive.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.1.
+    """
+    kernel, x = _finite("kernel", kernel), _finite("x", x)
+    if kernel.ndim != 2 or x.ndim != 2 or x.shape[1] != len(kernel) or len(x) == 0:
+        raise ValueError(
+            "`kernel` must have the shape [inputs, units] and `x` the shape [examples, inputs]. "
+            f"Received: kernel of shape {kernel.shape}, x of shape {x.shape}"
+        )
+    alpha = _positive("alpha", alpha)
+    try:
+        variance = np.broadcast_to(np.expm1(alpha), kernel.shape) * kernel**2
+    except ValueError as error:
+        raise ValueError(
+            f"`alpha` must broadcast to the kernel's shape {kernel.shape}. "
+            f"Received: alpha of shape {alpha.shape}"
+        ) from error
+    has_weights = np.any(kernel != 0, 0)  # a unit without any tells nothing
+    noise = x**2 @ variance[:, has_weights]
+    signal = np.mean(((x - x.mean(0)) @ kernel[:, has_weights]) ** 2, 0)
+    with np.errstate(divide="ignore"):
+        ratios = np.log(signal + noise.mean(0)) - np.log(noise)
+    return float(0.5 * np.sum(np.mean(ratios, 0)))
+
+
+def noise_variance_of_information(
+    nats, num_weights, *, max_variance: float = 1.0, paper_form: bool = False
+) -> np.ndarray:
+    """Variance of `log w`, the same for every weight, at which a layer holds so many nats.
+
+    `alpha = max_variance exp(-2 nats / num_weights)`, the inverse of the information
+    `1/2 sum log(max_variance / alpha)` of log-normal weights, which is zero at `max_variance`.
+
+    Args:
+        nats: information in the weights of each layer.
+        num_weights: how many weights each has.
+        max_variance: the cap; that of the layer, and 1 for the papers' relative information.
+        paper_form: the printed `exp(-nats / num_weights)`, which lacks the 2 of its own definition.
+
+    Raises:
+        ValueError: negative nats, numbers of weights or a cap that are not positive.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Propositions 4.1 and 5.2.
+    """
+    nats = _finite("nats", nats)
+    if np.any(nats < 0):
+        raise ValueError(f"`nats` must not be negative. Received: nats={nats}")
+    sizes, cap = _positive("num_weights", num_weights), _positive("max_variance", max_variance)
+    return cap * np.exp(-(1.0 if paper_form else 2.0) * nats / sizes)
+
+
+def _nats_per_unit(alpha: np.ndarray) -> np.ndarray:
+    """`-1/2 log(1 - exp(-alpha))`."""
+    return -0.5 * np.log(-np.expm1(-alpha))
+
+
+def _finite(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
+        raise ValueError(f"`{name}` must hold finite numbers. Received: {name}={values!r}")
+    return array.astype(np.float64)
+
+
+def _positive(name: str, values: Any) -> np.ndarray:
+    array = _finite(name, values)
+    if np.any(array <= 0):
+        raise ValueError(f"`{name}` must be positive. Received: {name}={values!r}")
+    return array

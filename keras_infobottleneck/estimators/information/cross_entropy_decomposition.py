@@ -1,0 +1,120 @@
+"""What a cross-entropy is made of: the four terms of "Emergence", for discrete variables."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+__all__ = ["CrossEntropyDecomposition", "cross_entropy_decomposition"]
+
+TOLERANCE = 1e-8  # by which probabilities may miss a sum of one
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropyDecomposition:
+    """`cross_entropy = intrinsic + sufficiency + efficiency - overfitting`, nats.
+
+    Attributes:
+        intrinsic: `H(y | x, theta)`, what nobody can know of the labels.
+        sufficiency: `I(theta; y | x, w)`, what the weights fail to say about the source.
+        efficiency: `E KL(p(y|x,w) || q(y|x,w))`, what the model fails to make of the weights.
+        overfitting: `I(y; w | x, theta)`, what the weights hold of the labels beyond their
+            source. It enters with a minus sign: memory lowers the loss.
+        cross_entropy: `-E log q(y|x,w)`, computed by itself.
+    """
+
+    intrinsic: float
+    sufficiency: float
+    efficiency: float
+    overfitting: float
+    cross_entropy: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain numbers, for JSON."""
+        return dataclasses.asdict(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"CrossEntropyDecomposition({self.cross_entropy:.6g} nats = {self.intrinsic:.4g} "
+            f"intrinsic + {self.sufficiency:.4g} sufficiency + {self.efficiency:.4g} efficiency "
+            f"- {self.overfitting:.4g} overfitting)"
+        )
+
+
+def cross_entropy_decomposition(joint, q) -> CrossEntropyDecomposition:
+    """The four terms of the cross-entropy of a model `q(y|x,w)` under a joint distribution, nats.
+
+        H_{p,q}(y|x,w) = H(y|x,theta) + I(theta;y|x,w)
+                         + E_{x,w} KL(p(y|x,w) || q(y|x,w)) - I(y;w|x,theta)
+
+    Exact, in float64, for any joint distribution: training inputs x and labels y as a whole,
+    weights w, and the parameter theta that made the data. Outcomes of probability zero count
+    nothing. Where q is zero and p is not, `efficiency` and `cross_entropy` are infinite.
+
+    Args:
+        joint: probabilities `[theta, x, y, w]`.
+        q: the model's probabilities `[x, y, w]` of y given x and w. Where x and w do not occur
+            together they do not matter.
+
+    Raises:
+        ValueError: another shape, negative or not finite numbers, or probabilities that do not
+            add up to one.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, equation 8.
+    """
+    p, q = _checked(joint, q)
+    p_xyw = p.sum(0)
+    label = _conditional(p_xyw, 1)
+    label_of_source = _conditional(p.sum(3), 2)[..., None]
+    label_of_both = _conditional(p, 2)
+    return CrossEntropyDecomposition(
+        intrinsic=_mean_log(p, 1.0, label_of_source),
+        sufficiency=_mean_log(p, label_of_both, label),
+        efficiency=_mean_log(p_xyw, label, q),
+        overfitting=_mean_log(p, label_of_both, label_of_source),
+        cross_entropy=_mean_log(p_xyw, 1.0, q),
+    )
+
+
+def _conditional(p: np.ndarray, axis: int) -> np.ndarray:
+    """Probabilities given everything but the axis; zero where that does not occur."""
+    total = p.sum(axis, keepdims=True)
+    return np.divide(p, total, out=np.zeros_like(p), where=total > 0)
+
+
+def _mean_log(p: np.ndarray, above, below) -> float:
+    """`sum p log(above / below)` over what occurs."""
+    above, below = np.broadcast_to(above, p.shape), np.broadcast_to(below, p.shape)
+    occurs = p > 0
+    with np.errstate(divide="ignore"):
+        logs = np.log(above[occurs]) - np.log(below[occurs])
+    return float(np.sum(p[occurs] * logs))
+
+
+def _checked(joint, q) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float64."""
+    joint, q = np.asarray(joint), np.asarray(q)
+    if joint.ndim != 4 or q.shape != joint.shape[1:] or 0 in joint.shape:
+        raise ValueError(
+            "`joint` must have the shape [theta, x, y, w] and `q` the shape [x, y, w]. "
+            f"Received: joint of shape {joint.shape}, q of shape {q.shape}"
+        )
+    for name, array in (("joint", joint), ("q", q)):
+        is_real = array.dtype.kind in "fiub"
+        if not is_real or not np.all(np.isfinite(array) & (array >= 0)):
+            seen = f"values from {array.min()} to {array.max()}" if is_real else str(array.dtype)
+            raise ValueError(
+                f"`{name}` must hold probabilities, finite and not negative. Received: {seen}"
+            )
+    joint, q = joint.astype(np.float64), q.astype(np.float64)
+    if abs(joint.sum() - 1.0) > TOLERANCE:
+        raise ValueError(f"`joint` must add up to one. Received: a sum of {joint.sum()}")
+    off = np.abs(q.sum(1) - 1.0)[joint.sum((0, 2)) > 0]
+    if np.any(off > TOLERANCE):
+        raise ValueError(
+            "`q` must add up to one over y for every x and w that occur. "
+            f"Received: a sum that is {off.max():.3g} off"
+        )
+    return joint, q

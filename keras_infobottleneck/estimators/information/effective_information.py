@@ -1,0 +1,179 @@
+"""How much of the input gets through to a layer whose weights carry noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.information.linearised_layer import (
+    LinearisedLayer,
+    covariance_root,
+)
+
+__all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
+
+
+@dataclasses.dataclass(frozen=True)
+class EffectiveInformation:
+    """Nats that a layer's activations hold about the input.
+
+    Attributes:
+        nats: mean over examples.
+        per_example: `[examples]`.
+        standard_error: of the mean, from the spread of the examples.
+        sensitivity: shape of the inputs; diagonal of each example's `F_{z|x}`: how much each entry
+            of the input is felt, per squared unit of it. NaN where the information is infinite.
+        layer: its name.
+        num_units: its activations.
+        num_examples: how many examples.
+        beta: price of a nat relative to the mean loss.
+        prior_scale: of the prior.
+        paper_form: whether the printed Fisher information was taken.
+    """
+
+    nats: float
+    per_example: np.ndarray
+    standard_error: float
+    sensitivity: np.ndarray
+    layer: str
+    num_units: int
+    num_examples: int
+    beta: float
+    prior_scale: float
+    paper_form: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"EffectiveInformation({self.nats:.6g} ± {self.standard_error:.2g} nats, "
+            f"layer={self.layer!r}, {self.num_units} units, {self.num_examples} examples, "
+            f"beta={self.beta:.4g}, prior_scale={self.prior_scale:.4g})"
+        )
+
+
+def effective_information(
+    model: keras.Model,
+    x: Any,
+    *,
+    layer: str | int | keras.layers.Layer,
+    fisher: FisherInformation,
+    beta: float,
+    prior_scale: float | Literal["optimal"] = "optimal",
+    paper_form: bool = False,
+    memory_limit: int | None = None,
+    verbose: int = 0,
+) -> EffectiveInformation:
+    """Effective information in a layer's activations, nats: what weight noise leaves of the input.
+
+    The weights carry the noise `N(0, beta (F + beta / prior_scale^2 I)^-1)` of their Gaussian code.
+    To first order the activations of an example then have the noise
+    `S = beta J (F + beta / prior_scale^2 I)^-1 J^T` and the Fisher information
+    `F_{z|x} = G^T S^-1 G` about the input (`J = dz/dw`, `G = dz/dx`; the term of the mean), and
+
+        nats = mean_x 1/2 log det(I + C^T F_{z|x} C),  C C^T the covariance of x.
+
+    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local Gaussian
+    surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information` checks for
+    small layers. Weights that F hardly feels carry the noise of the prior, for which the best scale
+    is about that of the weights: where they matter to the layer, the noise is not small. With fewer
+    examples than input entries their covariance has less than full rank, and the number is low.
+    Infinite where some direction of the activations moves with the input and has no noise, such as
+    a unit without bias at a zero input.
+
+    Cost: per example one backward pass per unit for the weights and one for the inputs, and the
+    decomposition of a `[units, units]` matrix; memory of several times units times weights. The
+    Kronecker structure adds a rotation of all weights per unit and example.
+
+    Args:
+        model: a functional or sequential model, built.
+        x: inputs, one array of floats `[examples, ...]`, or a dataset of them; labels are ignored.
+            Their covariance is taken over the same examples.
+        layer: a layer of the model, its name or its index; best a narrow one.
+        fisher: Fisher matrix of the model's weights, of any structure but "implicit". Weights that
+            it is not about carry no noise; those after the layer do not matter.
+        beta: price of a nat relative to the mean loss, as of `information_in_weights`.
+        prior_scale: of the prior, or "optimal" as there.
+        paper_form: the printed `F_{z|x} = (1/beta) G^T J F J^T G`, which grows with the scale of
+            the inputs where the information falls with it.
+        memory_limit: bytes; the system's free memory by default.
+        verbose: 1 for a Keras progress bar.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, or one that would not fit in
+            memory, in one sentence and before any pass.
+
+    References:
+        Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
+        arXiv 1905.12213, Definition 3.1 and Proposition 3.2, corrected.
+    """
+    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    inputs = linearised.inputs(x)
+    linearised.check_memory(inputs, memory_limit)
+    root = covariance_root(inputs)
+    nats = np.full(len(inputs), np.inf)
+    sensitivity = np.full([len(inputs), inputs[0].size], np.nan)
+    for number, felt in enumerate(linearised.roots(inputs, verbose)):
+        if felt is not None:
+            sensitivity[number] = np.sum(felt**2, 0)
+            signal = felt @ root
+            nats[number] = 0.5 * np.linalg.slogdet(np.eye(len(felt)) + signal @ signal.T)[1]
+    finite = np.all(np.isfinite(nats))
+    return EffectiveInformation(
+        nats=float(nats.mean()),
+        per_example=nats,
+        standard_error=float(nats.std(ddof=1) / np.sqrt(len(nats))) if finite else np.inf,
+        sensitivity=sensitivity.reshape(inputs.shape),
+        layer=linearised.layer,
+        num_units=linearised.num_units,
+        num_examples=len(inputs),
+        beta=linearised.beta,
+        prior_scale=linearised.prior_scale,
+        paper_form=paper_form,
+    )
+
+
+def activation_fisher(
+    model: keras.Model,
+    x: Any,
+    *,
+    layer: str | int | keras.layers.Layer,
+    fisher: FisherInformation,
+    beta: float,
+    prior_scale: float | Literal["optimal"] = "optimal",
+    paper_form: bool = False,
+    memory_limit: int | None = None,
+) -> np.ndarray:
+    """Fisher information of a layer's activations about the input, one matrix per example.
+
+    `F_{z|x}` of `effective_information`, whose arguments, costs and refusals these are.
+
+    Returns:
+        `[examples, inputs, inputs]`, per squared unit of the inputs; NaN where it is infinite.
+    """
+    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    inputs = linearised.inputs(x)
+    linearised.check_memory(inputs, memory_limit)
+    width = inputs[0].size
+    limit = available_bytes() if memory_limit is None else memory_limit
+    if limit is not None and 8 * len(inputs) * width**2 > limit:
+        raise ValueError(
+            f"{len(inputs):,} matrices of {width:,} x {width:,} need "
+            f"{mebibytes(8 * len(inputs) * width**2)}; `effective_information` keeps their "
+            f"diagonals only. Received: memory_limit={mebibytes(limit)}"
+        )
+    matrices = np.full([len(inputs), width, width], np.nan)
+    for number, felt in enumerate(linearised.roots(inputs)):
+        if felt is not None:
+            matrices[number] = felt.T @ felt
+    return matrices

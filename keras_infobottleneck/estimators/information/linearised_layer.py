@@ -1,0 +1,294 @@
+"""A layer around one example: how its activations follow the input, and the noise of the weights.
+
+With `J = dz/dw`, `G = dz/dx`, curvature F of the weights and weight noise
+`N(0, beta (F + beta / prior_scale^2 I)^-1)`, the activations of one example carry noise of
+covariance `S = beta J (F + beta / prior_scale^2 I)^-1 J^T`, and hold the Fisher information
+`F_{z|x} = G^T S^-1 G` about their input (the term of the mean).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.information.minimum import (
+    Minimum,
+    check_positive,
+    check_prior_scale,
+    variables_of,
+)
+from keras_infobottleneck.estimators.layout import Layout
+from keras_infobottleneck.estimators.operator import check_positive_integer
+from keras_infobottleneck.estimators.passes import compiled
+
+__all__ = ["LinearisedLayer", "covariance_root"]
+
+# Examples whose Jacobians are held at once take about this much.
+CHUNK_BYTES = 128 * 2**20
+# Directions of less variance, relative to the largest, are rounding of a float32 Jacobian.
+SMALLEST_VARIANCE = 1e-12
+# A signal above this share in a direction without noise is one: the rest is rounding.
+SMALLEST_SIGNAL = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearisedLayer:
+    """A layer of a model, ready to be linearised around examples.
+
+    Attributes:
+        layer: its name.
+        model: from the inputs to the layer's output, flat.
+        fisher: curvature of the weights.
+        variables: the weights among them that the layer's activations depend on.
+        spans: where each of these lies in the flat order of the curvature.
+        beta: price of a nat.
+        prior_scale: of the prior.
+        paper_form: whether to take the printed Fisher information.
+    """
+
+    layer: str
+    model: keras.Model
+    fisher: FisherInformation
+    variables: list[keras.Variable]
+    spans: list[slice]
+    beta: float
+    prior_scale: float
+    paper_form: bool
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        layer: str | int | keras.layers.Layer,
+        fisher: FisherInformation,
+        beta: float,
+        prior_scale: float | str,
+        *,
+        paper_form: bool = False,
+    ) -> LinearisedLayer:
+        """Checks everything that can be checked without data.
+
+        Raises:
+            TypeError, ValueError: an argument that cannot be used.
+        """
+        activations = activations_model(model, layer)
+        outputs = keras.tree.flatten(activations.output)
+        if len(outputs) != 1 or None in outputs[0].shape[1:]:
+            raise ValueError(
+                "The layer must have one output of known size. "
+                f"Received: layer={layer!r}, shapes={[tuple(o.shape) for o in outputs]}"
+            )
+        if not isinstance(fisher, FisherInformation):
+            raise TypeError(
+                f"`fisher` must be a FisherInformation of the model. Received: fisher={fisher!r}"
+            )
+        if fisher.structure == "implicit":
+            raise ValueError(
+                "The noise of the weights needs eigenvectors of the Fisher matrix; use "
+                "structure='diagonal', 'kronecker', 'dense' or 'gram'. "
+                "Received: structure='implicit'"
+            )
+        beta = check_positive("beta", beta)
+        scale = check_prior_scale(prior_scale, "optimal")
+        variables = variables_of(model, fisher)
+        own = {id(v) for v in activations.weights}
+        upstream = [i for i, v in enumerate(variables) if id(v) in own]
+        if not upstream:
+            raise ValueError(
+                "The layer's activations must depend on weights that the Fisher matrix is about. "
+                f"Received: layer={layer!r}, a matrix of {list(fisher.variables)}"
+            )
+        if scale is None:
+            scale = Minimum.of(model, fisher).code(beta, None).prior_scale
+            if scale in (0.0, np.inf):
+                raise ValueError(
+                    "The best prior scale of weights that are all zero or never felt is 0 or "
+                    "infinite; give a number. Received: prior_scale='optimal'"
+                )
+        chosen = [variables[i] for i in upstream]
+        if isinstance(fisher, DiagonalFisher):  # weights that are independent can be left out
+            fisher, upstream = _of_variables(fisher, upstream), range(len(upstream))
+        ends = np.cumsum((0, *fisher.layout.sizes)).tolist()
+        spans = [slice(ends[i], ends[i + 1]) for i in upstream]
+        return cls(
+            activations.name, _flat(activations), fisher, chosen, spans, beta, scale, paper_form
+        )
+
+    @property
+    def num_units(self) -> int:
+        """Activations of the layer."""
+        return int(self.model.output.shape[1])
+
+    def inputs(self, x: Any) -> np.ndarray:
+        """All examples as one array.
+
+        Raises:
+            ValueError, TypeError: data that is not one array of finite floats.
+        """
+        batches = Batches(x, needs_labels=False)
+        parts = []
+        for batch in batches:
+            leaves = tf.nest.flatten(batch.x)
+            if len(leaves) != 1 or not leaves[0].dtype.is_floating:
+                raise ValueError(
+                    "`x` must be one array of floats, along which activations can be "
+                    f"differentiated. Received: {[leaf.dtype.name for leaf in leaves]}"
+                )
+            parts.append(leaves[0].numpy()[: int(np.sum(batch.weights))])
+        inputs = np.concatenate(parts)
+        if not np.all(np.isfinite(inputs)):
+            raise ValueError("`x` must be finite. Received: NaN or infinite inputs")
+        return inputs
+
+    def check_memory(self, inputs: np.ndarray, memory_limit: int | None) -> None:
+        """Refuses what will not fit.
+
+        Raises:
+            ValueError: with the numbers.
+        """
+        if memory_limit is not None:
+            check_positive_integer("memory_limit", memory_limit)
+        need = self._bytes_per_example(inputs)
+        limit = available_bytes() if memory_limit is None else memory_limit
+        if limit is not None and need > limit:
+            raise ValueError(
+                f"One example of {self.num_units:,} activations, {inputs[0].size:,} inputs and "
+                f"{self.fisher.size:,} weights needs {mebibytes(need)}; choose a narrower layer"
+                + ("" if self.fisher.structure == "diagonal" else " or structure='diagonal'")
+                + f". Received: memory_limit={mebibytes(limit)}"
+            )
+
+    def roots(self, inputs: np.ndarray, verbose: int = 0) -> Iterator[np.ndarray | None]:
+        """For each example an A with `F_{z|x} = A^T A`, `[rank, inputs]`.
+
+        None where a direction of the activations has a signal and no noise.
+        """
+        chunk = int(np.clip(CHUNK_BYTES // self._bytes_per_example(inputs), 1, len(inputs)))
+        bar = keras.utils.Progbar(len(inputs), verbose=verbose)
+        for start in range(0, len(inputs), chunk):
+            part = inputs[start : start + chunk]
+            count = len(part)
+            # Filled up: one shape, one trace.
+            part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
+            weighed, by_inputs = self._weighed(self._by_weights(part)), self.by_inputs(part)
+            for each in range(count):
+                yield self._root(weighed[each], by_inputs[each])
+            bar.update(start + count)
+
+    def draw_noise(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
+        """Draws of the weights' noise, `[count, *shape]` for each of `variables`."""
+        normal = rng.standard_normal([count, self.fisher.size])
+        flat = np.sqrt(self.beta) * self.fisher.power_product(normal, -0.5, self._shift)
+        return [
+            flat[:, span].reshape([count, *variable.shape])
+            for span, variable in zip(self.spans, self.variables, strict=True)
+        ]
+
+    @property
+    def _shift(self) -> float:
+        return self.beta / self.prior_scale**2
+
+    def _bytes_per_example(self, inputs: np.ndarray) -> int:
+        """Both Jacobians, the former's product with the curvature's root, and what is between."""
+        numbers = 4 * self.fisher.size + 3 * inputs[0].size + 3 * self.num_units
+        return 8 * self.num_units * numbers
+
+    def _by_weights(self, part: np.ndarray) -> np.ndarray:
+        """`dz/dw`, `[examples, units, weights]`; weights that do not matter have zeros.
+
+        They are the scores of a normal law with the activations as its mean, by the layer rules.
+        """
+        scores = fisher_information(
+            self.model,
+            part,
+            structure="gram",
+            labels="expected",
+            likelihood="normal",
+            variables=self.variables,
+            batch_size=len(part),
+        )
+        rows = scores.layout.split(scores.rows.reshape(len(part), self.num_units, -1))
+        jacobian = np.zeros([len(part), self.num_units, self.fisher.size])
+        for span, row in zip(self.spans, rows, strict=True):
+            jacobian[:, :, span] = row.reshape(len(part), self.num_units, -1)
+        return jacobian
+
+    def by_inputs(self, part: np.ndarray) -> np.ndarray:
+        """`dz/dx`, `[examples, units, inputs]`."""
+
+        def make(model_of: Callable[[], keras.Model]) -> Callable:
+            def jacobian(x):
+                with tf.GradientTape(persistent=True) as tape:
+                    tape.watch(x)
+                    z = model_of()(x, training=False)
+                # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
+                return tape.batch_jacobian(
+                    z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
+                )
+
+            return tf.function(jacobian, autograph=False)
+
+        step = compiled(self.model, "jacobian by inputs", make)
+        return step(tf.constant(part)).numpy().reshape(len(part), self.num_units, -1)
+
+    def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
+        """R with `R R^T = S`, or as printed the inverse, of each example."""
+        rows = by_weights.reshape(-1, self.fisher.size)
+        if self.paper_form:
+            product = self.fisher.power_product(rows, 0.5) / np.sqrt(self.beta)
+        else:
+            product = self.fisher.power_product(rows, -0.5, self._shift) * np.sqrt(self.beta)
+        return product.reshape(by_weights.shape)
+
+    def _root(self, weighed: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
+        """A with `F_{z|x} = A^T A` of one example."""
+        values, vectors = np.linalg.eigh(weighed @ weighed.T)
+        signal = vectors.T @ by_inputs.astype(np.float64)
+        if self.paper_form:
+            return np.sqrt(np.maximum(values, 0.0))[:, None] * signal
+        noisy = values > SMALLEST_VARIANCE * values[-1]
+        if np.linalg.norm(signal[~noisy]) > SMALLEST_SIGNAL * np.linalg.norm(signal):
+            return None
+        return signal[noisy] / np.sqrt(values[noisy])[:, None]
+
+
+def covariance_root(inputs: np.ndarray) -> np.ndarray:
+    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
+    if len(flat) <= flat.shape[1]:
+        return centred.T
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _flat(activations: keras.Model) -> keras.Model:
+    """The same with one axis of units; made once."""
+
+    def make(model_of: Callable[[], keras.Model]) -> keras.Model:
+        model = model_of()
+        return keras.Model(
+            model.inputs, keras.layers.Flatten(dtype=model.output.dtype)(model.output)
+        )
+
+    return compiled(activations, "flat", make)
+
+
+def _of_variables(fisher: DiagonalFisher, numbers: Sequence[int]) -> DiagonalFisher:
+    """The part of a diagonal that is about some of the variables."""
+    layout = Layout(
+        tuple(fisher.layout.paths[i] for i in numbers),
+        tuple(fisher.layout.shapes[i] for i in numbers),
+    )
+    values = tuple(fisher.values[i] for i in numbers)
+    return DiagonalFisher(layout, fisher.labels, fisher.num_examples, values)

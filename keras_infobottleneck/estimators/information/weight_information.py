@@ -1,0 +1,199 @@
+"""How many nats of the training set the weights hold, by the Gaussian code of a minimum."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.information.minimum import (
+    Minimum,
+    check_positive,
+    check_prior_scale,
+)
+from keras_infobottleneck.estimators.operator import check_positive_integer
+
+__all__ = ["WeightInformation", "information_in_weights"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightInformation:
+    """Information in the weights: the divergence of a code for them from a prior, in nats.
+
+    Attributes:
+        nats: in all weights together.
+        by_variable: path to nats, which add up to `nats`; empty where they cannot be told apart.
+        num_examples: N.
+        beta: price of a nat relative to the *mean* loss, `weight_beta / N`.
+        prior_scale: standard deviation of the prior, or path to one where each variable has its
+            own; None for a trained posterior, whose layers know their priors.
+        standard_error: of `nats`, from the Fisher estimate; 0.0 where it is exact for the data.
+        excess_loss: what the code's noise adds to the mean loss of a quadratic minimum; None for a
+            trained posterior, whose loss was measured in training.
+        size: number of weights; None for a trained posterior.
+        structure: of the Fisher matrix, or "posterior" for a trained posterior.
+        labels: of the Fisher matrix; None for a trained posterior.
+        paper_form: whether `nats` are those of the printed formula.
+    """
+
+    nats: float
+    by_variable: dict[str, float]
+    num_examples: int
+    beta: float
+    prior_scale: float | dict[str, float] | None
+    standard_error: float
+    excess_loss: float | None = None
+    size: int | None = None
+    structure: str = "posterior"
+    labels: str | None = None
+    paper_form: bool = False
+
+    @classmethod
+    def from_divergences(
+        cls, divergences: Mapping[str, float], *, num_examples: int, beta: float
+    ) -> WeightInformation:
+        """The same report for a posterior that was trained.
+
+        For an `InformationBottleneckModel`:
+        `from_divergences(model.weight_information(by_layer=True),
+        num_examples=model.num_examples, beta=float(model.weight_beta) / model.num_examples)`.
+
+        Args:
+            divergences: name of a part to its divergence from the prior, in nats.
+            num_examples: N.
+            beta: price of a nat relative to the mean loss.
+
+        Raises:
+            ValueError: no parts, a divergence that is not finite, or a number that is not positive.
+        """
+        parts = {str(name): float(nats) for name, nats in divergences.items()}
+        if not parts or not np.all(np.isfinite(list(parts.values()))):
+            raise ValueError(
+                "`divergences` must hold at least one part, and finite nats. "
+                f"Received: divergences={divergences!r}"
+            )
+        count = check_positive_integer("num_examples", num_examples)
+        return cls(sum(parts.values()), parts, count, check_positive("beta", beta), None, 0.0)
+
+    @property
+    def nats_per_example(self) -> float:
+        """`nats / num_examples`."""
+        return self.nats / self.num_examples
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return {**dataclasses.asdict(self), "nats_per_example": self.nats_per_example}
+
+    def __repr__(self) -> str:
+        error = f" ± {self.standard_error:.2g}" if self.standard_error else ""
+        scale = f"{self.prior_scale:.4g}" if isinstance(self.prior_scale, float) else "its own"
+        return (
+            f"WeightInformation({self.nats:.6g}{error} nats, {self.nats_per_example:.4g} per "
+            f"example, beta={self.beta:.4g}, prior_scale={scale}, structure={self.structure!r})"
+        )
+
+
+def information_in_weights(
+    model: keras.Model,
+    data: Any,
+    *,
+    beta: float,
+    prior_scale: float | Literal["optimal", "optimal_by_variable"] = "optimal",
+    structure: str = "diagonal",
+    paper_form: bool = False,
+    num_probes: int = 8,
+    num_steps: int = 20,
+    **fisher_options: Any,
+) -> WeightInformation:
+    """Information in the weights of a deterministic model, from its Fisher matrix, in nats.
+
+    At a minimum of the mean loss with curvature F, prior `N(0, prior_scale^2 I)` and price `beta`,
+    the Gaussian `N(w, S)` that minimises `mean loss + beta KL` has
+    `S = beta (F + beta / prior_scale^2 I)^-1` and
+
+        KL = 1/2 sum_i [log(1 + r_i) - r_i / (1 + r_i)] + |w|^2 / (2 prior_scale^2),
+        r_i = f_i prior_scale^2 / beta,  f_i the eigenvalues of F.
+
+    Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
+    approximation, as good as F stands for the Hessian. It is the divergence of one code, which on
+    average over training sets is an upper bound on `I(w; D)`, and may be far above what the labels
+    could hold. A structure that leaves entries of F out (diagonal, Kronecker)
+    gives the exact divergence of the best code for that F.
+
+    The number depends on the parametrisation. A layer that carries noise of its own has the scales
+    of that noise among its weights: name `variables`, or report what was trained by
+    `WeightInformation.from_divergences`.
+
+    Args:
+        model: any Keras model, at its trained weights.
+        data: as for `fisher_information`; or a `FisherInformation` of this model, which costs no
+            pass (`structure` and the options of the pass are then not used).
+        beta: price of a nat relative to the *mean* loss; `1 / N` is the negative evidence lower
+            bound, and `weight_beta / N` that of an `InformationBottleneckModel`.
+        prior_scale: standard deviation of the prior; "optimal" for the one of all weights at which
+            the Lagrangian is least (one solution, found by Newton's method), so that the
+            information is the slope of the least Lagrangian over `beta`; "optimal_by_variable"
+            for one each (structure "diagonal").
+        structure: of the Fisher matrix.
+        paper_form: the printed formula, which drops the one half of the Taylor expansion and has
+            `-k` for `-k/2`: `KL(beta / 2) - k / 2` in terms of the one above.
+        num_probes: random vectors for the implicit structure.
+        num_steps: passes over the data for each of them.
+        fisher_options: as of `fisher_information`, such as `labels="expected"`.
+
+    Returns:
+        A `WeightInformation`. Its standard error takes the relative error of F's trace for that of
+        F as a whole (delta method), and for the implicit structure adds that of the spectrum at
+        the prior scale found. The error of the trace is an upper estimate; what is left out is
+        that the logarithm of a noisy F is low on average, by an amount that more labels per
+        example (`num_samples`) reduce. `by_variable` has each variable's part of the trace of the
+        formula's matrix, and its own `|w|^2`; it is empty for the implicit structure. Cost: that
+        of the Fisher matrix, and of its eigenvectors for "dense" and "gram".
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    References:
+        Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
+        arXiv 1905.12213, Proposition 2.5 and equation 8, corrected.
+    """
+    beta = check_positive("beta", beta)
+    scale = check_prior_scale(prior_scale, "optimal", "optimal_by_variable")
+    by_variable = isinstance(prior_scale, str) and prior_scale == "optimal_by_variable"
+    chosen = data.structure if isinstance(data, FisherInformation) else structure
+    if by_variable and chosen != "diagonal":
+        raise ValueError(
+            "`prior_scale='optimal_by_variable'` needs structure='diagonal', whose variables are "
+            f"independent. Received: structure={chosen!r}"
+        )
+    minimum = Minimum.of(
+        model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps
+    )
+    fisher = minimum.fisher
+    if by_variable:
+        codes = minimum.codes_by_variable(beta, paper_form=paper_form)
+        scales = [code.prior_scale for code in codes]
+        found_scale = dict(zip(fisher.variables, scales, strict=True))
+    else:
+        codes = [minimum.code(beta, scale, paper_form=paper_form)]
+        found_scale = codes[0].prior_scale
+    nats = np.concatenate([code.nats for code in codes])
+    apart = minimum.tells_variables_apart
+    return WeightInformation(
+        nats=float(nats.sum()),
+        by_variable=dict(zip(fisher.variables, nats.tolist(), strict=True)) if apart else {},
+        num_examples=fisher.num_examples,
+        beta=beta,
+        prior_scale=found_scale,
+        # One relative error of F moves them all the same way.
+        standard_error=sum(code.standard_error for code in codes),
+        excess_loss=sum(code.excess_loss for code in codes),
+        size=fisher.size,
+        structure=fisher.structure,
+        labels=fisher.labels,
+        paper_form=paper_form,
+    )

@@ -1,0 +1,363 @@
+"""Effective information in activations against dense matrices, closed forms and drawn noise."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import reference_information as reference
+import tensorflow as tf
+
+from keras_infobottleneck.estimators import (
+    activation_fisher,
+    effective_information,
+    fisher_information,
+    simulated_effective_information,
+)
+from keras_infobottleneck.estimators.fisher.dense import DenseFisher
+from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.layout import Layout
+
+layers = keras.layers
+EXACT = ("diagonal", "kronecker", "dense", "gram")
+BETA, PRIOR_SCALE = 0.01, 0.8
+OPTIONS = {"beta": BETA, "prior_scale": PRIOR_SCALE}
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A float64 network with a narrow layer in its middle, inputs, and Fisher matrices."""
+    rng = np.random.default_rng(0)
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((5,), dtype="float64"),
+            layers.Dense(4, activation="tanh", dtype="float64", name="first"),
+            layers.Dense(3, activation="tanh", dtype="float64", name="narrow"),
+            layers.Dense(3, dtype="float64", name="last"),
+        ]
+    )
+    x = rng.normal(size=(11, 5))
+    options = {"labels": "expected", "likelihood": "categorical"}
+    return model, x, {s: fisher_information(model, x, structure=s, **options) for s in EXACT}
+
+
+def dense_matrix(fisher):
+    split = fisher.layout.split
+    rows = [fisher.layout.join(fisher.matvec(split(row))) for row in np.eye(fisher.size)]
+    return np.stack(rows)
+
+
+def slow_fisher(model, x, fisher, layer, *, paper_form=False):
+    """`F_{z|x}` of every example by dense matrices."""
+    matrix = dense_matrix(fisher)
+    by_weights, by_inputs = reference.jacobians(
+        model, model.get_layer(layer), x, model.trainable_variables
+    )
+    found = []
+    for j, g in zip(by_weights, by_inputs, strict=True):
+        if paper_form:
+            found.append(g.T @ j @ matrix @ j.T @ g / BETA)
+        else:
+            noise = j @ reference.posterior_covariance(matrix, BETA, PRIOR_SCALE) @ j.T
+            found.append(g.T @ np.linalg.inv(noise) @ g)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("structure", EXACT)
+@pytest.mark.parametrize("paper_form", [False, True])
+@pytest.mark.parametrize("layer", ["first", "narrow"])
+def test_it_equals_dense_matrices(case, structure, paper_form, layer):
+    model, x, fishers = case
+    fisher = fishers[structure]
+    exact = slow_fisher(model, x, fisher, layer, paper_form=paper_form)
+    options = {"layer": layer, "fisher": fisher, "paper_form": paper_form, **OPTIONS}
+    found = activation_fisher(model, x, **options)
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-7 * np.abs(exact).max())
+    covariance = np.cov(x.T, bias=True)
+    nats = [0.5 * np.linalg.slogdet(np.eye(5) + covariance @ f)[1] for f in exact]
+    result = effective_information(model, x, **options)
+    np.testing.assert_allclose(result.per_example, nats, rtol=1e-6)
+    assert result.nats == pytest.approx(np.mean(nats), rel=1e-6)
+    diagonal = np.diagonal(exact, axis1=1, axis2=2)
+    np.testing.assert_allclose(result.sensitivity, diagonal, rtol=1e-6)
+    assert result.standard_error == pytest.approx(np.std(nats, ddof=1) / np.sqrt(11), rel=1e-6)
+
+
+@pytest.mark.parametrize("structure", ["diagonal", "gram"])
+def test_fewer_examples_than_inputs_and_datasets_are_the_same_sum(case, structure):
+    model, x, fishers = case
+    options = {"layer": 1, "fisher": fishers[structure], **OPTIONS}
+    few = effective_information(model, x[:3], **options)
+    covariance = np.cov(x[:3].T, bias=True)
+    matrices = activation_fisher(model, x[:3], **options)
+    nats = [0.5 * np.linalg.slogdet(np.eye(5) + covariance @ f)[1] for f in matrices]
+    np.testing.assert_allclose(few.per_example, nats, rtol=1e-9)
+    dataset = tf.data.Dataset.from_tensor_slices((x[:3], np.zeros(3))).batch(2)
+    again = effective_information(model, dataset, **options)
+    np.testing.assert_allclose(again.per_example, few.per_example, rtol=1e-12)
+    assert again.sensitivity.shape == (3, 5)
+
+
+def test_images_keep_their_shape_and_layers_with_axes_are_flattened():
+    rng = np.random.default_rng(0)
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, activation="softplus", name="maps"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    x = rng.normal(size=(6, 4, 4, 1)).astype("float32")
+    fisher = fisher_information(model, x, labels="expected", likelihood="categorical")
+    found = effective_information(model, x, layer="maps", fisher=fisher, beta=1e-3)
+    assert found.sensitivity.shape == x.shape
+    assert found.num_units == 8
+    assert np.all(found.per_example > 0)
+    assert found.layer == "maps"
+
+
+def linear_case(x):
+    """One linear layer with a made-up diagonal curvature."""
+    model = keras.Sequential(
+        [keras.Input(x.shape[1:], dtype="float64"), layers.Dense(3, dtype="float64", name="z")]
+    )
+    rng = np.random.default_rng(1)
+    values = tuple(rng.uniform(1, 5, v.shape) for v in model.trainable_variables)
+    layout = Layout.of(model.trainable_variables)
+    return model, DiagonalFisher(layout, "expected", len(x), values)
+
+
+def test_drawn_noise_agrees_where_noise_is_the_same_for_every_input():
+    """Inputs of +-1: activations linear in the weights, and one covariance for all examples."""
+    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(40, 4))
+    model, fisher = linear_case(x)
+    options = {"layer": "z", "fisher": fisher, "beta": 0.3, "prior_scale": 1.0}
+    linearised = effective_information(model, x, **options)
+    drawn = simulated_effective_information(model, x, num_draws=3000, seed=1, **options)
+    assert 0 < drawn.standard_error < 0.02 * linearised.nats
+    assert drawn.agrees_with(linearised.nats, 3)
+    before = model.get_weights()
+    few = [
+        simulated_effective_information(model, x, num_draws=40, seed=s, **options)
+        for s in range(12)
+    ]
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    # Unbiased with few draws too, and the error bar is that of its spread.
+    spread = np.std(few, ddof=1)
+    assert abs(np.mean(few) - linearised.nats) < 4 * spread / np.sqrt(12)
+    error = np.mean([f.standard_error for f in few])
+    assert spread / 3 < error < 3 * spread
+
+
+def test_drawn_noise_of_a_curved_layer_agrees_as_the_noise_shrinks(case):
+    model, x, fishers = case
+    options = {"layer": "narrow", "fisher": fishers["dense"], "prior_scale": 1e-3, "beta": 1e-6}
+    linearised = effective_information(model, x, **options)
+    drawn = simulated_effective_information(
+        model, x, linear_input=True, num_draws=1000, seed=1, **options
+    )
+    assert 0 < drawn.standard_error < 0.01 * linearised.nats
+    assert drawn.agrees_with(linearised.nats, 3)
+
+
+@pytest.mark.parametrize("structure", EXACT)
+def test_drawn_noise_has_the_covariance_that_is_linearised(case, structure):
+    model, _, fishers = case
+    fisher = fishers[structure]
+    layer = LinearisedLayer.of(model, "last", fisher, BETA, PRIOR_SCALE)
+    noise = layer.draw_noise(np.random.default_rng(0), 4000)
+    flat = np.concatenate([n.reshape(4000, -1) for n in noise], 1)
+    exact = reference.posterior_covariance(dense_matrix(fisher), BETA, PRIOR_SCALE)
+    scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
+    assert np.abs((flat.T @ flat / 4000 - exact) / scale).max() < 5 * np.sqrt(2 / 4000)
+
+
+def test_activation_fisher_scales_with_the_curvature_and_keeps_its_order(case):
+    """F -> c F (its floor too) gives c F_{z|x}; a larger F gives a larger F_{z|x}."""
+    model, x, fishers = case
+    matrix = dense_matrix(fishers["dense"])
+    layout = fishers["dense"].layout
+
+    def of(matrix, prior_scale=PRIOR_SCALE):
+        fisher = DenseFisher(layout, "expected", 11, matrix)
+        return activation_fisher(
+            model, x, layer="narrow", fisher=fisher, beta=BETA, prior_scale=prior_scale
+        )
+
+    plain = of(matrix)
+    np.testing.assert_allclose(of(7 * matrix, PRIOR_SCALE / np.sqrt(7)), 7 * plain, rtol=1e-8)
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(len(matrix), 3))
+    larger = of(matrix + 0.1 * directions @ directions.T)
+    eigenvalues = np.linalg.eigvalsh(larger - plain)
+    assert eigenvalues.min() > -1e-9 * np.abs(plain).max()
+    assert eigenvalues.max() > 1e-3 * np.abs(plain).max()
+
+
+def test_doubled_inputs_are_felt_a_quarter_and_four_times_as_printed():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    model, fisher = linear_case(x)
+    model.layers[0].bias.trainable = False
+    layout = Layout.of([model.layers[0].kernel])
+    fisher = DiagonalFisher(layout, "expected", 5, (fisher.values[0],))
+    for paper_form, factor in ((False, 1 / 4), (True, 4)):
+        options = {"layer": "z", "fisher": fisher, "paper_form": paper_form, **OPTIONS}
+        once, twice = (activation_fisher(model, scale * x, **options) for scale in (1, 2))
+        np.testing.assert_allclose(twice, factor * once, rtol=1e-9)
+
+
+def test_a_signal_without_noise_is_infinite():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    x[0] = 0.0
+    model, fisher = linear_case(x)
+    layout = Layout.of([model.layers[0].kernel])
+    fisher = DiagonalFisher(layout, "expected", 5, (fisher.values[0],))  # no noise on the bias
+    found = effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
+    assert found.per_example[0] == found.nats == np.inf
+    assert np.all(np.isfinite(found.per_example[1:]))
+    assert np.isnan(found.sensitivity[0]).all()
+
+
+def test_dead_units_tell_nothing():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    model = keras.Sequential(
+        [
+            keras.Input((4,), dtype="float64"),
+            layers.Dense(3, activation="relu", dtype="float64", name="z"),
+        ]
+    )
+    model.layers[0].bias.assign([-100.0, 100.0, 100.0])
+    _, fisher = linear_case(x)
+    fisher = DiagonalFisher(Layout.of(model.trainable_variables), "expected", 5, fisher.values)
+    found = effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
+    assert np.all(np.isfinite(found.per_example))
+    with pytest.raises(ValueError, match=r"move every unit.*Received: 5 of 5 examples"):
+        simulated_effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
+
+
+def test_a_second_call_does_not_trace_again(case):
+    _, x, _ = case
+    traced = []
+
+    class Counting(layers.Layer):
+        def call(self, inputs):
+            traced.append(inputs)
+            return inputs
+
+        def compute_output_spec(self, inputs):
+            return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    model = keras.Sequential([keras.Input((5,)), Counting(), layers.Dense(2, name="z")])
+    fisher = fisher_information(model, x.astype("float32"), likelihood="normal")
+    options = {"layer": "z", "fisher": fisher, **OPTIONS}
+    for measure, more in (
+        (effective_information, {}),
+        (simulated_effective_information, {"num_draws": 20}),
+    ):
+        measure(model, x.astype("float32"), **options, **more)
+        first = len(traced)
+        measure(model, x.astype("float32"), **options, **more)
+        assert len(traced) == first > 0
+
+
+BAD = [
+    ({"layer": "absent"}, ValueError, "layer"),
+    ({"layer": 1.5}, TypeError, "layer"),
+    ({"fisher": np.eye(3)}, TypeError, "fisher"),
+    ({"beta": -1.0}, ValueError, "beta"),
+    ({"prior_scale": 0.0}, ValueError, "prior_scale"),
+    ({"prior_scale": "best"}, ValueError, "prior_scale"),
+    ({"x": np.zeros([3, 5], int)}, ValueError, "floats"),
+    ({"x": np.full([3, 5], np.nan)}, ValueError, "finite"),
+    ({"x": np.zeros([0, 5])}, ValueError, "example"),
+    ({"memory_limit": 10}, ValueError, "needs .* MiB; choose a narrower layer"),
+    ({"memory_limit": 0}, ValueError, "memory_limit"),
+    ({"model": "model"}, TypeError, "model"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "word"), BAD)
+def test_bad_input_is_one_sentence(case, change, error, word):
+    model, x, fishers = case
+    good = {"model": model, "x": x, "layer": "narrow", "fisher": fishers["diagonal"], **OPTIONS}
+    for measure in (effective_information, activation_fisher):
+        with pytest.raises(error, match=rf"{word}.*Received: "):
+            measure(**{**good, **change})
+
+
+def test_what_cannot_carry_noise_is_refused(case):
+    model, x, fishers = case
+    options = {"labels": "expected", "likelihood": "categorical"}
+    implicit = fisher_information(model, x, structure="implicit", **options)
+    with pytest.raises(ValueError, match=r"eigenvectors.*Received: structure='implicit'"):
+        effective_information(model, x, layer="narrow", fisher=implicit, **OPTIONS)
+    last = fisher_information(model, x, variables=model.layers[-1].trainable_variables, **options)
+    with pytest.raises(ValueError, match=r"must depend on weights.*Received: layer='narrow'"):
+        effective_information(model, x, layer="narrow", fisher=last, **OPTIONS)
+    with pytest.raises(ValueError, match=r"`num_draws` must be an integer >= 16.*Received: "):
+        simulated_effective_information(
+            model, x, layer="narrow", fisher=fishers["diagonal"], num_draws=15, **OPTIONS
+        )
+    with pytest.raises(ValueError, match=r"9,999 draws .* MiB; take fewer.*Received: memory_limit"):
+        simulated_effective_information(
+            model,
+            x,
+            layer="narrow",
+            fisher=fishers["diagonal"],
+            num_draws=9999,
+            memory_limit=10**5,
+            **OPTIONS,
+        )
+    zero = keras.models.clone_model(model)
+    zero.set_weights([0 * w for w in model.get_weights()])
+    fisher = fisher_information(zero, x, **options)
+    with pytest.raises(ValueError, match=r"best prior scale.*Received: prior_scale='optimal'"):
+        effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
+
+
+def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
+    fisher = case[2]["diagonal"]
+    for layer in (layers.LSTM(2, return_sequences=True), layers.LSTM(2, return_state=True)):
+        inputs = keras.Input((None, 3))
+        model = keras.Model(inputs, layer(inputs))
+        with pytest.raises(ValueError, match=r"one output of known size.*Received: layer=1"):
+            effective_information(model, np.zeros([2, 4, 3]), layer=1, fisher=fisher, **OPTIONS)
+
+
+def test_a_recurrent_layer_equals_differences():
+    """Through a loop over time, whose steps share their weights."""
+    x = np.random.default_rng(0).normal(size=(3, 3, 1))
+    model = keras.Sequential(
+        [keras.Input((3, 1), dtype="float64"), layers.SimpleRNN(2, dtype="float64", name="z")]
+    )
+    fisher = fisher_information(model, x, likelihood="normal", labels="expected")
+    found = activation_fisher(model, x, layer="z", fisher=fisher, **OPTIONS)
+    forward = tf.function(lambda x: model(x))
+    weights, rows = model.trainable_variables, []
+    for entry in range(3 + fisher.size):
+        ends = []
+        for sign in (1, -1):
+            step = np.zeros(3 + fisher.size)
+            step[entry] = sign * 1e-6
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
+                variable.assign_add(part)
+            ends.append(forward(x + step[:3].reshape(1, 3, 1)).numpy())
+            for variable, part in zip(weights, fisher.layout.split(step[3:]), strict=True):
+                variable.assign_sub(part)
+        rows.append((ends[0] - ends[1]) / 2e-6)
+    variances = BETA / (fisher.layout.join(fisher.values) + BETA / PRIOR_SCALE**2)
+    for each, j in zip(found, np.transpose(rows, (1, 2, 0)), strict=True):
+        noise = j[:, 3:] * variances @ j[:, 3:].T
+        exact = j[:, :3].T @ np.linalg.inv(noise) @ j[:, :3]
+        np.testing.assert_allclose(each, exact, atol=1e-5 * np.abs(exact).max())
+
+
+def test_result_prints_and_converts(case):
+    model, x, fishers = case
+    found = effective_information(model, x, layer="narrow", fisher=fishers["diagonal"], beta=BETA)
+    assert "layer='narrow'" in repr(found)
+    assert json.loads(json.dumps(found.to_dict()))["nats"] == found.nats

@@ -1,0 +1,75 @@
+"""The script as a user runs it, and that its verdicts can fail."""
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_infobottleneck import estimators
+
+ROOT = pathlib.Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+FIELDS = {"paper", "claim", "setting", "measured", "verdict", "criterion", "numbers"}
+
+
+def run(*flags):
+    command = [sys.executable, ROOT / "examples" / "identities.py", *flags]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def test_it_writes_every_identity_and_one_result_line(tmp_path):
+    done = run("--smoke", f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "RESULT 10 of 10 identities reproduced"
+    report = json.loads((tmp_path / "result.json").read_text())
+    published = json.loads((ROOT / "docs" / "results" / "identities.json").read_text())
+    assert report["command"] == published["command"]
+    assert report["claims"].keys() == published["claims"].keys()
+    for name, claim in report["claims"].items():
+        assert claim.keys() == FIELDS
+        assert claim["numbers"], name
+        for field in ("claim", "criterion", "verdict", "setting"):
+            assert claim[field] == published["claims"][name][field]
+    numbers = report["claims"]["3-a"]["numbers"]
+    assert numbers["equation_8"] == pytest.approx(-3.0, abs=1e-9)
+    assert numbers["limit"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
+    done = run("now", f"--output_dir={tmp_path / 'out'}")
+    assert done.returncode != 0
+    assert "Received: ['now']" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "claim", "name"),
+    [
+        ("identity_claims", "layer_formula", "linear_layer_information"),
+        ("identity_claims_of_weights", "average_divergence", "cross_entropy_decomposition"),
+        ("identity_claims_of_weights", "slope_of_the_lagrangian", "information_curve"),
+        ("identity_claims_of_weights", "quadratic_optimum", "information_in_weights"),
+    ],
+)
+def test_a_formula_that_is_a_little_wrong_is_not_reproduced(module, claim, name, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    measure = getattr(importlib.import_module(module), claim)
+    right = getattr(estimators, name)
+    monkeypatch.setattr(estimators, name, lambda *a, **k: _off(right(*a, **k)))
+    assert not measure().holds
+    monkeypatch.setattr(estimators, name, right)
+    assert measure().holds
+
+
+def _off(result):
+    """The same with its nats one percent too large."""
+    import dataclasses
+
+    if isinstance(result, float):
+        return result * 1.01
+    field = "overfitting" if hasattr(result, "overfitting") else "nats"
+    return dataclasses.replace(result, **{field: getattr(result, field) * 1.01})

@@ -1,0 +1,409 @@
+"""Information Dropout in Keras: sequences, sharing, wrappers, precision, saving, bad input."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from keras.src import testing
+from test_information_dropout import constant_layer, data, example_total, regressor
+
+from keras_infobottleneck.layers import InformationDropout, VariationalWeights, drawing
+
+layers = keras.layers
+tfd = tfp.distributions
+
+
+class TestSequences:
+    def masked(self, x, lengths):
+        mask = np.arange(x.shape[1]) < np.array(lengths)[:, None]
+        return x * mask[..., None], mask
+
+    def test_masked_steps_cost_nothing(self):
+        x, mask = self.masked(data(3, 5, 2) + 3.0, [5, 2, 0])
+        layer = InformationDropout(layers.Dense(4, "relu"), 1.0)
+        nats = layer.information(x, mask=mask).numpy()
+        np.testing.assert_array_equal(nats[~mask], np.zeros((8, 4)))
+        np.testing.assert_array_equal(nats[mask], layer.information(x).numpy()[mask])
+        layer(layers.Masking()(x), training=True)
+        np.testing.assert_allclose(layer.losses[0], example_total(nats), rtol=1e-6)
+
+    def test_time_distributed_adds_steps_up_and_leaves_masked_ones_out(self):
+        x, mask = self.masked(data(6, 5, 2) + 3.0, [5, 2, 0, 1, 4, 5])
+        layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
+        model = regressor(layers.Masking(), layers.TimeDistributed(layer), shape=(5, 2))
+        logs = model.fit(x, x[:, 0, 0], verbose=0, batch_size=4).history
+        expected = example_total(layer.information(x, mask=mask))
+        np.testing.assert_allclose(logs["noisy_information"], [expected], rtol=1e-5)
+        loss = model.evaluate(x, x[:, 0, 0], verbose=0, sample_weight=np.zeros(6))[0]
+        np.testing.assert_allclose(loss, 0.5 * expected, rtol=1e-5)
+
+    def test_time_distributed_draws_anew_at_every_step(self):
+        layer = InformationDropout(layers.Dense(4, "relu", bias_initializer="ones"), 0.5)
+        outputs = layers.TimeDistributed(layer)(np.zeros((2, 5, 3), "float32"), training=True)
+        assert len(np.unique(outputs)) == 2 * 5 * 4
+
+    def test_mask_passes_through(self):
+        layer = InformationDropout(layers.Dense(4, "relu"), 0.5)
+        x, mask = self.masked(data(2, 5, 2) + 3.0, [3, 1])
+        np.testing.assert_array_equal(layer.compute_mask(x, mask), mask)
+        model = keras.Sequential([layers.Masking(), layer, layers.GRU(2)])
+        longer = np.concatenate([x, np.zeros_like(x)], 1)
+        np.testing.assert_allclose(model(x), model(longer), rtol=1e-5)
+
+    def test_convolutions_leave_the_mask_out_of_account(self):
+        layer = InformationDropout(layers.Conv1D(4, 3, strides=2, activation="relu"), 0.5)
+        x, mask = self.masked(data(2, 7, 2), [3, 1])
+        assert layer.information(x, mask=mask).shape == (2, 3, 4)
+
+
+class TestShared:
+    def test_two_uses_in_one_pass_add_up_per_example(self):
+        layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
+        left, right = keras.Input((3,)), keras.Input((3,))
+        outputs = layers.Dense(1)(layers.concatenate([layer(left), layer(right)]))
+        model = keras.Model([left, right], outputs)
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        x = [data(6, 3), data(6, 3, seed=1)]
+        expected = sum(example_total(layer.information(part)) for part in x)
+        for _ in range(2):  # nothing is left over from an earlier pass
+            logs = model.evaluate(x, np.zeros(6), batch_size=4, verbose=0, return_dict=True)
+            np.testing.assert_allclose(logs["noisy_information"], expected, rtol=1e-5)
+        loss = model.evaluate(x, np.zeros(6), sample_weight=np.zeros(6), verbose=0)[0]
+        np.testing.assert_allclose(loss, 0.5 * expected, rtol=1e-5)
+
+
+WRAPPED = {
+    "Dense": (lambda: layers.Dense(3, "relu"), (2, 4)),
+    "EinsumDense": (
+        lambda: layers.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d", activation="relu"),
+        (2, 5, 4),
+    ),
+    "Conv1D": (lambda: layers.Conv1D(3, 2, activation="relu6"), (2, 6, 4)),
+    "Conv2D": (lambda: layers.Conv2D(4, 2, strides=2, groups=2, activation="relu"), (2, 6, 6, 4)),
+    "Conv3D": (lambda: layers.Conv3D(3, 2, activation="relu"), (2, 4, 4, 4, 2)),
+    "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(2, activation="relu"), (2, 6, 3)),
+    "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(2, activation="relu"), (2, 6, 6, 3)),
+    "Conv1DTranspose": (lambda: layers.Conv1DTranspose(3, 2, activation="relu"), (2, 5, 2)),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(3, 2, activation="relu"), (2, 5, 5, 2)),
+    "Conv3DTranspose": (lambda: layers.Conv3DTranspose(3, 2, activation="relu"), (2, 3, 3, 3, 2)),
+    "SeparableConv2D": (lambda: layers.SeparableConv2D(3, 2, activation="relu"), (2, 5, 5, 2)),
+    "VariationalWeights": (
+        lambda: VariationalWeights(layers.Conv1D(3, 2, activation="relu")),
+        (2, 6, 4),
+    ),
+}
+
+
+class TestLayerContract(testing.TestCase):
+    def test_every_layer_type_keeps_the_keras_contract(self):
+        for name, (make, shape) in WRAPPED.items():
+            with self.subTest(name):
+                wrapped = make()
+                self.run_layer_test(
+                    InformationDropout,
+                    {"layer": wrapped, "beta": 0.1},
+                    input_shape=shape,
+                    expected_output_shape=make().compute_output_shape(shape),
+                    expected_num_losses=0,
+                    supports_masking=wrapped.supports_masking,
+                    run_training_check=False,
+                    # A wrapper's policy is its layer's: TestPrecision.
+                    run_mixed_precision_check=False,
+                )
+
+    def test_log_normal_prior_and_alpha_layer_keep_the_keras_contract(self):
+        self.run_layer_test(
+            InformationDropout,
+            {
+                "layer": layers.Dense(3, "softplus"),
+                "beta": 0.1,
+                "prior": "log_normal",
+                "max_alpha": 0.5,
+                "alpha_layer": layers.Dense(3),
+                "seed": 4,
+            },
+            input_shape=(2, 4),
+            expected_num_trainable_weights=6,
+            expected_num_non_trainable_weights=1,
+            expected_num_seed_generators=1,
+            run_mixed_precision_check=False,
+        )
+
+
+class TestTwin:
+    def test_it_has_the_configuration_but_no_activation_or_penalties(self):
+        layer = InformationDropout(
+            layers.Conv2D(
+                4,
+                3,
+                padding="same",
+                activation="relu",
+                kernel_regularizer="l2",
+                kernel_constraint="non_neg",
+                activity_regularizer="l1",
+            ),
+            0.1,
+        )
+        layer(data(2, 5, 5, 3), training=True)
+        twin = layer.alpha_layer
+        assert twin.activation is keras.activations.linear
+        assert twin.kernel_regularizer is None
+        assert twin.kernel_constraint is None
+        assert twin.activity_regularizer is None
+        assert twin.kernel.shape == layer.layer.kernel.shape
+        assert not np.allclose(twin.kernel, layer.layer.kernel)
+
+    def test_a_trained_layer_keeps_its_weights_and_gets_a_fresh_twin(self):
+        trained = layers.Dense(3, "relu")
+        x = data(5, 4)
+        expected = trained(x)
+        trained.trainable = False
+        layer = InformationDropout(trained, 0.1)
+        np.testing.assert_array_equal(layer(x), expected)
+        assert len(layer.trainable_weights) == 2
+
+    def test_composite_layer_with_its_own_alpha_layer(self):
+        block = keras.Sequential(
+            [layers.Conv1D(4, 3, padding="same"), layers.BatchNormalization(), layers.ReLU()]
+        )
+        layer = InformationDropout(block, 0.1, alpha_layer=layers.Conv1D(4, 1))
+        x = data(3, 6, 2)
+        layer(x, training=True)
+        assert len(layer.losses) == 1
+        assert np.any(block.layers[1].moving_mean.numpy() != 0.0)
+        clone = InformationDropout.from_config(layer.get_config())
+        assert isinstance(clone.alpha_layer, layers.Conv1D)
+
+    def test_vouched_activation(self):
+        def squared_relu(x):
+            return keras.ops.square(keras.ops.relu(x))
+
+        layer = InformationDropout(
+            layers.Dense(3, squared_relu), 0.1, activation_is_nonnegative=True
+        )
+        assert np.all(layer(data(2, 4), training=True) >= 0)
+
+    @pytest.mark.parametrize("activation", [layers.ReLU(), layers.Activation("relu")])
+    def test_activation_layers_are_recognised(self, activation):
+        block = keras.Sequential([layers.Dense(3), activation])
+        InformationDropout(block, 0.1, alpha_layer=layers.Dense(3))
+        InformationDropout(layers.Dense(3, activation), 0.1)
+
+
+class TestNesting:
+    def test_weights_and_activations_draw_each_their_own_noise(self):
+        inner = VariationalWeights(layers.Dense(4, "relu", bias_initializer="ones"), seed=3)
+        layer = InformationDropout(inner, 0.1, seed=3)
+        x = data(5, 6)
+        plain = layer(x).numpy()
+        draws = []
+        for weights, activations in ((True, False), (False, True), (True, True)):
+            with drawing([1, 2], weights=weights, activations=activations):
+                draws.append(layer(x).numpy())
+        for first in range(3):
+            assert not np.allclose(draws[first], plain)
+            assert not np.allclose(draws[first], draws[first - 1])
+        assert isinstance(layer.alpha_layer, VariationalWeights)
+        assert layer.alpha_layer.seed != inner.seed
+
+    def test_training_draws_both(self):
+        inner = VariationalWeights(layers.Dense(4, "relu", bias_initializer="ones"))
+        layer = InformationDropout(inner, 0.1, alpha_layer=constant_layer(4, -1e4))
+        x = np.zeros((5, 6), "float32")
+        x[0] = 100.0
+        ratio = layer(x, training=True).numpy() / layer(x).numpy()
+        # Zero inputs feel no weights: what is left is the activation noise, at its floor.
+        assert 0 < np.abs(ratio[1:] - 1).max() < 0.006
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    @pytest.mark.parametrize(
+        ("activation", "prior"),
+        [("relu", "log_uniform"), ("softplus", "log_normal"), ("exponential", "log_normal")],
+    )
+    def test_cost_and_variables_are_float32_in_mixed_precision(self, policy, activation, prior):
+        layer = InformationDropout(layers.Dense(4, activation, dtype=policy), 0.1, prior=prior)
+        x = data(5, 6)
+        outputs = layer(x, training=True)
+        assert outputs.dtype == policy.removeprefix("mixed_")
+        assert layer.losses[0].dtype == tf.float32
+        assert all(weight.dtype == "float32" for weight in layer.weights)
+        single = InformationDropout(layers.Dense(4, activation), 0.1, prior=prior)
+        single.build((None, 6))
+        single.set_weights(layer.get_weights())
+        tolerance = 0.01 if "bf" in policy else 0.002
+        np.testing.assert_allclose(
+            layer.information(x), single.information(x), rtol=tolerance, atol=4 * tolerance
+        )
+
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    def test_a_model_in_mixed_precision_trains(self, policy):
+        layer = InformationDropout(layers.Dense(4, "relu", dtype=policy), 0.1)
+        model = regressor(layer, optimizer="adam")
+        history = model.fit(data(16, 6), data(16, 1), epochs=2, verbose=0).history
+        assert np.all(np.isfinite(history["loss"]))
+
+    def test_an_exponential_that_vanishes_in_float16_keeps_a_finite_cost(self):
+        wrapped = layers.Dense(2, "exponential", dtype="mixed_float16", kernel_initializer="zeros")
+        layer = InformationDropout(wrapped, 1.0, prior="log_normal")
+        layer.build((None, 3))
+        wrapped.bias.assign([-40.0, -2.0])
+        nats = layer.information(data(1, 3)).numpy()[0]
+        assert np.isfinite(nats).all()
+        assert nats[0] < 60.0
+
+
+class TestShapes:
+    def test_batch_and_time_may_be_unknown(self):
+        layer = InformationDropout(layers.Conv1D(4, 2, activation="relu"), 0.5, name="noisy")
+        inputs = keras.Input((None, 3))
+        model = keras.Model(inputs, layers.GlobalAveragePooling1D()(layer(inputs)))
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        assert layer.output.shape == (None, None, 4)
+        for count, time in ((4, 6), (3, 9)):
+            x = data(count, time, 3)
+            logs = model.evaluate(x, np.zeros((count, 4)), verbose=0, return_dict=True)
+            expected = example_total(layer.information(x))
+            np.testing.assert_allclose(logs["noisy_information"], expected, rtol=1e-5)
+            model.train_on_batch(x, np.zeros((count, 4)))
+
+    def test_channels_first_equals_channels_last(self):
+        first, last = (
+            InformationDropout(layers.Conv2D(4, 3, activation="relu", data_format=data_format), 0.5)
+            for data_format in ("channels_first", "channels_last")
+        )
+        x = data(2, 3, 6, 6)
+        transposed = np.moveaxis(x, 1, -1)
+        assert first(x, training=True).shape == (2, 4, 4, 4)
+        last(transposed)
+        last.set_weights(first.get_weights())
+        np.testing.assert_allclose(
+            np.moveaxis(first.information(x), 1, -1), last.information(transposed), rtol=1e-5
+        )
+
+
+class TestSaving:
+    def noisy_model(self):
+        return regressor(
+            InformationDropout(layers.Dense(8, "relu"), 0.01, seed=1, name="first"),
+            InformationDropout(
+                VariationalWeights(layers.Dense(4, "softplus"), seed=2),
+                0.01,
+                prior="log_normal",
+                alpha_layer=layers.Dense(4),
+                name="last",
+            ),
+            optimizer="adam",
+        )
+
+    def train(self, model, epochs):
+        x = data(32, 6)
+        options = {"batch_size": 8, "shuffle": False, "verbose": 0}
+        return model.fit(x, x[:, :1], epochs=epochs, **options).history
+
+    def test_same_seed_gives_bit_identical_histories(self):
+        histories = []
+        for _ in range(2):
+            keras.utils.set_random_seed(7)
+            histories.append(self.train(self.noisy_model(), epochs=2))
+        assert histories[0] == histories[1]
+
+    def test_saved_and_resumed_reaches_the_undisturbed_result(self, tmp_path):
+        keras.utils.set_random_seed(7)
+        undisturbed = self.noisy_model()
+        self.train(undisturbed, epochs=3)
+        keras.utils.set_random_seed(7)
+        model = self.noisy_model()
+        self.train(model, epochs=1)
+        model.save(tmp_path / "model.keras")
+        resumed = keras.models.load_model(tmp_path / "model.keras")
+        x = data(4, 6)
+        np.testing.assert_array_equal(resumed(x), model(x))
+        self.train(resumed, epochs=2)
+        for weight, expected in zip(resumed.weights, undisturbed.weights, strict=True):
+            np.testing.assert_array_equal(weight, expected)
+
+    def test_a_changed_beta_and_the_prior_are_saved(self, tmp_path):
+        model = self.noisy_model()
+        first, last = model.layers[:2]
+        first.beta.assign(0.5)
+        last.prior_loc.assign(-1.0)
+        model.save(tmp_path / "model.keras")
+        model.save_weights(tmp_path / "model.weights.h5")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        fresh = self.noisy_model()
+        fresh.load_weights(tmp_path / "model.weights.h5")
+        x = data(4, 6)
+        for other in (loaded, fresh):
+            assert other.layers[0].beta == 0.5
+            assert other.layers[1].prior_loc == -1.0
+            np.testing.assert_array_equal(other(x), model(x))
+            np.testing.assert_array_equal(other.layers[0].information(x), first.information(x))
+
+    def test_exported_model_predicts_the_same_and_never_draws(self, tmp_path):
+        model = self.noisy_model()
+        model.export(tmp_path / "saved", verbose=False)
+        loaded = tf.saved_model.load(tmp_path / "saved")
+        x = data(4, 6)
+        for _ in range(2):
+            np.testing.assert_allclose(loaded.serve(x), model(x), rtol=1e-6, atol=1e-6)
+
+
+RELU = {"layer": lambda: layers.Dense(3, "relu")}
+BAD = [
+    ({"beta": -1.0}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": float("nan")}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": float("inf")}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": "0.1"}, TypeError, "`beta` must be a number"),
+    ({"beta": True}, TypeError, "`beta` must be a number"),
+    ({"beta": None}, TypeError, "`beta` must be a number"),
+    ({"prior": "normal"}, ValueError, "`prior` must be"),
+    ({"max_alpha": 0.0}, ValueError, "`max_alpha` must be positive"),
+    ({"max_alpha": -0.7}, ValueError, "`max_alpha` must be positive"),
+    ({"max_alpha": float("nan")}, ValueError, "`max_alpha` must be positive"),
+    ({"max_alpha": "0.7"}, TypeError, "`max_alpha` must be a number"),
+    ({"layer": lambda: "dense"}, TypeError, "`layer` must be a Keras layer"),
+    ({"layer": lambda: layers.Dense(3)}, ValueError, "one of relu, relu6,"),
+    ({"layer": lambda: layers.Dense(3, "tanh")}, ValueError, "one of relu, relu6,"),
+    ({"layer": lambda: layers.Dense(3, "softplus")}, ValueError, "one of relu, relu6,"),
+    ({"prior": "log_normal"}, ValueError, "one of softplus, exponential, sigmoid,"),
+    ({"layer": lambda: layers.ReLU(negative_slope=0.1)}, ValueError, "non-negative activation"),
+    (
+        {"layer": lambda: VariationalWeights(layers.Dense(3, "tanh"))},
+        ValueError,
+        "non-negative activation",
+    ),
+    (
+        {"layer": lambda: keras.Sequential([layers.Dense(3), layers.ReLU()])},
+        ValueError,
+        "`alpha_layer` must be given",
+    ),
+    ({"layer": lambda: layers.Activation("relu")}, ValueError, "`alpha_layer` must be given"),
+    ({"alpha_layer": "dense"}, TypeError, "`alpha_layer` must be None or a Keras layer"),
+    ({"activation_is_nonnegative": "yes"}, TypeError, "must be True or False"),
+]
+
+
+class TestBadInputs:
+    @pytest.mark.parametrize(("change", "error", "sentence"), BAD)
+    def test_each_is_one_sentence(self, change, error, sentence):
+        arguments = {**RELU, "beta": 0.1, **change}
+        wrapped = arguments.pop("layer")()
+        with pytest.raises(error) as caught:
+            InformationDropout(wrapped, **arguments)
+        message = str(caught.value)
+        assert sentence in message
+        assert message.count("Received: ") == 1
+        assert "\n" not in message
+
+    def test_alpha_layer_of_another_shape(self):
+        layer = InformationDropout(layers.Dense(3, "relu"), 0.1, alpha_layer=layers.Dense(4))
+        with pytest.raises(ValueError, match=r"outputs of the same shape.*Received: alpha_layer="):
+            layer.build((None, 5))
+
+    def test_the_layer_itself_as_alpha_layer(self):
+        wrapped = layers.Dense(3, "relu")
+        with pytest.raises(TypeError, match="a Keras layer of its own"):
+            InformationDropout(wrapped, 0.1, alpha_layer=wrapped)
