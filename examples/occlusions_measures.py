@@ -100,15 +100,14 @@ def reading_error(z, y, z_test, y_test, *, seed: int) -> float:
 
 
 def activation_bound(layers, max_variance: float) -> float:
-    """Bound on the information of a representation about its input ("Emergence", Corollary 5.3).
+    """Bound on the information of the last layer's output about the input, nats.
 
-    ``I(z; x) <= min_k dim(z_k) [g(alpha_k) + 1]``, ``g(alpha) = -1/2 log(1 - exp(-alpha))``, nats,
-    with ``alpha_k = max_variance exp(-2 I_k / dim(w_k))`` the one variance of log weights at which
-    the layer would hold the information ``I_k`` that it does.
+    "Emergence", Corollary 5.3, with the one variance of log weights at which each layer would hold
+    the information that it does.
     """
-    bounds = []
-    for layer in layers:
-        kernel = layer.layer.kernel
-        alpha = max_variance * np.exp(-2 * float(layer.kl_divergence()) / np.prod(kernel.shape))
-        bounds.append(kernel.shape[-1] * (1 - 0.5 * np.log(-np.expm1(-alpha))))
-    return float(min(bounds))
+    shapes = [layer.layer.kernel.shape for layer in layers]
+    nats = [float(layer.kl_divergence()) for layer in layers]
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    alpha = kib.estimators.noise_variance_of_information(nats, sizes, max_variance=max_variance)
+    units = [shape[-1] for shape in shapes]
+    return kib.estimators.activation_information_bounds(alpha, units).network
