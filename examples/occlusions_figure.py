@@ -33,8 +33,6 @@ def draw(records: list[dict], path) -> None:
     middle.set(title="superimposed: errors", xlabel="beta N")
     for axis in (left, middle):
         axis.set_xscale("symlog", linthresh=0.1)
-    for axis in (left, middle, right):
-        axis.set_ylim(bottom=0)
     runs = sorted(found["occlusion"], key=lambda record: record["weight_information"])
     weights = [record["weight_information"] for record in runs]
     for name, color in (("pattern", "C3"), ("class", "C2")):
@@ -42,8 +40,11 @@ def draw(records: list[dict], path) -> None:
         right.plot(weights, nats, "o", color=color, label=f"about the {name}")
     right.plot(weights, [record["bound"] / 20 for record in runs], "k:", label="bound / 20")
     right.set(title="occlusion: nats", xlabel="information in the weights, nats")
-    for axis in (left, middle, right):
+    left.legend(frameon=False, fontsize=7, ncols=2, loc="center", bbox_to_anchor=(0.5, 0.38))
+    for axis in (middle, right):
         axis.legend(frameon=False, fontsize=7)
+    for axis in (left, middle, right):
+        axis.set_ylim(bottom=0)
     figure.savefig(path, dpi=80)
     plt.close(figure)
 

@@ -107,7 +107,7 @@ def run():
         tried[method] = {
             strength: [
                 train(seeds.stop, method, width, strength, parts(settings, images, seeds.stop)[0])
-                for width in {settings["widths"][0], settings["widths"][-1]}
+                for width in (settings["widths"][0], settings["widths"][-1])
             ]
             for strength in (strengths if len(strengths) > 1 else [])
         }
