@@ -73,7 +73,7 @@ SMOKE = {
 FULL = {
     "side": None,
     "num_examples": None,
-    "num_held_out": 5000,
+    "num_held_out": 0,
     "num_test": None,
     "blocks": [[96, 96, 96], [192, 192, 192]],
     "tail": [192, 192],
@@ -102,17 +102,15 @@ def run():
         return runs.run(name, test_error, *arguments)["error"]
 
     seeds = range(settings["seed"], settings["seed"] + settings["seeds"])
+    held_out, _ = parts(settings, images, seeds.stop)
     chosen, tried = {}, {}
     for method, strengths in settings["strengths"].items():
-        tried[method] = {
-            strength: [
-                train(seeds.stop, method, width, strength, parts(settings, images, seeds.stop)[0])
-                for width in (settings["widths"][0], settings["widths"][-1])
-            ]
-            for strength in (strengths if len(strengths) > 1 else [])
-        }
-        means = {strength: np.mean(errors) for strength, errors in tried[method].items()}
-        chosen[method] = min(means, key=means.get) if means else strengths[0]
+        tried[method] = {}
+        for strength in strengths if len(strengths) > 1 else ():
+            ends = settings["widths"][0], settings["widths"][-1]
+            errors = [train(seeds.stop, method, width, strength, held_out) for width in ends]
+            tried[method][strength] = float(np.mean(errors))
+        chosen[method] = min(strengths, key=lambda each, of=tried[method]: of.get(each, 0))
     records = []
     for seed, method, width in itertools.product(seeds, chosen, settings["widths"]):
         testing = parts(settings, images, seed)[1]
