@@ -456,3 +456,20 @@ def test_an_estimate_is_a_float_with_an_error():
     assert estimate.agrees_with(3.9)
     assert not estimate.agrees_with(4.1)
     assert repr(estimate) == "2 ± 0.5"
+
+
+def test_kronecker_factors_follow_the_size_of_the_images():
+    """What is kept with the model holds nothing of the shapes it was first made for."""
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 2)),
+            keras.layers.Conv2D(3, 2),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    options = {"structure": "kronecker", "likelihood": "categorical", "seed": 0}
+    for size in (4, 6, 4):
+        x = np.random.default_rng(0).normal(size=(5, size, size, 2)).astype(np.float32)
+        block = fisher_information(model, x, **options).blocks[0]
+        assert block.inputs[0, -1, -1] == pytest.approx((size - 1) ** 2)

@@ -13,10 +13,19 @@ import tensorflow as tf
 __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
+# Arrays are handed over in stacks of batches of about this size.
+STACK_BYTES = 32 * 2**20
 
 
 class Batch(NamedTuple):
-    """One batch. Rows that only fill it up repeat row 0 and have weight 0."""
+    """One batch, or a stack of them with one more axis in front.
+
+    Attributes:
+        x: inputs. Rows that only fill the batch up repeat an earlier one and have weight 0.
+        y: labels, () where there are none.
+        weights: 1 for each example, `[batch]`.
+        first: number of the first example.
+    """
 
     x: Any
     y: Any
@@ -25,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Iterable over `Batch`; every full pass is checked to hold the same examples.
+    """Examples as `Batch`; every full pass is checked to hold the same ones.
 
     The last batch is filled up, so that a compiled function sees one shape only.
 
@@ -80,9 +89,9 @@ class Batches:
                 f"Received: data={data!r}"
             )
         x = tf.nest.map_structure(_as_array, _joined(x))
-        y = None if y is None else tf.nest.map_structure(_as_array, _joined(y))
+        y = tf.nest.map_structure(_as_array, _joined(y))
         self._check_labels(y)
-        leaves = tf.nest.flatten(x) + ([] if y is None else tf.nest.flatten(y))
+        leaves = tf.nest.flatten((x, y))
         lengths = sorted({len(a) if a.ndim else 0 for a in leaves})
         if len(lengths) != 1:
             raise ValueError(
@@ -93,23 +102,32 @@ class Batches:
         return x, y
 
     def _check_labels(self, y: Any) -> None:
-        if self.needs_labels and y is None:
+        if self.needs_labels and isinstance(y, tuple) and not y:
             raise ValueError(
                 "These labels come from `data`, which must be `(x, y)`. Received: y=None"
             )
 
     def __iter__(self) -> Iterator[Batch]:
+        for stack in self.stacks():
+            for i in range(stack.weights.shape[0]):
+                yield tf.nest.map_structure(lambda a, i=i: a[i], stack)
+
+    def stacks(self, most: int | None = None) -> Iterator[Batch]:
+        """Batches in stacks, for a compiled loop over each; a dataset's come one by one.
+
+        Args:
+            most: at most so many batches in one stack.
+        """
         first, fingerprint = 0, 0
-        for x, y in self._raw():
+        for x, y in self._raw(most):
             rows = int(tf.nest.flatten(x)[0].shape[0])
             if rows == 0:
                 continue
             if self.is_dataset:
                 for leaf in tf.nest.flatten((x, y)):
-                    if leaf is not None:
-                        fingerprint = zlib.crc32(np.ascontiguousarray(leaf), fingerprint)
-            self._size = max(self._size, rows)
-            yield self._filled(x, y, rows, first)
+                    fingerprint = zlib.crc32(np.ascontiguousarray(leaf), fingerprint)
+                self._size = max(self._size, rows)
+            yield self._stack(x, y, rows, first)
             first += rows
         if first == 0:
             raise ValueError("`data` must hold at least one example. Received: 0 examples")
@@ -140,20 +158,19 @@ class Batches:
 
     def _first(self) -> tuple[Any, Any]:
         """The first batch that holds anything."""
-        for x, y in self._raw():
+        for x, y in self._raw(1):
             if len(tf.nest.flatten(x)[0]):
                 return x, y
         raise ValueError("`data` must hold at least one example. Received: 0 examples")
 
-    def _raw(self) -> Iterator[tuple[Any, Any]]:
-        """Batches as they come."""
+    def _raw(self, most: int | None) -> Iterator[tuple[Any, Any]]:
+        """Examples as they come, arrays in parts of whole batches."""
         if not self.is_dataset:
-            x, y = self._data
-            for start in range(0, self.num_examples, self._size):
-                part = slice(start, start + self._size)
-                yield tf.nest.map_structure(
-                    lambda a, part=part: None if a is None else a[part], (x, y)
-                )
+            example = sum(np.asarray(a[:1]).nbytes for a in tf.nest.flatten(self._data))
+            count = max(1, STACK_BYTES // max(1, example * self._size))
+            part = self._size * min(count, most or count)
+            for start in range(0, self.num_examples, part):
+                yield tf.nest.map_structure(lambda a, s=start: a[s : s + part], self._data)
             return
         if isinstance(self._data, keras.utils.PyDataset):
             elements = (self._data[i] for i in range(len(self._data)))
@@ -164,30 +181,31 @@ class Batches:
             self._check_labels(y)
             yield tf.nest.map_structure(_as_array, (x, y))
 
-    def _filled(self, x: Any, y: Any, rows: int, first: int) -> Batch:
-        """The batch at its fixed size, as tensors."""
-        missing = self._size - rows
+    def _stack(self, x: Any, y: Any, rows: int, first: int) -> Batch:
+        """The rows as a stack of batches of the fixed size, the last filled up."""
+        count = -(-rows // self._size)
+        missing = count * self._size - rows
 
-        def fill(a: Any) -> Any:
-            if a is None:
-                return None
+        def stacked(a: Any) -> tf.Tensor:
             a = tf.convert_to_tensor(a)
-            return tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0) if missing else a
+            if missing:
+                a = tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0)
+            return tf.reshape(a, [count, self._size, *a.shape[1:]])
 
-        weights = np.zeros(self._size, np.float32)
-        weights[:rows] = 1.0
+        weights = np.ones(count * self._size, np.float32)
+        weights[rows:] = 0.0
         return Batch(
-            tf.nest.map_structure(fill, x),
-            None if y is None else tf.nest.map_structure(fill, y),
-            tf.convert_to_tensor(weights),
-            tf.constant(first, tf.int64),
+            tf.nest.map_structure(stacked, x),
+            tf.nest.map_structure(stacked, y),
+            tf.constant(weights.reshape(count, self._size)),
+            tf.constant(first + self._size * np.arange(count), tf.int64),
         )
 
 
 def _pair(element: Any) -> tuple[Any, Any]:
-    """(x, y) of one element; y is None where there is none."""
+    """(x, y) of one element; y is () where there is none."""
     if not isinstance(element, tuple):
-        return element, None
+        return element, ()
     if len(element) == 3 and element[2] is None:
         element = element[:2]
     if len(element) not in (1, 2):
@@ -195,7 +213,8 @@ def _pair(element: Any) -> tuple[Any, Any]:
             "`data` must be `(x, y)`; sample weights are not taken, a mean over examples weighs "
             f"each the same. Received: a tuple of {len(element)}"
         )
-    return element[0], element[1] if len(element) == 2 else None
+    x, y = element if len(element) == 2 else (*element, None)
+    return x, () if y is None else y
 
 
 def _joined(a: Any) -> Any:
@@ -207,7 +226,7 @@ def _joined(a: Any) -> Any:
 
 def _as_array(a: Any) -> Any:
     """Anything array-like; tensors stay where they are."""
-    if a is None or tf.is_tensor(a):
+    if tf.is_tensor(a):
         return a
     a = np.asarray(a)
     if a.dtype == object:

@@ -12,11 +12,10 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.fisher.implicit import split_flat
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import Operator
-from keras_infobottleneck.estimators.passes import compiled, summed
+from keras_infobottleneck.estimators.passes import CompiledSum, compiled
 from keras_infobottleneck.estimators.weights import chosen_variables, ensure_built
 
 __all__ = ["Hessian", "hessian"]
@@ -141,8 +140,8 @@ def hessian(
     ensure_built(model, batches)
     variables = chosen_variables(model, variables)
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
-        def step(batch, flat):
+    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+        def of_batch(batch, tangents):
             values = [v.value for v in variables]
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 outer.watch(values)
@@ -155,21 +154,22 @@ def hessian(
                 gradients = inner.gradient(
                     loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
                 )
+                # An embedding's are slices, which no tape differentiates.
+                gradients = [tf.convert_to_tensor(g) for g in gradients]
             products = outer.gradient(
                 gradients,
                 values,
-                output_gradients=split_flat(flat, variables),
+                output_gradients=tangents,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+            return [tf.convert_to_tensor(p) for p in products]
 
-        return tf.function(step, autograph=False)
+        return CompiledSum(of_batch)
 
-    def product(flat: tf.Tensor) -> tf.Tensor:
+    def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
-        step = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
-        total = summed(lambda batch: step(batch, flat), batches)
-        return total / tf.cast(batches.num_examples, total.dtype)
+        total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
+        return [p / batches.num_examples for p in total.over(batches, tensors)]
 
     operator = Operator(Layout.of(variables), product, tf.as_dtype(variables[0].dtype))
     return Hessian(operator, batches.count())

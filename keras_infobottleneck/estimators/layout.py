@@ -53,8 +53,8 @@ class Layout:
             for part, shape in zip(parts, self.shapes, strict=True)
         ]
 
-    def join(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
-        """One array per variable to one flat vector.
+    def check(self, tensors: Sequence[np.ndarray]) -> None:
+        """Refuses anything but one array per variable.
 
         Raises:
             ValueError: another number of arrays, or other shapes.
@@ -65,4 +65,8 @@ class Layout:
                 "`tensors` must be one array per variable, in the order and shapes of "
                 f"`variables`, {self.shapes}. Received: shapes={shapes}"
             )
+
+    def join(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+        """One array per variable to one flat vector; see `check`."""
+        self.check(tensors)
         return np.concatenate([np.reshape(t, -1) for t in tensors])

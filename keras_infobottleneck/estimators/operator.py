@@ -17,7 +17,6 @@ from keras_infobottleneck.estimators.lanczos import (
 )
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.stochastic_trace import (
-    Product,
     hutchinson_trace,
     probe,
     xtrace,
@@ -32,34 +31,39 @@ class Operator:
 
     Attributes:
         layout: paths and shapes of the weights.
-        product: matrix times flat vector.
+        of_tensors: the matrix times a vector, both as one tensor per variable.
         dtype: of the vectors.
         is_semidefinite: whether no eigenvalue is negative.
     """
 
     layout: Layout
-    product: Product
+    of_tensors: Callable[[list[tf.Tensor]], list[tf.Tensor]]
     dtype: tf.DType
     is_semidefinite: bool = False
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Product with one array per variable, exact."""
-        flat = tf.constant(self.layout.join(tensors), self.dtype)
-        return self.layout.split(self.product(flat).numpy())
+        self.layout.check(tensors)
+        products = self._finite([tf.constant(t, self.dtype) for t in tensors])
+        return [p.numpy() for p in products]
 
-    def __post_init__(self) -> None:
-        plain = self.product
+    def product(self, flat: tf.Tensor) -> tf.Tensor:
+        """Product with a flat vector, `[size]`."""
+        parts = tf.split(flat, self.layout.sizes)
+        products = self._finite(
+            [tf.reshape(p, shape) for p, shape in zip(parts, self.layout.shapes, strict=True)]
+        )
+        return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
 
-        def checked(flat: tf.Tensor) -> tf.Tensor:
-            result = plain(flat)
-            if not bool(tf.reduce_all(tf.math.is_finite(result))):
-                raise ValueError(
-                    "Products must be finite; look for NaN in the data, labels outside the "
-                    "classes or overflow. Received: a product that is not finite"
-                )
-            return result
-
-        object.__setattr__(self, "product", checked)
+    def _finite(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The product, refused where it overflows."""
+        products = self.of_tensors(tensors)
+        if not all(bool(tf.reduce_all(tf.math.is_finite(p))) for p in products):
+            raise ValueError(
+                "Products must be finite; look for NaN in the data, labels outside the "
+                "classes or overflow. Received: a product that is not finite"
+            )
+        return products
 
     def trace(
         self,

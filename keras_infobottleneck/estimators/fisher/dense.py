@@ -17,7 +17,8 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.passes import sum_over
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
 __all__ = ["DenseFisher", "outer_sums", "score_rows"]

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.kronecker import (
     KroneckerFisher,
     factor_sums,
     plan_blocks,
+    with_bias,
 )
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
@@ -30,7 +31,7 @@ from keras_infobottleneck.estimators.fisher.memory import BLOCK_BYTES, MemoryEst
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import Operator, check_positive_integer
-from keras_infobottleneck.estimators.passes import compiled, summed
+from keras_infobottleneck.estimators.passes import CompiledSum, compiled
 from keras_infobottleneck.estimators.weights import chosen_variables, ensure_built
 
 __all__ = ["fisher_information"]
@@ -154,32 +155,31 @@ class _Run:
         self.key = tf.constant(seed, tf.int64)
         self.layout = Layout.of(variables)
 
-    def _compiled(self, name: str, of_scores: Callable) -> Callable:
-        """`of_scores(scores, weights)` of a batch, compiled."""
+    def _kept(self, name: str, make: Callable[[Callable], Any]) -> Any:
+        """What `make` gives for this request, see `compiled`."""
+        return compiled(self.model, (name, self.source, tuple(map(id, self.variables))), make)
+
+    def _summed(self, name: str, of_scores: Callable[[Scores], Any]) -> Any:
+        """Sum over batches of `of_scores`."""
         variables, source = self.variables, self.source
 
-        def make(model_of: Callable[[], keras.Model]) -> Callable:
-            def step(batch, key):
-                scores = Scores(model_of(), variables, source, batch, key)
-                return of_scores(scores, batch.weights)
+        def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+            return CompiledSum(
+                lambda batch, key: of_scores(Scores(model_of(), variables, source, batch, key))
+            )
 
-            return tf.function(step, autograph=False)
-
-        return compiled(self.model, (name, source, tuple(map(id, variables))), make)
-
-    def _summed(self, name: str, of_scores: Callable) -> Any:
-        step = self._compiled(name, of_scores)
-        return summed(lambda batch: step(batch, self.key), self.batches, verbose=self.verbose)
+        return self._kept(name, make).over(self.batches, self.key, verbose=self.verbose)
 
     def _mean(self, total: tf.Tensor) -> np.ndarray:
         """A sum over examples as a mean, on the host."""
-        mean = total.numpy() / self.batches.num_examples
+        mean = total.numpy()
+        mean /= self.batches.num_examples
         if not np.all(np.isfinite(mean)):
             raise ValueError(
                 "The scores must be finite; look for NaN in the data, labels outside the classes "
                 "or overflow in the model. Received: a result that is not finite"
             )
-        return mean.astype(total.dtype.as_numpy_dtype)
+        return mean
 
     def _error(self, total: Any, total_of_squares: Any) -> float:
         """Standard error of a mean from its examples' sum and sum of squares."""
@@ -192,7 +192,7 @@ class _Run:
     def diagonal(self) -> DiagonalFisher:
         """One number per weight."""
 
-        def of_scores(scores, weights):
+        def of_scores(scores):
             squares, norms = square_sums(scores, BLOCK_BYTES)
             return squares, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
 
@@ -208,7 +208,7 @@ class _Run:
     def dense(self) -> DenseFisher:
         """The matrix."""
 
-        def of_scores(scores, weights):
+        def of_scores(scores):
             products, norms = outer_sums(scores)
             norms = tf.cast(norms, tf.float64)
             return products, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
@@ -224,7 +224,15 @@ class _Run:
 
     def gram(self) -> GramFisher:
         """The scores."""
-        step = self._compiled("gram", lambda scores, weights: all_rows(scores))
+        variables, source = self.variables, self.source
+
+        def make(model_of):
+            def step(batch, key):
+                return all_rows(Scores(model_of(), variables, source, batch, key))
+
+            return tf.function(step, autograph=False)
+
+        step = self._kept("gram", make)
         parts = []
         bar = keras.utils.Progbar(self.batches.num_batches, verbose=self.verbose)
         for number, batch in enumerate(self.batches, start=1):
@@ -246,41 +254,31 @@ class _Run:
 
     def kronecker(self) -> KroneckerFisher:
         """Factors, and diagonals where there are none."""
-        variables, source = self.variables, self.source
+        plans: list = self._kept("kronecker plans", lambda _: [])
 
-        def make(model_of):
-            plans: list = []
+        def of_scores(scores):
+            plans[:] = plan_blocks(scores)
+            *sums, traces = factor_sums(scores, plans, BLOCK_BYTES)
+            moments = tf.matmul(traces, traces, transpose_a=True)
+            return sums, tf.reduce_sum(traces, 0), moments
 
-            def step(batch, key):
-                scores = Scores(model_of(), variables, source, batch, key)
-                plans[:] = plan_blocks(scores)
-                inputs, outputs, rest, traces = factor_sums(
-                    scores, plans, batch.weights, BLOCK_BYTES
-                )
-                moments = tf.matmul(traces, traces, transpose_a=True)
-                return inputs, outputs, rest, tf.reduce_sum(traces, 0), moments
-
-            return tf.function(step, autograph=False), plans
-
-        key = ("kronecker", source, tuple(map(id, variables)))
-        step, plans = compiled(self.model, key, make)
-        inputs, outputs, rest, traces, moments = summed(
-            lambda batch: step(batch, self.key), self.batches, verbose=self.verbose
-        )
-        blocks = tuple(
-            KroneckerBlock(kernel, bias, order, self._mean(first), self._mean(second))
-            for (kernel, bias, order), first, second in zip(plans, inputs, outputs, strict=True)
-        )
+        (inputs, bias_rows, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
+        blocks = []
+        for (kernel, bias, order), *sums in zip(plans, inputs, bias_rows, outputs, strict=True):
+            first, row, second = map(self._mean, sums)
+            if bias >= 0:
+                first = with_bias(first, row)
+            blocks.append(KroneckerBlock(kernel, bias, order, first, second))
         in_block = {i for block in blocks for i in (block.kernel, block.bias)}
-        others = [i for i in range(len(variables)) if i not in in_block]
+        others = [i for i in range(len(self.variables)) if i not in in_block]
         # The trace is linear in the output factors, whose labels are drawn.
         slopes = [np.trace(b.inputs, axis1=1, axis2=2).mean() for b in blocks] + [1.0] * len(rest)
         slopes = np.array(slopes)
         return KroneckerFisher(
             self.layout,
-            source.labels,
+            self.source.labels,
             self.batches.num_examples,
-            blocks,
+            tuple(blocks),
             {i: self._mean(r) for i, r in zip(others, rest, strict=True)},
             standard_error=self._error(slopes @ traces.numpy(), slopes @ moments.numpy() @ slopes),
         )
@@ -290,16 +288,17 @@ class _Run:
         variables, source, key = self.variables, self.source, self.key
 
         def make(model_of):
-            def step(batch, key, flat):
-                return product_sum(model_of(), variables, source, batch, key, flat)
+            return CompiledSum(
+                lambda batch, key, tangents: product_sum(
+                    model_of(), variables, source, batch, key, tangents
+                )
+            )
 
-            return tf.function(step, autograph=False)
+        total = self._kept("implicit", make)
 
-        step = compiled(self.model, ("implicit", source, tuple(map(id, variables))), make)
-
-        def product(flat: tf.Tensor) -> tf.Tensor:
-            total = summed(lambda batch: step(batch, key, flat), self.batches)
-            return total / tf.cast(self.batches.num_examples, total.dtype)
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            sums = total.over(self.batches, key, tensors)
+            return [s / self.batches.num_examples for s in sums]
 
         dtype = tf.as_dtype(variables[0].dtype)
         return ImplicitFisher(

@@ -13,9 +13,15 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-__all__ = ["Bilinear", "Call", "Direct", "Rows", "Tokens", "VariableGradient"]
+__all__ = ["Bilinear", "Call", "Direct", "Rows", "Tokens", "VariableGradient", "by_example"]
 
 Tensors = list[tf.Tensor]
+
+
+def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Weights `[batch]` shaped to multiply `like`."""
+    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
+    return tf.reshape(tf.cast(weights, like.dtype), shape)
 
 
 class Call:
@@ -124,13 +130,15 @@ class Bilinear(VariableGradient):
         self._outputs_of = outputs_of
         self._kept: tf.Tensor | None = None
 
-    def inputs(self, start=0, stop=None) -> tf.Tensor:
-        """X of the examples start to stop, the calls side by side."""
+    def inputs(self, start=0, stop=None, *, weights: tf.Tensor | None = None) -> tf.Tensor:
+        """X of the examples start to stop, the calls side by side; times weights `[batch]`."""
         if self._kept is not None:
             return self._kept[start:stop]
-        parts = [
-            self._inputs_of(tf.cast(call.inputs[start:stop], self.dtype)) for call in self.calls
-        ]
+        parts = [tf.cast(call.inputs[start:stop], self.dtype) for call in self.calls]
+        if weights is not None:
+            # Before patches are made of them, which are many times as large.
+            parts = [by_example(weights, part) * part for part in parts]
+        parts = [self._inputs_of(part) for part in parts]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
     def inputs_bytes(self) -> int:

@@ -12,26 +12,20 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.batches import Batch
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.gradients import by_example
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, sum_over
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.operator import Operator
+from keras_infobottleneck.estimators.passes import sum_over
 from keras_infobottleneck.estimators.spectrum import QuadratureSpectrum
 
-__all__ = ["ImplicitFisher", "product_sum", "split_flat"]
+__all__ = ["ImplicitFisher", "product_sum"]
 
 ZERO = tf.UnconnectedGradients.ZERO
-NESTED = (
-    "If",
-    "PartitionedCall",
-    "StatefulPartitionedCall",
-    "StatelessIf",
-    "StatelessWhile",
-    "While",
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,8 +103,9 @@ class ImplicitFisher(FisherInformation):
     def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
 
-        def product(flat: tf.Tensor) -> tf.Tensor:
-            return a * self.operator.product(flat) + b * other.operator.product(flat)
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            mine, its = self.operator.of_tensors(tensors), other.operator.of_tensors(tensors)
+            return [a * v + b * w for v, w in zip(mine, its, strict=True)]
 
         return ImplicitFisher(
             self.layout,
@@ -137,49 +132,35 @@ def product_sum(
     source: ColumnSource,
     batch: Batch,
     key: tf.Tensor,
-    flat: tf.Tensor,
-) -> tf.Tensor:
+    tangents: list[tf.Tensor],
+) -> list[tf.Tensor]:
     """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
     values = [v.value for v in variables]
-    tangents = split_flat(flat, variables)
-
-    def eta_of_batch() -> tuple[list, list[tf.Tensor]]:
-        terms = source.likelihood.terms(model(batch.x, training=False))
-        return terms, [e for term in terms for e in term.eta]
-
-    before = len(tf.compat.v1.get_default_graph().get_operations())
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(values)
-            terms, eta = eta_of_batch()
-        # The gradient is linear in its output gradients; its derivative by them is J.
+            terms = source.likelihood.terms(model(batch.x, training=False))
+            eta = [e for term in terms for e in term.eta]
+        # The gradient is linear in its output gradients, and its derivative by them is J. What
+        # only their values would be needed for is pruned, so that J costs what forward mode does,
+        # without products by the zeros of inputs that do not move.
         directions = [tf.zeros_like(e) for e in eta]
         outer.watch(directions)
         gradients = tape.gradient(
             eta, values, output_gradients=directions, unconnected_gradients=ZERO
         )
-    operations = tf.compat.v1.get_default_graph().get_operations()[before:]
-    # Forward mode costs one pass less. It fails on loops, and is silently wrong on nested
-    # compiled functions (TensorFlow 2.21; Keras has one in a grouped convolution on the CPU).
-    if any(operation.type in NESTED for operation in operations):
-        moved = outer.gradient(
-            gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
-        )
-    else:
-        with (
-            tf.autodiff.ForwardAccumulator(values, tangents) as forward,
-            tf.GradientTape(watch_accessed_variables=False) as tape,
-        ):
-            tape.watch(values)
-            terms, eta = eta_of_batch()
-        moved = forward.jvp(eta, unconnected_gradients=ZERO)
+        # An embedding's are slices, which no tape differentiates.
+        gradients = [tf.convert_to_tensor(g) for g in gradients]
+    moved = outer.gradient(
+        gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
+    )
     products = tape.gradient(
         eta,
         values,
         output_gradients=_through_information(source, terms, batch, key, moved),
         unconnected_gradients=ZERO,
     )
-    return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+    return [tf.convert_to_tensor(p) for p in products]
 
 
 def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
@@ -189,26 +170,15 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
         for term in terms:
             mine, rest = rest[: len(term.eta)], rest[len(term.eta) :]
             out += term.multiply(mine)
-        return [tf.stop_gradient(_by_row(batch.weights, u) * u) for u in out]
+        return [tf.stop_gradient(by_example(batch.weights, u) * u) for u in out]
     count, column = source.columns(terms, batch, key)
 
     def of_column(k):
         u = column(k)
         along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
-        return [_by_row(along, a) * a for a in u]
+        return [by_example(along, a) * a for a in u]
 
     return sum_over(count, of_column, [tf.zeros_like(m) for m in moved])
-
-
-def split_flat(flat: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor]:
-    """The flat vector as one tensor per variable."""
-    parts = tf.split(flat, [int(np.prod(v.shape)) for v in variables])
-    return [tf.cast(tf.reshape(p, v.shape), v.dtype) for p, v in zip(parts, variables, strict=True)]
-
-
-def _by_row(row: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
-    return tf.reshape(tf.cast(row, like.dtype), shape)
 
 
 def _sum_row(a: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,10 +16,11 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores, sum_over
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.passes import sum_over
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
-__all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks"]
+__all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks", "with_bias"]
 
 
 @dataclass(frozen=True)
@@ -224,21 +224,22 @@ def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
     return plans
 
 
-def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
-    """Sums over the batch: input factors, output factors, diagonals of the rest, and `[batch, n]`.
+def factor_sums(scores: Scores, plans, block_bytes: int):
+    """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
 
-    The last holds each example's trace of each output factor and of each diagonal of the rest.
+    Input factors are `[groups, in, in]`, without the bias; see `with_bias` for its row. Diagonals
+    are those of the rest. Traces, `[batch, n]`, are each example's of each output factor and of
+    each diagonal.
     """
-    in_block = {i for kernel, bias, _ in plans for i in (kernel, bias) if i >= 0}
+    in_block = {i for kernel, bias, *_ in plans for i in (kernel, bias) if i >= 0}
     forms = scores.forms
     rest = [i for i in range(len(forms)) if i not in in_block]
 
     def of_column(k):
         gradients = scores.gradients(k)
         outputs = []
-        for kernel, _, _ in plans:
+        for kernel, *_ in plans:
             d = forms[kernel].outputs(gradients[kernel])
-            d /= math.sqrt(forms[kernel].positions)
             outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
         return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
 
@@ -250,15 +251,25 @@ def factor_sums(scores: Scores, plans, weights: tf.Tensor, block_bytes: int):
 
     zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
     outputs, squares = sum_over(scores.num_columns, of_column, zeros)
-    inputs = []
-    for kernel, bias, _ in plans:
-        x = forms[kernel].inputs()
-        if bias >= 0:
-            x = tf.concat([x, tf.ones_like(x[..., :1])], -1)
-        inputs.append(_second_moment(x * tf.cast(weights, x.dtype)[:, None, None, None]))
-    traces = [tf.cast(trace, tf.float64) for _, trace in [*outputs, *squares]]
-    factors = [factor for factor, _ in outputs]
-    return inputs, factors, [values for values, _ in squares], tf.stack(traces, 1)
+    inputs, bias_rows, factors, traces = [], [], [], []
+    for (kernel, _, _), (factor, trace) in zip(plans, outputs, strict=True):
+        x = forms[kernel].inputs(weights=scores.weights)
+        positions = forms[kernel].positions
+        inputs.append(_second_moment(x))
+        bias_rows.append(_bias_row(x, positions * tf.reduce_sum(scores.weights)))
+        factors.append(factor / positions)
+        traces.append(trace / positions)
+    traces = [tf.cast(trace, tf.float64) for trace in traces + [norms for _, norms in squares]]
+    return inputs, bias_rows, factors, [values for values, _ in squares], tf.stack(traces, 1)
+
+
+def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`.
+
+    Put together once, at the end: a column of ones behind every patch would be a copy of them all.
+    """
+    column = row[:, :-1, None]
+    return np.block([[inputs, column], [column.transpose(0, 2, 1), row[:, -1:, None]]])
 
 
 def _second_moment(a: tf.Tensor) -> tf.Tensor:
@@ -267,3 +278,12 @@ def _second_moment(a: tf.Tensor) -> tf.Tensor:
         a = tf.reshape(a, [-1, a.shape[3]])
         return tf.matmul(a, a, transpose_a=True)[None]
     return tf.einsum("btgi,btgj->gij", a, a)
+
+
+def _bias_row(a: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Sums of `[batch, positions, groups, n]` and the count behind them, `[groups, n + 1]`."""
+    rows = tf.reshape(a, [-1, a.shape[2] * a.shape[3]])
+    # A product with ones reads faster than a reduction over the first axis.
+    total = tf.matmul(tf.ones([1, tf.shape(rows)[0]], a.dtype), rows)
+    count = tf.fill([a.shape[2], 1], tf.cast(count, a.dtype))
+    return tf.concat([tf.reshape(total, a.shape[2:]), count], 1)

@@ -16,15 +16,14 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient
+from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient, by_example
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihood
 from keras_infobottleneck.estimators.fisher.recording import recorded
 from keras_infobottleneck.estimators.fisher.terms import Term
 
-__all__ = ["ColumnSource", "ExampleLoop", "Scores", "sum_over"]
+__all__ = ["ColumnSource", "ExampleLoop", "Scores"]
 
 Tensors = list[tf.Tensor]
-Tree = Any
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class ColumnSource:
         weights = batch.weights
 
         def weighed(cotangents: Tensors) -> Tensors:
-            return [_by_example(weights, u) * tf.stop_gradient(u) for u in cotangents]
+            return [by_example(weights, u) * tf.stop_gradient(u) for u in cotangents]
 
         if self.labels == "expected":
             counts = [term.num_columns for term in terms]
@@ -99,6 +98,7 @@ class Scores:
         batch: Batch,
         key: tf.Tensor,
     ):
+        self.weights = batch.weights
         self.num_rows = batch.weights.shape[0]
         self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
         with self._tape:
@@ -235,27 +235,3 @@ class ExampleLoop:
             parallel_iterations=1,
         )
         return totals, norms.stack()
-
-
-def sum_over(count: int, value: Callable[[Any], Tree], zeros: Tree) -> Tree:
-    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
-    if count == 1:
-        return value(0)
-
-    def body(k, *sums):
-        more = tf.nest.flatten(value(k))
-        return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
-
-    result = tf.while_loop(
-        lambda k, *_: k < count,
-        body,
-        (tf.constant(0), *tf.nest.flatten(zeros)),
-        parallel_iterations=1,
-    )
-    return tf.nest.pack_sequence_as(zeros, result[1:])
-
-
-def _by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Weights `[batch]` shaped to multiply `like`."""
-    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
-    return tf.reshape(tf.cast(weights, like.dtype), shape)

@@ -125,10 +125,15 @@ class Categorical(_OverClasses):
     takes q to the first axis gives the columns: `s_c = q * (e_c - q_c (q + e_0) / (1 + q_0))`.
     """
 
+    def __init__(self, logits: tf.Tensor):
+        super().__init__(logits)
+        # Made here, once: columns are asked for inside a loop.
+        self._softmax = tf.nn.softmax(logits)
+
     @property
     def probabilities(self):
         """Softmax of the logits."""
-        return tf.nn.softmax(self.eta[0])
+        return self._softmax
 
     @property
     def num_columns(self):

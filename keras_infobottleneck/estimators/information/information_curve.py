@@ -18,7 +18,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_positive,
     check_prior_scale,
 )
-from keras_infobottleneck.estimators.passes import compiled, summed
+from keras_infobottleneck.estimators.passes import CompiledSum, compiled
 from keras_infobottleneck.estimators.weights import ensure_built
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -150,7 +150,7 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
     ensure_built(model, batches)
     found = find_likelihood(model, likelihood)
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
+    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
         def step(batch):
             terms = found.terms(model_of()(batch.x, training=False))
             labels = found.labels(batch.y, len(terms))
@@ -159,7 +159,7 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
                 tf.cast(log_prob, tf.float64) * tf.cast(batch.weights, tf.float64)
             )
 
-        return tf.function(step, autograph=False)
+        return CompiledSum(step)
 
-    total = summed(compiled(model, ("mean loss", found), make), batches)
+    total = compiled(model, ("mean loss", found), make).over(batches)
     return float(total) / batches.num_examples
