@@ -1,0 +1,73 @@
+"""The script as a user runs it, and what it judges with."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+import all_cnn  # noqa: E402
+from small_networks_claims import judge  # noqa: E402
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+METHODS = ("none", "dropout", "log_uniform", "log_normal")
+
+
+def test_it_chooses_trains_judges_and_draws(tmp_path):
+    script = ROOT / "examples" / "small_networks.py"
+    command = [sys.executable, script, "--smoke", f"--output_dir={tmp_path}"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("RESULT ")
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert list(report["claims"]) == ["2-a"]
+    runs = [(record["method"], record["width"]) for record in report["records"]]
+    assert runs == [(method, width) for method in METHODS for width in (0.5, 1.0)]
+    tried = {float(k): v for k, v in report["held_out_errors"]["dropout"].items()}
+    assert report["chosen"]["dropout"] == min(tried, key=tried.get)
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("noise", METHODS)
+def test_a_network_is_noisy_in_its_strided_layers_alone(noise):
+    model = all_cnn.build((8, 8, 1), [[3, 4], [5, 6]], [7, 8], 10, noise=noise, strength=0.5)
+    x = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    assert model(x).shape == (2, 10)
+    drawing = [type(layer).__name__ for layer in model.layers]
+    assert drawing.count("InformationDropout") == 2 * (noise in ("log_uniform", "log_normal"))
+    assert drawing.count("Dropout") == 2 * (noise == "dropout")
+    filters = [w.shape[-1] for w in model.trainable_weights if len(w.shape) == 4]
+    twins = [4, 6] if "log" in noise else []
+    assert sorted(filters) == sorted([3, 4, 5, 6, 7, 8, 10, *twins])
+    np.testing.assert_array_equal(model(x), model(x))
+    drawn = [keras.ops.convert_to_numpy(model(x, training=True)) for _ in range(2)]
+    assert np.array_equal(*drawn) == (noise == "none")
+
+
+def test_verdict_follows_from_the_records():
+    settings = {"data": "d", "blocks": [[1]], "epochs": 1, "seeds": 5}
+    random = np.random.default_rng(0)
+
+    def verdict(small, large):
+        """Of errors of the log-uniform network that are less than those of dropout by so much."""
+        records = []
+        for seed in range(5):
+            for width, gain in ((0.25, small), (1.0, large)):
+                error = 0.2 + 0.05 * random.random()
+                less = gain + 0.001 * random.random()
+                errors = {"dropout": error, "log_uniform": error - less, "log_normal": 1.0}
+                records += [
+                    {"method": method, "width": width, "seed": seed, "error": error}
+                    for method, error in errors.items()
+                ]
+        return judge(records, settings, 100, {"dropout": 0.5})["2-a"]["verdict"]
+
+    assert verdict(0.1, 0.02) == "reproduced"
+    assert verdict(0.02, 0.1) == "partly"
+    assert verdict(0.1, -0.02) == "not reproduced"
