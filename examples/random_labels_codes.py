@@ -2,9 +2,10 @@
 
 A network that learns N random labels by heart must hold N log 10 nats. What a Gaussian posterior
 pays beyond that is the inefficiency of its code, and decides how far below 1 the price is at which
-it gives up. Two things waste nats: weights that many examples share, because independent noise on
-them cannot follow the correlations of the true posterior (`mlp`, `cnn`, `residual`); and many
-numbers for one label. The memories give every training image weights of its own.
+it gives up. Two things waste nats. Similar images excite the same weights, and independent noise on
+these cannot follow what other labels ask of them: whitened images are less alike, and in a memory
+every training image has weights of its own. And ten Gaussian numbers for a label that one of ten
+cells of a plane would hold.
 """
 
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class Code(NamedTuple):
     is_whitened: bool = False
     batch_size: int = 250
     learning_rate: float = 1e-2
-    continues: bool = True  # at every price from where the price before left it
+    continues: bool = True  # at every price from where the one before left it, else anew
 
 
 MEMORY = Code(has_memory=True, batch_size=100_000, learning_rate=0.03, continues=False)
@@ -44,7 +45,6 @@ CODES = {
     "mlp": Code(),
     "mlp anchored": Code(is_anchored=True),
     "mlp whitened": Code(is_whitened=True),
-    "mlp anchored whitened": Code(is_anchored=True, is_whitened=True),
     "cnn": Code(),
     "residual": Code(),
     "alexnet": Code(batch_size=500, learning_rate=1e-3, continues=False),
@@ -77,8 +77,9 @@ def prepare(code: str, images, labels: np.ndarray, chosen: np.ndarray, num_test:
         variance += WHITENING_FLOOR * variance.mean()
         x, x_test = x / np.sqrt(variance), x_test / np.sqrt(variance)
     if CODES[code].has_memory:
-        x = np.concatenate([x / x.std(), slot[:, None]], axis=1)
-        x_test = np.concatenate([x_test / x_test.std(), slot_test[:, None]], axis=1)
+        scale = x.std()
+        x = np.concatenate([x / scale, slot[:, None]], axis=1)
+        x_test = np.concatenate([x_test / scale, slot_test[:, None]], axis=1)
     return Examples(x.astype("float32"), labels, x_test.astype("float32"), images.y_test[:num_test])
 
 

@@ -1,7 +1,8 @@
-"""One network trained at one price after the other, always from the same start.
+"""One network trained at one price after the other: rising prices, or each from the same start.
 
-All prices are stages of one training, so that the network is traced once, and a kill loses no more
-than an epoch of one stage.
+All prices are stages of one training, so that the network is traced once. A network whose weights
+are shared by all examples hardly learns anything but at a low price, and is then followed upwards;
+a memory is trained anew at every price, because followed upwards it forgets late.
 """
 
 import keras
@@ -9,9 +10,9 @@ import numpy as np
 from experiment import train
 from random_labels_codes import CODES
 
-EPOCHS = 10  # of a stage: the price rises in as many steps, a kill loses one of them
+EPOCHS = 10  # of a stage; a kill loses one of them
 NUM_DRAWS = 8
-LAST_LEARNING_RATE = 0.03  # as a share of the first
+LAST_LEARNING_RATE = 0.03  # at the end of a stage, as a share of that at its start
 
 
 def train_at_prices(model, code, examples, betas, *, updates, seed, checkpoint) -> dict:
@@ -61,7 +62,7 @@ def train_at_prices(model, code, examples, betas, *, updates, seed, checkpoint) 
 
 
 class _Stages(keras.callbacks.Callback):
-    """Sets every stage to the start and to its price, and measures at its end.
+    """Sets every stage to its start and price, and measures at its end.
 
     Measurements are added to the logs, of which the checkpoint keeps the history.
     """
