@@ -117,7 +117,7 @@ def _cnn(inputs, num_examples, image_shape, num_classes):
     """Two convolutions."""
     del num_examples
     x = keras.layers.Reshape(image_shape)(inputs)
-    for filters in (16, 32):
+    for filters in (8, 16):
         layer = keras.layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")
         x = _charged(layer)(x)
     return _charged(keras.layers.Dense(num_classes))(keras.layers.Flatten()(x))
