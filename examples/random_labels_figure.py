@@ -18,6 +18,7 @@ def plot(records: list[dict], widths: list[dict], settings: dict, path: str) -> 
     for axis, (share, name, title) in zip(axes[0], panels, strict=False):
         colours = plot_phases(axis, records, settings, share, name)
         axis.set(title=title, xlabel="examples N", ylabel="beta", xscale="log", yscale="log")
+        axis.set_ylim(*edges(settings["real_betas"])[[0, -1]])
     figure.colorbar(colours, ax=axes[0, 2])
     plot_codes(axes[0, 3], records, settings)
     plot_crossing(axes[1, 0], records, settings)
@@ -32,9 +33,9 @@ def plot_phases(axis, records, settings, share, name):
     sizes = settings["sizes"]
     found = [column(records, settings, size, share) for size in sizes]
     values = [np.mean([r[name] for r in of_size], axis=0) for of_size in found]
-    colours = axis.pcolormesh(
-        sizes, found[0][0]["betas"], np.transpose(values), vmin=0, vmax=1, shading="nearest"
-    )
+    betas = found[0][0]["betas"]
+    axis.set_facecolor("0.8")
+    colours = axis.pcolormesh(edges(sizes), edges(betas), np.transpose(values), vmin=0, vmax=1)
     if name == "accuracy":
         turns = [[transition(r, settings) for r in of_size] for of_size in found]
         for key, style, label in (("beta", "wo-", "half-way"), ("crossing", "r--", "crossing")):
@@ -43,6 +44,13 @@ def plot_phases(axis, records, settings, share, name):
         axis.axhline(1.0, color="w", linestyle=":", linewidth=1)
         axis.legend(fontsize=7, loc="upper left")
     return colours
+
+
+def edges(centres) -> np.ndarray:
+    """Half-way between neighbours on a logarithmic scale, and as far beyond the first and last."""
+    logs = np.log(centres)
+    inner = (logs[1:] + logs[:-1]) / 2
+    return np.exp([2 * logs[0] - inner[0], *inner, 2 * logs[-1] - inner[-1]])
 
 
 def plot_codes(axis, records, settings):
