@@ -30,7 +30,7 @@ experiment.define_flags("outputs/random_labels")
 flags.DEFINE_integer("seeds", 3, "Repeats with other examples, labels, weights and noise.", 1)
 
 RANDOM_BETAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
-REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
+REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0)
 # Networks without a memory come down from the lowest price, where they learn everything.
 SHARED_BETAS = (0.005, 0.02, 0.05, 0.1, 0.15, 0.22, 0.32, 0.45, 0.65, 1.0, 1.4)
 PUBLISHED_BETAS = tuple(float(beta) for beta in np.geomspace(1e-3, 1e2, 16))
