@@ -32,14 +32,13 @@ flags.DEFINE_integer("seeds", 3, "Repeats with other examples, labels, weights a
 RANDOM_BETAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
 REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0)
 # Networks without a memory come down from the lowest price, where they learn everything.
-SHARED_BETAS = (0.005, 0.02, 0.05, 0.1, 0.15, 0.22, 0.32, 0.45, 0.65, 1.0, 1.4)
+SHARED_BETAS = (0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
 PUBLISHED_BETAS = tuple(float(beta) for beta in np.geomspace(1e-3, 1e2, 16))
 CORRUPTED = (0.25, 0.5, 0.75)
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 LARGEST, NUM_TEST = 4000, 2000
 COMPARED = (
     "mlp",
-    "mlp anchored",
     "mlp whitened",
     "cnn",
     "residual",
@@ -81,7 +80,7 @@ def read_settings(images) -> dict:
         "shared_betas": SHARED_BETAS,
         "corrupted": CORRUPTED,
         "updates": 500,
-        "shared_updates": 100,
+        "shared_updates": 150,
         "widths": WIDTHS,
         "width_epochs": 60,
         "num_test": min(NUM_TEST, len(images.x_test)),

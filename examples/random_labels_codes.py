@@ -33,7 +33,6 @@ class Code(NamedTuple):
     """How a network is built and trained."""
 
     has_memory: bool = False
-    is_anchored: bool = False
     is_whitened: bool = False
     batch_size: int = 250
     learning_rate: float = 1e-2
@@ -43,7 +42,6 @@ class Code(NamedTuple):
 MEMORY = Code(has_memory=True, batch_size=100_000, learning_rate=0.03, continues=False)
 CODES = {
     "mlp": Code(),
-    "mlp anchored": Code(is_anchored=True),
     "mlp whitened": Code(is_whitened=True),
     "cnn": Code(),
     "residual": Code(),
@@ -93,11 +91,7 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "memory of logits": _memory_of_logits,
         "memory of points": _memory_of_points,
     }.get(code, _mlp)(inputs, len(examples.x), image_shape, num_classes)
-    model = kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
-    if CODES[code].is_anchored:
-        for layer in model.variational_layers:
-            layer.anchor_prior(scale=False)  # of the untrained weights, which know no data
-    return model
+    return kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
 
 
 def _charged(layer, **options):
