@@ -99,20 +99,18 @@ def read_settings(images) -> dict:
 def columns(settings: dict) -> dict[str, dict]:
     """Arguments of every training over prices, by name.
 
-    One column of the phase diagrams each, then labels in between, then other codes.
+    Other codes, then labels in between, then one column of the phase diagrams each.
     """
     sizes, code = settings["sizes"], settings["code"]
-    planned = [
-        (code, size, share, settings["random_betas" if share else "real_betas"])
-        for size in sizes
-        for share in (1.0, 0.0)
-    ]
-    middle = sizes[len(sizes) // 2]
-    for share in settings["corrupted"]:
-        planned.append((code, middle, share, settings["real_betas"]))
+    planned = []
     for other in settings["compared"]:
         betas = settings["shared_betas" if CODES[other].continues else "random_betas"]
         planned.append((other, settings["compared_size"], 1.0, betas))
+    for share in settings["corrupted"]:
+        planned.append((code, sizes[len(sizes) // 2], share, settings["real_betas"]))
+    for size in reversed(sizes):
+        planned.append((code, size, 1.0, settings["random_betas"]))
+        planned.append((code, size, 0.0, settings["real_betas"]))
     return {
         f"{code}-{size}-{share:g}-{seed}".replace(" ", "_"): {
             "code": code,
