@@ -15,6 +15,18 @@ from scipy.stats import spearmanr
 SLACK = 0.02  # nats per label: noise of the draws, and what fitted prior scales may hide
 
 
+CLAIMS = {
+    "1-a": "Random labels: a sharp turn from memorising to forgetting near beta = 1, whatever N.",
+    "1-b": "So for other networks, all before beta = 1; the residual one latest and sharpest.",
+    "1-c": "A random label saves log(classes) nats of loss and costs as many in the weights.",
+    "1-d": "Real labels are fitted far beyond beta = 1; test accuracy rises with N and is best "
+    "near beta = 1; the information needed saturates in N.",
+    "1-e": "Random labels: information grows linearly in N, by some 3 nats a label (log 10 = 2.3).",
+    "1-f": "Information rises with the share of random labels.",
+    "1-g": "Test error against the price is a U; against the number of parameters a plateau.",
+}
+
+
 def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, dict]:
     """Claims 1-a to 1-g."""
     judged = {
@@ -27,18 +39,6 @@ def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, 
         "1-g": price_shows_bias_and_variance(records, widths, settings),
     }
     return {name: plain({**claim, "claim": CLAIMS[name]}) for name, claim in judged.items()}
-
-
-CLAIMS = {
-    "1-a": "Random labels: a sharp turn from memorising to forgetting near beta = 1, whatever N.",
-    "1-b": "So for other networks, all before beta = 1; the residual one latest and sharpest.",
-    "1-c": "A random label saves log(classes) nats of loss and costs as many in the weights.",
-    "1-d": "Real labels are fitted far beyond beta = 1; test accuracy rises with N and is best "
-    "near beta = 1; the information needed saturates in N.",
-    "1-e": "Random labels: information grows linearly in N, by some 3 nats a label (log 10 = 2.3).",
-    "1-f": "Information rises with the share of random labels.",
-    "1-g": "Test error against the price is a U; against the number of parameters a plateau.",
-}
 
 
 def random_labels_turn(records, settings) -> dict:
@@ -92,10 +92,13 @@ def other_networks_turn_before_one(records, settings) -> dict:
     before = all(found[code]["beta"]["mean"] < 1 for code in networks)
     latest = max(networks, key=lambda code: found[code]["beta"]["mean"])
     sharpest = min(networks, key=lambda code: found[code]["width"]["mean"])
-    listed = ", ".join(f"{code} {shown(found[code]['beta'])}" for code in found)
+    listed = ", ".join(
+        f"{code} {shown(of_code['beta'])} ({of_code['crossing']['mean']:.2f})"
+        for code, of_code in found.items()
+    )
     return {
         "setting": setting(settings, "random labels, other codes"),
-        "measured": f"Half-way down at beta: {listed}; width of the residual network "
+        "measured": f"Half-way down at beta (crossing): {listed}; width of the residual network "
         f"{shown(found['residual']['width'])} decades, of the sharpest ({sharpest}) "
         f"{shown(found[sharpest]['width'])}.",
         "verdict": verdict(before and latest == sharpest == "residual", before),
