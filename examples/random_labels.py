@@ -28,6 +28,7 @@ from random_labels_training import train_at_prices
 FLAGS = flags.FLAGS
 experiment.define_flags("outputs/random_labels")
 flags.DEFINE_integer("seeds", 3, "Repeats with other examples, labels, weights and noise.", 1)
+flags.DEFINE_list("codes", None, "Other networks to compare; all of them by default.")
 
 RANDOM_BETAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
 REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0)
@@ -66,6 +67,8 @@ def run():
 
 def read_settings(images) -> dict:
     """All that the records depend on, from flags and data."""
+    if unknown := set(FLAGS.codes or ()) - set(COMPARED):
+        raise ValueError(f"--codes must be among {COMPARED}. Received: {sorted(unknown)}")
     largest = len(images.x_train) if FLAGS.full else min(LARGEST, len(images.x_train))
     settings = {
         "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
@@ -73,7 +76,7 @@ def read_settings(images) -> dict:
         "sizes": [largest // 16, largest // 8, largest // 4, largest // 2, largest],
         "num_classes": images.num_classes,
         "code": "memory of logits",
-        "compared": COMPARED,
+        "compared": COMPARED if FLAGS.codes is None else FLAGS.codes,
         "compared_size": largest // 8,
         "random_betas": RANDOM_BETAS,
         "real_betas": REAL_BETAS,

@@ -81,13 +81,13 @@ def other_networks_turn_before_one(records, settings) -> dict:
         turns = [transition(r, settings) for r in records if r["code"] == code]
         found[code] = {key: mean_and_spread([t[key] for t in turns]) for key in turns[0]}
     networks = [code for code in ("mlp", "cnn", "residual") if code in found]
-    if not networks:
+    if len(networks) < 3:
         return {
             "setting": setting(settings, "other codes"),
-            "measured": "Nothing.",
+            "measured": "Fewer than three networks.",
             "verdict": "not run",
             "criterion": "none",
-            "numbers": {},
+            "numbers": {"codes": found},
         }
     before = all(found[code]["beta"]["mean"] < 1 for code in networks)
     latest = max(networks, key=lambda code: found[code]["beta"]["mean"])
