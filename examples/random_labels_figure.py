@@ -18,6 +18,8 @@ def plot(records: list[dict], widths: list[dict], settings: dict, path: str) -> 
     for axis, (share, name, title) in zip(axes[0], panels, strict=False):
         colours = plot_phases(axis, records, settings, share, name)
         axis.set(title=title, xlabel="examples N", ylabel="beta", xscale="log", yscale="log")
+        axis.set_xticks(settings["sizes"], settings["sizes"])
+        axis.minorticks_off()
         axis.set_ylim(*edges(settings["real_betas"])[[0, -1]])
     figure.colorbar(colours, ax=axes[0, 2])
     plot_codes(axes[0, 3], records, settings)
