@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -173,19 +174,24 @@ def train(
     seed: int,
     checkpoint: kib.callbacks.Checkpoint,
     callbacks: Iterable[keras.callbacks.Callback] = (),
+    passes: int = 1,
 ) -> dict[str, list[float]]:
     """Train a compiled, built model from where it was killed, with one bar over the epochs.
 
     The order of the examples depends on `seed` and epoch alone; incomplete last batches are kept.
+    An epoch is `passes` passes over the data: what comes after each epoch then comes less often.
 
     Returns:
         The logs of all epochs, also of those before the kill.
     """
     first = checkpoint.restore(model)
+    if passes > 1:
+        # The model counts the examples of an epoch, and would take several passes for a mistake.
+        warnings.filterwarnings("ignore", message="The information in the weights is divided")
     if first < epochs:
         model.fit(
-            _batches(x, y, batch_size, seed, first, epochs),
-            steps_per_epoch=-(-len(x) // batch_size),
+            _batches(x, y, batch_size, seed, first * passes, epochs * passes),
+            steps_per_epoch=passes * -(-len(x) // batch_size),
             epochs=epochs,
             initial_epoch=first,
             shuffle=False,
@@ -202,17 +208,17 @@ def error_rate(model: keras.Model, x, y) -> float:
     return float(np.mean(np.concatenate(answers) != y))
 
 
-def _batches(x, y, batch_size, seed, first_epoch, epochs) -> tf.data.Dataset:
-    """Batches of all epochs to come."""
+def _batches(x, y, batch_size, seed, first_pass, passes) -> tf.data.Dataset:
+    """Batches of all passes to come."""
     x, y = tf.constant(x), tf.constant(y)
 
-    def of_epoch(epoch):
+    def of_pass(number):
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(x)), tf.stack([seed, tf.cast(epoch, tf.int32)])
+            tf.range(len(x)), tf.stack([seed, tf.cast(number, tf.int32)])
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
-    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
+    order = tf.data.Dataset.range(first_pass, passes).flat_map(of_pass)
     return order.map(lambda chosen: (tf.gather(x, chosen), tf.gather(y, chosen))).prefetch(2)
 
 

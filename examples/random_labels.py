@@ -1,0 +1,186 @@
+"""Random labels are learned by heart only while information in the weights is cheap.
+
+Achille & Soatto (2018), "Emergence of Invariance and Disentanglement in Deep Representations",
+arXiv 1706.01350, section 6: with random labels a network turns from memorising to forgetting at a
+price of a nat near beta = 1, whatever the number N of examples; real labels it still fits, for
+less, at many times that price. Networks of different kinds do so at different prices below 1: each
+is a code for labels, and what it wastes shows there (`random_labels_codes.py`).
+
+Expected: a memory of ten logits for each image turns at 0.84 for every N, a plain perceptron at a
+fifth of that; one verdict for each of the claims 1-a to 1-g in ``result.json``, and ``figure.png``.
+Takes ten minutes on two cores; ``--smoke`` half a minute. ``--full`` is for a CIFAR file and a GPU:
+the published small AlexNet on up to 50,000 examples, without the other codes. Killed and started
+again, it goes on where it was.
+"""
+
+import os
+
+import datasets
+import experiment
+import keras
+import numpy as np
+from absl import flags
+from random_labels_claims import judge
+from random_labels_codes import CODES, build, prepare
+from random_labels_figure import plot
+from random_labels_training import train_at_prices
+
+FLAGS = flags.FLAGS
+experiment.define_flags("outputs/random_labels")
+flags.DEFINE_integer("seeds", 3, "Repeats with other examples, labels, weights and noise.", 1)
+flags.DEFINE_list("codes", None, "Other networks to compare; all of them by default.")
+
+RANDOM_BETAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
+REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0)
+# Networks without a memory are followed upwards from where they learn everything.
+SHARED_BETAS = (0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
+PUBLISHED_BETAS = tuple(float(beta) for beta in np.geomspace(1e-3, 1e2, 16))
+CORRUPTED = (0.25, 0.5, 0.75)
+WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
+LARGEST, NUM_TEST = 4000, 2000
+COMPARED = (
+    "mlp",
+    "mlp whitened",
+    "cnn",
+    "residual",
+    "memory of points",
+)
+
+
+def run():
+    """Train every network at every price, then judge."""
+    images = datasets.load(path=FLAGS.data)
+    settings = read_settings(images)
+    runs = experiment.Experiment(FLAGS.output_dir, settings)
+    records = [
+        runs.run(name, train_column, runs, images, settings, name, column)
+        for name, column in columns(settings).items()
+    ]
+    widths = [
+        runs.run(f"width-{units}-{seed}", train_width, images, settings, units, seed)
+        for units in settings["widths"]
+        for seed in settings["seeds"]
+    ]
+    plot(records, widths, settings, os.path.join(FLAGS.output_dir, "figure.png"))
+    runs.conclude(judge(records, widths, settings), records=records, widths=widths)
+
+
+def read_settings(images) -> dict:
+    """All that the records depend on, from flags and data."""
+    if unknown := set(FLAGS.codes or ()) - set(COMPARED):
+        raise ValueError(f"--codes must be among {COMPARED}. Received: {sorted(unknown)}")
+    largest = len(images.x_train) if FLAGS.full else min(LARGEST, len(images.x_train))
+    settings = {
+        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
+        "seeds": list(range(FLAGS.seed, FLAGS.seed + FLAGS.seeds)),
+        "sizes": [largest // 16, largest // 8, largest // 4, largest // 2, largest],
+        "num_classes": images.num_classes,
+        "code": "memory of logits",
+        "compared": COMPARED if FLAGS.codes is None else FLAGS.codes,
+        "compared_size": largest // 8,
+        "random_betas": RANDOM_BETAS,
+        "real_betas": REAL_BETAS,
+        "shared_betas": SHARED_BETAS,
+        "corrupted": CORRUPTED,
+        "updates": 500,
+        "shared_updates": 150,
+        "widths": WIDTHS,
+        "width_epochs": 60,
+        "num_test": min(NUM_TEST, len(images.x_test)),
+    }
+    if FLAGS.full:
+        settings |= {"code": "alexnet", "compared": (), "updates": 36_000}
+        settings |= {"random_betas": PUBLISHED_BETAS, "real_betas": PUBLISHED_BETAS}
+    if FLAGS.smoke:
+        settings |= {"seeds": [FLAGS.seed], "sizes": [40, 80], "compared": (), "compared_size": 80}
+        settings |= {"random_betas": (0.1, 1.0, 3.0), "real_betas": (0.1, 1.0, 3.0)}
+        settings |= {"shared_betas": (0.01, 0.1), "corrupted": (), "widths": (4,)}
+        settings |= {"updates": 40, "shared_updates": 20, "width_epochs": 2, "num_test": 100}
+    return settings
+
+
+def columns(settings: dict) -> dict[str, dict]:
+    """Arguments of every training over prices, by name.
+
+    Other codes, then labels in between, then one column of the phase diagrams each.
+    """
+    sizes, code = settings["sizes"], settings["code"]
+    planned = []
+    for other in settings["compared"]:
+        betas = settings["shared_betas" if CODES[other].continues else "random_betas"]
+        planned.append((other, settings["compared_size"], 1.0, betas))
+    for share in settings["corrupted"]:
+        planned.append((code, sizes[len(sizes) // 2], share, settings["real_betas"]))
+    for size in reversed(sizes):
+        planned.append((code, size, 1.0, settings["random_betas"]))
+        planned.append((code, size, 0.0, settings["real_betas"]))
+    return {
+        f"{code}-{size}-{share:g}-{seed}".replace(" ", "_"): {
+            "code": code,
+            "size": size,
+            "share": share,
+            "seed": seed,
+            "betas": list(betas),
+        }
+        for code, size, share, betas in planned
+        for seed in settings["seeds"]
+    }
+
+
+def choose(images, size: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which training images, and their labels, a share of them drawn at random."""
+    random = np.random.default_rng([seed, size])
+    chosen = random.permutation(len(images.x_train))[:size]
+    drawn = random.integers(0, images.num_classes, size)
+    is_drawn = random.permutation(size) < round(share * size)
+    return chosen, np.where(is_drawn, drawn, images.y_train[chosen]).astype("int32")
+
+
+def train_column(runs, images, settings: dict, name: str, column: dict) -> dict:
+    """One network at all prices."""
+    code, size, seed = column["code"], column["size"], column["seed"]
+    chosen, labels = choose(images, size, column["share"], seed)
+    examples = prepare(code, images, labels, chosen, settings["num_test"])
+    keras.utils.set_random_seed(seed)
+    model = build(code, examples, images.x_train.shape[1:], images.num_classes)
+    measured = train_at_prices(
+        model,
+        code,
+        examples,
+        column["betas"],
+        updates=settings["shared_updates" if CODES[code].continues else "updates"],
+        seed=seed,
+        checkpoint=runs.checkpoint(name),
+    )
+    return {**column, **measured}
+
+
+def train_width(images, settings: dict, units: int, seed: int) -> dict:
+    """A perceptron of which no information is charged, with weight decay as published."""
+    size = settings["sizes"][len(settings["sizes"]) // 2]
+    chosen, labels = choose(images, size, 0.0, seed)
+    examples = prepare("mlp", images, labels, chosen, settings["num_test"])
+    keras.utils.set_random_seed(seed)
+    hidden = [keras.layers.Dense(units, activation="relu") for _ in range(2)]
+    model = keras.Sequential(
+        [keras.Input(examples.x.shape[1:]), *hidden, keras.layers.Dense(images.num_classes)]
+    )
+    model.compile(
+        keras.optimizers.AdamW(1e-3, weight_decay=1e-2),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.fit(examples.x, examples.y, batch_size=50, epochs=settings["width_epochs"], verbose=0)
+    _, train_accuracy = model.evaluate(examples.x, examples.y, verbose=0)
+    _, test_accuracy = model.evaluate(examples.x_test, examples.y_test, verbose=0)
+    return {
+        "units": units,
+        "parameters": model.count_params(),
+        "seed": seed,
+        "train_accuracy": train_accuracy,
+        "test_accuracy": test_accuracy,
+    }
+
+
+if __name__ == "__main__":
+    experiment.main(run)
