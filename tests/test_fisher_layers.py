@@ -149,9 +149,6 @@ CASES = {
     "tied embedding": tied,
 }
 STRUCTURES = ("diagonal", "dense", "gram", "implicit")
-# Tracing a recurrent layer takes seconds: off the diagonal one label mode per structure.
-RECURRENT = {"lstm", "gru"}
-RECURRENT_PAIRS = {("dense", "expected"), ("implicit", "sampled"), ("gram", "empirical")}
 
 
 def inputs_for(name):
@@ -193,9 +190,6 @@ def test_every_structure_equals_the_reference(name):
     for labels in ("expected", "sampled", "empirical"):
         fisher = reference.categorical_fisher(scores, label_weights(labels, probabilities, y))
         for structure in STRUCTURES:
-            pair = (structure, labels)
-            if name in RECURRENT and structure != "diagonal" and pair not in RECURRENT_PAIRS:
-                continue
             result = fisher_information(
                 model,
                 (x, y),
