@@ -108,7 +108,8 @@ def _upper_start(risk, nats):
     near_one = -tf.math.expm1(-(nats + entropy) / tf.where(risk < 1.0, 1.0 - risk, 1.0))
     near_one = tf.where(risk < 1.0, near_one, 1.0)
     least = tf.minimum(tf.minimum(refined, pinsker), near_one)
-    return tf.clip_by_value(least, risk, 1.0)
+    # Infinite nats at risk zero are not a number in two of the three.
+    return tf.clip_by_value(tf.where(tf.math.is_finite(nats), least, 1.0), risk, 1.0)
 
 
 def classes(labels, num_classes: int):

@@ -91,9 +91,11 @@ def test_fingerprints_depend_on_the_examples_and_on_nothing_else():
     assert set(marks(Batches())) == set(expected)
     weighted = tf.data.Dataset.from_tensor_slices((X, Y, np.ones(12))).batch(4)
     np.testing.assert_array_equal(marks(weighted), expected)
-    other = Y.copy()
+    other = X.copy()
     other[3] += 1
-    assert np.flatnonzero(marks((X, other)) != expected).tolist() == [3]
+    assert np.flatnonzero(marks((other, Y)) != expected).tolist() == [3]
+    # Labels may come in another form: an example is known by its inputs.
+    np.testing.assert_array_equal(marks((X, np.eye(3)[Y % 3])), expected)
     assert len(marks(({"a": X, "b": X}, [Y, Y]))) == 12
     assert make_model().anchoring_fingerprints.shape == (0,)
 
@@ -107,6 +109,14 @@ def test_fingerprints_depend_on_the_examples_and_on_nothing_else():
         ((X, None), TypeError, "`data` must be a tuple"),
         (None, TypeError, "`data` must be a tuple"),
         ((X, Y[:5]), ValueError, "as many inputs as targets"),
+        ((X.tolist(), Y.tolist()), ValueError, "`data` must hold arrays"),
+        ((X, Y.astype(str).astype(object) + "a"), TypeError, "`data` must hold numbers"),
+        (tf.data.Dataset.from_tensor_slices((X, Y)), ValueError, "`data` must hold arrays"),
+        (
+            tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(12, seed=1).take(6).batch(3),
+            ValueError,
+            "the same examples in every pass",
+        ),
         ((X[:0], Y[:0]), ValueError, "`data` must hold examples"),
         (tf.data.Dataset.from_tensor_slices(X).batch(4), TypeError, "`data` must be a tuple"),
         (

@@ -166,8 +166,30 @@ def test_frozen_weights_that_anchoring_saw_are_accepted_and_learned_ones_are_not
     model.variational_layers[1].layer.bias.trainable = True
     model.compile("adam", loss)
     model.train_on_batch(X, Y)
-    with pytest.raises(ValueError, match=r"Weights without a distribution.* [^,]*/bias$"):
+    with pytest.raises(ValueError, match=r"weights without a distribution.* [^,]*/bias$"):
         certify(model, (X, Y), **OPTIONS)
+
+
+def anchored_again():
+    model = make_model()
+    for layer in model.variational_layers:
+        layer.layer.kernel.assign_add(keras.ops.ones_like(layer.layer.kernel))
+        layer.anchor_prior()
+    return model
+
+
+def prior_of_another_model():
+    model, other = make_model(), make_model()
+    for layer, source in zip(model.variational_layers, other.variational_layers, strict=True):
+        for weight, value in zip(layer.prior_weights, source.prior_weights, strict=True):
+            weight.assign(value + 0.1)
+    return model
+
+
+def drawing_by_itself(layer):
+    inputs = keras.Input((5,))
+    hidden = layer(layers.Dense(6, "relu")(inputs), training=True)
+    return make_model(keras.Model(inputs, layers.Dense(2)(hidden)))
 
 
 def layer_anchored_by_itself():
@@ -207,11 +229,23 @@ REFUSED_MODELS = {
         ValueError,
         "Only Gaussian",
     ),
+    "anchored again": (anchored_again, ValueError, "Priors, and weights"),
+    "the prior of another model": (prior_of_another_model, ValueError, "Priors, and weights"),
+    "dropout in inference": (
+        lambda: drawing_by_itself(layers.Dropout(0.5)),
+        ValueError,
+        "Predictions must draw nothing",
+    ),
+    "batch statistics in inference": (
+        lambda: drawing_by_itself(layers.BatchNormalization()),
+        ValueError,
+        "Predictions must draw nothing",
+    ),
     "anchored without data": (layer_anchored_by_itself, ValueError, "are not known"),
     "biases that may have learned": (
         lambda: make_model(anchored=False, prior_scale=1.0, variational_bias=False),
         ValueError,
-        "Weights without a distribution",
+        "Priors, and weights without a distribution",
     ),
     "one output": (lambda: make_model(plain(1), False, prior_scale=1.0), ValueError, "two classes"),
     "sequences": (
@@ -268,6 +302,9 @@ REFUSED_DATA = {
     "no examples": ((X[:0], Y[:0]), "at least one example"),
     "unequal lengths": ((X, Y[:7]), "Received"),
     "all of the prior's": ((X_PRIOR, Y_PRIOR), "20 of 20"),
+    "the prior's in another form": ((X_PRIOR, np.eye(2)[Y_PRIOR]), "20 of 20"),
+    "labels by name": ((X, {"y": Y}), "one array"),
+    "inputs that are not numbers": ((X * np.nan, Y), "repeats"),
     "one of the prior's": (joined((X, Y), (X_PRIOR[:1], Y_PRIOR[:1])), "1 of 61"),
     "an example twice": (joined((X, Y), (X[:3], Y[:3])), "3 repeats among 63"),
     "an unknown class": ((X, Y + 1), "classes from 0 to 1"),
@@ -282,6 +319,45 @@ def test_data_that_cannot_be_certified_on_are_refused_in_a_sentence(model, case)
     data, message = REFUSED_DATA[case]
     with pytest.raises((TypeError, ValueError), match=message):
         certify(model, data, **OPTIONS)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Twins(layers.Layer):
+    """Two dense layers of one name."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.second = (layers.Dense(5, "relu", name="d") for _ in range(2))
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build((*shape[:-1], 5))
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def test_weights_of_one_path_are_each_paid_for():
+    wrapped = kib.layers.VariationalWeights(
+        Twins(name="t"), estimator="sample", prior_scale=1.0, variational_bias=True
+    )
+    last = kib.layers.VariationalWeights(layers.Dense(2), prior_scale=1.0, variational_bias=True)
+    network = keras.Sequential([keras.Input((5,)), wrapped, last])
+    model = kib.InformationBottleneckModel(network, num_examples=60)
+    assert len(wrapped.posterior()) == len(wrapped.variational_weights) == 4
+    found = certify(model, (X, Y), **OPTIONS)
+    assert found.kl == pytest.approx(float(model.weight_information()), rel=1e-5)
+
+
+def test_inputs_by_name_are_those_of_a_list():
+    first, second = keras.Input((2,), name="z"), keras.Input((3,), name="a")
+    hidden = layers.Concatenate()([layers.Dense(3)(first), layers.Dense(4)(second)])
+    network = keras.Model([first, second], layers.Dense(2)(hidden))
+    model = make_model(network, anchored=False, prior_scale=1.0)
+    as_list = certify(model, ([X[:, :2], X[:, 2:]], Y), **OPTIONS)
+    by_name = certify(model, ({"z": X[:, :2], "a": X[:, 2:]}, Y), **OPTIONS)
+    assert by_name.randomized_error == as_list.randomized_error
+    assert by_name.method == as_list.method
 
 
 def test_repeats_that_are_independent_draws_can_be_vouched_for(model):

@@ -78,6 +78,7 @@ def test_every_bound_lies_between_the_risk_and_one_and_grows(kind):
     assert np.all(bound(risk, 2 * kl, num_examples, 0.1, **options) >= values)
     assert np.all(bound(risk, kl, num_examples, 0.05, **options) >= values)
     assert bound(0.5, math.inf, 10, 0.1, **options) == 1.0
+    assert bound(0.0, math.inf, 10, 0.1, **options) == 1.0
     assert isinstance(bound(0.5, 1.0, 10, 0.1, **options), float)
 
 
@@ -162,6 +163,8 @@ def test_the_gradient_is_that_of_the_inverse_and_finite_at_zero_risk():
         ((0.1, 1, 10, 0.1), {"kind": "linear"}, "beta"),
         ((0.1, 1, 10, 0.1), {"kind": "linear", "beta": 0.5}, "beta"),
         ((0.1, 1, 10, 0.1), {"kind": "linear", "beta": math.inf}, "beta"),
+        ((0.1, 1, math.inf, 0.1), {}, "num_examples"),
+        ((0.1, 1, 10, 1e-320), {}, "delta"),
         ((0.1, 1, 10, 0.1), {"beta": 2.0}, "beta"),
     ],
 )

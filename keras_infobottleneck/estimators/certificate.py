@@ -133,7 +133,7 @@ def certify(
             `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
             one-hot rows. They may have trained the posterior, not the prior, and chosen nothing
-            that the prior depends on. In the form in which the anchoring data were given.
+            that the prior depends on.
         delta: probability with which the PAC-Bayes bound may fail.
         num_samples: draws for every example.
         delta_monte_carlo: probability with which the Monte Carlo may mislead.
@@ -162,7 +162,8 @@ def certify(
     check_model(model)
     from_logits = ends_in_logits(model, from_logits)
     batches = Batches(data, batch_size)
-    check_examples(fingerprints(data), model.anchoring_fingerprints, allow_repeats)
+    inputs = fingerprints(data, labels=False)
+    check_examples(fingerprints(data), inputs, model.anchoring_fingerprints, allow_repeats)
     check_outputs(model, batches, from_logits)
 
     def make(reference):
@@ -177,6 +178,11 @@ def certify(
     base_seed = tf.cast(keras.random.SeedGenerator(seed).state, tf.int32)
     sums = total.over(batches, base_seed, verbose=verbose)
     sums = {name: float(value) for name, value in sums.items()}
+    if not np.isfinite(sums["cross_entropy"]):
+        raise ValueError(
+            "Predictions must be finite; look for NaN in the data or the weights. "
+            f"Received: a cross-entropy of {sums['cross_entropy']}"
+        )
 
     num_examples = batches.num_examples
     num_trials = int(sums["groups"]) * num_samples

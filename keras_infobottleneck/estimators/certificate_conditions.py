@@ -80,8 +80,8 @@ def check_model(model):
             )
     if model.unanchored_weights:
         raise ValueError(
-            "Weights without a distribution must be as they were when the prior was anchored; use "
-            "`variational_bias=True`, and freeze normalisation before. "
+            "Priors, and weights without a distribution, must be as they were when the prior was "
+            "anchored; use `variational_bias=True`, and freeze normalisation before. "
             f"Received: {', '.join(model.unanchored_weights)}"
         )
 
@@ -102,9 +102,13 @@ def ends_in_logits(model, from_logits) -> bool:
     return from_logits
 
 
-def check_examples(values, anchoring_values, allow_repeats):
-    """Raise on examples that the prior has seen, or that are counted twice, by fingerprints."""
-    seen = np.isin(values, anchoring_values).sum()
+def check_examples(values, inputs, anchoring_inputs, allow_repeats):
+    """Raise on examples that are counted twice, or whose inputs the prior has seen.
+
+    All by fingerprints: `values` of examples, `inputs` and `anchoring_inputs` without labels,
+    which may come in several forms.
+    """
+    seen = np.isin(inputs, anchoring_inputs).sum()
     if seen:
         raise ValueError(
             "`data` must hold no example that the prior depends on. "
@@ -119,8 +123,15 @@ def check_examples(values, anchoring_values, allow_repeats):
 
 
 def check_outputs(model, batches, from_logits):
-    """Raise unless the outputs are one row of class scores for each label."""
-    outputs = model(two_examples(batches))
+    """Raise unless the outputs are one row of class scores for each label, and a function of x."""
+    with keras.StatelessScope() as scope:
+        outputs = model(two_examples(batches))
+    changed = [v.path for v in model.variables if scope.get_current_value(v) is not None]
+    if changed:
+        raise ValueError(
+            "Predictions must draw nothing and change nothing but by the posterior; remove "
+            f"`training=True` from the layers that do. Received: changes of {', '.join(changed)}"
+        )
     if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[-1] < 2:
         shapes = tf.nest.map_structure(lambda a: tuple(a.shape), outputs)
         raise ValueError(
@@ -135,6 +146,8 @@ def check_outputs(model, batches, from_logits):
         )
     num_classes = outputs.shape[-1]
     for batch in batches:
+        if not tf.is_tensor(batch.y):
+            raise ValueError(f"The labels must be one array. Received: y={type(batch.y).__name__}")
         y = np.asarray(batch.y)
         one_hot = y.ndim == 2 and y.shape[-1] == num_classes
         if one_hot:

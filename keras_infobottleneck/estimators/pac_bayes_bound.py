@@ -13,6 +13,8 @@ __all__ = ["monte_carlo_bound", "pac_bayes_bound"]
 
 SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
 
+SMALLEST = float(np.finfo("float64").tiny)  # probability: its reciprocal is finite
+
 KINDS = ("kl", "mcallester", "quadratic", "linear")
 
 
@@ -65,7 +67,9 @@ def pac_bayes_bound(
         )
     risk = _numbers("risk", risk, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
     kl = _numbers("kl", kl, "zero or positive, and not NaN", lambda a: a >= 0)
-    num_examples = _numbers("num_examples", num_examples, "1 or more", lambda a: a >= 1)
+    num_examples = _numbers(
+        "num_examples", num_examples, "1 or more, and finite", lambda a: (a >= 1) & np.isfinite(a)
+    )
     delta = _probability("delta", delta)
     arguments = [tf.constant(array) for array in (risk, kl, num_examples, delta)]
     if kind == "linear":
@@ -123,7 +127,10 @@ def _numbers(name, value, expected, accepted) -> np.ndarray:
 def _probability(name, value) -> np.ndarray:
     """A probability with which something may fail."""
     return _numbers(
-        name, value, "above 0 and below 1, a probability of failure", lambda a: (a > 0) & (a < 1)
+        name,
+        value,
+        "above 0 and below 1, a probability of failure",
+        lambda a: (a >= SMALLEST) & (a < 1),
     )
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 __all__ = ["AnchoringData", "fingerprints", "weight_fingerprints"]
 
 
-def fingerprints(data) -> np.ndarray:
+def fingerprints(data, labels: bool = True) -> np.ndarray:
     """One 64-bit fingerprint per example, int64 of shape ``[examples]``.
 
     Equal examples have equal fingerprints whatever the width of their numbers: values are hashed
@@ -19,19 +19,37 @@ def fingerprints(data) -> np.ndarray:
     Args:
         data: ``(x, y)`` arrays, or a finite `tf.data.Dataset` or `keras.utils.PyDataset` of batches
             ``(x, y)`` or ``(x, y, sample_weight)``; x and y may be lists or dictionaries.
+        labels: whether the labels are part of an example, or its inputs alone.
     """
     digests = []
     for batch in _batches(data):
-        arrays = [np.asarray(array, "float32") for array in keras.tree.flatten(batch)]
+        arrays = [_numbers(array) for array in keras.tree.flatten(batch)]
         if len({len(array) for array in arrays}) != 1:
             raise ValueError(
                 "`data` must hold as many inputs as targets. "
                 f"Received: {[len(array) for array in arrays]} examples"
             )
+        arrays = arrays if labels else arrays[: len(keras.tree.flatten(batch[0]))]
         for example in zip(*arrays, strict=True):
             values = b"".join(array.tobytes() for array in example)
             digests.append(hashlib.blake2b(values, digest_size=8).digest())
     return np.frombuffer(b"".join(digests), "int64").copy()
+
+
+def _numbers(array) -> np.ndarray:
+    """As float32, one row for each example."""
+    try:
+        array = np.asarray(array, "float32")
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`data` must hold numbers. Received: {type(array).__name__} of other things"
+        ) from None
+    if array.ndim == 0:
+        raise ValueError(
+            "`data` must hold arrays, or batches, with a row for each example. "
+            f"Received: the single number {array}"
+        )
+    return array
 
 
 def _batches(data) -> Iterator[tuple]:
@@ -62,7 +80,7 @@ def weight_fingerprints(weights) -> np.ndarray:
 
 
 class AnchoringData(keras.layers.Layer):
-    """Fingerprints of the examples a prior was made from, and of the weights without a prior.
+    """Fingerprints of the examples a prior was made from, of the prior, and of fixed weights.
 
     It has no variables until it is built for a number of each.
     """
@@ -84,9 +102,9 @@ class AnchoringData(keras.layers.Layer):
             shape=(size,), initializer="zeros", name=name, dtype="int64", trainable=False
         )
 
-    def remember(self, data, weights):
-        """Keep the fingerprints of examples and weights; once, since a prior is anchored once."""
-        values = fingerprints(data)
+    def examples(self, data) -> np.ndarray:
+        """Fingerprints of the inputs of `data`, for `remember`; twice read, once remembered."""
+        values = fingerprints(data, labels=False)
         if not len(values):
             raise ValueError("`data` must hold examples. Received: none")
         if self._fingerprints is not None:
@@ -94,8 +112,18 @@ class AnchoringData(keras.layers.Layer):
                 "The prior is anchored already. "
                 f"Received: a second set of {len(values)} anchoring examples"
             )
-        self.build(len(values), len(weights))
-        self._fingerprints.assign(values)
+        again = fingerprints(data, labels=False)
+        if not np.array_equal(np.sort(values), np.sort(again)):
+            raise ValueError(
+                "`data` must hold the same examples in every pass: those that shuffling or random "
+                f"augmentation brought in before are not known. Received: data={data!r}"
+            )
+        return values
+
+    def remember(self, examples: np.ndarray, weights):
+        """Keep the fingerprints of examples, and of weights that must not move from now on."""
+        self.build(len(examples), len(weights))
+        self._fingerprints.assign(examples)
         self._weight_fingerprints.assign(weight_fingerprints(weights))
 
     @property

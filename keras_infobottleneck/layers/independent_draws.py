@@ -109,5 +109,8 @@ def _with_one_vector_per_example(network, inputs, x) -> list:
         return []
     probe = keras.Model(network.inputs, [tensor for _, tensor in inputs])
     num_examples = len(tf.nest.flatten(x)[0])
-    values = tf.nest.flatten(probe(tf.nest.flatten(x), training=False))
+    names = [tensor.name for tensor in network.inputs]
+    named = isinstance(x, dict) and set(x) == set(names)
+    x = [x[name] for name in names] if named else tf.nest.flatten(x)
+    values = tf.nest.flatten(probe(x, training=False))
     return [layer for (layer, _), a in zip(inputs, values, strict=True) if len(a) == num_examples]

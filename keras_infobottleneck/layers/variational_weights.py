@@ -238,6 +238,12 @@ class VariationalWeights(NoisyWrapper):
         """The wrapped layer's weights that have a distribution; their values are the means."""
         return weights_to_draw(self.layer, self.variational_bias)
 
+    def _paths(self) -> list[str]:
+        """Path of every variational weight; a second one of the same path is called ``path #2``."""
+        paths = [weight.path for weight in self.variational_weights]
+        repeats = [paths[:index].count(path) for index, path in enumerate(paths)]
+        return [f"{p} #{r + 1}" if r else p for p, r in zip(paths, repeats, strict=True)]
+
     def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Pairs of mean and spread, float32."""
         if not self.built:
@@ -270,6 +276,11 @@ class VariationalWeights(NoisyWrapper):
         )
 
     @property
+    def prior_weights(self) -> list[keras.Variable]:
+        """Variables of the anchored prior; none before it is anchored."""
+        return list(self._anchor.weights)
+
+    @property
     def prior_is_fixed(self) -> bool:
         """Whether the prior stays where it is while the weights learn."""
         return self.anchored or self.prior_scale is not None
@@ -280,16 +291,16 @@ class VariationalWeights(NoisyWrapper):
         Log-space posteriors are laws of the magnitude ``|w|``; the sign is that of the mean.
         """
         return {
-            weight.path: self._law.distribution(*parameters)
-            for weight, parameters in zip(self.variational_weights, self._parameters(), strict=True)
+            path: self._law.distribution(*parameters)
+            for path, parameters in zip(self._paths(), self._parameters(), strict=True)
         }
 
     def prior(self) -> dict:
         """TFP prior of every variational weight, by variable path, made when asked for."""
-        triples = zip(self.variational_weights, self._parameters(), self._priors(), strict=True)
+        triples = zip(self._paths(), self._parameters(), self._priors(), strict=True)
         return {
-            weight.path: self._law.prior_distribution(*parameters, prior)
-            for weight, parameters, prior in triples
+            path: self._law.prior_distribution(*parameters, prior)
+            for path, parameters, prior in triples
         }
 
     def draw_weights(self) -> list[tf.Tensor]:
@@ -302,10 +313,10 @@ class VariationalWeights(NoisyWrapper):
     def signal_to_noise(self) -> dict:
         """``|mean| / standard deviation`` of every variational weight, by variable path."""
         ratios = {}
-        for weight, parameters in zip(self.variational_weights, self._parameters(), strict=True):
+        for path, parameters in zip(self._paths(), self._parameters(), strict=True):
             mean, variance = self._law.mean_and_variance(*parameters)
             ratio = tf.abs(mean) / tf.sqrt(variance)
-            ratios[weight.path] = tf.where(mean == 0.0, 0.0, ratio)
+            ratios[path] = tf.where(mean == 0.0, 0.0, ratio)
         return ratios
 
     def anchor_prior(self, scale: bool = True):

@@ -237,7 +237,8 @@ class InformationBottleneckModel(NetworkHolder):
 
         Args:
             data: what the current posterior was trained on: ``(x, y)`` arrays, or a
-                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``.
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
+                random augmentation and the same examples in every pass.
             scale: whether the prior takes the posterior's scales too, weight by weight.
 
         Raises:
@@ -256,9 +257,10 @@ class InformationBottleneckModel(NetworkHolder):
                     "Only Gaussian priors can be anchored. "
                     f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
                 )
-        self._anchoring_data.remember(data, self.deterministic_weights)
+        examples = self._anchoring_data.examples(data)
         for layer in self.variational_layers:
             layer.anchor_prior(scale)
+        self._anchoring_data.remember(examples, self._anchored_weights())
         if self.compiled:
             # The traced step holds the old prior.
             self.make_train_function(force=True)
@@ -276,11 +278,16 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def unanchored_weights(self) -> list[str]:
-        """Paths of deterministic weights that are not as they were when the prior was anchored.
+        """Paths of priors and deterministic weights that are not as they were when anchored.
 
         What they have learned since is not in the divergence. Without anchoring, all of them.
         """
-        return [w.path for w in self._anchoring_data.moved(self.deterministic_weights)]
+        return [w.path for w in self._anchoring_data.moved(self._anchored_weights())]
+
+    def _anchored_weights(self) -> list[keras.Variable]:
+        """What must not move once the prior is anchored: weights without a distribution, priors."""
+        priors = [weight for layer in self.variational_layers for weight in layer.prior_weights]
+        return self.deterministic_weights + priors
 
     @property
     def anchoring_fingerprints(self) -> np.ndarray:
@@ -298,7 +305,7 @@ class InformationBottleneckModel(NetworkHolder):
             "objective": self.objective,
             "delta": self.delta,
             "num_anchoring_examples": len(self.anchoring_fingerprints),
-            "num_deterministic_weights": len(self.deterministic_weights),
+            "num_anchored_weights": len(self._anchored_weights()),
         }
 
     @classmethod
@@ -309,7 +316,7 @@ class InformationBottleneckModel(NetworkHolder):
             config.pop("network"), custom_objects=custom_objects
         )
         remembered = [
-            config.pop(key, 0) for key in ("num_anchoring_examples", "num_deterministic_weights")
+            config.pop(key, 0) for key in ("num_anchoring_examples", "num_anchored_weights")
         ]
         model = cls(network, **config)
         if remembered[0]:

@@ -41,3 +41,8 @@ def check_loss(objective: str, loss) -> None:
             f"objective={objective!r} needs a loss between 0 and 1, "
             f"`keras_infobottleneck.models.BoundedCrossentropy`. Received: loss={loss!r}"
         )
+    if objective != "lagrangian" and loss.reduction not in ("sum_over_batch_size", "mean"):
+        raise ValueError(
+            f"objective={objective!r} needs the mean of the loss over examples. "
+            f"Received: reduction={loss.reduction!r}"
+        )
