@@ -319,6 +319,30 @@ def test_what_cannot_carry_noise_is_refused(case):
         effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
 
 
+def test_a_single_example_is_refused(case):
+    model, x, fishers = case
+    with pytest.raises(ValueError, match=r"at least two examples.*Received: 1 example"):
+        effective_information(model, x[:1], layer="narrow", fisher=fishers["diagonal"], **OPTIONS)
+
+
+def test_half_precision_agrees_with_single():
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    found, weights = [], None
+    for dtype in ("float32", "mixed_float16"):
+        model = keras.Sequential(
+            [
+                keras.Input((5,)),
+                layers.Dense(3, activation="tanh", dtype=dtype, name="z"),
+                layers.Dense(2, dtype="float32"),
+            ]
+        )
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        fisher = fisher_information(model, x, likelihood="normal", labels="expected")
+        found.append(effective_information(model, x, layer="z", fisher=fisher, **OPTIONS).nats)
+    assert found[1] == pytest.approx(found[0], rel=1e-2)  # ten bits per number
+
+
 def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
     fisher = case[2]["diagonal"]
     for layer in (layers.LSTM(2, return_sequences=True), layers.LSTM(2, return_state=True)):

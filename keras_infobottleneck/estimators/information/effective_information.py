@@ -110,8 +110,8 @@ def effective_information(
         verbose: 1 for a Keras progress bar.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, or one that would not fit in
-            memory, in one sentence and before any pass.
+        ValueError, TypeError: an argument that cannot be used, a single example, or what would
+            not fit in memory, in one sentence and before any pass.
 
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",

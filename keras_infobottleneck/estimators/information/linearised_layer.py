@@ -230,7 +230,8 @@ class LinearisedLayer:
             def jacobian(x):
                 with tf.GradientTape(persistent=True) as tape:
                     tape.watch(x)
-                    z = model_of()(x, training=False)
+                    # The loop below collects gradients, which have the type of x, in that of z.
+                    z = tf.cast(model_of()(x, training=False), x.dtype)
                 # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
                 return tape.batch_jacobian(
                     z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
@@ -263,7 +264,16 @@ class LinearisedLayer:
 
 
 def covariance_root(inputs: np.ndarray) -> np.ndarray:
-    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`."""
+    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`.
+
+    Raises:
+        ValueError: a single example, which has none.
+    """
+    if len(inputs) < 2:
+        raise ValueError(
+            "`x` must hold at least two examples, which a covariance takes. "
+            f"Received: {len(inputs)} example"
+        )
     flat = inputs.reshape(len(inputs), -1).astype(np.float64)
     centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
     if len(flat) <= flat.shape[1]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -12,8 +13,12 @@ from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_inf
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, Spectrum
+from keras_infobottleneck.estimators.weights import chosen_variables
 
 __all__ = ["Minimum", "check_positive", "check_prior_scale", "variables_of"]
+
+# Between these, squares of prior scales and their ratios to prices keep well within float64.
+SMALLEST, LARGEST = 1e-75, 1e75
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class Minimum:
         """From data, by one Fisher matrix, or from a Fisher matrix of the model.
 
         Raises:
-            ValueError, TypeError: as of `fisher_information`; options beside a Fisher matrix, or
-                one of other weights.
+            ValueError, TypeError: as of `fisher_information` and `variables_of`; options beside a
+                Fisher matrix.
         """
         if not isinstance(model, keras.Model):
             raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
@@ -58,15 +63,18 @@ class Minimum:
                 "Received: dry_run=True"
             )
         if not isinstance(data, FisherInformation):
+            if options.get("variables") is None:
+                _check_no_noise(model)
             fisher = fisher_information(model, data, structure=structure, **options)
+            variables = chosen_variables(model, options.get("variables"))
         elif options:
             raise ValueError(
                 "A `FisherInformation` has been measured: its options cannot be chosen any more. "
                 f"Received: {', '.join(f'{k}={v!r}' for k, v in options.items())}"
             )
         else:
-            fisher = data
-        norms = [_squared_norm(variable) for variable in variables_of(model, fisher)]
+            fisher, variables = data, variables_of(model, data)
+        norms = [_squared_norm(variable) for variable in variables]
         spectrum = fisher.spectrum(num_probes=num_probes, num_steps=num_steps)
         trace = fisher.trace() if fisher.labels == "sampled" else 0.0
         relative_error = trace.standard_error / trace if trace else 0.0
@@ -114,10 +122,27 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
     """The model's weights that a Fisher matrix is about, in its order.
 
     Raises:
-        ValueError: weights that the model does not have in this shape.
+        ValueError: weights that the model does not have in this shape, or that their paths do not
+            tell apart; scales of noise.
     """
-    if Layout.of(model.trainable_variables) == fisher.layout:
-        return list(model.trainable_variables)
+    chosen = list(model.trainable_variables)
+    is_default = Layout.of(chosen) == fisher.layout
+    if not is_default:
+        chosen = _named(model, fisher)
+    in_model, in_matrix = (Counter(v.path for v in group) for group in (model.weights, chosen))
+    for path, count in in_matrix.items():
+        # All trainable weights are in the model's order; others may be any with this path.
+        if in_model[path] > (count if is_default else 1):
+            raise ValueError(
+                "The paths of a Fisher matrix must tell the model's weights apart; give its layers "
+                f"different names. Received: {in_model[path]} weights with the path {path!r}"
+            )
+    _check_no_noise(model, chosen)
+    return chosen
+
+
+def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable]:
+    """The model's weights with the paths and shapes of the matrix."""
     named = dict(zip(Layout.of(model.weights).paths, model.weights, strict=True))
     chosen = []
     for path, shape in zip(fisher.layout.paths, fisher.layout.shapes, strict=True):
@@ -130,11 +155,39 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
     return chosen
 
 
+@runtime_checkable
+class _NoisyWeights(Protocol):
+    """A layer whose weights carry noise, and which knows what they cost."""
+
+    def kl_divergence(self) -> Any:
+        """Nats."""
+
+
+def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None = None) -> None:
+    """Refuses scales of noise among the variables, which are all trainable ones by default."""
+    for layer in model._flatten_layers():
+        if not isinstance(layer, _NoisyWeights):
+            continue
+        # The wrapped layer has the means; what the layer has of its own are the scales.
+        inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.weights}
+        scales = {id(v) for v in layer.weights} - inner
+        chosen = set() if variables is None else {id(v) for v in variables}
+        if scales & chosen or (variables is None and layer.trainable):
+            raise ValueError(
+                "Scales of noise are no weights of a minimum; report a trained posterior by "
+                "`WeightInformation.from_divergences`, or name the weights to measure by "
+                f"`variables` of the Fisher matrix. Received: layer={layer.name!r} with noise"
+            )
+
+
 def check_positive(name: str, value: float, others: str = "") -> float:
-    """Refuses anything but a finite positive number."""
+    """Refuses anything but a positive number that can be squared."""
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(value) or value <= 0:
-        raise ValueError(f"`{name}` must be {others}a positive number. Received: {name}={value!r}")
+    if not is_number or not SMALLEST <= value <= LARGEST:
+        raise ValueError(
+            f"`{name}` must be {others}a positive number from {SMALLEST:g} to {LARGEST:g}. "
+            f"Received: {name}={value!r}"
+        )
     return float(value)
 
 

@@ -125,8 +125,8 @@ def information_in_weights(
     gives the exact divergence of the best code for that F.
 
     The number depends on the parametrisation. A layer that carries noise of its own has the scales
-    of that noise among its weights: name `variables`, or report what was trained by
-    `WeightInformation.from_divergences`.
+    of that noise among its weights, and is refused: name `variables`, or report what was trained
+    by `WeightInformation.from_divergences`.
 
     Args:
         model: any Keras model, at its trained weights.
