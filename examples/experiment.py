@@ -133,11 +133,15 @@ class Experiment:
             "claims": dict(sorted(claims.items())),
             **more,
         }
+        if flags.FLAGS.smoke:
+            result["smoke"] = True
         self.write("result.json", result)
         counts = ((v, sum(c["verdict"] == v for c in claims.values())) for v in VERDICTS)
         table = ", ".join(f"{verdict}: {count}" for verdict, count in counts if count)
         for number, claim in result["claims"].items():
             print(f"{number} {claim['verdict']}: {claim['measured']}")
+        if flags.FLAGS.smoke:
+            table = "of a smoke run, whose sizes are too small for any verdict: " + table
         print(f"RESULT {table} -> {self.folder}")
 
     def write(self, name: str, content: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """A prior made from data: exact at once, frozen for good, and never without its fingerprints."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -153,3 +155,14 @@ def test_models_without_a_prior_to_move_are_refused_in_a_sentence():
             model.anchor_prior((X, Y))
         assert not len(model.anchoring_fingerprints)
     assert not any(layer.anchored for layer in mixed.variational_layers)
+
+
+def test_anchoring_on_less_than_was_learned_from_warns():
+    model = make_model()
+    model.compile("sgd", "mse")
+    x, y = np.concatenate([X, X + 1.0]), np.zeros((24, *model.output.shape[1:]), "float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the number of examples
+        model.fit(x, y, epochs=2, verbose=0)
+    with pytest.warns(UserWarning, match="held 24 examples, the anchoring data hold 12"):
+        model.anchor_prior((X, Y))

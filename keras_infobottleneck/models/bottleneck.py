@@ -84,6 +84,7 @@ class InformationBottleneckModel(NetworkHolder):
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
+        self._examples_per_epoch = 0.0  # the most that `fit` was given
         self._anchoring_data = AnchoringData(name="anchoring_data")
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
@@ -137,6 +138,7 @@ class InformationBottleneckModel(NetworkHolder):
         history = super().fit(*args, **kwargs)
         if history.epoch:
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
+            self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             self._check_count(seen / len(history.epoch))
         return history
 
@@ -233,7 +235,9 @@ class InformationBottleneckModel(NetworkHolder):
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 
         Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
-        in the saved file, so that a certificate can refuse to be taken on them.
+        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
+        everything that the posterior, or the network it was made from, has learned from so far;
+        a warning says so where `fit` was given more.
 
         Args:
             data: what the current posterior was trained on: ``(x, y)`` arrays, or a
@@ -258,6 +262,13 @@ class InformationBottleneckModel(NetworkHolder):
                     f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
                 )
         examples = self._anchoring_data.examples(data)
+        if len(examples) < (1.0 - TOLERATED_MISCOUNT) * self._examples_per_epoch:
+            warnings.warn(
+                f"An epoch of `fit` held {self._examples_per_epoch:.0f} examples, the anchoring "
+                f"data hold {len(examples)}: a certificate on examples that the posterior has "
+                "seen before it was anchored is void.",
+                stacklevel=2,
+            )
         for layer in self.variational_layers:
             layer.anchor_prior(scale)
         self._anchoring_data.remember(examples, self._anchored_weights())
