@@ -84,10 +84,11 @@ class Experiment:
                 f"--output_dir must be a folder. Received: {output_dir} ({error.strerror})"
             ) from None
         found = self.folder / "settings.json"
-        if not flags.FLAGS.resume:
+        starts_over = flags.FLAGS.is_parsed() and not flags.FLAGS.resume
+        if starts_over:
             shutil.rmtree(self.folder / "records")
             (self.folder / "records").mkdir()
-        if not found.exists() or not flags.FLAGS.resume:
+        if not found.exists() or starts_over:
             self.write("settings.json", self.settings)
         elif (kept := json.loads(found.read_text())) != self.settings:
             raise ValueError(
