@@ -2,7 +2,7 @@
 
 import matplotlib
 import numpy as np
-from random_labels_claims import at, column, lagrangian, per_label, transition
+from random_labels_transition import at, column, lagrangian, per_label, transition
 
 matplotlib.use("Agg")
 

@@ -1,5 +1,6 @@
 """The script on random labels: judged whole, and killed and resumed to the same claims."""
 
+import importlib
 import json
 import os
 import random
@@ -70,16 +71,13 @@ def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(undisturbed, tmp
     assert result(tmp_path) == result(undisturbed)
 
 
-@pytest.fixture(scope="module")
-def claims():
-    sys.path.insert(0, EXAMPLES)
-    import random_labels_claims
-
-    yield random_labels_claims
-    sys.path.remove(EXAMPLES)
+@pytest.fixture
+def import_example(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module
 
 
-def test_transition_and_crossing_of_a_known_column(claims):
+def test_transition_and_crossing_of_a_known_column(import_example):
     betas = [0.01, 0.1, 1.0, 10.0]
     record = {
         "betas": betas,
@@ -89,14 +87,16 @@ def test_transition_and_crossing_of_a_known_column(claims):
         "crossentropy": [0.0, 0.0, np.log(10), np.log(10)],
         "information": [230.2585, 230.2585, 0.0, 0.0],
     }
-    found = claims.transition(record, {"num_classes": 10})
+    found = import_example("random_labels_transition").transition(record, {"num_classes": 10})
     assert found["beta"] == pytest.approx(10**-0.5)
     assert found["width"] == pytest.approx(0.8)
     assert found["crossing"] == pytest.approx(1.0)
 
 
-def test_a_transition_that_is_not_reached_has_no_place(claims):
-    assert np.isnan(claims.first_crossing([0.1, 1.0], [0.0, 0.4], 0.5))
-    assert np.isnan(claims.first_crossing([0.1, 1.0], [0.6, 0.7], 0.5))
+def test_a_transition_that_is_not_reached_has_no_place(import_example):
+    first_crossing = import_example("random_labels_transition").first_crossing
+    assert np.isnan(first_crossing([0.1, 1.0], [0.0, 0.4], 0.5))
+    assert np.isnan(first_crossing([0.1, 1.0], [0.6, 0.7], 0.5))
+    claims = import_example("random_labels_claims")
     nothing = claims.mean_and_spread([float("nan")])
     assert claims.plain(nothing) == {"mean": None, "spread": None, "seeds": 0}
