@@ -1,0 +1,108 @@
+"""What an audit will measure, decided before any number is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import keras
+
+from keras_infobottleneck.audit.hidden_layers import HiddenLayer
+from keras_infobottleneck.audit.measures import PARTS
+from keras_infobottleneck.audit.noisy_layers import noisy_layers
+from keras_infobottleneck.audit.omission import Omission
+from keras_infobottleneck.layers import InformationDropout
+
+__all__ = ["AuditPlan"]
+
+# Wider layers take minutes for their nulls, and every example has a state of its own.
+MAX_UNITS = 1024
+# Units times weights times examples; this many take about ten seconds of one core.
+MAX_JACOBIAN = 5e8
+
+OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditPlan:
+    """Parts of a report, the layers that each is about, and what is left out.
+
+    Attributes:
+        model_name: of the model.
+        num_weights: trainable weights.
+        examples: part to how many examples it takes at most; parts without data have none.
+        layers: part to the layers that it is about.
+        omissions: what will not be measured, and why.
+    """
+
+    model_name: str
+    num_weights: int
+    examples: dict[str, int]
+    layers: dict[str, tuple[HiddenLayer, ...]]
+    omissions: tuple[Omission, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        found: list[HiddenLayer],
+        omitted: list[Omission],
+        parts: list[str],
+        counts: dict[str, int],
+        has_nuisance: bool,
+    ) -> AuditPlan:
+        """Sorts the layers by what can be measured at a bounded cost."""
+        reasons = {part: "switched off by `include`" for part in PARTS if part not in parts}
+        if not has_nuisance and "nuisance" in parts:
+            reasons["nuisance"] = "no `nuisance` was given"
+        if not noisy_layers(model, InformationDropout) and "activations" in parts:
+            reasons["activations"] = "the model has no `InformationDropout` layer"
+        parts = [part for part in parts if part not in reasons]
+        omissions = [Omission(part, PARTS[part], reason) for part, reason in reasons.items()]
+        # The information in weights and activations takes the Fisher matrix too.
+        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
+        by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
+        layers = {part: [] for part in by_layer}
+        for part in by_layer:
+            for layer in found:
+                reason = _reason_to_omit(part, layer, counts[part])
+                if reason:
+                    omissions.append(Omission(part, layer.name, reason))
+                elif part == "effective" or not layer.is_output:
+                    layers[part].append(layer)
+        return cls(
+            model_name=model.name,
+            num_weights=sum(math.prod(v.shape) for v in model.trainable_variables),
+            examples={part: counts[part] for part in counts if part in taken},
+            layers={part: tuple(each) for part, each in layers.items()},
+            omissions=(*omissions, *(omitted if by_layer else ())),
+        )
+
+    def __contains__(self, part: str) -> bool:
+        return all(omission.where != PARTS[part] for omission in self.omissions)
+
+    def __str__(self) -> str:
+        lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} trainable weights:"]
+        for part, title in PARTS.items():
+            if part in self:
+                count = self.examples.get(part)
+                of = f", at most {count:,} examples" if count else ""
+                names = [layer.name for layer in self.layers.get(part, ())]
+                lines.append(f"  {part}: {title}{of}{': ' if names else ''}{', '.join(names)}")
+        lines += [f"  not measured: {o.part}, {o.where}: {o.reason}" for o in self.omissions]
+        return "\n".join(lines)
+
+
+def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
+    """Why a layer costs more than a part allows, None where it does not."""
+    if part != "effective":
+        if layer.is_output or layer.num_units <= MAX_UNITS:
+            return None
+        return f"{layer.num_units:,} units, and more than {MAX_UNITS:,} take too long"
+    numbers = layer.num_units * layer.num_weights * count
+    if numbers <= MAX_JACOBIAN:
+        return None
+    return (
+        f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
+        "long; `effective_information` measures it without this limit"
+    )

@@ -1,0 +1,46 @@
+"""A report as plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_infobottleneck.audit.measures import MEASURES, PARTS
+
+if TYPE_CHECKING:
+    from keras_infobottleneck.audit.report import InformationReport
+
+__all__ = ["text_table"]
+
+
+def text_table(report: InformationReport, baseline: InformationReport | None) -> str:
+    """A block for each part: its numbers in columns, then how to read them."""
+    readings = report.readings
+    before = {} if baseline is None else {(r.name, r.where): r for r in baseline.readings}
+    lines = [f"{report.title}", *(f"  {sentence}" for sentence in report.in_short())]
+    if baseline is not None:
+        lines += [f"  measured differently, {each}" for each in report.differences(baseline)]
+    for part, title in PARTS.items():
+        of_part = [reading for reading in readings if reading.measure.part == part]
+        omitted = [omission for omission in report.omissions if omission.part == part]
+        if not of_part and not omitted:
+            continue
+        lines += ["", title]
+        head = ["", "value", "unit", *(["baseline"] if before else []), "beside"]
+        rows = [head]
+        for reading in of_part:
+            row = [reading.label, reading.text, reading.measure.unit]
+            if before:
+                match = before.get((reading.name, reading.where))
+                row.append("" if match is None else match.text)
+            rows.append([*row, reading.beside])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if of_part:
+            lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        for name in dict.fromkeys(reading.name for reading in of_part):
+            measure = MEASURES[name]
+            lines.append(f"  * {measure.label} ({measure.truth}): {measure.reading}")
+        lines += [f"  - not measured, {o.where}: {o.reason}" for o in omitted]
+    left = [omission for omission in report.omissions if omission.part not in PARTS]
+    if left:
+        lines += ["", "Layers left out", *(f"  - {o.where}: {o.reason}" for o in left)]
+    return "\n".join(lines)
