@@ -8,13 +8,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_infobottleneck.audit.examination import Examination
 from keras_infobottleneck.audit.hidden_layers import find_layers
+from keras_infobottleneck.audit.layers import measure_layers
 from keras_infobottleneck.audit.measures import DEFAULT_EXAMPLES, PARTS
-from keras_infobottleneck.audit.measuring import Measuring
 from keras_infobottleneck.audit.plan import AuditPlan
 from keras_infobottleneck.audit.report import InformationReport
 from keras_infobottleneck.audit.sample import draw_sample
 from keras_infobottleneck.audit.state import undisturbed
+from keras_infobottleneck.audit.task import task_performance
+from keras_infobottleneck.audit.weights import (
+    measure_fisher,
+    measure_output_derivatives,
+    measure_weights,
+)
+from keras_infobottleneck.estimators import maximum_relevance_curve, quantized_complexity
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.operator import check_positive_integer
@@ -87,6 +95,13 @@ def audit(
         raise ValueError(f"`seed` must be an integer of at least 0. Received: seed={seed!r}")
     if num_examples is not None:
         check_positive_integer("num_examples", num_examples)
+    if isinstance(model, InformationBottleneckModel):
+        if num_examples not in (None, model.num_examples):
+            raise ValueError(
+                f"An `InformationBottleneckModel` knows its `num_examples`, {model.num_examples}. "
+                f"Received: num_examples={num_examples}"
+            )
+        num_examples = model.num_examples
     if likelihood is not None:
         find_likelihood(model, likelihood)
     batches = Batches(data, needs_labels=False)
@@ -102,9 +117,7 @@ def audit(
         sample = draw_sample(batches, max(counts.values()), int(seed))
         if nuisance is not None:
             nuisance = _checked_nuisance(nuisance, sample.num_examples)
-        if num_examples is None and isinstance(model, InformationBottleneckModel):
-            num_examples = model.num_examples
-        return Measuring(
+        exam = Examination(
             model=model,
             plan=plan,
             sample=sample,
@@ -112,8 +125,48 @@ def audit(
             nuisance=nuisance,
             likelihood=likelihood,
             seed=int(seed),
-            verbose=verbose,
-        ).report()
+            progress=keras.utils.Progbar(plan.num_steps, verbose=verbose, unit_name="measurement"),
+            omissions=list(plan.omissions),
+        )
+        return _report(exam)
+
+
+def _report(exam: Examination) -> InformationReport:
+    """Measures part by part. Nothing that an estimator refuses makes it fail."""
+    plan, task, complexity, hull = exam.plan, None, None, None
+    if "task" in plan:
+        task = exam.attempt(
+            "task",
+            "all",
+            lambda: task_performance(exam.model, exam.examples("task"), exam.likelihood),
+        )
+        exam.measured()
+    fisher = measure_fisher(exam)
+    derivatives = measure_output_derivatives(exam) if fisher and "fisher" in plan else None
+    weights = measure_weights(exam, fisher, task)
+    layers = measure_layers(exam, fisher)
+    if any(layer.relevance for layer in layers.values()):
+        hull = maximum_relevance_curve(exam.examples("relevance").size)
+    if "complexity" in plan:
+        complexity = exam.attempt(
+            "complexity", "all", lambda: quantized_complexity(exam.model, seed=exam.seed)
+        )
+        exam.measured()
+    return InformationReport(
+        model_name=exam.model.name,
+        num_weights=plan.num_weights,
+        num_examples=exam.num_examples,
+        examples={part: exam.examples(part).size for part in plan.examples},
+        seed=exam.seed,
+        task=task,
+        fisher=fisher if "fisher" in plan else None,
+        output_derivatives=derivatives,
+        layers=layers,
+        maximum_relevance=hull,
+        complexity=complexity,
+        omissions=tuple(exam.omissions),
+        **weights,
+    )
 
 
 def _checked_parts(include: Collection[str]) -> list[str]:

@@ -53,7 +53,7 @@ def _drawings(report: InformationReport) -> list[tuple[str, str, Callable, float
             bars = plots.plot_information_by_layer
             add(part, caption, lambda ax: bars(nats, ax=ax, **options), height)
 
-    held, curve, snr = report.weights, report.curve, report.signal_to_noise
+    held, curve = report.weights, report.curve
     if report.fisher is not None:
         values = report.fisher.eigenvalues()
         level = None
@@ -80,12 +80,16 @@ def _drawings(report: InformationReport) -> list[tuple[str, str, Callable, float
                 curve.beta, curve.nats, loss, marked=1 / curve.num_examples, ax=ax
             ),
         )
-    if snr is not None:
+    pruning = report.pruning
+    if pruning is not None:
+        scores = {}
+        if len(pruning.accuracy):
+            scores = {"thresholds": pruning.thresholds, "scores": pruning.accuracy}
         add(
             "weights",
             "Share of the weights whose |mean| is at least so many standard deviations of their "
-            "noise.",
-            lambda ax: plots.plot_pruning_curve(snr.quantiles, ax=ax),
+            "noise, and the accuracy with the others set to zero.",
+            lambda ax: plots.plot_pruning_curve(pruning.quantiles, ax=ax, **scores),
         )
     layers = report.layers
     paid = {name: layer.activations for name, layer in layers.items() if layer.activations}
@@ -108,7 +112,11 @@ def _drawings(report: InformationReport) -> list[tuple[str, str, Callable, float
                     map, label="per squared unit of input", ax=ax
                 ),
             )
-    points = {name: layer for name, layer in layers.items() if layer.relevance}
+    points = {
+        name: layer
+        for name, layer in layers.items()
+        if layer.relevance and layer.relevance.num_states < layer.relevance.num_samples
+    }
     if points:
         add("relevance", *_relevance_plane(report, points), 4.2)
     for part, caption in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,17 +61,16 @@ def find_layers(
         ValueError: a name that is not one of the model's layers.
     """
     known = [layer.name for layer in model.layers]
-    if names is not None:
-        if isinstance(names, str) or not set(names) <= set(known) or len(set(names)) < len(names):
-            raise ValueError(
-                f"`layers` must be a sequence of names of the model's layers, {known}, each once. "
-                f"Received: layers={names!r}"
-            )
+    if names is not None and not _are_known(names, known):
+        raise ValueError(
+            f"`layers` must be a sequence of names of the model's layers, {known}, each once. "
+            f"Received: layers={names!r}"
+        )
     try:
         outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
     except (AttributeError, ValueError):
         reason = "the model has no graph to cut: it is subclassed, or not built"
-        return [], [Omission("layers", "all layers", reason)]
+        return [], [Omission("layers", "all", reason)]
     found, omitted = [], []
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer) or (names and layer.name not in names):
@@ -99,6 +99,13 @@ def find_layers(
             )
         )
     return found, omitted
+
+
+def _are_known(names: Any, known: list[str]) -> bool:
+    """Whether names are some of the known, each once."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        return False
+    return all(name in known for name in names) and len(set(names)) == len(names)
 
 
 def activations_of(model: keras.Model, layer: str, sample: Sample) -> np.ndarray:

@@ -96,21 +96,21 @@ MEASURES = {
         "log det(I + N F), diagonal",
         "nats",
         "upper bound: the determinant is at most the product of the diagonal",
-        "Twice the nats by which the data narrow a unit Gaussian over the weights. It depends on "
-        "how the network is parametrised, and on the unit.",
+        "Twice the nats by which the data narrow a unit Gaussian over the weights. Its size comes "
+        "from that unit for the most part: only differences between networks alike mean something.",
     ),
     "code": Measure(
         "weights",
-        "in all weights, Gaussian code at weight_beta = 1",
+        "in all weights, by their Gaussian code at weight_beta = 1",
         "nats",
         "local approximation of one code's divergence, from a diagonal, which over-counts",
-        "What a code pays for weights just precise enough at one nat of training loss a nat, up to "
-        "several times more than the data hold: compare networks and prices by it, rather than "
-        "read it as what was memorised.",
+        "What it takes to write the weights down no more precisely than the loss needs, at one nat "
+        "of training loss for each nat. It may be several times what the labels hold: compare "
+        "networks by it, but do not take it for what was learned by heart.",
     ),
     "code_per_example": Measure(
         "weights",
-        "per example, Gaussian code",
+        "per example, by their Gaussian code",
         "nats per example",
         "local approximation",
         "Beside what one label holds; weights that hold less cannot have all labels by heart, "
@@ -128,8 +128,8 @@ MEASURES = {
         "loss that the code's noise adds",
         "nats per example",
         "local approximation, too low where the noise is large",
-        "What the loss becomes where weights are only as precise as the code says. If it is not "
-        "small beside the loss of guessing, the approximation has ended.",
+        "What it costs to have weights only as precise as the code says. Where it is not small "
+        "beside the loss of guessing, the nats above are good to a factor of two or three at best.",
     ),
     "posterior": Measure(
         "weights",
@@ -154,13 +154,21 @@ MEASURES = {
         "exact",
         "Where in the network the nats are; they add up to all of them.",
     ),
-    "above_noise": Measure(
+    "kept": Measure(
         "weights",
-        "weights above their noise",
+        "weights above the threshold",
         "share of weights",
-        "exact, given the noise",
-        "Weights with |mean| above one standard deviation of their noise: the others could go. For "
-        "a deterministic network the noise is that of its code.",
+        "exact",
+        "Weights whose |mean| is so many standard deviations of their noise, or more; biases and "
+        "the like are not counted.",
+    ),
+    "pruned_accuracy": Measure(
+        "weights",
+        "accuracy with the others set to zero",
+        "share of labels",
+        "exact for the examples taken",
+        "Where it stays, the weights below the threshold held nothing that the task needs on these "
+        "examples.",
     ),
     "activation_information": Measure(
         "activations",
@@ -168,8 +176,8 @@ MEASURES = {
         "nats per example",
         "exact for the examples taken; on average an upper bound on I(layer; input), for the "
         "log-uniform prior up to a constant",
-        "What the layer pays for what it lets through, summed over its units; 0 is all noise. Units "
-        "that repeat each other pay each.",
+        "What the layer pays for what it lets through, summed over its units; 0 is all noise. "
+        "Units that repeat each other pay each.",
     ),
     "effective_information": Measure(
         "effective",
@@ -216,13 +224,13 @@ MEASURES = {
         "complexity",
         "8-bit weights",
         "bits",
-        "exact for the block decomposition, an upper bound of sorts on algorithmic complexity",
+        "exact for the block decomposition, which stands in for algorithmic complexity",
         "Bits of the arrangement and the values of the weights. Never compare sizes by it: above "
         "some 10^6 weights it stops growing.",
     ),
     "complexity_ratio": Measure(
         "complexity",
-        "ratio to the same weights shuffled",
+        "complexity over that of the same weights shuffled",
         "ratio",
         "exact, over random shuffles",
         "Below 1 the weights are arranged; at 1 only the distribution of their values was "

@@ -82,7 +82,7 @@ def activation_information(
     )
 
 
-def paid_for_weights(model: keras.Model, num_examples: int) -> WeightInformation:
+def paid_for_weights(model: keras.Model) -> WeightInformation:
     """What the weights with noise pay: the divergence of the trained posterior.
 
     Raises:
@@ -95,7 +95,7 @@ def paid_for_weights(model: keras.Model, num_examples: int) -> WeightInformation
         )
     return WeightInformation.from_divergences(
         model.weight_information(by_layer=True),
-        num_examples=num_examples,
+        num_examples=model.num_examples,
         beta=float(model.weight_beta) / model.num_examples,
     )
 

@@ -15,7 +15,7 @@ class Omission:
 
     Attributes:
         part: of the report, or "layers" for a layer that no part is about.
-        where: layer, weight or measure; the part itself where all of it is missing.
+        where: layer, weight or measure; "all" where the whole part is missing.
         reason: one sentence.
     """
 
@@ -36,3 +36,7 @@ class Omission:
     def to_dict(self) -> dict[str, str]:
         """Plain strings, for JSON."""
         return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        place = self.part if self.where == "all" else f"{self.part}, {self.where}"
+        return f"{place}: {self.reason}"

@@ -98,7 +98,5 @@ def _numbers(readings, baseline) -> str:
 
 def _omissions(omissions) -> str:
     """What is missing, with reasons."""
-    items = "".join(
-        f"<li>Not measured, {escape(each.where)}: {escape(each.reason)}</li>" for each in omissions
-    )
+    items = "".join(f"<li>Not measured, {escape(str(each))}</li>" for each in omissions)
     return f"<ul>{items}</ul>"

@@ -31,14 +31,14 @@ class AuditPlan:
         model_name: of the model.
         num_weights: trainable weights.
         examples: part to how many examples it takes at most; parts without data have none.
-        layers: part to the layers that it is about.
+        layers: layer to the parts that measure it, in the model's order.
         omissions: what will not be measured, and why.
     """
 
     model_name: str
     num_weights: int
     examples: dict[str, int]
-    layers: dict[str, tuple[HiddenLayer, ...]]
+    layers: dict[str, tuple[str, ...]]
     omissions: tuple[Omission, ...]
 
     @classmethod
@@ -57,29 +57,35 @@ class AuditPlan:
             reasons["nuisance"] = "no `nuisance` was given"
         if not noisy_layers(model, InformationDropout) and "activations" in parts:
             reasons["activations"] = "the model has no `InformationDropout` layer"
+        omissions = [Omission(part, "all", reason) for part, reason in reasons.items()]
         parts = [part for part in parts if part not in reasons]
-        omissions = [Omission(part, PARTS[part], reason) for part, reason in reasons.items()]
-        # The information in weights and activations takes the Fisher matrix too.
-        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
         by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
-        layers = {part: [] for part in by_layer}
+        layers: dict[str, list[str]] = {layer.name: [] for layer in found}
         for part in by_layer:
             for layer in found:
                 reason = _reason_to_omit(part, layer, counts[part])
                 if reason:
                     omissions.append(Omission(part, layer.name, reason))
                 elif part == "effective" or not layer.is_output:
-                    layers[part].append(layer)
+                    layers[layer.name].append(part)
+        # The information in weights and activations takes the Fisher matrix too.
+        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
         return cls(
             model_name=model.name,
             num_weights=sum(math.prod(v.shape) for v in model.trainable_variables),
-            examples={part: counts[part] for part in counts if part in taken},
-            layers={part: tuple(each) for part, each in layers.items()},
+            examples={part: count for part, count in counts.items() if part in taken},
+            layers={name: tuple(of) for name, of in layers.items() if of},
             omissions=(*omissions, *(omitted if by_layer else ())),
         )
 
     def __contains__(self, part: str) -> bool:
-        return all(omission.where != PARTS[part] for omission in self.omissions)
+        return all((omission.part, omission.where) != (part, "all") for omission in self.omissions)
+
+    @property
+    def num_steps(self) -> int:
+        """Measurements, for a progress bar."""
+        parts = [part for part in ("task", "weights", "complexity") if part in self]
+        return len(parts) + ("fisher" in self.examples) + len(self.layers)
 
     def __str__(self) -> str:
         lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} trainable weights:"]
@@ -87,9 +93,9 @@ class AuditPlan:
             if part in self:
                 count = self.examples.get(part)
                 of = f", at most {count:,} examples" if count else ""
-                names = [layer.name for layer in self.layers.get(part, ())]
-                lines.append(f"  {part}: {title}{of}{': ' if names else ''}{', '.join(names)}")
-        lines += [f"  not measured: {o.part}, {o.where}: {o.reason}" for o in self.omissions]
+                names = ", ".join(name for name, parts in self.layers.items() if part in parts)
+                lines.append(f"  {part}: {title}{of}{': ' if names else ''}{names}")
+        lines += [f"  not measured: {omission}" for omission in self.omissions]
         return "\n".join(lines)
 
 

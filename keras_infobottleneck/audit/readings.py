@@ -54,11 +54,13 @@ class Reading:
 
 
 def number_in_words(value: float, error: float | None = None) -> str:
-    """Four digits, the error in two, infinity in letters."""
+    """Four digits, or as many as an error in two digits allows; infinity in letters."""
     if not math.isfinite(value):
         return "infinite" if value > 0 else str(value)
-    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return f"{text} ± {error:.2g}" if error is not None and math.isfinite(error) else text
+    if error is None or not 0 < error < math.inf:
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def readings_of(report: InformationReport) -> list[Reading]:
@@ -113,7 +115,7 @@ def _of_fisher(report: InformationReport) -> Iterator[Reading]:
 
 
 def _of_weights(report: InformationReport) -> Iterator[Reading]:
-    held, snr = report.weights, report.signal_to_noise
+    held, pruning = report.weights, report.pruning
     labels_hold = getattr(report.task, "label_entropy", None)
     if held is not None:
         kind = "posterior" if held.structure == "posterior" else "code"
@@ -128,9 +130,18 @@ def _of_weights(report: InformationReport) -> Iterator[Reading]:
         yield Reading(f"{kind}_per_example", "", per_example, error, of_labels[1])
         if held.excess_loss is not None:
             guess = "" if labels_hold is None else f"loss of guessing: {labels_hold:.4g}"
+            if report.noise_is_large:
+                guess += ", of which this is no small part"
             yield Reading("excess_loss", "", held.excess_loss, None, guess)
-    if snr is not None:
-        yield Reading("above_noise", "", snr.above_noise, None, f"{snr.num_weights:,} weights")
+    if pruning is not None:
+        for number, threshold in enumerate(pruning.thresholds):
+            where = f"signal-to-noise {threshold:g}"
+            weights = f"{pruning.num_weights:,} weights"
+            yield Reading("kept", where, float(pruning.kept[number]), None, weights)
+            if len(pruning.accuracy):
+                accuracy = float(pruning.accuracy[number])
+                of = f"{pruning.num_examples:,} examples"
+                yield Reading("pruned_accuracy", where, accuracy, None, of)
     if held is not None:
         for path, nats in held.by_variable.items():
             yield Reading(f"{kind}_of", path, nats)
@@ -153,6 +164,8 @@ def _of_layers(report: InformationReport) -> Iterator[Reading]:
         if layer.relevance is not None:
             point, null = layer.relevance, layer.relevance_null
             states = f"{point.num_states:,} states of M = {point.num_samples:,}"
+            if point.num_states == point.num_samples:
+                states += ": no two alike, so nothing can be told"
             if layer.threshold:
                 states += f", on above {layer.threshold:.3g}"
             yield Reading("resolution", name, point.resolution, None, states)
@@ -161,7 +174,8 @@ def _of_layers(report: InformationReport) -> Iterator[Reading]:
                 mean, std = null.at(point.resolution)
                 at = "none at this resolution" if math.isnan(mean) else f"{mean:.4g} ± {std:.2g}"
                 beside = f"null: {at}; {beside}"
-            yield Reading("relevance", name, point.relevance, None, beside)
+            if point.num_states < point.num_samples:
+                yield Reading("relevance", name, point.relevance, None, beside)
     for name, layer in report.layers.items():
         if layer.total_correlation is not None:
             tc = layer.total_correlation
@@ -184,5 +198,5 @@ def _of_complexity(report: InformationReport) -> Iterator[Reading]:
     shuffled = found.against_shuffled
     yield Reading("complexity_ratio", "", shuffled.value, shuffled.std, "null: 1")
     for path, ratio in shuffled.by_layer.items():
-        full = f"null: 1; fullest plane holds {found.saturation[path]:.0%} of all blocks"
+        full = f"null: 1; fullest plane holds {found.saturation[path]:.1%} of all blocks"
         yield Reading("complexity_ratio", path, ratio, None, full)

@@ -14,13 +14,16 @@ from keras_infobottleneck import estimators
 from keras_infobottleneck.audit.noisy_layers import ActivationInformation
 from keras_infobottleneck.audit.omission import Omission
 from keras_infobottleneck.audit.page import page_of
+from keras_infobottleneck.audit.pruning import Pruning
 from keras_infobottleneck.audit.readings import Reading, readings_of
 from keras_infobottleneck.audit.sentences import in_short
-from keras_infobottleneck.audit.signal_to_noise import SignalToNoise
 from keras_infobottleneck.audit.table import text_table
 from keras_infobottleneck.audit.task import TaskPerformance
 
 __all__ = ["InformationReport", "LayerInformation"]
+
+# Noise that adds so much of the loss of guessing is not small.
+LARGE_NOISE = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ class InformationReport:
         output_derivatives: its trace for unit noise on the logits.
         weights: nats in the weights, of their Gaussian code at `beta = 1 / N` or as paid.
         curve: the Gaussian code at other prices.
-        signal_to_noise: of the weights.
+        pruning: of weights with noise, those that stand above it, and accuracy without the rest.
         layers: name to what the layer tells.
         maximum_relevance: the most relevance that as many examples can have.
         complexity: of the quantised weights.
@@ -89,7 +92,7 @@ class InformationReport:
     output_derivatives: estimators.Estimate | None = None
     weights: estimators.WeightInformation | None = None
     curve: estimators.InformationCurve | None = None
-    signal_to_noise: SignalToNoise | None = None
+    pruning: Pruning | None = None
     layers: dict[str, LayerInformation] = dataclasses.field(default_factory=dict)
     maximum_relevance: estimators.MaximumRelevance | None = None
     complexity: estimators.QuantizedComplexity | None = None
@@ -102,6 +105,14 @@ class InformationReport:
             f"What {self.model_name!r} knows: {self.num_weights:,} weights, "
             f"{self.num_examples:,} training examples"
         )
+
+    @property
+    def noise_is_large(self) -> bool:
+        """Whether the noise of the weights' code is too large for the code to be believed."""
+        held, guessing = self.weights, getattr(self.task, "label_entropy", None)
+        if held is None or held.excess_loss is None or guessing is None:
+            return False
+        return held.excess_loss > LARGE_NOISE * guessing
 
     @property
     def readings(self) -> list[Reading]:
@@ -147,7 +158,9 @@ class InformationReport:
             derivatives = {"value": float(derivatives), "standard_error": error}
         return _plain(
             {
-                **{k: v.to_dict() if hasattr(v, "to_dict") else v for k, v in results.items()},
+                **{
+                    k: v.to_dict() if dataclasses.is_dataclass(v) else v for k, v in results.items()
+                },
                 "output_derivatives": derivatives,
                 "layers": {name: layer.to_dict() for name, layer in self.layers.items()},
                 "omissions": [omission.to_dict() for omission in self.omissions],

@@ -18,7 +18,7 @@ def in_short(report: InformationReport) -> list[str]:
     task, held, complexity = report.task, report.weights, report.complexity
     if task is not None and task.accuracy is not None:
         sentences.append(
-            f"It is right on {task.accuracy:.2%} of {task.num_examples:,} of the given examples, "
+            f"It is right on {task.accuracy:.2%} of {task.num_examples:,} of the examples given, "
             f"at a loss of {task.loss:.3g} nats."
         )
     elif task is not None:
@@ -31,6 +31,11 @@ def in_short(report: InformationReport) -> list[str]:
         sentences.append(
             f"Its weights {'pay for' if paid else 'hold, by their Gaussian code,'} "
             f"{number_in_words(held.nats)} nats: {held.nats_per_example:.3g} per example{labels}."
+        )
+    if report.noise_is_large:
+        sentences.append(
+            "These nats are good to a factor of two or three at best: the code's noise would add "
+            f"{held.excess_loss:.3g} nats of loss, which is not small."
         )
     for name, layer in report.layers.items():
         if layer.activations is not None:

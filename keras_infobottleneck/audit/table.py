@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from keras_infobottleneck.audit.measures import MEASURES, PARTS
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from keras_infobottleneck.audit.report import InformationReport
 
 __all__ = ["text_table"]
+
+WIDTH = 100
 
 
 def text_table(report: InformationReport, baseline: InformationReport | None) -> str:
@@ -38,8 +41,11 @@ def text_table(report: InformationReport, baseline: InformationReport | None) ->
             lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         for name in dict.fromkeys(reading.name for reading in of_part):
             measure = MEASURES[name]
-            lines.append(f"  * {measure.label} ({measure.truth}): {measure.reading}")
-        lines += [f"  - not measured, {o.where}: {o.reason}" for o in omitted]
+            text = f"{measure.label} ({measure.truth}): {measure.reading}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent="  * ", subsequent_indent="    ")
+        for omission in omitted:
+            text = f"not measured, {omission}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent="  - ", subsequent_indent="    ")
     left = [omission for omission in report.omissions if omission.part not in PARTS]
     if left:
         lines += ["", "Layers left out", *(f"  - {o.where}: {o.reason}" for o in left)]

@@ -45,5 +45,11 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
         right.set_yscale("log" if np.all(loss > 0) else "linear")
     if marked is not None:
         ax.axvline(marked, color="0.4", linestyle=":", linewidth=1)
-    ax.legend(lines, [line.get_label() for line in lines], loc="lower left")
+    ax.legend(
+        lines,
+        [line.get_label() for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+    )
     return ax

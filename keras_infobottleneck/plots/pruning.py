@@ -64,5 +64,11 @@ def plot_pruning_curve(
         lines = [*lines, *right.plot(thresholds, scores, "o--", color="0.4", label=score_label)]
         right.set_ylabel(score_label)
         right.set_ylim(bottom=0)
-    ax.legend(lines, [line.get_label() for line in lines], loc="lower left")
+    ax.legend(
+        lines,
+        [line.get_label() for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+    )
     return ax
