@@ -113,8 +113,8 @@ MEASURES = {
         "per example, by their Gaussian code",
         "nats per example",
         "local approximation",
-        "Beside what one label holds; weights that hold less cannot have all labels by heart, "
-        "weights that hold more need not.",
+        "Beside what one label holds: weights with much less cannot have the labels by heart, "
+        "weights with more need not.",
     ),
     "code_of": Measure(
         "weights",

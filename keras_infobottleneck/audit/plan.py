@@ -20,6 +20,7 @@ MAX_UNITS = 1024
 # Units times weights times examples; this many take about ten seconds of one core.
 MAX_JACOBIAN = 5e8
 
+NO_LAYER = "the model has no layer that it could be about"
 OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
 
 
@@ -68,6 +69,11 @@ class AuditPlan:
                     omissions.append(Omission(part, layer.name, reason))
                 elif part == "effective" or not layer.is_output:
                     layers[layer.name].append(part)
+        for part in by_layer:
+            tried = any(omission.part == part for omission in omissions)
+            if not tried and not any(part in of for of in layers.values()):
+                no_layer = next((each.reason for each in omitted if each.where == "all"), NO_LAYER)
+                omissions.append(Omission(part, "all", no_layer))
         # The information in weights and activations takes the Fisher matrix too.
         taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
         return cls(

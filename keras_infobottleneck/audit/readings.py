@@ -58,7 +58,7 @@ def number_in_words(value: float, error: float | None = None) -> str:
     if not math.isfinite(value):
         return "infinite" if value > 0 else str(value)
     if error is None or not 0 < error < math.inf:
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
 
