@@ -153,11 +153,11 @@ def test_a_seed_decides_everything_however_the_data_come(model, data):
 
 
 def test_sample_is_uniform_and_in_random_order():
-    class Stream:
-        kept = list(Batches(tf.data.Dataset.range(20).batch(7), needs_labels=False).stacks())
+    stacks = list(Batches(tf.data.Dataset.range(20).batch(7), needs_labels=False).stacks())
 
+    class Stream:
         def stacks(self):
-            return self.kept
+            return stacks
 
     hits = np.zeros([20, 2])
     for seed in range(600):
@@ -319,13 +319,14 @@ def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatc
 
 def test_layers_that_cost_too_much_are_named(model, data, monkeypatch):
     monkeypatch.setattr(planning, "MAX_UNITS", 6)
-    monkeypatch.setattr(planning, "MAX_JACOBIAN", 5 * 110 * COUNT)
+    monkeypatch.setattr(planning, "MAX_JACOBIAN", 400 * COUNT)
     report = kib.audit(model, data, include=["relevance", "effective"], examples={"effective": 60})
     assert set(report.layers) == {"second", "logits"}
     reasons = {(o.part, o.where): o.reason for o in report.omissions if o.where == "first"}
     assert "8 units" in reasons["relevance", "first"]
-    assert report.layers["second"].effective is not None
-    assert ("effective", "first") not in reasons
+    assert "8 units by 56 weights by 60 examples" in reasons["effective", "first"]
+    assert report.layers["second"].effective is None  # 5 units by 101 weights
+    assert report.layers["logits"].effective is not None
 
 
 def test_named_layers_are_measured_whatever_they_are(model, data):
