@@ -319,7 +319,7 @@ def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatc
 
 def test_layers_that_cost_too_much_are_named(model, data, monkeypatch):
     monkeypatch.setattr(planning, "MAX_UNITS", 6)
-    monkeypatch.setattr(planning, "MAX_JACOBIAN", 400 * COUNT)
+    monkeypatch.setattr(planning, "MAX_NUMBERS", 400 * COUNT)
     report = kib.audit(model, data, include=["relevance", "effective"], examples={"effective": 60})
     assert set(report.layers) == {"second", "logits"}
     reasons = {(o.part, o.where): o.reason for o in report.omissions if o.where == "first"}

@@ -31,7 +31,7 @@ def network(units=6):
     )
     layers = [keras.Input((4, 4, 1)), noisy, keras.layers.Flatten()]
     layers += [keras.layers.Dense(units, "relu", name=NASTY), keras.layers.Dense(3)]
-    model = keras.Sequential(layers, name="<script>net</script>")
+    model = keras.Sequential(layers, name="<script>net")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 
@@ -144,7 +144,7 @@ def test_page_needs_nothing_else(page):
 
 def test_page_escapes_names(page):
     assert "<script>" not in page
-    assert "&lt;script&gt;net&lt;/script&gt;" in page
+    assert "&lt;script&gt;net" in page
     assert "a<b>" not in page
     assert NASTY in " ".join(Outline(page).text)
 
@@ -231,6 +231,6 @@ def test_numbers_have_the_digits_of_their_errors():
 
 
 def test_repr_is_one_line(report):
-    assert repr(report).startswith("InformationReport('<script>net</script>': ")
+    assert repr(report).startswith("InformationReport('<script>net': ")
     assert "\n" not in repr(report)
     assert len(repr(report)) < 200

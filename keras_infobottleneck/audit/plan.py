@@ -17,8 +17,8 @@ __all__ = ["AuditPlan"]
 
 # Wider layers take minutes for their nulls, and every example has a state of its own.
 MAX_UNITS = 1024
-# Units times weights times examples; this many take about ten seconds of one core.
-MAX_JACOBIAN = 5e8
+# Of the Jacobians that effective information takes; so many cost about ten seconds of one core.
+MAX_NUMBERS = 5e8
 
 NO_LAYER = "the model has no layer that it could be about"
 OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
@@ -111,8 +111,9 @@ def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
         if layer.is_output or layer.num_units <= MAX_UNITS:
             return None
         return f"{layer.num_units:,} units, and more than {MAX_UNITS:,} take too long"
-    numbers = layer.num_units * layer.num_weights * count
-    if numbers <= MAX_JACOBIAN:
+    # A Jacobian by the weights, and the eigenvectors of a matrix over units, for each example.
+    numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
+    if count * numbers <= MAX_NUMBERS:
         return None
     return (
         f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
