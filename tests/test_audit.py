@@ -156,6 +156,8 @@ def test_sample_is_uniform_and_in_random_order():
     stacks = list(Batches(tf.data.Dataset.range(20).batch(7), needs_labels=False).stacks())
 
     class Stream:
+        num_examples = None
+
         def stacks(self):
             return stacks
 

@@ -59,9 +59,10 @@ def audit(
     misleads. What cannot be measured for this model, or costs too much, is in the report with the
     reason. The model, its optimizer, metrics and seeds are afterwards as they were.
 
-    Cost: one pass over `data` to draw the sample, which is held in memory; then bounded by
-    `examples` and the size of the model: some 30 seconds for a perceptron of 670,000 weights on two
-    cores. The nuisance takes ten trainings of a small network for each layer.
+    Cost: one pass over `data` to draw the sample, which is held in memory (2,000 examples by
+    default); then bounded by `examples` and the size of the model: some 15 seconds of processor
+    time for a perceptron of 670,000 weights. The nuisance takes ten trainings of a small network
+    for each layer.
 
     Args:
         model: any Keras model. Of a subclassed one the hidden layers cannot be measured.
@@ -72,8 +73,8 @@ def audit(
         layers: names of the layers to measure; by default all between input and output but those
             that hand on what they get, and the output for its effective information.
         include: the parts to measure.
-        examples: how many examples a part takes at most, such as `{"fisher": 5000}`; see
-            `kib.audit(..., dry_run=True)`.
+        examples: how many examples a part takes at most, such as `{"fisher": 5000}`; a dry run
+            says how many others take.
         num_examples: N, size of the training set, if `data` is only a part of it; an
             `InformationBottleneckModel` knows its own. The price of a nat in the weights is 1/N.
         likelihood: as of `fisher_information`; by default read from the compiled loss.

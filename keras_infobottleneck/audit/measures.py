@@ -21,7 +21,7 @@ PARTS = {
 
 # Examples that each part takes; the information in the weights takes the Fisher matrix's.
 DEFAULT_EXAMPLES = {
-    "task": 10_000,
+    "task": 2_000,
     "fisher": 1_000,
     "activations": 500,
     "effective": 50,

@@ -9,7 +9,7 @@ import keras
 
 from keras_infobottleneck.audit.hidden_layers import HiddenLayer
 from keras_infobottleneck.audit.measures import PARTS
-from keras_infobottleneck.audit.noisy_layers import noisy_layers
+from keras_infobottleneck.audit.noisy_layers import noisy_layers, weights_of_predictions
 from keras_infobottleneck.audit.omission import Omission
 from keras_infobottleneck.layers import InformationDropout
 
@@ -30,7 +30,7 @@ class AuditPlan:
 
     Attributes:
         model_name: of the model.
-        num_weights: trainable weights.
+        num_weights: trainable weights, scales of noise not counted.
         examples: part to how many examples it takes at most; parts without data have none.
         layers: layer to the parts that measure it, in the model's order.
         omissions: what will not be measured, and why.
@@ -78,7 +78,7 @@ class AuditPlan:
         taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
         return cls(
             model_name=model.name,
-            num_weights=sum(math.prod(v.shape) for v in model.trainable_variables),
+            num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(model)),
             examples={part: count for part, count in counts.items() if part in taken},
             layers={name: tuple(of) for name, of in layers.items() if of},
             omissions=(*omissions, *(omitted if by_layer else ())),
@@ -94,7 +94,7 @@ class AuditPlan:
         return len(parts) + ("fisher" in self.examples) + len(self.layers)
 
     def __str__(self) -> str:
-        lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} trainable weights:"]
+        lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} weights:"]
         for part, title in PARTS.items():
             if part in self:
                 count = self.examples.get(part)

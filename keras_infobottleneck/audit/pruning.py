@@ -17,7 +17,6 @@ __all__ = ["Pruning", "pruning_by_noise"]
 
 NUM_QUANTILES = 201
 THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
-MAX_EXAMPLES = 2_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +54,7 @@ def pruning_by_noise(exam: Examination, task: TaskPerformance | None) -> Pruning
     ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
     accuracy, size = [], 0
     if task is not None and task.accuracy is not None:
-        sample = exam.examples("task").first(MAX_EXAMPLES)
+        sample = exam.examples("task")
         size = sample.size
         for threshold in THRESHOLDS:
             pruned = make_deterministic(exam.model, prune_below=threshold)

@@ -66,7 +66,7 @@ class InformationReport:
 
     Attributes:
         model_name: of the model.
-        num_weights: trainable weights.
+        num_weights: trainable weights, scales of noise not counted.
         num_examples: N, the size of the training set, by which nats are shared out.
         examples: part to how many examples it took.
         seed: of the sample and what was drawn.

@@ -58,6 +58,7 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
         ValueError: no examples.
     """
     rng = np.random.default_rng(seed)
+    count = min(count, batches.num_examples or count)
     kept, indices = None, np.zeros(count, np.int64)
     seen = 0
     for stack in batches.stacks():
