@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["images_of"]
 
-MAX_BARS = 40
+# A single bar shows nothing that its number does not, and more than these cannot be read.
+MIN_BARS, MAX_BARS = 2, 40
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+    """What to draw, where it belongs, and what it shows in words."""
+
+    part: str
+    caption: str
+    draw: Callable[..., Any]
+    height: float = 3.4
 
 
 def images_of(report: InformationReport) -> dict[str, list[tuple[str, str]]]:
@@ -29,143 +42,134 @@ def images_of(report: InformationReport) -> dict[str, list[tuple[str, str]]]:
     from matplotlib.figure import Figure
 
     found: dict[str, list[tuple[str, str]]] = {}
-    for part, caption, draw, height in _drawings(report):
-        figure = Figure(figsize=(6.4, height), layout="constrained")
-        draw(figure.subplots())
-        stream = io.BytesIO()
-        # Without a date or a version the same report gives the same page.
-        figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-        address = base64.b64encode(stream.getvalue()).decode("ascii")
-        found.setdefault(part, []).append((f"data:image/png;base64,{address}", caption))
+    for source in (_of_fisher, _of_weights, _of_layers, _of_relevance, _of_complexity):
+        for drawing in source(report):
+            figure = Figure(figsize=(6.4, drawing.height), layout="constrained")
+            drawing.draw(ax=figure.subplots())
+            stream = io.BytesIO()
+            # Without its version the same report gives the same page.
+            figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+            address = base64.b64encode(stream.getvalue()).decode("ascii")
+            image = f"data:image/png;base64,{address}", drawing.caption
+            found.setdefault(drawing.part, []).append(image)
     return found
 
 
-def _drawings(report: InformationReport) -> list[tuple[str, str, Callable, float]]:
-    """Part, caption, what draws into axes, and the height in inches."""
-    drawings = []
+def _bars(part: str, caption: str, nats: Mapping[str, float], **options) -> Iterator[_Drawing]:
+    """A bar for each layer, where there are several."""
+    if MIN_BARS <= len(nats) <= MAX_BARS:
+        draw = partial(plots.plot_information_by_layer, nats, **options)
+        yield _Drawing(part, caption, draw, 1.0 + 0.3 * len(nats))
 
-    def add(part, caption, draw, height=3.4):
-        drawings.append((part, caption, draw, height))
 
-    def add_bars(part, caption, nats, **options):
-        if 1 < len(nats) <= MAX_BARS:
-            height = 1.0 + 0.3 * len(nats)
-            bars = plots.plot_information_by_layer
-            add(part, caption, lambda ax: bars(nats, ax=ax, **options), height)
+def _of_fisher(report: InformationReport) -> Iterator[_Drawing]:
+    if report.fisher is None:
+        return
+    values, held, options = report.fisher.eigenvalues(), report.weights, {}
+    if not np.any(values > 0):
+        return
+    caption = "Entries of the Fisher diagonal by rank."
+    if held is not None and isinstance(held.prior_scale, float) and 0 < held.prior_scale < np.inf:
+        options = {"level": held.beta / held.prior_scale**2, "level_label": "beta / prior_scale²"}
+        caption += " The code spends next to nothing on weights far below the dashed line."
+    yield _Drawing("fisher", caption, partial(plots.plot_spectrum, values, **options))
 
-    held, curve = report.weights, report.curve
-    if report.fisher is not None:
-        values = report.fisher.eigenvalues()
-        level = None
-        if held is not None and isinstance(held.prior_scale, float):
-            level = held.beta / held.prior_scale**2
-        add(
-            "fisher",
-            "Entries of the Fisher diagonal by rank. The code spends next to nothing on weights "
-            "far below the dashed line, beta / prior_scale^2.",
-            lambda ax: plots.plot_spectrum(
-                values, level=level, level_label="beta / prior_scale²", ax=ax
-            ),
-        )
+
+def _of_weights(report: InformationReport) -> Iterator[_Drawing]:
+    held, curve, pruning = report.weights, report.curve, report.pruning
     if held is not None:
-        add_bars("weights", "Nats by layer or weight.", held.by_variable)
-    if curve is not None:
-        loss = curve.expected_loss if report.task is not None else None
-        add(
-            "weights",
+        yield from _bars("weights", "Nats by layer or weight.", held.by_variable)
+    if curve is not None and np.all(curve.nats > 0):
+        loss = curve.expected_loss if np.all(np.isfinite(curve.expected_loss)) else None
+        caption = (
             "Nats that the code holds at each price of a nat, and the loss under its noise; the "
-            "dotted line is the price 1/N, weight_beta = 1. Where the loss passes that of "
-            "guessing, the approximation has ended.",
-            lambda ax: plots.plot_information_curve(
-                curve.beta, curve.nats, loss, marked=1 / curve.num_examples, ax=ax
-            ),
+            "dotted line is the price 1/N, weight_beta = 1. Where the loss nears that of guessing, "
+            "the approximation has ended."
         )
-    pruning = report.pruning
+        draw = partial(
+            plots.plot_information_curve,
+            curve.beta,
+            curve.nats,
+            loss,
+            marked=1 / curve.num_examples,
+        )
+        yield _Drawing("weights", caption, draw)
     if pruning is not None:
-        scores = {}
+        caption = "Share of the weights at or above a signal-to-noise ratio"
+        options = {}
         if len(pruning.accuracy):
-            scores = {"thresholds": pruning.thresholds, "scores": pruning.accuracy}
-        add(
-            "weights",
-            "Share of the weights whose |mean| is at least so many standard deviations of their "
-            "noise, and the accuracy with the others set to zero.",
-            lambda ax: plots.plot_pruning_curve(pruning.quantiles, ax=ax, **scores),
-        )
-    layers = report.layers
-    paid = {name: layer.activations for name, layer in layers.items() if layer.activations}
-    add_bars("activations", "Nats by layer.", {name: each.nats for name, each in paid.items()})
+            caption += ", and the accuracy with the others set to zero"
+            options = {"thresholds": pruning.thresholds, "scores": pruning.accuracy}
+        draw = partial(plots.plot_pruning_curve, pruning.quantiles, **options)
+        yield _Drawing("weights", f"{caption}.", draw)
+
+
+def _of_layers(report: InformationReport) -> Iterator[_Drawing]:
+    of_layers = report.layers.items()
+    paid = {name: layer.activations for name, layer in of_layers if layer.activations}
+    nats = {name: each.nats for name, each in paid.items()}
+    yield from _bars("activations", "Nats that each layer pays for.", nats)
     for name, each in paid.items():
         if each.by_unit.ndim == 3:
-            add(
-                "activations",
-                f"Nats by place of layer {name}, mean over examples, summed over channels.",
-                lambda ax, map=each.by_unit: plots.plot_information_map(map, ax=ax),
+            caption = f"Nats by place of layer {name}, mean over examples, summed over channels."
+            yield _Drawing(
+                "activations", caption, partial(plots.plot_information_map, each.by_unit)
             )
-    felt = {name: layer.effective for name, layer in layers.items() if layer.effective}
+    felt = {name: layer.effective for name, layer in of_layers if layer.effective}
     for name, each in felt.items():
         mean = each.sensitivity.mean(0)
-        if mean.ndim == 3 and np.all(np.isfinite(mean)) and mean.any():
-            add(
-                "effective",
-                f"How much layer {name} feels each place of the input, mean over examples.",
-                lambda ax, map=mean: plots.plot_information_map(
-                    map, label="per squared unit of input", ax=ax
-                ),
-            )
-    points = {
-        name: layer
-        for name, layer in layers.items()
-        if layer.relevance and layer.relevance.num_states < layer.relevance.num_samples
-    }
-    if points:
-        add("relevance", *_relevance_plane(report, points), 4.2)
-    for part, caption in (
-        ("total_correlation", "Total correlation by layer; crosses are the null."),
-        ("nuisance", "Nats about the nuisance by layer; crosses are the null."),
-    ):
-        results = {name: getattr(layer, part) for name, layer in layers.items()}
-        results = {name: each for name, each in results.items() if each is not None}
-        add_bars(
+        if mean.ndim == 3 and np.all(np.isfinite(mean)):
+            caption = f"How much layer {name} feels each place of the input, mean over examples."
+            options = {"label": "per squared unit of input"}
+            draw = partial(plots.plot_information_map, mean, **options)
+            yield _Drawing("effective", caption, draw)
+    for part, what in (("total_correlation", "Total correlation"), ("nuisance", "Nats")):
+        results = {name: getattr(layer, part) for name, layer in of_layers if getattr(layer, part)}
+        yield from _bars(
             part,
-            caption,
+            f"{what} by layer; crosses are the null.",
             {name: each.nats for name, each in results.items()},
             errors={name: each.standard_error for name, each in results.items()},
             null={name: each.null for name, each in results.items()},
         )
-    if report.complexity is not None:
-        ratio = report.complexity.against_shuffled
-        add(
-            "complexity",
-            "Complexity of each bit plane over that of its shuffled self; the dashed line, 1, is "
-            "no arrangement.",
-            lambda ax: plots.plot_bit_planes(ratio.by_plane, std=ratio.by_plane_std, ax=ax),
-        )
-    return drawings
 
 
-def _relevance_plane(report: InformationReport, points) -> tuple[str, Callable]:
+def _of_relevance(report: InformationReport) -> Iterator[_Drawing]:
     """Layers on the plane, each with its null at equal resolution."""
-    nulls = []
-    for layer in points.values():
-        if layer.relevance_null is not None:
-            at = layer.relevance.resolution
-            mean = layer.relevance_null.at(at)[0]
-            if not math.isnan(mean):
-                nulls.append((at, mean))
-
-    def draw(ax):
-        plots.plot_resolution_relevance(
-            [layer.relevance.resolution for layer in points.values()],
-            [layer.relevance.relevance for layer in points.values()],
-            labels=list(points),
-            hull=report.maximum_relevance.hull(),
-            null=tuple(zip(*nulls, strict=True)) if nulls else None,
-            name="layers",
-            ax=ax,
-        )
-
+    points, nulls = {}, []
+    for name, layer in report.layers.items():
+        point, null = layer.relevance, layer.relevance_null
+        if point is None or point.num_states == point.num_samples:
+            continue
+        points[name] = point
+        mean = math.nan if null is None else null.at(point.resolution)[0]
+        if not math.isnan(mean):
+            nulls.append((point.resolution, mean))
+    if not points:
+        return
     caption = (
         "Layers in their order, with the most relevance that a sample of this size can have; "
         "crosses are what independent units show at the same resolution."
     )
-    return caption, draw
+    draw = partial(
+        plots.plot_resolution_relevance,
+        [point.resolution for point in points.values()],
+        [point.relevance for point in points.values()],
+        labels=list(points),
+        hull=report.maximum_relevance.hull(),
+        null=tuple(zip(*nulls, strict=True)) if nulls else None,
+        name="layers",
+    )
+    yield _Drawing("relevance", caption, draw, 4.2)
+
+
+def _of_complexity(report: InformationReport) -> Iterator[_Drawing]:
+    if report.complexity is None:
+        return
+    ratio = report.complexity.against_shuffled
+    caption = (
+        "Complexity of each bit plane over that of its shuffled self; the dashed line, 1, is no "
+        "arrangement."
+    )
+    draw = partial(plots.plot_bit_planes, ratio.by_plane, std=ratio.by_plane_std)
+    yield _Drawing("complexity", caption, draw)
