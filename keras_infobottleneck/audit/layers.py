@@ -64,6 +64,10 @@ def _of_activations(exam: Examination, name: str, planned: tuple[str, ...]) -> d
         largest, name, lambda: activations_of(exam.model, name, exam.examples(largest))
     )
     if z is None:
+        reason = exam.omissions[-1].reason
+        for part in parts:
+            if part != largest:
+                exam.omit(part, name, reason)
         return {}
     results: dict[str, Any] = {"num_units": z.shape[1]}
     if "relevance" in parts:

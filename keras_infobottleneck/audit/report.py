@@ -124,7 +124,11 @@ class InformationReport:
         return in_short(self)
 
     def differences(self, baseline: InformationReport) -> list[str]:
-        """In what two reports were measured differently, so that their numbers are not alike."""
+        """In what two reports were measured differently, so that their numbers are not alike.
+
+        Raises:
+            TypeError: a baseline that is no report.
+        """
         if not isinstance(baseline, InformationReport):
             raise TypeError(
                 f"`baseline` must be an InformationReport. Received: baseline={baseline!r}"
@@ -143,6 +147,8 @@ class InformationReport:
         Args:
             baseline: another report, such as of the network before, for one more column.
         """
+        if baseline is not None:
+            self.differences(baseline)
         return text_table(self, baseline)
 
     def to_dict(self) -> dict[str, Any]:

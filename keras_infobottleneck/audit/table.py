@@ -42,11 +42,20 @@ def text_table(report: InformationReport, baseline: InformationReport | None) ->
         for name in dict.fromkeys(reading.name for reading in of_part):
             measure = MEASURES[name]
             text = f"{measure.label} ({measure.truth}): {measure.reading}"
-            lines += textwrap.wrap(text, WIDTH, initial_indent="  * ", subsequent_indent="    ")
+            lines += _item("*", text)
         for omission in omitted:
-            text = f"not measured, {omission}"
-            lines += textwrap.wrap(text, WIDTH, initial_indent="  - ", subsequent_indent="    ")
+            lines += _item("-", f"not measured, {omission}")
     left = [omission for omission in report.omissions if omission.part not in PARTS]
     if left:
-        lines += ["", "Layers left out", *(f"  - {o.where}: {o.reason}" for o in left)]
+        lines += ["", "Layers left out"]
+        for omission in left:
+            lines += _item("-", f"{omission.where}: {omission.reason}")
     return "\n".join(lines)
+
+
+def _item(mark: str, text: str) -> list[str]:
+    """A sentence in lines, hanging from a mark; words stay whole."""
+    first, rest = f"  {mark} ", "    "
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
