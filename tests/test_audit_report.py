@@ -27,10 +27,10 @@ NASTY = "a<b>&\"c\" 'd'"
 def network(units=6):
     keras.utils.set_random_seed(1)
     noisy = kib.layers.InformationDropout(
-        keras.layers.Conv2D(2, 2, activation="relu"), 0.1, name="noisy"
+        keras.layers.Conv2D(2, 2, activation="relu", name="conv"), 0.1, name="noisy"
     )
     layers = [keras.Input((4, 4, 1)), noisy, keras.layers.Flatten()]
-    layers += [keras.layers.Dense(units, "relu", name="hidden"), keras.layers.Dense(3)]
+    layers += [keras.layers.Dense(units, "relu", name="hidden"), keras.layers.Dense(3, name="out")]
     model = keras.Sequential(layers, name="net")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
@@ -185,6 +185,8 @@ def test_baseline_stands_beside_its_own_measure(report, other, tmp_path):
     assert page.count(">baseline</th>") == page.count("<table>")
     assert "fisher: 50 here, 20 in the baseline" in page
     assert report.differences(report) == []
+    alone = len(report.readings) - len(other.readings)
+    assert f"{alone} numbers of the baseline are of" in other.table(baseline=report)
 
 
 @pytest.mark.parametrize("write", ["to_html", "to_json"])

@@ -39,7 +39,7 @@ def page_of(report: InformationReport, baseline: InformationReport | None) -> st
     short = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.in_short())
     if baseline is not None:
         different = report.differences(baseline)
-        short += "".join(f"<li>Measured differently, {escape(each)}.</li>" for each in different)
+        short += "".join(f"<li>Beside the baseline: {escape(each)}.</li>" for each in different)
     sections = "".join(_section(report, baseline, part, images.get(part, [])) for part in PARTS)
     left = [omission for omission in report.omissions if omission.part not in PARTS]
     if left:

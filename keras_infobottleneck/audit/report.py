@@ -135,11 +135,16 @@ class InformationReport:
             )
         ours = {"N": self.num_examples, "seed": self.seed, **self.examples}
         theirs = {"N": baseline.num_examples, "seed": baseline.seed, **baseline.examples}
-        return [
+        found = [
             f"{name}: {ours[name]:,} here, {theirs[name]:,} in the baseline"
             for name in ours
             if name in theirs and ours[name] != theirs[name]
         ]
+        here = {(reading.name, reading.where) for reading in self.readings}
+        alone = sum((reading.name, reading.where) not in here for reading in baseline.readings)
+        if alone:
+            found.append(f"{alone} numbers of the baseline are of layers or measures not here")
+        return found
 
     def table(self, baseline: InformationReport | None = None) -> str:
         """Every number with its unit, what to compare it with, and how to read it.

@@ -21,7 +21,7 @@ def text_table(report: InformationReport, baseline: InformationReport | None) ->
     before = {} if baseline is None else {(r.name, r.where): r for r in baseline.readings}
     lines = [f"{report.title}", *(f"  {sentence}" for sentence in report.in_short())]
     if baseline is not None:
-        lines += [f"  measured differently, {each}" for each in report.differences(baseline)]
+        lines += [f"  beside the baseline: {each}" for each in report.differences(baseline)]
     for part, title in PARTS.items():
         of_part = [reading for reading in readings if reading.measure.part == part]
         omitted = [omission for omission in report.omissions if omission.part == part]
