@@ -10,14 +10,14 @@ import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
-from keras_infobottleneck.audit.measures import MEASURES, PARTS
-from keras_infobottleneck.audit.sample import draw_sample
+from keras_infobottleneck.auditing.measures import MEASURES, PARTS
+from keras_infobottleneck.auditing.sample import draw_sample
 from keras_infobottleneck.estimators.batches import Batches
 
 COUNT = 60
 # `kib.audit` is the function: the modules of the room of that name are had by their full names.
-auditing = importlib.import_module("keras_infobottleneck.audit.auditing")
-planning = importlib.import_module("keras_infobottleneck.audit.plan")
+auditing = importlib.import_module("keras_infobottleneck.auditing.audit")
+planning = importlib.import_module("keras_infobottleneck.auditing.plan")
 
 
 def network():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.audit.measures import PARTS
+from keras_infobottleneck.auditing.measures import PARTS
 
 COUNT = 40
 RNG = np.random.default_rng(0)

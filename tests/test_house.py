@@ -26,7 +26,7 @@ ALLOWED = {
     "estimators": {"pac_bayes"},
     "plots": set(),
     "callbacks": {"estimators"},
-    "audit": {"estimators", "plots", "layers", "models"},
+    "auditing": {"estimators", "plots", "layers", "models"},
 }
 EXCEPTIONS = {("estimators", "certificate.py"): {"layers"}}
 

@@ -7,10 +7,10 @@ import math
 
 import keras
 
-from keras_infobottleneck.audit.hidden_layers import HiddenLayer
-from keras_infobottleneck.audit.measures import PARTS
-from keras_infobottleneck.audit.noisy_layers import noisy_layers, weights_of_predictions
-from keras_infobottleneck.audit.omission import Omission
+from keras_infobottleneck.auditing.hidden_layers import HiddenLayer
+from keras_infobottleneck.auditing.measures import PARTS
+from keras_infobottleneck.auditing.noisy_layers import noisy_layers, weights_of_predictions
+from keras_infobottleneck.auditing.omission import Omission
 from keras_infobottleneck.layers import InformationDropout
 
 __all__ = ["AuditPlan"]

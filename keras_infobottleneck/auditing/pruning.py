@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_infobottleneck.audit.examination import Examination
-from keras_infobottleneck.audit.noisy_layers import noisy_layers
-from keras_infobottleneck.audit.task import TaskPerformance, task_performance
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.noisy_layers import noisy_layers
+from keras_infobottleneck.auditing.task import TaskPerformance, task_performance
 from keras_infobottleneck.layers import VariationalWeights
 from keras_infobottleneck.models import make_deterministic
 

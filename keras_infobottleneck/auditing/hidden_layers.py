@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.audit.omission import Omission
-from keras_infobottleneck.audit.sample import Sample
+from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators.activations import activations_model
 from keras_infobottleneck.estimators.batches import Batches
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from keras_infobottleneck.audit.measures import MEASURES, PARTS
+from keras_infobottleneck.auditing.measures import MEASURES, PARTS
 
 if TYPE_CHECKING:
-    from keras_infobottleneck.audit.report import InformationReport
+    from keras_infobottleneck.auditing.report import InformationReport
 
 __all__ = ["text_table"]
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.audit.sample import Sample
+from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.terms import Categorical, CategoricalProbabilities

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.audit.examination import Examination
-from keras_infobottleneck.audit.measures import MEASURES
-from keras_infobottleneck.audit.noisy_layers import (
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.measures import MEASURES
+from keras_infobottleneck.auditing.noisy_layers import (
     noisy_layers,
     paid_for_weights,
     weights_of_predictions,
 )
-from keras_infobottleneck.audit.pruning import pruning_by_noise
-from keras_infobottleneck.audit.task import TaskPerformance
+from keras_infobottleneck.auditing.pruning import pruning_by_noise
+from keras_infobottleneck.auditing.task import TaskPerformance
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.layers import VariationalWeights
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from keras_infobottleneck.audit.measures import MEASURES, Measure
+from keras_infobottleneck.auditing.measures import MEASURES, Measure
 
 if TYPE_CHECKING:
-    from keras_infobottleneck.audit.report import InformationReport
+    from keras_infobottleneck.auditing.report import InformationReport
 
 __all__ = ["Reading", "number_in_words", "readings_of"]
 

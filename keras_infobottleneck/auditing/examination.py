@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.audit.omission import Omission
-from keras_infobottleneck.audit.plan import AuditPlan
-from keras_infobottleneck.audit.sample import Sample
+from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.sample import Sample
 
 __all__ = ["Examination"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_infobottleneck.audit.readings import number_in_words
+from keras_infobottleneck.auditing.readings import number_in_words
 
 if TYPE_CHECKING:
-    from keras_infobottleneck.audit.report import InformationReport
+    from keras_infobottleneck.auditing.report import InformationReport
 
 __all__ = ["in_short"]
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.audit.examination import Examination
-from keras_infobottleneck.audit.hidden_layers import activations_of
-from keras_infobottleneck.audit.noisy_layers import activation_information, noisy_layers
-from keras_infobottleneck.audit.plan import OF_HIDDEN_LAYERS
-from keras_infobottleneck.audit.report import LayerInformation
-from keras_infobottleneck.audit.weights import NO_FISHER
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.hidden_layers import activations_of
+from keras_infobottleneck.auditing.noisy_layers import activation_information, noisy_layers
+from keras_infobottleneck.auditing.plan import OF_HIDDEN_LAYERS
+from keras_infobottleneck.auditing.report import LayerInformation
+from keras_infobottleneck.auditing.weights import NO_FISHER
 from keras_infobottleneck.layers import InformationDropout
 
 __all__ = ["measure_layers"]

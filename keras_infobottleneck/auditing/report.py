@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.audit.noisy_layers import ActivationInformation
-from keras_infobottleneck.audit.omission import Omission
-from keras_infobottleneck.audit.page import page_of
-from keras_infobottleneck.audit.pruning import Pruning
-from keras_infobottleneck.audit.readings import Reading, readings_of
-from keras_infobottleneck.audit.sentences import in_short
-from keras_infobottleneck.audit.table import text_table
-from keras_infobottleneck.audit.task import TaskPerformance
+from keras_infobottleneck.auditing.noisy_layers import ActivationInformation
+from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.auditing.page import page_of
+from keras_infobottleneck.auditing.pruning import Pruning
+from keras_infobottleneck.auditing.readings import Reading, readings_of
+from keras_infobottleneck.auditing.sentences import in_short
+from keras_infobottleneck.auditing.table import text_table
+from keras_infobottleneck.auditing.task import TaskPerformance
 
 __all__ = ["InformationReport", "LayerInformation"]
 

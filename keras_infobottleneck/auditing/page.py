@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from keras_infobottleneck.audit.figures import images_of
-from keras_infobottleneck.audit.measures import MEASURES, PARTS
+from keras_infobottleneck.auditing.figures import images_of
+from keras_infobottleneck.auditing.measures import MEASURES, PARTS
 
 if TYPE_CHECKING:
-    from keras_infobottleneck.audit.report import InformationReport
+    from keras_infobottleneck.auditing.report import InformationReport
 
 __all__ = ["page_of"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from keras_infobottleneck import plots
 
 if TYPE_CHECKING:
-    from keras_infobottleneck.audit.report import InformationReport
+    from keras_infobottleneck.auditing.report import InformationReport
 
 __all__ = ["images_of"]
 

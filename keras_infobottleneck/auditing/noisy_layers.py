@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.audit.sample import Sample
+from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
