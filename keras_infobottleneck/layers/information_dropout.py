@@ -7,13 +7,9 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.linear_part import without_activation
-from keras_infobottleneck.layers.noisy_wrapper import (
-    NoisyWrapper,
-    call_with_mask,
-    check_positive,
-    check_price,
-)
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.number_checks import check_positive, check_price
 
 __all__ = ["InformationDropout"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.rewriting import (
@@ -20,6 +20,7 @@ from keras_infobottleneck.models.rewriting import (
     rebuilt,
     rewritten,
 )
+from keras_infobottleneck.number_checks import check_positive
 
 __all__ = [
     "LayerConversion",
