@@ -118,6 +118,12 @@ class InformationDropout(NoisyWrapper):
             self.prior_log_scale = self._add_scalar("prior_log_scale", 0.0)
         self.built = True
 
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """The price of a nat, and the prior from which nats are counted."""
+        has_prior = self.built and self.prior == "log_normal"
+        return [self.beta, *([self.prior_loc, self.prior_log_scale] if has_prior else [])]
+
     def _add_scalar(self, name, value, trainable=True):
         return self.add_weight(
             shape=(),

@@ -96,6 +96,11 @@ class NoisyWrapper(keras.layers.Wrapper):
         """
         return self.compute_dtype
 
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that say what the noise costs and nothing else: no output depends on them."""
+        return []
+
     def get_config(self) -> dict:
         """The arguments of the constructor."""
         return {**super().get_config(), "seed": self.seed}

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.network_holder import NetworkHolder
 
@@ -97,8 +98,12 @@ class AnchoredNetwork(NetworkHolder):
 
     @property
     def deterministic_weights(self) -> list[keras.Variable]:
-        """Weights of the network without a distribution: biases, normalisation, its statistics."""
-        accounted = set()
+        """Weights of the network without a distribution: biases, normalisation, its statistics.
+
+        Those that only price the noise of a layer are none of them: no prediction reads them.
+        """
+        noisy = [x for x in self.network._flatten_layers() if isinstance(x, NoisyWrapper)]
+        accounted = {id(weight) for layer in noisy for weight in layer.pricing_weights}
         for layer in self.variational_layers:
             inner = {id(weight) for weight in layer.layer.weights}
             accounted |= {id(weight) for weight in layer.weights} - inner
