@@ -140,6 +140,26 @@ def test_only_what_is_included_is_converted():
     assert {row.reason for row in by_name.conversion if row.layer == "d"} == {"not included"}
 
 
+def test_the_model_may_have_a_name_of_its_own():
+    network = nested_network()
+    assert kib.make_variational(network, num_examples=3, verbose=0).name == network.name
+    named = kib.make_variational(network, num_examples=3, verbose=0, name="mine")
+    assert named.name == "mine"
+
+
+def test_with_one_seed_layers_of_one_shape_draw_differently():
+    network = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(4)])
+    model = kib.make_variational(network, num_examples=3, verbose=0, seed=7)
+    first, second = (
+        (layer.draw_weights()[0] - layer.variational_weights[0]).numpy()
+        for layer in model.variational_layers
+    )
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
+    again = kib.make_variational(network, num_examples=3, verbose=0, seed=7)
+    drawn = again.variational_layers[0].draw_weights()[0]
+    np.testing.assert_array_equal(drawn - network.layers[0].kernel, first)
+
+
 def test_what_was_frozen_stays_frozen():
     network = keras.Sequential(
         [keras.Input((4,)), layers.Dense(3, trainable=False), layers.Dense(2)]
@@ -318,6 +338,7 @@ def test_layers_out_of_reach_are_refused_in_a_sentence():
         ({"posterior": "cauchy"}, ValueError, '`posterior` must be "gaussian"'),
         ({"prior_scale": -1.0}, ValueError, "`prior_scale` must be positive"),
         ({"weight_beta": -1.0}, ValueError, "`weight_beta` must be zero or positive"),
+        ({"delta": 1.0}, ValueError, "`delta` must be above 0 and below 1"),
         ({"betta": 1.0}, ValueError, "betta"),
     ],
 )

@@ -50,6 +50,8 @@ def make_variational(
     include: Collection[str] | Callable[[keras.layers.Layer], bool] | None = None,
     weight_beta: float = 1.0,
     objective: Literal["lagrangian", "pac_bayes_quadratic", "pac_bayes_kl"] = "lagrangian",
+    delta: float = 0.025,
+    name: str | None = None,
     verbose: int = 1,
     **options,
 ) -> InformationBottleneckModel:
@@ -63,9 +65,11 @@ def make_variational(
         num_examples: number of training examples.
         include: names of the layers to convert, or a function that says so of a layer; by default
             every layer that can be. Layers inside nested models go by their own names.
-        weight_beta, objective: as of `InformationBottleneckModel`.
+        weight_beta, objective, delta: as of `InformationBottleneckModel`.
+        name: of the new model, by default that of `model`.
         verbose: 1 prints what was converted, what was not, and why.
-        **options: for `VariationalWeights`. An `estimator` given holds for all layers.
+        **options: for `VariationalWeights`. An `estimator` given holds for all layers, a `seed` for
+            the first: each of the others counts one on.
 
     Returns:
         An `InformationBottleneckModel`; its `conversion` lists what became of each layer, as
@@ -84,11 +88,14 @@ def make_variational(
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
             return twin
         conversion = _plan(layer, include, options)
+        number = len(conversions)
         conversions.append(conversion)
         pairs.append((layer, twin))
         if conversion.estimator is None:
             return twin
         arguments = {**options, "estimator": conversion.estimator}
+        if options.get("seed") is not None:  # one for all would give equal shapes equal noise
+            arguments["seed"] += number
         # The graph refers to layers by name.
         return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
 
@@ -97,10 +104,11 @@ def make_variational(
         twin.set_weights(layer.get_weights())
     result = InformationBottleneckModel(
         network,
-        name=model.name,
+        name=name or model.name,
         num_examples=num_examples,
         weight_beta=weight_beta,
         objective=objective,
+        delta=delta,
     )
     result.conversion = tuple(conversions)
     if verbose:
