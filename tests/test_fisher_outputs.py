@@ -17,7 +17,8 @@ CLASSES, COINS = np.arange(6) % 3, np.arange(6) % 2
 
 
 def network(units, activation, loss):
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(units, activation)])
+    dense = layers.Dense(units, activation, bias_initializer=keras.initializers.Constant(9.0))
+    model = keras.Sequential([keras.Input((4,)), dense])
     model.compile(loss=loss)
     return model
 
@@ -63,7 +64,15 @@ def test_probabilities_are_taken_in_half_precision_too(units, activation, loss, 
     assert np.isfinite(fisher_information(model, X, seed=0).trace())
 
 
-def test_weights_that_are_not_finite_are_still_told_apart():
+def test_logits_that_look_like_a_probability_in_the_first_example_are_named_as_a_cause():
+    model = network(1, None, "binary_crossentropy")
+    model.layers[0].set_weights([np.full((4, 1), 5.0), np.array([0.5])])
+    x = np.concatenate([np.zeros((1, 4)), -np.ones((5, 4))]).astype("float32")
+    with pytest.raises(ValueError, match=r"logits where .* Received: likelihood='bernoulli_prob"):
+        fisher_information(model, (x, COINS[:, None]), labels="empirical")
+
+
+def test_inputs_that_are_not_finite_are_still_told_apart():
     model = network(3, "softmax", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="look for NaN in the data"):
         fisher_information(model, X * np.nan, seed=0)
