@@ -23,7 +23,7 @@ def test_pooled_statistics_are_those_of_the_data_and_nothing_else_changes():
     inputs = keras.Input((6, 6, 2))
     first, second = layers.BatchNormalization(), layers.BatchNormalization()
     frozen = layers.BatchNormalization(trainable=False)
-    noisy = VariationalWeights(layers.Conv2D(3, 3), initial_scale=2.0)
+    noisy = kib.layers.VariationalWeights(layers.Conv2D(3, 3), initial_scale=2.0)
     nested = keras.Sequential([keras.Input((4, 4, 3)), layers.Dropout(0.5), second])
     outputs = layers.GlobalAveragePooling2D()(frozen(nested(noisy(first(inputs)))))
     model = kib.InformationBottleneckModel(inputs, outputs, num_examples=10)
