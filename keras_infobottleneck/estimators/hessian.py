@@ -138,6 +138,7 @@ def hessian(
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)
+    found.terms(model(batches.first_inputs(), training=False))  # refused before it is traced
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:

@@ -176,8 +176,9 @@ class _Run:
         mean /= self.batches.num_examples
         if not np.all(np.isfinite(mean)):
             raise ValueError(
-                "The scores must be finite; look for NaN in the data, labels outside the classes "
-                "or overflow in the model. Received: a result that is not finite"
+                "The scores must be finite; look for NaN in the data, labels outside the classes, "
+                "logits where the likelihood takes probabilities, or overflow in the model. "
+                f"Received: likelihood={self.source.likelihood.name!r}, a result that is not finite"
             )
         return mean
 

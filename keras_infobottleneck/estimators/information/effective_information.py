@@ -10,10 +10,8 @@ import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.linearised_layer import (
-    LinearisedLayer,
-    covariance_root,
-)
+from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 
@@ -117,7 +115,9 @@ def effective_information(
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Definition 3.1 and Proposition 3.2, corrected.
     """
-    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    linearised = LinearisedLayer.of(
+        model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
+    )
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     root = covariance_root(inputs)
@@ -161,7 +161,9 @@ def activation_fisher(
     Returns:
         `[examples, inputs, inputs]`, per squared unit of the inputs; NaN where it is infinite.
     """
-    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    linearised = LinearisedLayer.of(
+        model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
+    )
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     width = inputs[0].size

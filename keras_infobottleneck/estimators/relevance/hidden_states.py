@@ -63,7 +63,12 @@ def hidden_states(
     progress = keras.utils.Progbar(None, verbose=verbose)
     states = []
     for batch in batches:
-        levels, has_nan = levels_of(batch)
+        batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
+        # One function for batches of every size, of which no call can trace another.
+        any_size = tf.nest.map_structure(
+            lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), batch
+        )
+        levels, has_nan = levels_of.get_concrete_function(any_size)(batch)
         if has_nan:
             raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
         states.append(levels.numpy())
