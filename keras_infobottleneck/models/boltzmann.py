@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.models.bernoulli import bernoulli
+
 __all__ = ["RestrictedBoltzmannMachine"]
 
 
@@ -266,9 +268,5 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def _bernoulli(self, probability, purpose):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
-        # The counter-based generator: XLA compiles the default one badly.
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
-        uniform = tf.random.stateless_uniform(
-            tf.shape(probability), seed, dtype=probability.dtype, alg="philox"
-        )
-        return tf.cast(uniform < probability, probability.dtype)
+        return bernoulli(probability, seed)
