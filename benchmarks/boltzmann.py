@@ -133,7 +133,7 @@ def main(argv):
     report = {
         "epochs": FLAGS.epochs,
         "units": FLAGS.units,
-        "conditions": "each repeat in a fresh process, ours first; nothing else at work",
+        "conditions": "each repeat in a fresh process, ours first",
         "cores": os.cpu_count(),
         "load_at_end": os.getloadavg()[0],
         "median": median,
