@@ -94,7 +94,7 @@ def effective_information(
     Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
-        model: a functional or sequential model, built.
+        model: a built model; a subclassed one of a single array of inputs.
         x: inputs, one array of floats `[examples, ...]`, or a dataset of them; labels are ignored.
             Their covariance is taken over the same examples.
         layer: a layer of the model, its name or its index; best a narrow one.

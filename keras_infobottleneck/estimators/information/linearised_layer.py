@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.activations import activations_model, with_graph
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
@@ -83,7 +83,7 @@ class LinearisedLayer:
         Raises:
             TypeError, ValueError: an argument that cannot be used.
         """
-        activations = activations_model(model, layer)
+        activations = with_graph(activations_model(model, layer))
         outputs = keras.tree.flatten(activations.output)
         if len(outputs) != 1 or None in outputs[0].shape[1:]:
             raise ValueError(
