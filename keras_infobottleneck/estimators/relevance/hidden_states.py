@@ -65,12 +65,7 @@ def hidden_states(
     progress = keras.utils.Progbar(None, verbose=verbose)
     states = []
     for batch in batches:
-        batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
-        # One function for batches of every size, of which no call can trace another.
-        any_size = tf.nest.map_structure(
-            lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), batch
-        )
-        levels, has_nan = levels_of.get_concrete_function(any_size)(batch)
+        levels, has_nan = levels_of(batch)
         if has_nan:
             raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
         states.append(levels.numpy())
@@ -96,18 +91,28 @@ def _compiled(activations_of, thresholds):
         traced = []
 
         def run(inputs):
-            function = (
-                traced[0]
-                if traced
-                else tf.function(levels_of, reduce_retracing=True, autograph=False)
-            )
-            levels = function(inputs)
+            inputs = tf.nest.map_structure(_as_tensor, inputs)
+            function = traced[0] if traced else tf.function(levels_of, autograph=False)
+            # One for batches of every size, of which no call can trace another.
+            any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
             traced[:] = [function]  # one whose first trace fails gives None ever after
-            return levels
+            return any_size(inputs)
 
         return run
 
     return compiled(activations_of, ("levels", thresholds), make)
+
+
+def _as_tensor(array):
+    """The same as a tensor; sparse and ragged ones as they are."""
+    return array if tf.is_tensor(array) else tf.convert_to_tensor(array)
+
+
+def _of_any_size(tensor):
+    """What a tensor is, but for the number of examples."""
+    if isinstance(tensor, tf.Tensor):
+        return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+    return tf.type_spec_from_value(tensor)
 
 
 def _input_batches(data, batch_size):
