@@ -15,10 +15,10 @@ from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher, squa
 from keras_infobottleneck.estimators.fisher.gram import GramFisher, all_rows
 from keras_infobottleneck.estimators.fisher.implicit import ImplicitFisher, product_sum
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
-from keras_infobottleneck.estimators.fisher.kronecker import (
-    KroneckerBlock,
-    KroneckerFisher,
+from keras_infobottleneck.estimators.fisher.kronecker import KroneckerBlock, KroneckerFisher
+from keras_infobottleneck.estimators.fisher.kronecker_factors import (
     factor_sums,
+    from_upper_blocks,
     plan_blocks,
     with_bias,
 )
@@ -264,8 +264,11 @@ class _Run:
 
         (inputs, bias_rows, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
         blocks = []
-        for (kernel, bias, order), *sums in zip(plans, inputs, bias_rows, outputs, strict=True):
-            first, row, second = map(self._mean, sums)
+        for (kernel, bias, order), upper, *sums in zip(
+            plans, inputs, bias_rows, outputs, strict=True
+        ):
+            first = from_upper_blocks([self._mean(block) for block in upper])
+            row, second = map(self._mean, sums)
             if bias >= 0:
                 first = with_bias(first, row)
             blocks.append(KroneckerBlock(kernel, bias, order, first, second))

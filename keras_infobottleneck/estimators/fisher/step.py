@@ -94,20 +94,18 @@ class Step:
             [self._values, self._cut, outputs],
             output_gradients=output_gradients,
         )
-        totals = [tf.zeros_like(value) for value in self._values]
-
-        def add(i: int | None, gradient: Any) -> None:
-            if i is not None and gradient is not None:
-                totals[i] += tf.cast(tf.convert_to_tensor(gradient), totals[i].dtype)
-
+        parts: list[list[tf.Tensor]] = [[] for _ in self._values]
         for gradients in found[:2]:
             for i, gradient in enumerate(gradients):
-                add(i, gradient)
+                if gradient is not None:
+                    parts[i].append(tf.convert_to_tensor(gradient))
         for (rule, *_), gradient in zip(self._calls, found[2], strict=True):
-            if rule.layer.bias is not None and gradient is not None:
-                # Summed apart from the kernel's: the fused operation for both is slower than both.
-                add(
-                    self._index.get(id(rule.layer.bias)),
-                    tf.reduce_sum(rule.sum_to_bias(gradient), 0),
-                )
-        return totals
+            i = self._index.get(id(rule.layer.bias))
+            if i is not None and gradient is not None:
+                # A sum of its own: the fused operation for kernel and bias is slower than both.
+                of_bias = tf.reduce_sum(rule.sum_to_bias(gradient), 0)
+                parts[i].append(tf.cast(of_bias, self._values[i].dtype))
+        return [
+            tf.add_n(part) if part else tf.zeros_like(value)
+            for part, value in zip(parts, self._values, strict=True)
+        ]
