@@ -103,8 +103,8 @@ class Step:
             i = self._index.get(id(rule.layer.bias))
             if i is not None and gradient is not None:
                 # A sum of its own: the fused operation for kernel and bias is slower than both.
-                of_bias = tf.reduce_sum(rule.sum_to_bias(gradient), 0)
-                parts[i].append(tf.cast(of_bias, self._values[i].dtype))
+                gradient = tf.cast(gradient, self._values[i].dtype)
+                parts[i].append(tf.reduce_sum(rule.sum_to_bias(gradient), 0))
         return [
             tf.add_n(part) if part else tf.zeros_like(value)
             for part, value in zip(parts, self._values, strict=True)
