@@ -93,8 +93,8 @@ def test_wide_input_factors_are_put_together_from_their_blocks():
     rng = np.random.default_rng(0)
     for width in (387, 600):
         model = keras.Sequential([keras.Input((width,)), layers.Dense(2, dtype="float64")])
-        x = rng.normal(size=(7, width))
+        x = rng.normal(size=(7, width)).astype(np.float32)
         options = {"structure": "kronecker", "likelihood": "categorical", "batch_size": 4}
         inputs = fisher_information(model, x, **options).blocks[0].inputs[0]
-        seen = np.concatenate([x, np.ones([7, 1])], 1)
+        seen = np.concatenate([x.astype(np.float64), np.ones([7, 1])], 1)
         np.testing.assert_allclose(inputs, seen.T @ seen / 7, rtol=1e-10, atol=1e-12)
