@@ -1,18 +1,16 @@
 """What curvature costs: ours and the torch packages on the same weights and the same data.
 
 Every time is a multiple of its own framework's plain gradient pass, on one thread, the best of
-several rounds in which the quantities take turns. The diagonals of all packages are compared with
-ours. Memory is the peak of a fresh process above that of a plain gradient pass.
+several rounds in which the quantities take turns. Ours is given against two plain passes: one
+that calls a compiled step for each batch, as training does, and one that loops over the batches
+in compiled code, as ours does. The diagonals of all packages are compared with ours.
 
   python benchmarks/fisher.py --data mnist.npz --peers_python /path/to/python
 """
 
-import functools
 import json
 import os
-import resource
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -35,13 +33,9 @@ flags.DEFINE_integer("rounds", 5, "Rounds; the best counts.")
 flags.DEFINE_multi_enum("network", ["mlp", "cnn"], ["mlp", "cnn"], "Networks.")
 flags.DEFINE_string("peers_python", None, "A Python with torch and the packages compared with.")
 flags.DEFINE_multi_string("quantity", None, "Only these quantities.")
-flags.DEFINE_bool("memory", False, "Measure peak memory instead of time.")
-flags.DEFINE_string("memory_of", None, "For internal use: one quantity in this process.")
-flags.DEFINE_bool("scaling", False, "Time against examples and weights instead.")
-flags.DEFINE_bool(
-    "resnet", False, "ResNet50, 32 images of 64x64: diagonal, trace, log-determinant."
-)
 flags.DEFINE_string("output", None, "A JSON file for the results.")
+
+PLAIN = ("gradient", "gradient, compiled loop")
 
 
 def examples():
@@ -78,16 +72,22 @@ def network(name):
     return keras.Sequential([keras.Input((28, 28, 1)), *parts, layers.Dense(10)])
 
 
-def gradient_pass(model, x, y):
-    """A plain pass: the mean loss' gradient, summed over batches."""
+def gradient_step(model):
+    """From a batch to the gradients of the mean loss, not compiled."""
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     variables = [v.value for v in model.trainable_variables]
 
-    @tf.function
     def step(x, y):
         with tf.GradientTape() as tape:
             loss = loss_of(y, model(x, training=False))
         return tape.gradient(loss, variables)
+
+    return step
+
+
+def gradient_pass(model, x, y):
+    """A plain pass: gradients summed over batches, a compiled step called for each."""
+    step = tf.function(gradient_step(model))
 
     def run():
         total = None
@@ -100,6 +100,25 @@ def gradient_pass(model, x, y):
                 else [a + b for a, b in zip(total, gradients, strict=True)]
             )
         return [t.numpy() for t in total]
+
+    return run
+
+
+def gradient_loop(model, x, y):
+    """The same, the loop over batches compiled too."""
+    step = gradient_step(model)
+    batches = len(x) // FLAGS.batch_size
+
+    @tf.function
+    def loop(x, y):
+        total = [tf.zeros(v.shape) for v in model.trainable_variables]
+        for i in tf.range(batches):
+            total = [a + b for a, b in zip(total, step(x[i], y[i]), strict=True)]
+        return total
+
+    def run():
+        stacks = [a.reshape(batches, -1, *a.shape[1:]) for a in (x, y)]
+        return [t.numpy() for t in loop(*map(tf.constant, stacks))]
 
     return run
 
@@ -117,6 +136,7 @@ def quantities(model, x, y):
     vector = [rng.standard_normal(v.shape).astype(np.float32) for v in model.trainable_variables]
     found = {
         "gradient": gradient_pass(model, x, y),
+        "gradient, compiled loop": gradient_loop(model, x, y),
         "diagonal, empirical": fisher("diagonal", "empirical"),
         "diagonal, sampled": fisher("diagonal", "sampled"),
         "diagonal, expected": fisher("diagonal", "expected"),
@@ -127,7 +147,7 @@ def quantities(model, x, y):
     found["fisher-vector product"] = lambda: implicit.matvec(vector)
     found["hessian-vector product"] = lambda: curvature.matvec(vector)
     if FLAGS.quantity:
-        found = {k: v for k, v in found.items() if k == "gradient" or k in FLAGS.quantity}
+        found = {k: v for k, v in found.items() if k in (*PLAIN, *FLAGS.quantity)}
     return found
 
 
@@ -167,6 +187,7 @@ def peers(name, model, x, y):
         np.savez(task, x=x, y=y, **weights)
         script = os.path.join(os.path.dirname(__file__), "fisher_peers.py")
         arguments = [name, task, answer, str(FLAGS.batch_size), str(FLAGS.rounds)]
+        arguments += FLAGS.quantity or []
         subprocess.run([FLAGS.peers_python, script, *arguments], check=True)
         with np.load(answer, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
@@ -177,8 +198,10 @@ def compare(name):
     x, y = examples()
     model = network(name)
     times = best_times(quantities(model, x, y), FLAGS.rounds)
-    result = {"gradient_seconds": times["gradient"]}
-    result["ours"] = {k: t / times["gradient"] for k, t in times.items() if k != "gradient"}
+    result = {"seconds": {k: times.pop(k) for k in PLAIN}}
+    step, loop = result["seconds"].values()
+    result["ours"] = {k: t / step for k, t in times.items()}
+    result["ours, of the compiled loop"] = {k: t / loop for k, t in times.items()}
     if FLAGS.peers_python:
         answers = peers(name, model, x, y)
         exact = diagonals(model, x, y)
@@ -191,104 +214,26 @@ def compare(name):
     return result
 
 
-def peak_memory(name, quantity):
-    """MiB at the peak of a fresh process that does one thing."""
-    flag = [f"--network={name}", f"--memory_of={quantity}", f"--num_examples={FLAGS.num_examples}"]
-    data = [f"--data={FLAGS.data}"] if FLAGS.data else []
-    command = [sys.executable, __file__, *flag, *data, f"--batch_size={FLAGS.batch_size}"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(out.strip().splitlines()[-1])
-
-
-def memory_of(name, quantity):
-    """Runs one quantity and prints the process' peak."""
-    x, y = examples()
-    model = network(name)
-    run = gradient_pass(model, x, y)
-    if quantity != "gradient":
-        _, labels = quantity.split(", ")
-        options = {"likelihood": "categorical", "batch_size": FLAGS.batch_size}
-        run = functools.partial(fisher_information, model, (x, y), labels=labels, **options)
-    run()
-    run()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def scaling():
-    """Seconds of a sampled diagonal against examples and against weights."""
-    x, y = examples()
-    result = {"examples": {}, "weights": {}}
-    model = network("mlp")
-    options = {"likelihood": "categorical", "batch_size": FLAGS.batch_size}
-    for count in (500, 1000, 2000):
-        data = x[:count], y[:count]
-        run = functools.partial(fisher_information, model, data, **options)
-        result["examples"][count] = best_times({"run": run}, FLAGS.rounds)["run"]
-    for width in (512, 1024, 2048):
-        dense = keras.layers.Dense
-        wide = keras.Sequential(
-            [
-                keras.Input((28, 28, 1)),
-                keras.layers.Flatten(),
-                dense(width, activation="relu"),
-                dense(width, activation="relu"),
-                dense(10),
-            ]
-        )
-        run = functools.partial(fisher_information, wide, (x, y), **options)
-        seconds = best_times({"run": run}, FLAGS.rounds)["run"]
-        result["weights"][wide.count_params()] = seconds
-    return result
-
-
-def resnet():
-    """Seconds and peak memory on ResNet50."""
-    model = keras.applications.ResNet50(
-        weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None
-    )
-    x = np.random.default_rng(0).standard_normal((32, 64, 64, 3)).astype(np.float32)
-    options = {"likelihood": "categorical", "batch_size": 8, "seed": 0}
-    result = {"weights": model.count_params()}
-    start = time.perf_counter()
-    diagonal = fisher_information(model, x, **options)
-    result["diagonal_seconds"] = time.perf_counter() - start
-    result["trace"] = repr(diagonal.trace())
-    start = time.perf_counter()
-    implicit = fisher_information(model, x, structure="implicit", **options)
-    logdet = implicit.logdet(1e-3, num_probes=2, num_steps=20)
-    result["logdet_seconds"] = time.perf_counter() - start
-    result["logdet"] = repr(logdet)
-    result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return result
-
-
-def main(_):
-    """Measures and prints."""
+def on_one_thread():
+    """The setting of every time."""
     keras.utils.set_random_seed(0)
-    if not FLAGS.resnet:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    if FLAGS.memory_of:
-        memory_of(FLAGS.network[0], FLAGS.memory_of)
-        return
-    if FLAGS.resnet:
-        result = resnet()
-    elif FLAGS.scaling:
-        result = scaling()
-    elif FLAGS.memory:
-        wanted = ["gradient", "diagonal, empirical", "diagonal, sampled", "diagonal, expected"]
-        result = {}
-        for name in FLAGS.network:
-            peaks = {quantity: peak_memory(name, quantity) for quantity in wanted}
-            result[name] = {q: p - peaks["gradient"] for q, p in peaks.items()}
-            result[name]["gradient"] = peaks["gradient"]
-    else:
-        result = {name: compare(name) for name in FLAGS.network}
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def report(result):
+    """Prints, and writes where asked to."""
     text = json.dumps(result, indent=2)
     print(text)
     if FLAGS.output:
         with open(FLAGS.output, "w") as file:
-            file.write(text)
+            file.write(text + "\n")
+
+
+def main(_):
+    """Measures and prints."""
+    on_one_thread()
+    report({name: compare(name) for name in FLAGS.network})
 
 
 if __name__ == "__main__":

@@ -206,8 +206,8 @@ def laplace_runs(model, batches):
     }
 
 
-def main(name, task, answer, batch_size, rounds):
-    """Times every package in turns, and writes ratios and diagonals."""
+def main(name, task, answer, batch_size, rounds, *quantities):
+    """Times every package in turns, and writes ratios and diagonals; of some quantities only."""
     with np.load(task, allow_pickle=False) as archive:
         x, y = archive["x"], archive["y"]
         count = sum(key.startswith("weight_") for key in archive.files)
@@ -230,6 +230,8 @@ def main(name, task, answer, batch_size, rounds):
         except Exception as error:
             print(f"left out: {make.__name__}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
+        if quantities:
+            found = {k: v for k, v in found.items() if k.endswith(quantities)}
         runs.update(found)
         models.update(dict.fromkeys(found, model))
     results, best = {}, {}
@@ -255,4 +257,4 @@ def main(name, task, answer, batch_size, rounds):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), *sys.argv[6:])

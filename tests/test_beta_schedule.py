@@ -55,7 +55,7 @@ def test_the_variable_is_set_by_epoch_so_that_resuming_finds_its_value(beta):
         ({"stop": float("nan")}, ValueError, "`stop` must be zero or positive"),
         ({"stop": float("inf")}, ValueError, "`stop` must be zero or positive"),
         ({"stop": "1"}, TypeError, "`stop` must be a number"),
-        ({"num_epochs": -1}, ValueError, "`num_epochs` must be zero or positive"),
+        ({"num_epochs": -1}, ValueError, "`num_epochs` must be at least 0"),
         ({"num_epochs": 2.5}, TypeError, "`num_epochs` must be an integer"),
     ],
 )

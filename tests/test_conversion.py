@@ -1,81 +1,22 @@
+"""From a deterministic network to a variational one and back."""
+
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
+from networks_to_convert import (
+    NETWORKS,
+    TOKENS,
+    VECTORS,
+    assert_same_outputs,
+    image_network,
+    nested_network,
+    token_network,
+)
 
 import keras_infobottleneck as kib
 
 VariationalWeights = kib.layers.VariationalWeights
-RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.normal(size=(10, 6, 6, 2)).astype("float32")
-TOKENS = RANDOM.integers(0, 7, size=(10, 5))
-QUERIES = RANDOM.normal(size=(4, 3, 8)).astype("float32")
-VALUES = RANDOM.normal(size=(4, 5, 8)).astype("float32")
-VECTORS = RANDOM.normal(size=(10, 4)).astype("float32")
-
-
-def image_network():
-    return keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            layers.Conv2D(4, 3, strides=2, activation="relu"),
-            layers.BatchNormalization(),
-            layers.DepthwiseConv2D(2),
-            layers.SeparableConv2D(3, 1),
-            layers.Dropout(0.5),
-            layers.Flatten(),
-            layers.Dense(2),
-        ]
-    )
-
-
-def token_network():
-    inputs = keras.Input((5,), dtype="int32")
-    z = layers.Embedding(7, 4, mask_zero=True)(inputs)
-    z = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(z)
-    z = layers.TimeDistributed(layers.Dense(3))(z)
-    return keras.Model(inputs, layers.GRU(2)(z))
-
-
-def attention_network():
-    queries, values = keras.Input((3, 8)), keras.Input((5, 8))
-    z = layers.MultiHeadAttention(2, 4)(queries, value=values)
-    z = layers.LayerNormalization()(z + queries)
-    return keras.Model([queries, values], [z, layers.EinsumDense("bti,io->bto", (None, 2))(z)])
-
-
-def nested_network():
-    """Shared layers, models in models, and two layers of equal path."""
-
-    def part(name):
-        inputs = keras.Input((4,))
-        return keras.Model(inputs, layers.Dense(4, name="d")(inputs), name=name)
-
-    inputs = keras.Input((4,))
-    shared = layers.Dense(4, "tanh", name="shared")
-    block = keras.Sequential([keras.Input((4,)), part("one"), layers.ReLU()], name="block")
-    return keras.Model(inputs, part("two")(block(shared(block(shared(inputs))))))
-
-
-NETWORKS = {
-    "sequential": (image_network, IMAGES),
-    "masked": (token_network, TOKENS),
-    "two_inputs": (attention_network, [QUERIES, VALUES]),
-    "nested": (nested_network, VECTORS),
-}
-
-
-def outputs_of(model, x):
-    return [np.asarray(output) for output in keras.tree.flatten(model(x))]
-
-
-def assert_same_outputs(one, other, x):
-    for a, b in zip(outputs_of(one, x), outputs_of(other, x), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-
-
-# ---------------------------------------------------------------- there and back
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -140,6 +81,26 @@ def test_only_what_is_included_is_converted():
     assert {row.reason for row in by_name.conversion if row.layer == "d"} == {"not included"}
 
 
+def test_the_model_may_have_a_name_of_its_own():
+    network = nested_network()
+    assert kib.make_variational(network, num_examples=3, verbose=0).name == network.name
+    named = kib.make_variational(network, num_examples=3, verbose=0, name="mine")
+    assert named.name == "mine"
+
+
+def test_with_one_seed_layers_of_one_shape_draw_differently():
+    network = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(4)])
+    model = kib.make_variational(network, num_examples=3, verbose=0, seed=7)
+    first, second = (
+        (layer.draw_weights()[0] - layer.variational_weights[0]).numpy()
+        for layer in model.variational_layers
+    )
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
+    again = kib.make_variational(network, num_examples=3, verbose=0, seed=7)
+    drawn = again.variational_layers[0].draw_weights()[0]
+    np.testing.assert_array_equal(drawn - network.layers[0].kernel, first)
+
+
 def test_what_was_frozen_stays_frozen():
     network = keras.Sequential(
         [keras.Input((4,)), layers.Dense(3, trainable=False), layers.Dense(2)]
@@ -184,66 +145,6 @@ def test_pruning_zeroes_exactly_the_weights_below_the_threshold():
     assert 0 < zeroed < 48
     all_gone = kib.make_deterministic(model, prune_below=1e9)
     np.testing.assert_array_equal(all_gone(VECTORS), np.zeros((10, 4)))
-
-
-# ---------------------------------------------------------------- batch normalisation
-
-
-def statistics(layer):
-    return layer.moving_mean.numpy(), layer.moving_variance.numpy()
-
-
-def assert_statistics(layer, values):
-    mean, variance = statistics(layer)
-    np.testing.assert_allclose(mean, values.mean(0), atol=1e-6)
-    np.testing.assert_allclose(variance, values.var(0), rtol=1e-5, atol=1e-7)
-
-
-def test_pooled_statistics_are_those_of_the_data_and_nothing_else_changes():
-    inputs = keras.Input((6, 6, 2))
-    first, second = layers.BatchNormalization(), layers.BatchNormalization()
-    frozen = layers.BatchNormalization(trainable=False)
-    noisy = VariationalWeights(layers.Conv2D(3, 3), initial_scale=2.0)
-    nested = keras.Sequential([keras.Input((4, 4, 3)), layers.Dropout(0.5), second])
-    outputs = layers.GlobalAveragePooling2D()(frozen(nested(noisy(first(inputs)))))
-    model = kib.InformationBottleneckModel(inputs, outputs, num_examples=10)
-    random = np.random.default_rng(1)
-    model.set_weights([np.abs(random.normal(size=w.shape)) for w in model.get_weights()])
-    before = {id(w): w.numpy() for w in model.weights}
-    kib.recalibrate_batch_normalization(model, (IMAGES, None), batch_size=4)  # 4, 4 and 2
-    assert_statistics(first, IMAGES.reshape(-1, 2))
-    changed = [w for w in model.weights if np.any(before[id(w)] != w.numpy())]
-    expected = [layer.moving_mean for layer in (first, second)]
-    expected += [layer.moving_variance for layer in (first, second)]
-    assert {id(w) for w in changed} == {id(w) for w in expected}
-
-    # In one batch the second layer's statistics are exact too: no noise, no dropout before it.
-    kib.recalibrate_batch_normalization(model, IMAGES, batch_size=10)
-    z = first.gamma * (IMAGES - IMAGES.mean((0, 1, 2))) / np.sqrt(IMAGES.var((0, 1, 2)) + 1e-3)
-    second_input = noisy(z + first.beta).numpy().reshape(-1, 3)
-    mean, variance = statistics(second)
-    np.testing.assert_allclose(mean, second_input.mean(0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(variance, second_input.var(0), rtol=1e-4)
-
-
-def test_masked_steps_do_not_count_and_time_distributed_layers_are_reached():
-    inputs = keras.Input((5,), dtype="int32")
-    embedding = layers.Embedding(7, 4, mask_zero=True)
-    normal, timed = layers.BatchNormalization(), layers.BatchNormalization()
-    tokens = np.where(np.arange(5) < RANDOM.integers(0, 6, size=(10, 1)), TOKENS, 0)
-    tokens[:4] = 0  # a whole batch masked
-    model = keras.Model(inputs, layers.LSTM(2)(normal(embedding(inputs))))
-    kib.recalibrate_batch_normalization(model, tokens, batch_size=4)
-    assert_statistics(normal, embedding.embeddings.numpy()[tokens[tokens > 0]])
-
-    sequences = keras.Input((3, 8))
-    model = keras.Model(sequences, layers.TimeDistributed(timed)(sequences))
-    batches = tf.data.Dataset.from_tensor_slices((QUERIES, QUERIES)).batch(3)
-    kib.recalibrate_batch_normalization(model, batches)
-    assert_statistics(timed, QUERIES.reshape(-1, 8))
-
-
-# ---------------------------------------------------------------- what is refused
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -318,6 +219,7 @@ def test_layers_out_of_reach_are_refused_in_a_sentence():
         ({"posterior": "cauchy"}, ValueError, '`posterior` must be "gaussian"'),
         ({"prior_scale": -1.0}, ValueError, "`prior_scale` must be positive"),
         ({"weight_beta": -1.0}, ValueError, "`weight_beta` must be zero or positive"),
+        ({"delta": 1.0}, ValueError, "`delta` must be above 0 and below 1"),
         ({"betta": 1.0}, ValueError, "betta"),
     ],
 )

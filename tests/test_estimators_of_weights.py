@@ -77,7 +77,7 @@ def exact_moments(single, x):
     kernel = single.layer.trainable_variables[0].value
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(kernel)
-        outputs = single._variance(x, kernel)
+        outputs = single._affine._variance(x, kernel)
         flat = tf.reshape(outputs, [-1])
     jacobian = tape.jacobian(flat, kernel, experimental_use_pfor=False)
     jacobian = jacobian.numpy().reshape(len(flat), -1)

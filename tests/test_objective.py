@@ -25,15 +25,16 @@ def make_model(objective, regularizer=None, **options):
     return model
 
 
+@pytest.mark.parametrize("delta", [0.025, 0.2])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_loss_is_the_bound_at_the_task_loss(objective):
-    model = make_model(objective, weight_beta=0.02)
+def test_the_loss_is_the_bound_at_the_task_loss(objective, delta):
+    model = make_model(objective, weight_beta=0.02, delta=delta)
     logs = model.evaluate(X, Y, batch_size=40, verbose=0, return_dict=True)
     expected = kib.estimators.pac_bayes_bound(
         logs["task_loss"],
         0.02 * logs["weight_information"],
         40,
-        0.025,
+        delta,
         kind=objective.removeprefix("pac_bayes_"),
     )
     assert logs["task_loss"] < logs["loss"] == pytest.approx(expected, rel=1e-5)

@@ -1,11 +1,12 @@
 """The price of information as training goes on."""
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Literal
 
 import keras
+
+from keras_infobottleneck.number_checks import check_count, check_price
 
 __all__ = ["BetaSchedule"]
 
@@ -49,14 +50,9 @@ class BetaSchedule(keras.callbacks.Callback):
                 '`schedule` must be "linear", "cosine", "cyclic" or a function of the epoch. '
                 f"Received: schedule={schedule!r}"
             )
-        _check_beta("start", start)
-        _check_beta("stop", stop)
-        if isinstance(num_epochs, bool) or not isinstance(num_epochs, numbers.Integral):
-            raise TypeError(f"`num_epochs` must be an integer. Received: num_epochs={num_epochs!r}")
-        if num_epochs < 0:
-            raise ValueError(
-                f"`num_epochs` must be zero or positive. Received: num_epochs={num_epochs}"
-            )
+        check_price("start", start)
+        check_price("stop", stop)
+        check_count("num_epochs", num_epochs, least=0)
         self.beta, self.schedule = beta, schedule
         self.start, self.stop, self.num_epochs = start, stop, num_epochs
 
@@ -64,7 +60,7 @@ class BetaSchedule(keras.callbacks.Callback):
         """The beta of an epoch, counted from 0."""
         if callable(self.schedule):
             value = float(self.schedule(epoch))
-            _check_beta(f"schedule({epoch})", value)
+            check_price(f"schedule({epoch})", value)
             return value
         if self.num_epochs == 0:
             return self.stop
@@ -79,12 +75,3 @@ class BetaSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Set the variable."""
         self.beta.assign(self.value(epoch))
-
-
-def _check_beta(name: str, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 <= value < math.inf:
-        raise ValueError(
-            f"`{name}` must be zero or positive, and finite. Received: {name}={value!r}"
-        )

@@ -6,46 +6,79 @@ from collections.abc import Callable
 
 import keras
 
+from keras_infobottleneck.estimators.layer_output import LayerOutput
 from keras_infobottleneck.estimators.passes import compiled
 
-__all__ = ["activations_model"]
+__all__ = ["activations_model", "with_graph"]
 
 
 def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
     """From the model's inputs to the layer's output; made once, kept while the model lives.
 
+    Where no graph leads from the model's inputs to the layer, as in a subclassed model or for a
+    layer of a nested one, the model runs and the layer's output is recorded.
+
     Raises:
         TypeError: a model or a layer of another type.
-        ValueError: an unknown layer, or a model without a graph.
+        ValueError: an unknown layer, or a name of several.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
     found = _find_layer(model, layer)
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
-        try:
-            return keras.Model(model_of().inputs, found.output, name=found.name)
-        except (AttributeError, ValueError) as error:
-            raise ValueError(
-                "`model` must be functional or sequential and built, with `layer` called once in "
-                "its graph; the states of other models are made from their activations. "
-                f"Received: model={model.name}, layer={found.name}"
-            ) from error
+        if len(found._inbound_nodes) == 1:  # of several calls, `found.output` is the first
+            try:
+                return keras.Model(model_of().inputs, found.output, name=found.name)
+            except (AttributeError, ValueError):
+                pass  # no inputs, or no path from them
+        return LayerOutput(model_of, found)
 
     return compiled(model, ("activations", id(found)), make)
+
+
+def with_graph(activations: keras.Model) -> keras.Model:
+    """The same with `.inputs` and `.output`, for models of one array of floats.
+
+    Raises:
+        ValueError: a subclassed model that was never called, or whose inputs are several.
+    """
+    if not isinstance(activations, LayerOutput):
+        return activations
+    model = activations.model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not all(size is None or isinstance(size, int) for size in shape):
+        raise ValueError(
+            "A model without a graph must have been called on one array, whose shape gives the "
+            f"size of the layer. Received: model={model.name}, inputs of shape {shape}"
+        )
+
+    def make(_: Callable[[], keras.Model]) -> keras.Model:
+        inputs = keras.Input(shape[1:], dtype=model.compute_dtype)
+        return keras.Model(inputs, activations(inputs), name=activations.name)
+
+    return compiled(model, ("graph", id(activations)), make)
 
 
 def _find_layer(model, layer):
     """Layer of the model that a name, an index or a layer means."""
     names = [each.name for each in model.layers]
+    inner = model._flatten_layers(include_self=False)
     if isinstance(layer, str):
-        if layer in names:
-            return model.get_layer(layer)
+        matches = [each for each in model.layers if each.name == layer]
+        matches = matches or [each for each in inner if each.name == layer]
+        if len(matches) > 1:
+            raise ValueError(
+                "`layer` must be a name that one layer has; give the layer itself. "
+                f"Received: layer={layer!r}, the name of {len(matches)}"
+            )
+        if matches:
+            return matches[0]
     elif isinstance(layer, int) and not isinstance(layer, bool):
         if -len(names) <= layer < len(names):
             return model.layers[layer]
     elif isinstance(layer, keras.layers.Layer):
-        if any(layer is each for each in model.layers):
+        if any(layer is each for each in inner):
             return layer
     else:
         raise TypeError(f"`layer` must be a name, an index or a layer. Received: layer={layer!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import asdict, dataclass
 
 import keras
@@ -9,19 +10,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.certificate_conditions import (
-    check_examples,
     check_model,
     check_numbers,
     check_outputs,
     ends_in_logits,
-    two_examples,
 )
+from keras_infobottleneck.estimators.certificate_data import check_data, two_examples
+from keras_infobottleneck.estimators.gibbs_errors import gibbs_errors
 from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
-from keras_infobottleneck.estimators.passes import CompiledSum, compiled
-from keras_infobottleneck.layers.anchoring_data import fingerprints
+from keras_infobottleneck.estimators.passes import compiled
 from keras_infobottleneck.layers.independent_draws import IndependentDraws
 
 __all__ = ["Certificate", "certify"]
@@ -143,7 +142,7 @@ def certify(
         allow_repeats: whether equal examples are independent draws that happen to agree, as in
             data of few distinct values, rather than copies, which count once.
         batch_size: examples in a batch, for arrays.
-        seed: of the noise.
+        seed: of the noise, an integer of up to 64 bits.
         verbose: 1 shows a progress bar.
 
     Returns:
@@ -159,24 +158,29 @@ def certify(
         (2015), arXiv 1506.02557.
     """
     check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
+    seed = _stateless_seed(seed)
     check_model(model)
     from_logits = ends_in_logits(model, from_logits)
     batches = Batches(data, batch_size)
-    inputs = fingerprints(data, labels=False)
-    check_examples(fingerprints(data), inputs, model.anchoring_fingerprints, allow_repeats)
-    check_outputs(model, batches, from_logits)
+    x = two_examples(batches)
+    num_classes = check_outputs(model, x, from_logits)
+    check_data(batches, num_classes, model.anchoring_fingerprints, allow_repeats)
 
     def make(reference):
-        x = two_examples(batches)
         draws = IndependentDraws(
             reference().network, reference().variational_layers, x, examples_per_draw
         )
-        return draws, _pass_over(reference, draws, num_samples, from_logits, min_probability)
+        return draws, gibbs_errors(
+            reference,
+            draws,
+            num_samples=num_samples,
+            from_logits=from_logits,
+            min_probability=min_probability,
+        )
 
     key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
     draws, total = compiled(model, key, make)
-    base_seed = tf.cast(keras.random.SeedGenerator(seed).state, tf.int32)
-    sums = total.over(batches, base_seed, verbose=verbose)
+    sums = total.over(batches, seed, verbose=verbose)
     sums = {name: float(value) for name, value in sums.items()}
     if not np.isfinite(sums["cross_entropy"]):
         raise ValueError(
@@ -216,51 +220,15 @@ def certify(
     )
 
 
-def _pass_over(reference, draws, num_samples, from_logits, min_probability):
-    """Sums over examples and draws."""
-
-    def of_batch(batch, base_seed):
-        weights = tf.cast(batch.weights, tf.float64)
-        mean_scores = tf.cast(reference()(batch.x), tf.float32)
-        labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), mean_scores.shape[-1])
-        seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)
-        missing = -weights.shape[0] % draws.group_size
-        x = tf.nest.map_structure(
-            lambda a: tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0), batch.x
+def _stateless_seed(seed: int | None) -> tf.Tensor:
+    """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
+    if seed is None:
+        seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise ValueError(
+            f"`seed` must be an integer from 0 to 2**64 - 1, or None. Received: seed={seed!r}"
         )
-        groups = tf.reshape(tf.pad(weights, [[0, missing]]), [-1, draws.group_size])
-
-        def total(values):
-            return tf.reduce_sum(weights * tf.cast(values, tf.float64))
-
-        def wrong(scores):
-            return total(tf.argmax(scores, -1, tf.int32) != labels)
-
-        def add_sample(index, errors, cross_entropy, probabilities):
-            draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            scores = tf.cast(draws(x, draw_seed), tf.float32)[: weights.shape[0]]
-            losses = pac_bayes.bounded_crossentropy(
-                labels, scores, from_logits=from_logits, min_probability=min_probability
-            )
-            probabilities += tf.nn.softmax(scores) if from_logits else scores
-            return index + 1, errors + wrong(scores), cross_entropy + total(losses), probabilities
-
-        zero = tf.zeros([], tf.float64)
-        _, errors, cross_entropy, probabilities = tf.while_loop(
-            lambda index, *_: index < num_samples,
-            add_sample,
-            (0, zero, zero, tf.zeros_like(mean_scores)),
-            parallel_iterations=1,
-        )
-        return {
-            "errors": errors,
-            "cross_entropy": cross_entropy,
-            "mean_errors": wrong(mean_scores),
-            "ensemble_errors": wrong(probabilities),
-            "groups": tf.reduce_sum(tf.reduce_max(groups, -1)),
-        }
-
-    return CompiledSum(of_batch)
+    return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
 
 
 def _total_kl(layers) -> float:

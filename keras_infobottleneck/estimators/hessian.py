@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import Operator
 from keras_infobottleneck.estimators.passes import CompiledSum, compiled
@@ -138,31 +139,22 @@ def hessian(
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)
+    found.terms(model(batches.first_inputs(), training=False))  # refused before it is traced
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
         def of_batch(batch, tangents):
-            values = [v.value for v in variables]
+            step = Step(variables, tangents)
+            rows = batch.weights.shape[0]
             with tf.GradientTape(watch_accessed_variables=False) as outer:
-                outer.watch(values)
                 with tf.GradientTape(watch_accessed_variables=False) as inner:
-                    inner.watch(values)
-                    terms = found.terms(model_of()(batch.x, training=False))
+                    terms = found.terms(step.run(model_of(), batch.x, rows, outer, inner))
                     labels = found.labels(batch.y, len(terms))
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
-                gradients = inner.gradient(
-                    loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
-                )
-                # An embedding's are slices, which no tape differentiates.
-                gradients = [tf.convert_to_tensor(g) for g in gradients]
-            products = outer.gradient(
-                gradients,
-                values,
-                output_gradients=tangents,
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
-            return [tf.convert_to_tensor(p) for p in products]
+                slopes, moves = step.slopes(inner, loss)
+            # The gradient of `slopes . moves`, the derivative along the step.
+            return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
 
         return CompiledSum(of_batch)
 

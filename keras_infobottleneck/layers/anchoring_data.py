@@ -1,82 +1,14 @@
 """What a prior was made from, as fingerprints in the saved file: examples, and fixed weights."""
 
-import hashlib
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["AnchoringData", "fingerprints", "weight_fingerprints"]
+from keras_infobottleneck.fingerprints import example_fingerprints, weight_fingerprints
 
-
-def fingerprints(data, labels: bool = True) -> np.ndarray:
-    """One 64-bit fingerprint per example, int64 of shape ``[examples]``.
-
-    Equal examples have equal fingerprints whatever the width of their numbers: values are hashed
-    as float32.
-
-    Args:
-        data: ``(x, y)`` arrays, or a finite `tf.data.Dataset` or `keras.utils.PyDataset` of batches
-            ``(x, y)`` or ``(x, y, sample_weight)``; x and y may be lists or dictionaries.
-        labels: whether the labels are part of an example, or its inputs alone.
-    """
-    digests = []
-    for batch in _batches(data):
-        arrays = [_numbers(array) for array in keras.tree.flatten(batch)]
-        if len({len(array) for array in arrays}) != 1:
-            raise ValueError(
-                "`data` must hold as many inputs as targets. "
-                f"Received: {[len(array) for array in arrays]} examples"
-            )
-        arrays = arrays if labels else arrays[: len(keras.tree.flatten(batch[0]))]
-        for example in zip(*arrays, strict=True):
-            values = b"".join(array.tobytes() for array in example)
-            digests.append(hashlib.blake2b(values, digest_size=8).digest())
-    return np.frombuffer(b"".join(digests), "int64").copy()
-
-
-def _numbers(array) -> np.ndarray:
-    """As float32, one row for each example."""
-    try:
-        array = np.asarray(array, "float32")
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"`data` must hold numbers. Received: {type(array).__name__} of other things"
-        ) from None
-    if array.ndim == 0:
-        raise ValueError(
-            "`data` must hold arrays, or batches, with a row for each example. "
-            f"Received: the single number {array}"
-        )
-    return array
-
-
-def _batches(data) -> Iterator[tuple]:
-    """Pairs of inputs and targets, sample weights left out."""
-    if isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise ValueError("`data` must be finite. Received: a PyDataset without num_batches")
-        batches = (data[index] for index in range(data.num_batches))
-    elif isinstance(data, tf.data.Dataset):
-        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("`data` must be finite. Received: an infinite tf.data.Dataset")
-        batches = iter(data)
-    else:
-        batches = iter([data])
-    for batch in batches:
-        if not isinstance(batch, tuple) or len(batch) not in (2, 3) or batch[1] is None:
-            raise TypeError(
-                "`data` must be a tuple (x, y) of arrays, or a dataset of such tuples. "
-                f"Received: {type(batch).__name__}"
-            )
-        yield batch[:2]
-
-
-def weight_fingerprints(weights) -> np.ndarray:
-    """One 64-bit fingerprint per weight tensor, int64: of every bit of its values."""
-    digests = [hashlib.blake2b(w.numpy().tobytes(), digest_size=8).digest() for w in weights]
-    return np.frombuffer(b"".join(digests), "int64").copy()
+__all__ = ["AnchoringData"]
 
 
 class AnchoringData(keras.layers.Layer):
@@ -104,7 +36,7 @@ class AnchoringData(keras.layers.Layer):
 
     def examples(self, data) -> np.ndarray:
         """Fingerprints of the inputs of `data`, for `remember`; twice read, once remembered."""
-        values = fingerprints(data, labels=False)
+        values = _input_fingerprints(data)
         if not len(values):
             raise ValueError("`data` must hold examples. Received: none")
         if self._fingerprints is not None:
@@ -112,7 +44,7 @@ class AnchoringData(keras.layers.Layer):
                 "The prior is anchored already. "
                 f"Received: a second set of {len(values)} anchoring examples"
             )
-        again = fingerprints(data, labels=False)
+        again = _input_fingerprints(data)
         if not np.array_equal(np.sort(values), np.sort(again)):
             raise ValueError(
                 "`data` must hold the same examples in every pass: those that shuffling or random "
@@ -141,3 +73,30 @@ class AnchoringData(keras.layers.Layer):
             weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
         )
         return [weight for weight, now, then in pairs if now != then]
+
+
+def _input_fingerprints(data) -> np.ndarray:
+    """Fingerprints of the inputs of every example, in order."""
+    batches = [example_fingerprints(x, y)[0] for x, y in _batches(data)]
+    return np.concatenate([np.zeros(0, "int64"), *batches])
+
+
+def _batches(data) -> Iterator[tuple]:
+    """Pairs of inputs and targets, sample weights left out."""
+    if isinstance(data, keras.utils.PyDataset):
+        if data.num_batches is None:
+            raise ValueError("`data` must be finite. Received: a PyDataset without num_batches")
+        batches = (data[index] for index in range(data.num_batches))
+    elif isinstance(data, tf.data.Dataset):
+        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError("`data` must be finite. Received: an infinite tf.data.Dataset")
+        batches = iter(data)
+    else:
+        batches = iter([data])
+    for batch in batches:
+        if not isinstance(batch, tuple) or len(batch) not in (2, 3) or batch[1] is None:
+            raise TypeError(
+                "`data` must be a tuple (x, y) of arrays, or a dataset of such tuples. "
+                f"Received: {type(batch).__name__}"
+            )
+        yield batch[:2]

@@ -6,13 +6,9 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.linear_part import without_activation
-from keras_infobottleneck.layers.noisy_wrapper import (
-    NoisyWrapper,
-    call_with_mask,
-    check_positive,
-    check_price,
-)
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -22,15 +18,6 @@ MIN_ACTIVATION = 1e-4  # f = 0 has no logarithm; as published
 MIN_EXPONENTIAL = 2.0**-126  # smallest normal number of float32 and bfloat16
 MIN_EXPONENTIAL_HALF = 2.0**-14  # smallest normal number of float16
 TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the layer's
-
-NON_NEGATIVE = {
-    "log_uniform": (keras.activations.relu, keras.activations.relu6),
-    "log_normal": (
-        keras.activations.softplus,
-        keras.activations.exponential,
-        keras.activations.sigmoid,
-    ),
-}
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -91,7 +78,7 @@ class InformationDropout(NoisyWrapper):
         **kwargs,
     ):
         super().__init__(layer, seed=seed, **kwargs)
-        _check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative)
+        check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative)
         self.prior = prior
         self.max_alpha = float(max_alpha)
         self.activation_is_nonnegative = activation_is_nonnegative
@@ -121,6 +108,12 @@ class InformationDropout(NoisyWrapper):
             self.prior_loc = self._add_scalar("prior_loc", 0.0)
             self.prior_log_scale = self._add_scalar("prior_log_scale", 0.0)
         self.built = True
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """The price of a nat, and the prior from which nats are counted."""
+        has_prior = self.built and self.prior == "log_normal"
+        return [self.beta, *([self.prior_loc, self.prior_log_scale] if has_prior else [])]
 
     def _add_scalar(self, name, value, trainable=True):
         return self.add_weight(
@@ -197,7 +190,7 @@ class InformationDropout(NoisyWrapper):
 
     def _floor(self):
         """Least activation whose logarithm is taken."""
-        if _output_activation(self.layer) is keras.activations.exponential:
+        if output_activation(self.layer) is keras.activations.exponential:
             return (
                 MIN_EXPONENTIAL_HALF if self.layer.compute_dtype == "float16" else MIN_EXPONENTIAL
             )
@@ -234,26 +227,6 @@ class _NatsPerExample(keras.metrics.Mean):
         self.count.assign_add(num_examples)
 
 
-def _output_activation(layer):
-    """The activation function that a layer ends in, None if that cannot be told."""
-    if isinstance(layer, VariationalWeights):
-        return _output_activation(layer.layer)
-    if isinstance(layer, keras.Sequential) and layer.layers:
-        return _output_activation(layer.layers[-1])
-    if isinstance(layer, keras.layers.ReLU):
-        return keras.activations.relu if layer.negative_slope == 0 else None
-    activation = getattr(layer, "activation", None)
-    if isinstance(activation, keras.layers.Layer):
-        return _output_activation(activation)
-    return activation
-
-
-def _has_twin(layer) -> bool:
-    """Whether the configuration is that of weights followed by an activation."""
-    config = layer.get_config()
-    return "activation" in config and any(key.endswith("_initializer") for key in config)
-
-
 def _twin(layer):
     """A fresh layer of the same configuration with an unbounded output."""
     name = f"{layer.name}_alpha"
@@ -265,36 +238,3 @@ def _twin(layer):
     return VariationalWeights.from_config(
         {**layer.get_config(), "layer": inner, "name": name, "seed": seed, **fresh}
     )
-
-
-def _check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
-    check_price("beta", beta)
-    if prior not in NON_NEGATIVE:
-        raise ValueError(
-            f'`prior` must be "log_uniform" or "log_normal". Received: prior={prior!r}'
-        )
-    check_positive("max_alpha", max_alpha)
-    if not isinstance(activation_is_nonnegative, bool):
-        raise TypeError(
-            "`activation_is_nonnegative` must be True or False. "
-            f"Received: activation_is_nonnegative={activation_is_nonnegative!r}"
-        )
-    if alpha_layer is layer or not isinstance(alpha_layer, keras.layers.Layer | None):
-        raise TypeError(
-            "`alpha_layer` must be None or a Keras layer of its own. "
-            f"Received: alpha_layer={alpha_layer!r}"
-        )
-    activation = _output_activation(layer)
-    if activation not in NON_NEGATIVE[prior] and not activation_is_nonnegative:
-        names = ", ".join(function.__name__ for function in NON_NEGATIVE[prior])
-        raise ValueError(
-            f'`layer` must end in a non-negative activation: with prior="{prior}" one of {names}, '
-            "or any that activation_is_nonnegative=True vouches for. "
-            f"Received: layer={layer!r}, activation={activation!r}"
-        )
-    affine = layer.layer if isinstance(layer, VariationalWeights) else layer
-    if alpha_layer is None and not _has_twin(affine):
-        raise ValueError(
-            "`alpha_layer` must be given for a layer that is not just weights and an activation. "
-            f"Received: layer={layer!r}, alpha_layer=None"
-        )

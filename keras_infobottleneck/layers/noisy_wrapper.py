@@ -2,8 +2,6 @@
 
 import contextlib
 import inspect
-import math
-import numbers
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +9,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-__all__ = ["NoisyWrapper", "call_with_mask", "check_positive", "check_price", "drawing"]
-
-
-def check_positive(name: str, value) -> None:
-    """Raise unless `value` is a finite number above zero."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}")
+__all__ = ["NoisyWrapper", "call_with_mask", "drawing"]
 
 
 def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
@@ -27,16 +17,6 @@ def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwar
     if mask is not None and "mask" in inspect.signature(layer.call).parameters:
         kwargs["mask"] = mask
     return layer(inputs, *others, **kwargs)
-
-
-def check_price(name: str, value) -> None:
-    """Raise unless `value` is a finite number, zero or above."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 <= value < math.inf:
-        raise ValueError(
-            f"`{name}` must be zero or positive, and finite. Received: {name}={value!r}"
-        )
 
 
 @dataclass
@@ -115,6 +95,11 @@ class NoisyWrapper(keras.layers.Wrapper):
         with ``autocast=False``; variances would then be formed in float16.
         """
         return self.compute_dtype
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that say what the noise costs and nothing else: no output depends on them."""
+        return []
 
     def get_config(self) -> dict:
         """The arguments of the constructor."""

@@ -13,7 +13,13 @@ import tensorflow_probability as tfp
 
 from keras_infobottleneck import distributions
 
-__all__ = ["GaussianPosterior", "LogNormalPosterior", "Posterior", "TruncatedLogNormalPosterior"]
+__all__ = [
+    "GaussianPosterior",
+    "LogNormalPosterior",
+    "Posterior",
+    "TruncatedLogNormalPosterior",
+    "posterior_of",
+]
 
 tfd = tfp.distributions
 
@@ -229,3 +235,11 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
     def _sign(loc):
         """+1 or -1, never 0: a weight of zero mean sits at the lower edge."""
         return tf.where(loc < 0, -1.0, 1.0)
+
+
+def posterior_of(name: str, max_variance: float) -> Posterior:
+    """The law that `VariationalWeights` calls by this name; the cap is for those in log space."""
+    if name == "gaussian":
+        return GaussianPosterior()
+    kind = LogNormalPosterior if name == "log_normal" else TruncatedLogNormalPosterior
+    return kind(max_variance)

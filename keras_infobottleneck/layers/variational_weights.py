@@ -10,18 +10,12 @@ import tensorflow as tf
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.linear_part import LinearPart
+from keras_infobottleneck.layers.noisy_affine import NoisyAffine
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
-from keras_infobottleneck.layers.posteriors import (
-    GaussianPosterior,
-    LogNormalPosterior,
-    TruncatedLogNormalPosterior,
-)
+from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
 __all__ = ["VariationalWeights"]
-
-MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -93,9 +87,9 @@ class VariationalWeights(NoisyWrapper):
         self.initial_scale = initial_scale
         self.variational_bias = variational_bias
         self.anchored = False
-        self._law = _make_law(posterior, max_variance)
+        self._law = posterior_of(posterior, max_variance)
         self._anchor = AnchoredPrior(name="anchored_prior")
-        self._linear = self._variance = None
+        self._affine = None
 
     def build(self, inputs_shape, value_shape=None, key_shape=None):
         """Build the wrapped layer and one spread per variational weight."""
@@ -121,7 +115,7 @@ class VariationalWeights(NoisyWrapper):
         if self.anchored:
             self._anchor.build(tuple(tuple(weight.shape) for weight in loc))
         if self.estimator != "sample":
-            self._build_linear_part(inputs_shape)
+            self._build_affine(inputs_shape)
         self.built = True
 
     def _build_layer(self, inputs_shape, value_shape, key_shape):
@@ -133,12 +127,9 @@ class VariationalWeights(NoisyWrapper):
         self.layer.build(inputs_shape, **others)
         self.layer.built = True
 
-    def _build_linear_part(self, input_shape):
-        # Squares of small scales vanish in float16: variances are formed in float32.
-        self._variance = self._linear = LinearPart(self.layer, input_shape, "float32")
-        if self.compute_dtype != "float32":
-            self._linear = LinearPart(self.layer, input_shape, self.compute_dtype)
-        if not self._variance.has_one_product_per_weight():
+    def _build_affine(self, input_shape):
+        self._affine = NoisyAffine(self.layer, input_shape)
+        if not self._affine.is_exact():
             raise ValueError(
                 f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each of '
                 "whose weights enters an output through one input only; use "
@@ -185,7 +176,8 @@ class VariationalWeights(NoisyWrapper):
             return self._call_layer(inputs, *others, mask=mask, **kwargs)
         if self.estimator == "sample":
             return self._call_with_sample(inputs, *others, mask=mask, **kwargs)
-        affine = self._local(inputs) if self.estimator == "local" else self._flipout(inputs)
+        draw = self._affine.local if self.estimator == "local" else self._affine.flipout
+        affine = draw(inputs, self._law, self._parameters(), self._next_seed)
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs, *others, **kwargs):
@@ -194,44 +186,8 @@ class VariationalWeights(NoisyWrapper):
         scope.assign_updates()
         return outputs
 
-    def _local(self, inputs):
-        """Pre-activations drawn with the mean and variance that the weights give them."""
-        moments = [self._law.mean_and_variance(*parameters) for parameters in self._parameters()]
-        means, variances = (list(column) for column in zip(*moments, strict=True))
-        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
-        variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
-        noise = self._noise(tf.shape(mean))
-        # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
-        return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
-
-    def _flipout(self, inputs):
-        """Mean pre-activations plus one perturbation with signs of its own for every example."""
-        parameters = self._parameters()
-        means = [loc for loc, _ in parameters]
-        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
-        noise = [
-            self._law.sample(tf.zeros_like(loc), spread, self._noise(tf.shape(spread)))
-            for loc, spread in parameters
-        ]
-        inputs = tf.cast(inputs, tf.float32)
-        inputs *= self._signs(inputs, self._linear.input_sign_axes(inputs.shape.rank))
-        perturbation = self._variance(inputs, *noise)
-        signs = self._signs(perturbation, self._linear.output_sign_axes(mean.shape.rank))
-        return mean - perturbation * signs  # minus: as in `_local`
-
-    def _with_bias(self, weights):
-        """Kernel and bias: the drawn ones, or the layer's own bias where it is deterministic."""
-        if len(weights) == 1 and self.layer.bias is not None:
-            return [*weights, tf.convert_to_tensor(self.layer.bias)]
-        return weights
-
     def _noise(self, shape):
         return distributions.standard_normal(shape, self._next_seed())
-
-    def _signs(self, tensor, axes):
-        shape = tf.shape(tensor)
-        sides = [shape[axis] if axis in axes else 1 for axis in range(tensor.shape.rank)]
-        return distributions.random_signs(tf.stack(sides), self._next_seed())
 
     @property
     def variational_weights(self) -> list[keras.Variable]:
@@ -326,7 +282,7 @@ class VariationalWeights(NoisyWrapper):
             scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
                 it keeps the scale it has now.
         """
-        if not isinstance(self._law, GaussianPosterior):
+        if self.posterior_name != "gaussian":
             raise ValueError(
                 "Only a Gaussian prior can be moved to the posterior. "
                 f"Received: posterior={self.posterior_name!r}"
@@ -340,11 +296,3 @@ class VariationalWeights(NoisyWrapper):
             self.anchored = True
         for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
             self._anchor.assign(index, loc, spread)
-
-
-def _make_law(posterior, max_variance):
-    if posterior == "gaussian":
-        return GaussianPosterior()
-    if posterior == "log_normal":
-        return LogNormalPosterior(max_variance)
-    return TruncatedLogNormalPosterior(max_variance)

@@ -1,6 +1,5 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-import numbers
 import warnings
 from typing import Literal
 
@@ -8,20 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.layers.anchoring_data import AnchoringData
-from keras_infobottleneck.layers.noisy_wrapper import check_price
-from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.network_holder import NetworkHolder
+from keras_infobottleneck.models.anchored_network import TOLERATED_MISCOUNT, AnchoredNetwork
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
+from keras_infobottleneck.number_checks import check_count, check_price
 
 __all__ = ["InformationBottleneckModel"]
 
-TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from num_examples
-
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationBottleneckModel(NetworkHolder):
+class InformationBottleneckModel(AnchoredNetwork):
     """A Keras model whose objective charges for the information in its weights.
 
     ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
@@ -84,8 +79,6 @@ class InformationBottleneckModel(NetworkHolder):
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
-        self._examples_per_epoch = 0.0  # the most that `fit` was given
-        self._anchoring_data = AnchoringData(name="anchoring_data")
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
@@ -152,12 +145,6 @@ class InformationBottleneckModel(NetworkHolder):
                 stacklevel=3,
             )
 
-    @property
-    def variational_layers(self) -> list[VariationalWeights]:
-        """Every `VariationalWeights` in the network, each once."""
-        layers = self.network._flatten_layers()
-        return [layer for layer in layers if isinstance(layer, VariationalWeights)]
-
     def weight_information(self, by_layer: bool = False):
         """Divergence of the weights from their prior, in nats, summed over all of them.
 
@@ -170,8 +157,7 @@ class InformationBottleneckModel(NetworkHolder):
         Raises:
             ValueError: the model is not built.
         """
-        layers = self.variational_layers
-        _check_built(layers)
+        layers = self._built_variational_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
@@ -218,121 +204,21 @@ class InformationBottleneckModel(NetworkHolder):
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
         """
-        if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral):
-            raise TypeError(
-                f"`num_samples` must be an integer. Received: num_samples={num_samples!r}"
-            )
-        if num_samples < 1:
-            raise ValueError(
-                f"`num_samples` must be at least 1. Received: num_samples={num_samples}"
-            )
+        check_count("num_samples", num_samples)
         sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
         sampler.seed(seed)
         samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
 
-    def anchor_prior(self, data, scale: bool = True):
-        """Move every prior to the current posterior and freeze it: a prior for certificates.
-
-        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
-        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
-        everything that the posterior, or the network it was made from, has learned from so far;
-        a warning says so where `fit` was given more.
-
-        Args:
-            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
-                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
-                random augmentation and the same examples in every pass.
-            scale: whether the prior takes the posterior's scales too, weight by weight.
-
-        Raises:
-            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
-                a prior that is anchored already.
-            TypeError: `data` of another kind.
-        """
-        if not self.variational_layers:
-            raise ValueError(
-                f"The model has no VariationalWeights to anchor. Received: model={self.name!r}"
-            )
-        _check_built(self.variational_layers)
-        for layer in self.variational_layers:
-            if layer.posterior_name != "gaussian":
-                raise ValueError(
-                    "Only Gaussian priors can be anchored. "
-                    f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
-                )
-        examples = self._anchoring_data.examples(data)
-        if len(examples) < (1.0 - TOLERATED_MISCOUNT) * self._examples_per_epoch:
-            warnings.warn(
-                f"An epoch of `fit` held {self._examples_per_epoch:.0f} examples, the anchoring "
-                f"data hold {len(examples)}: a certificate on examples that the posterior has "
-                "seen before it was anchored is void.",
-                stacklevel=2,
-            )
-        for layer in self.variational_layers:
-            layer.anchor_prior(scale)
-        self._anchoring_data.remember(examples, self._anchored_weights())
-        if self.compiled:
-            # The traced step holds the old prior.
-            self.make_train_function(force=True)
-            self.make_test_function(force=True)
-
-    @property
-    def deterministic_weights(self) -> list[keras.Variable]:
-        """Weights of the network without a distribution: biases, normalisation, its statistics."""
-        accounted = set()
-        for layer in self.variational_layers:
-            inner = {id(weight) for weight in layer.layer.weights}
-            accounted |= {id(weight) for weight in layer.weights} - inner
-            accounted |= {id(weight) for weight in layer.variational_weights}
-        return [weight for weight in self.network.weights if id(weight) not in accounted]
-
-    @property
-    def unanchored_weights(self) -> list[str]:
-        """Paths of priors and deterministic weights that are not as they were when anchored.
-
-        What they have learned since is not in the divergence. Without anchoring, all of them.
-        """
-        return [w.path for w in self._anchoring_data.moved(self._anchored_weights())]
-
-    def _anchored_weights(self) -> list[keras.Variable]:
-        """What must not move once the prior is anchored: weights without a distribution, priors."""
-        priors = [weight for layer in self.variational_layers for weight in layer.prior_weights]
-        return self.deterministic_weights + priors
-
-    @property
-    def anchoring_fingerprints(self) -> np.ndarray:
-        """Fingerprints, int64, of the examples on which the prior depends; empty if on none."""
-        return self._anchoring_data.fingerprints
-
     def get_config(self) -> dict:
         """The arguments of the constructor, the network among them."""
         return {
-            "name": self.name,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "network": keras.saving.serialize_keras_object(self.network),
+            **super().get_config(),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta),
             "objective": self.objective,
             "delta": self.delta,
-            "num_anchoring_examples": len(self.anchoring_fingerprints),
-            "num_anchored_weights": len(self._anchored_weights()),
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """The model, its network rebuilt."""
-        config = dict(config)
-        network = keras.saving.deserialize_keras_object(
-            config.pop("network"), custom_objects=custom_objects
-        )
-        remembered = [
-            config.pop(key, 0) for key in ("num_anchoring_examples", "num_anchored_weights")
-        ]
-        model = cls(network, **config)
-        if remembered[0]:
-            model._anchoring_data.build(*remembered)
-        return model
 
 
 def _batch_size(data):
@@ -345,22 +231,5 @@ def _check_arguments(inputs, outputs, num_examples, weight_beta):
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
             f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
         )
-    if isinstance(num_examples, bool) or not isinstance(num_examples, numbers.Integral):
-        raise TypeError(
-            "`num_examples` must be an integer, the number of training examples. "
-            f"Received: num_examples={num_examples!r}"
-        )
-    if num_examples < 1:
-        raise ValueError(
-            f"`num_examples` must be at least 1. Received: num_examples={num_examples}"
-        )
+    check_count("num_examples", num_examples)
     check_price("weight_beta", weight_beta)
-
-
-def _check_built(layers):
-    for layer in layers:
-        if not layer.built:
-            raise ValueError(
-                "The model has no weights before it is built: call it on a batch first. "
-                f"Received: layer={layer.name!r}, not built"
-            )

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, check_positive
+from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.rewriting import (
@@ -20,6 +20,7 @@ from keras_infobottleneck.models.rewriting import (
     rebuilt,
     rewritten,
 )
+from keras_infobottleneck.number_checks import check_positive
 
 __all__ = [
     "LayerConversion",
@@ -49,6 +50,8 @@ def make_variational(
     include: Collection[str] | Callable[[keras.layers.Layer], bool] | None = None,
     weight_beta: float = 1.0,
     objective: Literal["lagrangian", "pac_bayes_quadratic", "pac_bayes_kl"] = "lagrangian",
+    delta: float = 0.025,
+    name: str | None = None,
     verbose: int = 1,
     **options,
 ) -> InformationBottleneckModel:
@@ -62,9 +65,11 @@ def make_variational(
         num_examples: number of training examples.
         include: names of the layers to convert, or a function that says so of a layer; by default
             every layer that can be. Layers inside nested models go by their own names.
-        weight_beta, objective: as of `InformationBottleneckModel`.
+        weight_beta, objective, delta: as of `InformationBottleneckModel`.
+        name: of the new model, by default that of `model`.
         verbose: 1 prints what was converted, what was not, and why.
-        **options: for `VariationalWeights`. An `estimator` given holds for all layers.
+        **options: for `VariationalWeights`. An `estimator` given holds for all layers, a `seed` for
+            the first: each of the others counts one on.
 
     Returns:
         An `InformationBottleneckModel`; its `conversion` lists what became of each layer, as
@@ -83,11 +88,14 @@ def make_variational(
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
             return twin
         conversion = _plan(layer, include, options)
+        number = len(conversions)
         conversions.append(conversion)
         pairs.append((layer, twin))
         if conversion.estimator is None:
             return twin
         arguments = {**options, "estimator": conversion.estimator}
+        if options.get("seed") is not None:  # one for all would give equal shapes equal noise
+            arguments["seed"] += number
         # The graph refers to layers by name.
         return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
 
@@ -96,10 +104,11 @@ def make_variational(
         twin.set_weights(layer.get_weights())
     result = InformationBottleneckModel(
         network,
-        name=model.name,
+        name=name or model.name,
         num_examples=num_examples,
         weight_beta=weight_beta,
         objective=objective,
+        delta=delta,
     )
     result.conversion = tuple(conversions)
     if verbose:

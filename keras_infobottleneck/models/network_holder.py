@@ -82,3 +82,20 @@ class NetworkHolder(keras.Model):
     def export(self, *args, **kwargs):
         """Export the network with posterior means: the SavedModel needs only TensorFlow."""
         return self.network.export(*args, **kwargs)
+
+    def get_config(self) -> dict:
+        """The network, beside name and dtype policy."""
+        return {
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "network": keras.saving.serialize_keras_object(self.network),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model, its network rebuilt."""
+        config = dict(config)
+        network = keras.saving.deserialize_keras_object(
+            config.pop("network"), custom_objects=custom_objects
+        )
+        return cls(network, **config)

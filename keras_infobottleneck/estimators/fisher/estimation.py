@@ -12,13 +12,13 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.dense import DenseFisher, outer_sums
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher, square_sums
-from keras_infobottleneck.estimators.fisher.gram import GramFisher, all_rows
+from keras_infobottleneck.estimators.fisher.gram import GramFisher, all_rows, rows_of
 from keras_infobottleneck.estimators.fisher.implicit import ImplicitFisher, product_sum
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
-from keras_infobottleneck.estimators.fisher.kronecker import (
-    KroneckerBlock,
-    KroneckerFisher,
+from keras_infobottleneck.estimators.fisher.kronecker import KroneckerBlock, KroneckerFisher
+from keras_infobottleneck.estimators.fisher.kronecker_factors import (
     factor_sums,
+    from_upper_blocks,
     plan_blocks,
     with_bias,
 )
@@ -176,8 +176,9 @@ class _Run:
         mean /= self.batches.num_examples
         if not np.all(np.isfinite(mean)):
             raise ValueError(
-                "The scores must be finite; look for NaN in the data, labels outside the classes "
-                "or overflow in the model. Received: a result that is not finite"
+                "The scores must be finite; look for NaN in the data, labels outside the classes, "
+                "logits where the likelihood takes probabilities, or overflow in the model. "
+                f"Received: likelihood={self.source.likelihood.name!r}, a result that is not finite"
             )
         return mean
 
@@ -232,15 +233,7 @@ class _Run:
 
             return tf.function(step, autograph=False)
 
-        step = self._kept("gram", make)
-        parts = []
-        bar = keras.utils.Progbar(self.batches.num_batches, verbose=self.verbose)
-        for number, batch in enumerate(self.batches, start=1):
-            count = int(np.sum(batch.weights))
-            rows = step(batch, self.key).numpy()[:, :count]
-            parts.append(rows.transpose(1, 0, 2))
-            bar.update(number)
-        rows = np.concatenate(parts)
+        rows = rows_of(self._kept("gram", make), self.batches, self.key, self.verbose)
         norms = np.einsum("nkw,nkw->n", rows, rows, dtype=np.float64)
         if not np.all(np.isfinite(norms)):
             self._mean(tf.constant(norms))
@@ -264,8 +257,11 @@ class _Run:
 
         (inputs, bias_rows, outputs, rest), traces, moments = self._summed("kronecker", of_scores)
         blocks = []
-        for (kernel, bias, order), *sums in zip(plans, inputs, bias_rows, outputs, strict=True):
-            first, row, second = map(self._mean, sums)
+        for (kernel, bias, order), upper, *sums in zip(
+            plans, inputs, bias_rows, outputs, strict=True
+        ):
+            first = from_upper_blocks([self._mean(block) for block in upper])
+            row, second = map(self._mean, sums)
             if bias >= 0:
                 first = with_bias(first, row)
             blocks.append(KroneckerBlock(kernel, bias, order, first, second))

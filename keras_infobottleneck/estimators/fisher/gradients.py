@@ -141,6 +141,17 @@ class Bilinear(VariableGradient):
         parts = [self._inputs_of(part) for part in parts]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
+    def sum_of_inputs(self, weights: tf.Tensor) -> tf.Tensor:
+        """X summed over positions and, times weights `[batch]`, over examples, `[groups, in]`."""
+        totals = []
+        for call in self.calls:
+            rows = tf.reshape(tf.cast(call.inputs, self.dtype), [self.num_rows, -1])
+            total = tf.matmul(tf.cast(weights, self.dtype)[None], rows)
+            # Patches of the sum are the sum of patches.
+            total = self._inputs_of(tf.reshape(total, [1, *call.inputs.shape[1:]]))
+            totals.append(tf.reduce_sum(total, [0, 1]))
+        return tf.add_n(totals)
+
     def inputs_bytes(self) -> int:
         """Bytes of x for the whole batch."""
         return self.num_rows * self.positions * self.block[0] * self.block[1] * self.dtype.size

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.dense import DenseFisher, score_rows
 from keras_infobottleneck.estimators.fisher.information import (
@@ -19,7 +21,7 @@ from keras_infobottleneck.estimators.fisher.information import (
 from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
-__all__ = ["GramFisher", "all_rows"]
+__all__ = ["GramFisher", "all_rows", "rows_of"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,3 +128,17 @@ def all_rows(scores: Scores) -> tf.Tensor:
         fn_output_signature=scores.forms[0].dtype,
         parallel_iterations=1,
     )
+
+
+def rows_of(step: Callable, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
+    """The scores of all examples, `[examples, columns, weights]`, by the compiled `all_rows`."""
+    parts = []
+    bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
+    for number, batch in enumerate(batches, start=1):
+        count = int(np.sum(batch.weights))
+        # TensorFlow counts traces by code, for all models together: called as it is, the step
+        # would be said to retrace.
+        rows = step.get_concrete_function(batch, key)(batch, key)
+        parts.append(rows.numpy()[:, :count].transpose(1, 0, 2))
+        bar.update(number)
+    return np.concatenate(parts)

@@ -19,13 +19,12 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.operator import Operator
 from keras_infobottleneck.estimators.passes import sum_over
 from keras_infobottleneck.estimators.spectrum import QuadratureSpectrum
 
 __all__ = ["ImplicitFisher", "product_sum"]
-
-ZERO = tf.UnconnectedGradients.ZERO
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,32 +134,25 @@ def product_sum(
     tangents: list[tf.Tensor],
 ) -> list[tf.Tensor]:
     """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
-    values = [v.value for v in variables]
+    step = Step(variables, tangents)
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            terms = source.likelihood.terms(model(batch.x, training=False))
+            outputs = step.run(model, batch.x, batch.weights.shape[0], tape)
+            terms = source.likelihood.terms(outputs)
             eta = [e for term in terms for e in term.eta]
-        # The gradient is linear in its output gradients, and its derivative by them is J. What
+        # A gradient is linear in its output gradients, and its derivative by them is J. What
         # only their values would be needed for is pruned, so that J costs what forward mode does,
         # without products by the zeros of inputs that do not move.
         directions = [tf.zeros_like(e) for e in eta]
         outer.watch(directions)
-        gradients = tape.gradient(
-            eta, values, output_gradients=directions, unconnected_gradients=ZERO
-        )
-        # An embedding's are slices, which no tape differentiates.
-        gradients = [tf.convert_to_tensor(g) for g in gradients]
+        slopes, moves = step.slopes(tape, eta, directions)
     moved = outer.gradient(
-        gradients, directions, output_gradients=tangents, unconnected_gradients=ZERO
+        slopes,
+        directions,
+        output_gradients=moves,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    products = tape.gradient(
-        eta,
-        values,
-        output_gradients=_through_information(source, terms, batch, key, moved),
-        unconnected_gradients=ZERO,
-    )
-    return [tf.convert_to_tensor(p) for p in products]
+    return step.gradients(tape, eta, _through_information(source, terms, batch, key, moved))
 
 
 def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):

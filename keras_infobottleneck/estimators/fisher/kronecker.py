@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.fisher.gradients import Bilinear, Direct
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
-from keras_infobottleneck.estimators.passes import sum_over
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, SpectrumPart
 
-__all__ = ["KroneckerBlock", "KroneckerFisher", "factor_sums", "plan_blocks", "with_bias"]
+__all__ = ["KroneckerBlock", "KroneckerFisher"]
 
 
 @dataclass(frozen=True)
@@ -205,85 +201,3 @@ class KroneckerFisher(FisherInformation):
         names = [name for name in arrays if name.startswith("rest_")]
         rest = {int(name.removeprefix("rest_")): arrays[name] for name in names}
         return cls(blocks=blocks, rest=rest, **fields)
-
-
-def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
-    """Kernel, bias or -1, and order of each block."""
-    biases = {
-        id(form.calls[0]): i
-        for i, form in enumerate(scores.forms)
-        if isinstance(form, Direct) and form.is_bias
-    }
-    plans = []
-    for i, form in enumerate(scores.forms):
-        if isinstance(form, Bilinear):
-            places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
-            with tf.init_scope():
-                order = form.arrange(tf.constant(places)).numpy()
-            plans.append((i, biases.get(id(form.calls[0]), -1), order))
-    return plans
-
-
-def factor_sums(scores: Scores, plans, block_bytes: int):
-    """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
-
-    Input factors are `[groups, in, in]`, without the bias; see `with_bias` for its row. Diagonals
-    are those of the rest. Traces, `[batch, n]`, are each example's of each output factor and of
-    each diagonal.
-    """
-    in_block = {i for kernel, bias, *_ in plans for i in (kernel, bias) if i >= 0}
-    forms = scores.forms
-    rest = [i for i in range(len(forms)) if i not in in_block]
-
-    def of_column(k):
-        gradients = scores.gradients(k)
-        outputs = []
-        for kernel, *_ in plans:
-            d = forms[kernel].outputs(gradients[kernel])
-            outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
-        return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
-
-    def no_outputs(form: Bilinear):
-        groups, _, fan_out = form.block
-        return tf.zeros([groups, fan_out, fan_out], form.dtype), tf.zeros(
-            [form.num_rows], form.dtype
-        )
-
-    zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
-    outputs, squares = sum_over(scores.num_columns, of_column, zeros)
-    inputs, bias_rows, factors, traces = [], [], [], []
-    for (kernel, _, _), (factor, trace) in zip(plans, outputs, strict=True):
-        x = forms[kernel].inputs(weights=scores.weights)
-        positions = forms[kernel].positions
-        inputs.append(_second_moment(x))
-        bias_rows.append(_bias_row(x, positions * tf.reduce_sum(scores.weights)))
-        factors.append(factor / positions)
-        traces.append(trace / positions)
-    traces = [tf.cast(trace, tf.float64) for trace in traces + [norms for _, norms in squares]]
-    return inputs, bias_rows, factors, [values for values, _ in squares], tf.stack(traces, 1)
-
-
-def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`.
-
-    Put together once, at the end: a column of ones behind every patch would be a copy of them all.
-    """
-    column = row[:, :-1, None]
-    return np.block([[inputs, column], [column.transpose(0, 2, 1), row[:, -1:, None]]])
-
-
-def _second_moment(a: tf.Tensor) -> tf.Tensor:
-    """`[batch, positions, groups, n]` to `[groups, n, n]`, summed."""
-    if a.shape[2] == 1:
-        a = tf.reshape(a, [-1, a.shape[3]])
-        return tf.matmul(a, a, transpose_a=True)[None]
-    return tf.einsum("btgi,btgj->gij", a, a)
-
-
-def _bias_row(a: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Sums of `[batch, positions, groups, n]` and the count behind them, `[groups, n + 1]`."""
-    rows = tf.reshape(a, [-1, a.shape[2] * a.shape[3]])
-    # A product with ones reads faster than a reduction over the first axis.
-    total = tf.matmul(tf.ones([1, tf.shape(rows)[0]], a.dtype), rows)
-    count = tf.fill([a.shape[2], 1], tf.cast(count, a.dtype))
-    return tf.concat([tf.reshape(total, a.shape[2:]), count], 1)

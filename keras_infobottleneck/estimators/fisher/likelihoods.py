@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher import draws, terms
@@ -22,6 +23,8 @@ __all__ = [
 
 Labels = Literal["expected", "sampled", "empirical"]
 Tensors = list[tf.Tensor]
+
+TOLERANCE = 1e-2  # by which probabilities in half precision may miss a sum of one
 
 NAMES = (
     "categorical",
@@ -79,6 +82,8 @@ class NamedLikelihood(Likelihood):
                 "The model's output must have the shape [batch, ..., outputs]. "
                 f"Received: shape={tuple(eta.shape)}"
             )
+        if tf.executing_eagerly():  # tried on one example, before it is traced
+            self._check_probabilities(eta)
         if self.name == "normal":
             return [terms.Normal(eta)]
         if self.name == "categorical":
@@ -93,6 +98,23 @@ class NamedLikelihood(Likelihood):
             ]
         logits = _input_of(eta, "Sigmoid")
         return [terms.BernoulliProbabilities(eta) if logits is None else terms.Bernoulli(logits)]
+
+    def _check_probabilities(self, eta: tf.Tensor) -> None:
+        """Refuses logits where the name, or the loss that it was read from, says probabilities."""
+        values, sums = eta.numpy(), tf.reduce_sum(eta, -1).numpy()
+        if not self.name.endswith("_probabilities") or not np.all(np.isfinite(values)):
+            return
+        is_share = np.all((values >= 0) & (values <= 1 + TOLERANCE))
+        if is_share and (self.name.startswith("bernoulli") or np.allclose(sums, 1, atol=TOLERANCE)):
+            return
+        logits = self.name.removesuffix("_probabilities")
+        raise ValueError(
+            "The outputs must be probabilities, as a loss without `from_logits=True` takes them; "
+            "where they are logits compile with that, such as "
+            "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`, or write "
+            f"likelihood={logits!r}. Received: outputs from {values.min():.4g} to "
+            f"{values.max():.4g}, the first sum {np.ravel(sums)[0]:.4g}"
+        )
 
 
 class DistributionLikelihood(Likelihood):

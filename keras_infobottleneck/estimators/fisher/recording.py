@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -12,7 +12,7 @@ from keras_infobottleneck.estimators.fisher.gradients import Call
 from keras_infobottleneck.estimators.fisher.rule import Rule
 from keras_infobottleneck.estimators.fisher.rules import rule_for
 
-__all__ = ["Records", "recorded"]
+__all__ = ["Records", "recorded", "rules_running"]
 
 # Each rule with the calls of its layer, in the order of their first call.
 Records = dict[Rule, list[Call]]
@@ -22,18 +22,46 @@ Records = dict[Rule, list[Call]]
 def recorded(model: keras.Model, tape: tf.GradientTape, num_rows: int) -> Iterator[Records]:
     """Fills a dictionary with every call that a rule covers, while the context is open.
 
-    A call is left to run as it is, and its weights to the loop over examples, where the input is
-    not one tensor of known shape with the batch's examples in front, or where the layer runs
-    inside another graph, such as a loop over time.
+    The weights of a call that no rule covers are left to the loop over examples.
     """
     records: Records = {}
+
+    def run(rule, call, inputs, args, kwargs):
+        record, outputs = rule.run(call, inputs, args, kwargs)
+        tape.watch(outputs)
+        records.setdefault(rule, []).append(record)
+        return outputs
+
+    with rules_running(model, run, num_rows):
+        yield records
+
+
+@contextmanager
+def rules_running(
+    model: keras.Model,
+    run: Callable[..., tf.Tensor],
+    num_rows: int,
+    is_wanted: Callable[[Rule], bool] = lambda rule: True,
+) -> Iterator[None]:
+    """Runs layers by their rules, while the context is open.
+
+    A call is left to run as it is where the input is not one tensor of known shape with the
+    batch's examples in front, or where the layer runs inside another graph, such as a loop over
+    time.
+
+    Args:
+        model: the model.
+        run: from rule, call, inputs, args and kwargs to the output before the activation.
+        num_rows: examples in a batch.
+        is_wanted: whether a rule is made use of.
+    """
     graph = tf.compat.v1.get_default_graph()
     changed = []
 
     def listen(layer: keras.layers.Layer, rule: Rule) -> None:
         call = layer.call
 
-        def recording_call(inputs, *args, **kwargs):
+        def call_by_rule(inputs, *args, **kwargs):
             if (
                 not tf.is_tensor(inputs)
                 or isinstance(inputs, (tf.SparseTensor, tf.RaggedTensor))
@@ -44,21 +72,18 @@ def recorded(model: keras.Model, tape: tf.GradientTape, num_rows: int) -> Iterat
                 or not rule.accepts(inputs)
             ):
                 return call(inputs, *args, **kwargs)
-            record, outputs = rule.run(call, inputs, args, kwargs)
-            tape.watch(outputs)
-            records.setdefault(rule, []).append(record)
-            return rule.finish(outputs)
+            return rule.finish(run(rule, call, inputs, args, kwargs))
 
         # Past Keras' attribute tracking; an instance's attribute hides its class's method.
-        vars(layer)["call"] = recording_call
+        vars(layer)["call"] = call_by_rule
         changed.append(layer)
 
     try:
         for layer in model._flatten_layers():
             rule = rule_for(layer) if layer.built and "call" not in vars(layer) else None
-            if rule is not None:
+            if rule is not None and is_wanted(rule):
                 listen(layer, rule)
-        yield records
+        yield
     finally:
         for layer in changed:
             del vars(layer)["call"]

@@ -43,10 +43,15 @@ class Rule(abc.ABC):
 
     def run(self, call, inputs, args, kwargs) -> tuple[Call, tf.Tensor]:
         """Runs the layer up to its activation. Returns the record and that output."""
-        frozen = [(v, tf.stop_gradient(v.value)) for v in self.variables()]
-        with keras.StatelessScope(state_mapping=frozen):
-            outputs = call(inputs, *args, **kwargs)
+        frozen = [tf.stop_gradient(v.value) for v in self.variables()]
+        outputs = self.run_on(frozen, call, inputs, args, kwargs)
         return Call(inputs, outputs), outputs
+
+    def run_on(self, weights: list[tf.Tensor], call, inputs, args, kwargs) -> tf.Tensor:
+        """The layer's output with these in the place of its weights."""
+        mapping = list(zip(self.variables(), weights, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return call(inputs, *args, **kwargs)
 
     def finish(self, outputs: tf.Tensor) -> tf.Tensor:
         """What follows the recorded output inside the layer."""
@@ -69,12 +74,13 @@ class KernelRule(Rule):
         bias = self.layer.bias
         return [self.kernel] if bias is None else [self.kernel, bias]
 
-    def run(self, call, inputs, args, kwargs):
+    def run_on(self, weights, call, inputs, args, kwargs):
+        """Without activation; linear in the weights."""
         activation = self.layer.activation
         # Past Keras' attribute tracking: nothing about the layer is to change but for this call.
         vars(self.layer)["activation"] = None
         try:
-            return super().run(call, inputs, args, kwargs)
+            return super().run_on(weights, call, inputs, args, kwargs)
         finally:
             vars(self.layer)["activation"] = activation
 

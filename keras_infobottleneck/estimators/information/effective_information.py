@@ -10,10 +10,8 @@ import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.linearised_layer import (
-    LinearisedLayer,
-    covariance_root,
-)
+from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 
@@ -96,7 +94,7 @@ def effective_information(
     Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
-        model: a functional or sequential model, built.
+        model: a built model; a subclassed one of a single array of inputs.
         x: inputs, one array of floats `[examples, ...]`, or a dataset of them; labels are ignored.
             Their covariance is taken over the same examples.
         layer: a layer of the model, its name or its index; best a narrow one.
@@ -117,7 +115,9 @@ def effective_information(
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Definition 3.1 and Proposition 3.2, corrected.
     """
-    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    linearised = LinearisedLayer.of(
+        model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
+    )
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     root = covariance_root(inputs)
@@ -161,7 +161,9 @@ def activation_fisher(
     Returns:
         `[examples, inputs, inputs]`, per squared unit of the inputs; NaN where it is infinite.
     """
-    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale, paper_form=paper_form)
+    linearised = LinearisedLayer.of(
+        model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
+    )
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     width = inputs[0].size

@@ -151,6 +151,9 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
     found = find_likelihood(model, likelihood)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+        # Refused before it is traced.
+        found.terms(model_of()(batches.first_inputs(), training=False))
+
         def step(batch):
             terms = found.terms(model_of()(batch.x, training=False))
             labels = found.labels(batch.y, len(terms))

@@ -16,11 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.activations import activations_model, with_graph
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
     check_positive,
@@ -31,7 +32,7 @@ from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 
-__all__ = ["LinearisedLayer", "covariance_root"]
+__all__ = ["LinearisedLayer"]
 
 # Examples whose Jacobians are held at once take about this much.
 CHUNK_BYTES = 128 * 2**20
@@ -74,6 +75,7 @@ class LinearisedLayer:
         beta: float,
         prior_scale: float | str,
         *,
+        memory_limit: int | None = None,
         paper_form: bool = False,
     ) -> LinearisedLayer:
         """Checks everything that can be checked without data.
@@ -81,7 +83,7 @@ class LinearisedLayer:
         Raises:
             TypeError, ValueError: an argument that cannot be used.
         """
-        activations = activations_model(model, layer)
+        activations = with_graph(activations_model(model, layer))
         outputs = keras.tree.flatten(activations.output)
         if len(outputs) != 1 or None in outputs[0].shape[1:]:
             raise ValueError(
@@ -98,6 +100,7 @@ class LinearisedLayer:
                 "structure='diagonal', 'kronecker', 'dense' or 'gram'. "
                 "Received: structure='implicit'"
             )
+        check_eigenvectors_fit(fisher, memory_limit)
         beta = check_positive("beta", beta)
         scale = check_prior_scale(prior_scale, "optimal")
         variables = variables_of(model, fisher)
@@ -109,7 +112,8 @@ class LinearisedLayer:
                 f"Received: layer={layer!r}, a matrix of {list(fisher.variables)}"
             )
         if scale is None:
-            scale = Minimum.of(model, fisher).code(beta, None).prior_scale
+            options = {"memory_limit": memory_limit}
+            scale = Minimum.of(model, fisher, fisher_options=options).code(beta, None).prior_scale
             if scale in (0.0, np.inf):
                 raise ValueError(
                     "The best prior scale of weights that are all zero or never felt is 0 or "
@@ -237,9 +241,11 @@ class LinearisedLayer:
                     z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
                 )
 
-            return tf.function(jacobian, autograph=False)
+            return tf.function(jacobian, autograph=False).get_concrete_function(any_number)
 
-        step = compiled(self.model, "jacobian by inputs", make)
+        # One function for every number of examples, of which no call can trace another.
+        any_number = tf.TensorSpec([None, *part.shape[1:]], part.dtype)
+        step = compiled(self.model, ("jacobian by inputs", any_number), make)
         return step(tf.constant(part)).numpy().reshape(len(part), self.num_units, -1)
 
     def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
@@ -261,25 +267,6 @@ class LinearisedLayer:
         if np.linalg.norm(signal[~noisy]) > SMALLEST_SIGNAL * np.linalg.norm(signal):
             return None
         return signal[noisy] / np.sqrt(values[noisy])[:, None]
-
-
-def covariance_root(inputs: np.ndarray) -> np.ndarray:
-    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`.
-
-    Raises:
-        ValueError: a single example, which has none.
-    """
-    if len(inputs) < 2:
-        raise ValueError(
-            "`x` must hold at least two examples, which a covariance takes. "
-            f"Received: {len(inputs)} example"
-        )
-    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
-    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
-    if len(flat) <= flat.shape[1]:
-        return centred.T
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _flat(activations: keras.Model) -> keras.Model:

@@ -10,6 +10,10 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.information.eigenvector_memory import (
+    check_eigenvectors_fit,
+    check_eigenvectors_will_fit,
+)
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.spectrum import ExactSpectrum, Spectrum
@@ -56,7 +60,7 @@ class Minimum:
         """
         if not isinstance(model, keras.Model):
             raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-        options = fisher_options or {}
+        options = dict(fisher_options or {})
         if options.get("dry_run"):
             raise ValueError(
                 "`dry_run` is for `fisher_information`, which this takes its time and memory from. "
@@ -65,14 +69,16 @@ class Minimum:
         if not isinstance(data, FisherInformation):
             if options.get("variables") is None:
                 _check_no_noise(model)
+            check_eigenvectors_will_fit(model, data, structure, options)
             fisher = fisher_information(model, data, structure=structure, **options)
             variables = chosen_variables(model, options.get("variables"))
-        elif options:
+        elif options.keys() - {"memory_limit"}:
             raise ValueError(
                 "A `FisherInformation` has been measured: its options cannot be chosen any more. "
                 f"Received: {', '.join(f'{k}={v!r}' for k, v in options.items())}"
             )
         else:
+            check_eigenvectors_fit(data, options.get("memory_limit"))
             fisher, variables = data, variables_of(model, data)
         norms = [_squared_norm(variable) for variable in variables]
         spectrum = fisher.spectrum(num_probes=num_probes, num_steps=num_steps)

@@ -12,10 +12,8 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.linearised_layer import (
-    LinearisedLayer,
-    covariance_root,
-)
+from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 
@@ -68,7 +66,9 @@ def simulated_effective_information(
             memory; a unit that the noise does not move at some example, for which the information
             is infinite.
     """
-    linearised = LinearisedLayer.of(model, layer, fisher, beta, prior_scale)
+    linearised = LinearisedLayer.of(
+        model, layer, fisher, beta, prior_scale, memory_limit=memory_limit
+    )
     least = 2 * linearised.num_units + NUM_GROUPS
     check_positive_integer("num_draws", num_draws, least)
     check_positive_integer("seed", seed, 0)

@@ -143,7 +143,8 @@ def information_in_weights(
             `-k` for `-k/2`: `KL(beta / 2) - k / 2` in terms of the one above.
         num_probes: random vectors for the implicit structure.
         num_steps: passes over the data for each of them.
-        fisher_options: as of `fisher_information`, such as `labels="expected"`.
+        fisher_options: as of `fisher_information`, such as `labels="expected"`; its `memory_limit`
+            holds for the eigenvectors of "dense" and "gram" too.
 
     Returns:
         A `WeightInformation`. Its standard error takes the relative error of F's trace for that of

@@ -28,10 +28,12 @@ def hidden_states(
     Exact. Cost: one pass over the data; memory of one byte per unit and example.
 
     Args:
-        model: functional or sequential model.
+        model: any Keras model whose forward pass calls the layer once; the layer may be part of
+            another layer or of a nested model.
         data: inputs `[num_examples, ...]`, `(inputs, labels)`, a `tf.data.Dataset` or a
             `keras.utils.PyDataset`.
-        layer: a layer of the model, its name or its index. All axes but the first are flattened.
+        layer: a layer, its name or its index in `model.layers`. All axes but the first are
+            flattened.
         threshold: one value, strictly exceeded, for binary states; increasing values for levels
             `0..len(threshold)`, the number of thresholds exceeded.
         batch_size: for array data.
@@ -42,8 +44,8 @@ def hidden_states(
 
     Raises:
         TypeError: for a model or a layer of another type.
-        ValueError: for an unknown layer, a model without graph, wrong thresholds, no data, or
-            activations that are NaN.
+        ValueError: for an unknown layer, one that is not called or called several times or in a
+            loop, wrong thresholds, no data, or activations that are NaN.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
@@ -78,7 +80,6 @@ def _compiled(activations_of, thresholds):
     """Compiled function from inputs to levels, kept for the next call."""
 
     def make(model_of):
-        @tf.function(reduce_retracing=True)
         def levels_of(inputs):
             activations = model_of()(inputs, training=False)
             activations = tf.reshape(activations, [tf.shape(activations)[0], -1])
@@ -87,9 +88,31 @@ def _compiled(activations_of, thresholds):
             has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
             return tf.cast(levels, tf.uint8), has_nan
 
-        return levels_of
+        traced = []
+
+        def run(inputs):
+            inputs = tf.nest.map_structure(_as_tensor, inputs)
+            function = traced[0] if traced else tf.function(levels_of, autograph=False)
+            # One for batches of every size, of which no call can trace another.
+            any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
+            traced[:] = [function]  # one whose first trace fails gives None ever after
+            return any_size(inputs)
+
+        return run
 
     return compiled(activations_of, ("levels", thresholds), make)
+
+
+def _as_tensor(array):
+    """The same as a tensor; sparse and ragged ones as they are."""
+    return array if tf.is_tensor(array) else tf.convert_to_tensor(array)
+
+
+def _of_any_size(tensor):
+    """What a tensor is, but for the number of examples."""
+    if isinstance(tensor, tf.Tensor):
+        return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+    return tf.type_spec_from_value(tensor)
 
 
 def _input_batches(data, batch_size):

@@ -1,0 +1,71 @@
+"""What `InformationDropout` accepts: said in one sentence, before any work."""
+
+import keras
+
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.number_checks import check_positive, check_price
+
+__all__ = ["check_options", "output_activation"]
+
+NON_NEGATIVE = {
+    "log_uniform": (keras.activations.relu, keras.activations.relu6),
+    "log_normal": (
+        keras.activations.softplus,
+        keras.activations.exponential,
+        keras.activations.sigmoid,
+    ),
+}
+
+
+def check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
+    """Raise where an option is out of range, or a layer has an output or a twin of no use."""
+    check_price("beta", beta)
+    if prior not in NON_NEGATIVE:
+        raise ValueError(
+            f'`prior` must be "log_uniform" or "log_normal". Received: prior={prior!r}'
+        )
+    check_positive("max_alpha", max_alpha)
+    if not isinstance(activation_is_nonnegative, bool):
+        raise TypeError(
+            "`activation_is_nonnegative` must be True or False. "
+            f"Received: activation_is_nonnegative={activation_is_nonnegative!r}"
+        )
+    if alpha_layer is layer or not isinstance(alpha_layer, keras.layers.Layer | None):
+        raise TypeError(
+            "`alpha_layer` must be None or a Keras layer of its own. "
+            f"Received: alpha_layer={alpha_layer!r}"
+        )
+    activation = output_activation(layer)
+    if activation not in NON_NEGATIVE[prior] and not activation_is_nonnegative:
+        names = ", ".join(function.__name__ for function in NON_NEGATIVE[prior])
+        raise ValueError(
+            f'`layer` must end in a non-negative activation: with prior="{prior}" one of {names}, '
+            "or any that activation_is_nonnegative=True vouches for. "
+            f"Received: layer={layer!r}, activation={activation!r}"
+        )
+    affine = layer.layer if isinstance(layer, VariationalWeights) else layer
+    if alpha_layer is None and not _has_twin(affine):
+        raise ValueError(
+            "`alpha_layer` must be given for a layer that is not just weights and an activation. "
+            f"Received: layer={layer!r}, alpha_layer=None"
+        )
+
+
+def output_activation(layer):
+    """The activation function that a layer ends in, None if that cannot be told."""
+    if isinstance(layer, VariationalWeights):
+        return output_activation(layer.layer)
+    if isinstance(layer, keras.Sequential) and layer.layers:
+        return output_activation(layer.layers[-1])
+    if isinstance(layer, keras.layers.ReLU):
+        return keras.activations.relu if layer.negative_slope == 0 else None
+    activation = getattr(layer, "activation", None)
+    if isinstance(activation, keras.layers.Layer):
+        return output_activation(activation)
+    return activation
+
+
+def _has_twin(layer) -> bool:
+    """Whether the configuration is that of weights followed by an activation."""
+    config = layer.get_config()
+    return "activation" in config and any(key.endswith("_initializer") for key in config)

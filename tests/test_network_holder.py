@@ -1,0 +1,110 @@
+"""A model that holds a network is a Keras model like any other."""
+
+import keras
+import numpy as np
+import pytest
+from bottleneck_networks import (
+    LOSS,
+    NUM_EXAMPLES,
+    Network,
+    VariationalWeights,
+    assert_objective,
+    make_model,
+    small_data,
+)
+from keras import layers
+
+import keras_infobottleneck as kib
+
+
+@pytest.fixture(scope="module")
+def data():
+    return small_data()
+
+
+def test_functional_and_subclassed_networks_live_in_one_process_in_any_order(data):
+    x, y = data
+
+    class Named(kib.InformationBottleneckModel):
+        """A user's own subclass."""
+
+    def functional(kind):
+        inputs = keras.Input((4,))
+        outputs = VariationalWeights(layers.Dense(2))(VariationalWeights(layers.Dense(4))(inputs))
+        return kind(inputs, outputs, num_examples=NUM_EXAMPLES)
+
+    def subclassed(kind):
+        return kind(Network(), num_examples=NUM_EXAMPLES)
+
+    for make in (functional, subclassed, functional):
+        for kind in (kib.InformationBottleneckModel, Named):
+            model = make(kind)
+            model.compile("sgd", LOSS, run_eagerly=True)
+            assert_objective(model.evaluate(x, y, verbose=0, return_dict=True), model)
+            assert len(model.variational_layers) == 2
+
+
+def test_layers_inputs_outputs_and_summary_are_those_of_the_network(data, capsys):
+    x, _ = data
+    inputs = keras.Input((4,))
+    hidden = VariationalWeights(layers.Dense(5, "relu"), name="hidden")(inputs)
+    outputs = VariationalWeights(layers.Dense(2), name="head")(hidden)
+    model = kib.InformationBottleneckModel(inputs, outputs, name="mine", num_examples=48)
+    probe = keras.Model(model.inputs, model.get_layer("hidden").output)
+    assert probe([x]).shape == (48, 5)
+    np.testing.assert_array_equal(keras.Model(model.input, model.output)(x), model(x))
+    assert [layer.name for layer in model.layers][1:] == ["hidden", "head"]
+    lines = []
+    model.summary(print_fn=lambda text, **_: lines.append(text))
+    total = float(model.weight_information())
+    assert f"Information in the weights: {total:,.1f} nats" in lines
+    assert any(line.strip().startswith("hidden: ") for line in lines)
+    kib.InformationBottleneckModel(Network(), num_examples=3).summary()  # unbuilt: no table
+    assert "nats" not in capsys.readouterr().out
+
+
+def test_a_clone_has_the_structure_and_its_own_weights(data):
+    x, _ = data
+    model = make_model(3.0)
+    clone = keras.models.clone_model(model)
+    assert isinstance(clone, kib.InformationBottleneckModel)
+    assert (clone.num_examples, float(clone.weight_beta)) == (NUM_EXAMPLES, 3.0)
+    assert not {id(w) for w in clone.weights} & {id(w) for w in model.weights}
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone(x), model(x))
+
+
+def test_inputs_reach_the_network_as_they_are_given():
+    """Token ids above 2048 have no float16: the network, not this model, casts its inputs."""
+    inputs = keras.Input((1,), dtype="float32")
+    outputs = layers.Dense(1, use_bias=False, kernel_initializer="ones", dtype="float32")(inputs)
+    network = keras.Model(inputs, outputs)
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = kib.InformationBottleneckModel(network, num_examples=3)
+        mixed = make_model()
+        mixed.compile("sgd", LOSS)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert float(model(np.array([[4099.0]], "float32"))[0, 0]) == 4099.0
+    assert isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
+    revived = kib.InformationBottleneckModel.from_config(mixed.get_config())
+    assert revived.dtype_policy.name == "mixed_float16"
+
+
+def test_masks_pass_through_given_or_made_inside():
+    inputs = keras.Input((None,), dtype="int32")
+    vectors = layers.Embedding(5, 3, mask_zero=True)(inputs)
+    states = VariationalWeights(layers.LSTM(2), estimator="sample")(vectors)
+    tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
+    network = keras.Model(inputs, states)
+    model = kib.InformationBottleneckModel(network, num_examples=3)
+    np.testing.assert_array_equal(model(tokens), network(tokens))
+    np.testing.assert_allclose(model(tokens[:, :2])[0], model(tokens)[0], atol=1e-7)
+
+    sequences = keras.Input((4, 3))
+    recurrent = keras.Model(sequences, layers.LSTM(2)(sequences))
+    outer = kib.InformationBottleneckModel(recurrent, num_examples=3)
+    x, mask = np.ones((2, 4, 3), "float32"), np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool)
+    np.testing.assert_array_equal(outer(x, mask=mask), recurrent(x, mask=mask))
+    assert np.abs(outer(x, mask=mask) - outer(x)).max() > 0.0

@@ -1,0 +1,73 @@
+"""What reads activations is traced once for a model: no number of examples, no model traces more.
+
+TensorFlow counts the calls of one piece of code and warns where many of them traced, though each
+were of another model.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_infobottleneck.estimators import (
+    activation_fisher,
+    fisher_information,
+    hidden_states,
+)
+
+X = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
+
+
+@keras.saving.register_keras_serializable("test_retracing")
+class Counting(layers.Layer):
+    """Counts how often Python runs it with symbolic tensors, once each trace."""
+
+    def call(self, inputs):
+        self.traces = getattr(self, "traces", 0) + 1
+        return inputs
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def network():
+    return keras.Sequential(
+        [keras.Input((5,)), Counting(name="count"), layers.Dense(2, name="narrow")]
+    )
+
+
+@pytest.fixture
+def warnings_of_retracing(monkeypatch):
+    found = []
+
+    def warning(message, *args, **kwargs):
+        found.append(message % args if args else message)
+
+    monkeypatch.setattr(tf.get_logger(), "warning", warning)
+    return found
+
+
+def read_states(model, x):
+    hidden_states(model, x, "narrow", batch_size=4)
+
+
+def read_derivatives(model, x):
+    fisher = fisher_information(model, X, likelihood="normal", seed=0)
+    activation_fisher(model, x, layer="narrow", fisher=fisher, beta=0.1, prior_scale=1.0)
+
+
+def test_states_of_any_number_of_examples_are_read_by_one_trace():
+    model = network()
+    read_states(model, X)
+    traces = model.get_layer("count").traces
+    for count in (1, 2, 3, 5, 6):
+        read_states(model, X[:count])
+    assert model.get_layer("count").traces == traces
+
+
+@pytest.mark.parametrize("read", [read_states, read_derivatives])
+def test_many_models_are_read_without_a_warning(read, warnings_of_retracing):
+    for count in range(3, 10):
+        read(network(), X[:count])
+    assert not [text for text in warnings_of_retracing if "levels_of" in text or "jacobian" in text]
