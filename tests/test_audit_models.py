@@ -128,8 +128,7 @@ MODELS = {
     two_inputs: {("effective", "both"): "weights", ("effective", "hidden"): "one array"},
     tokens: {("effective", "words"): "floats", ("effective", "rnn"): "floats"},
     any_length: {("layers", "each"): "known size", ("relevance", "all"): "no layer"},
-    subclassed: {("effective", "all"): "subclassed", ("relevance", "all"): "subclassed"},
-    held: {("total_correlation", "all"): "subclassed", ("layers", "all"): "subclassed"},
+    held: {("total_correlation", "all"): "no layer"},
     images: {
         ("layers", "flat"): "hands on",
         ("fisher", "squared derivatives of the logits"): "categorical_probabilities",
@@ -188,6 +187,15 @@ def test_an_unbuilt_model_is_built():
     report = kib.audit(model, data, include=["complexity", "task"])
     assert report.num_weights == 5 * 4 + 4 + 4 * 3 + 3
     assert report.task is not None
+
+
+def test_layers_of_a_subclassed_model_are_measured():
+    model, data = subclassed()
+    report = kib.audit(model, data, include=["fisher", "effective", "relevance"])
+    hidden = report.layers[model.layers[0].name]
+    states = kib.estimators.hidden_states(model, data[0], model.layers[0])
+    assert hidden.relevance.relevance == kib.estimators.resolution_relevance(states).relevance
+    assert hidden.effective.nats > 0
 
 
 def test_a_bug_in_a_layer_is_told_by_its_type(monkeypatch):

@@ -65,7 +65,7 @@ def audit(
     for each layer.
 
     Args:
-        model: any Keras model. Of a subclassed one the hidden layers cannot be measured.
+        model: any Keras model; hidden layers of a subclassed one once it was called on an array.
         data: best what it was trained on: `(x, y)` arrays, `x` alone, a `tf.data.Dataset` or a
             `keras.utils.PyDataset`.
         nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: something that the

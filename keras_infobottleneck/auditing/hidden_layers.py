@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_infobottleneck.auditing.omission import Omission
 from keras_infobottleneck.auditing.sample import Sample
-from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.activations import activations_model, with_graph
 from keras_infobottleneck.estimators.batches import Batches
 
 __all__ = ["HiddenLayer", "activations_of", "find_layers"]
@@ -55,7 +55,7 @@ class HiddenLayer:
 def find_layers(
     model: keras.Model, names: Sequence[str] | None
 ) -> tuple[list[HiddenLayer], list[Omission]]:
-    """Layers in the graph of the model, and those left out.
+    """Layers whose activations can be had, and those left out.
 
     Raises:
         ValueError: a name that is not one of the model's layers.
@@ -69,8 +69,7 @@ def find_layers(
     try:
         outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
     except (AttributeError, ValueError):
-        reason = "the model has no graph to cut: it is subclassed, or not built"
-        return [], [Omission("layers", "all", reason)]
+        outputs = set()  # a subclassed model does not tell which layer is its last
     found, omitted = [], []
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer) or (names and layer.name not in names):
@@ -80,9 +79,12 @@ def find_layers(
             omitted.append(Omission("layers", layer.name, reason))
             continue
         try:
-            activations = activations_model(model, layer)
+            activations = with_graph(activations_model(model, layer))
         except ValueError:
-            reason = "is not called once in the model's graph"
+            reason = (
+                "its activations cannot be had: it is not called just once in the forward pass, "
+                "or the model has no graph and was not called on one array"
+            )
             omitted.append(Omission("layers", layer.name, reason))
             continue
         tensors = keras.tree.flatten(activations.output)
