@@ -22,6 +22,7 @@ if keras.backend.backend() != "tensorflow":
     raise ImportError(BACKEND_SENTENCE.format(keras.backend.backend()))
 
 from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
+from keras_infobottleneck.auditing import InformationReport, audit
 from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
@@ -34,7 +35,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InformationBottleneckModel",
+    "InformationReport",
     "__version__",
+    "audit",
     "callbacks",
     "decompose_uncertainty",
     "distributions",

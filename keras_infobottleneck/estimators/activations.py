@@ -38,7 +38,7 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
 
 
 def with_graph(activations: keras.Model) -> keras.Model:
-    """The same with `.inputs` and `.output`, for models of one array of floats.
+    """The same with `.inputs` and `.output`, for models with a graph or of one array of floats.
 
     Raises:
         ValueError: a subclassed model that was never called, or whose inputs are several.
@@ -46,18 +46,27 @@ def with_graph(activations: keras.Model) -> keras.Model:
     if not isinstance(activations, LayerOutput):
         return activations
     model = activations.model
+
+    def make(_: Callable[[], keras.Model]) -> keras.Model:
+        inputs = _symbolic_inputs(model)
+        return keras.Model(inputs, activations(inputs), name=activations.name)
+
+    return compiled(model, ("graph", id(activations)), make)
+
+
+def _symbolic_inputs(model):
+    """Those of the model's graph, or such as it was called on."""
+    try:
+        return model.input
+    except (AttributeError, ValueError):
+        pass  # no graph
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not all(size is None or isinstance(size, int) for size in shape):
         raise ValueError(
             "A model without a graph must have been called on one array, whose shape gives the "
             f"size of the layer. Received: model={model.name}, inputs of shape {shape}"
         )
-
-    def make(_: Callable[[], keras.Model]) -> keras.Model:
-        inputs = keras.Input(shape[1:], dtype=model.compute_dtype)
-        return keras.Model(inputs, activations(inputs), name=activations.name)
-
-    return compiled(model, ("graph", id(activations)), make)
+    return keras.Input(shape[1:], dtype=model.compute_dtype)
 
 
 def _find_layer(model, layer):

@@ -1,0 +1,8 @@
+"""Everything measured of one model, as one report."""
+
+from keras_infobottleneck.auditing.audit import audit
+from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.report import InformationReport, LayerInformation
+
+__all__ = ["AuditPlan", "InformationReport", "LayerInformation", "Omission", "audit"]

@@ -1,0 +1,115 @@
+"""What layers and weights with noise pay, and which weights of a model are scales of noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.auditing.sample import Sample
+from keras_infobottleneck.estimators import WeightInformation
+from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.layers import InformationDropout, VariationalWeights
+from keras_infobottleneck.models import InformationBottleneckModel
+
+__all__ = [
+    "ActivationInformation",
+    "activation_information",
+    "noisy_layers",
+    "paid_for_weights",
+    "weights_of_predictions",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActivationInformation:
+    """What an `InformationDropout` layer pays for an example.
+
+    Attributes:
+        nats: mean over examples of the sum over units.
+        standard_error: over the examples.
+        by_unit: mean over examples, in the shape of the layer's output.
+        beta: the layer's price of a nat.
+        num_examples: how many examples.
+    """
+
+    nats: float
+    standard_error: float
+    by_unit: np.ndarray
+    beta: float
+    num_examples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        return {**dataclasses.asdict(self), "by_unit": self.by_unit.tolist()}
+
+
+def activation_information(
+    model: keras.Model, layer: InformationDropout, sample: Sample
+) -> ActivationInformation:
+    """Nats per example of a noisy layer, by one pass without noise.
+
+    Raises:
+        ValueError: a layer that is not called once in the model's own graph.
+    """
+    try:
+        if not any(layer is own for own in model.layers):
+            raise ValueError("held by another layer")
+        to_layer = keras.Model(model.inputs, layer.input)
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            "The layer is not called once in the model's own graph; `evaluate` logs what it pays. "
+            f"Received: layer={layer.name!r}"
+        ) from error
+    by_unit, totals = 0.0, []
+    for batch in Batches(sample.x, needs_labels=False):
+        rows = int(np.sum(batch.weights))
+        inputs = to_layer(batch.x)
+        # Keras keeps the mask of a tensor with it, and hands it to `call` only.
+        nats = layer.information(inputs, mask=getattr(inputs, "_keras_mask", None))
+        nats = nats.numpy()[:rows].astype(np.float64)
+        by_unit = by_unit + nats.sum(0)
+        totals.append(nats.reshape(rows, -1).sum(1))
+    totals = np.concatenate(totals)
+    return ActivationInformation(
+        nats=float(totals.mean()),
+        standard_error=float(totals.std(ddof=1) / np.sqrt(len(totals))),
+        by_unit=by_unit / len(totals),
+        beta=float(layer.beta),
+        num_examples=len(totals),
+    )
+
+
+def paid_for_weights(model: keras.Model) -> WeightInformation:
+    """What the weights with noise pay: the divergence of the trained posterior.
+
+    Raises:
+        ValueError: a model whose price of a nat is not known.
+    """
+    if not isinstance(model, InformationBottleneckModel):
+        raise ValueError(
+            "Weights with noise have a price in an `InformationBottleneckModel` only. "
+            f"Received: model={model.name!r}"
+        )
+    return WeightInformation.from_divergences(
+        model.weight_information(by_layer=True),
+        num_examples=model.num_examples,
+        beta=float(model.weight_beta) / model.num_examples,
+    )
+
+
+def noisy_layers(model: keras.Model, kind: type) -> list[Any]:
+    """Every layer of a kind, wherever it sits, each once."""
+    # Keras has no public walk that also reaches the layers held by custom layers.
+    return [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
+
+
+def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
+    """Trainable weights on which predictions depend: all but those that only noise is made from."""
+    noise = set()
+    for layer in noisy_layers(model, InformationDropout | VariationalWeights):
+        inner = {id(weight) for weight in layer.layer.weights}
+        noise |= {id(weight) for weight in layer.weights} - inner
+    return [weight for weight in model.trainable_variables if id(weight) not in noise]

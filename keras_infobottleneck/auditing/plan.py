@@ -1,0 +1,121 @@
+"""What an audit will measure, decided before any number is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import keras
+
+from keras_infobottleneck.auditing.hidden_layers import HiddenLayer
+from keras_infobottleneck.auditing.measures import PARTS
+from keras_infobottleneck.auditing.noisy_layers import noisy_layers, weights_of_predictions
+from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.layers import InformationDropout
+
+__all__ = ["AuditPlan"]
+
+# Wider layers take minutes for their nulls, and every example has a state of its own.
+MAX_UNITS = 1024
+# Of the Jacobians that effective information takes; so many cost about ten seconds of one core.
+MAX_NUMBERS = 5e8
+
+NO_LAYER = "the model has no layer that it could be about"
+OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditPlan:
+    """Parts of a report, the layers that each is about, and what is left out.
+
+    Attributes:
+        model_name: of the model.
+        num_weights: trainable weights, scales of noise not counted.
+        examples: part to how many examples it takes at most; parts without data have none.
+        layers: layer to the parts that measure it, in the model's order.
+        omissions: what will not be measured, and why.
+    """
+
+    model_name: str
+    num_weights: int
+    examples: dict[str, int]
+    layers: dict[str, tuple[str, ...]]
+    omissions: tuple[Omission, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        found: list[HiddenLayer],
+        omitted: list[Omission],
+        parts: list[str],
+        counts: dict[str, int],
+        has_nuisance: bool,
+    ) -> AuditPlan:
+        """Sorts the layers by what can be measured at a bounded cost."""
+        reasons = {part: "switched off by `include`" for part in PARTS if part not in parts}
+        if not has_nuisance and "nuisance" in parts:
+            reasons["nuisance"] = "no `nuisance` was given"
+        if not noisy_layers(model, InformationDropout) and "activations" in parts:
+            reasons["activations"] = "the model has no `InformationDropout` layer"
+        omissions = [Omission(part, "all", reason) for part, reason in reasons.items()]
+        parts = [part for part in parts if part not in reasons]
+        by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
+        layers: dict[str, list[str]] = {layer.name: [] for layer in found}
+        for part in by_layer:
+            for layer in found:
+                reason = _reason_to_omit(part, layer, counts[part])
+                if reason:
+                    omissions.append(Omission(part, layer.name, reason))
+                elif part == "effective" or not layer.is_output:
+                    layers[layer.name].append(part)
+        for part in by_layer:
+            tried = any(omission.part == part for omission in omissions)
+            if not tried and not any(part in of for of in layers.values()):
+                no_layer = next((each.reason for each in omitted if each.where == "all"), NO_LAYER)
+                omissions.append(Omission(part, "all", no_layer))
+        # The information in weights and activations takes the Fisher matrix too.
+        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
+        return cls(
+            model_name=model.name,
+            num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(model)),
+            examples={part: count for part, count in counts.items() if part in taken},
+            layers={name: tuple(of) for name, of in layers.items() if of},
+            omissions=(*omissions, *(omitted if by_layer else ())),
+        )
+
+    def __contains__(self, part: str) -> bool:
+        return all((omission.part, omission.where) != (part, "all") for omission in self.omissions)
+
+    @property
+    def num_steps(self) -> int:
+        """Measurements, for a progress bar."""
+        parts = [part for part in ("task", "weights", "complexity") if part in self]
+        return len(parts) + ("fisher" in self.examples) + len(self.layers)
+
+    def __str__(self) -> str:
+        lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} weights:"]
+        for part, title in PARTS.items():
+            if part in self:
+                count = self.examples.get(part)
+                of = f", at most {count:,} examples" if count else ""
+                names = ", ".join(name for name, parts in self.layers.items() if part in parts)
+                lines.append(f"  {part}: {title}{of}{': ' if names else ''}{names}")
+        lines += [f"  not measured: {omission}" for omission in self.omissions]
+        return "\n".join(lines)
+
+
+def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
+    """Why a layer costs more than a part allows, None where it does not."""
+    if part != "effective":
+        if layer.is_output or layer.num_units <= MAX_UNITS:
+            return None
+        return f"{layer.num_units:,} units, and more than {MAX_UNITS:,} take too long"
+    # A Jacobian by the weights, and the eigenvectors of a matrix over units, for each example.
+    numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
+    if count * numbers <= MAX_NUMBERS:
+        return None
+    return (
+        f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
+        "long; `effective_information` measures it without this limit"
+    )

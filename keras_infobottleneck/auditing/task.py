@@ -1,0 +1,110 @@
+"""How well a network does what it was trained for, and how sure it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.auditing.sample import Sample
+from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.terms import Categorical, CategoricalProbabilities
+from keras_infobottleneck.estimators.weights import ensure_built
+
+__all__ = ["TaskPerformance", "task_performance"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskPerformance:
+    """Means over examples. What only classes have is None for other likelihoods.
+
+    Attributes:
+        loss: negative log-likelihood of an example's labels, nats.
+        loss_standard_error: of its mean, over the examples.
+        num_examples: how many were taken.
+        likelihood: name of the distribution.
+        accuracy: share of labels that are the most probable class.
+        accuracy_standard_error: over the examples.
+        prediction_entropy: of the predicted distribution, nats per label.
+        label_entropy: of the labels' frequencies, nats per label: what labels hold at most.
+        most_frequent: share of the most frequent class, the accuracy of knowing only that.
+    """
+
+    loss: float
+    loss_standard_error: float
+    num_examples: int
+    likelihood: str
+    accuracy: float | None = None
+    accuracy_standard_error: float | None = None
+    prediction_entropy: float | None = None
+    label_entropy: float | None = None
+    most_frequent: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def task_performance(
+    model: keras.Model, sample: Sample, likelihood: str | Callable | None = None
+) -> TaskPerformance:
+    """Loss, accuracy and entropy of the predictions, in inference mode, by one pass.
+
+    Exact for the examples given; standard errors are over them.
+
+    Raises:
+        ValueError: no labels, labels that do not fit, or a likelihood that cannot be found.
+    """
+    if not sample.has_labels:
+        raise ValueError("`data` holds no labels. Received: y=None")
+    batches = Batches(sample.data)
+    ensure_built(model, batches)
+    found = find_likelihood(model, likelihood)
+    columns: dict[str, list[np.ndarray]] = {}
+    targets = []
+    for batch in batches:
+        terms = found.terms(model(batch.x))
+        labels = found.labels(batch.y, len(terms))
+        rows = int(np.sum(batch.weights))
+        log_probs = [term.log_prob(y) for term, y in zip(terms, labels, strict=True)]
+        values = {"loss": -tf.add_n(log_probs)}
+        if len(terms) == 1 and isinstance(terms[0], Categorical | CategoricalProbabilities):
+            probabilities = tf.cast(terms[0].probabilities, tf.float64)
+            target = terms[0].target(labels[0])
+            right = tf.argmax(probabilities, -1) == tf.argmax(target, -1)
+            values["accuracy"] = tf.cast(right, tf.float64)
+            values["prediction_entropy"] = -tf.reduce_sum(
+                tf.math.xlogy(probabilities, probabilities), -1
+            )
+            targets.append(tf.reshape(target[:rows], [-1, target.shape[-1]]))
+        for name, value in values.items():
+            per_example = tf.reduce_mean(tf.reshape(value, [value.shape[0], -1]), 1)
+            columns.setdefault(name, []).append(per_example[:rows].numpy())
+    means, errors = {}, {}
+    for name, parts in columns.items():
+        values = np.concatenate(parts).astype(np.float64)
+        means[name] = float(values.mean())
+        spread = values.std(ddof=1) if len(values) > 1 else np.nan
+        errors[name] = float(spread / np.sqrt(len(values)))
+    if not np.isfinite(means["loss"]):
+        raise ValueError(
+            "The loss must be finite; look for NaN in the data, labels outside the classes or "
+            f"overflow in the model. Received: a mean of {means['loss']}"
+        )
+    classes = {}
+    if targets:
+        share = np.concatenate([t.numpy() for t in targets]).mean(0, dtype=np.float64)
+        present = share[share > 0]
+        classes = {
+            "accuracy": means["accuracy"],
+            "accuracy_standard_error": errors["accuracy"],
+            "prediction_entropy": means["prediction_entropy"],
+            "label_entropy": -float(np.sum(present * np.log(present))),
+            "most_frequent": float(share.max()),
+        }
+    return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, **classes)

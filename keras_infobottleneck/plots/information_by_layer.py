@@ -1,0 +1,59 @@
+"""Nats, one bar for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["plot_information_by_layer"]
+
+
+def plot_information_by_layer(
+    nats: Mapping[str, float],
+    *,
+    errors: Mapping[str, float] | None = None,
+    null: Mapping[str, float] | None = None,
+    label: str = "nats",
+    ax=None,
+):
+    """Draw a bar for each layer or weight, in the given order from above, and the null beside it.
+
+    Args:
+        nats: name to nats; infinite ones are written out.
+        errors: name to standard error, for some or all of them.
+        null: name to what the same estimator shows where there is nothing, marked by a cross.
+        label: unit, written at the axis.
+        ax: axes to draw into; new ones by default.
+
+    Returns:
+        The matplotlib axes.
+
+    Raises:
+        ValueError: no bars, NaN, or errors or nulls of names that have no bar.
+    """
+    values = np.array([float(value) for value in nats.values()])
+    if not len(values) or np.any(np.isnan(values)):
+        raise ValueError(f"`nats` must hold at least one number, and no NaN. Received: nats={nats}")
+    for name, given in (("errors", errors or {}), ("null", null or {})):
+        unknown = sorted(set(given) - set(nats))
+        if unknown:
+            raise ValueError(f"`{name}` must have names of `nats`. Received: {name} of {unknown}")
+    import matplotlib.pyplot as plt
+
+    ax = plt.subplots()[1] if ax is None else ax
+    rows = dict(zip(nats, range(len(nats)), strict=True))
+    finite = np.where(np.isfinite(values), values, 0.0)
+    spread = [(errors or {}).get(name, 0.0) for name in nats]
+    ax.barh(list(rows.values()), finite, xerr=spread, color="0.7", edgecolor="black", capsize=2)
+    for row in np.flatnonzero(~np.isfinite(values)):
+        ax.text(0, row, " infinite", va="center", fontsize=8)
+    if null:
+        places = [rows[name] for name in null]
+        ax.plot(list(null.values()), places, "kx", label="null")
+        ax.legend()
+    ax.set_yticks(list(rows.values()), list(rows))
+    ax.invert_yaxis()
+    ax.axvline(0.0, color="black", linewidth=0.8)
+    ax.set_xlabel(label)
+    return ax

@@ -1,0 +1,74 @@
+"""What is left of a network when its noisiest weights are taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["plot_pruning_curve"]
+
+
+def plot_pruning_curve(
+    signal_to_noise, *, thresholds=None, scores=None, score_label: str = "accuracy", ax=None
+):
+    """Draw the share of weights kept against the threshold of `|mean| / standard deviation`.
+
+    Args:
+        signal_to_noise: ratios of all weights, of any shape, or a mapping from paths to such, as
+            `VariationalWeights.signal_to_noise()` returns; not negative.
+        thresholds: `[points]`, increasing and positive, at which a network was pruned.
+        scores: `[points]`, what the pruned network scored there, drawn on a second axis.
+        score_label: name of the scores.
+        ax: axes to draw into; new ones by default.
+
+    Returns:
+        The matplotlib axes; those of the scores share its horizontal axis.
+
+    Raises:
+        ValueError: ratios that are negative, NaN or missing, or thresholds and scores that do not
+            go together.
+    """
+    parts = signal_to_noise.values() if isinstance(signal_to_noise, Mapping) else [signal_to_noise]
+    flat = [np.asarray(part, float).reshape(-1) for part in parts]
+    ratios = np.sort(np.concatenate(flat)) if flat else np.zeros(0)
+    if not len(ratios) or not np.all(ratios >= 0):  # NaN is not
+        raise ValueError(
+            "`signal_to_noise` must hold ratios of zero or above. "
+            f"Received: {len(ratios)} ratios, smallest {ratios[0] if len(ratios) else None}"
+        )
+    if (thresholds is None) != (scores is None):
+        raise ValueError(
+            "`thresholds` and `scores` go together. "
+            f"Received: thresholds={thresholds!r}, scores={scores!r}"
+        )
+    if thresholds is not None:
+        thresholds, scores = np.asarray(thresholds, float), np.asarray(scores, float)
+        fits = thresholds.ndim == 1 and thresholds.shape == scores.shape and len(thresholds)
+        if not fits or not thresholds[0] > 0 or not np.all(np.diff(thresholds) > 0):
+            raise ValueError(
+                "`thresholds` must be positive and increasing, and `scores` as many. "
+                f"Received: thresholds={thresholds.tolist()}, scores={scores.tolist()}"
+            )
+    import matplotlib.pyplot as plt
+
+    ax = plt.subplots()[1] if ax is None else ax
+    low, high = (0.01, 100.0) if thresholds is None else (thresholds[0], thresholds[-1])
+    grid = np.geomspace(min(low, 0.01), max(high, 100.0), 200)
+    kept = 1 - np.searchsorted(ratios, grid) / len(ratios)
+    ax.semilogx(grid, kept, color="black", label="weights kept")
+    ax.set(xlabel="signal-to-noise threshold", ylabel="share of weights kept", ylim=(0, 1.02))
+    lines = ax.get_lines()
+    if thresholds is not None:
+        right = ax.twinx()
+        lines = [*lines, *right.plot(thresholds, scores, "o--", color="0.4", label=score_label)]
+        right.set_ylabel(score_label)
+        right.set_ylim(bottom=0)
+    ax.legend(
+        lines,
+        [line.get_label() for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+    )
+    return ax

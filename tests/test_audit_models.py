@@ -1,0 +1,210 @@
+"""Any model can be audited: what cannot be measured is named, with the reason."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_infobottleneck as kib
+from keras_infobottleneck.auditing.measures import PARTS
+
+COUNT = 40
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(COUNT, 5)).astype("float32")
+LABELS = RNG.integers(3, size=COUNT)
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+EXAMPLES = {"effective": 4}
+Dense = keras.layers.Dense
+
+
+def compiled(model, loss=LOGITS):
+    model.compile("sgd", loss)
+    return model
+
+
+def two_inputs():
+    # Named so that their order in the graph and that of the names differ.
+    second, first = keras.Input((5,), name="b"), keras.Input((2,), name="a")
+    hidden = Dense(4, "relu", name="hidden")(keras.layers.Concatenate(name="both")([second, first]))
+    model = keras.Model({"b": second, "a": first}, Dense(3)(hidden))
+    return compiled(model), ({"a": X[:, :2], "b": X}, LABELS)
+
+
+def tokens():
+    inputs = keras.Input((7,), dtype="int32")
+    embedded = keras.layers.Embedding(9, 4, mask_zero=True, name="words")(inputs)
+    read = keras.layers.SimpleRNN(4, name="rnn")(embedded)
+    model = compiled(keras.Model(inputs, Dense(3)(read)))
+    return model, (RNG.integers(9, size=(COUNT, 7)).astype("int32"), LABELS)
+
+
+def any_length():
+    inputs = keras.Input((None, 5))
+    outputs = Dense(3)(Dense(4, "relu", name="each")(inputs))
+    return compiled(keras.Model(inputs, outputs)), (
+        RNG.normal(size=(COUNT, 6, 5)).astype("float32"),
+        RNG.integers(3, size=(COUNT, 6)),
+    )
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = Dense(4, "relu"), Dense(3)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+def subclassed():
+    return compiled(Subclassed()), (X, LABELS)
+
+
+def held():
+    network = Subclassed()
+    network(X[:1])
+    return compiled(kib.InformationBottleneckModel(network, num_examples=COUNT)), (X, LABELS)
+
+
+def images():
+    layers = [
+        keras.layers.Conv2D(2, 3, activation="relu", name="conv"),
+        keras.layers.Flatten(name="flat"),
+    ]
+    model = keras.Sequential([keras.Input((5, 5, 1)), *layers, Dense(3, "softmax", name="out")])
+    compiled(model, "categorical_crossentropy")
+    return model, (RNG.normal(size=(COUNT, 5, 5, 1)).astype("float32"), np.eye(3)[LABELS])
+
+
+def regression():
+    model = keras.Sequential([keras.Input((5,)), Dense(4, "tanh", name="hidden"), Dense(2)])
+    return compiled(model, "mse"), (X, X[:, :2])
+
+
+def own_loss():
+    model = keras.Sequential([keras.Input((5,)), Dense(4, "relu", name="hidden"), Dense(3)])
+    return compiled(model, lambda y, p: keras.ops.mean(p)), (X, LABELS)
+
+
+def unlabelled():
+    model = keras.Sequential([keras.Input((5,)), Dense(4, "relu", name="hidden"), Dense(3)])
+    return compiled(model), X
+
+
+def no_hidden_layer():
+    return compiled(keras.Sequential([keras.Input((5,)), Dense(3, name="only")])), (X, LABELS)
+
+
+def dead_layer():
+    dead = Dense(4, "relu", kernel_initializer="zeros", name="dead")
+    return compiled(keras.Sequential([keras.Input((5,)), dead, Dense(3)])), (X, LABELS)
+
+
+def two_outputs():
+    inputs = keras.Input((5,))
+    hidden = Dense(4, "relu", name="hidden")(inputs)
+    model = keras.Model(inputs, [Dense(3, name="p")(hidden), Dense(1, name="q")(hidden)])
+    return compiled(model, [LOGITS, "mse"]), (X, (LABELS, X[:, :1]))
+
+
+def noise_without_a_price():
+    noisy = kib.layers.VariationalWeights(Dense(3), name="noisy")
+    return compiled(keras.Sequential([keras.Input((5,)), noisy])), (X, LABELS)
+
+
+def frozen():
+    model = keras.Sequential([keras.Input((5,)), Dense(4, "relu", name="hidden"), Dense(3)])
+    model.trainable = False
+    return compiled(model), (X, LABELS)
+
+
+def not_a_number():
+    model, data = unlabelled()
+    model.layers[0].bias.assign([np.nan] * 4)
+    return model, (data, LABELS)
+
+
+# What is missing beside the nuisance and noise on activations, and a word of the reason.
+MODELS = {
+    two_inputs: {("effective", "both"): "weights", ("effective", "hidden"): "one array"},
+    tokens: {("effective", "words"): "floats", ("effective", "rnn"): "floats"},
+    any_length: {("layers", "each"): "known size", ("relevance", "all"): "no layer"},
+    held: {("total_correlation", "all"): "no layer"},
+    images: {
+        ("layers", "flat"): "hands on",
+        ("fisher", "squared derivatives of the logits"): "categorical_probabilities",
+    },
+    regression: {("fisher", "squared derivatives of the logits"): "normal"},
+    own_loss: {
+        ("task", "all"): "cannot be read",
+        ("fisher", "all"): "cannot be read",
+        ("weights", "all"): "Fisher",
+        ("effective", "hidden"): "Fisher",
+    },
+    unlabelled: {("task", "all"): "no labels"},
+    no_hidden_layer: {("relevance", "all"): "no layer", ("complexity", "all"): "4 x 4"},
+    dead_layer: {("total_correlation", "dead"): "vary"},
+    two_outputs: {("task", "all"): "cannot be read"},
+    noise_without_a_price: {("weights", "paid"): "InformationBottleneckModel"},
+    frozen: {("fisher", "all"): "at least one weight"},
+    not_a_number: {
+        ("task", "all"): "finite",
+        ("fisher", "all"): "finite",
+        ("relevance", "hidden"): "finite",
+    },
+}
+
+
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+def test_what_cannot_be_measured_is_named_with_the_reason(make, tmp_path):
+    model, data = make()
+    report = kib.audit(model, data, examples=EXAMPLES)
+    reasons = {(o.part, o.where): o.reason for o in report.omissions}
+    for key, word in MODELS[make].items():
+        assert word in reasons.get(key, ""), (key, reasons)
+    for part in PARTS:
+        measured = any(reading.measure.part == part for reading in report.readings)
+        assert measured or any(o.part == part for o in report.omissions), part
+    for omission in report.omissions:
+        assert omission.reason
+        assert "\n" not in omission.reason
+        assert str(omission) in " ".join(report.table().split()) or omission.part == "layers"
+    report.to_json(tmp_path / "report.json")
+
+
+def test_inputs_by_name_reach_the_layers_by_name():
+    model, data = two_inputs()
+    report = kib.audit(model, data, include=["total_correlation"], layers=["both"])
+    z = np.concatenate([X, X[:, :2]], 1)
+    omitted = {o.where: o.reason for o in report.omissions}
+    # Two of the seven units are copies of others.
+    assert "determine each other" in omitted["both"]
+    assert np.linalg.matrix_rank(z) == 5
+
+
+def test_an_unbuilt_model_is_built():
+    model, data = subclassed()
+    assert not model.built
+    report = kib.audit(model, data, include=["complexity", "task"])
+    assert report.num_weights == 5 * 4 + 4 + 4 * 3 + 3
+    assert report.task is not None
+
+
+def test_layers_of_a_subclassed_model_are_measured():
+    model, data = subclassed()
+    report = kib.audit(model, data, include=["fisher", "effective", "relevance"])
+    hidden = report.layers[model.layers[0].name]
+    states = kib.estimators.hidden_states(model, data[0], model.layers[0])
+    assert hidden.relevance.relevance == kib.estimators.resolution_relevance(states).relevance
+    assert hidden.effective.nats > 0
+
+
+def test_a_bug_in_a_layer_is_told_by_its_type(monkeypatch):
+    model, data = unlabelled()
+
+    def broken(*_, **__):
+        raise RuntimeError("out of\nluck")
+
+    monkeypatch.setattr(kib.estimators, "total_correlation", broken)
+    report = kib.audit(model, data, include=["total_correlation"])
+    (reason,) = [o.reason for o in report.omissions if o.where == "hidden"]
+    assert reason == "RuntimeError: out of luck"
