@@ -76,7 +76,7 @@ class Experiment:
     def __init__(self, output_dir: str, settings: dict[str, Any]):
         self.folder = Path(output_dir)
         self.settings = json.loads(json.dumps(settings))
-        self.seconds: dict[str, float] = {}
+        self.times: dict[str, dict[str, float]] = {}
         try:
             (self.folder / "records").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -102,18 +102,21 @@ class Experiment:
         path = self.folder / "records" / f"{name}.json"
         done_before = path.exists()
         if not done_before:
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             record = compute(*arguments)
-            self.write(
-                f"records/{name}.json", {"seconds": time.perf_counter() - start, "record": record}
-            )
+            times = {
+                "seconds": time.perf_counter() - start[0],
+                "core_seconds": time.process_time() - start[1],
+            }
+            self.write(f"records/{name}.json", {**times, "record": record})
             # Only needed until the record is there.
             (self.folder / "records" / f"{name}.npz").unlink(missing_ok=True)
         kept = json.loads(path.read_text())
-        self.seconds[name] = kept["seconds"]
+        record = kept.pop("record")
+        self.times[name] = kept
         how = "done before" if done_before else f"{kept['seconds']:.1f} s"
         print(f"{name}: {how}", flush=True)
-        return kept["record"]
+        return record
 
     def checkpoint(self, name: str) -> kib.callbacks.Checkpoint:
         """Where training inside of the run `name` goes on."""
@@ -129,7 +132,7 @@ class Experiment:
                 )
         result = {
             "command": _command(),
-            "minutes": round(sum(self.seconds.values()) / 60, 2),
+            **self._minutes(),
             "settings": self.settings,
             "claims": dict(sorted(claims.items())),
             **more,
@@ -144,6 +147,15 @@ class Experiment:
         if flags.FLAGS.smoke:
             table = "of a smoke run, whose sizes are too small for any verdict: " + table
         print(f"RESULT {table} -> {self.folder}")
+
+    def _minutes(self) -> dict[str, float]:
+        """What the records took on the clock, and of all cores together if every record knows."""
+        units = {"minutes": "seconds", "core_minutes": "core_seconds"}
+        return {
+            total: round(sum(times[unit] for times in self.times.values()) / 60, 2)
+            for total, unit in units.items()
+            if all(unit in times for times in self.times.values())
+        }
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""

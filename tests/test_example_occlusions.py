@@ -32,7 +32,7 @@ def start(output_dir):
 
 def result(output_dir):
     content = json.loads((output_dir / "result.json").read_text())
-    return {key: value for key, value in content.items() if key != "minutes"}
+    return {key: value for key, value in content.items() if "minutes" not in key}
 
 
 @pytest.fixture(scope="module")

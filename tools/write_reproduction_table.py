@@ -69,7 +69,8 @@ HEAD = """# Which claims held
 
 Written by `make reproduction-table` from the files in `results/`, which hold every number and, for
 each claim, the criterion of its verdict, fixed before the run. "±" is the standard error over
-seeds unless it says otherwise. Minutes are those that the run took where it ran, busy or not.
+seeds unless it says otherwise. Minutes are those of all cores together or, in brackets, of the
+clock on a machine that did other things besides.
 """
 
 
@@ -120,15 +121,21 @@ def cells(root: Path, stem: str, result: dict, number: str) -> list[str]:
     """What one file says about one claim."""
     claim = result["claims"][number]
     has_figure = (root / "docs" / "figures" / f"{stem}.png").exists()
-    minutes = result.get("minutes")
     return [
         claim.get("setting", NONE),
         claim.get("measured", NONE),
         claim.get("verdict", NONE),
         f"[figure](figures/{stem}.png)" if has_figure else NONE,
         f"`{result['command']}`" if "command" in result else NONE,
-        NONE if minutes is None else f"{minutes:.1f}",
+        minutes(result),
     ]
+
+
+def minutes(result: dict) -> str:
+    """Those of all cores together; in brackets those of the clock, where a run knows no others."""
+    if "core_minutes" in result:
+        return f"{result['core_minutes']:.1f}"
+    return f"({result['minutes']:.1f})" if "minutes" in result else NONE
 
 
 def lacks(results: dict[str, dict]) -> dict[str, str]:
