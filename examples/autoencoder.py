@@ -116,8 +116,9 @@ def one_run(settings, x, x_test, beta, seed, checkpoint, codes, cheapest) -> dic
         record["after"] = differences_from_gaussian_autoencoder(model, x_test[:100])
     means, log_z, nats = encode(model, x_test)
     np.savez(codes, means=means)
-    # Of every unit's variance, as much is noise.
-    noise_share = float(np.mean(np.var(log_z - means, axis=0) / np.var(log_z, axis=0)))
+    # Of every unit's variance, as much is noise, which does not depend on the mean.
+    noise, signal = np.var(log_z - means, axis=0), np.var(means, axis=0)
+    noise_share = float(np.mean(noise / (noise + signal)))
     record |= {
         "error": float(tf.reduce_mean(reconstruction_error(x_test, model(x_test)))),
         "nats": float(nats.sum(axis=1).mean()),

@@ -192,11 +192,13 @@ def train(
     checkpoint: kib.callbacks.Checkpoint,
     callbacks: Iterable[keras.callbacks.Callback] = (),
     passes: int = 1,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> dict[str, list[float]]:
     """Train a compiled, built model from where it was killed, with one bar over the epochs.
 
     The order of the examples depends on `seed` and epoch alone; incomplete last batches are kept.
     An epoch is `passes` passes over the data: what comes after each epoch then comes less often.
+    `augment` changes the inputs of a batch, by chance that depends on a seed of two numbers alone.
 
     Returns:
         The logs of all epochs, also of those before the kill.
@@ -207,7 +209,7 @@ def train(
         warnings.filterwarnings("ignore", message="The information in the weights is divided")
     if first < epochs:
         model.fit(
-            _batches(x, y, batch_size, seed, first * passes, epochs * passes),
+            _batches(x, y, batch_size, seed, first * passes, epochs * passes, augment),
             steps_per_epoch=passes * -(-len(x) // batch_size),
             epochs=epochs,
             initial_epoch=first,
@@ -225,18 +227,23 @@ def error_rate(model: keras.Model, x, y) -> float:
     return float(np.mean(np.concatenate(answers) != y))
 
 
-def _batches(x, y, batch_size, seed, first_pass, passes) -> tf.data.Dataset:
+def _batches(x, y, batch_size, seed, first_pass, passes, augment) -> tf.data.Dataset:
     """Batches of all passes to come."""
     x, y = tf.constant(x), tf.constant(y)
 
     def of_pass(number):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(x)), tf.stack([seed, tf.cast(number, tf.int32)])
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        pass_seed = tf.stack([seed, tf.cast(number, tf.int32)])
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(x)), pass_seed)
+        order = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return order.enumerate().map(lambda index, chosen: batch(pass_seed, index, chosen))
 
-    order = tf.data.Dataset.range(first_pass, passes).flat_map(of_pass)
-    return order.map(lambda chosen: (tf.gather(x, chosen), tf.gather(y, chosen))).prefetch(2)
+    def batch(pass_seed, index, chosen):
+        inputs = tf.gather(x, chosen)
+        if augment:
+            inputs = augment(inputs, tf.random.experimental.stateless_fold_in(pass_seed, index))
+        return inputs, tf.gather(y, chosen)
+
+    return tf.data.Dataset.range(first_pass, passes).flat_map(of_pass).prefetch(2)
 
 
 class _Bar(keras.callbacks.Callback):

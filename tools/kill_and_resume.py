@@ -1,0 +1,121 @@
+"""Kill every example script three times at random moments, and see that it ends the same.
+
+Each script is run at its smallest sizes (``--smoke``): undisturbed, then again with three SIGKILLs
+at random moments of its work, started anew after each. Its result (without the times it took) and
+its figures, byte by byte, must be those of the undisturbed run. From the root of the tree:
+
+    python tools/kill_and_resume.py
+    python tools/kill_and_resume.py --scripts=occlusions,certificate --seed=1
+
+One line for each script; all of it in ``docs/results/killed_and_resumed.json``. Takes some minutes.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from absl import app, flags
+
+ROOT = Path(__file__).parents[1]
+RESUMABLE = sorted(
+    path.stem
+    for path in (ROOT / "examples").glob("*.py")
+    if "experiment.main(run)" in path.read_text("utf-8")
+)
+TRIALS = 5  # a run may end before its third kill, on a machine that is busy now and then
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("scripts", RESUMABLE, "Names of scripts in examples/.")
+flags.DEFINE_integer("kills", 3, "Kills of each script.", 1)
+flags.DEFINE_integer("seed", 0, "Seed of the moments.", 0)
+flags.DEFINE_string("output", None, "The JSON file; default docs/results/killed_and_resumed.json.")
+
+
+def main(argv):
+    """Try every script, write what was seen."""
+    del argv
+    moments = random.Random(FLAGS.seed)
+    seen = {}
+    for script in FLAGS.scripts:
+        seen[script] = tried(script, moments)
+        print(f"{script}: {json.dumps(seen[script])}", flush=True)
+    output = FLAGS.output or ROOT / "docs" / "results" / "killed_and_resumed.json"
+    Path(output).write_text(json.dumps({"seed": FLAGS.seed, "scripts": seen}, indent=1) + "\n")
+    if not all(each["same_result"] and each["same_figures"] for each in seen.values()):
+        sys.exit("kill_and_resume.py: not all ended the same.")
+
+
+def tried(script: str, moments: random.Random) -> dict:
+    """One script: how long it works, when it was killed, and whether it ended the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed = Path(folder, "undisturbed")
+        starting, working = run(script, undisturbed)
+        for trial in range(TRIALS):
+            output_dir = Path(folder, f"killed_{trial}")
+            shares = sorted(moments.uniform(0, 0.9) for _ in range(FLAGS.kills))
+            waits = [b - a for a, b in zip([0, *shares], shares, strict=False)]
+            if all(killed(script, output_dir, starting + wait * working) for wait in waits):
+                break
+        else:
+            sys.exit(f"kill_and_resume.py: {script} ended before it was killed, {TRIALS} times.")
+        run(script, output_dir)
+        figures = sorted(path.name for path in undisturbed.glob("*.png"))
+        return {
+            "seconds": round(working, 1),
+            "killed_at": [round(share * working, 1) for share in shares],
+            "same_result": result(output_dir) == result(undisturbed),
+            "figures": figures,
+            "same_figures": all(
+                (output_dir / name).read_bytes() == (undisturbed / name).read_bytes()
+                for name in figures
+            ),
+        }
+
+
+def start(script: str, output_dir: Path) -> subprocess.Popen:
+    """The script in a process of its own."""
+    path = os.fspath(ROOT / "examples" / f"{script}.py")
+    return subprocess.Popen(
+        [sys.executable, path, "--smoke", f"--output_dir={output_dir}"],
+        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def run(script: str, output_dir: Path) -> tuple[float, float]:
+    """Run it to its end: seconds until its folder was there, and from then on."""
+    begun, process = time.monotonic(), start(script, output_dir)
+    while not output_dir.exists() and process.poll() is None:
+        time.sleep(0.01)
+    there = time.monotonic()
+    if process.wait() != 0:
+        sys.exit(f"kill_and_resume.py: {script} failed on its own.")
+    return there - begun, time.monotonic() - there
+
+
+def killed(script: str, output_dir: Path, seconds: float) -> bool:
+    """Whether it was killed after so many seconds, and not at its end before."""
+    process = start(script, output_dir)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def result(output_dir: Path) -> dict:
+    """What it wrote, without the times it took."""
+    content = json.loads((output_dir / "result.json").read_text("utf-8"))
+    return {name: value for name, value in content.items() if "minutes" not in name}
+
+
+if __name__ == "__main__":
+    app.run(main)
