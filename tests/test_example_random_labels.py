@@ -58,6 +58,6 @@ def test_a_transition_that_is_not_reached_has_no_place(import_example):
     first_crossing = import_example("random_labels_transition").first_crossing
     assert np.isnan(first_crossing([0.1, 1.0], [0.0, 0.4], 0.5))
     assert np.isnan(first_crossing([0.1, 1.0], [0.6, 0.7], 0.5))
-    claims = import_example("random_labels_claims")
-    nothing = claims.mean_and_spread([float("nan")])
-    assert claims.plain(nothing) == {"mean": None, "spread": None, "seeds": 0}
+    nothing = import_example("random_labels_transition").over_seeds([float("nan")])
+    in_json = import_example("random_labels_claims").plain(nothing)
+    assert in_json == {"mean": None, "standard_error": None}

@@ -7,7 +7,8 @@ its figures, byte by byte, must be those of the undisturbed run. From the root o
     python tools/kill_and_resume.py
     python tools/kill_and_resume.py --scripts=occlusions,certificate --seed=1
 
-One line for each script; all of it in ``docs/results/killed_and_resumed.json``. Takes some minutes.
+One line for each script; all of it in ``docs/results/killed_and_resumed.json``, where scripts that
+are not named keep their entries. Takes some ten minutes for all of them.
 """
 
 import json
@@ -23,9 +24,7 @@ from absl import app, flags
 
 ROOT = Path(__file__).parents[1]
 RESUMABLE = sorted(
-    path.stem
-    for path in (ROOT / "examples").glob("*.py")
-    if "experiment.main(run)" in path.read_text("utf-8")
+    path.stem for path in (ROOT / "examples").glob("*.py") if "main(run)" in path.read_text("utf-8")
 )
 TRIALS = 5  # a run may end before its third kill, on a machine that is busy now and then
 
@@ -33,20 +32,22 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("scripts", RESUMABLE, "Names of scripts in examples/.")
 flags.DEFINE_integer("kills", 3, "Kills of each script.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of the moments.", 0)
-flags.DEFINE_string("output", None, "The JSON file; default docs/results/killed_and_resumed.json.")
+flags.DEFINE_string(
+    "output", str(ROOT / "docs" / "results" / "killed_and_resumed.json"), "Where that is written."
+)
 
 
 def main(argv):
-    """Try every script, write what was seen."""
+    """Try every script; write what was seen."""
     del argv
-    moments = random.Random(FLAGS.seed)
-    seen = {}
+    output = Path(FLAGS.output)
+    seen = json.loads(output.read_text("utf-8")) if output.exists() else {}
     for script in FLAGS.scripts:
-        seen[script] = tried(script, moments)
+        # A generator of its own: the moments do not depend on which other scripts are named.
+        seen[script] = tried(script, random.Random(f"{script} {FLAGS.seed}"))
         print(f"{script}: {json.dumps(seen[script])}", flush=True)
-    output = FLAGS.output or ROOT / "docs" / "results" / "killed_and_resumed.json"
-    Path(output).write_text(json.dumps({"seed": FLAGS.seed, "scripts": seen}, indent=1) + "\n")
-    if not all(each["same_result"] and each["same_figures"] for each in seen.values()):
+        output.write_text(json.dumps(dict(sorted(seen.items())), indent=1) + "\n", "utf-8")
+    if not all(seen[script]["ended_the_same"] for script in FLAGS.scripts):
         sys.exit("kill_and_resume.py: not all ended the same.")
 
 
@@ -65,15 +66,15 @@ def tried(script: str, moments: random.Random) -> dict:
             sys.exit(f"kill_and_resume.py: {script} ended before it was killed, {TRIALS} times.")
         run(script, output_dir)
         figures = sorted(path.name for path in undisturbed.glob("*.png"))
+        same = result(output_dir) == result(undisturbed) and all(
+            (output_dir / name).read_bytes() == (undisturbed / name).read_bytes()
+            for name in figures
+        )
         return {
             "seconds": round(working, 1),
             "killed_at": [round(share * working, 1) for share in shares],
-            "same_result": result(output_dir) == result(undisturbed),
-            "figures": figures,
-            "same_figures": all(
-                (output_dir / name).read_bytes() == (undisturbed / name).read_bytes()
-                for name in figures
-            ),
+            "compared": ["result.json", *figures],
+            "ended_the_same": same,
         }
 
 
