@@ -11,7 +11,7 @@ LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4  # float32, sums over all pixels
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
     """One verdict a claim."""
     setting = (
-        f"{settings['data'] or 'digits'}, {settings['num_examples']} images at most, "
+        f"{settings['data']}, {settings['num_examples']} images at most, "
         f"{settings['num_units']} units, {settings['seeds']} seeds"
     )
     return {

@@ -28,6 +28,7 @@ import experiment
 import keras
 import numpy as np
 import tensorflow as tf
+import training
 from absl import flags
 from certificate_claims import judge
 from certificate_figure import draw
@@ -180,7 +181,7 @@ def certify(title, model, data, plan) -> kib.estimators.Certificate:
 
 def train(model, x, y, epochs, checkpoint) -> dict[str, list[float]]:
     """Train with the settings of this run."""
-    return experiment.train(
+    return training.train(
         model,
         x,
         y,

@@ -11,14 +11,12 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
@@ -60,6 +58,19 @@ def main(run: Callable[[], None]) -> None:
             sys.exit(f"{name}: {error}")
 
     app.run(start)
+
+
+def read_settings(default: dict, smoke: dict, full: dict, **given: Any) -> dict[str, Any]:
+    """All that the records of a script depend on: data, seed, sizes, and what flags were given."""
+    if flags.FLAGS.data:
+        given["data"] = os.path.basename(flags.FLAGS.data)
+    return {
+        "data": "digits",
+        "seed": flags.FLAGS.seed,
+        **default,
+        **(smoke if flags.FLAGS.smoke else full if flags.FLAGS.full else {}),
+        **{name: value for name, value in given.items() if value is not None},
+    }
 
 
 class Experiment:
@@ -179,83 +190,6 @@ def said(spread: dict[str, float | None], style: str = ".3g") -> str:
     """Mean and standard error in words."""
     error = spread["standard_error"]
     return f"{spread['mean']:{style}}" + ("" if error is None else f" ± {error:{style}}")
-
-
-def train(
-    model: keras.Model,
-    x,
-    y,
-    *,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    checkpoint: kib.callbacks.Checkpoint,
-    callbacks: Iterable[keras.callbacks.Callback] = (),
-    passes: int = 1,
-    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
-) -> dict[str, list[float]]:
-    """Train a compiled, built model from where it was killed, with one bar over the epochs.
-
-    The order of the examples depends on `seed` and epoch alone; incomplete last batches are kept.
-    An epoch is `passes` passes over the data: what comes after each epoch then comes less often.
-    `augment` changes the inputs of a batch, by chance that depends on a seed of two numbers alone.
-
-    Returns:
-        The logs of all epochs, also of those before the kill.
-    """
-    first = checkpoint.restore(model)
-    if passes > 1:
-        # The model counts the examples of an epoch, and would take several passes for a mistake.
-        warnings.filterwarnings("ignore", message="The information in the weights is divided")
-    if first < epochs:
-        model.fit(
-            _batches(x, y, batch_size, seed, first * passes, epochs * passes, augment),
-            steps_per_epoch=passes * -(-len(x) // batch_size),
-            epochs=epochs,
-            initial_epoch=first,
-            shuffle=False,
-            verbose=0,
-            callbacks=[*callbacks, _Bar(epochs), checkpoint],
-        )
-    return checkpoint.history
-
-
-def error_rate(model: keras.Model, x, y) -> float:
-    """Share of wrong answers of a classifier, without noise."""
-    # Called as it is: tracing a function for one pass takes longer than the pass.
-    answers = [np.argmax(model(x[i : i + 500]), -1) for i in range(0, len(x), 500)]
-    return float(np.mean(np.concatenate(answers) != y))
-
-
-def _batches(x, y, batch_size, seed, first_pass, passes, augment) -> tf.data.Dataset:
-    """Batches of all passes to come."""
-    x, y = tf.constant(x), tf.constant(y)
-
-    def of_pass(number):
-        pass_seed = tf.stack([seed, tf.cast(number, tf.int32)])
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(x)), pass_seed)
-        order = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        return order.enumerate().map(lambda index, chosen: batch(pass_seed, index, chosen))
-
-    def batch(pass_seed, index, chosen):
-        inputs = tf.gather(x, chosen)
-        if augment:
-            inputs = augment(inputs, tf.random.experimental.stateless_fold_in(pass_seed, index))
-        return inputs, tf.gather(y, chosen)
-
-    return tf.data.Dataset.range(first_pass, passes).flat_map(of_pass).prefetch(2)
-
-
-class _Bar(keras.callbacks.Callback):
-    """One progress bar over all epochs, on a terminal only."""
-
-    def __init__(self, epochs):
-        super().__init__()
-        self.bar = keras.utils.Progbar(epochs, unit_name="epoch") if sys.stdout.isatty() else None
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.bar:
-            self.bar.update(epoch + 1, [(k, v) for k, v in (logs or {}).items()])
 
 
 def _command() -> str:

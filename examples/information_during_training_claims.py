@@ -12,7 +12,7 @@ EQUAL = 1e-10  # float64, relative
 def judge(groups: dict[str, list[dict]], settings: dict) -> dict[str, dict]:
     """One verdict a claim."""
     images = (
-        f"{settings['data'] or ('CIFAR-10' if settings['network'] == 'resnet' else 'digits')}, "
+        f"{settings['data']}, "
         f"{settings['num_examples']} images at most, {settings['network']} network, "
         f"{settings['epochs']} epochs, {settings['seeds']} seeds"
     )

@@ -19,8 +19,6 @@ two cores; `--full`, the published network on 96 x 96 canvases, is for a GPU. Ki
 again, it goes on with the network it was at.
 """
 
-import os
-
 import datasets
 import experiment
 import nuisances
@@ -30,15 +28,17 @@ from occlusions_claims import judge
 from occlusions_figure import draw
 from occlusions_measures import activation_bound, heat_maps, reading_error, roc_areas
 from occlusions_networks import noisy_network, perceptron, train
+from training import error_rate
 
 import keras_infobottleneck as kib
 
 FLAGS = flags.FLAGS
 experiment.define_flags("outputs/occlusions")
-flags.DEFINE_integer("seeds", 3, "Repeats of every network.", 1)
+flags.DEFINE_integer("seeds", None, "Repeats of every network; default 3.", 1)
 
 # Betas are multiplied by the number of training examples, as published.
 DEFAULT = {
+    "seeds": 3,
     "side": 14,  # images are shrunk to about this many pixels
     "canvas": 1.7,  # side of the canvas, in sides of the image
     "fragments": 4,
@@ -66,6 +66,7 @@ DEFAULT = {
     "optimizer": "adam",
 }
 SMOKE = {
+    "seeds": 1,
     "blocks": [[2], [4]],
     "tail": [],
     "num_test": {"clutter": 60, "superimposed": 60, "occlusion": 60},
@@ -103,7 +104,7 @@ FULL = {
 
 def run():
     """Train and measure every network, judge, draw."""
-    settings = read_settings()
+    settings = experiment.read_settings(DEFAULT, SMOKE, FULL, seeds=FLAGS.seeds)
     images = datasets.load(path=FLAGS.data)
     if side := settings["side"]:
         small = [nuisances.resized(x, side) for x in (images.x_train, images.x_test)]
@@ -123,17 +124,6 @@ def run():
     runs.conclude(judge(slim, settings), records=slim)
 
 
-def read_settings() -> dict:
-    """All that the result depends on, from the flags."""
-    return {
-        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
-        "seed": FLAGS.seed,
-        **DEFAULT,
-        **(SMOKE if FLAGS.smoke else FULL if FLAGS.full else {}),
-        "seeds": 1 if FLAGS.smoke else FLAGS.seeds,
-    }
-
-
 def clutter(settings, images, seed, beta, checkpoint) -> dict:
     """Error on cluttered images, and how well information tells where the image itself is."""
     random = np.random.default_rng(seed)
@@ -149,7 +139,7 @@ def clutter(settings, images, seed, beta, checkpoint) -> dict:
     train(settings, model, images, "clutter", seed, beta, checkpoint)
     maps = heat_maps(model, x_test)
     return {
-        "error": experiment.error_rate(model, images.x_test, images.y_test),
+        "error": error_rate(model, images.x_test, images.y_test),
         "layers": roc_areas(maps, own, around),
         "untrained": untrained,
         "pictures": {
@@ -177,7 +167,7 @@ def superimposed(settings, images, seed, beta, checkpoint) -> dict:
     noisy = kib.InformationBottleneckModel(model.inputs, last, num_examples=len(x[0]))
     z, z_test = (noisy.predict_samples(each, settings["num_draws"], seed=seed) for each in x)
     return {
-        "error": experiment.error_rate(model, images.x_test, images.y_test),
+        "error": error_rate(model, images.x_test, images.y_test),
         "nuisance_error": reading_error(z, labels[0], z_test, labels[1], seed=seed),
     }
 
@@ -203,7 +193,7 @@ def occlusion(settings, images, seed, beta, checkpoint) -> dict:
         for name, nuisance in {"pattern": which[1], "class": images.y_test}.items()
     }
     return {
-        "error": experiment.error_rate(model, images.x_test, images.y_test),
+        "error": error_rate(model, images.x_test, images.y_test),
         "weight_information": float(model.weight_information()),
         "about": about,
         "bound": activation_bound(hidden.variational_layers, settings["max_variance"]),

@@ -19,6 +19,7 @@ import experiment
 import keras
 import matplotlib
 import numpy as np
+import training
 from absl import flags
 
 import keras_infobottleneck as kib
@@ -118,7 +119,7 @@ def train(runs, name, build, images, labels, replaced):
             model.weight_beta, stop=float(model.weight_beta), num_epochs=int(WARM_UP * epochs)
         )
         callbacks.append(warm_up)
-    history = experiment.train(
+    history = training.train(
         model,
         images.x_train,
         labels,
