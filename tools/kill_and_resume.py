@@ -2,7 +2,9 @@
 
 Each script is run at its smallest sizes (``--smoke``): undisturbed, then again with three SIGKILLs
 at random moments of its work, started anew after each. Its result (without the times it took) and
-its figures, byte by byte, must be those of the undisturbed run. From the root of the tree:
+its figures, byte by byte, must be those of the undisturbed run. Moments are whole seconds of
+processor time, at which the system kills: on a busy machine the clock says nothing. From the root
+of the tree:
 
     python tools/kill_and_resume.py
     python tools/kill_and_resume.py --scripts=occlusions,certificate --seed=1
@@ -12,12 +14,14 @@ are not named keep their entries. Takes some ten minutes for all of them.
 """
 
 import json
+import math
 import os
 import random
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from absl import app, flags
@@ -26,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 RESUMABLE = sorted(
     path.stem for path in (ROOT / "examples").glob("*.py") if "main(run)" in path.read_text("utf-8")
 )
-TRIALS = 5  # a run may end before its third kill, on a machine that is busy now and then
+TRIALS = 5  # a run may end before its third kill, when all three come late
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("scripts", RESUMABLE, "Names of scripts in examples/.")
@@ -55,7 +59,8 @@ def tried(script: str, moments: random.Random) -> dict:
     """One script: how long it works, when it was killed, and whether it ended the same."""
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = Path(folder, "undisturbed")
-        starting, working = run(script, undisturbed)
+        starting = processor_seconds(script, "--help")
+        working = processor_seconds(script, *smoke(undisturbed)) - starting
         for trial in range(TRIALS):
             output_dir = Path(folder, f"killed_{trial}")
             shares = sorted(moments.uniform(0, 0.9) for _ in range(FLAGS.kills))
@@ -64,7 +69,7 @@ def tried(script: str, moments: random.Random) -> dict:
                 break
         else:
             sys.exit(f"kill_and_resume.py: {script} ended before it was killed, {TRIALS} times.")
-        run(script, output_dir)
+        start(script, *smoke(output_dir)).wait()
         figures = sorted(path.name for path in undisturbed.glob("*.png"))
         same = result(output_dir) == result(undisturbed) and all(
             (output_dir / name).read_bytes() == (undisturbed / name).read_bytes()
@@ -78,38 +83,33 @@ def tried(script: str, moments: random.Random) -> dict:
         }
 
 
-def start(script: str, output_dir: Path) -> subprocess.Popen:
-    """The script in a process of its own."""
-    path = os.fspath(ROOT / "examples" / f"{script}.py")
+def smoke(output_dir: Path) -> list[str]:
+    """The flags of a run."""
+    return ["--smoke", f"--output_dir={output_dir}"]
+
+
+def start(script: str, *given: str, limit: int | None = None) -> subprocess.Popen:
+    """The script in a process of its own, killed after `limit` seconds of processor time."""
     return subprocess.Popen(
-        [sys.executable, path, "--smoke", f"--output_dir={output_dir}"],
+        [sys.executable, os.fspath(ROOT / "examples" / f"{script}.py"), *given],
         env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))),
     )
 
 
-def run(script: str, output_dir: Path) -> tuple[float, float]:
-    """Run it to its end: seconds until its folder was there, and from then on."""
-    begun, process = time.monotonic(), start(script, output_dir)
-    while not output_dir.exists() and process.poll() is None:
-        time.sleep(0.01)
-    there = time.monotonic()
-    if process.wait() != 0:
-        sys.exit(f"kill_and_resume.py: {script} failed on its own.")
-    return there - begun, time.monotonic() - there
+def processor_seconds(script: str, *given: str) -> float:
+    """What it takes from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start(script, *given).wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def killed(script: str, output_dir: Path, seconds: float) -> bool:
     """Whether it was killed after so many seconds, and not at its end before."""
-    process = start(script, output_dir)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
+    return start(script, *smoke(output_dir), limit=math.ceil(seconds)).wait() == -signal.SIGKILL
 
 
 def result(output_dir: Path) -> dict:
