@@ -7,7 +7,7 @@ Expected: the plain network memorises nearly all wrong labels; at the weight_bet
 memorises hardly any and gains some 25 points on the test set. Far below the transition it behaves
 like the plain network; above, it learns nothing at all.
 
-Run time: about two minutes on two cores. Killed and started again, it goes on where it was.
+Run time: about a minute. Killed and started again, it goes on where it was.
 """
 
 import functools

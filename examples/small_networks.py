@@ -12,9 +12,9 @@ each has as many candidates. Then every network is trained with each seed on ima
 noise of its own, the same images for all methods, and tested.
 
 Expected: see the verdict in ``docs/results``; on few examples all differences are small. Run time:
-ten minutes on two cores on MNIST (`--data`) or the digits of scikit-learn; `--full` is the
-published network and training, on all images of `--data`, for a GPU. Killed and started again, it
-goes on with the network it was at.
+ten minutes of one core on the digits of scikit-learn, about as many on MNIST (`--data`); `--full`
+is the published network and training, on all images of `--data`, for a GPU. Killed and started
+again, it goes on with the network it was at.
 """
 
 import itertools
