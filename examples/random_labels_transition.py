@@ -1,4 +1,4 @@
-"""What is read off a column of ``random_labels.py``: one size and share, price after price.
+"""What is read off a column of ``random_labels.py``, one size and share, and said over seeds.
 
 The transition of a column is the price, on a logarithmic scale, at which training accuracy has come
 half-way down from its highest value to chance; its width is the distance from nine tenths to one
