@@ -33,9 +33,8 @@ def test_hessian_is_the_fisher_matrix_for_logistic_regression_only(undisturbed):
     assert min(claim["numbers"]["hidden_layer"]) > 0.1
 
 
-@pytest.mark.parametrize("training", ["points", "batch", "paying"])
-def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path, training):
-    kill_at(f"records/{training}-*.npz", SCRIPT, tmp_path)
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/paying-*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)
     assert result(tmp_path) == result(undisturbed)
 
