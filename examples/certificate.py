@@ -92,18 +92,18 @@ def read_settings() -> dict:
 
 
 def build(name, images, dropout) -> keras.Model:
-    """One of the two networks, with logits at its end."""
+    """One of the two networks, with logits at its end; the certificate tells layers by name."""
     x = inputs = keras.Input(images.x_train.shape[1:])
     if name == "cnn":
-        x = keras.layers.Conv2D(32, 3, activation="relu")(x)
-        x = keras.layers.Conv2D(64, 3, activation="relu")(x)
+        x = keras.layers.Conv2D(32, 3, activation="relu", name="conv_1")(x)
+        x = keras.layers.Conv2D(64, 3, activation="relu", name="conv_2")(x)
         x = keras.layers.MaxPooling2D()(x)
     x = keras.layers.Flatten()(x)
-    for units in (600, 600, 600) if name == "fcn" else (128,):
+    for number, units in enumerate((600, 600, 600) if name == "fcn" else (128,), start=1):
         x = keras.layers.Dropout(dropout)(x)
-        x = keras.layers.Dense(units, activation="relu")(x)
+        x = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
     x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(images.num_classes)(x))
+    return keras.Model(inputs, keras.layers.Dense(images.num_classes, name="logits")(x))
 
 
 def certified(runs, name, images, for_prior, for_certificate) -> dict:
