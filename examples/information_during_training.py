@@ -17,8 +17,8 @@ vacuous at beta = 1/N, where its noise costs a nat of loss; at a price where the
 it is.
 
 Writes a verdict for each claim and one figure. About ten minutes on MNIST (``--data``, 2,000
-images), less on the digits of scikit-learn; ``--full`` is the paper's ResNet-18 on CIFAR-10 for 30
-epochs, on a GPU. Killed, it goes on where it was.
+images), four of one core on the digits of scikit-learn; ``--full`` is the paper's ResNet-18 on
+CIFAR-10 for 30 epochs, on a GPU. Killed, it goes on where it was.
 """
 
 import os
