@@ -16,9 +16,9 @@ Found on MNIST (docs/results/autoencoder_mnist.json): total correlation falls te
 means of the code depend on each other more than ever.
 
 Writes a verdict for either claim, a figure of total correlation against beta, and pictures: rebuilt
-images, samples from the prior, and traversals of the units that tell most. Five minutes of one core on
-MNIST (``--data``, 4,000 images), one on the digits of scikit-learn; ``--full`` is all of MNIST, a
-wider network and ten seeds. Killed, it goes on where it was.
+images, samples from the prior, and traversals of the units that tell most. Five minutes of one
+core on MNIST (``--data``, 4,000 images), one on the digits of scikit-learn; ``--full`` is all of
+MNIST, a wider network and ten seeds. Killed, it goes on where it was.
 """
 
 import os
