@@ -1,7 +1,7 @@
 """Verdicts of ``autoencoder.py``, from its records and nothing else."""
 
 import numpy as np
-from experiment import verdict
+from experiment import said, spread, verdict
 from scipy.stats import spearmanr
 
 FALLING = -0.9  # rank correlation with beta at or under which a curve falls
@@ -11,7 +11,7 @@ LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4  # float32, sums over all pixels
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
     """One verdict a claim."""
     setting = (
-        f"{settings['data'] or 'digits'}, {settings['num_examples']} images at most, "
+        f"{settings['data']}, {settings['num_examples']} images at most, "
         f"{settings['num_units']} units, {settings['seeds']} seeds"
     )
     return {
@@ -38,11 +38,12 @@ def total_correlation_falls(records: list[dict]) -> dict:
     for beta in np.unique(betas)[1:]:
         found = [r for r in records if r["beta"] == beta]
         gain = column(found, "of_noise_alone", "nats") - column(found, "total_correlation", "nats")
-        below[f"{beta:g}"] = mean_and_error(gain)
+        below[f"{beta:g}"] = spread(gain)
     beyond_noise = np.mean([b["mean"] > 2 * b["standard_error"] for b in below.values()]) > 0.5
-    ends = [mean_and_error(nats[betas == beta]) for beta in (betas.min(), betas.max())]
+    ends = [spread(nats[betas == beta]) for beta in (betas.min(), betas.max())]
+    largest_null = np.max(column(records, "total_correlation", "null"))
     gains = {beta: f"{gain['mean']:+.2f} at {beta}" for beta, gain in below.items()}
-    of_means = mean_and_error(column(records, "of_means", "nats")[betas == betas.max()])
+    of_means = spread(column(records, "of_means", "nats")[betas == betas.max()])
     return {
         "claim": "With a factorised prior the total correlation of the code falls as beta rises.",
         "criterion": "partly: rank correlation with beta at most -0.9 and a fall of over four "
@@ -50,12 +51,11 @@ def total_correlation_falls(records: list[dict]) -> dict:
         "below the cheapest code with as much noise added, by two standard errors over seeds, at "
         "most of the other betas",
         "verdict": verdict(as_printed and beyond_noise, as_printed),
-        "measured": f"{ends[0]['mean']:.2f} ± {ends[0]['standard_error']:.2f} nats at beta "
-        f"{betas.min():g}, {ends[1]['mean']:.2f} ± {ends[1]['standard_error']:.2f} at "
-        f"{betas.max():g} (largest null {np.max(column(records, 'total_correlation', 'null')):.3f},"
-        f" rank correlation {max(ranks):.2f} at most); the cheapest code with as much noise has "
-        f"more or less nats: {', '.join(gains.values())}; the means without noise have "
-        f"{of_means['mean']:.1f} ± {of_means['standard_error']:.1f} at {betas.max():g}",
+        "measured": f"{said(ends[0], '.2f')} nats at beta {betas.min():g}, "
+        f"{said(ends[1], '.2f')} at {betas.max():g} (largest null {largest_null:.3f}, rank "
+        f"correlation {max(ranks):.2f} at most); the cheapest code with as much noise has more or "
+        f"less nats: {', '.join(gains.values())}; the means without noise have "
+        f"{said(of_means, '.1f')} at {betas.max():g}",
         "numbers": {
             "rank_correlation_by_seed": ranks,
             "fall_in_standard_errors_by_seed": falls,
@@ -91,9 +91,9 @@ def summary(records: list[dict]) -> dict[str, dict]:
     for beta in np.unique(column(records, "beta")):
         found = [r for r in records if r["beta"] == beta]
         result[f"{beta:g}"] = {
-            name: mean_and_error(column(found, name)) for name in ("error", "nats", "noise_share")
+            name: spread(column(found, name)) for name in ("error", "nats", "noise_share")
         } | {
-            name: mean_and_error(column(found, name, "nats"))
+            name: spread(column(found, name, "nats"))
             for name in ("total_correlation", "of_means", "of_noise_alone")
             if name in found[0]
         }
@@ -105,9 +105,3 @@ def column(records: list[dict], *path: str) -> np.ndarray:
     for name in path:
         records = [record[name] for record in records]
     return np.array(records)
-
-
-def mean_and_error(values) -> dict[str, float]:
-    """Mean and its standard error over seeds."""
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return {"mean": float(np.mean(values)), "standard_error": float(error)}

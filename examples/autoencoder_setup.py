@@ -5,6 +5,7 @@ import functools
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from training import start_again
 
 import keras_infobottleneck as kib
 
@@ -25,10 +26,7 @@ def fresh_autoencoder(
     model = _compiled(num_pixels, width, num_units)
     keras.utils.set_random_seed(seed)
     fresh = _network(num_pixels, width, num_units, seed)
-    model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
-    model.optimizer.learning_rate = LEARNING_RATE
+    start_again(model, fresh, LEARNING_RATE)
     code = model.get_layer("code")
     code.beta.assign(beta)
     code.seed_generator.state.assign(fresh.get_layer("code").seed_generator.state)

@@ -11,14 +11,12 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
@@ -62,6 +60,19 @@ def main(run: Callable[[], None]) -> None:
     app.run(start)
 
 
+def read_settings(default: dict, smoke: dict, full: dict, **given: Any) -> dict[str, Any]:
+    """All that the records of a script depend on: data, seed, sizes, and what flags were given."""
+    if flags.FLAGS.data:
+        given["data"] = os.path.basename(flags.FLAGS.data)
+    return {
+        "data": "digits",
+        "seed": flags.FLAGS.seed,
+        **default,
+        **(smoke if flags.FLAGS.smoke else full if flags.FLAGS.full else {}),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
 class Experiment:
     """Records in a folder, each there whole or not at all.
 
@@ -76,7 +87,7 @@ class Experiment:
     def __init__(self, output_dir: str, settings: dict[str, Any]):
         self.folder = Path(output_dir)
         self.settings = json.loads(json.dumps(settings))
-        self.seconds: dict[str, float] = {}
+        self.times: dict[str, dict[str, float]] = {}
         try:
             (self.folder / "records").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -102,18 +113,21 @@ class Experiment:
         path = self.folder / "records" / f"{name}.json"
         done_before = path.exists()
         if not done_before:
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             record = compute(*arguments)
-            self.write(
-                f"records/{name}.json", {"seconds": time.perf_counter() - start, "record": record}
-            )
+            times = {
+                "seconds": time.perf_counter() - start[0],
+                "core_seconds": time.process_time() - start[1],
+            }
+            self.write(f"records/{name}.json", {**times, "record": record})
             # Only needed until the record is there.
             (self.folder / "records" / f"{name}.npz").unlink(missing_ok=True)
         kept = json.loads(path.read_text())
-        self.seconds[name] = kept["seconds"]
+        record = kept.pop("record")
+        self.times[name] = kept
         how = "done before" if done_before else f"{kept['seconds']:.1f} s"
         print(f"{name}: {how}", flush=True)
-        return kept["record"]
+        return record
 
     def checkpoint(self, name: str) -> kib.callbacks.Checkpoint:
         """Where training inside of the run `name` goes on."""
@@ -129,7 +143,7 @@ class Experiment:
                 )
         result = {
             "command": _command(),
-            "minutes": round(sum(self.seconds.values()) / 60, 2),
+            **self._minutes(),
             "settings": self.settings,
             "claims": dict(sorted(claims.items())),
             **more,
@@ -144,6 +158,15 @@ class Experiment:
         if flags.FLAGS.smoke:
             table = "of a smoke run, whose sizes are too small for any verdict: " + table
         print(f"RESULT {table} -> {self.folder}")
+
+    def _minutes(self) -> dict[str, float]:
+        """What the records took on the clock, and of all cores together if every record knows."""
+        units = {"minutes": "seconds", "core_minutes": "core_seconds"}
+        return {
+            total: round(sum(times[unit] for times in self.times.values()) / 60, 2)
+            for total, unit in units.items()
+            if all(unit in times for times in self.times.values())
+        }
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""
@@ -167,76 +190,6 @@ def said(spread: dict[str, float | None], style: str = ".3g") -> str:
     """Mean and standard error in words."""
     error = spread["standard_error"]
     return f"{spread['mean']:{style}}" + ("" if error is None else f" ± {error:{style}}")
-
-
-def train(
-    model: keras.Model,
-    x,
-    y,
-    *,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    checkpoint: kib.callbacks.Checkpoint,
-    callbacks: Iterable[keras.callbacks.Callback] = (),
-    passes: int = 1,
-) -> dict[str, list[float]]:
-    """Train a compiled, built model from where it was killed, with one bar over the epochs.
-
-    The order of the examples depends on `seed` and epoch alone; incomplete last batches are kept.
-    An epoch is `passes` passes over the data: what comes after each epoch then comes less often.
-
-    Returns:
-        The logs of all epochs, also of those before the kill.
-    """
-    first = checkpoint.restore(model)
-    if passes > 1:
-        # The model counts the examples of an epoch, and would take several passes for a mistake.
-        warnings.filterwarnings("ignore", message="The information in the weights is divided")
-    if first < epochs:
-        model.fit(
-            _batches(x, y, batch_size, seed, first * passes, epochs * passes),
-            steps_per_epoch=passes * -(-len(x) // batch_size),
-            epochs=epochs,
-            initial_epoch=first,
-            shuffle=False,
-            verbose=0,
-            callbacks=[*callbacks, _Bar(epochs), checkpoint],
-        )
-    return checkpoint.history
-
-
-def error_rate(model: keras.Model, x, y) -> float:
-    """Share of wrong answers of a classifier, without noise."""
-    # Called as it is: tracing a function for one pass takes longer than the pass.
-    answers = [np.argmax(model(x[i : i + 500]), -1) for i in range(0, len(x), 500)]
-    return float(np.mean(np.concatenate(answers) != y))
-
-
-def _batches(x, y, batch_size, seed, first_pass, passes) -> tf.data.Dataset:
-    """Batches of all passes to come."""
-    x, y = tf.constant(x), tf.constant(y)
-
-    def of_pass(number):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(x)), tf.stack([seed, tf.cast(number, tf.int32)])
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-
-    order = tf.data.Dataset.range(first_pass, passes).flat_map(of_pass)
-    return order.map(lambda chosen: (tf.gather(x, chosen), tf.gather(y, chosen))).prefetch(2)
-
-
-class _Bar(keras.callbacks.Callback):
-    """One progress bar over all epochs, on a terminal only."""
-
-    def __init__(self, epochs):
-        super().__init__()
-        self.bar = keras.utils.Progbar(epochs, unit_name="epoch") if sys.stdout.isatty() else None
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.bar:
-            self.bar.update(epoch + 1, [(k, v) for k, v in (logs or {}).items()])
 
 
 def _command() -> str:

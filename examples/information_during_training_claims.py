@@ -1,7 +1,7 @@
 """Verdicts of ``information_during_training.py``, from its records and nothing else."""
 
 import numpy as np
-from experiment import verdict
+from experiment import said, spread, verdict
 from scipy.stats import spearmanr
 
 ORDERED = 0.9  # rank correlation, in every seed, from which a curve counts as rising
@@ -12,7 +12,7 @@ EQUAL = 1e-10  # float64, relative
 def judge(groups: dict[str, list[dict]], settings: dict) -> dict[str, dict]:
     """One verdict a claim."""
     images = (
-        f"{settings['data'] or ('CIFAR-10' if settings['network'] == 'resnet' else 'digits')}, "
+        f"{settings['data']}, "
         f"{settings['num_examples']} images at most, {settings['network']} network, "
         f"{settings['epochs']} epochs, {settings['seeds']} seeds"
     )
@@ -35,7 +35,7 @@ def hessian_equals_fisher(records: list[dict]) -> dict:
         "criterion": f"largest entry of H - F over that of H at most {EQUAL:g}, in every seed",
         "verdict": verdict(linear.max() <= EQUAL),
         "measured": f"largest entry of H - F at most {linear.max():.0e} of that of H; with a "
-        f"hidden layer {hidden.mean():.2f} ± {standard_error(hidden):.2f}",
+        f"hidden layer {shown(hidden)}",
         "numbers": {"logistic": linear.tolist(), "hidden_layer": hidden.tolist()},
     }
 
@@ -104,18 +104,18 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
         for found in grouped(groups["paying"], "weight_beta")
     }
     of_prices = [
-        f"{spread(row[price]['over_labels'])} at weight_beta = {price}, whose noise adds "
+        f"{shown(row[price]['over_labels'])} at weight_beta = {price}, whose noise adds "
         f"{np.mean(row[price]['excess_loss']):.2f} nats to the loss"
         for row in list(codes.values())[:1]
         for price in list(row)[:3]
     ]
     of_widest = [
-        f"{spread(row['1']['over_labels'])} at 1 with {weights}"
+        f"{shown(row['1']['over_labels'])} at 1 with {weights}"
         for weights, row in list(codes.items())[1:]
     ]
     of_paying = [
-        f"{spread(row['over_labels'], 4)} at weight_beta = {beta} "
-        f"(test accuracy {spread(row['test_accuracy'])})"
+        f"{shown(row['over_labels'], 4)} at weight_beta = {beta} "
+        f"(test accuracy {shown(row['test_accuracy'])})"
         for beta, row in paying.items()
     ]
     return {
@@ -124,7 +124,7 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
         "N log |Y|: at least 3 in every seed; partly: at least 1",
         "verdict": verdict(of_code.min() >= 3.0, of_code.min() >= 1.0),
         "measured": f"in units of N log |Y| = {labels:.0f} nats, {next(iter(codes))}, test "
-        f"accuracy {spread(column(trained, 'test_accuracy'))}: {'; '.join(of_prices + of_widest)}; "
+        f"accuracy {shown(column(trained, 'test_accuracy'))}: {'; '.join(of_prices + of_widest)}; "
         f"networks trained to pay: {', '.join(of_paying)}",
         "numbers": {
             "labels": float(labels),
@@ -163,11 +163,11 @@ def log_determinant_rises_and_falls(records: list[dict]) -> dict:
         "the predictions too",
         "verdict": verdict(falls["log_det"] and falls["rescaled_log_det"], falls["log_det"]),
         "measured": f"{min(bumps)} to {max(bumps)} maxima on the way; from its greatest value to "
-        f"the end the log determinant is left at {spread(left['log_det'])}, at "
-        f"{spread(left['rescaled_log_det'])} with the entropy of the predictions held; traces at "
-        f"{spread(left['trace'])} and {spread(left['rescaled_trace'])}, derivatives of the logits "
-        f"at {spread(left['jacobian'])}; doubling the logits of the trained network divides the "
-        f"trace by {spread(drops, 0)} at the same boundary",
+        f"the end the log determinant is left at {shown(left['log_det'])}, at "
+        f"{shown(left['rescaled_log_det'])} with the entropy of the predictions held; traces at "
+        f"{shown(left['trace'])} and {shown(left['rescaled_trace'])}, derivatives of the logits "
+        f"at {shown(left['jacobian'])}; doubling the logits of the trained network divides the "
+        f"trace by {shown(drops, 0)} at the same boundary",
         "numbers": {"left": left, "bumps": bumps, "trace_by_factor_of_logits": by_factor},
     }
 
@@ -196,7 +196,7 @@ def sweep(records: list[dict], setting: str, sign: int = 1) -> dict[str, dict]:
 def trend(values, traces, sign) -> dict:
     """Mean and standard error by value, and whether traces, ``[seeds, values]``, follow it."""
     means = traces.mean(axis=0)
-    errors = [standard_error(by_seed) for by_seed in traces.T]
+    errors = [spread(by_seed)["standard_error"] for by_seed in traces.T]
     ranks = [round(float(sign * spearmanr(values, by_value)[0]), 6) for by_value in traces]
     differ = bool(sign * (means[-1] - means[0]) > 2 * np.hypot(errors[0], errors[-1]))
     return {
@@ -230,14 +230,9 @@ def ends(found: dict, when: str, name: str) -> str:
     return f"{first} to {last}"
 
 
-def spread(values, digits: int = 2) -> str:
+def shown(values, digits: int = 2) -> str:
     """Mean and standard error over seeds."""
-    return f"{np.mean(values):.{digits}f} ± {standard_error(values):.{digits}f}"
-
-
-def standard_error(values) -> float:
-    """Of the mean over seeds."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    return said(spread(values), f".{digits}f")
 
 
 def column(records: list[dict], name: str) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import matplotlib
 import numpy as np
-from information_during_training_claims import column, grouped, standard_error
+from experiment import spread
+from information_during_training_claims import column, grouped
 
 matplotlib.use("Agg")
 
@@ -76,7 +77,7 @@ def draw_classes(groups: dict[str, list[dict]], axis) -> None:
         axis.errorbar(
             [found[0]["classes"] for found in by_classes],
             np.mean(traces, axis=1),
-            [standard_error(found) for found in traces],
+            [spread(found)["standard_error"] for found in traces],
             marker="o",
             capsize=3,
             label=label,

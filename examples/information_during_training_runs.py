@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-from experiment import train
 from information_during_training_measures import (
     at_reference_entropy,
     cross_entropy_and_accuracy,
@@ -12,6 +11,7 @@ from information_during_training_measures import (
     traces_by_factor,
 )
 from information_during_training_setup import fresh_classifier, spirals
+from training import train
 
 import keras_infobottleneck as kib
 

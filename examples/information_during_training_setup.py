@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+from training import start_again
 
 
 class LogitScale(keras.layers.Layer):
@@ -47,10 +48,7 @@ def fresh_classifier(
     kind = (network, shape, tuple(widths), num_classes, activation)
     model = _compiled(*kind, momentum)
     keras.utils.set_random_seed(seed)
-    model.set_weights(_network(*kind).get_weights())
-    for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
-    model.optimizer.learning_rate = learning_rate
+    start_again(model, _network(*kind), learning_rate)
     return model
 
 

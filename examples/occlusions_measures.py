@@ -2,8 +2,8 @@
 
 import keras
 import numpy as np
-from experiment import error_rate
 from sklearn.metrics import roc_auc_score
+from training import error_rate
 
 import keras_infobottleneck as kib
 

@@ -1,8 +1,8 @@
 """Networks of ``occlusions.py`` and their training, with information at a price."""
 
 import all_cnn
-import experiment
 import keras
+import training
 
 import keras_infobottleneck as kib
 
@@ -74,7 +74,7 @@ def train(settings, model, images, task, seed, beta, checkpoint):
         kib.callbacks.BetaSchedule(price, stop=stop, num_epochs=int(WARM_UP * epochs))
         for price, stop in prices
     ]
-    experiment.train(
+    training.train(
         model,
         images.x_train,
         images.y_train,

@@ -7,7 +7,7 @@ Expected: the plain network memorises nearly all wrong labels; at the weight_bet
 memorises hardly any and gains some 25 points on the test set. Far below the transition it behaves
 like the plain network; above, it learns nothing at all.
 
-Run time: about two minutes on two cores. Killed and started again, it goes on where it was.
+Run time: about a minute. Killed and started again, it goes on where it was.
 """
 
 import functools
@@ -19,6 +19,7 @@ import experiment
 import keras
 import matplotlib
 import numpy as np
+import training
 from absl import flags
 
 import keras_infobottleneck as kib
@@ -118,7 +119,7 @@ def train(runs, name, build, images, labels, replaced):
             model.weight_beta, stop=float(model.weight_beta), num_epochs=int(WARM_UP * epochs)
         )
         callbacks.append(warm_up)
-    history = experiment.train(
+    history = training.train(
         model,
         images.x_train,
         labels,

@@ -6,11 +6,24 @@ test set that of mean weights. ``random_labels_transition.py`` says what is read
 
 import numpy as np
 from experiment import verdict
-from random_labels_transition import at, column, lagrangian, per_label, transition
+from random_labels_claims_of_real_labels import (
+    price_shows_bias_and_variance,
+    real_labels_outlast_random_ones,
+)
+from random_labels_transition import (
+    at,
+    column,
+    growth,
+    lagrangian,
+    over_seeds,
+    per_label,
+    setting,
+    shown,
+    transition,
+)
 from scipy.stats import spearmanr
 
 SLACK = 0.02  # nats per label: noise of the draws, and what fitted prior scales may hide
-
 
 CLAIMS = {
     "1-a": "Random labels: a sharp turn from memorising to forgetting near beta = 1, whatever N.",
@@ -44,8 +57,8 @@ def random_labels_turn(records, settings) -> dict:
         size: [transition(r, settings) for r in column(records, settings, size, 1.0)]
         for size in settings["sizes"]
     }
-    places = {size: mean_and_spread([t["beta"] for t in found]) for size, found in by_size.items()}
-    widths = mean_and_spread([t["width"] for found in by_size.values() for t in found])
+    places = {size: over_seeds([t["beta"] for t in found]) for size, found in by_size.items()}
+    widths = over_seeds([t["width"] for found in by_size.values() for t in found])
     means = [place["mean"] for place in places.values()]
     decades = np.log10(max(means) / min(means))
     steady, sharp = decades <= 0.2, widths["mean"] <= 1.0
@@ -63,8 +76,7 @@ def random_labels_turn(records, settings) -> dict:
             "transition": places,
             "width": widths,
             "crossing": {
-                size: mean_and_spread([t["crossing"] for t in found])
-                for size, found in by_size.items()
+                size: over_seeds([t["crossing"] for t in found]) for size, found in by_size.items()
             },
             "decades": decades,
         },
@@ -76,7 +88,7 @@ def other_networks_turn_before_one(records, settings) -> dict:
     found = {}
     for code in settings["compared"]:
         turns = [transition(r, settings) for r in records if r["code"] == code]
-        found[code] = {key: mean_and_spread([t[key] for t in turns]) for key in turns[0]}
+        found[code] = {key: over_seeds([t[key] for t in turns]) for key in turns[0]}
     networks = [code for code in ("mlp", "cnn", "residual") if code in found]
     if len(networks) < 3:
         return {
@@ -120,7 +132,7 @@ def a_label_costs_what_it_saves(records, settings) -> dict:
     own = [transition(r, settings) for r in random if r["code"] == settings["code"]]
     distance = [abs(np.log10(t["beta"] / t["crossing"])) for t in own]
     bounded = min(excess) >= -allowed and min(beyond) >= -allowed
-    agrees = mean_and_spread(distance)
+    agrees = over_seeds(distance)
     return {
         "setting": setting(settings, "random labels, all codes"),
         "measured": f"Cross-entropy + information exceeds log {settings['num_classes']} by "
@@ -139,59 +151,12 @@ def a_label_costs_what_it_saves(records, settings) -> dict:
     }
 
 
-def real_labels_outlast_random_ones(records, settings) -> dict:
-    """1-d."""
-    ratios, best_beta, best_accuracy, gaps, at_one = {}, {}, {}, {}, {}
-    for size in settings["sizes"]:
-        real = column(records, settings, size, 0.0)
-        random = column(records, settings, size, 1.0)
-        ratios[size] = mean_and_spread(
-            [
-                transition(a, settings)["beta"] / transition(b, settings)["beta"]
-                for a, b in zip(real, random, strict=True)
-            ]
-        )
-        accuracy = np.mean([r["test_accuracy"] for r in real], axis=0)
-        best_beta[size] = real[0]["betas"][int(accuracy.argmax())]
-        best_accuracy[size] = mean_and_spread([max(r["test_accuracy"]) for r in real])
-        gap = np.mean([r["accuracy"] for r in real], axis=0) - accuracy
-        gaps[size] = dict(zip(real[0]["betas"], gap.tolist(), strict=True))
-        at_one[size] = mean_and_spread([at(r, 1.0, "information") for r in real])
-    sizes = settings["sizes"]
-    slope = growth(at_one, sizes[len(sizes) // 2 :])
-    outlasts = ratios[sizes[-1]]["mean"] >= 10
-    rises = all(np.diff([best_accuracy[size]["mean"] for size in sizes]) > 0)
-    near_one = 0.3 <= best_beta[sizes[-1]] <= 3
-    saturates = slope <= 0.3 * np.log(settings["num_classes"])
-    held = {"outlasts": outlasts, "rises": rises, "near_one": near_one, "saturates": saturates}
-    return {
-        "setting": setting(settings, "real labels"),
-        "measured": f"Real labels turn at {shown(ratios[sizes[-1]])} times the price of random "
-        f"ones for N = {sizes[-1]} ({shown(ratios[sizes[0]])} for {sizes[0]}); best test accuracy "
-        f"{shown(best_accuracy[sizes[0]], 3)} to {shown(best_accuracy[sizes[-1]], 3)}, at beta "
-        f"{best_beta[sizes[-1]]:g} for the most; {slope:.2f} nats for another example at beta 1.",
-        "verdict": verdict(all(held.values()), outlasts),
-        "criterion": "real labels turn at ten times the price or more for the largest N; test "
-        "accuracy rises with N; its best price there is within 0.3 to 3; from the middle N on "
-        "information at beta 1 grows by less than 0.3 log(classes) an example; partly: the first",
-        "numbers": {
-            "held": {name: bool(value) for name, value in held.items()},
-            "ratio": ratios,
-            "best_beta": best_beta,
-            "best_test_accuracy": best_accuracy,
-            "train_minus_test": gaps,
-            "information_at_one": at_one,
-            "nats_per_further_example": slope,
-        },
-    }
-
-
 def information_grows_with_random_labels(records, settings) -> dict:
     """1-e."""
     beta, sizes = settings["random_betas"][0], settings["sizes"]
     total = {
         share: {
-            size: mean_and_spread(
+            size: over_seeds(
                 [at(r, beta, "information") for r in column(records, settings, size, share)]
             )
             for size in sizes
@@ -232,7 +197,7 @@ def information_grows_with_corruption(records, settings) -> dict:
         for s in shares
     ]
     ranks = [spearmanr(shares, of_seed)[0] for of_seed in np.transpose(nats)]
-    means = {share: mean_and_spread(found) for share, found in zip(shares, nats, strict=True)}
+    means = {share: over_seeds(found) for share, found in zip(shares, nats, strict=True)}
     listed = ", ".join(f"{share:.0%}: {shown(mean, 0)}" for share, mean in means.items())
     return {
         "setting": setting(settings, f"N = {sizes[len(sizes) // 2]}, beta = {beta:g}"),
@@ -241,69 +206,6 @@ def information_grows_with_corruption(records, settings) -> dict:
         "criterion": "rises at every step for every seed; partly: mean rank correlation over 0.7",
         "numbers": {"information": means, "rank_correlations": ranks},
     }
-
-
-def price_shows_bias_and_variance(records, widths, settings) -> dict:
-    """1-g."""
-    sizes = settings["sizes"]
-    curves = {}
-    for share in (0.0, *settings["corrupted"]):
-        found = column(records, settings, sizes[len(sizes) // 2], share)
-        errors = np.array([[1 - a for a in r["test_accuracy"]] for r in found])
-        curves[share] = [mean_and_spread(errors[:, i]) for i in range(errors.shape[1])]
-    by_width = {
-        record["parameters"]: mean_and_spread(
-            [1 - w["test_accuracy"] for w in widths if w["units"] == record["units"]]
-        )
-        for record in widths
-    }
-    has_u = {share: is_u(curve) for share, curve in curves.items()}
-    last = list(by_width.values())
-    least = min(error["mean"] for error in last)
-    plateau = last[-1]["mean"] <= least + max(0.01, 2 * last[-1]["spread"])
-    rise = {
-        share: curve[0]["mean"] - min(e["mean"] for e in curve) for share, curve in curves.items()
-    }
-    listed = ", ".join(f"{100 * r:.1f} points at {share:.0%} random" for share, r in rise.items())
-    return {
-        "setting": setting(settings, f"N = {sizes[len(sizes) // 2]}"),
-        "measured": f"From its least, test error rises towards low prices by {listed}, towards "
-        f"high ones to chance; the widest network is {100 * (last[-1]['mean'] - least):.1f} points "
-        f"over the best of {len(by_width)} widths.",
-        "verdict": verdict(has_u[0.0] and plateau, plateau and any(has_u.values())),
-        "criterion": "clean labels: least test error inside the prices, both ends over it by a "
-        "point and two standard errors; the widest network within a point or two standard errors "
-        "of the best; partly: the U with some share of random labels only",
-        "numbers": {
-            "error_by_beta": curves,
-            "betas": list(settings["real_betas"]),
-            "error_by_parameters": by_width,
-            "is_u": has_u,
-        },
-    }
-
-
-def growth(total: dict[int, dict], sizes) -> float:
-    """Slope of the mean over sizes."""
-    return float(np.polyfit(sizes, [total[size]["mean"] for size in sizes], 1)[0])
-
-
-def is_u(curve: list[dict]) -> bool:
-    """Whether both ends are above the least value, by a point and by two standard errors."""
-    least = min(curve, key=lambda error: error["mean"])
-    return all(
-        end["mean"] - least["mean"] > max(0.01, 2 * np.hypot(end["spread"], least["spread"]))
-        for end in (curve[0], curve[-1])
-    )
-
-
-def mean_and_spread(values) -> dict:
-    """Mean and its standard error over the seeds in which there is a value."""
-    values = np.asarray(values)[np.isfinite(values)]
-    if len(values) == 0:
-        return {"mean": float("nan"), "spread": float("nan"), "seeds": 0}
-    spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    return {"mean": values.mean(), "spread": spread, "seeds": len(values)}
 
 
 def plain(found):
@@ -315,16 +217,3 @@ def plain(found):
     if isinstance(found, np.generic):
         found = found.item()
     return None if isinstance(found, float) and not np.isfinite(found) else found
-
-
-def shown(found: dict, digits: int = 2) -> str:
-    """Mean and standard error in a sentence."""
-    return f"{found['mean']:.{digits}f} +- {found['spread']:.{digits}f}"
-
-
-def setting(settings: dict, what: str) -> str:
-    """The setting of a claim in a few words."""
-    return (
-        f"{settings['data']}, {settings['code']}, {what}, N = {settings['sizes'][0]} to "
-        f"{settings['sizes'][-1]}, {len(settings['seeds'])} seeds"
-    )

@@ -7,8 +7,8 @@ a memory is trained anew at every price, because followed upwards it forgets lat
 
 import keras
 import numpy as np
-from experiment import train
 from random_labels_codes import CODES
+from training import train
 
 EPOCHS = 10  # of a stage; a kill loses one of them
 NUM_DRAWS = 8

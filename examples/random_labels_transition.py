@@ -1,4 +1,4 @@
-"""What is read off a column of ``random_labels.py``: one size and share, price after price.
+"""What is read off a column of ``random_labels.py``, one size and share, and said over seeds.
 
 The transition of a column is the price, on a logarithmic scale, at which training accuracy has come
 half-way down from its highest value to chance; its width is the distance from nine tenths to one
@@ -7,6 +7,7 @@ nats per example along the column reaches log(classes), the cost of having learn
 """
 
 import numpy as np
+from experiment import said, spread
 
 
 def column(records, settings, size, share) -> list[dict]:
@@ -54,3 +55,27 @@ def lagrangian(record: dict) -> np.ndarray:
 def at(record: dict, beta: float, name: str) -> float:
     """What was measured at one price."""
     return record[name][record["betas"].index(beta)]
+
+
+def over_seeds(values) -> dict:
+    """Mean and standard error over the seeds in which there is a value."""
+    found = [value for value in values if np.isfinite(value)]
+    return spread(found) if found else {"mean": float("nan"), "standard_error": None}
+
+
+def growth(total: dict[int, dict], sizes) -> float:
+    """Slope of the mean over sizes."""
+    return float(np.polyfit(sizes, [total[size]["mean"] for size in sizes], 1)[0])
+
+
+def shown(found: dict, digits: int = 2) -> str:
+    """Mean and standard error in a sentence."""
+    return said(found, f".{digits}f")
+
+
+def setting(settings: dict, what: str) -> str:
+    """The setting of a claim in a few words."""
+    return (
+        f"{settings['data']}, {settings['code']}, {what}, N = {settings['sizes'][0]} to "
+        f"{settings['sizes'][-1]}, {len(settings['seeds'])} seeds"
+    )

@@ -12,13 +12,12 @@ each has as many candidates. Then every network is trained with each seed on ima
 noise of its own, the same images for all methods, and tested.
 
 Expected: see the verdict in ``docs/results``; on few examples all differences are small. Run time:
-ten minutes on two cores on MNIST (`--data`) or the digits of scikit-learn; `--full` is the
-published network and training, on all images of `--data`, for a GPU. Killed and started again, it
-goes on with the network it was at.
+ten minutes of one core on the digits of scikit-learn, about as many on MNIST (`--data`); `--full`
+is the published network and training, on all images of `--data`, for a GPU. Killed and started
+again, it goes on with the network it was at.
 """
 
 import itertools
-import os
 
 import all_cnn
 import datasets
@@ -27,6 +26,7 @@ import keras
 import matplotlib
 import nuisances
 import numpy as np
+import training
 from absl import flags
 from small_networks_claims import judge, mean_errors
 
@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
 experiment.define_flags("outputs/small_networks")
-flags.DEFINE_integer("seeds", 5, "Repeats of every network.", 1)
+flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 1)
 
 # Rates of dropout, or betas times the number of training examples, as published.
 STRENGTHS = {
@@ -48,6 +48,7 @@ STRENGTHS = {
     "log_normal": [0.01, 0.1, 1.0],
 }
 DEFAULT = {
+    "seeds": 5,
     "side": 9,  # images are shrunk to about this many pixels
     "num_examples": 1000,  # at most, for each seed
     "num_held_out": 2000,  # at most
@@ -61,6 +62,7 @@ DEFAULT = {
     "is_published": False,
 }
 SMOKE = {
+    "seeds": 1,
     "num_examples": 60,
     "num_held_out": 60,
     "num_test": 60,
@@ -86,7 +88,7 @@ FULL = {
 
 def run():
     """Choose the strengths, train every network, judge, draw."""
-    settings = read_settings()
+    settings = experiment.read_settings(DEFAULT, SMOKE, FULL, seeds=FLAGS.seeds)
     images = datasets.load(path=FLAGS.data)
     if side := settings["side"]:
         small = [nuisances.resized(x, side) for x in (images.x_train, images.x_test)]
@@ -122,17 +124,6 @@ def run():
     runs.conclude(claims, chosen=chosen, held_out_errors=tried, records=records)
 
 
-def read_settings() -> dict:
-    """All that the result depends on, from the flags."""
-    return {
-        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
-        "seed": FLAGS.seed,
-        **DEFAULT,
-        **(SMOKE if FLAGS.smoke else FULL if FLAGS.full else {}),
-        "seeds": 1 if FLAGS.smoke else FLAGS.seeds,
-    }
-
-
 def parts(settings, images, seed) -> tuple[datasets.Images, datasets.Images]:
     """Training images of a seed, with held-out ones and with the test images for testing."""
     held = min(settings["num_held_out"], len(images.x_train) // 3)
@@ -150,7 +141,7 @@ def test_error(settings, images, method, width, strength, seed, checkpoint) -> d
     """Train one network; the share of wrong answers, without noise."""
     keras.utils.set_random_seed(seed)
     model = build(settings, images, method, width, strength)
-    experiment.train(
+    training.train(
         model,
         images.x_train,
         images.y_train,
@@ -160,7 +151,7 @@ def test_error(settings, images, method, width, strength, seed, checkpoint) -> d
         checkpoint=checkpoint,
     )
     kib.recalibrate_batch_normalization(model, images.x_train, batch_size=500)
-    return {"error": experiment.error_rate(model, images.x_test, images.y_test)}
+    return {"error": training.error_rate(model, images.x_test, images.y_test)}
 
 
 def build(settings, images, method, width, strength) -> keras.Model:

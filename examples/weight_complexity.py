@@ -8,7 +8,7 @@ loss), the same with an equal number of updates for every budget, and that witho
 (their Fig 5). Every number stands beside that of the model's own shuffled weights.
 
 Expected: one verdict for each of the claims 5-a to 5-h in ``result.json``, a figure beside it.
-Takes some 10 minutes on two cores; ``--smoke`` half a minute; ``--full`` has the published budgets,
+Takes eight minutes of one core; ``--smoke`` half a minute; ``--full`` has the published budgets,
 modulus, width and updates. Killed and started again with the same ``--output_dir``, it goes on
 where it was and ends with the same result.
 """

@@ -5,10 +5,17 @@ model's own shuffled weights: what of a reduction is arrangement, not distributi
 """
 
 import numpy as np
-from experiment import verdict
-from scipy.stats import spearmanr
+from experiment import said, spread, verdict
+from weight_complexity_claims_of_planes import it_sits_in_the_top_planes, planes_predict_bit_width
+from weight_complexity_records import (
+    MEASURES,
+    by_budget,
+    column,
+    first,
+    rank_correlation,
+    regimens,
+)
 
-MEASURES = ("ratio", "shuffled_ratio")
 COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
 
 
@@ -51,7 +58,7 @@ def learning_lowers_complexity(records: list[dict]) -> dict:
     numbers = {}
     for regimen in regimens(records):
         found = [r for r in records if r["regimen"] == regimen and r["budget"] == largest]
-        numbers[regimen] = {m: mean_and_std([r[m] for r in found]) for m in MEASURES}
+        numbers[regimen] = {m: spread([r[m] for r in found]) for m in MEASURES}
     falls = [numbers[regimen]["ratio"]["mean"] < 0.99 for regimen in numbers]
     structured = [numbers[regimen]["shuffled_ratio"]["mean"] < 0.99 for regimen in numbers]
     return {
@@ -60,7 +67,7 @@ def learning_lowers_complexity(records: list[dict]) -> dict:
         "regimen; partly: ratio to initial under some",
         "measured": "of initial (of shuffled): "
         + "; ".join(
-            f"{regimen} {spread(n['ratio'])} ({spread(n['shuffled_ratio'])})"
+            f"{regimen} {said(n['ratio'], '.3f')} ({said(n['shuffled_ratio'], '.3f')})"
             for regimen, n in numbers.items()
         ),
         "numbers": numbers,
@@ -103,7 +110,7 @@ def overfitting_raises_it(records: list[dict]) -> dict:
                     rises[m].append(values[-1] - values[best])
         numbers[regimen] = {"runs_that_overfit": len(rises["ratio"])}
         for m in MEASURES:
-            numbers[regimen][f"{m}_change"] = mean_and_std(rises[m])
+            numbers[regimen][f"{m}_change"] = spread(rises[m]) if rises[m] else None
             numbers[regimen][f"{m}_rises"] = int(np.sum(np.array(rises[m]) > 0))
     runs = sum(n["runs_that_overfit"] for n in numbers.values())
     rose = sum(n["ratio_rises"] for n in numbers.values())
@@ -183,80 +190,6 @@ def it_correlates_with_generalisation(records: list[dict]) -> dict:
     }
 
 
-def it_sits_in_the_top_planes(records: list[dict]) -> dict:
-    """Most significant planes carry the reduction, least significant ones none."""
-    largest = max(record["budget"] for record in records)
-    numbers = {}
-    for regimen in regimens(records):
-        found = [r for r in records if r["regimen"] == regimen and r["budget"] == largest]
-        numbers[regimen] = {
-            key: np.mean([r[key] for r in found], axis=0).round(4).tolist()
-            for key in ("ratio_by_plane", "shuffled_by_plane")
-        }
-    top = {r: n["ratio_by_plane"][-1] < 0.95 for r, n in numbers.items()}
-    low = {
-        r: all(abs(ratio - 1) < 0.01 for ratio in n["ratio_by_plane"][:4])
-        for r, n in numbers.items()
-    }
-    structured = {r: n["shuffled_by_plane"][-1] < 0.99 for r, n in numbers.items()}
-    held = [top[r] and low[r] and structured[r] for r in numbers]
-    return {
-        "verdict": verdict(all(held), any(top[r] and low[r] for r in numbers)),
-        "criterion": "largest budget: top plane under 0.95 of initial and under 0.99 of shuffled, "
-        "the four lowest planes within 0.01 of 1, under every regimen; partly: to initial, some",
-        "measured": "of initial, top plane and lowest: "
-        + "; ".join(
-            f"{regimen} {n['ratio_by_plane'][-1]:.3f} and {n['ratio_by_plane'][0]:.3f}"
-            for regimen, n in numbers.items()
-        ),
-        "numbers": numbers,
-    }
-
-
-def planes_predict_bit_width(records: list[dict]) -> dict:
-    """Ratios by plane predict the bit width at which quantised accuracy collapses."""
-    rows = []
-    for record in records:
-        widths = {int(bits): value for bits, value in record["accuracy_at_bits"].items()}
-        enough = [
-            b
-            for b in widths
-            if all(widths[c] >= 0.95 * record["test_accuracy"] for c in widths if c >= b)
-        ]
-        ratios = record["ratio_by_plane"]
-        carrying = next((i for i in range(len(ratios)) if ratios[i] < 0.99), len(ratios))
-        rows.append((len(ratios) - carrying, min(enough, default=max(widths) + 1)))
-    predicted, needed = np.array(rows).T
-    error = float(np.abs(predicted - needed).mean())
-    constant = float(np.abs(needed - np.median(needed)).mean())
-    rho = rank_correlation(predicted, needed)
-    largest = max(record["budget"] for record in records)
-    table = {
-        regimen: {
-            bits: float(np.mean([r["accuracy_at_bits"][bits] for r in found]))
-            for bits in found[0]["accuracy_at_bits"]
-        }
-        for regimen in regimens(records)
-        if (found := [r for r in records if r["regimen"] == regimen and r["budget"] == largest])
-    }
-    return {
-        "verdict": verdict(rho > 0.7 and error < constant, error <= 1),
-        "criterion": "planes from the lowest under 0.99 upwards against the fewest bits that keep "
-        "95 % of the accuracy: rank correlation over 0.7 and mean error under that of a constant; "
-        "partly: mean error of at most one bit",
-        "measured": f"mean error {error:.1f} bits, of a constant {constant:.1f}; rank correlation "
-        f"{rho:+.2f}",
-        "numbers": {
-            "rank_correlation": rho,
-            "mean_error_bits": error,
-            "mean_error_of_constant_bits": constant,
-            "predicted_bits": mean_and_std(predicted),
-            "needed_bits": mean_and_std(needed),
-            "accuracy_at_bits_largest_budget": table,
-        },
-    }
-
-
 def it_tells_more_than_comparators(records: list[dict]) -> dict:
     """Complexity tells runs apart where sign planes, gzip and lzma do not."""
     numbers = {}
@@ -280,46 +213,3 @@ def it_tells_more_than_comparators(records: list[dict]) -> dict:
         ),
         "numbers": numbers,
     }
-
-
-def regimens(records: list[dict]) -> list[str]:
-    """Regimens in the order they ran."""
-    return list(dict.fromkeys(record["regimen"] for record in records))
-
-
-def column(record: dict, key: str) -> np.ndarray:
-    """One number along a run."""
-    return np.array([row[key] for row in record["rows"]], float)
-
-
-def by_budget(records: list[dict], key: str) -> dict[int, float]:
-    """Mean over seeds."""
-    sizes = sorted({record["budget"] for record in records})
-    return {n: float(np.mean([r[key] for r in records if r["budget"] == n])) for n in sizes}
-
-
-def mean_and_std(values) -> dict[str, float] | None:
-    """Mean and standard deviation over runs (0 for one run)."""
-    if len(values) == 0:
-        return None
-    return {
-        "mean": float(np.mean(values)),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-    }
-
-
-def spread(moments: dict[str, float]) -> str:
-    """Mean and standard deviation, to print."""
-    return f"{moments['mean']:.3f} ± {moments['std']:.3f}"
-
-
-def rank_correlation(a, b) -> float:
-    """Spearman's, 0 where one side is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(spearmanr(a, b).statistic)
-
-
-def first(values: np.ndarray, condition: np.ndarray) -> float | None:
-    """Find the first value where the condition holds."""
-    return float(values[np.argmax(condition)]) if condition.any() else None

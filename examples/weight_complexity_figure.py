@@ -2,7 +2,7 @@
 
 import matplotlib
 import numpy as np
-from weight_complexity_claims import MEASURES, by_budget, column, regimens
+from weight_complexity_records import MEASURES, by_budget, column, regimens
 
 import keras_infobottleneck as kib
 

@@ -1,85 +1,51 @@
 """The experiment with autoencoders: verdicts, figures, and a kill that costs nothing."""
 
 import json
-import os
-import random
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result
 
-ROOT = Path(__file__).parents[1]
-
-
-def command(output_dir, *flags):
-    script = ROOT / "examples" / "autoencoder.py"
-    return [sys.executable, str(script), "--smoke", f"--output_dir={output_dir}", *flags]
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def run(output_dir, *flags):
-    return subprocess.run(
-        command(output_dir, *flags), cwd=ROOT, env=environment(), capture_output=True, text=True
-    )
+SCRIPT = "autoencoder.py"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    output_dir = tmp_path_factory.mktemp("undisturbed")
-    start = time.time()
-    finished = run(output_dir)
-    assert finished.returncode == 0, finished.stderr
-    return output_dir, time.time() - start
-
-
-def claims(output_dir):
-    return json.loads((output_dir / "result.json").read_text())["claims"]
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(SCRIPT, folder)
+    return folder
 
 
 def test_judges_its_claims_and_draws(undisturbed):
-    output_dir, _ = undisturbed
-    assert list(claims(output_dir)) == ["2-d", "2-e"]
+    assert list(result(undisturbed)["claims"]) == ["2-d", "2-e"]
     for name in ("autoencoder.png", "autoencoder_pictures.png"):
-        assert 5_000 < (output_dir / name).stat().st_size < 150_000
+        assert 5_000 < (undisturbed / name).stat().st_size < 150_000
 
 
 def test_the_gaussian_autoencoder_is_the_special_case(undisturbed):
-    claim = claims(undisturbed[0])["2-e"]
+    claim = result(undisturbed)["claims"]["2-e"]
     assert claim["verdict"] == "reproduced"
     assert all(0 <= d < 1e-4 for when in claim["numbers"].values() for d in when.values())
 
 
-def test_killed_at_a_random_moment_it_ends_with_the_same_claims(undisturbed, tmp_path):
-    expected, seconds = undisturbed
-    process = subprocess.Popen(
-        command(tmp_path), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL
-    )
-    time.sleep(random.Random().uniform(0.5, 0.9) * seconds)
-    process.kill()
-    process.wait()
-    finished = run(tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    assert claims(tmp_path) == claims(expected)
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/beta_1-*.npz", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
+    assert result(tmp_path) == result(undisturbed)
 
 
 def test_refuses_a_folder_of_other_settings(undisturbed, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.syspath_prepend(EXAMPLES)
     from experiment import Experiment
 
-    settings = json.loads((undisturbed[0] / "settings.json").read_text())
-    Experiment(undisturbed[0], settings)
+    settings = json.loads((undisturbed / "settings.json").read_text())
+    Experiment(undisturbed, settings)
     with pytest.raises(ValueError, match="a run with the same settings"):
-        Experiment(undisturbed[0], settings | {"epochs": 4})
+        Experiment(undisturbed, settings | {"epochs": 4})
 
 
 def test_noise_added_is_the_share_of_every_units_variance_that_was_asked_for(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.syspath_prepend(EXAMPLES)
     from autoencoder import with_noise
 
     means = np.random.default_rng(0).standard_normal((40_000, 2)) * [1.0, 5.0]

@@ -2,29 +2,18 @@
 
 import importlib
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
+from example_runs import EXAMPLES, ROOT, finish, run
 
 from keras_infobottleneck import estimators
 
-ROOT = pathlib.Path(__file__).parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+SCRIPT = "identities.py"
 FIELDS = {"paper", "claim", "setting", "measured", "verdict", "criterion", "numbers"}
 
 
-def run(*flags):
-    command = [sys.executable, ROOT / "examples" / "identities.py", *flags]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-
-
 def test_it_writes_every_identity_and_one_result_line(tmp_path):
-    done = run("--smoke", f"--output_dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "RESULT 10 of 10 identities reproduced"
+    assert finish(SCRIPT, tmp_path).splitlines()[-1] == "RESULT 10 of 10 identities reproduced"
     report = json.loads((tmp_path / "result.json").read_text())
     published = json.loads((ROOT / "docs" / "results" / "identities.json").read_text())
     assert report["command"] == published["command"]
@@ -40,7 +29,7 @@ def test_it_writes_every_identity_and_one_result_line(tmp_path):
 
 
 def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
-    done = run("now", f"--output_dir={tmp_path / 'out'}")
+    done = run(SCRIPT, tmp_path / "out", "now")
     assert done.returncode != 0
     assert "Received: ['now']" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -56,7 +45,7 @@ def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
     ],
 )
 def test_a_formula_that_is_a_little_wrong_is_not_reproduced(module, claim, name, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "examples")
+    monkeypatch.syspath_prepend(EXAMPLES)
     measure = getattr(importlib.import_module(module), claim)
     right = getattr(estimators, name)
     monkeypatch.setattr(estimators, name, lambda *a, **k: _off(right(*a, **k)))

@@ -1,78 +1,42 @@
 """The experiment on training: verdicts, controls, and a kill that costs nothing."""
 
-import json
-import os
-import random
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result
 
-ROOT = Path(__file__).parents[1]
-
-
-def command(output_dir):
-    script = ROOT / "examples" / "information_during_training.py"
-    return [sys.executable, str(script), "--smoke", f"--output_dir={output_dir}"]
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def run(output_dir):
-    return subprocess.run(
-        command(output_dir), cwd=ROOT, env=environment(), capture_output=True, text=True
-    )
+SCRIPT = "information_during_training.py"
 
 
 @pytest.fixture(autouse=True)
 def scripts_are_importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.syspath_prepend(EXAMPLES)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    output_dir = tmp_path_factory.mktemp("undisturbed")
-    start = time.time()
-    finished = run(output_dir)
-    assert finished.returncode == 0, finished.stderr
-    return output_dir, time.time() - start
-
-
-def claims(output_dir):
-    return json.loads((output_dir / "result.json").read_text())["claims"]
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(SCRIPT, folder)
+    return folder
 
 
 def test_judges_its_claims_and_draws(undisturbed):
-    output_dir, _ = undisturbed
-    assert list(claims(output_dir)) == ["3-d", "3-e", "3-f", "3-fig-1", "3-h"]
-    figure = output_dir / "information_during_training.png"
+    assert list(result(undisturbed)["claims"]) == ["3-d", "3-e", "3-f", "3-fig-1", "3-h"]
+    figure = undisturbed / "information_during_training.png"
     assert 10_000 < figure.stat().st_size < 150_000
 
 
 def test_hessian_is_the_fisher_matrix_for_logistic_regression_only(undisturbed):
-    claim = claims(undisturbed[0])["3-d"]
+    claim = result(undisturbed)["claims"]["3-d"]
     assert claim["verdict"] == "reproduced"
     assert max(claim["numbers"]["logistic"]) < 1e-12
     assert min(claim["numbers"]["hidden_layer"]) > 0.1
 
 
-def test_killed_at_a_random_moment_it_ends_with_the_same_claims(undisturbed, tmp_path):
-    expected, seconds = undisturbed
-    process = subprocess.Popen(
-        command(tmp_path), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL
-    )
-    time.sleep(random.Random().uniform(0.4, 0.9) * seconds)
-    process.kill()
-    process.wait()
-    finished = run(tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    assert claims(tmp_path) == claims(expected)
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/paying-*.npz", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
+    assert result(tmp_path) == result(undisturbed)
 
 
 def test_logits_are_rescaled_to_the_entropy_asked_for():

@@ -1,75 +1,41 @@
 """The script as a user runs it, and what it judges with."""
 
-import json
-import os
-import pathlib
-import random
-import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result
 
 import keras_infobottleneck as kib
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "examples"))
-import nuisances  # noqa: E402
-from occlusions_claims import judge  # noqa: E402
-from occlusions_measures import activation_bound, heat_maps, roc_areas  # noqa: E402
+sys.path.insert(0, str(EXAMPLES))
+import nuisances
+from occlusions_claims import judge
+from occlusions_measures import activation_bound, heat_maps, roc_areas
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def start(output_dir):
-    script = ROOT / "examples" / "occlusions.py"
-    command = [sys.executable, script, "--smoke", f"--output_dir={output_dir}"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=ENVIRONMENT, text=True, **pipes)
-
-
-def result(output_dir):
-    content = json.loads((output_dir / "result.json").read_text())
-    return {key: value for key, value in content.items() if key != "minutes"}
+SCRIPT = "occlusions.py"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    output_dir = tmp_path_factory.mktemp("undisturbed")
-    begun = time.time()
-    process = start(output_dir)
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert output.splitlines()[-1].startswith("RESULT ")
-    return output_dir, time.time() - begun
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(SCRIPT, folder)
+    return folder
 
 
 def test_judges_its_claims_and_draws_the_figure(undisturbed):
-    output_dir, _ = undisturbed
-    report = result(output_dir)
+    report = result(undisturbed)
     assert list(report["claims"]) == ["1-h", "2-b", "2-c"]
     tasks = [record["task"] for record in report["records"]]
     assert tasks == ["clutter", "clutter", "superimposed", "occlusion"]
-    assert (output_dir / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_killed_at_a_random_moment_it_ends_with_the_result_of_the_undisturbed_run(
-    undisturbed, tmp_path
-):
-    output_dir, seconds = undisturbed
-    moment = random.uniform(0.3, 0.9) * seconds
-    killed = start(tmp_path)
-    try:
-        killed.communicate(timeout=moment)
-    except subprocess.TimeoutExpired:
-        killed.kill()
-        killed.communicate()
-    finished = start(tmp_path)
-    _, errors = finished.communicate()
-    assert finished.returncode == 0, errors
-    assert result(tmp_path) == result(output_dir), f"killed after {moment:.1f} s"
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/superimposed-*.npz", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
+    assert result(tmp_path) == result(undisturbed)
 
 
 @pytest.fixture

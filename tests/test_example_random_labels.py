@@ -1,44 +1,18 @@
 """The script on random labels: judged whole, and killed and resumed to the same claims."""
 
 import importlib
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-EXAMPLES = os.path.join(ROOT, "examples")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def command(output_dir, *flags):
-    script = os.path.join(EXAMPLES, "random_labels.py")
-    return [sys.executable, script, "--smoke", f"--output_dir={output_dir}", *flags]
-
-
-def run(output_dir, *flags):
-    return subprocess.run(
-        command(output_dir, *flags), env=ENVIRONMENT, capture_output=True, text=True
-    )
-
-
-def result(folder):
-    with open(folder / "result.json") as file:
-        kept = json.load(file)
-    return {name: value for name, value in kept.items() if name != "minutes"}
+SCRIPT = "random_labels.py"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = run(folder)
-    assert done.returncode == 0, done.stderr
+    finish(SCRIPT, folder)
     return folder
 
 
@@ -52,22 +26,9 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    process = subprocess.Popen(
-        command(tmp_path), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    # From the first epoch of the first training on.
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("records/*.npz")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    time.sleep(random.uniform(0.0, 2.0))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "result.json").exists()
-    resumed = run(tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/*.npz", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
     assert result(tmp_path) == result(undisturbed)
 
 
@@ -97,6 +58,6 @@ def test_a_transition_that_is_not_reached_has_no_place(import_example):
     first_crossing = import_example("random_labels_transition").first_crossing
     assert np.isnan(first_crossing([0.1, 1.0], [0.0, 0.4], 0.5))
     assert np.isnan(first_crossing([0.1, 1.0], [0.6, 0.7], 0.5))
-    claims = import_example("random_labels_claims")
-    nothing = claims.mean_and_spread([float("nan")])
-    assert claims.plain(nothing) == {"mean": None, "spread": None, "seeds": 0}
+    nothing = import_example("random_labels_transition").over_seeds([float("nan")])
+    in_json = import_example("random_labels_claims").plain(nothing)
+    assert in_json == {"mean": None, "standard_error": None}

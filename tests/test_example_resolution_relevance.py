@@ -1,31 +1,26 @@
 """The script as a user runs it."""
 
-import json
-import os
-import pathlib
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result, run
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "examples"))
-from resolution_relevance_claims import judge  # noqa: E402
+sys.path.insert(0, str(EXAMPLES))
+from resolution_relevance_claims import judge
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def run(*flags):
-    command = [sys.executable, ROOT / "examples" / "resolution_relevance.py", "--smoke", *flags]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+SCRIPT = "resolution_relevance.py"
 
 
-def test_it_judges_its_claims_and_draws_the_figure(tmp_path):
-    done = run(f"--output_dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("RESULT ")
-    report = json.loads((tmp_path / "result.json").read_text())
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(SCRIPT, folder)
+    return folder
+
+
+def test_it_judges_its_claims_and_draws_the_figure(undisturbed):
+    report = result(undisturbed)
     assert list(report["claims"]) == ["4-a", "4-b", "4-d", "4-e"]
     layers = report["records"][0]["network"]["layers"]
     assert [layer["units"] for layer in layers] == [12, 6]
@@ -34,7 +29,13 @@ def test_it_judges_its_claims_and_draws_the_figure(tmp_path):
         assert 0 <= layer["class_kept"] <= 1
     machine = report["records"][0]["machine"]
     assert machine["before"]["energy_std"] != machine["after"]["energy_std"]
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/network-0.json", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
+    assert result(tmp_path) == result(undisturbed)
 
 
 def test_verdicts_follow_from_the_records():
@@ -65,7 +66,7 @@ def test_verdicts_follow_from_the_records():
 
 @pytest.mark.parametrize("flag", ["--data=absent.npz", "--units=3,x", "--epochs=0"])
 def test_bad_flags_end_in_one_sentence_and_write_nothing(flag, tmp_path):
-    done = run(flag, f"--output_dir={tmp_path / 'out'}")
+    done = run(SCRIPT, tmp_path / "out", flag)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert flag.split("=")[0].strip("-") in done.stdout + done.stderr
@@ -74,6 +75,6 @@ def test_bad_flags_end_in_one_sentence_and_write_nothing(flag, tmp_path):
 
 def test_data_without_labels_end_in_one_sentence(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=np.zeros((5, 2, 2)))
-    done = run(f"--data={tmp_path / 'data.npz'}", f"--output_dir={tmp_path / 'out'}")
+    done = run(SCRIPT, tmp_path / "out", f"--data={tmp_path / 'data.npz'}")
     assert done.returncode != 0
     assert "The file must hold" in done.stderr

@@ -1,37 +1,41 @@
 """The script as a user runs it, and what it judges with."""
 
-import json
-import os
-import pathlib
-import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "examples"))
-import all_cnn  # noqa: E402
-from small_networks_claims import judge  # noqa: E402
+sys.path.insert(0, str(EXAMPLES))
+import all_cnn
+from small_networks_claims import judge
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+SCRIPT = "small_networks.py"
 METHODS = ("none", "dropout", "log_uniform", "log_normal")
 
 
-def test_it_chooses_trains_judges_and_draws(tmp_path):
-    script = ROOT / "examples" / "small_networks.py"
-    command = [sys.executable, script, "--smoke", f"--output_dir={tmp_path}"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("RESULT ")
-    report = json.loads((tmp_path / "result.json").read_text())
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(SCRIPT, folder)
+    return folder
+
+
+def test_it_chooses_trains_judges_and_draws(undisturbed):
+    report = result(undisturbed)
     assert list(report["claims"]) == ["2-a"]
     runs = [(record["method"], record["width"]) for record in report["records"]]
     assert runs == [(method, width) for method in METHODS for width in (0.5, 1.0)]
     tried = {float(k): v for k, v in report["held_out_errors"]["dropout"].items()}
     assert report["chosen"]["dropout"] == min(tried, key=tried.get)
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
+    kill_at("records/log_uniform-*.npz", SCRIPT, tmp_path)
+    finish(SCRIPT, tmp_path)
+    assert result(tmp_path) == result(undisturbed)
 
 
 @pytest.mark.parametrize("noise", METHODS)

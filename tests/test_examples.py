@@ -1,45 +1,25 @@
 """The scripts as a user runs them: whole, killed and resumed, and with bad input."""
 
-import json
 import os
-import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, finish, kill_at, result, run
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-EXAMPLES = os.path.join(ROOT, "examples")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def command(*flags):
-    return [sys.executable, os.path.join(EXAMPLES, "quickstart.py"), "--smoke", *flags]
-
-
-def run(*flags):
-    return subprocess.run(command(*flags), env=ENVIRONMENT, capture_output=True, text=True)
-
-
-def measured(folder):
-    with open(folder / "result.json") as file:
-        return json.load(file)
+QUICKSTART = "quickstart.py"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = run(f"--output_dir={folder}")
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, finish(QUICKSTART, folder)
 
 
 class TestQuickstart:
     def test_it_prints_a_table_and_writes_results_figure_and_model(self, undisturbed):
         folder, output = undisturbed
-        networks = measured(folder)["networks"]
+        networks = result(folder)["networks"]
         assert list(networks) == [
             "plain",
             "dropout",
@@ -59,44 +39,27 @@ class TestQuickstart:
 
     @pytest.mark.parametrize("killed_in", ["dropout.npz", "weight_beta=0.1.npz"])
     def test_killed_and_resumed_it_ends_the_same(self, undisturbed, tmp_path, killed_in):
-        process = subprocess.Popen(
-            command(f"--output_dir={tmp_path}"),
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        # Killed in the middle of a network: its first epoch is written, not its last.
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "records" / killed_in).exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not (tmp_path / "result.json").exists()
-        resumed = run(f"--output_dir={tmp_path}")
-        assert resumed.returncode == 0, resumed.stderr
-        assert measured(tmp_path) == measured(undisturbed[0])
+        kill_at(f"records/{killed_in}", QUICKSTART, tmp_path)
+        finish(QUICKSTART, tmp_path)
+        assert result(tmp_path) == result(undisturbed[0])
 
     def test_started_over_it_measures_the_same_again(self, undisturbed):
         folder, _ = undisturbed
-        before = measured(folder)
-        again = run(f"--output_dir={folder}", "--noresume")
-        assert again.returncode == 0, again.stderr
-        assert "done before" not in again.stdout
-        assert measured(folder) == before
+        before = result(folder)
+        assert "done before" not in finish(QUICKSTART, folder, "--noresume")
+        assert result(folder) == before
 
     def test_other_flags_do_not_go_on_with_an_earlier_run(self, undisturbed):
         folder, _ = undisturbed
         before = sorted(os.listdir(folder))
-        refused = run(f"--output_dir={folder}", "--weight_beta=0.2")
+        refused = run(QUICKSTART, folder, "--weight_beta=0.2")
         assert refused.returncode != 0
         assert "the same settings" in refused.stderr.splitlines()[-1]
         assert sorted(os.listdir(folder)) == before
 
     def test_bad_input_ends_with_one_sentence_and_writes_nothing(self, tmp_path):
         folder = tmp_path / "out"
-        refused = run(f"--output_dir={folder}", f"--data={tmp_path / 'none.npz'}")
+        refused = run(QUICKSTART, folder, f"--data={tmp_path / 'none.npz'}")
         assert refused.returncode != 0
         last = refused.stderr.strip().splitlines()[-1]
         assert last.startswith("quickstart.py: The data file must exist. Received: ")
@@ -106,11 +69,11 @@ class TestQuickstart:
 
 @pytest.fixture(scope="module")
 def datasets():
-    sys.path.insert(0, EXAMPLES)
+    sys.path.insert(0, str(EXAMPLES))
     import datasets
 
     yield datasets
-    sys.path.remove(EXAMPLES)
+    sys.path.remove(str(EXAMPLES))
 
 
 def arrays(**changes):

@@ -63,11 +63,12 @@ def test_a_claim_without_result_is_not_run(tool, tree):
 
 
 def test_two_results_of_one_claim_have_a_row_each(tool, tree):
-    write(tree, "b", {"2-d": CLAIM | {"verdict": "reproduced"}}, command="python b", minutes=2.04)
+    times = {"minutes": 3, "core_minutes": 2.04}
+    write(tree, "b", {"2-d": CLAIM | {"verdict": "reproduced"}}, command="python b", **times)
     write(tree, "a", {"2-d": CLAIM}, command="python a", minutes=1)
     (tree / "docs" / "figures" / "b.png").touch()
     first, second = rows(tool.document(tree), "2-d")
-    assert first[3:] == ["s", "2 times N log /Y/", "partly", "-", "`python a`", "1.0"]
+    assert first[3:] == ["s", "2 times N log /Y/", "partly", "-", "`python a`", "(1.0)"]
     assert second[5:] == ["reproduced", "[figure](figures/b.png)", "`python b`", "2.0"]
     assert "lacks" not in tool.document(tree)
 
