@@ -353,6 +353,11 @@ BAD = {
         ValueError,
         {"data": tf.data.Dataset.from_tensors(np.zeros((4, 6))).repeat()},
     ),
+    "inputs of another shape": (ValueError, {"data": np.zeros((4, 5))}),
+    "a dataset without batches": (
+        ValueError,
+        {"data": tf.data.Dataset.from_tensor_slices((np.zeros((4, 6)), np.zeros(4)))},
+    ),
     "unknown part": (ValueError, {"include": ["fishes"]}),
     "a part as a word": (ValueError, {"include": "task"}),
     "no parts": (ValueError, {"include": []}),

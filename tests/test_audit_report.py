@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.measures import MEASURES, PARTS
-from keras_infobottleneck.auditing.readings import number_in_words
+from keras_infobottleneck.auditing.readings import Reading, counterparts, number_in_words
 
 RNG = np.random.default_rng(0)
 DATA = RNG.normal(size=(50, 4, 4, 1)).astype("float32"), RNG.integers(3, size=50)
@@ -161,6 +161,22 @@ def test_plots_have_words_for_those_who_do_not_see_them(page):
 def test_same_report_gives_same_page(report, page, tmp_path):
     report.to_html(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text("utf-8") == page
+
+
+def test_the_same_weights_are_matched_though_their_paths_changed():
+    def reading(where, value, name="code_of"):
+        return Reading(name, where, value)
+
+    here = [
+        reading("dense/kernel", 1.0),
+        reading("a/out/kernel", 2.0),
+        reading("b/out/kernel", 3.0),
+    ]
+    before = [reading("net/dense/kernel", 4.0), reading("out/kernel", 5.0)]
+    found = counterparts(here, before)
+    # Two weights end in "out/kernel": neither is taken for the one before.
+    assert {key: match.value for key, match in found.items()} == {("code_of", "dense/kernel"): 4.0}
+    assert counterparts(here, here).keys() == {(r.name, r.where) for r in here}
 
 
 def test_without_matplotlib_the_page_says_so(report, tmp_path, monkeypatch):

@@ -238,6 +238,12 @@ def test_bad_thresholds_are_refused_in_a_sentence(threshold, error):
         kib.make_deterministic(model, prune_below=threshold)
 
 
+def test_pruning_needs_noise():
+    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"needs weights with noise.* without Variational"):
+        kib.make_deterministic(plain, prune_below=0.5)
+
+
 def test_a_layer_that_fails_the_probe_is_sampled_instead():
     summed = layers.EinsumDense("abc,cd->ad", (3,), name="summed")  # sums an axis of its own
     model = keras.Sequential([keras.Input((4, 5)), summed])

@@ -110,6 +110,7 @@ def audit(
         nuisance = _checked_nuisance(nuisance, batches.num_examples)
     with undisturbed(model):
         ensure_built(model, batches)
+        _check_inputs(model, batches)
         found, omitted = find_layers(model, layers)
         plan = AuditPlan.of(model, found, omitted, parts, counts, nuisance is not None)
         if dry_run:
@@ -130,6 +131,17 @@ def audit(
             omissions=list(plan.omissions),
         )
         return _report(exam)
+
+
+def _check_inputs(model: keras.Model, batches: Batches) -> None:
+    """Refuses data that the model does not take."""
+    try:
+        model(batches.first_inputs(), training=False)
+    except Exception as error:
+        shapes = keras.tree.map_structure(lambda a: tuple(a.shape), batches.first_inputs())
+        raise ValueError(
+            f"`data` must hold inputs that the model takes. Received: examples of shape {shapes}"
+        ) from error
 
 
 def _report(exam: Examination) -> InformationReport:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_infobottleneck.auditing.noisy_layers import weights_of_predictions
 from keras_infobottleneck.auditing.omission import Omission
 from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators.activations import activations_model, with_graph
@@ -96,7 +97,7 @@ def find_layers(
             HiddenLayer(
                 name=layer.name,
                 num_units=math.prod(tensors[0].shape[1:]),
-                num_weights=sum(math.prod(v.shape) for v in activations.trainable_variables),
+                num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(activations)),
                 is_output=names is None and id(tensors[0]) in outputs,
             )
         )

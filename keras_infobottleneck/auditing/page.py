@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keras_infobottleneck.auditing.figures import images_of
 from keras_infobottleneck.auditing.measures import MEASURES, PARTS
+from keras_infobottleneck.auditing.readings import counterparts
 
 if TYPE_CHECKING:
     from keras_infobottleneck.auditing.report import InformationReport
@@ -60,7 +61,10 @@ def _section(report, baseline, part: str, images: list[tuple[str, str]]) -> str:
     of = f" <small>({count:,} examples)</small>" if count and readings else ""
     parts = [f'<h2 id="{part}">{escape(PARTS[part])}{of}</h2>']
     if readings:
-        parts.append(_numbers(readings, baseline))
+        before = None
+        if baseline is not None:
+            before = counterparts(report.readings, baseline.readings)
+        parts.append(_numbers(readings, before))
     parts += [
         f'<figure><img src="{address}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
@@ -79,18 +83,17 @@ def _section(report, baseline, part: str, images: list[tuple[str, str]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _numbers(readings, baseline) -> str:
+def _numbers(readings, before) -> str:
     """The table of a part."""
-    before = {} if baseline is None else {(r.name, r.where): r.text for r in baseline.readings}
-    head = ["", "value", "unit", *(["baseline"] if baseline is not None else []), "beside"]
+    head = ["", "value", "unit", *(["baseline"] if before is not None else []), "beside"]
     rows = ["<tr>" + "".join(f'<th scope="col">{name}</th>' for name in head) + "</tr>"]
     for reading in readings:
         cells = [f'<th scope="row">{escape(reading.label)}</th>']
         cells.append(f'<td class="number">{escape(reading.text)}</td>')
         cells.append(f"<td>{escape(reading.measure.unit)}</td>")
-        if baseline is not None:
-            text = before.get((reading.name, reading.where), "")
-            cells.append(f'<td class="number">{escape(text)}</td>')
+        if before is not None:
+            match = before.get((reading.name, reading.where))
+            cells.append(f'<td class="number">{escape(match.text) if match else ""}</td>')
         cells.append(f"<td>{escape(reading.beside)}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return "<table>\n" + "\n".join(rows) + "\n</table>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from keras_infobottleneck.auditing.measures import MEASURES, Measure
@@ -12,7 +12,7 @@ from keras_infobottleneck.auditing.measures import MEASURES, Measure
 if TYPE_CHECKING:
     from keras_infobottleneck.auditing.report import InformationReport
 
-__all__ = ["Reading", "number_in_words", "readings_of"]
+__all__ = ["Reading", "counterparts", "number_in_words", "readings_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +70,39 @@ def readings_of(report: InformationReport) -> list[Reading]:
     order = list(MEASURES.values())
     parts = [measure.part for measure in order]
     return sorted(found, key=lambda reading: parts.index(reading.measure.part))
+
+
+def counterparts(
+    readings: list[Reading], baseline: list[Reading]
+) -> dict[tuple[str, str], Reading]:
+    """The baseline's number for each that has one: of the same measure at the same place.
+
+    Paths of weights change where a network is converted or held by another
+    (`sequential/dense/kernel`, `dense/kernel`): what is left over is matched by layer and weight,
+    where that names one number on either side.
+    """
+    theirs = {(reading.name, reading.where): reading for reading in baseline}
+    found = {
+        (reading.name, reading.where): theirs.pop((reading.name, reading.where))
+        for reading in readings
+        if (reading.name, reading.where) in theirs
+    }
+    left = [reading for reading in readings if (reading.name, reading.where) not in found]
+    mine, others = _by_layer_and_weight(left), _by_layer_and_weight(theirs.values())
+    for key in mine.keys() & others.keys():
+        if len(mine[key]) == len(others[key]) == 1:
+            found[mine[key][0].name, mine[key][0].where] = others[key][0]
+    return found
+
+
+def _by_layer_and_weight(readings: Iterable[Reading]) -> dict[tuple[str, ...], list[Reading]]:
+    """Numbers by measure and the end of a weight's path."""
+    found: dict[tuple[str, ...], list[Reading]] = {}
+    for reading in readings:
+        if "/" in reading.where:
+            key = (reading.name, *reading.where.split("/")[-2:])
+            found.setdefault(key, []).append(reading)
+    return found
 
 
 def _of_task(report: InformationReport) -> Iterator[Reading]:
@@ -169,7 +202,7 @@ def _of_layers(report: InformationReport) -> Iterator[Reading]:
             if layer.threshold:
                 states += f", on above {layer.threshold:.3g}"
             yield Reading("resolution", name, point.resolution, None, states)
-            beside = f"most possible here: {hull.at(point.resolution):.4g}"
+            beside = f"most possible here, to 0.001: {hull.at(point.resolution):.4g}"
             if null is not None:
                 mean, std = null.at(point.resolution)
                 at = "none at this resolution" if math.isnan(mean) else f"{mean:.4g} ± {std:.2g}"

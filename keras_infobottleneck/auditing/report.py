@@ -15,7 +15,7 @@ from keras_infobottleneck.auditing.noisy_layers import ActivationInformation
 from keras_infobottleneck.auditing.omission import Omission
 from keras_infobottleneck.auditing.page import page_of
 from keras_infobottleneck.auditing.pruning import Pruning
-from keras_infobottleneck.auditing.readings import Reading, readings_of
+from keras_infobottleneck.auditing.readings import Reading, counterparts, readings_of
 from keras_infobottleneck.auditing.sentences import in_short
 from keras_infobottleneck.auditing.table import text_table
 from keras_infobottleneck.auditing.task import TaskPerformance
@@ -140,8 +140,7 @@ class InformationReport:
             for name in ours
             if name in theirs and ours[name] != theirs[name]
         ]
-        here = {(reading.name, reading.where) for reading in self.readings}
-        alone = sum((reading.name, reading.where) not in here for reading in baseline.readings)
+        alone = len(baseline.readings) - len(counterparts(self.readings, baseline.readings))
         if alone:
             found.append(f"{alone} numbers of the baseline are of layers or measures not here")
         return found

@@ -22,7 +22,12 @@ def in_short(report: InformationReport) -> list[str]:
             f"at a loss of {task.loss:.3g} nats."
         )
     elif task is not None:
-        sentences.append(f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats.")
+        law = ""
+        if task.likelihood == "normal":
+            law = ", of a normal law with variance 1 around the output, whatever the labels' scale"
+        sentences.append(
+            f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats{law}."
+        )
     if held is not None:
         paid = held.structure == "posterior"
         labels = ""

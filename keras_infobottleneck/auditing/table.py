@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from keras_infobottleneck.auditing.measures import MEASURES, PARTS
+from keras_infobottleneck.auditing.readings import counterparts
 
 if TYPE_CHECKING:
     from keras_infobottleneck.auditing.report import InformationReport
@@ -18,7 +19,7 @@ WIDTH = 100
 def text_table(report: InformationReport, baseline: InformationReport | None) -> str:
     """A block for each part: its numbers in columns, then how to read them."""
     readings = report.readings
-    before = {} if baseline is None else {(r.name, r.where): r for r in baseline.readings}
+    before = {} if baseline is None else counterparts(readings, baseline.readings)
     lines = [f"{report.title}", *(f"  {sentence}" for sentence in report.in_short())]
     if baseline is not None:
         lines += [f"  beside the baseline: {each}" for each in report.differences(baseline)]
@@ -28,11 +29,11 @@ def text_table(report: InformationReport, baseline: InformationReport | None) ->
         if not of_part and not omitted:
             continue
         lines += ["", title]
-        head = ["", "value", "unit", *(["baseline"] if before else []), "beside"]
+        head = ["", "value", "unit", *(["baseline"] if baseline is not None else []), "beside"]
         rows = [head]
         for reading in of_part:
             row = [reading.label, reading.text, reading.measure.unit]
-            if before:
+            if baseline is not None:
                 match = before.get((reading.name, reading.where))
                 row.append("" if match is None else match.text)
             rows.append([*row, reading.beside])

@@ -179,7 +179,14 @@ class Batches:
         for element in elements:
             x, y = _pair(element)
             self._check_labels(y)
-            yield tf.nest.map_structure(_as_array, (x, y))
+            x, y = tf.nest.map_structure(_as_array, (x, y))
+            shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten((x, y))]
+            if len({shape[:1] for shape in shapes}) != 1 or () in shapes:
+                raise ValueError(
+                    "A dataset must give batches, whose arrays hold the same examples; call "
+                    f"`.batch(n)`. Received: arrays of shapes {shapes}"
+                )
+            yield x, y
 
     def _stack(self, x: Any, y: Any, rows: int, first: int) -> Batch:
         """The rows as a stack of batches of the fixed size, the last filled up."""

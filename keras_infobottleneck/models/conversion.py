@@ -183,11 +183,19 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
     Raises:
         TypeError: a subclassed model, or noisy layers inside a custom layer whose configuration
             does not hold them.
-        ValueError: a model that is not built, or a threshold that is not positive.
+        ValueError: a model that is not built, a threshold that is not positive, or one for a model
+            without noise on its weights.
     """
     if prune_below is not None:
         check_positive("prune_below", prune_below)
     network = rebuildable_network(model)
+    if prune_below is not None and not any(
+        isinstance(layer, VariationalWeights) for layer in network._flatten_layers()
+    ):
+        raise ValueError(
+            "`prune_below` needs weights with noise; `make_variational` gives them some. "
+            f"Received: prune_below={prune_below}, model={model.name!r} without VariationalWeights"
+        )
     plain = rebuilt(network, _without_noise)
     for layer in plain._flatten_layers():
         if isinstance(layer, NoisyWrapper):
