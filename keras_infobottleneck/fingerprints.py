@@ -11,8 +11,8 @@ __all__ = ["example_fingerprints", "weight_fingerprints"]
 def example_fingerprints(x, y=()) -> tuple[np.ndarray, np.ndarray]:
     """One fingerprint per example of a batch, int64 of shape ``[batch]``: of x, and of x with y.
 
-    Equal examples have equal fingerprints whatever the width of their numbers: values are hashed
-    as float32.
+    Equal examples have equal fingerprints whatever the width of their numbers, or the sign of
+    their zeros: values are hashed as float32.
 
     Args:
         x: inputs, an array or a nest of arrays.
@@ -61,4 +61,4 @@ def _numbers(array) -> np.ndarray:
             "`data` must hold arrays, or batches, with a row for each example. "
             f"Received: the single number {array}"
         )
-    return array
+    return array + np.float32(0.0)  # -0.0 has other bits than 0.0

@@ -396,3 +396,10 @@ def test_a_model_that_knows_its_examples_is_not_told_another_number(data):
     model = kib.InformationBottleneckModel(network, num_examples=50)
     with pytest.raises(ValueError, match="Received: num_examples=60"):
         kib.audit(model, data, num_examples=60)
+
+
+def test_labels_of_one_class_hold_zero_nats_without_a_sign():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    data = np.ones((4, 2), "float32"), np.zeros(4, int)
+    report = kib.audit(model, data, include=("task",), likelihood="categorical")
+    assert str(report.task.label_entropy) == "0.0"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.models import RestrictedBoltzmannMachine
+from keras_infobottleneck.models import RestrictedBoltzmannMachine, boltzmann
+from keras_infobottleneck.models.bernoulli import bernoulli
 
 
 def all_states(num_units):
@@ -157,6 +158,37 @@ def test_a_saved_machine_continues_as_if_undisturbed(bars, tmp_path):
     np.testing.assert_allclose(second.kernel, whole.kernel, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(second.chains, whole.chains)
     np.testing.assert_allclose(second(bars), whole(bars), rtol=1e-5)
+
+
+def test_no_two_draws_have_the_same_seed(bars, monkeypatch):
+    """Neither those of training, nor those between its steps."""
+    seeds = []
+
+    def remembering(probability, seed):
+        seeds.append(tuple(seed.numpy()))
+        return bernoulli(probability, seed)
+
+    monkeypatch.setattr(boltzmann, "bernoulli", remembering)
+    machine = RestrictedBoltzmannMachine(3, num_steps=2, seed=0)
+    machine.compile("sgd", run_eagerly=True)
+    tf.config.run_functions_eagerly(True)
+    try:
+        for _ in range(2):
+            machine.fit(bars[:20], batch_size=10, verbose=0)
+            states = machine.hidden_states(bars[:10], sample=True)
+            machine.generate(states, num_steps=2)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(set(seeds)) == len(seeds) > 20
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_other_precisions_train(bars, dtype):
+    machine = RestrictedBoltzmannMachine(3, seed=0, dtype=dtype)
+    machine.compile("sgd")
+    logs = machine.fit(bars, verbose=0).history
+    assert all(np.all(np.isfinite(values)) for values in logs.values())
+    assert machine.kernel.dtype == ("float64" if dtype == "float64" else "float32")
 
 
 def test_data_sets_and_labels_are_accepted(bars):

@@ -155,6 +155,7 @@ REFUSED_DATA = {
     "inputs of words": ((np.full((60, 5), "a"), Y), "`data` must hold numbers"),
     "labels of words": ((X, np.full(60, "a")), "`data` must hold numbers"),
     "one of the prior's": (joined((X, Y), (X_PRIOR[:1], Y_PRIOR[:1])), "1 of 61"),
+    "zeros of both signs": (joined((X * 0, Y), (-X * 0, Y)), "repeats"),
     "an example twice": (joined((X, Y), (X[:3], Y[:3])), "3 repeats among 63"),
     "an unknown class": ((X, Y + 1), "classes from 0 to 1"),
     "half a class": ((X, Y / 2), "classes from 0 to 1"),

@@ -1,5 +1,6 @@
 """Products of the Hessian and of F with vectors, along a step that layers take by themselves."""
 
+import keras
 import numpy as np
 import pytest
 import reference_fisher as reference
@@ -52,6 +53,79 @@ def test_hessian_products_equal_those_of_tapes_alone(name):
     # Compiled, Keras' normalisations of float64 differ from the same run eagerly by 1.7e-7.
     tolerance = 1e-6 if name == "normalizations" else 1e-10
     assert reference.relative_error(product, expected) < tolerance
+
+
+class Rewritten(keras.layers.Layer):
+    """A dense layer whose weights are sines of its variables."""
+
+    def build(self, input_shape):
+        self.dense = keras.layers.Dense(4, activation="tanh", dtype=self.dtype_policy)
+        self.dense.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        weights = [tf.sin(2.0 * v.value) for v in self.dense.trainable_variables]
+        return self.dense.stateless_call(weights, [], inputs)[0]
+
+
+def test_layers_run_on_weights_made_of_others_are_left_to_the_tapes():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,), dtype="float64")
+    hidden = Rewritten(dtype="float64")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, dtype="float64")(hidden))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 3)), np.array([0, 1, 2, 0, 1])
+    second = hessian(model, (x, y), likelihood="categorical")
+    vector = second.layout.split(rng.normal(size=second.size))
+    product = reference.flat(second.matvec(vector))
+    assert reference.relative_error(product, double_backward(model, x, y, vector)) < 1e-10
+    scores, probabilities = reference.class_scores(model, x)
+    matrix = reference.categorical_fisher(scores, probabilities)
+    dense = fisher_information(model, x, structure="dense", **LOGITS)
+    assert reference.relative_error(dense.matrix, matrix) < 1e-10
+    implicit = fisher_information(model, x, structure="implicit", **LOGITS).matvec(vector)
+    expected = matrix @ reference.flat(vector)
+    assert reference.relative_error(reference.flat(implicit), expected) < 1e-10
+
+
+def upsampling(interpolation):
+    """Two convolutions with an enlargement between them, in float64."""
+    keras.utils.set_random_seed(0)
+    layers, options = keras.layers, {"activation": "tanh", "dtype": "float64"}
+    return keras.Sequential(
+        [
+            keras.Input((3, 3, 1)),
+            layers.Conv2D(2, 2, **options),
+            layers.UpSampling2D(2, interpolation=interpolation, dtype="float64"),
+            layers.Conv2D(2, 2, **options),
+            layers.Flatten(),
+            layers.Dense(3, dtype="float64"),
+        ]
+    )
+
+
+def test_a_gradient_that_cannot_be_differentiated_again_is_refused():
+    """Tapes alone give wrong products there: TensorFlow takes that gradient for a constant."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 3, 3, 1)), np.array([0, 1, 2, 0, 1])
+    model = upsampling("bilinear")
+    options = {"structure": "implicit", **LOGITS}
+    second = hessian(model, (x, y), likelihood="categorical")
+    for whole in (second, fisher_information(model, x, **options)):
+        with pytest.raises(ValueError, match=r"bilinear.*Received: an operation ResizeBilinear"):
+            whole.matvec([np.zeros(v.shape) for v in model.trainable_variables])
+    behind = model.layers[2].trainable_variables + model.layers[4].trainable_variables
+    dense = fisher_information(model, x, structure="dense", variables=behind, **LOGITS)
+    vector = dense.layout.split(rng.normal(size=dense.size))
+    product = fisher_information(model, x, variables=behind, **options).matvec(vector)
+    expected = dense.matrix @ reference.flat(vector)
+    # The enlargement is of float32.
+    assert reference.relative_error(reference.flat(product), expected) < 1e-6
+    nearest = upsampling("nearest")
+    second = hessian(nearest, (x, y), likelihood="categorical")
+    vector = second.layout.split(rng.normal(size=second.size))
+    expected = double_backward(nearest, x, y, vector)
+    assert reference.relative_error(reference.flat(second.matvec(vector)), expected) < 1e-6
 
 
 @pytest.mark.parametrize("chosen", [[0], [1], [1, 2]])

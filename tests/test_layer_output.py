@@ -112,6 +112,24 @@ def test_layers_of_nested_models_and_of_layers_are_found(x):
     np.testing.assert_array_equal(hidden_states(functional, x, inner.layers[0]), expected)
 
 
+def test_a_forward_pass_of_its_own_goes_before_the_graph(x):
+    class Mirrored(keras.Model):
+        def call(self, inputs, training=None, mask=None):
+            return super().call(-inputs, training=training)
+
+    inputs, hidden = keras.Input((3,)), layers.Dense(4, name="hidden")
+    model = Mirrored(inputs, layers.Dense(2)(hidden(inputs)))
+    np.testing.assert_array_equal(hidden_states(model, x, "hidden"), hidden(-x).numpy() > 0)
+
+
+def test_a_layer_of_several_outputs_is_refused(x):
+    inputs = keras.Input((3, 1))
+    outputs, *_ = layers.LSTM(2, return_state=True, name="states")(inputs)
+    model = keras.Model(inputs, outputs)
+    with pytest.raises(ValueError, match=r"one output.*Received: 3 outputs"):
+        hidden_states(model, x[..., None], "states")
+
+
 def test_several_inputs(x):
     class Sum(keras.Model):
         def __init__(self):

@@ -104,7 +104,7 @@ def task_performance(
             "accuracy": means["accuracy"],
             "accuracy_standard_error": errors["accuracy"],
             "prediction_entropy": means["prediction_entropy"],
-            "label_entropy": -float(np.sum(present * np.log(present))),
+            "label_entropy": float(np.sum(present * np.log(1 / present))),
             "most_frequent": float(share.max()),
         }
     return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, **classes)

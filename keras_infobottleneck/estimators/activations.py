@@ -29,9 +29,14 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
         if len(found._inbound_nodes) == 1:  # of several calls, `found.output` is the first
             try:
-                return keras.Model(model_of().inputs, found.output, name=found.name)
+                graph = keras.Model(model_of().inputs, found.output, name=found.name)
             except (AttributeError, ValueError):
                 pass  # no inputs, or no path from them
+            else:
+                network = getattr(model_of(), "network", model_of())  # of one that holds another
+                # Made of a graph, a subclass may still have a forward pass of its own.
+                if type(network).call in (keras.Sequential.call, type(graph).call):
+                    return graph
         return LayerOutput(model_of, found)
 
     return compiled(model, ("activations", id(found)), make)

@@ -169,7 +169,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         energy = self._mean_energy(visible_mean, hidden_input)
         contrast = energy - self._mean_energy(sampled_mean, sampled_input)
         # Both phases in one product over the joined batches.
-        sizes = [tf.cast(tf.shape(v)[0], tf.float32) for v in (visible, sampled)]
+        sizes = [tf.cast(tf.shape(v)[0], v.dtype) for v in (visible, sampled)]
         joined_visible = tf.concat([visible, sampled], axis=0)
         joined_hidden = tf.concat([-hidden / sizes[0], sampled_hidden / sizes[1]], axis=0)
         gradients = [
@@ -207,8 +207,9 @@ class RestrictedBoltzmannMachine(keras.Model):
         probability = self.predict(x, batch_size=batch_size, verbose=0)
         if not sample:
             return probability > 0.5
+        states = self._bernoulli(probability, 0).numpy().astype(bool)
         self.num_draws.assign_add(1)
-        return self._bernoulli(probability, 0).numpy().astype(bool)
+        return states
 
     def generate(self, states, num_steps: int = 0) -> np.ndarray:
         """Probabilities of the visible units, `[num_states, visible]`, from hidden states.
@@ -233,9 +234,9 @@ class RestrictedBoltzmannMachine(keras.Model):
     def _generate(self, states, num_steps):
         """Gibbs steps from hidden states, then the visible probabilities."""
         for _ in tf.range(num_steps):
-            self.num_draws.assign_add(1)
             visible = self._bernoulli(self._visible_probability(states), 0)
             states = self._bernoulli(tf.sigmoid(self._hidden_input(visible)), 1)
+            self.num_draws.assign_add(1)
         return self._visible_probability(states)
 
     def _visible_batch(self, data):

@@ -46,8 +46,8 @@ def rules_running(
     """Runs layers by their rules, while the context is open.
 
     A call is left to run as it is where the input is not one tensor of known shape with the
-    batch's examples in front, or where the layer runs inside another graph, such as a loop over
-    time.
+    batch's examples in front, where the layer runs inside another graph, such as a loop over time,
+    or where it runs on other weights than its own, such as what another network made.
 
     Args:
         model: the model.
@@ -70,6 +70,7 @@ def rules_running(
                 or not inputs.shape.is_fully_defined()
                 or inputs.shape[0] != num_rows
                 or not rule.accepts(inputs)
+                or _is_given_weights(rule)
             ):
                 return call(inputs, *args, **kwargs)
             return rule.finish(run(rule, call, inputs, args, kwargs))
@@ -87,3 +88,12 @@ def rules_running(
     finally:
         for layer in changed:
             del vars(layer)["call"]
+
+
+def _is_given_weights(rule: Rule) -> bool:
+    """Whether a scope around the call has values in the place of the layer's weights."""
+    with keras.StatelessScope() as scope:
+        around = scope.original_scope
+    return around is not None and any(
+        around.get_current_value(v) is not None for v in rule.variables()
+    )

@@ -15,6 +15,15 @@ __all__ = ["Step"]
 
 Tensors = list[tf.Tensor]
 
+# TensorFlow calls them not differentiable, and a tape passes over them as if they were constants.
+# All but the first are those of quantisation.
+GRADIENTS_WITHOUT_GRADIENT = (
+    "ResizeBilinearGrad",
+    "FakeQuantWithMinMaxArgsGradient",
+    "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannelGradient",
+)
+
 
 class Step:
     """A direction `v` in the space of weights, along which a model is differentiated.
@@ -74,10 +83,14 @@ class Step:
         """Gradients with respect to all that moves, and how it moves.
 
         The sum of their products is the derivative of the targets along the step.
+
+        Raises:
+            ValueError: a gradient that cannot be differentiated again.
         """
         places = [outputs for _, outputs, _ in self._calls] + self._values
         moves = [moved for *_, moved in self._calls] + self._tangents
         found = tape.gradient(targets, places, output_gradients=output_gradients)
+        _check_differentiable_again()
         # An embedding's are slices, which no tape differentiates.
         pairs = [
             (tf.convert_to_tensor(slope), move)
@@ -109,3 +122,16 @@ class Step:
             tf.add_n(part) if part else tf.zeros_like(value)
             for part, value in zip(parts, self._values, strict=True)
         ]
+
+
+def _check_differentiable_again() -> None:
+    """Refuses a traced gradient whose own would be left out, and products wrong, in silence."""
+    kinds = {operation.type for operation in tf.compat.v1.get_default_graph().get_operations()}
+    for kind in GRADIENTS_WITHOUT_GRADIENT:
+        if kind in kinds:
+            raise ValueError(
+                "Products need the gradient of every gradient, and TensorFlow has none for "
+                "bilinear resizing and simulated quantisation; resize with "
+                "interpolation='nearest', or give `variables` behind it. "
+                f"Received: an operation {kind}"
+            )

@@ -44,8 +44,8 @@ def hidden_states(
 
     Raises:
         TypeError: for a model or a layer of another type.
-        ValueError: for an unknown layer, one that is not called or called several times or in a
-            loop, wrong thresholds, no data, or activations that are NaN.
+        ValueError: for an unknown layer, one that has several outputs, is not called, or is called
+            several times or in a loop, wrong thresholds, no data, or activations that are NaN.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
@@ -82,6 +82,11 @@ def _compiled(activations_of, thresholds):
     def make(model_of):
         def levels_of(inputs):
             activations = model_of()(inputs, training=False)
+            if not tf.is_tensor(activations):
+                raise ValueError(
+                    "The layer must have one output. "
+                    f"Received: {len(keras.tree.flatten(activations))} outputs"
+                )
             activations = tf.reshape(activations, [tf.shape(activations)[0], -1])
             exceeded = [activations > tf.cast(value, activations.dtype) for value in thresholds]
             levels = tf.add_n([tf.cast(each, tf.int32) for each in exceeded])
