@@ -55,10 +55,15 @@ def information_is_inside_the_digit(records: list[dict]) -> dict:
     ]
     deeper = all(b > max(a, c, 0.5) for a, b, c in zip(*against, strict=True))
     shallow, deep, untrained = (said(spread(each)) for each in against)
+    most = {
+        beta: max(layer[beta]["mean"] for layer in numbers["digit_by_beta"].values())
+        for beta in errors
+    }
+    others = ", ".join(f"{said(errors[b], '.1%')} and {most[b]:.3f} at {b:g}" for b in errors)
     return {
         "measured": f"area under the ROC at the best beta ({best:g} / N): {said(area)} in {top}; "
         f"digit against clutter {shallow} in the first noisy layer, {deep} in the last, "
-        f"{untrained} there before training",
+        f"{untrained} there before training; test error and largest area by beta N: {others}",
         "verdict": verdict(area["mean"] >= INSIDE and deeper, area["mean"] >= INSIDE or deeper),
         "criterion": f"at the beta of least mean test error, area under the ROC of at least "
         f"{INSIDE} in a noisy layer; and for digit against clutter, with every seed more in the "

@@ -47,6 +47,29 @@ def layer_anchored_by_itself():
     return model
 
 
+class PriceReader(layers.Layer):
+    """Scales its inputs by the prior of a noisy layer."""
+
+    def __init__(self, noisy):
+        super().__init__()
+        self.noisy = noisy
+
+    def call(self, inputs):
+        return inputs * (1.0 + self.noisy.prior_log_scale)
+
+
+def price_in_a_prediction():
+    options = {"variational_bias": True, "initial_scale": 0.1}
+    hidden = kib.layers.VariationalWeights(layers.Dense(6, "softplus"), **options)
+    noisy = kib.layers.InformationDropout(hidden, 0.1, prior="log_normal")
+    inputs = keras.Input((5,))
+    logits = kib.layers.VariationalWeights(layers.Dense(2), **options)
+    outputs = logits(PriceReader(noisy)(noisy(inputs)))
+    model = kib.InformationBottleneckModel(inputs, outputs, num_examples=60)
+    model.anchor_prior((X_PRIOR, Y_PRIOR))
+    return model
+
+
 def plain(outputs=2, **options):
     return keras.Sequential([keras.Input((5,)), layers.Dense(outputs, **options)])
 
@@ -65,6 +88,11 @@ REFUSED_MODELS = {
         ),
         ValueError,
         "before it is built",
+    ),
+    "a price in a prediction": (
+        price_in_a_prediction,
+        ValueError,
+        "must not depend on what prices",
     ),
     "a prior that learns": (lambda: make_model(anchored=False), ValueError, "prior follows"),
     "log-normal": (

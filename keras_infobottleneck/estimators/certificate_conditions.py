@@ -112,6 +112,14 @@ def check_outputs(model, x, from_logits) -> int:
             "`model` must have one output of shape [batch, classes], two classes or more. "
             f"Received: {shapes}"
         )
+    others = [(weight, weight.value + 1.0) for weight in model.pricing_weights]
+    with keras.StatelessScope(state_mapping=others):
+        again = model(x)
+    if not np.array_equal(outputs, again, equal_nan=True):
+        raise ValueError(
+            "Predictions must not depend on what prices noise, which may move after the prior is "
+            f"anchored. Received: one that reads {', '.join(w.path for w, _ in others)}"
+        )
     sums = tf.reduce_sum(outputs, -1).numpy()
     if not from_logits and (np.min(outputs) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
         raise ValueError(

@@ -97,13 +97,18 @@ class AnchoredNetwork(NetworkHolder):
         return self._anchoring_data.fingerprints
 
     @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that only say what noise on activations costs: no prediction may read them."""
+        noisy = [x for x in self.network._flatten_layers() if isinstance(x, NoisyWrapper)]
+        return [weight for layer in noisy for weight in layer.pricing_weights]
+
+    @property
     def deterministic_weights(self) -> list[keras.Variable]:
         """Weights of the network without a distribution: biases, normalisation, its statistics.
 
         Those that only price the noise of a layer are none of them: no prediction reads them.
         """
-        noisy = [x for x in self.network._flatten_layers() if isinstance(x, NoisyWrapper)]
-        accounted = {id(weight) for layer in noisy for weight in layer.pricing_weights}
+        accounted = {id(weight) for weight in self.pricing_weights}
         for layer in self.variational_layers:
             inner = {id(weight) for weight in layer.layer.weights}
             accounted |= {id(weight) for weight in layer.weights} - inner
