@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= outputs/quickstart
 
-.PHONY: demo test lint reproduction-table clean
+.PHONY: demo test lint reproduction-table docs clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed. Received: {sys.version.split()[0]}")'
@@ -27,5 +27,9 @@ lint: $(BIN)/.installed
 reproduction-table: $(BIN)/.installed
 	$(BIN)/python tools/write_reproduction_table.py
 
+docs: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory docs/api keras_infobottleneck
+
 clean:
-	rm -rf $(VENV) outputs build dist *.egg-info
+	rm -rf $(VENV) outputs build dist docs/api *.egg-info
