@@ -140,7 +140,8 @@ def test_a_loss_of_ones_own_stays_with_the_original(make):
     for model in [layer for layer in original._flatten_layers() if isinstance(layer, keras.Model)]:
         model.compile(loss=distance)
     converted = kib.make_variational(original, num_examples=10, verbose=0)
-    assert original.compiled and not converted.network.compiled
+    assert original.compiled
+    assert not converted.network.compiled
     assert not kib.estimators.quantize_to(original, 4).compiled
 
 
