@@ -129,6 +129,22 @@ def test_a_converted_model_trains_and_keeps_noisy_layers_it_had():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("make", [image_network, nested_network])
+def test_a_loss_of_ones_own_stays_with_the_original(make):
+    """Keras would copy it with the model, and cannot: nobody registered it."""
+
+    def distance(y, prediction):
+        return keras.ops.abs(y - prediction)
+
+    original = make()
+    for model in [layer for layer in original._flatten_layers() if isinstance(layer, keras.Model)]:
+        model.compile(loss=distance)
+    converted = kib.make_variational(original, num_examples=10, verbose=0)
+    assert original.compiled
+    assert not converted.network.compiled
+    assert not kib.estimators.quantize_to(original, 4).compiled
+
+
 def test_pruning_zeroes_exactly_the_weights_below_the_threshold():
     model = kib.make_variational(
         nested_network(), num_examples=10, verbose=0, initial_scale=0.2, variational_bias=False

@@ -1,6 +1,7 @@
 """Effective information in activations against dense matrices, closed forms and drawn noise."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -117,6 +118,25 @@ def test_images_keep_their_shape_and_layers_with_axes_are_flattened():
     assert found.num_units == 8
     assert np.all(found.per_example > 0)
     assert found.layer == "maps"
+
+
+def test_images_as_bytes_and_masked_layers_are_measured_like_any():
+    """As images are stored; and a layer behind a mask warns of nothing that is lost."""
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4), dtype="uint8")
+    inputs = keras.Input((3, 4))
+    z = layers.Masking()(layers.Rescaling(1 / 255)(inputs))
+    z = layers.Dense(2, activation="tanh", name="steps")(z)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(z)))
+    fisher = fisher_information(model, images, labels="expected", likelihood="categorical")
+    options = {"layer": "steps", "fisher": fisher, "beta": 1e-3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        stored = effective_information(model, images, **options)
+    floats = effective_information(model, images.astype("float32"), **options)
+    np.testing.assert_array_equal(stored.per_example, floats.per_example)
+    np.testing.assert_array_equal(stored.sensitivity, floats.sensitivity)
+    assert np.isfinite(stored.nats)
+    assert stored.nats > 0
 
 
 def linear_case(x):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from bottleneck_networks import (
     LOSS,
     NUM_EXAMPLES,
@@ -108,3 +109,35 @@ def test_masks_pass_through_given_or_made_inside():
     x, mask = np.ones((2, 4, 3), "float32"), np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool)
     np.testing.assert_array_equal(outer(x, mask=mask), recurrent(x, mask=mask))
     assert np.abs(outer(x, mask=mask) - outer(x)).max() > 0.0
+
+
+def augmented_model():
+    """Keras' augmentation reads an open `training` as True, and with it all layers behind it."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4, 4, 1))
+    z = layers.BatchNormalization()(layers.RandomFlip()(inputs))
+    z = layers.Dropout(0.5)(VariationalWeights(layers.Conv2D(2, 3), initial_scale=1.0)(z))
+    z = kib.layers.InformationDropout(layers.Dense(3, "relu"), beta=1.0, name="noisy")(z)
+    return kib.InformationBottleneckModel(inputs, layers.Flatten()(z), num_examples=16)
+
+
+def test_with_augmentation_predictions_draw_nothing_and_change_nothing(tmp_path):
+    model = augmented_model()
+    x = np.random.default_rng(0).normal(3.0, size=(16, 4, 4, 1)).astype("float32")
+    at_rest = model(x, training=False)
+    before = [variable.numpy() for variable in model.variables]
+    np.testing.assert_allclose(model(x), at_rest, atol=1e-6)
+    np.testing.assert_allclose(model.predict(x, verbose=0), at_rest, atol=1e-6)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(x), at_rest, atol=1e-6)
+    for one, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(one, variable)  # nor is anything charged
+
+
+def test_with_augmentation_samples_of_an_open_call_still_draw():
+    model = augmented_model()
+    x = np.ones((16, 4, 4, 1), "float32")
+    with kib.layers.drawing([1, 2]):
+        drawn = model(x)
+    assert np.abs(drawn - model(x)).max() > 1e-3

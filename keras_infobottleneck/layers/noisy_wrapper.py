@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-__all__ = ["NoisyWrapper", "call_with_mask", "drawing"]
+__all__ = ["NoisyWrapper", "call_with_mask", "drawing", "resting"]
 
 
 def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
@@ -62,6 +62,13 @@ def drawing(
         yield
     finally:
         _active.pop()
+
+
+def resting() -> contextlib.AbstractContextManager:
+    """Inside, noisy layers neither draw nor charge, unless `drawing` already asks for noise."""
+    if _active:
+        return contextlib.nullcontext()
+    return drawing([0, 0], weights=False, activations=False)
 
 
 class NoisyWrapper(keras.layers.Wrapper):

@@ -121,7 +121,7 @@ class InformationBottleneckModel(AnchoredNetwork):
         return loss + price / num_replicas
 
     def predict_step(self, data):
-        """Posterior means, `training` left open: predictions are not charged for activations."""
+        """Posterior means; `training` is left open, so that activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self(x)
 

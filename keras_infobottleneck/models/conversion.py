@@ -9,6 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from keras_infobottleneck.cloning import uncompiled_clone
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
@@ -99,7 +100,7 @@ def make_variational(
         # The graph refers to layers by name.
         return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
 
-    network = keras.models.clone_model(model, clone_function=convert, recursive=True)
+    network = uncompiled_clone(model, clone_function=convert, recursive=True)
     for layer, twin in pairs:
         twin.set_weights(layer.get_weights())
     result = InformationBottleneckModel(

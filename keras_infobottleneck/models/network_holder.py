@@ -4,7 +4,17 @@ import inspect
 
 import keras
 
-__all__ = ["NetworkHolder"]
+from keras_infobottleneck.layers.noisy_wrapper import resting
+
+__all__ = ["NetworkHolder", "has_graph"]
+
+
+def has_graph(network: keras.Model) -> bool:
+    """Whether a network is sequential or functional, its layers in the open."""
+    try:
+        return isinstance(network.get_config().get("layers"), list)
+    except NotImplementedError:  # a subclassed network without a configuration
+        return False
 
 
 class NetworkHolder(keras.Model):
@@ -62,10 +72,15 @@ class NetworkHolder(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None, mask=None):
-        """The network; `training` reaches its layers by Keras' call context."""
+        """The network; left open, `training` is False, and activations are not charged."""
+        options = {}
         if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
-            return self.network(inputs, mask=mask)
-        return self.network(inputs)
+            options["mask"] = mask
+        if training is not None:  # reaches the network's layers by Keras' call context
+            return self.network(inputs, **options)
+        # Keras' layers for augmentation take what is open for True, and all layers after them.
+        with resting():
+            return self.network(inputs, training=False, **options)
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the network's output."""
@@ -81,7 +96,13 @@ class NetworkHolder(keras.Model):
 
     def export(self, *args, **kwargs):
         """Export the network with posterior means: the SavedModel needs only TensorFlow."""
-        return self.network.export(*args, **kwargs)
+        served = self.network
+        if served.built and has_graph(served):
+            # Keras leaves `training` open, as in `call`.
+            outputs = served(served.input, training=False)
+            served = keras.Model(served.input, outputs, name=self.name)
+        with resting():
+            return served.export(*args, **kwargs)
 
     def get_config(self) -> dict:
         """The network, beside name and dtype policy."""

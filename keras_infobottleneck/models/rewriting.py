@@ -3,6 +3,7 @@
 import keras
 
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.network_holder import has_graph
 
 __all__ = ["layers_of", "rebuildable_network", "rebuilt", "rewritten"]
 
@@ -12,11 +13,7 @@ def rebuildable_network(model):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: model={model!r}")
     network = model.network if isinstance(model, InformationBottleneckModel) else model
-    try:
-        rebuildable = "layers" in network.get_config()
-    except NotImplementedError:
-        rebuildable = False
-    if not rebuildable:
+    if not has_graph(network):
         raise TypeError(
             "`model` must be a sequential or functional model: the layers of a subclassed model "
             f"cannot be replaced from outside. Received: model={network!r}"

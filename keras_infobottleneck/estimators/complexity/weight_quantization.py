@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_infobottleneck.cloning import uncompiled_clone
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
 
 __all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
@@ -66,7 +67,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
     check_num_bits(num_bits)
     matrices, _ = weight_matrices(model)
     try:
-        copy = keras.models.clone_model(model)
+        copy = uncompiled_clone(model)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
             "model must be one that keras.models.clone_model can copy, Functional or Sequential. "

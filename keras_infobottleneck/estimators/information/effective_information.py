@@ -95,7 +95,7 @@ def effective_information(
 
     Args:
         model: a built model; a subclassed one of a single array of inputs.
-        x: inputs, one array of floats `[examples, ...]`, or a dataset of them; labels are ignored.
+        x: inputs, one array of floats or uint8 `[examples, ...]`, or a dataset; labels are ignored.
             Their covariance is taken over the same examples.
         layer: a layer of the model, its name or its index; best a narrow one.
         fisher: Fisher matrix of the model's weights, of any structure but "implicit". Weights that

@@ -9,6 +9,7 @@ covariance `S = beta J (F + beta / prior_scale^2 I)^-1 J^T`, and hold the Fisher
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -143,9 +144,11 @@ class LinearisedLayer:
         parts = []
         for batch in batches:
             leaves = tf.nest.flatten(batch.x)
+            if leaves[0].dtype == tf.uint8:  # images as they are stored
+                leaves[0] = tf.cast(leaves[0], tf.float32)
             if len(leaves) != 1 or not leaves[0].dtype.is_floating:
                 raise ValueError(
-                    "`x` must be one array of floats, along which activations can be "
+                    "`x` must be one array of floats or of uint8, along which activations can be "
                     f"differentiated. Received: {[leaf.dtype.name for leaf in leaves]}"
                 )
             parts.append(leaves[0].numpy()[: int(np.sum(batch.weights))])
@@ -274,9 +277,8 @@ def _flat(activations: keras.Model) -> keras.Model:
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
         model = model_of()
-        return keras.Model(
-            model.inputs, keras.layers.Flatten(dtype=model.output.dtype)(model.output)
-        )
+        num_units = math.prod(model.output.shape[1:])
+        return keras.Model(model.inputs, keras.ops.reshape(model.output, (-1, num_units)))
 
     return compiled(activations, "flat", make)
 
