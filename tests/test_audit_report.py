@@ -16,8 +16,8 @@ import pytest
 matplotlib.use("Agg")
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.auditing.entries import Reading, counterparts, number_in_words
 from keras_infobottleneck.auditing.measures import MEASURES, PARTS
-from keras_infobottleneck.auditing.readings import Reading, counterparts, number_in_words
 
 RNG = np.random.default_rng(0)
 DATA = RNG.normal(size=(50, 4, 4, 1)).astype("float32"), RNG.integers(3, size=50)
