@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from keras_infobottleneck.auditing.entries import Reading, number_in_words
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.measures import MEASURES
 
 __all__ = ["in_short", "readings_of"]
+
+# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
+WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
 
 
 def in_short(findings: Findings) -> list[str]:
@@ -164,6 +169,9 @@ def _of_layers(findings: Findings) -> Iterator[Reading]:
             felt = layer.effective
             error = felt.standard_error if math.isfinite(felt.nats) else None
             units = f"{felt.num_units:,} units, {felt.num_examples} examples"
+            endless = int(np.sum(np.isinf(felt.per_example)))
+            if endless:
+                units += f"; {endless} infinite, {WITHOUT_NOISE}"
             yield Reading("effective_information", name, felt.nats, error, units)
     for name, layer in findings.layers.items():
         if layer.relevance is not None:
@@ -174,7 +182,7 @@ def _of_layers(findings: Findings) -> Iterator[Reading]:
             if layer.threshold:
                 states += f", on above {layer.threshold:.3g}"
             yield Reading("resolution", name, point.resolution, None, states)
-            beside = f"most possible here, to 0.001: {hull.at(point.resolution):.4g}"
+            beside = f"most possible here, to 0.003: {hull.at(point.resolution):.4g}"
             if null is not None:
                 mean, std = null.at(point.resolution)
                 at = "none at this resolution" if math.isnan(mean) else f"{mean:.4g} ± {std:.2g}"
