@@ -9,6 +9,8 @@ import keras_infobottleneck as kib
 VariationalWeights = kib.layers.VariationalWeights
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 NUM_EXAMPLES = 48
+# What a warning says of a `num_examples` that the data do not have.
+WRONG_COUNT = ".*divided by num_examples"
 
 
 def small_data():
@@ -17,12 +19,12 @@ def small_data():
     return x, (x[:, 0] + x[:, 1] > 0).astype("int32")
 
 
-def make_model(weight_beta=1.0, dtype=None, **options):
+def make_model(weight_beta=1.0, dtype=None, num_examples=NUM_EXAMPLES, **options):
     inputs = keras.Input((4,))
     hidden = VariationalWeights(layers.Dense(5, "relu", dtype=dtype), seed=1, **options)(inputs)
     outputs = VariationalWeights(layers.Dense(2, dtype=dtype), seed=2, **options)(hidden)
     return kib.InformationBottleneckModel(
-        inputs, outputs, num_examples=NUM_EXAMPLES, weight_beta=weight_beta
+        inputs, outputs, num_examples=num_examples, weight_beta=weight_beta
     )
 
 

@@ -16,8 +16,8 @@ import pytest
 matplotlib.use("Agg")
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.auditing.entries import Reading, counterparts, number_in_words
 from keras_infobottleneck.auditing.measures import MEASURES, PARTS
-from keras_infobottleneck.auditing.readings import Reading, counterparts, number_in_words
 
 RNG = np.random.default_rng(0)
 DATA = RNG.normal(size=(50, 4, 4, 1)).astype("float32"), RNG.integers(3, size=50)
@@ -116,11 +116,16 @@ def test_json_comes_back_whole(report, tmp_path):
 
 
 def test_infinity_is_a_string_that_is_a_number(report):
-    felt = dataclasses.replace(report.layers["noisy"].effective, nats=math.inf)
+    felt = report.layers["noisy"].effective
+    per_example = np.array([math.inf, math.inf, 1.0, 2.0, 3.0])
+    felt = dataclasses.replace(felt, nats=math.inf, per_example=per_example)
     layer = dataclasses.replace(report.layers["noisy"], effective=felt)
     infinite = dataclasses.replace(report, layers={"noisy": layer})
     assert float(infinite.to_dict()["layers"]["noisy"]["effective"]["nats"]) == math.inf
-    assert "infinite" in infinite.table()
+    (reading,) = [each for each in infinite.readings if each.name == "effective_information"]
+    assert reading.text == "infinite"
+    assert "5 examples; 2 infinite, where units move with the input" in reading.beside
+    assert reading.beside in infinite.table()
 
 
 def test_page_has_a_section_for_each_part_and_every_number(report, page):

@@ -224,9 +224,14 @@ def test_bad_inputs_give_one_clear_sentence():
     with pytest.raises(ValueError, match=r"\[batch, visible\].*Received"):
         RestrictedBoltzmannMachine(3).build((None, 4, 4))
     machine.compile("sgd")
+    before = machine.kernel.numpy()
     for x in (np.full((10, 4), 255, "uint8"), np.full((10, 4), np.nan)):
-        with pytest.raises(ValueError, match=r"\[0, 1\].*Received"):
-            machine.fit(x, verbose=0)
+        dataset = tf.data.Dataset.from_tensor_slices(x).batch(5)
+        labelled = dataset.map(lambda x: (x, x[:, 0]))
+        for data in (x, tf.constant(x), dataset, labelled):
+            with pytest.raises(ValueError, match=r"\[0, 1\].*Received"):
+                machine.fit(data, verbose=0)
+    np.testing.assert_array_equal(machine.kernel, before)
     with pytest.raises(ValueError, match=r"\[num_states, 3\].*Received"):
         machine.generate(np.zeros((5, 4)))
     with pytest.raises(ValueError, match=r"num_steps.*Received"):

@@ -77,6 +77,14 @@ def price_in_a_prediction():
     return model
 
 
+def alpha_without_distribution():
+    options = {"variational_bias": True, "prior_scale": 0.1}
+    noisy = kib.layers.InformationDropout(layers.Dense(6, "relu"), 0.1)
+    logits = kib.layers.VariationalWeights(layers.Dense(2), **options)
+    network = keras.Sequential([keras.Input((5,)), noisy, logits])
+    return kib.InformationBottleneckModel(network, num_examples=60)
+
+
 def plain(outputs=2, **options):
     return keras.Sequential([keras.Input((5,)), layers.Dense(outputs, **options)])
 
@@ -128,7 +136,12 @@ REFUSED_MODELS = {
     "biases that may have learned": (
         lambda: make_model(anchored=False, prior_scale=1.0, variational_bias=False),
         ValueError,
-        "Priors, and weights without a distribution",
+        "Where no prior was anchored every weight must have a distribution",
+    ),
+    "an alpha layer that may have learned": (
+        alpha_without_distribution,
+        ValueError,
+        r"use .*`InformationDropout\(VariationalWeights\(layer\), \.\.\.\)`",
     ),
     "one output": (lambda: make_model(plain(1), False, prior_scale=1.0), ValueError, "two classes"),
     "sequences": (

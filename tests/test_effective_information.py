@@ -1,4 +1,4 @@
-"""Effective information in activations against dense matrices, closed forms and drawn noise."""
+"""Effective information in activations against dense matrices and closed forms."""
 
 import json
 import warnings
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import reference_information as reference
 import tensorflow as tf
+from narrow_networks import OPTIONS, PRIOR_SCALE, linear_case, narrow_network
+from small_minimum import BETA, EXACT, dense_matrix
 
 from keras_infobottleneck.estimators import (
     activation_fisher,
@@ -17,37 +19,14 @@ from keras_infobottleneck.estimators import (
 )
 from keras_infobottleneck.estimators.fisher.dense import DenseFisher
 from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
-from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.estimators.layout import Layout
 
 layers = keras.layers
-EXACT = ("diagonal", "kronecker", "dense", "gram")
-BETA, PRIOR_SCALE = 0.01, 0.8
-OPTIONS = {"beta": BETA, "prior_scale": PRIOR_SCALE}
 
 
 @pytest.fixture(scope="module")
 def case():
-    """A float64 network with a narrow layer in its middle, inputs, and Fisher matrices."""
-    rng = np.random.default_rng(0)
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [
-            keras.Input((5,), dtype="float64"),
-            layers.Dense(4, activation="tanh", dtype="float64", name="first"),
-            layers.Dense(3, activation="tanh", dtype="float64", name="narrow"),
-            layers.Dense(3, dtype="float64", name="last"),
-        ]
-    )
-    x = rng.normal(size=(11, 5))
-    options = {"labels": "expected", "likelihood": "categorical"}
-    return model, x, {s: fisher_information(model, x, structure=s, **options) for s in EXACT}
-
-
-def dense_matrix(fisher):
-    split = fisher.layout.split
-    rows = [fisher.layout.join(fisher.matvec(split(row))) for row in np.eye(fisher.size)]
-    return np.stack(rows)
+    return narrow_network()
 
 
 def slow_fisher(model, x, fisher, layer, *, paper_form=False):
@@ -139,63 +118,6 @@ def test_images_as_bytes_and_masked_layers_are_measured_like_any():
     assert stored.nats > 0
 
 
-def linear_case(x):
-    """One linear layer with a made-up diagonal curvature."""
-    model = keras.Sequential(
-        [keras.Input(x.shape[1:], dtype="float64"), layers.Dense(3, dtype="float64", name="z")]
-    )
-    rng = np.random.default_rng(1)
-    values = tuple(rng.uniform(1, 5, v.shape) for v in model.trainable_variables)
-    layout = Layout.of(model.trainable_variables)
-    return model, DiagonalFisher(layout, "expected", len(x), values)
-
-
-def test_drawn_noise_agrees_where_noise_is_the_same_for_every_input():
-    """Inputs of +-1: activations linear in the weights, and one covariance for all examples."""
-    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(40, 4))
-    model, fisher = linear_case(x)
-    options = {"layer": "z", "fisher": fisher, "beta": 0.3, "prior_scale": 1.0}
-    linearised = effective_information(model, x, **options)
-    drawn = simulated_effective_information(model, x, num_draws=3000, seed=1, **options)
-    assert 0 < drawn.standard_error < 0.02 * linearised.nats
-    assert drawn.agrees_with(linearised.nats, 3)
-    before = model.get_weights()
-    few = [
-        simulated_effective_information(model, x, num_draws=40, seed=s, **options)
-        for s in range(12)
-    ]
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    # Unbiased with few draws too, and the error bar is that of its spread.
-    spread = np.std(few, ddof=1)
-    assert abs(np.mean(few) - linearised.nats) < 4 * spread / np.sqrt(12)
-    error = np.mean([f.standard_error for f in few])
-    assert spread / 3 < error < 3 * spread
-
-
-def test_drawn_noise_of_a_curved_layer_agrees_as_the_noise_shrinks(case):
-    model, x, fishers = case
-    options = {"layer": "narrow", "fisher": fishers["dense"], "prior_scale": 1e-3, "beta": 1e-6}
-    linearised = effective_information(model, x, **options)
-    drawn = simulated_effective_information(
-        model, x, linear_input=True, num_draws=1000, seed=1, **options
-    )
-    assert 0 < drawn.standard_error < 0.01 * linearised.nats
-    assert drawn.agrees_with(linearised.nats, 3)
-
-
-@pytest.mark.parametrize("structure", EXACT)
-def test_drawn_noise_has_the_covariance_that_is_linearised(case, structure):
-    model, _, fishers = case
-    fisher = fishers[structure]
-    layer = LinearisedLayer.of(model, "last", fisher, BETA, PRIOR_SCALE)
-    noise = layer.draw_noise(np.random.default_rng(0), 4000)
-    flat = np.concatenate([n.reshape(4000, -1) for n in noise], 1)
-    exact = reference.posterior_covariance(dense_matrix(fisher), BETA, PRIOR_SCALE)
-    scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-    assert np.abs((flat.T @ flat / 4000 - exact) / scale).max() < 5 * np.sqrt(2 / 4000)
-
-
 def test_activation_fisher_scales_with_the_curvature_and_keeps_its_order(case):
     """F -> c F (its floor too) gives c F_{z|x}; a larger F gives a larger F_{z|x}."""
     model, x, fishers = case
@@ -284,67 +206,6 @@ def test_a_second_call_does_not_trace_again(case):
         assert len(traced) == first > 0
 
 
-BAD = [
-    ({"layer": "absent"}, ValueError, "layer"),
-    ({"layer": 1.5}, TypeError, "layer"),
-    ({"fisher": np.eye(3)}, TypeError, "fisher"),
-    ({"beta": -1.0}, ValueError, "beta"),
-    ({"prior_scale": 0.0}, ValueError, "prior_scale"),
-    ({"prior_scale": "best"}, ValueError, "prior_scale"),
-    ({"x": np.zeros([3, 5], int)}, ValueError, "floats"),
-    ({"x": np.full([3, 5], np.nan)}, ValueError, "finite"),
-    ({"x": np.zeros([0, 5])}, ValueError, "example"),
-    ({"memory_limit": 10}, ValueError, "needs .* MiB; choose a narrower layer"),
-    ({"memory_limit": 0}, ValueError, "memory_limit"),
-    ({"model": "model"}, TypeError, "model"),
-]
-
-
-@pytest.mark.parametrize(("change", "error", "word"), BAD)
-def test_bad_input_is_one_sentence(case, change, error, word):
-    model, x, fishers = case
-    good = {"model": model, "x": x, "layer": "narrow", "fisher": fishers["diagonal"], **OPTIONS}
-    for measure in (effective_information, activation_fisher):
-        with pytest.raises(error, match=rf"{word}.*Received: "):
-            measure(**{**good, **change})
-
-
-def test_what_cannot_carry_noise_is_refused(case):
-    model, x, fishers = case
-    options = {"labels": "expected", "likelihood": "categorical"}
-    implicit = fisher_information(model, x, structure="implicit", **options)
-    with pytest.raises(ValueError, match=r"eigenvectors.*Received: structure='implicit'"):
-        effective_information(model, x, layer="narrow", fisher=implicit, **OPTIONS)
-    last = fisher_information(model, x, variables=model.layers[-1].trainable_variables, **options)
-    with pytest.raises(ValueError, match=r"must depend on weights.*Received: layer='narrow'"):
-        effective_information(model, x, layer="narrow", fisher=last, **OPTIONS)
-    with pytest.raises(ValueError, match=r"`num_draws` must be an integer >= 16.*Received: "):
-        simulated_effective_information(
-            model, x, layer="narrow", fisher=fishers["diagonal"], num_draws=15, **OPTIONS
-        )
-    with pytest.raises(ValueError, match=r"9,999 draws .* MiB; take fewer.*Received: memory_limit"):
-        simulated_effective_information(
-            model,
-            x,
-            layer="narrow",
-            fisher=fishers["diagonal"],
-            num_draws=9999,
-            memory_limit=10**5,
-            **OPTIONS,
-        )
-    zero = keras.models.clone_model(model)
-    zero.set_weights([0 * w for w in model.get_weights()])
-    fisher = fisher_information(zero, x, **options)
-    with pytest.raises(ValueError, match=r"best prior scale.*Received: prior_scale='optimal'"):
-        effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
-
-
-def test_a_single_example_is_refused(case):
-    model, x, fishers = case
-    with pytest.raises(ValueError, match=r"at least two examples.*Received: 1 example"):
-        effective_information(model, x[:1], layer="narrow", fisher=fishers["diagonal"], **OPTIONS)
-
-
 def test_half_precision_agrees_with_single():
     x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
     found, weights = [], None
@@ -361,15 +222,6 @@ def test_half_precision_agrees_with_single():
         fisher = fisher_information(model, x, likelihood="normal", labels="expected")
         found.append(effective_information(model, x, layer="z", fisher=fisher, **OPTIONS).nats)
     assert found[1] == pytest.approx(found[0], rel=1e-2)  # ten bits per number
-
-
-def test_a_layer_of_unknown_size_or_several_outputs_is_refused(case):
-    fisher = case[2]["diagonal"]
-    for layer in (layers.LSTM(2, return_sequences=True), layers.LSTM(2, return_state=True)):
-        inputs = keras.Input((None, 3))
-        model = keras.Model(inputs, layer(inputs))
-        with pytest.raises(ValueError, match=r"one output of known size.*Received: layer=1"):
-            effective_information(model, np.zeros([2, 4, 3]), layer=1, fisher=fisher, **OPTIONS)
 
 
 def test_a_recurrent_layer_equals_differences():

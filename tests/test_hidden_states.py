@@ -60,6 +60,25 @@ def test_every_kind_of_data_and_of_layer_name_gives_the_same_states(model, x):
         np.testing.assert_array_equal(hidden_states(model, x, layer), expected)
 
 
+def test_several_inputs_as_a_list_a_dictionary_or_a_dataset_give_the_same_states(x):
+    first, second = keras.Input([6], name="first"), keras.Input([2], name="second")
+    joined = keras.layers.Concatenate()([first, second])
+    outputs = keras.layers.Dense(5, name="z")(joined)
+    model = keras.Model([first, second], outputs)
+    expected = model.predict([x, x[:, :2]], verbose=0) > 0
+    arrays = [x, x[:, :2]]
+    named = {"first": x, "second": x[:, :2]}
+    dataset = tf.data.Dataset.from_tensor_slices((tuple(arrays), np.zeros(50))).batch(8)
+    for data in (arrays, (arrays, np.zeros(50)), (tuple(arrays),), named, dataset):
+        np.testing.assert_array_equal(hidden_states(model, data, "z", batch_size=7), expected)
+
+
+def test_a_list_of_numbers_is_one_array(model, x):
+    np.testing.assert_array_equal(
+        hidden_states(model, x.tolist(), "hidden"), hidden_states(model, x, "hidden")
+    )
+
+
 def test_positions_and_channels_are_flattened():
     model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Conv2D(3, 3, name="map")])
     x = np.random.default_rng(1).normal(size=(4, 8, 8, 1)).astype("float32")
@@ -112,6 +131,8 @@ def test_a_failed_call_does_not_spoil_the_next(model, x):
         ({}, {"batch_size": 0}, ValueError, "batch_size"),
         ({"data": np.full((4, 6), np.nan, "float32"), "layer": 0}, {}, ValueError, "NaN"),
         ({"data": np.zeros((0, 6), "float32")}, {}, ValueError, "at least one example"),
+        ({"data": [np.zeros((4, 6)), np.zeros((3, 6))]}, {}, ValueError, "the same examples"),
+        ({"data": tf.ragged.constant([[1.0], [2.0, 3.0]])}, {}, TypeError, "dense arrays"),
     ],
 )
 def test_bad_input_gives_one_clear_sentence(model, x, arguments, options, error, message):

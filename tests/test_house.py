@@ -74,6 +74,27 @@ def test_imports_point_one_way(path):
     assert imported_parts(path) <= allowed | {part}
 
 
+def modules_imported(path):
+    """Files of the package that a file imports, wherever in the file it does."""
+    by_name = {dotted(module): module for module in MODULES}
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= members & by_name.keys() or {node.module}
+    return {by_name[name] for name in names & by_name.keys()} - {path}
+
+
+def test_no_imports_run_in_a_circle():
+    left = {path: modules_imported(path) for path in MODULES}
+    while free := [path for path, imported in left.items() if not imported & left.keys()]:
+        for path in free:
+            del left[path]
+    assert not left, f"in a circle, or above one: {sorted(map(dotted, left))}"
+
+
 def attribute_chain(node):
     """``kib.layers.VariationalWeights`` as ["kib", "layers", "VariationalWeights"]."""
     if isinstance(node, ast.Attribute):

@@ -1,6 +1,9 @@
 """Activations of models without a graph: recorded while the model runs, nothing stays behind."""
 
+import concurrent.futures
+import contextlib
 import gc
+import threading
 
 import keras
 import numpy as np
@@ -141,6 +144,27 @@ def test_several_inputs(x):
 
     data = tf.data.Dataset.from_tensor_slices({"a": x, "b": -2 * x}).batch(6)
     np.testing.assert_array_equal(hidden_states(Sum(), data, "sum"), x < 0)
+
+
+def test_threads_that_record_and_run_one_model_do_not_disturb_each_other(x):
+    hidden_is_running = threading.Barrier(2, timeout=0.5)
+
+    def forward(self, x):
+        hidden = self.hidden(x)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            hidden_is_running.wait()  # for the other thread, where it may come
+        return self.last(hidden)
+
+    network = Network(forward)
+    expected = graph_of(network).layers[1](x)
+    activations = activations_model(network, "hidden")
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        runs = [threads.submit(activations, x) for _ in range(2)]
+        runs += [threads.submit(network, x) for _ in range(2)]
+        found = [run.result() for run in runs]
+    for one in found[:2]:
+        np.testing.assert_array_equal(one, expected)
+    assert "call" not in vars(network.hidden)
 
 
 def test_mixed_precision_records_what_the_layer_puts_out(x):

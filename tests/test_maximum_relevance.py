@@ -5,6 +5,7 @@ import pytest
 from reference_relevance import entropies_of_counts, largest_objective, partitions, upper_hull
 
 from keras_infobottleneck.estimators import maximum_relevance_curve, resolution_relevance_of_counts
+from keras_infobottleneck.estimators.relevance.maximum_relevance import DEFAULT_MU
 from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
     solve_exactly,
     solve_relaxed,
@@ -102,6 +103,24 @@ def test_curve_has_slope_minus_mu():
     # A concave curve's chord slope lies between the slopes at its ends.
     assert np.all(-slope >= curve.mu[inside][:-1] - 1e-2)
     assert np.all(-slope <= curve.mu[inside][1:] + 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "stated"), [(5, 9e-3), (30, 3e-3), (1_000, 1e-3), (60_000, 1e-3)]
+)
+def test_the_true_curve_lies_no_further_above_the_joined_vertices_than_stated(num_samples, stated):
+    """It lies under its tangents, of slope `-mu`, at the vertices found."""
+
+    def most_above(mu=None):
+        curve = maximum_relevance_curve(num_samples, mu=mu)
+        x, y, mu = curve.resolution, curve.relevance, curve.mu
+        meet = np.diff(y + mu * x) / np.diff(mu)
+        return np.max(y[:-1] - mu[:-1] * (meet - x[:-1]) - curve.at(meet))
+
+    assert 0.5 * stated < most_above() < 1.05 * stated
+    if num_samples >= 1_000:
+        closer = np.sort(np.concatenate([DEFAULT_MU, (DEFAULT_MU[1:] + DEFAULT_MU[:-1]) / 2]))
+        assert most_above(closer) < 0.5 * stated
 
 
 def test_no_sample_lies_above_the_curve():

@@ -1,4 +1,4 @@
-"""`fit` and `evaluate` in every way that Keras offers, and what a kill leaves behind."""
+"""`fit` and `evaluate` in every way that Keras offers."""
 
 import warnings
 
@@ -6,28 +6,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from bottleneck_networks import LOSS, NUM_EXAMPLES, WRONG_COUNT, make_model, small_data
 from keras import layers
 
 import keras_infobottleneck as kib
 
 VariationalWeights = kib.layers.VariationalWeights
-LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-NUM_EXAMPLES = 48
-WRONG_COUNT = ".*divided by num_examples"
 
 
 @pytest.fixture(scope="module")
 def data():
-    random = np.random.default_rng(0)
-    x = random.normal(size=(NUM_EXAMPLES, 4)).astype("float32")
-    return x, (x[:, 0] + x[:, 1] > 0).astype("int32")
-
-
-def make_model(num_examples=NUM_EXAMPLES, **options):
-    inputs = keras.Input((4,))
-    hidden = VariationalWeights(layers.Dense(5, "relu"), seed=1, **options)(inputs)
-    outputs = VariationalWeights(layers.Dense(2), seed=2, **options)(hidden)
-    return kib.InformationBottleneckModel(inputs, outputs, num_examples=num_examples)
+    return small_data()
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +159,7 @@ def test_one_warning_says_when_an_epoch_holds_other_than_num_examples(data):
     x, y = np.tile(x, (5, 1)), np.tile(y, 5)  # 240 examples
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(80)
     for num_examples, expected in ((240, 0), (242, 0), (238, 0), (243, 1), (237, 1), (480, 1)):
-        model = make_model(num_examples)
+        model = make_model(num_examples=num_examples)
         model.compile("sgd", LOSS, run_eagerly=True)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
@@ -184,7 +173,7 @@ def test_one_warning_says_when_an_epoch_holds_other_than_num_examples(data):
 
 
 def test_a_validation_split_is_not_part_of_num_examples(data):
-    model = make_model(36)
+    model = make_model(num_examples=36)
     model.compile("sgd", LOSS, run_eagerly=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=WRONG_COUNT)
@@ -235,71 +224,3 @@ def test_tensorboard_takes_the_logs(compiled, data, tmp_path):
 
 
 # ---------------------------------------------------------------- reproducible, resumable
-
-
-def fit(model, data, epochs, initial_epoch=0, callbacks=None):
-    x, y = data
-    return model.fit(
-        *(x, y, 16, epochs, 0),
-        callbacks=callbacks,
-        shuffle=False,
-        validation_data=(x, y),
-        initial_epoch=initial_epoch,
-    ).history
-
-
-def fresh(estimator="local"):
-    keras.utils.set_random_seed(7)
-    model = make_model(estimator=estimator)
-    model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"])
-    return model
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data):
-    """History and weights of four epochs without a kill."""
-    model = fresh()
-    return fit(model, data, 4), model.get_weights()
-
-
-def test_the_same_seed_gives_a_bit_identical_history(data, undisturbed):
-    history, weights = undisturbed
-    model = fresh()
-    assert fit(model, data, 4) == history
-    for one, other in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-class Kill(keras.callbacks.Callback):
-    """Ends training in the middle of an epoch, as a kill would."""
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == 7:
-            raise KeyboardInterrupt
-
-
-def test_killed_in_mid_epoch_and_resumed_is_the_undisturbed_run(data, undisturbed, tmp_path):
-    history, weights = undisturbed
-    backup = tmp_path / "backup"
-    with pytest.raises(KeyboardInterrupt):
-        fit(fresh(), data, 4, callbacks=[keras.callbacks.BackupAndRestore(backup), Kill()])
-    model = fresh()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=WRONG_COUNT)
-        resumed = fit(model, data, 4, callbacks=[keras.callbacks.BackupAndRestore(backup)])
-    assert resumed == {key: values[2:] for key, values in history.items()}
-    for one, other in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_saved_loaded_and_trained_on_is_the_undisturbed_run(data, undisturbed, tmp_path):
-    history, weights = undisturbed
-    model = fresh()
-    fit(model, data, 2)
-    model.save(tmp_path / "model.keras")
-    keras.utils.set_random_seed(99)
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    resumed = fit(loaded, data, 4, initial_epoch=2)
-    assert resumed == {key: values[2:] for key, values in history.items()}
-    for one, other in zip(loaded.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(one, other)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
+from keras_infobottleneck.models import RestrictedBoltzmannMachine
 
 
 def kernel_rows(layer, input_shape, name="kernel"):
@@ -112,6 +113,17 @@ def test_normalisation_of_rank_two_and_integer_weights_are_left_out():
         "part of a normalisation",
         "part of a normalisation",
     ]
+
+
+def test_chains_of_a_boltzmann_machine_are_left_out_and_its_kernel_stays():
+    machine = RestrictedBoltzmannMachine(3, persistent=True, num_chains=5)
+    machine.build((None, 4))
+    matrices, skipped = weight_matrices(machine)
+    assert [(matrix.path.split("/")[-1], matrix.shape) for matrix in matrices] == [
+        ("kernel", (3, 4))
+    ]
+    (reason,) = [why for path, why in skipped.items() if path.endswith("chains")]
+    assert reason == "samples that a Boltzmann machine goes on from"
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])

@@ -8,14 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.examination import Examination
-from keras_infobottleneck.auditing.hidden_layers import find_layers
+from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.layers import measure_layers
 from keras_infobottleneck.auditing.measures import DEFAULT_EXAMPLES, PARTS
-from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.plan import AuditPlan, find_layers
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.sample import draw_sample
-from keras_infobottleneck.auditing.state import undisturbed
 from keras_infobottleneck.auditing.task import task_performance
 from keras_infobottleneck.auditing.weights import (
     measure_fisher,

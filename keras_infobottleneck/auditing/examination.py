@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.omission import Omission
+from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.sample import Sample
 
-__all__ = ["Examination"]
+__all__ = ["Examination", "undisturbed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,3 +67,24 @@ class Examination:
     def measured(self) -> None:
         """One more step of the progress bar."""
         self.progress.add(1)
+
+
+@contextlib.contextmanager
+def undisturbed(model: keras.Model) -> Iterator[None]:
+    """Puts back what a forward pass may move, after an exception too: metrics, seeds, statistics.
+
+    Nothing that measures assigns a trainable weight or the optimizer's variables: they are left
+    out, which spares a copy of the model.
+    """
+    trainable = {id(variable) for variable in model.trainable_variables}
+    movable = {
+        id(variable): variable
+        for variable in [*model.variables, *model.metrics_variables]
+        if id(variable) not in trainable
+    }
+    before = [(variable, variable.numpy()) for variable in movable.values()]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)

@@ -8,14 +8,12 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_infobottleneck import plots
-
-if TYPE_CHECKING:
-    from keras_infobottleneck.auditing.report import InformationReport
+from keras_infobottleneck.auditing.findings import Findings
 
 __all__ = ["images_of"]
 
@@ -33,7 +31,7 @@ class _Drawing:
     height: float = 3.4
 
 
-def images_of(report: InformationReport) -> dict[str, list[tuple[str, str]]]:
+def images_of(findings: Findings) -> dict[str, list[tuple[str, str]]]:
     """Part to its images, each a data address and a sentence that says what it shows.
 
     Raises:
@@ -43,7 +41,7 @@ def images_of(report: InformationReport) -> dict[str, list[tuple[str, str]]]:
 
     found: dict[str, list[tuple[str, str]]] = {}
     for source in (_of_fisher, _of_weights, _of_layers, _of_relevance, _of_complexity):
-        for drawing in source(report):
+        for drawing in source(findings):
             figure = Figure(figsize=(6.4, drawing.height), layout="constrained")
             drawing.draw(ax=figure.subplots())
             stream = io.BytesIO()
@@ -62,10 +60,10 @@ def _bars(part: str, caption: str, nats: Mapping[str, float], **options) -> Iter
         yield _Drawing(part, caption, draw, 1.0 + 0.3 * len(nats))
 
 
-def _of_fisher(report: InformationReport) -> Iterator[_Drawing]:
-    if report.fisher is None:
+def _of_fisher(findings: Findings) -> Iterator[_Drawing]:
+    if findings.fisher is None:
         return
-    values, held, options = report.fisher.eigenvalues(), report.weights, {}
+    values, held, options = findings.fisher.eigenvalues(), findings.weights, {}
     if not np.any(values > 0):
         return
     caption = "Entries of the Fisher diagonal by rank."
@@ -75,8 +73,8 @@ def _of_fisher(report: InformationReport) -> Iterator[_Drawing]:
     yield _Drawing("fisher", caption, partial(plots.plot_spectrum, values, **options))
 
 
-def _of_weights(report: InformationReport) -> Iterator[_Drawing]:
-    held, curve, pruning = report.weights, report.curve, report.pruning
+def _of_weights(findings: Findings) -> Iterator[_Drawing]:
+    held, curve, pruning = findings.weights, findings.curve, findings.pruning
     if held is not None:
         yield from _bars("weights", "Nats by layer or weight.", held.by_variable)
     if curve is not None and np.all(curve.nats > 0):
@@ -104,8 +102,8 @@ def _of_weights(report: InformationReport) -> Iterator[_Drawing]:
         yield _Drawing("weights", f"{caption}.", draw)
 
 
-def _of_layers(report: InformationReport) -> Iterator[_Drawing]:
-    of_layers = report.layers.items()
+def _of_layers(findings: Findings) -> Iterator[_Drawing]:
+    of_layers = findings.layers.items()
     paid = {name: layer.activations for name, layer in of_layers if layer.activations}
     nats = {name: each.nats for name, each in paid.items()}
     yield from _bars("activations", "Nats that each layer pays for.", nats)
@@ -134,10 +132,10 @@ def _of_layers(report: InformationReport) -> Iterator[_Drawing]:
         )
 
 
-def _of_relevance(report: InformationReport) -> Iterator[_Drawing]:
+def _of_relevance(findings: Findings) -> Iterator[_Drawing]:
     """Layers on the plane, each with its null at equal resolution."""
     points, nulls = {}, []
-    for name, layer in report.layers.items():
+    for name, layer in findings.layers.items():
         point, null = layer.relevance, layer.relevance_null
         if point is None or point.num_states == point.num_samples:
             continue
@@ -156,17 +154,17 @@ def _of_relevance(report: InformationReport) -> Iterator[_Drawing]:
         [point.resolution for point in points.values()],
         [point.relevance for point in points.values()],
         labels=list(points),
-        hull=report.maximum_relevance.hull(),
+        hull=findings.maximum_relevance.hull(),
         null=tuple(zip(*nulls, strict=True)) if nulls else None,
         name="layers",
     )
     yield _Drawing("relevance", caption, draw, 4.2)
 
 
-def _of_complexity(report: InformationReport) -> Iterator[_Drawing]:
-    if report.complexity is None:
+def _of_complexity(findings: Findings) -> Iterator[_Drawing]:
+    if findings.complexity is None:
         return
-    ratio = report.complexity.against_shuffled
+    ratio = findings.complexity.against_shuffled
     caption = (
         "Complexity of each bit plane over that of its shuffled self; the dashed line, 1, is no "
         "arrangement."

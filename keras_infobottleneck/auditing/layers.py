@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing.examination import Examination
-from keras_infobottleneck.auditing.hidden_layers import activations_of
-from keras_infobottleneck.auditing.noisy_layers import activation_information, noisy_layers
+from keras_infobottleneck.auditing.noise import (
+    ActivationInformation,
+    activation_information,
+    noisy_layers,
+)
 from keras_infobottleneck.auditing.plan import OF_HIDDEN_LAYERS
-from keras_infobottleneck.auditing.report import LayerInformation
+from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.auditing.weights import NO_FISHER
+from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.layers import InformationDropout
 
-__all__ = ["measure_layers"]
+__all__ = ["LayerInformation", "measure_layers"]
 
 # Of the null of the total correlation, most of whose cost they are.
 NUM_PERMUTATIONS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerInformation:
+    """What was measured of one layer; None for what was not.
+
+    Attributes:
+        num_units: activations of an example.
+        activations: what an `InformationDropout` pays.
+        effective: what weight noise leaves of the input.
+        threshold: above which a unit counts as on.
+        relevance, relevance_null: of the on-off states.
+        total_correlation, nuisance: of the activations.
+    """
+
+    num_units: int | None = None
+    activations: ActivationInformation | None = None
+    effective: estimators.EffectiveInformation | None = None
+    threshold: float | None = None
+    relevance: estimators.ResolutionRelevance | None = None
+    relevance_null: estimators.RelevanceNull | None = None
+    total_correlation: estimators.TotalCorrelation | None = None
+    nuisance: estimators.NuisanceInformation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The results' own dictionaries; of sensitivities their mean over examples."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        found = {
+            name: value.to_dict() if dataclasses.is_dataclass(value) else value
+            for name, value in found.items()
+        }
+        if self.effective is not None:
+            found["effective"]["sensitivity"] = self.effective.sensitivity.mean(0).tolist()
+        return found
 
 
 def measure_layers(
@@ -60,9 +101,7 @@ def _of_activations(exam: Examination, name: str, planned: tuple[str, ...]) -> d
     if not parts:
         return {}
     largest = max(parts, key=lambda part: exam.plan.examples[part])
-    z = exam.attempt(
-        largest, name, lambda: activations_of(exam.model, name, exam.examples(largest))
-    )
+    z = exam.attempt(largest, name, lambda: _activations(exam.model, name, exam.examples(largest)))
     if z is None:
         reason = exam.omissions[-1].reason
         for part in parts:
@@ -106,3 +145,21 @@ def _relevance(exam: Examination, name: str, z: np.ndarray) -> dict[str, Any]:
             lambda: estimators.relevance_null(states, seed=exam.seed),
         )
     return {"threshold": threshold, "relevance": point, "relevance_null": null}
+
+
+def _activations(model: keras.Model, layer: str, sample: Sample) -> np.ndarray:
+    """Activations, `[examples, units]` float32, in inference mode.
+
+    Raises:
+        ValueError: activations that are not finite.
+    """
+    cut = activations_model(model, layer)
+    parts = []
+    for batch in Batches(sample.x, needs_labels=False):
+        rows = int(np.sum(batch.weights))
+        values = keras.ops.convert_to_numpy(keras.ops.cast(cut(batch.x), "float32"))
+        parts.append(values[:rows].reshape(rows, -1))
+    z = np.concatenate(parts)
+    if not np.all(np.isfinite(z)):
+        raise ValueError("The activations must be finite. Received: NaN or infinite values")
+    return z

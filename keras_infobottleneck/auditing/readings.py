@@ -1,112 +1,89 @@
-"""The numbers of a report, each once, beside what it is to be compared with."""
+"""What was found, in short sentences and number by number beside what each is compared with."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
-from keras_infobottleneck.auditing.measures import MEASURES, Measure
+import numpy as np
 
-if TYPE_CHECKING:
-    from keras_infobottleneck.auditing.report import InformationReport
+from keras_infobottleneck.auditing.entries import Reading, number_in_words
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.measures import MEASURES
 
-__all__ = ["Reading", "counterparts", "number_in_words", "readings_of"]
+__all__ = ["in_short", "readings_of"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """One number.
-
-    Attributes:
-        name: of its measure.
-        where: layer or weight, "" for the whole model.
-        value: in the measure's unit.
-        standard_error: None where there is none.
-        beside: what to compare it with, a null for the most part, in words.
-    """
-
-    name: str
-    where: str
-    value: float
-    standard_error: float | None = None
-    beside: str = ""
-
-    @property
-    def measure(self) -> Measure:
-        """What kind of number it is."""
-        return MEASURES[self.name]
-
-    @property
-    def label(self) -> str:
-        """Measure and place."""
-        return f"{self.where}: {self.measure.label}" if self.where else self.measure.label
-
-    @property
-    def text(self) -> str:
-        """Number and error, for people."""
-        return number_in_words(self.value, self.standard_error)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, for JSON."""
-        return {**dataclasses.asdict(self), "unit": self.measure.unit}
+# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
+WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
 
 
-def number_in_words(value: float, error: float | None = None) -> str:
-    """Four digits, or as many as an error in two digits allows; infinity in letters."""
-    if not math.isfinite(value):
-        return "infinite" if value > 0 else str(value)
-    if error is None or not 0 < error < math.inf:
-        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
+def in_short(findings: Findings) -> list[str]:
+    """A sentence on the task, on the weights, on each kind of layer and on what is missing."""
+    sentences = []
+    task, held, complexity = findings.task, findings.weights, findings.complexity
+    if task is not None and task.accuracy is not None:
+        sentences.append(
+            f"It is right on {task.accuracy:.2%} of {task.num_examples:,} of the examples given, "
+            f"at a loss of {task.loss:.3g} nats."
+        )
+    elif task is not None:
+        law = ""
+        if task.likelihood == "normal":
+            law = ", of a normal law with variance 1 around the output, whatever the labels' scale"
+        sentences.append(
+            f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats{law}."
+        )
+    if held is not None:
+        paid = held.structure == "posterior"
+        labels = ""
+        if task is not None and task.label_entropy is not None:
+            labels = f", where one label holds at most {task.label_entropy:.3g}"
+        sentences.append(
+            f"Its weights {'pay for' if paid else 'hold, by their Gaussian code,'} "
+            f"{number_in_words(held.nats)} nats: {held.nats_per_example:.3g} per example{labels}."
+        )
+    if findings.noise_is_large:
+        sentences.append(
+            "These nats are good to a factor of two or three at best: the code's noise would add "
+            f"{held.excess_loss:.3g} nats of loss, which is not small."
+        )
+    for name, layer in findings.layers.items():
+        if layer.activations is not None:
+            sentences.append(
+                f"Layer {name} pays for {number_in_words(layer.activations.nats)} nats about each "
+                "input."
+            )
+    layers = findings.layers.items()
+    told = {name: layer.nuisance for name, layer in layers if layer.nuisance is not None}
+    if told:
+        name, most = max(told.items(), key=lambda item: item[1].nats)
+        sentences.append(
+            f"Of the nuisance, layer {name} tells most: {most.nats:.3g} ± "
+            f"{most.standard_error:.2g} nats (null {most.null:.2g})."
+        )
+    if complexity is not None:
+        sentences.append(
+            f"Quantised to {complexity.num_bits} bits, its weights are "
+            f"{complexity.shuffled_ratio:.4g} times as complex as when shuffled."
+        )
+    if findings.omissions:
+        count = len(findings.omissions)
+        things = "thing was" if count == 1 else "things were"
+        sentences.append(f"{count} {things} not measured; the reasons are below.")
+    return sentences
 
 
-def readings_of(report: InformationReport) -> list[Reading]:
-    """Every number of a report, in its order."""
+def readings_of(findings: Findings) -> list[Reading]:
+    """Every number, in the order of a report."""
     sources = (_of_task, _of_fisher, _of_weights, _of_layers, _of_complexity)
-    found = [reading for source in sources for reading in source(report)]
+    found = [reading for source in sources for reading in source(findings)]
     order = list(MEASURES.values())
     parts = [measure.part for measure in order]
     return sorted(found, key=lambda reading: parts.index(reading.measure.part))
 
 
-def counterparts(
-    readings: list[Reading], baseline: list[Reading]
-) -> dict[tuple[str, str], Reading]:
-    """The baseline's number for each that has one: of the same measure at the same place.
-
-    Paths of weights change where a network is converted or held by another
-    (`sequential/dense/kernel`, `dense/kernel`): what is left over is matched by layer and weight,
-    where that names one number on either side.
-    """
-    theirs = {(reading.name, reading.where): reading for reading in baseline}
-    found = {
-        (reading.name, reading.where): theirs.pop((reading.name, reading.where))
-        for reading in readings
-        if (reading.name, reading.where) in theirs
-    }
-    left = [reading for reading in readings if (reading.name, reading.where) not in found]
-    mine, others = _by_layer_and_weight(left), _by_layer_and_weight(theirs.values())
-    for key in mine.keys() & others.keys():
-        if len(mine[key]) == len(others[key]) == 1:
-            found[mine[key][0].name, mine[key][0].where] = others[key][0]
-    return found
-
-
-def _by_layer_and_weight(readings: Iterable[Reading]) -> dict[tuple[str, ...], list[Reading]]:
-    """Numbers by measure and the end of a weight's path."""
-    found: dict[tuple[str, ...], list[Reading]] = {}
-    for reading in readings:
-        if "/" in reading.where:
-            key = (reading.name, *reading.where.split("/")[-2:])
-            found.setdefault(key, []).append(reading)
-    return found
-
-
-def _of_task(report: InformationReport) -> Iterator[Reading]:
-    task = report.task
+def _of_task(findings: Findings) -> Iterator[Reading]:
+    task = findings.task
     if task is None:
         return
     guessing = ""
@@ -130,26 +107,26 @@ def _of_task(report: InformationReport) -> Iterator[Reading]:
         )
 
 
-def _of_fisher(report: InformationReport) -> Iterator[Reading]:
-    if report.fisher is None:
+def _of_fisher(findings: Findings) -> Iterator[Reading]:
+    if findings.fisher is None:
         return
-    trace = report.fisher.trace()
-    error = trace.standard_error if report.fisher.labels == "sampled" else None
+    trace = findings.fisher.trace()
+    error = trace.standard_error if findings.fisher.labels == "sampled" else None
     yield Reading("fisher_trace", "", float(trace), error)
-    if report.output_derivatives is not None:
-        derivatives = report.output_derivatives
+    if findings.output_derivatives is not None:
+        derivatives = findings.output_derivatives
         yield Reading("output_derivatives", "", float(derivatives), derivatives.standard_error)
     # log det(I + N F) = log det(F + I / N) + k log N
-    count = report.num_examples
-    logdet = report.fisher.logdet(1 / count) + report.fisher.size * math.log(count)
+    count = findings.num_examples
+    logdet = findings.fisher.logdet(1 / count) + findings.fisher.size * math.log(count)
     yield Reading("excess_logdet", "", logdet)
-    for path, each in report.fisher.by_variable().items():
+    for path, each in findings.fisher.by_variable().items():
         yield Reading("fisher_trace", path, each["trace"], None, f"{each['size']:,} weights")
 
 
-def _of_weights(report: InformationReport) -> Iterator[Reading]:
-    held, pruning = report.weights, report.pruning
-    labels_hold = getattr(report.task, "label_entropy", None)
+def _of_weights(findings: Findings) -> Iterator[Reading]:
+    held, pruning = findings.weights, findings.pruning
+    labels_hold = getattr(findings.task, "label_entropy", None)
     if held is not None:
         kind = "posterior" if held.structure == "posterior" else "code"
         error = held.standard_error or None
@@ -163,7 +140,7 @@ def _of_weights(report: InformationReport) -> Iterator[Reading]:
         yield Reading(f"{kind}_per_example", "", per_example, error, of_labels[1])
         if held.excess_loss is not None:
             guess = "" if labels_hold is None else f"loss of guessing: {labels_hold:.4g}"
-            if report.noise_is_large:
+            if findings.noise_is_large:
                 guess += ", of which this is no small part"
             yield Reading("excess_loss", "", held.excess_loss, None, guess)
     if pruning is not None:
@@ -180,20 +157,23 @@ def _of_weights(report: InformationReport) -> Iterator[Reading]:
             yield Reading(f"{kind}_of", path, nats)
 
 
-def _of_layers(report: InformationReport) -> Iterator[Reading]:
-    hull = report.maximum_relevance
-    for name, layer in report.layers.items():
+def _of_layers(findings: Findings) -> Iterator[Reading]:
+    hull = findings.maximum_relevance
+    for name, layer in findings.layers.items():
         if layer.activations is not None:
             paid = layer.activations
             price = f"price of a nat: {paid.beta:.4g}"
             yield Reading("activation_information", name, paid.nats, paid.standard_error, price)
-    for name, layer in report.layers.items():
+    for name, layer in findings.layers.items():
         if layer.effective is not None:
             felt = layer.effective
             error = felt.standard_error if math.isfinite(felt.nats) else None
             units = f"{felt.num_units:,} units, {felt.num_examples} examples"
+            endless = int(np.sum(np.isinf(felt.per_example)))
+            if endless:
+                units += f"; {endless} infinite, {WITHOUT_NOISE}"
             yield Reading("effective_information", name, felt.nats, error, units)
-    for name, layer in report.layers.items():
+    for name, layer in findings.layers.items():
         if layer.relevance is not None:
             point, null = layer.relevance, layer.relevance_null
             states = f"{point.num_states:,} states of M = {point.num_samples:,}"
@@ -202,19 +182,19 @@ def _of_layers(report: InformationReport) -> Iterator[Reading]:
             if layer.threshold:
                 states += f", on above {layer.threshold:.3g}"
             yield Reading("resolution", name, point.resolution, None, states)
-            beside = f"most possible here, to 0.001: {hull.at(point.resolution):.4g}"
+            beside = f"most possible here, to 0.003: {hull.at(point.resolution):.4g}"
             if null is not None:
                 mean, std = null.at(point.resolution)
                 at = "none at this resolution" if math.isnan(mean) else f"{mean:.4g} ± {std:.2g}"
                 beside = f"null: {at}; {beside}"
             if point.num_states < point.num_samples:
                 yield Reading("relevance", name, point.relevance, None, beside)
-    for name, layer in report.layers.items():
+    for name, layer in findings.layers.items():
         if layer.total_correlation is not None:
             tc = layer.total_correlation
             beside = f"null: {number_in_words(tc.null, tc.null_std)}; {tc.num_units:,} units"
             yield Reading("total_correlation", name, tc.nats, tc.standard_error, beside)
-    for name, layer in report.layers.items():
+    for name, layer in findings.layers.items():
         if layer.nuisance is not None:
             told = layer.nuisance
             beside = f"null: {told.null:.3g}; at least {told.lower_bound:.3g} by its lower bound"
@@ -223,8 +203,8 @@ def _of_layers(report: InformationReport) -> Iterator[Reading]:
             yield Reading("nuisance", name, told.nats, told.standard_error, beside)
 
 
-def _of_complexity(report: InformationReport) -> Iterator[Reading]:
-    found = report.complexity
+def _of_complexity(findings: Findings) -> Iterator[Reading]:
+    found = findings.complexity
     if found is None:
         return
     yield Reading("complexity", "", found.total_bits)

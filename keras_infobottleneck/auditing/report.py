@@ -1,4 +1,4 @@
-"""What a network knows, as one result."""
+"""What a network knows, as one result: to be asked, read and written to files."""
 
 from __future__ import annotations
 
@@ -10,109 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from keras_infobottleneck import estimators
-from keras_infobottleneck.auditing.noisy_layers import ActivationInformation
-from keras_infobottleneck.auditing.omission import Omission
-from keras_infobottleneck.auditing.page import page_of
-from keras_infobottleneck.auditing.pruning import Pruning
-from keras_infobottleneck.auditing.readings import Reading, counterparts, readings_of
-from keras_infobottleneck.auditing.sentences import in_short
-from keras_infobottleneck.auditing.table import text_table
-from keras_infobottleneck.auditing.task import TaskPerformance
+from keras_infobottleneck.auditing.document import Document
+from keras_infobottleneck.auditing.entries import Reading, counterparts
+from keras_infobottleneck.auditing.figures import images_of
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.readings import in_short, readings_of
 
-__all__ = ["InformationReport", "LayerInformation"]
-
-# Noise that adds so much of the loss of guessing is not small.
-LARGE_NOISE = 0.25
+__all__ = ["InformationReport"]
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerInformation:
-    """What was measured of one layer; None for what was not.
+class InformationReport(Findings):
+    """What a network knows: every number of its `Findings`, to read, to compare and to keep.
 
-    Attributes:
-        num_units: activations of an example.
-        activations: what an `InformationDropout` pays.
-        effective: what weight noise leaves of the input.
-        threshold: above which a unit counts as on.
-        relevance, relevance_null: of the on-off states.
-        total_correlation, nuisance: of the activations.
+    `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
+    `report.complexity` and the like are the estimators' own results, None where
+    `report.omissions` says why.
     """
-
-    num_units: int | None = None
-    activations: ActivationInformation | None = None
-    effective: estimators.EffectiveInformation | None = None
-    threshold: float | None = None
-    relevance: estimators.ResolutionRelevance | None = None
-    relevance_null: estimators.RelevanceNull | None = None
-    total_correlation: estimators.TotalCorrelation | None = None
-    nuisance: estimators.NuisanceInformation | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The results' own dictionaries; of sensitivities their mean over examples."""
-        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        found = {
-            name: value.to_dict() if dataclasses.is_dataclass(value) else value
-            for name, value in found.items()
-        }
-        if self.effective is not None:
-            found["effective"]["sensitivity"] = self.effective.sensitivity.mean(0).tolist()
-        return found
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class InformationReport:
-    """Everything this package measures, of one model. What was not measured is None and omitted.
-
-    Attributes:
-        model_name: of the model.
-        num_weights: trainable weights, scales of noise not counted.
-        num_examples: N, the size of the training set, by which nats are shared out.
-        examples: part to how many examples it took.
-        seed: of the sample and what was drawn.
-        task: loss, accuracy and entropy of the predictions.
-        fisher: diagonal of the Fisher matrix.
-        output_derivatives: its trace for unit noise on the logits.
-        weights: nats in the weights, of their Gaussian code at `beta = 1 / N` or as paid.
-        curve: the Gaussian code at other prices.
-        pruning: of weights with noise, those that stand above it, and accuracy without the rest.
-        layers: name to what the layer tells.
-        maximum_relevance: the most relevance that as many examples can have.
-        complexity: of the quantised weights.
-        omissions: what was not measured, and why.
-    """
-
-    model_name: str
-    num_weights: int
-    num_examples: int
-    examples: dict[str, int]
-    seed: int
-    task: TaskPerformance | None = None
-    fisher: estimators.FisherInformation | None = None
-    output_derivatives: estimators.Estimate | None = None
-    weights: estimators.WeightInformation | None = None
-    curve: estimators.InformationCurve | None = None
-    pruning: Pruning | None = None
-    layers: dict[str, LayerInformation] = dataclasses.field(default_factory=dict)
-    maximum_relevance: estimators.MaximumRelevance | None = None
-    complexity: estimators.QuantizedComplexity | None = None
-    omissions: tuple[Omission, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Model, weights and training examples."""
-        return (
-            f"What {self.model_name!r} knows: {self.num_weights:,} weights, "
-            f"{self.num_examples:,} training examples"
-        )
-
-    @property
-    def noise_is_large(self) -> bool:
-        """Whether the noise of the weights' code is too large for the code to be believed."""
-        held, guessing = self.weights, getattr(self.task, "label_entropy", None)
-        if held is None or held.excess_loss is None or guessing is None:
-            return False
-        return held.excess_loss > LARGE_NOISE * guessing
 
     @property
     def readings(self) -> list[Reading]:
@@ -151,9 +64,7 @@ class InformationReport:
         Args:
             baseline: another report, such as of the network before, for one more column.
         """
-        if baseline is not None:
-            self.differences(baseline)
-        return text_table(self, baseline)
+        return self._document(baseline).text()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON; infinite numbers and NaN are strings."""
@@ -193,9 +104,20 @@ class InformationReport:
             baseline: as of `table`.
         """
         _check_folder(path)
+        document = self._document(baseline)
+        try:
+            images = images_of(self)
+        except ImportError:
+            images = None
+        _write(path, document.page(images))
+
+    def _document(self, baseline: InformationReport | None) -> Document:
+        """What there is to read, beside the baseline where there is one."""
+        sentences, before = self.in_short(), None
         if baseline is not None:
-            self.differences(baseline)
-        _write(path, page_of(self, baseline))
+            sentences += [f"Beside the baseline: {each}." for each in self.differences(baseline)]
+            before = counterparts(self.readings, baseline.readings)
+        return Document(self.title, sentences, self.readings, self.omissions, self.examples, before)
 
     def __repr__(self) -> str:
         found = [f"{self.num_weights:,} weights, N={self.num_examples:,}"]

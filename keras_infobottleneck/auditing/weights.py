@@ -12,12 +12,12 @@ import numpy as np
 from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.measures import MEASURES
-from keras_infobottleneck.auditing.noisy_layers import (
+from keras_infobottleneck.auditing.noise import (
     noisy_layers,
     paid_for_weights,
+    pruning_by_noise,
     weights_of_predictions,
 )
-from keras_infobottleneck.auditing.pruning import pruning_by_noise
 from keras_infobottleneck.auditing.task import TaskPerformance
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.layers import VariationalWeights
@@ -79,8 +79,12 @@ def measure_weights(
         reason = "the weights have a trained posterior, and what it pays is reported instead"
         exam.omit("weights", "Gaussian code", reason)
         paid = exam.attempt("weights", "paid", lambda: paid_for_weights(exam.model))
-        pruning = exam.attempt("weights", "pruning", lambda: pruning_by_noise(exam, task))
-        found = {"weights": paid, "pruning": pruning}
+
+        def pruning():
+            sample = exam.examples("task") if task else None
+            return pruning_by_noise(exam.model, sample, task, exam.likelihood)
+
+        found = {"weights": paid, "pruning": exam.attempt("weights", "pruning", pruning)}
     elif fisher is None:
         exam.omit("weights", "all", NO_FISHER)
         found = {}

@@ -233,6 +233,8 @@ def _joined(a: Any) -> Any:
 
 def _as_array(a: Any) -> Any:
     """Anything array-like; tensors stay where they are."""
+    if isinstance(a, (tf.SparseTensor, tf.RaggedTensor)):
+        raise TypeError(f"`data` must hold dense arrays. Received: {type(a).__name__}")
     if tf.is_tensor(a):
         return a
     a = np.asarray(a)

@@ -72,11 +72,17 @@ def check_model(model):
                 f"`model.anchor_prior`. Received: layer={layer.name!r}, anchored by itself"
             )
     if model.unanchored_weights:
-        raise ValueError(
+        must = (
             "Priors, and weights without a distribution, must be as they were when the prior was "
-            "anchored, for what they have learned since is in no divergence; use "
-            "`variational_bias=True`, and freeze normalisation before. "
-            f"Received: {', '.join(model.unanchored_weights)}"
+            "anchored, for what they have learned since is in no divergence"
+            if len(model.anchoring_fingerprints)
+            else "Where no prior was anchored every weight must have a distribution, for what the "
+            "others have learned is in no divergence"
+        )
+        raise ValueError(
+            f"{must}; use `variational_bias=True` and "
+            "`InformationDropout(VariationalWeights(layer), ...)`, and freeze normalisation before "
+            f"`model.anchor_prior`. Received: {', '.join(model.unanchored_weights)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,15 @@ import tensorflow as tf
 
 __all__ = ["LayerOutput"]
 
+# Held while a layer's `call` is another: the next thread would take that one for the layer's own.
+_RECORDING = threading.RLock()
+
 
 class LayerOutput(keras.Model):
     """From a model's inputs to the output of one of its layers, recorded as the model runs.
 
-    The layer is left as it was after every call, also after one that failed.
+    The layer is left as it was after every call, also after one that failed. Threads record one
+    after the other, and what others run meanwhile is not recorded.
 
     Args:
         model_of: gives the model, which this one must not keep alive.
@@ -62,7 +67,7 @@ class LayerOutput(keras.Model):
 
     def _recorded(self, inputs) -> list[Any]:
         """Outputs of the layer's calls during a run of the model."""
-        with _calls_of(self._layer) as outputs:
+        with _RECORDING, _calls_of(self._layer) as outputs:
             self.model(inputs)
         return outputs
 
@@ -72,10 +77,13 @@ def _calls_of(layer: keras.layers.Layer) -> Iterator[list[Any]]:
     """Fills a list with the layer's outputs while the context is open."""
     outputs, call, own = [], layer.call, vars(layer)
     before = {"call": own["call"]} if "call" in own else {}
+    thread = threading.get_ident()
 
     def recording_call(*args, **kwargs):
-        outputs.append(call(*args, **kwargs))
-        return outputs[-1]
+        output = call(*args, **kwargs)
+        if threading.get_ident() == thread:
+            outputs.append(output)
+        return output
 
     # Past Keras' attribute tracking; an instance's attribute hides its class's method.
     own["call"] = recording_call

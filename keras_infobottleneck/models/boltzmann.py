@@ -39,7 +39,8 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     Raises:
         ValueError: for numbers that are not positive integers, and in `fit` for inputs that are not
-            `[batch, visible]`, or arrays with values outside [0, 1].
+            `[batch, visible]`, or values outside [0, 1]: all those of an array, the first batch of
+            a dataset, which is made once more for it.
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
@@ -137,11 +138,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         return self._energy(visible, self._hidden_input(visible))
 
     def fit(self, x=None, *args, **kwargs):
-        """Train as `keras.Model.fit` does; arrays must lie in [0, 1]."""
-        if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError(
-                f"Visible units must lie in [0, 1]. Received: values from {x.min()} to {x.max()}"
-            )
+        """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
+        _check_range(x)
         return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -269,6 +267,23 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed)
+
+
+def _check_range(x):
+    """Refuses values outside [0, 1], in a dataset those of its first batch."""
+    if isinstance(x, tf.data.Dataset):
+        x = next(iter(x.take(1)), ())
+    elif isinstance(x, keras.utils.PyDataset):
+        x = x[0]
+    visible = x[0] if isinstance(x, tuple) and x else x
+    if not isinstance(visible, np.ndarray | tf.Tensor):
+        return  # Keras says what it does not take
+    visible = np.asarray(visible)
+    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
+        raise ValueError(
+            "Visible units must lie in [0, 1]. "
+            f"Received: values from {visible.min()} to {visible.max()}"
+        )
 
 
 def _softplus(x):

@@ -57,7 +57,8 @@ def weight_matrices(weights: Weights) -> tuple[list[WeightMatrix], dict[str, str
     """Every weight of rank two or more as a matrix, and what was left out with its reason.
 
     Of a model: kernels, frozen or not, shared ones once, in the order of ``model.weights``.
-    Biases and the scales and offsets of normalisation are left out by name, integers by type.
+    Biases, the scales and offsets of normalisation and the chains of a Boltzmann machine are left
+    out by name, integers by type.
     ``Dense`` and recurrent kernels become ``[out, in]``, convolutions ``[out, in * spatial]`` with
     the positions of one input channel adjacent, transposed convolutions the same, depthwise ones
     ``[in * multiplier, spatial]``, ``EinsumDense`` (so attention) what its equation says, and
@@ -172,6 +173,8 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "a bias"
     if variable.name in _NORMALIZATION_NAMES:
         return "part of a normalisation"
+    if variable.name == "chains" and not variable.trainable:
+        return "samples that a Boltzmann machine goes on from"
     if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
         return "a noise scale or a prior"
     return None

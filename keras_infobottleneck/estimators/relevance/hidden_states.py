@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.activations import activations_model
+from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.passes import compiled
 
 __all__ = ["hidden_states"]
@@ -30,8 +31,8 @@ def hidden_states(
     Args:
         model: any Keras model whose forward pass calls the layer once; the layer may be part of
             another layer or of a nested model.
-        data: inputs `[num_examples, ...]`, `(inputs, labels)`, a `tf.data.Dataset` or a
-            `keras.utils.PyDataset`.
+        data: inputs `[num_examples, ...]`, of several inputs a list `[x1, x2]` or a dictionary of
+            arrays; `(inputs, labels)`; a `tf.data.Dataset` or a `keras.utils.PyDataset`.
         layer: a layer, its name or its index in `model.layers`. All axes but the first are
             flattened.
         threshold: one value, strictly exceeded, for binary states; increasing values for levels
@@ -121,13 +122,16 @@ def _of_any_size(tensor):
 
 
 def _input_batches(data, batch_size):
-    """Batches of inputs, without labels or weights."""
+    """Batches of inputs, without labels or weights; those of a dataset as they come."""
     if isinstance(data, keras.utils.PyDataset):
         batches = map(data.__getitem__, range(data.num_batches))
     elif isinstance(data, tf.data.Dataset):
         batches = data
     else:
-        inputs = data[0] if isinstance(data, tuple) else data
-        batches = tf.data.Dataset.from_tensor_slices(inputs).batch(batch_size)
+        inputs = data[:1] if isinstance(data, tuple) else (data,)
+        for batch in Batches(inputs, batch_size, needs_labels=False):
+            rows = int(np.sum(batch.weights))
+            yield tf.nest.map_structure(lambda a, rows=rows: a[:rows], batch.x)
+        return
     for batch in batches:
         yield batch[0] if isinstance(batch, tuple) else batch

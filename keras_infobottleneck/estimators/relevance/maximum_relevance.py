@@ -59,8 +59,9 @@ class MaximumRelevance:
     def at(self, resolution):
         """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.
 
-        The hull is concave and no sample lies above the true one; joining the vertices found
-        stays below it by less than their spacing allows (1e-3 with the default `mu`).
+        The hull is concave and no sample lies above the true one. Joining the vertices found stays
+        below it by no more than where their tangents meet: with the default `mu` 9e-3 for a few
+        samples, 3e-3 from 20 on, 1e-3 from 1,000 on; with twice as many `mu` less than half.
         """
         resolution = np.asarray(resolution, float)
         if not np.all((resolution >= 0) & (resolution <= 1)):

@@ -1,0 +1,128 @@
+"""What a report lists: its numbers, and what could not be had."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from keras_infobottleneck.auditing.measures import MEASURES, Measure
+
+__all__ = ["Omission", "Reading", "counterparts", "number_in_words"]
+
+MAX_CHARACTERS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Omission:
+    """Something that was not measured.
+
+    Attributes:
+        part: of the report, or "layers" for a layer that no part is about.
+        where: layer, weight or measure; "all" where the whole part is missing.
+        reason: one sentence.
+    """
+
+    part: str
+    where: str
+    reason: str
+
+    @classmethod
+    def of(cls, part: str, where: str, error: Exception) -> Omission:
+        """From what an estimator refused."""
+        sentence = " ".join(str(error).split()) or "no reason given"
+        if not isinstance(error, ValueError | TypeError):
+            sentence = f"{type(error).__name__}: {sentence}"
+        if len(sentence) > MAX_CHARACTERS:
+            sentence = f"{sentence[:MAX_CHARACTERS]}..."
+        return cls(part, where, sentence)
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain strings, for JSON."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        place = self.part if self.where == "all" else f"{self.part}, {self.where}"
+        return f"{place}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """One number.
+
+    Attributes:
+        name: of its measure.
+        where: layer or weight, "" for the whole model.
+        value: in the measure's unit.
+        standard_error: None where there is none.
+        beside: what to compare it with, a null for the most part, in words.
+    """
+
+    name: str
+    where: str
+    value: float
+    standard_error: float | None = None
+    beside: str = ""
+
+    @property
+    def measure(self) -> Measure:
+        """What kind of number it is."""
+        return MEASURES[self.name]
+
+    @property
+    def label(self) -> str:
+        """Measure and place."""
+        return f"{self.where}: {self.measure.label}" if self.where else self.measure.label
+
+    @property
+    def text(self) -> str:
+        """Number and error, for people."""
+        return number_in_words(self.value, self.standard_error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, for JSON."""
+        return {**dataclasses.asdict(self), "unit": self.measure.unit}
+
+
+def number_in_words(value: float, error: float | None = None) -> str:
+    """Four digits, or as many as an error in two digits allows; infinity in letters."""
+    if not math.isfinite(value):
+        return "infinite" if value > 0 else str(value)
+    if error is None or not 0 < error < math.inf:
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
+
+
+def counterparts(
+    readings: list[Reading], baseline: list[Reading]
+) -> dict[tuple[str, str], Reading]:
+    """The baseline's number for each that has one: of the same measure at the same place.
+
+    Paths of weights change where a network is converted or held by another
+    (`sequential/dense/kernel`, `dense/kernel`): what is left over is matched by layer and weight,
+    where that names one number on either side.
+    """
+    theirs = {(reading.name, reading.where): reading for reading in baseline}
+    found = {
+        (reading.name, reading.where): theirs.pop((reading.name, reading.where))
+        for reading in readings
+        if (reading.name, reading.where) in theirs
+    }
+    left = [reading for reading in readings if (reading.name, reading.where) not in found]
+    mine, others = _by_layer_and_weight(left), _by_layer_and_weight(theirs.values())
+    for key in mine.keys() & others.keys():
+        if len(mine[key]) == len(others[key]) == 1:
+            found[mine[key][0].name, mine[key][0].where] = others[key][0]
+    return found
+
+
+def _by_layer_and_weight(readings: Iterable[Reading]) -> dict[tuple[str, ...], list[Reading]]:
+    """Numbers by measure and the end of a weight's path."""
+    found: dict[tuple[str, ...], list[Reading]] = {}
+    for reading in readings:
+        if "/" in reading.where:
+            key = (reading.name, *reading.where.split("/")[-2:])
+            found.setdefault(key, []).append(reading)
+    return found
