@@ -108,12 +108,12 @@ def test_batches_split_for_the_cache_give_the_same(labels, monkeypatch):
     assert heights == [3, 3], "11 in 4 parts; 7 in 3, 4 in 2"
 
 
-def test_no_part_is_smaller_than_the_weights_or_than_one_example(monkeypatch):
+def test_no_part_is_small_beside_the_weights_or_less_than_one_example(monkeypatch):
     variables = classifier().trainable_variables
     weights = 4 * sum(np.prod(v.shape) for v in variables)
     monkeypatch.setattr(trial, "CACHE_BYTES", 0)
-    assert Trial(1, 10).rows_in_cache(variables) == weights // 10
-    assert Trial(1, 10 * weights).rows_in_cache(variables) == 1
+    assert Trial(1, 10).rows_in_cache(variables) == 4 * weights // 10
+    assert Trial(1, 5 * weights).rows_in_cache(variables) == 1
     assert Trial(1, 0).rows_in_cache(variables) is None, "no layer with a rule"
 
 

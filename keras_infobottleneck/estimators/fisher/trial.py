@@ -19,6 +19,8 @@ __all__ = ["Trial", "try_one_example"]
 
 # About the second-level cache of one processor core.
 CACHE_BYTES = 2 * 2**20
+# The outputs of a part are at least so many times as large as the weights.
+OUTPUTS_PER_WEIGHTS = 4
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class Trial:
     def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
         """Examples whose largest layer output stays in the cache, None for any number.
 
-        Every part of a batch reads the weights again, and adds to sums of their size: no part
-        is made whose outputs are smaller than these. A GPU wants its batches whole.
+        Every part of a batch reads the weights again, and adds to sums of their size: no part is
+        made whose outputs are not several times as large. A GPU wants its batches whole.
         """
         if self.largest_output_bytes == 0 or tf.config.list_logical_devices("GPU"):
             return None
         threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         weights = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
-        return max(1, max(threads * CACHE_BYTES, weights) // self.largest_output_bytes)
+        wanted = max(threads * CACHE_BYTES, OUTPUTS_PER_WEIGHTS * weights)
+        return max(1, wanted // self.largest_output_bytes)
 
 
 def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) -> Trial:
