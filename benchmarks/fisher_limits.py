@@ -4,7 +4,8 @@ Memory is the peak of a fresh process above that of a plain gradient pass. Growt
 sampled diagonal against examples and against weights, on one thread.
 
   python benchmarks/fisher_limits.py --measure memory --data mnist.npz
-  python benchmarks/fisher_limits.py --measure scaling --data mnist.npz --num_examples 16000
+  python benchmarks/fisher_limits.py --measure scaling --data mnist.npz --num_examples 16000 \
+      --figure fisher_scaling.png
   python benchmarks/fisher_limits.py --measure resnet
 """
 
@@ -93,8 +94,10 @@ def draw(result, path):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(7, 3), layout="constrained")
-    for axis, (name, found) in zip(axes, result.items(), strict=True):
-        counts, seconds = np.array(list(found)), np.array(list(found.values()))
+    figure.suptitle("sampled diagonal, one thread")
+    for axis, name in zip(axes, ("examples", "weights"), strict=True):
+        found = result[name]
+        counts, seconds = np.array(list(map(int, found))), np.array(list(found.values()))
         axis.plot(counts, seconds, "o", label="measured")
         axis.plot(counts, counts * seconds[-1] / counts[-1], "--", label="linear")
         axis.set(xlabel=name, ylabel="seconds", xscale="log", yscale="log")
@@ -103,7 +106,8 @@ def draw(result, path):
 
 
 def resnet():
-    """Seconds and peak memory on ResNet50."""
+    """Seconds and peak memory on ResNet50, its weights drawn and not trained."""
+    keras.utils.set_random_seed(0)
     model = keras.applications.ResNet50(
         weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None
     )

@@ -11,7 +11,9 @@ import tensorflow as tf
 from small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier, diagonal
 
 from keras_infobottleneck.estimators import fisher_information
-from keras_infobottleneck.estimators.fisher import gradients
+from keras_infobottleneck.estimators.fisher import gradients, request, trial
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.trial import Trial
 
 layers = keras.layers
 
@@ -76,14 +78,43 @@ def test_divergence_of_a_small_step_is_half_the_quadratic_form():
 
 
 def test_blocks_of_any_size_give_the_same(monkeypatch):
-    from keras_infobottleneck.estimators.fisher import estimation
-
     exact = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
     for size in (1, 3000, 9000):
-        monkeypatch.setattr(estimation, "BLOCK_BYTES", size)
+        monkeypatch.setattr(request, "BLOCK_BYTES", size)
         result = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
         assert reference.relative_error(diagonal(result), diagonal(exact)) < 1e-6
         assert result.standard_error == pytest.approx(exact.standard_error, rel=1e-5)
+
+
+@pytest.mark.parametrize("labels", ["expected", "sampled", "empirical"])
+def test_batches_split_for_the_cache_give_the_same(labels, monkeypatch):
+    options = {"likelihood": "categorical", "labels": labels, "seed": 3}
+    model = classifier()
+    whole = fisher_information(model, IMAGES, **options)
+    heights = []
+
+    def noted(model, variables, source, batch, key):
+        heights.append(batch.weights.shape[0])
+        return Scores(model, variables, source, batch, key)
+
+    monkeypatch.setattr(Trial, "rows_in_cache", lambda *_: 3)
+    monkeypatch.setattr(request, "Scores", noted)
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(7)
+    for data in (IMAGES, dataset):
+        split = fisher_information(classifier(), data, **options)
+        assert reference.relative_error(diagonal(split), diagonal(whole)) < 1e-6
+        assert split.standard_error == pytest.approx(whole.standard_error, rel=1e-5)
+        assert split.num_examples == 11
+    assert heights == [3, 3], "11 in 4 parts; 7 in 3, 4 in 2"
+
+
+def test_no_part_is_small_beside_the_weights_or_less_than_one_example(monkeypatch):
+    variables = classifier().trainable_variables
+    weights = 4 * sum(np.prod(v.shape) for v in variables)
+    monkeypatch.setattr(trial, "CACHE_BYTES", 0)
+    assert Trial(1, 10).rows_in_cache(variables) == 4 * weights // 10
+    assert Trial(1, 5 * weights).rows_in_cache(variables) == 1
+    assert Trial(1, 0).rows_in_cache(variables) is None, "no layer with a rule"
 
 
 def test_a_second_call_does_not_trace_again(monkeypatch):

@@ -7,7 +7,7 @@ import reference_fisher as reference
 import tensorflow as tf
 
 from keras_infobottleneck.estimators import fisher_information
-from keras_infobottleneck.estimators.fisher.terms import Categorical
+from keras_infobottleneck.estimators.fisher.categorical import Categorical
 
 layers = keras.layers
 EXAMPLES = 5

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.fisher.terms import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.weights import ensure_built
 
 __all__ = ["TaskPerformance", "task_performance"]

@@ -57,6 +57,7 @@ class Batches:
         self.num_batches: int | None = None
         self._fingerprint: int | None = None
         self._size = 0
+        self._most_rows: int | None = None
         if batch_size is not None and (
             isinstance(batch_size, bool)
             or not isinstance(batch_size, (int, np.integer))
@@ -79,6 +80,17 @@ class Batches:
             self.num_examples = len(tf.nest.flatten(self._data[0])[0])
             self._size = min(batch_size or DEFAULT_BATCH_SIZE, self.num_examples)
             self.num_batches = -(-self.num_examples // self._size)
+
+    def split(self, rows: int | None) -> None:
+        """From now on no batch is larger than `rows`, if given: larger ones are split evenly."""
+        self._most_rows = rows
+        if not self.is_dataset:
+            self._size = self._part(self._size)
+            self.num_batches = -(-self.num_examples // self._size)
+
+    def _part(self, rows: int) -> int:
+        """Size of a batch made of so many examples, or of its equal parts."""
+        return -(-rows // -(-rows // (self._most_rows or rows)))
 
     def _arrays(self, data: Any) -> tuple[Any, Any]:
         """The pair (x, y) as nests of arrays of equal length."""
@@ -126,7 +138,7 @@ class Batches:
             if self.is_dataset:
                 for leaf in tf.nest.flatten((x, y)):
                     fingerprint = zlib.crc32(np.ascontiguousarray(leaf), fingerprint)
-                self._size = max(self._size, rows)
+                self._size = max(self._size, self._part(rows))
             yield self._stack(x, y, rows, first)
             first += rows
         if first == 0:

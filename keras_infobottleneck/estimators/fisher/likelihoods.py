@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher import draws, terms
+from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 
 __all__ = [
     "DistributionLikelihood",
@@ -87,15 +88,13 @@ class NamedLikelihood(Likelihood):
         if self.name == "normal":
             return [terms.Normal(eta)]
         if self.name == "categorical":
-            return [terms.Categorical(eta)]
+            return [Categorical(eta)]
         if self.name == "bernoulli":
             return [terms.Bernoulli(eta)]
         # Gradients through a saturated softmax or sigmoid are lost; those of its logits are not.
         if self.name == "categorical_probabilities":
             logits = _input_of(eta, "Softmax")
-            return [
-                terms.CategoricalProbabilities(eta) if logits is None else terms.Categorical(logits)
-            ]
+            return [CategoricalProbabilities(eta) if logits is None else Categorical(logits)]
         logits = _input_of(eta, "Sigmoid")
         return [terms.BernoulliProbabilities(eta) if logits is None else terms.Bernoulli(logits)]
 
@@ -247,7 +246,7 @@ def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
     if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):
-        return terms.Categorical(distribution.logits_parameter())
+        return Categorical(distribution.logits_parameter())
     if type(distribution) is tfd.Bernoulli:
         return terms.Bernoulli(distribution.logits_parameter())
     if type(distribution) is tfd.Normal:

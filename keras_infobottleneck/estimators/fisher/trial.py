@@ -1,0 +1,72 @@
+"""The model tried on one example, before any work."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.fisher.recording import rules_running
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.passes import compiled
+
+__all__ = ["Trial", "try_one_example"]
+
+# About the second-level cache of one processor core.
+CACHE_BYTES = 2 * 2**20
+# The outputs of a part are at least so many times as large as the weights.
+OUTPUTS_PER_WEIGHTS = 4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one example tells.
+
+    Attributes:
+        num_columns: backward passes that a batch takes.
+        largest_output_bytes: of one example, among the outputs of all layers with a rule.
+    """
+
+    num_columns: int
+    largest_output_bytes: int
+
+    def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
+        """Examples whose largest layer output stays in the cache, None for any number.
+
+        Every part of a batch reads the weights again, and adds to sums of their size: no part is
+        made whose outputs are not several times as large. A GPU wants its batches whole.
+        """
+        if self.largest_output_bytes == 0 or tf.config.list_logical_devices("GPU"):
+            return None
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+        weights = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
+        wanted = max(threads * CACHE_BYTES, OUTPUTS_PER_WEIGHTS * weights)
+        return max(1, wanted // self.largest_output_bytes)
+
+
+def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) -> Trial:
+    """Runs the model and the likelihood on one example, once for each kind of request."""
+
+    def make(model_of: Callable[[], keras.Model]) -> Trial:
+        sizes = [0]
+
+        def run(rule, call, inputs, args, kwargs):
+            _, outputs = rule.run(call, inputs, args, kwargs)
+            sizes.append(math.prod(outputs.shape) * outputs.dtype.size)
+            return outputs
+
+        model = model_of()
+        with rules_running(model, run, num_rows=1):
+            terms = source.likelihood.terms(model(inputs, training=False))
+        if source.labels == "expected":
+            return Trial(sum(term.num_columns for term in terms), max(sizes))
+        return Trial(source.num_samples, max(sizes))
+
+    inputs = batches.first_inputs()
+    shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))
+    return compiled(model, ("trial", source, shapes), make)
