@@ -9,8 +9,8 @@ is a code for labels, and what it wastes shows there (`random_labels_codes.py`).
 Expected: a memory of ten logits for each image turns at 0.84 for every N, a plain perceptron at a
 fifth of that; one verdict for each of the claims 1-a to 1-g in ``result.json``, and ``figure.png``.
 Takes ten minutes of one core on the digits of scikit-learn, and longer on MNIST
-(``--data``); ``--smoke`` half a minute. The published small AlexNet, for colour images of 28 pixels
-or more, is compared where ``--codes`` names it, for a quarter of an hour more with each seed; with
+(``--data``); ``--smoke`` half a minute. The published small AlexNet, meant for CIFAR, is
+compared where ``--codes`` names it, for a quarter of an hour more with each seed; with
 ``--full``, for a GPU, it is the main code on up to 50,000 examples, and no other is run. Killed and
 started again, it goes on where it was.
 """
