@@ -90,8 +90,8 @@ FULL = {
     "random_labels.py": (
         "1-a to 1-g",
         "small AlexNet on the images of `--data` (CIFAR-10), 5 sizes up to all 50,000, 16 prices "
-        "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged (in the "
-        "row of CIFAR it is one of them: 500 images, 150 updates of 100 at each price)",
+        "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged (in "
+        "the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
     ),
     "occlusions.py": (
         "1-h, 2-b, 2-c",
