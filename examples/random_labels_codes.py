@@ -46,7 +46,7 @@ CODES = {
     "cnn": Code(),
     "residual": Code(),
     "alexnet": Code(batch_size=100, learning_rate=3e-3),
-    "alexnet anew": Code(batch_size=500, learning_rate=1e-3, continues=False),
+    "alexnet anew": Code(batch_size=500, learning_rate=1e-3, continues=False),  # with --full
     "memory of logits": MEMORY,
     "memory of points": MEMORY,
 }
@@ -132,6 +132,7 @@ def _residual(inputs, num_examples, image_shape, num_classes):
 def _alexnet(inputs, num_examples, image_shape, num_classes):
     """The small AlexNet of the paper, on the central 28 x 28 pixels."""
     del num_examples
+    # Momentum of 0.9: moving averages must keep up within the updates of one price.
     x = keras.layers.CenterCrop(28, 28)(keras.layers.Reshape(image_shape)(inputs))
     for normalised in (False, True):
         x = _charged(keras.layers.Conv2D(64, 5, padding="same"))(x)
