@@ -87,8 +87,10 @@ def other_networks_turn_before_one(records, settings) -> dict:
     """1-b."""
     found = {}
     for code in settings["compared"]:
-        turns = [transition(r, settings) for r in records if r["code"] == code]
+        of_code = [r for r in records if r["code"] == code]
+        turns = [transition(r, settings) for r in of_code]
         found[code] = {key: over_seeds([t[key] for t in turns]) for key in turns[0]}
+        found[code]["learned"] = over_seeds([max(r["accuracy"]) for r in of_code])
     networks = [code for code in ("mlp", "cnn", "residual") if code in found]
     if len(networks) < 3:
         return {
@@ -101,10 +103,7 @@ def other_networks_turn_before_one(records, settings) -> dict:
     before = all(found[code]["beta"]["mean"] < 1 for code in networks)
     latest = max(networks, key=lambda code: found[code]["beta"]["mean"])
     sharpest = min(networks, key=lambda code: found[code]["width"]["mean"])
-    listed = ", ".join(
-        f"{code} {shown(of_code['beta'])} ({of_code['crossing']['mean']:.2f})"
-        for code, of_code in found.items()
-    )
+    listed = ", ".join(f"{code} {turn_shown(of_code)}" for code, of_code in found.items())
     return {
         "setting": setting(settings, "random labels, other codes"),
         "measured": f"Half-way down at beta (crossing): {listed}; width of the residual network "
@@ -115,6 +114,14 @@ def other_networks_turn_before_one(records, settings) -> dict:
         "price and with the least width; partly: all turn before 1",
         "numbers": {"codes": found},
     }
+
+
+def turn_shown(found: dict) -> str:
+    """Half-way price and crossing of a code, and what it learned where that was not everything."""
+    crossing, learned = found["crossing"]["mean"], found["learned"]["mean"]
+    crossing = f"{crossing:.2f}" if np.isfinite(crossing) else "none"
+    at_most = "" if learned >= 0.95 else f", of {learned:.0%} learned at most"
+    return f"{shown(found['beta'])} ({crossing}{at_most})"
 
 
 def a_label_costs_what_it_saves(records, settings) -> dict:

@@ -45,7 +45,8 @@ CODES = {
     "mlp whitened": Code(is_whitened=True),
     "cnn": Code(),
     "residual": Code(),
-    "alexnet": Code(batch_size=500, learning_rate=1e-3, continues=False),
+    "alexnet": Code(batch_size=100, learning_rate=3e-3),
+    "alexnet anew": Code(batch_size=500, learning_rate=1e-3, continues=False),  # with --full
     "memory of logits": MEMORY,
     "memory of points": MEMORY,
 }
@@ -88,6 +89,7 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "cnn": _cnn,
         "residual": _residual,
         "alexnet": _alexnet,
+        "alexnet anew": _alexnet,
         "memory of logits": _memory_of_logits,
         "memory of points": _memory_of_points,
     }.get(code, _mlp)(inputs, len(examples.x), image_shape, num_classes)
@@ -130,15 +132,16 @@ def _residual(inputs, num_examples, image_shape, num_classes):
 def _alexnet(inputs, num_examples, image_shape, num_classes):
     """The small AlexNet of the paper, on the central 28 x 28 pixels."""
     del num_examples
+    # Momentum of 0.9: moving averages must keep up within the updates of one price.
     x = keras.layers.CenterCrop(28, 28)(keras.layers.Reshape(image_shape)(inputs))
     for normalised in (False, True):
         x = _charged(keras.layers.Conv2D(64, 5, padding="same"))(x)
-        x = keras.layers.BatchNormalization()(x) if normalised else x
+        x = keras.layers.BatchNormalization(momentum=0.9)(x) if normalised else x
         x = keras.layers.MaxPooling2D(2)(keras.layers.ReLU()(x))
     x = keras.layers.Flatten()(x)
     for units in (384, 192):
         x = _charged(keras.layers.Dense(units))(x)
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
     return _charged(keras.layers.Dense(num_classes))(x)
 
 

@@ -20,9 +20,10 @@ def column(records, settings, size, share) -> list[dict]:
 def transition(record: dict, settings: dict) -> dict[str, float]:
     """Half-way price, width in decades, and the crossing of theory; nan where not reached."""
     chance = 1 / settings["num_classes"]
-    top = max(record["accuracy"])
-    way = (np.array(record["accuracy"]) - chance) / (top - chance)
-    start, half, end = (first_crossing(record["betas"], -way, -level) for level in (0.9, 0.5, 0.1))
+    highest = int(np.argmax(record["accuracy"]))  # not the first where that was learned in part
+    betas, accuracy = record["betas"][highest:], np.array(record["accuracy"][highest:])
+    way = (accuracy - chance) / (accuracy[0] - chance)
+    start, half, end = (first_crossing(betas, -way, -level) for level in (0.9, 0.5, 0.1))
     return {
         "beta": half,
         "width": float(np.log10(end / start)),

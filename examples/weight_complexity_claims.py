@@ -8,6 +8,7 @@ import numpy as np
 from experiment import said, spread, verdict
 from weight_complexity_claims_of_planes import it_sits_in_the_top_planes, planes_predict_bit_width
 from weight_complexity_records import (
+    AT_LARGEST,
     MEASURES,
     by_budget,
     column,
@@ -65,7 +66,7 @@ def learning_lowers_complexity(records: list[dict]) -> dict:
         "verdict": verdict(all(falls) and all(structured), any(falls)),
         "criterion": "largest budget: ratio to initial and to shuffled both under 0.99 under every "
         "regimen; partly: ratio to initial under some",
-        "measured": "of initial (of shuffled): "
+        "measured": f"of initial (of shuffled), {AT_LARGEST}: "
         + "; ".join(
             f"{regimen} {said(n['ratio'], '.3f')} ({said(n['shuffled_ratio'], '.3f')})"
             for regimen, n in numbers.items()

@@ -2,7 +2,7 @@
 
 import numpy as np
 from experiment import spread, verdict
-from weight_complexity_records import rank_correlation, regimens
+from weight_complexity_records import AT_LARGEST, rank_correlation, regimens
 
 
 def it_sits_in_the_top_planes(records: list[dict]) -> dict:
@@ -26,7 +26,7 @@ def it_sits_in_the_top_planes(records: list[dict]) -> dict:
         "verdict": verdict(all(held), any(top[r] and low[r] for r in numbers)),
         "criterion": "largest budget: top plane under 0.95 of initial and under 0.99 of shuffled, "
         "the four lowest planes within 0.01 of 1, under every regimen; partly: to initial, some",
-        "measured": "of initial, top plane and lowest: "
+        "measured": f"of initial, top plane and lowest, {AT_LARGEST}: "
         + "; ".join(
             f"{regimen} {n['ratio_by_plane'][-1]:.3f} and {n['ratio_by_plane'][0]:.3f}"
             for regimen, n in numbers.items()

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 MEASURES = ("ratio", "shuffled_ratio")
+AT_LARGEST = "at the largest budget, where published and equal_updates are the same runs"
 
 
 def regimens(records: list[dict]) -> list[str]:

@@ -54,6 +54,20 @@ def test_transition_and_crossing_of_a_known_column(import_example):
     assert found["crossing"] == pytest.approx(1.0)
 
 
+def test_a_transition_is_read_from_the_highest_accuracy_on(import_example):
+    record = {
+        "betas": [0.001, 0.01, 0.1, 1.0],
+        "size": 100,
+        "accuracy": [0.3, 0.9, 0.9, 0.1],
+        "crossentropy": [np.log(10)] * 4,
+        "information": [1.0] * 4,
+    }
+    found = import_example("random_labels_transition").transition(record, {"num_classes": 10})
+    assert found["beta"] == pytest.approx(10**-0.5)
+    assert found["width"] == pytest.approx(0.8)
+    assert np.isnan(found["crossing"])
+
+
 def test_a_transition_that_is_not_reached_has_no_place(import_example):
     first_crossing = import_example("random_labels_transition").first_crossing
     assert np.isnan(first_crossing([0.1, 1.0], [0.0, 0.4], 0.5))

@@ -93,8 +93,8 @@ def test_alexnet(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     codes = importlib.import_module("random_labels_codes")
     data = images(32, 32, 3)
-    examples = codes.prepare("alexnet", data, data.y_train, np.arange(4), 4)
-    model = codes.build("alexnet", examples, (32, 32, 3), 10)
+    examples = codes.prepare("alexnet anew", data, data.y_train, np.arange(4), 4)
+    model = codes.build("alexnet anew", examples, (32, 32, 3), 10)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     assert takes_a_step(model, examples.x, examples.y)
 

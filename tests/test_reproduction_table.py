@@ -83,6 +83,16 @@ def test_what_a_file_lacks_is_named(tool, tree):
     assert "- `results/old.json` lacks command; setting and measured of 5-a, 5-b." in text
 
 
+def test_a_criterion_stands_once_unless_results_differ(tool, tree):
+    for stem in ("a", "b"):
+        write(tree, stem, {"2-d": CLAIM, "5-a": CLAIM | {"criterion": f"under {stem}"}})
+    write(tree, "c", {"2-d": {"verdict": "not run", "criterion": "none"}})
+    listed = [line for line in tool.document(tree).splitlines() if line.startswith("- 2-d")]
+    assert listed == ["- 2-d: k."]
+    listed = [line for line in tool.document(tree).splitlines() if line.startswith("- 5-a")]
+    assert listed == ["- 5-a (`a`): under a.", "- 5-a (`b`): under b."]
+
+
 def test_files_without_claims_are_left_out_and_unknown_claims_refused(tool, tree):
     (tree / "docs" / "results" / "benchmark.json").write_text("[1, 2]")
     assert tool.read_results(tree) == {}

@@ -69,11 +69,16 @@ NONE = "-"
 
 HEAD = """# Which claims held
 
-Written by `make reproduction-table` from the files in `results/`, which hold every number and, for
-each claim, the criterion of its verdict, fixed before the run. "±" is the standard error over
-seeds unless it says otherwise. Minutes are those of all cores together or, in brackets, of the
-clock on a machine that did other things besides. Where a claim has several rows, the first is the
-largest data set; "digits" are those of scikit-learn, and the command needs no file.
+Written by `make reproduction-table` from the files in `results/`, which hold every number. "±" is
+the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
+in brackets, of the clock on a machine that did other things besides. Where a claim has several
+rows, the first is the largest data set; "digits" are those of scikit-learn, and the command needs
+no file. What each verdict asks for stands below the table.
+"""
+CRITERIA = """## Criteria
+
+What is asked for "reproduced" and for "partly", fixed before the run. One sentence serves all rows
+of a claim unless it names results.
 """
 AT_FULL_SCALE = """## At the papers' own scale
 
@@ -85,7 +90,8 @@ FULL = {
     "random_labels.py": (
         "1-a to 1-g",
         "small AlexNet on the images of `--data` (CIFAR-10), 5 sizes up to all 50,000, 16 prices "
-        "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged",
+        "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged (in "
+        "the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
     ),
     "occlusions.py": (
         "1-h, 2-b, 2-c",
@@ -138,11 +144,26 @@ def document(root: Path = ROOT) -> str:
         counts[first["claims"][number].get("verdict")] += 1
     found = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     lines = [HEAD, f"Of {len(CLAIMS)} claims, by their first row: {found}.", "", *papers, ""]
-    lines += [*table, "", AT_FULL_SCALE, *table_of_full_scale()]
+    lines += [*table, "", CRITERIA, *criteria(results), "", AT_FULL_SCALE, *table_of_full_scale()]
     lacking = [f"- `results/{stem}.json` lacks {what}." for stem, what in lacks(results).items()]
     if lacking:
         lines += ["", "## What results lack", "", *lacking]
     return "\n".join(lines) + "\n"
+
+
+def criteria(results: dict[str, dict]) -> list[str]:
+    """By claim, the criterion of its verdict; with the names of its files where they differ."""
+    lines = []
+    for number in CLAIMS:
+        stems = {}
+        for stem, result in results.items():
+            claim = result["claims"].get(number, {"verdict": "not run"})
+            if was_run(claim) and "criterion" in claim:
+                stems.setdefault(claim["criterion"], []).append(f"`{stem}`")
+        for criterion, names in stems.items():
+            of = f" ({', '.join(names)})" if len(stems) > 1 else ""
+            lines.append(f"- {number}{of}: {criterion}.")
+    return lines
 
 
 def table_of_full_scale() -> list[str]:
@@ -152,10 +173,10 @@ def table_of_full_scale() -> list[str]:
 
 
 def read_results(root: Path) -> dict[str, dict]:
-    """Files with claims by stem, those of scikit-learn's digits last."""
+    """Files with claims: whole data sets, then subsets, then scikit-learn's digits."""
     results = {}
     paths = (root / "docs" / "results").glob("*.json")
-    for path in sorted(paths, key=lambda path: ("digits" in path.stem, path.stem)):
+    for path in sorted(paths, key=size_order):
         content = json.loads(path.read_text("utf-8"))
         if not isinstance(content, dict) or "claims" not in content:
             continue
@@ -166,6 +187,11 @@ def read_results(root: Path) -> dict[str, dict]:
             )
         results[path.stem] = content
     return results
+
+
+def size_order(path: Path) -> tuple[bool, bool, str]:
+    """Sorts the files of a script by the size of their data set."""
+    return "digits" in path.stem, "subset" in path.stem, path.stem
 
 
 def cells(root: Path, stem: str, result: dict, number: str) -> list[str]:
