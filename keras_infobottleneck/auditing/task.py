@@ -68,7 +68,7 @@ def task_performance(
     columns: dict[str, list[np.ndarray]] = {}
     targets = []
     for batch in batches:
-        terms = found.terms(model(batch.x))
+        terms = found.terms(model(batch.x, training=False))
         labels = found.labels(batch.y, len(terms))
         rows = int(np.sum(batch.weights))
         log_probs = [term.log_prob(y) for term, y in zip(terms, labels, strict=True)]

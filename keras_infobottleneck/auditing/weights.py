@@ -37,7 +37,7 @@ def measure_fisher(exam: Examination) -> estimators.FisherInformation | None:
 
     def measure():
         sample = exam.examples("fisher")
-        outputs = keras.tree.flatten(exam.model(sample.first(1).x))
+        outputs = keras.tree.flatten(exam.model(sample.first(1).x, training=False))
         size = sum(math.prod(output.shape[1:]) for output in outputs)
         is_cheap = size <= MAX_EXPECTED and not callable(exam.likelihood)
         return _diagonal(exam, exam.likelihood, "expected" if is_cheap else "sampled")
