@@ -137,8 +137,8 @@ MODELS = {
     own_loss: {
         ("task", "all"): "cannot be read",
         ("fisher", "all"): "cannot be read",
-        ("weights", "all"): "Fisher",
-        ("effective", "hidden"): "Fisher",
+        ("weights", "all"): "cannot be read",
+        ("effective", "all"): "cannot be read",
     },
     unlabelled: {("task", "all"): "no labels"},
     no_hidden_layer: {("relevance", "all"): "no layer", ("complexity", "all"): "4 x 4"},

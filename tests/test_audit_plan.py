@@ -56,6 +56,19 @@ def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatc
         assert word in said
 
 
+def test_dry_run_looks_for_the_likelihood(data):
+    model = network()
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    plan = kib.audit(model, data, dry_run=True)
+    reasons = {omission.part: omission.reason for omission in plan.omissions}
+    for part in ("task", "fisher", "weights", "effective"):
+        assert part not in plan
+        assert "label_smoothing=0.1" in reasons[part]
+    assert plan.layers["first"] == ("relevance", "total_correlation")
+    assert "fisher" not in plan.examples
+    assert "task" in kib.audit(model, data, likelihood="categorical", dry_run=True)
+
+
 def test_layers_that_cost_too_much_are_named(model, data, monkeypatch):
     monkeypatch.setattr(planning, "MAX_UNITS", 6)
     monkeypatch.setattr(planning, "MAX_NUMBERS", 400 * COUNT)

@@ -110,7 +110,8 @@ def audit(
         ensure_built(model, batches)
         _check_inputs(model, batches)
         found, omitted = find_layers(model, layers)
-        plan = AuditPlan.of(model, found, omitted, parts, counts, nuisance is not None)
+        has_nuisance = nuisance is not None
+        plan = AuditPlan.of(model, found, omitted, parts, counts, has_nuisance, likelihood)
         if dry_run:
             print(plan)
             return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,8 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.measures import PARTS
 from keras_infobottleneck.auditing.noise import noisy_layers, weights_of_predictions
 from keras_infobottleneck.estimators.activations import activations_model, with_graph
-from keras_infobottleneck.layers import InformationDropout
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 
 __all__ = ["OF_HIDDEN_LAYERS", "AuditPlan", "HiddenLayer", "find_layers"]
 
@@ -145,9 +146,16 @@ class AuditPlan:
         parts: list[str],
         counts: dict[str, int],
         has_nuisance: bool,
+        likelihood: str | Callable | None,
     ) -> AuditPlan:
         """Sorts the layers by what can be measured at a bounded cost."""
         reasons = {part: "switched off by `include`" for part in PARTS if part not in parts}
+        # Weights with noise know what they pay; all others are priced by the Fisher matrix.
+        is_paid = bool(noisy_layers(model, VariationalWeights))
+        takes_fisher = {"fisher", "effective"} | (set() if is_paid else {"weights"})
+        without = _reason_without_likelihood(model, likelihood)
+        if without:
+            reasons |= {part: without for part in parts if part in {"task", *takes_fisher}}
         if not has_nuisance and "nuisance" in parts:
             reasons["nuisance"] = "no `nuisance` was given"
         if not noisy_layers(model, InformationDropout) and "activations" in parts:
@@ -168,8 +176,7 @@ class AuditPlan:
             if not tried and not any(part in of for of in layers.values()):
                 no_layer = next((each.reason for each in omitted if each.where == "all"), NO_LAYER)
                 omissions.append(Omission(part, "all", no_layer))
-        # The information in weights and activations takes the Fisher matrix too.
-        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
+        taken = {*parts, *(["fisher"] if takes_fisher & set(parts) else [])}
         return cls(
             model_name=model.name,
             num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(model)),
@@ -197,6 +204,17 @@ class AuditPlan:
                 lines.append(f"  {part}: {title}{of}{': ' if names else ''}{names}")
         lines += [f"  not measured: {omission}" for omission in self.omissions]
         return "\n".join(lines)
+
+
+def _reason_without_likelihood(
+    model: keras.Model, likelihood: str | Callable | None
+) -> str | None:
+    """Why there is no likelihood, None where there is one."""
+    try:
+        find_likelihood(model, likelihood)
+    except ValueError as error:
+        return Omission.of("task", "all", error).reason
+    return None
 
 
 def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
