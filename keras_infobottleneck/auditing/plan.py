@@ -206,9 +206,7 @@ class AuditPlan:
         return "\n".join(lines)
 
 
-def _reason_without_likelihood(
-    model: keras.Model, likelihood: str | Callable | None
-) -> str | None:
+def _reason_without_likelihood(model: keras.Model, likelihood: str | Callable | None) -> str | None:
     """Why there is no likelihood, None where there is one."""
     try:
         find_likelihood(model, likelihood)

@@ -16,6 +16,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
 )
 from keras_infobottleneck.estimators.operator import check_positive_integer
+from keras_infobottleneck.number_checks import check_price
 
 __all__ = ["WeightInformation", "information_in_weights"]
 
@@ -65,10 +66,11 @@ class WeightInformation:
         Args:
             divergences: name of a part to its divergence from the prior, in nats.
             num_examples: N.
-            beta: price of a nat relative to the mean loss.
+            beta: price of a nat relative to the mean loss; 0 where none is paid now.
 
         Raises:
-            ValueError: no parts, a divergence that is not finite, or a number that is not positive.
+            TypeError: a `beta` that is no number.
+            ValueError: no parts, a divergence that is not finite, no examples, or a negative price.
         """
         parts = {str(name): float(nats) for name, nats in divergences.items()}
         if not parts or not np.all(np.isfinite(list(parts.values()))):
@@ -77,7 +79,8 @@ class WeightInformation:
                 f"Received: divergences={divergences!r}"
             )
         count = check_positive_integer("num_examples", num_examples)
-        return cls(sum(parts.values()), parts, count, check_positive("beta", beta), None, 0.0)
+        check_price("beta", beta)
+        return cls(sum(parts.values()), parts, count, float(beta), None, 0.0)
 
     @property
     def nats_per_example(self) -> float:
