@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.auditing.handing_on import AUGMENTATION
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -59,3 +60,20 @@ def test_layers_of_augmentation_change_no_number_without_a_graph():
     model(DATA[0][:1], training=False)
     parts = ("task", "relevance", "total_correlation")
     assert readings(model, parts) == readings(network(), parts)
+
+
+def test_layers_of_augmentation_hand_on_what_they_get():
+    pixels = RNG.uniform(0.0, 255.0, (2, 6, 6, 3)).astype("float32")
+    amounts = {"RandomPosterization": [4], "RandomTranslation": [0.1, 0.1]}
+    needy = ("Brightness", "ColorDegeneration", "Contrast", "Rotation", "Saturation", "Sharpness")
+    for kind in AUGMENTATION:
+        needs = [0.1] if kind.__name__.endswith((*needy, "Shear", "Hue", "Zoom")) else []
+        layer = kind(*amounts.get(kind.__name__, needs))
+        np.testing.assert_array_equal(layer(pixels, training=False), pixels, err_msg=kind.__name__)
+
+
+def test_layers_of_augmentation_are_left_out():
+    plan = kib.audit(network(layers.RandomFlip(name="flip")), DATA, dry_run=True)
+    assert "flip" not in plan.layers
+    (reason,) = [omission.reason for omission in plan.omissions if omission.where == "flip"]
+    assert "hands on" in reason

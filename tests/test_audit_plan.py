@@ -98,6 +98,8 @@ BAD = {
     "empty data": (ValueError, {"data": (np.zeros((0, 6)), np.zeros(0))}),
     "data of unequal length": (ValueError, {"data": (np.zeros((4, 6)), np.zeros(3))}),
     "words for data": (TypeError, {"data": "mnist"}),
+    "labels in a list": (ValueError, {"data": [np.zeros((4, 6)), np.zeros(4)]}),
+    "a generator": (TypeError, {"data": ((np.zeros((4, 6)), np.zeros(4)) for _ in range(2))}),
     "sample weights": (ValueError, {"data": (np.zeros((4, 6)), np.zeros(4), np.zeros(4))}),
     "an endless dataset": (
         ValueError,

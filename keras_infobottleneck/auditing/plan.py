@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_infobottleneck.auditing.entries import Omission
+from keras_infobottleneck.auditing.handing_on import HANDING_ON
 from keras_infobottleneck.auditing.measures import PARTS
 from keras_infobottleneck.auditing.noise import noisy_layers, weights_of_predictions
 from keras_infobottleneck.estimators.activations import activations_model, with_graph
@@ -25,23 +26,6 @@ MAX_NUMBERS = 5e8
 
 NO_LAYER = "the model has no layer that it could be about"
 OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
-
-# In inference mode they hand on what they got.
-HANDING_ON = (
-    keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.Flatten,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-    keras.layers.Masking,
-    keras.layers.Permute,
-    keras.layers.Reshape,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,6 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
 )
 from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.number_checks import check_price
 
 __all__ = ["WeightInformation", "information_in_weights"]
 
@@ -69,7 +68,6 @@ class WeightInformation:
             beta: price of a nat relative to the mean loss; 0 where none is paid now.
 
         Raises:
-            TypeError: a `beta` that is no number.
             ValueError: no parts, a divergence that is not finite, no examples, or a negative price.
         """
         parts = {str(name): float(nats) for name, nats in divergences.items()}
@@ -79,8 +77,8 @@ class WeightInformation:
                 f"Received: divergences={divergences!r}"
             )
         count = check_positive_integer("num_examples", num_examples)
-        check_price("beta", beta)
-        return cls(sum(parts.values()), parts, count, float(beta), None, 0.0)
+        price = 0.0 if beta == 0 else check_positive("beta", beta, "0 or ")
+        return cls(sum(parts.values()), parts, count, price, None, 0.0)
 
     @property
     def nats_per_example(self) -> float:
