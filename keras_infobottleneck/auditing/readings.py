@@ -88,10 +88,12 @@ def _of_task(findings: Findings) -> Iterator[Reading]:
     task = findings.task
     if task is None:
         return
-    guessing = ""
+    beside = []
     if task.label_entropy is not None:
-        guessing = f"knowing only how frequent classes are: {task.label_entropy:.4g}"
-    yield Reading("loss", "", task.loss, task.loss_standard_error, guessing)
+        beside.append(f"knowing only how frequent classes are: {task.label_entropy:.4g}")
+    if (task.labels_per_example or 1) > 1:
+        beside.append(f"summed over {task.labels_per_example:,} labels, where Keras shows the mean")
+    yield Reading("loss", "", task.loss, task.loss_standard_error, "; ".join(beside))
     if task.accuracy is not None:
         yield Reading(
             "accuracy",
