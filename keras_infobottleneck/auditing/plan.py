@@ -54,7 +54,9 @@ def find_layers(
         ValueError: a name that is not one of the model's layers.
     """
     known = [layer.name for layer in model.layers]
-    if names is not None and not _are_known(names, known):
+    # Keras has no public walk that also reaches the layers of nested models.
+    inner = {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+    if names is not None and not _are_known(names, known + list(inner)):
         raise ValueError(
             f"`layers` must be a sequence of names of the model's layers, {known}, each once. "
             f"Received: layers={names!r}"
@@ -64,8 +66,12 @@ def find_layers(
     except (AttributeError, ValueError):
         outputs = set()  # a subclassed model does not tell which layer is its last
     found, omitted = [], []
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer) or (names and layer.name not in names):
+    candidates = model.layers
+    if names is not None:
+        own = {layer.name: layer for layer in model.layers}
+        candidates = [layer for name, layer in (inner | own).items() if name in names]
+    for layer in candidates:
+        if isinstance(layer, keras.layers.InputLayer):
             continue
         if names is None and isinstance(layer, HANDING_ON):
             reason = "hands on the activations of the layer before it"
@@ -148,9 +154,10 @@ class AuditPlan:
         parts = [part for part in parts if part not in reasons]
         by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
         layers: dict[str, list[str]] = {layer.name: [] for layer in found}
+        takes_floats = _takes_floats(model)
         for part in by_layer:
             for layer in found:
-                reason = _reason_to_omit(part, layer, counts[part])
+                reason = _reason_to_omit(part, layer, counts[part], takes_floats)
                 if reason:
                     omissions.append(Omission(part, layer.name, reason))
                 elif part == "effective" or not layer.is_output:
@@ -199,7 +206,15 @@ def _reason_without_likelihood(model: keras.Model, likelihood: str | Callable | 
     return None
 
 
-def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
+def _takes_floats(model: keras.Model) -> bool:
+    """Whether the inputs can be differentiated along, for all that a model tells about them."""
+    try:
+        return all("float" in x.dtype or x.dtype == "uint8" for x in model.inputs)
+    except (AttributeError, TypeError, ValueError):
+        return True  # a subclassed model
+
+
+def _reason_to_omit(part: str, layer: HiddenLayer, count: int, takes_floats: bool) -> str | None:
     """Why a layer costs more than a part allows, None where it does not."""
     if part != "effective":
         if layer.is_output or layer.num_units <= MAX_UNITS:
@@ -209,7 +224,7 @@ def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
     numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
     if count * numbers <= MAX_NUMBERS:
         return None
-    return (
-        f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
-        "long; `effective_information` measures it without this limit"
-    )
+    size = f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples"
+    if not takes_floats:
+        return f"{size} take too long, and integer inputs cannot be differentiated along"
+    return f"{size} take too long; `effective_information` measures it without this limit"
