@@ -203,3 +203,11 @@ def test_products_that_are_not_finite_are_refused(model):
         model, X * np.nan, likelihood="categorical", structure="implicit", labels="expected"
     )
     check(ValueError, "finite", lambda: result.matvec(vector))
+
+
+def test_layers_that_keras_runs_again_are_refused_in_a_sentence():
+    with keras.RematScope(mode="full"):
+        again = layers.Dense(3, name="again")
+    model = keras.Sequential([keras.Input((4,)), again])
+    options = {"likelihood": "categorical", "structure": "gram"}
+    check(ValueError, "RematScope.*layers again", lambda: fisher_information(model, X, **options))
