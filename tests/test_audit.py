@@ -202,6 +202,17 @@ def test_weights_with_noise_are_reported_as_they_pay(data):
         assert accuracy == pytest.approx(right.mean())
 
 
+def test_weights_without_a_price_are_reported_as_they_are(data):
+    layer = kib.layers.VariationalWeights(keras.layers.Dense(3))
+    network = keras.Sequential([keras.Input((6,)), layer])
+    model = kib.InformationBottleneckModel(network, num_examples=80, weight_beta=0.0)
+    report = kib.audit(model, data, include=["weights"])
+    assert report.weights.nats == float(model.weight_information()) > 0
+    (reason,) = [o.reason for o in report.omissions if o.where == "price of a nat"]
+    assert "`weight_beta` is 0" in reason
+    assert "at a price of 0" in report.table()
+
+
 def test_every_part_has_numbers_or_a_reason(report):
     for part in PARTS:
         measured = any(reading.measure.part == part for reading in report.readings)

@@ -137,8 +137,8 @@ MODELS = {
     own_loss: {
         ("task", "all"): "cannot be read",
         ("fisher", "all"): "cannot be read",
-        ("weights", "all"): "Fisher",
-        ("effective", "hidden"): "Fisher",
+        ("weights", "all"): "cannot be read",
+        ("effective", "all"): "cannot be read",
     },
     unlabelled: {("task", "all"): "no labels"},
     no_hidden_layer: {("relevance", "all"): "no layer", ("complexity", "all"): "4 x 4"},
@@ -208,3 +208,20 @@ def test_a_bug_in_a_layer_is_told_by_its_type(monkeypatch):
     report = kib.audit(model, data, include=["total_correlation"])
     (reason,) = [o.reason for o in report.omissions if o.where == "hidden"]
     assert reason == "RuntimeError: out of luck"
+
+
+def test_a_bit_is_right_or_wrong_and_several_are_summed():
+    bits = (X[:, :5] > 0).astype("float32")
+    for outputs, beside in ((1, "frequent"), (5, "summed over 5 labels")):
+        model = keras.Sequential([keras.Input((5,)), Dense(outputs, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+        data = (X, bits[:, :outputs])
+        report = kib.audit(model, data, include=["task"])
+        logged = model.evaluate(*data, verbose=0, return_dict=True)
+        assert report.task.loss == pytest.approx(outputs * logged["loss"], rel=1e-5)
+        assert beside in report.readings[0].beside
+        if outputs == 1:
+            assert report.task.accuracy == pytest.approx(logged["accuracy"])
+            assert report.task.most_frequent == max(bits[:, 0].mean(), 1 - bits[:, 0].mean())
+        else:
+            assert report.task.accuracy is None

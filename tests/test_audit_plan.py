@@ -56,6 +56,19 @@ def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatc
         assert word in said
 
 
+def test_dry_run_looks_for_the_likelihood(data):
+    model = network()
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    plan = kib.audit(model, data, dry_run=True)
+    reasons = {omission.part: omission.reason for omission in plan.omissions}
+    for part in ("task", "fisher", "weights", "effective"):
+        assert part not in plan
+        assert "label_smoothing=0.1" in reasons[part]
+    assert plan.layers["first"] == ("relevance", "total_correlation")
+    assert "fisher" not in plan.examples
+    assert "task" in kib.audit(model, data, likelihood="categorical", dry_run=True)
+
+
 def test_layers_that_cost_too_much_are_named(model, data, monkeypatch):
     monkeypatch.setattr(planning, "MAX_UNITS", 6)
     monkeypatch.setattr(planning, "MAX_NUMBERS", 400 * COUNT)
@@ -80,11 +93,36 @@ def test_progress_is_shown_in_keras_style(model, data, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_integer_inputs_are_not_sent_to_an_estimator_that_refuses_them(monkeypatch):
+    monkeypatch.setattr(planning, "MAX_NUMBERS", 0)
+    for dtype, promised in (("int32", False), ("uint8", True), ("float32", True)):
+        inputs = keras.Input((6,), dtype=dtype)
+        outputs = keras.layers.Dense(3, name="out")(keras.layers.Rescaling(0.1)(inputs))
+        model = keras.Model(inputs, outputs)
+        model.compile("sgd", "mse")
+        plan = kib.audit(model, np.ones((4, 6), dtype), include=["effective"], dry_run=True)
+        (reason,) = [omission.reason for omission in plan.omissions if omission.where == "out"]
+        assert ("`effective_information` measures" in reason) == promised
+
+
+def test_layers_of_a_nested_model_are_measured_where_they_are_named(data):
+    nested = network()
+    model = keras.Sequential([keras.Input((6,)), nested, keras.layers.Dense(3, name="head")])
+    report = kib.audit(model, data[0], layers=["second", "head"], include=["relevance"])
+    assert set(report.layers) == {"second", "head"}
+    for name in report.layers:
+        measured = report.layers[name]
+        states = estimators.hidden_states(model, data[0], name, threshold=measured.threshold)
+        assert measured.relevance.to_dict() == estimators.resolution_relevance(states).to_dict()
+
+
 BAD = {
     "model": (TypeError, {"model": "net"}),
     "empty data": (ValueError, {"data": (np.zeros((0, 6)), np.zeros(0))}),
     "data of unequal length": (ValueError, {"data": (np.zeros((4, 6)), np.zeros(3))}),
     "words for data": (TypeError, {"data": "mnist"}),
+    "labels in a list": (ValueError, {"data": [np.zeros((4, 6)), np.zeros(4)]}),
+    "a generator": (TypeError, {"data": ((np.zeros((4, 6)), np.zeros(4)) for _ in range(2))}),
     "sample weights": (ValueError, {"data": (np.zeros((4, 6)), np.zeros(4), np.zeros(4))}),
     "an endless dataset": (
         ValueError,

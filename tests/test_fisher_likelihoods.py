@@ -8,7 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from small_classifiers import LOGITS, POINTS, dense_classifier, diagonal
 
+import keras_infobottleneck as kib
 from keras_infobottleneck.estimators import fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 
 layers = keras.layers
 tfd = tfp.distributions
@@ -127,3 +129,52 @@ def test_the_compiled_loss_names_the_likelihood():
         model, POINTS, labels="empirical", likelihood="categorical_probabilities"
     )
     np.testing.assert_array_equal(diagonal(read), diagonal(named))
+
+
+CLASSES = keras.losses.CategoricalCrossentropy
+READ = {
+    "categorical": [
+        CLASSES(from_logits=True, name="renamed"),
+        [keras.losses.SparseCategoricalCrossentropy(from_logits=True)],
+        kib.models.BoundedCrossentropy(from_logits=True),
+    ],
+    "categorical_probabilities": [CLASSES(), kib.models.BoundedCrossentropy()],
+    "bernoulli_probabilities": ["bce", keras.losses.binary_crossentropy],
+    "normal": ["mse", keras.losses.MeanSquaredError()],
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_loss_names_the_likelihood_whatever_form_it_is_given_in(name):
+    model = dense_classifier()
+    for loss in READ[name]:
+        model.compile(loss=loss)
+        assert find_likelihood(model, None).name == name
+
+
+REFUSED = {
+    "label_smoothing=0.1; give likelihood='categorical',": CLASSES(
+        from_logits=True, label_smoothing=0.1
+    ),
+    "ignore_class=0; give likelihood='categorical_probabilities',": (
+        keras.losses.SparseCategoricalCrossentropy(ignore_class=0)
+    ),
+    "likelihood='categorical_probabilities', .* loss=CategoricalFocalCrossentropy": (
+        keras.losses.CategoricalFocalCrossentropy()
+    ),
+    "likelihood='bernoulli_probabilities', .* loss=binary_focal": "binary_focal_crossentropy",
+    "one for each label. Received: .* losses \\['mean_squared_error', 'Huber'\\]": {
+        "a": "mse",
+        "b": keras.losses.Huber(),
+    },
+    "loss=mean_absolute_error": "mae",
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_a_loss_that_names_no_likelihood_is_named_with_what_to_give(sentence):
+    model = dense_classifier()
+    model.compile(loss=REFUSED[sentence])
+    with pytest.raises(ValueError, match=sentence) as refused:
+        find_likelihood(model, None)
+    assert len(str(refused.value)) < 300

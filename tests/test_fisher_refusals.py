@@ -68,6 +68,7 @@ BAD_DATA = {
     "nothing": (None, TypeError, "`data`"),
     "a name": ("mnist", TypeError, "`data`"),
     "a function": (lambda: 0, TypeError, "`data`"),
+    "a generator": ((pair for pair in [(X, Y)]), TypeError, "Python generator"),
     "objects": (np.array([{}, {}]), TypeError, "numeric"),
     "lengths": ((X, Y[:5]), ValueError, "same examples"),
     "empty": ((X[:0], Y[:0]), ValueError, "at least one example"),
@@ -96,6 +97,7 @@ def test_bad_data(model, name, structure):
 
 def test_other_refusals(model, tmp_path):
     options = {"likelihood": "categorical"}
+    check(ValueError, "in a tuple", lambda: fisher_information(model, [X, Y], **options))
     check(TypeError, "`model`", lambda: fisher_information(layers.Dense(2), (X, Y), **options))
     dataset = tf.data.Dataset.from_tensors((X, Y))
     check(
@@ -201,3 +203,11 @@ def test_products_that_are_not_finite_are_refused(model):
         model, X * np.nan, likelihood="categorical", structure="implicit", labels="expected"
     )
     check(ValueError, "finite", lambda: result.matvec(vector))
+
+
+def test_layers_that_keras_runs_again_are_refused_in_a_sentence():
+    with keras.RematScope(mode="full"):
+        again = layers.Dense(3, name="again")
+    model = keras.Sequential([keras.Input((4,)), again])
+    options = {"likelihood": "categorical", "structure": "gram"}
+    check(ValueError, "RematScope.*layers again", lambda: fisher_information(model, X, **options))

@@ -125,7 +125,7 @@ def test_scales_of_noise_are_refused_and_the_means_are_those_of_a_plain_layer():
 @pytest.mark.parametrize(
     ("divergences", "num_examples", "beta", "word"),
     [({}, 5, 0.1, "divergences"), ({"a": np.nan}, 5, 0.1, "divergences"),
-     ({"a": 1.0}, 0, 0.1, "num_examples"), ({"a": 1.0}, 5, 0.0, "beta")],
+     ({"a": 1.0}, 0, 0.1, "num_examples"), ({"a": 1.0}, 5, -0.1, "beta")],
 )  # fmt: skip
 def test_bad_divergences_are_one_sentence(divergences, num_examples, beta, word):
     with pytest.raises(ValueError, match=rf"`{word}` must .*Received: "):

@@ -68,8 +68,9 @@ def audit(
             `keras.utils.PyDataset`.
         nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: something that the
             hidden layers should not tell about. Integers or bool are classes.
-        layers: names of the layers to measure; by default all between input and output but those
-            that hand on what they get, and the output for its effective information.
+        layers: names of the layers to measure, of nested models too; by default all of the model's
+            own between input and output but those that hand on what they get, and the output for
+            its effective information.
         include: the parts to measure.
         examples: how many examples a part takes at most, such as `{"fisher": 5000}`; a dry run
             says how many others take.
@@ -110,7 +111,8 @@ def audit(
         ensure_built(model, batches)
         _check_inputs(model, batches)
         found, omitted = find_layers(model, layers)
-        plan = AuditPlan.of(model, found, omitted, parts, counts, nuisance is not None)
+        has_nuisance = nuisance is not None
+        plan = AuditPlan.of(model, found, omitted, parts, counts, has_nuisance, likelihood)
         if dry_run:
             print(plan)
             return plan

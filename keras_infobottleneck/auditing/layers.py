@@ -157,8 +157,8 @@ def _activations(model: keras.Model, layer: str, sample: Sample) -> np.ndarray:
     parts = []
     for batch in Batches(sample.x, needs_labels=False):
         rows = int(np.sum(batch.weights))
-        values = keras.ops.convert_to_numpy(keras.ops.cast(cut(batch.x), "float32"))
-        parts.append(values[:rows].reshape(rows, -1))
+        values = keras.ops.cast(cut(batch.x, training=False), "float32")
+        parts.append(keras.ops.convert_to_numpy(values)[:rows].reshape(rows, -1))
     z = np.concatenate(parts)
     if not np.all(np.isfinite(z)):
         raise ValueError("The activations must be finite. Received: NaN or infinite values")

@@ -74,7 +74,7 @@ def activation_information(
     by_unit, totals = 0.0, []
     for batch in Batches(sample.x, needs_labels=False):
         rows = int(np.sum(batch.weights))
-        inputs = to_layer(batch.x)
+        inputs = to_layer(batch.x, training=False)
         # Keras keeps the mask of a tensor with it, and hands it to `call` only.
         nats = layer.information(inputs, mask=getattr(inputs, "_keras_mask", None))
         nats = nats.numpy()[:rows].astype(np.float64)

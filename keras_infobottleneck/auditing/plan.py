@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from keras_infobottleneck.auditing.entries import Omission
+from keras_infobottleneck.auditing.handing_on import HANDING_ON
 from keras_infobottleneck.auditing.measures import PARTS
 from keras_infobottleneck.auditing.noise import noisy_layers, weights_of_predictions
 from keras_infobottleneck.estimators.activations import activations_model, with_graph
-from keras_infobottleneck.layers import InformationDropout
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 
 __all__ = ["OF_HIDDEN_LAYERS", "AuditPlan", "HiddenLayer", "find_layers"]
 
@@ -24,23 +26,6 @@ MAX_NUMBERS = 5e8
 
 NO_LAYER = "the model has no layer that it could be about"
 OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
-
-# In inference mode they hand on what they got.
-HANDING_ON = (
-    keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.Flatten,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-    keras.layers.Masking,
-    keras.layers.Permute,
-    keras.layers.Reshape,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +54,9 @@ def find_layers(
         ValueError: a name that is not one of the model's layers.
     """
     known = [layer.name for layer in model.layers]
-    if names is not None and not _are_known(names, known):
+    # Keras has no public walk that also reaches the layers of nested models.
+    inner = {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+    if names is not None and not _are_known(names, known + list(inner)):
         raise ValueError(
             f"`layers` must be a sequence of names of the model's layers, {known}, each once. "
             f"Received: layers={names!r}"
@@ -79,8 +66,12 @@ def find_layers(
     except (AttributeError, ValueError):
         outputs = set()  # a subclassed model does not tell which layer is its last
     found, omitted = [], []
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer) or (names and layer.name not in names):
+    candidates = model.layers
+    if names is not None:
+        own = {layer.name: layer for layer in model.layers}
+        candidates = [layer for name, layer in (inner | own).items() if name in names]
+    for layer in candidates:
+        if isinstance(layer, keras.layers.InputLayer):
             continue
         if names is None and isinstance(layer, HANDING_ON):
             reason = "hands on the activations of the layer before it"
@@ -145,9 +136,16 @@ class AuditPlan:
         parts: list[str],
         counts: dict[str, int],
         has_nuisance: bool,
+        likelihood: str | Callable | None,
     ) -> AuditPlan:
         """Sorts the layers by what can be measured at a bounded cost."""
         reasons = {part: "switched off by `include`" for part in PARTS if part not in parts}
+        # Weights with noise know what they pay; all others are priced by the Fisher matrix.
+        is_paid = bool(noisy_layers(model, VariationalWeights))
+        takes_fisher = {"fisher", "effective"} | (set() if is_paid else {"weights"})
+        without = _reason_without_likelihood(model, likelihood)
+        if without:
+            reasons |= {part: without for part in parts if part in {"task", *takes_fisher}}
         if not has_nuisance and "nuisance" in parts:
             reasons["nuisance"] = "no `nuisance` was given"
         if not noisy_layers(model, InformationDropout) and "activations" in parts:
@@ -156,9 +154,10 @@ class AuditPlan:
         parts = [part for part in parts if part not in reasons]
         by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
         layers: dict[str, list[str]] = {layer.name: [] for layer in found}
+        takes_floats = _takes_floats(model)
         for part in by_layer:
             for layer in found:
-                reason = _reason_to_omit(part, layer, counts[part])
+                reason = _reason_to_omit(part, layer, counts[part], takes_floats)
                 if reason:
                     omissions.append(Omission(part, layer.name, reason))
                 elif part == "effective" or not layer.is_output:
@@ -168,8 +167,7 @@ class AuditPlan:
             if not tried and not any(part in of for of in layers.values()):
                 no_layer = next((each.reason for each in omitted if each.where == "all"), NO_LAYER)
                 omissions.append(Omission(part, "all", no_layer))
-        # The information in weights and activations takes the Fisher matrix too.
-        taken = {*parts, *(["fisher"] if {"weights", "effective"} & set(parts) else [])}
+        taken = {*parts, *(["fisher"] if takes_fisher & set(parts) else [])}
         return cls(
             model_name=model.name,
             num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(model)),
@@ -199,7 +197,24 @@ class AuditPlan:
         return "\n".join(lines)
 
 
-def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
+def _reason_without_likelihood(model: keras.Model, likelihood: str | Callable | None) -> str | None:
+    """Why there is no likelihood, None where there is one."""
+    try:
+        find_likelihood(model, likelihood)
+    except ValueError as error:
+        return Omission.of("task", "all", error).reason
+    return None
+
+
+def _takes_floats(model: keras.Model) -> bool:
+    """Whether the inputs can be differentiated along, for all that a model tells about them."""
+    try:
+        return all("float" in x.dtype or x.dtype == "uint8" for x in model.inputs)
+    except (AttributeError, TypeError, ValueError):
+        return True  # a subclassed model
+
+
+def _reason_to_omit(part: str, layer: HiddenLayer, count: int, takes_floats: bool) -> str | None:
     """Why a layer costs more than a part allows, None where it does not."""
     if part != "effective":
         if layer.is_output or layer.num_units <= MAX_UNITS:
@@ -209,7 +224,7 @@ def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
     numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
     if count * numbers <= MAX_NUMBERS:
         return None
-    return (
-        f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
-        "long; `effective_information` measures it without this limit"
-    )
+    size = f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples"
+    if not takes_floats:
+        return f"{size} take too long, and integer inputs cannot be differentiated along"
+    return f"{size} take too long; `effective_information` measures it without this limit"

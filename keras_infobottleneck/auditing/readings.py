@@ -34,12 +34,14 @@ def in_short(findings: Findings) -> list[str]:
             f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats{law}."
         )
     if held is not None:
-        paid = held.structure == "posterior"
+        held_how = "hold, by their Gaussian code,"
+        if held.structure == "posterior":
+            held_how = "pay for" if held.beta else "hold, at a price of 0,"
         labels = ""
         if task is not None and task.label_entropy is not None:
             labels = f", where one label holds at most {task.label_entropy:.3g}"
         sentences.append(
-            f"Its weights {'pay for' if paid else 'hold, by their Gaussian code,'} "
+            f"Its weights {held_how} "
             f"{number_in_words(held.nats)} nats: {held.nats_per_example:.3g} per example{labels}."
         )
     if findings.noise_is_large:
@@ -86,10 +88,12 @@ def _of_task(findings: Findings) -> Iterator[Reading]:
     task = findings.task
     if task is None:
         return
-    guessing = ""
+    beside = []
     if task.label_entropy is not None:
-        guessing = f"knowing only how frequent classes are: {task.label_entropy:.4g}"
-    yield Reading("loss", "", task.loss, task.loss_standard_error, guessing)
+        beside.append(f"knowing only how frequent classes are: {task.label_entropy:.4g}")
+    if (task.labels_per_example or 1) > 1:
+        beside.append(f"summed over {task.labels_per_example:,} labels, where Keras shows the mean")
+    yield Reading("loss", "", task.loss, task.loss_standard_error, "; ".join(beside))
     if task.accuracy is not None:
         yield Reading(
             "accuracy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.fisher import terms
 from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.weights import ensure_built
@@ -28,6 +30,8 @@ class TaskPerformance:
         loss_standard_error: of its mean, over the examples.
         num_examples: how many were taken.
         likelihood: name of the distribution.
+        labels_per_example: over which the loss is a sum, such as outputs or positions; None where
+            a distribution of its own does not tell.
         accuracy: share of labels that are the most probable class.
         accuracy_standard_error: over the examples.
         prediction_entropy: of the predicted distribution, nats per label.
@@ -39,6 +43,7 @@ class TaskPerformance:
     loss_standard_error: float
     num_examples: int
     likelihood: str
+    labels_per_example: int | None = None
     accuracy: float | None = None
     accuracy_standard_error: float | None = None
     prediction_entropy: float | None = None
@@ -68,14 +73,14 @@ def task_performance(
     columns: dict[str, list[np.ndarray]] = {}
     targets = []
     for batch in batches:
-        terms = found.terms(model(batch.x))
-        labels = found.labels(batch.y, len(terms))
+        parts = found.terms(model(batch.x, training=False))
+        labels = found.labels(batch.y, len(parts))
         rows = int(np.sum(batch.weights))
-        log_probs = [term.log_prob(y) for term, y in zip(terms, labels, strict=True)]
+        log_probs = [part.log_prob(y) for part, y in zip(parts, labels, strict=True)]
         values = {"loss": -tf.add_n(log_probs)}
-        if len(terms) == 1 and isinstance(terms[0], Categorical | CategoricalProbabilities):
-            probabilities = tf.cast(terms[0].probabilities, tf.float64)
-            target = terms[0].target(labels[0])
+        count = _labels_per_example(parts)
+        if len(parts) == 1 and (of_classes := _of_classes(parts[0], labels[0])) is not None:
+            probabilities, target = of_classes
             right = tf.argmax(probabilities, -1) == tf.argmax(target, -1)
             values["accuracy"] = tf.cast(right, tf.float64)
             values["prediction_entropy"] = -tf.reduce_sum(
@@ -107,4 +112,28 @@ def task_performance(
             "label_entropy": float(np.sum(present * np.log(1 / present))),
             "most_frequent": float(share.max()),
         }
-    return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, **classes)
+    return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, count, **classes)
+
+
+def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """Predicted and true probabilities of the classes, of a bit its two; None without classes."""
+    if isinstance(term, Categorical | CategoricalProbabilities):
+        pair = term.probabilities, term.target(label)
+    elif isinstance(term, terms.Bernoulli | terms.BernoulliProbabilities) and term.num_outputs == 1:
+        pair = [tf.concat([1 - p, p], -1) for p in (term.probabilities, term.target(label))]
+    else:
+        return None
+    return tf.cast(pair[0], tf.float64), pair[1]
+
+
+def _labels_per_example(found: list[terms.Term]) -> int | None:
+    """Classes at positions, bits and numbers that the log-probability of an example sums up."""
+    count = 0
+    for term in found:
+        if isinstance(term, Categorical | CategoricalProbabilities):
+            count += math.prod(term.eta[0].shape[1:-1])
+        elif isinstance(term, terms.Bernoulli | terms.BernoulliProbabilities | terms.Normal):
+            count += term.num_outputs
+        else:
+            return None
+    return count

@@ -28,6 +28,10 @@ __all__ = ["NO_FISHER", "measure_fisher", "measure_output_derivatives", "measure
 MAX_EXPECTED = 20
 NUM_PRICES, DECADES = 25, 3
 NO_FISHER = "it takes the Fisher matrix, which could not be measured"
+WITHOUT_PRICE = (
+    "`weight_beta` is 0, with which a `BetaSchedule` may start and which restored weights bring "
+    "back; the nats are those of the posterior as it is, whatever was paid for them"
+)
 
 
 def measure_fisher(exam: Examination) -> estimators.FisherInformation | None:
@@ -37,7 +41,7 @@ def measure_fisher(exam: Examination) -> estimators.FisherInformation | None:
 
     def measure():
         sample = exam.examples("fisher")
-        outputs = keras.tree.flatten(exam.model(sample.first(1).x))
+        outputs = keras.tree.flatten(exam.model(sample.first(1).x, training=False))
         size = sum(math.prod(output.shape[1:]) for output in outputs)
         is_cheap = size <= MAX_EXPECTED and not callable(exam.likelihood)
         return _diagonal(exam, exam.likelihood, "expected" if is_cheap else "sampled")
@@ -84,6 +88,8 @@ def measure_weights(
             sample = exam.examples("task") if task else None
             return pruning_by_noise(exam.model, sample, task, exam.likelihood)
 
+        if paid is not None and paid.beta == 0:
+            exam.omit("weights", "price of a nat", WITHOUT_PRICE)
         found = {"weights": paid, "pruning": exam.attempt("weights", "pruning", pruning)}
     elif fisher is None:
         exam.omit("weights", "all", NO_FISHER)

@@ -94,6 +94,13 @@ class Batches:
 
     def _arrays(self, data: Any) -> tuple[Any, Any]:
         """The pair (x, y) as nests of arrays of equal length."""
+        if isinstance(data, Iterator):
+            raise TypeError(
+                "`data` must give the same examples in every pass, which a Python generator or "
+                "iterator does not; give arrays, a keras.utils.PyDataset, or "
+                "`tf.data.Dataset.from_generator` of a function that makes it. "
+                f"Received: data={data!r}"
+            )
         x, y = _pair(data)
         if isinstance(x, (str, bytes)) or x is None or callable(x):
             raise TypeError(

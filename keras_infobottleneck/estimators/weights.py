@@ -17,11 +17,27 @@ def ensure_built(model: keras.Model, batches: Batches) -> None:
 
     Raises:
         TypeError: not a Keras model.
+        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    _check_list(model, batches)
     if not model.built or not model.weights:
         model(batches.first_inputs(), training=False)
+
+
+def _check_list(model: keras.Model, batches: Batches) -> None:
+    """Keras takes the first arrays of a list that is too long, and says nothing."""
+    x = () if batches.is_dataset else batches.first_inputs()
+    try:
+        count = len(model.inputs)
+    except (AttributeError, TypeError, ValueError):
+        return  # a subclassed model, or one that was not built
+    if isinstance(x, list) and len(x) > count:
+        raise ValueError(
+            "A list in `data` holds the arrays of several inputs; give labels in a tuple, "
+            f"`(x, y)`. Received: a list of {len(x)} arrays for a model of {count} input(s)"
+        )
 
 
 def chosen_variables(

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher import draws, terms
 from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
+from keras_infobottleneck.estimators.fisher.compiled_loss import likelihood_of_loss
 
 __all__ = [
     "DistributionLikelihood",
@@ -201,7 +202,7 @@ class _AnyDistribution(terms.Term):
 def find_likelihood(model: keras.Model, likelihood: str | Callable | None) -> Likelihood:
     """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
     if likelihood is None:
-        return NamedLikelihood(_name_of_loss(model))
+        return NamedLikelihood(likelihood_of_loss(model))
     if isinstance(likelihood, str) and likelihood in NAMES:
         return NamedLikelihood(likelihood)
     if callable(likelihood) and not isinstance(likelihood, type):
@@ -218,27 +219,6 @@ def check_labels(labels: str) -> None:
         raise ValueError(
             f"`labels` must be 'expected', 'sampled' or 'empirical'. Received: labels={labels!r}"
         )
-
-
-def _name_of_loss(model: keras.Model) -> str:
-    """Name of the likelihood of the compiled loss."""
-    loss = getattr(model, "loss", None)
-    if isinstance(loss, str) or (callable(loss) and not isinstance(loss, keras.losses.Loss)):
-        loss = keras.losses.get(loss)
-    name = getattr(loss, "name", None) or getattr(loss, "__name__", None)
-    config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-    suffix = "" if config.get("from_logits", False) else "_probabilities"
-    if not config.get("label_smoothing") and config.get("ignore_class") is None:
-        if name in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
-            return "categorical" + suffix
-        if name == "binary_crossentropy":
-            return "bernoulli" + suffix
-        if name == "mean_squared_error":
-            return "normal"
-    raise ValueError(
-        "`likelihood` cannot be read from the compiled loss; name one of "
-        f"{NAMES} or give a callable. Received: likelihood=None, loss={loss!r}"
-    )
 
 
 def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:

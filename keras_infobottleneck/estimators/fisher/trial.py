@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -61,6 +62,7 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
             return outputs
 
         model = model_of()
+        _check_rematerialised(model, inputs)
         with rules_running(model, run, num_rows=1):
             terms = source.likelihood.terms(model(inputs, training=False))
         if source.labels == "expected":
@@ -70,3 +72,17 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
     inputs = batches.first_inputs()
     shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))
     return compiled(model, ("trial", source, shapes), make)
+
+
+def _check_rematerialised(model: keras.Model, inputs: Any) -> None:
+    """Refuses layers that Keras runs again for their gradients, where it cannot trace them."""
+    layers = [layer.name for layer in model._flatten_layers() if layer._remat_mode is not None]
+    if not layers:
+        return
+    try:
+        tf.function(lambda: model(inputs, training=False)).get_concrete_function()
+    except ValueError as error:
+        raise ValueError(
+            "Layers made under `keras.RematScope` cannot be traced; make the model again outside "
+            f"it and copy its weights. Received: layers {', '.join(layers)}"
+        ) from error

@@ -65,10 +65,10 @@ class WeightInformation:
         Args:
             divergences: name of a part to its divergence from the prior, in nats.
             num_examples: N.
-            beta: price of a nat relative to the mean loss.
+            beta: price of a nat relative to the mean loss; 0 where none is paid now.
 
         Raises:
-            ValueError: no parts, a divergence that is not finite, or a number that is not positive.
+            ValueError: no parts, a divergence that is not finite, no examples, or a negative price.
         """
         parts = {str(name): float(nats) for name, nats in divergences.items()}
         if not parts or not np.all(np.isfinite(list(parts.values()))):
@@ -77,7 +77,8 @@ class WeightInformation:
                 f"Received: divergences={divergences!r}"
             )
         count = check_positive_integer("num_examples", num_examples)
-        return cls(sum(parts.values()), parts, count, check_positive("beta", beta), None, 0.0)
+        price = 0.0 if beta == 0 else check_positive("beta", beta, "0 or ")
+        return cls(sum(parts.values()), parts, count, price, None, 0.0)
 
     @property
     def nats_per_example(self) -> float:
