@@ -38,6 +38,16 @@ def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     assert result(tmp_path) == result(undisturbed)
 
 
+def test_photographs_are_seen_in_sixteen_pixels(tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (180, 32, 32, 3), np.uint8), np.arange(180) % 10
+    np.savez(tmp_path / "photographs.npz", x_train=x, y_train=y, x_test=x[:60], y_test=y[:60])
+    finish(SCRIPT, tmp_path / "output", f"--data={tmp_path / 'photographs.npz'}")
+    report = result(tmp_path / "output")
+    assert report["settings"]["side"] == 16
+    assert len(report["records"]) == 8
+
+
 @pytest.mark.parametrize("noise", METHODS)
 def test_a_network_is_noisy_in_its_strided_layers_alone(noise):
     model = all_cnn.build((8, 8, 1), [[3, 4], [5, 6]], [7, 8], 10, noise=noise, strength=0.5)

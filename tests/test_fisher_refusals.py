@@ -211,3 +211,5 @@ def test_layers_that_keras_runs_again_are_refused_in_a_sentence():
     model = keras.Sequential([keras.Input((4,)), again])
     options = {"likelihood": "categorical", "structure": "gram"}
     check(ValueError, "RematScope.*layers again", lambda: fisher_information(model, X, **options))
+    options = {"likelihood": "categorical"}
+    check(ValueError, "RematScope.*layers again", lambda: hessian(model, (X, Y), **options))

@@ -132,6 +132,7 @@ def test_a_failed_call_does_not_spoil_the_next(model, x):
         ({"data": np.full((4, 6), np.nan, "float32"), "layer": 0}, {}, ValueError, "NaN"),
         ({"data": np.zeros((0, 6), "float32")}, {}, ValueError, "at least one example"),
         ({"data": [np.zeros((4, 6)), np.zeros((3, 6))]}, {}, ValueError, "the same examples"),
+        ({"data": [np.zeros((4, 6)), np.zeros(4)]}, {}, ValueError, "labels in a tuple"),
         ({"data": tf.ragged.constant([[1.0], [2.0, 3.0]])}, {}, TypeError, "dense arrays"),
     ],
 )

@@ -14,6 +14,7 @@ from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.step import Step
+from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.estimators.layout import Layout
 from keras_infobottleneck.estimators.operator import Operator
 from keras_infobottleneck.estimators.passes import CompiledSum, compiled
@@ -139,7 +140,9 @@ def hessian(
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)
-    found.terms(model(batches.first_inputs(), training=False))  # refused before it is traced
+    inputs = batches.first_inputs()
+    check_rematerialised(model, inputs)
+    found.terms(model(inputs, training=False))  # refused before it is traced
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batches
 
-__all__ = ["chosen_variables", "ensure_built"]
+__all__ = ["check_list_of_inputs", "chosen_variables", "ensure_built"]
 
 
 def ensure_built(model: keras.Model, batches: Batches) -> None:
@@ -21,13 +21,17 @@ def ensure_built(model: keras.Model, batches: Batches) -> None:
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    _check_list(model, batches)
+    check_list_of_inputs(model, batches)
     if not model.built or not model.weights:
         model(batches.first_inputs(), training=False)
 
 
-def _check_list(model: keras.Model, batches: Batches) -> None:
-    """Keras takes the first arrays of a list that is too long, and says nothing."""
+def check_list_of_inputs(model: keras.Model, batches: Batches) -> None:
+    """Refuses a list that is too long, of which Keras takes the first arrays and says nothing.
+
+    Raises:
+        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
+    """
     x = () if batches.is_dataset else batches.first_inputs()
     try:
         count = len(model.inputs)

@@ -16,7 +16,7 @@ from keras_infobottleneck.estimators.fisher.recording import rules_running
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.passes import compiled
 
-__all__ = ["Trial", "try_one_example"]
+__all__ = ["Trial", "check_rematerialised", "try_one_example"]
 
 # About the second-level cache of one processor core.
 CACHE_BYTES = 2 * 2**20
@@ -62,7 +62,7 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
             return outputs
 
         model = model_of()
-        _check_rematerialised(model, inputs)
+        check_rematerialised(model, inputs)
         with rules_running(model, run, num_rows=1):
             terms = source.likelihood.terms(model(inputs, training=False))
         if source.labels == "expected":
@@ -74,7 +74,7 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
     return compiled(model, ("trial", source, shapes), make)
 
 
-def _check_rematerialised(model: keras.Model, inputs: Any) -> None:
+def check_rematerialised(model: keras.Model, inputs: Any) -> None:
     """Refuses layers that Keras runs again for their gradients, where it cannot trace them."""
     layers = [layer.name for layer in model._flatten_layers() if layer._remat_mode is not None]
     if not layers:

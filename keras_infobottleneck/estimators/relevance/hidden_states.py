@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.activations import activations_model
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.estimators.weights import check_list_of_inputs
 
 __all__ = ["hidden_states"]
 
@@ -46,7 +47,8 @@ def hidden_states(
     Raises:
         TypeError: for a model or a layer of another type.
         ValueError: for an unknown layer, one that has several outputs, is not called, or is called
-            several times or in a loop, wrong thresholds, no data, or activations that are NaN.
+            several times or in a loop, wrong thresholds, no data, a list of more arrays than the
+            model has inputs, or activations that are NaN.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
@@ -62,7 +64,7 @@ def hidden_states(
             f"`threshold` must be one to 255 increasing numbers. Received: threshold={threshold!r}"
         )
     levels_of = _compiled(activations_model(model, layer), thresholds)
-    batches = _input_batches(data, batch_size)
+    batches = _input_batches(model, data, batch_size)
     progress = keras.utils.Progbar(None, verbose=verbose)
     states = []
     for batch in batches:
@@ -121,7 +123,7 @@ def _of_any_size(tensor):
     return tf.type_spec_from_value(tensor)
 
 
-def _input_batches(data, batch_size):
+def _input_batches(model, data, batch_size):
     """Batches of inputs, without labels or weights; those of a dataset as they come."""
     if isinstance(data, keras.utils.PyDataset):
         batches = map(data.__getitem__, range(data.num_batches))
@@ -129,7 +131,9 @@ def _input_batches(data, batch_size):
         batches = data
     else:
         inputs = data[:1] if isinstance(data, tuple) else (data,)
-        for batch in Batches(inputs, batch_size, needs_labels=False):
+        arrays = Batches(inputs, batch_size, needs_labels=False)
+        check_list_of_inputs(model, arrays)
+        for batch in arrays:
             rows = int(np.sum(batch.weights))
             yield tf.nest.map_structure(lambda a, rows=rows: a[:rows], batch.x)
         return
