@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 from training import error_rate
 
 import keras_infobottleneck as kib
@@ -61,12 +61,16 @@ def _dilated(mask):
 
 
 def _area(name, nats, inside, among):
-    """Mean over the images that have both kinds of place, and its standard error."""
-    areas = [
-        roc_auc_score(positive[where], each[where])
-        for each, positive, where in zip(nats, inside, among, strict=True)
-        if 0 < np.sum(positive & where) < np.sum(where)
-    ]
+    """Mean over the images that have both kinds of place, and its standard error.
+
+    An area is the share of pairs, one place inside and one not, that are ranked right.
+    """
+    nats, inside, among = (each.reshape(len(each), -1) for each in (nats, inside & among, among))
+    ranks = rankdata(np.where(among, nats, np.nan), axis=1, nan_policy="omit")
+    num_inside = inside.sum(1)
+    num_pairs = num_inside * (among.sum(1) - num_inside)
+    right = np.where(inside, ranks, 0.0).sum(1) - num_inside * (num_inside + 1) / 2
+    areas = right[num_pairs > 0] / num_pairs[num_pairs > 0]
     error = float(np.std(areas, ddof=1) / np.sqrt(len(areas)))
     return {name: float(np.mean(areas)), f"{name}_standard_error": error}
 

@@ -59,7 +59,7 @@ def _compiled(settings, task, model):
         rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * steps)
         optimizer = keras.optimizers.Adam(rate)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=steps)
     return model
 
 
