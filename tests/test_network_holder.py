@@ -141,3 +141,45 @@ def test_with_augmentation_samples_of_an_open_call_still_draw():
     with kib.layers.drawing([1, 2]):
         drawn = model(x)
     assert np.abs(drawn - model(x)).max() > 1e-3
+
+
+class Sized(keras.Model):
+    """A subclassed network whose configuration has sizes of layers, not layers."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.sizes = layers
+        self.blocks = [VariationalWeights(keras.layers.Dense(size, "relu")) for size in layers]
+
+    def call(self, inputs):
+        for block in self.blocks:
+            inputs = block(inputs)
+        return inputs
+
+    def get_config(self):
+        return {**super().get_config(), "layers": self.sizes}
+
+
+NETWORKS = {
+    "sequential": lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]),
+    "sequential, built by a call": lambda: keras.Sequential([layers.Dense(2)]),
+    "sizes for a configuration": lambda: Sized([3, 2]),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_networks_without_an_input_of_their_own_are_exported(make, data, tmp_path):
+    x, _ = data
+    model = kib.InformationBottleneckModel(make(), num_examples=NUM_EXAMPLES)
+    means = model(x)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(x), means, atol=1e-6)
+
+
+def test_sizes_of_layers_are_no_layers_to_replace(data):
+    x, _ = data
+    network = Sized([3, 2])
+    network(x)
+    with pytest.raises(TypeError, match=r"sequential or functional model.* Received: model="):
+        kib.make_deterministic(network)

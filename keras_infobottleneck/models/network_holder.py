@@ -11,10 +11,9 @@ __all__ = ["NetworkHolder", "has_graph"]
 
 def has_graph(network: keras.Model) -> bool:
     """Whether a network is sequential or functional, its layers in the open."""
-    try:
-        return isinstance(network.get_config().get("layers"), list)
-    except NotImplementedError:  # a subclassed network without a configuration
-        return False
+    # A subclass made of a graph by its own constructor has another configuration.
+    is_graph = isinstance(network, keras.Sequential | keras.Function)
+    return is_graph and "layers" in network.get_config()
 
 
 class NetworkHolder(keras.Model):
@@ -99,8 +98,10 @@ class NetworkHolder(keras.Model):
         served = self.network
         if served.built and has_graph(served):
             # Keras leaves `training` open, as in `call`.
-            outputs = served(served.input, training=False)
-            served = keras.Model(served.input, outputs, name=self.name)
+            # A sequential network has no `input` of its own, but a list of one.
+            inputs = served.inputs[0] if isinstance(served, keras.Sequential) else served.input
+            outputs = served(inputs, training=False)
+            served = keras.Model(inputs, outputs, name=self.name)
         with resting():
             return served.export(*args, **kwargs)
 
