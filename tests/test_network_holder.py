@@ -1,5 +1,8 @@
 """A model that holds a network is a Keras model like any other."""
 
+import concurrent.futures
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -141,6 +144,31 @@ def test_with_augmentation_samples_of_an_open_call_still_draw():
     with kib.layers.drawing([1, 2]):
         drawn = model(x)
     assert np.abs(drawn - model(x)).max() > 1e-3
+
+
+def test_a_prediction_in_one_thread_leaves_the_noise_of_others_on():
+    predicting, drawn = threading.Event(), threading.Event()
+
+    class Slow(layers.Layer):
+        def call(self, inputs):
+            if tf.executing_eagerly():
+                predicting.set()
+                drawn.wait(10.0)
+            return inputs
+
+    def model(*before):
+        network = [*before, VariationalWeights(layers.Dense(2), initial_scale=1.0)]
+        return kib.InformationBottleneckModel(keras.Sequential(network), num_examples=8)
+
+    x, slow, other = np.ones((8, 4), "float32"), model(Slow()), model()
+    means = other(x)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        prediction = threads.submit(slow, x)
+        assert predicting.wait(10.0)
+        noisy = other(x, training=True)
+        drawn.set()
+        prediction.result()
+    assert np.abs(noisy - means).min() > 0.0
 
 
 class Sized(keras.Model):

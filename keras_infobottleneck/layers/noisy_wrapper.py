@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -35,7 +36,14 @@ class _Drawing:
         return chosen and getattr(self, kind)
 
 
-_active: list[_Drawing] = []
+class _Active(threading.local):
+    """The contexts around a call, innermost last: each thread has its own, as in Keras."""
+
+    def __init__(self):
+        self.scopes: list[_Drawing] = []
+
+
+_active = _Active()
 
 
 @contextlib.contextmanager
@@ -49,7 +57,8 @@ def drawing(
     """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
 
     BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
-    The choice is made when a function is traced: trace inside this context what should draw.
+    The choice is made when a function is traced: trace inside this context what should draw. Other
+    threads are not affected, replicas among them: there, open it inside what they run.
 
     Args:
         seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
@@ -57,16 +66,16 @@ def drawing(
         activations: whether activations are multiplied by noise.
         layers: the noisy layers that draw; by default all.
     """
-    _active.append(_Drawing(tf.cast(seed, tf.int32), weights, activations, layers))
+    _active.scopes.append(_Drawing(tf.cast(seed, tf.int32), weights, activations, layers))
     try:
         yield
     finally:
-        _active.pop()
+        _active.scopes.pop()
 
 
 def resting() -> contextlib.AbstractContextManager:
     """Inside, noisy layers neither draw nor charge, unless `drawing` already asks for noise."""
-    if _active:
+    if _active.scopes:
         return contextlib.nullcontext()
     return drawing([0, 0], weights=False, activations=False)
 
@@ -132,17 +141,17 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
         """Whether this call draws noise."""
-        return _active[-1].wants(self, kind) if _active else bool(training)
+        return _active.scopes[-1].wants(self, kind) if _active.scopes else bool(training)
 
     def _counts(self, training: bool | None) -> bool:
         """Whether this call belongs to training or evaluation, where activations cost."""
-        return training is not None and not _active
+        return training is not None and not _active.scopes
 
     def _next_seed(self) -> tf.Tensor:
         """A fresh seed of shape [2] for one call of `standard_normal`."""
-        if not _active:
+        if not _active.scopes:
             return tf.cast(self.seed_generator.next(), tf.int32)
-        scope = _active[-1]
+        scope = _active.scopes[-1]
         scope.count += 1
         return tf.random.experimental.stateless_fold_in(scope.seed, scope.count)
 
