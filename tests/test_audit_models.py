@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.measures import PARTS
@@ -179,6 +180,23 @@ def test_inputs_by_name_reach_the_layers_by_name():
     # Two of the seven units are copies of others.
     assert "determine each other" in omitted["both"]
     assert np.linalg.matrix_rank(z) == 5
+
+
+def test_several_inputs_in_a_tuple_are_measured_as_in_a_list():
+    """As `tf.data` gives them; a tuple alone would be read as inputs and labels."""
+    inputs = [keras.Input((5,)), keras.Input((2,))]
+    both = keras.layers.Concatenate()(inputs)
+    noisy = kib.layers.InformationDropout(Dense(4, "relu"), 0.1, name="noisy")
+    model = compiled(keras.Model(inputs, Dense(3)(noisy(both))))
+    first, second = X, X[:, :2]
+    batches = tf.data.Dataset.from_tensor_slices(((first, second), LABELS)).batch(16)
+    reports = [
+        kib.audit(model, data, include=["task", "fisher", "activations", "relevance"])
+        for data in (([first, second], LABELS), ((first, second), LABELS), batches)
+    ]
+    for report in reports:
+        assert {reading.measure.part for reading in report.readings} == set(report.examples)
+        assert report.table() == reports[0].table()
 
 
 def test_an_unbuilt_model_is_built():
