@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.measures import PARTS
@@ -243,3 +244,17 @@ def test_a_bit_is_right_or_wrong_and_several_are_summed():
             assert report.task.most_frequent == max(bits[:, 0].mean(), 1 - bits[:, 0].mean())
         else:
             assert report.task.accuracy is None
+
+
+def test_a_bit_without_an_axis_of_its_own_is_measured_alike():
+    bits = (X[:, 0] > 0).astype("float32")
+    model = keras.Sequential([keras.Input((5,)), Dense(1)])
+
+    def one_bit(logits):
+        return tfp.distributions.Bernoulli(logits=logits[:, 0])
+
+    found = [
+        kib.audit(model, (X, bits), include=["task"], likelihood=likelihood).task.to_dict()
+        for likelihood in (one_bit, "bernoulli")
+    ]
+    assert found[0] == {**found[1], "likelihood": "one_bit"}
