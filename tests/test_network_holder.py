@@ -205,6 +205,16 @@ def test_networks_without_an_input_of_their_own_are_exported(make, data, tmp_pat
     np.testing.assert_allclose(served.serve(x), means, atol=1e-6)
 
 
+def test_a_held_sequential_network_is_a_layer_like_any(data):
+    x, _ = data
+    network = keras.Sequential([keras.Input((4,)), VariationalWeights(layers.Dense(3, "relu"))])
+    model = kib.InformationBottleneckModel(network, num_examples=NUM_EXAMPLES)
+    np.testing.assert_array_equal(keras.Model(model.input, model.output)(x), model(x))
+    outer = keras.Sequential([keras.Input((4,)), model, layers.Dense(2)])
+    np.testing.assert_allclose(outer(x), outer.layers[-1](model(x)), atol=1e-6)
+    assert np.abs(outer(x, training=True) - outer(x)).max() > 0.0
+
+
 def test_sizes_of_layers_are_no_layers_to_replace(data):
     x, _ = data
     network = Sized([3, 2])

@@ -54,11 +54,16 @@ class NetworkHolder(keras.Model):
     @property
     def input(self):
         """The symbolic input, or inputs in the structure in which the network takes them."""
+        if isinstance(self.network, keras.Sequential):  # which has lists only
+            return self.network.inputs[0]
         return self.network.input
 
     @property
     def output(self):
         """The symbolic output, or outputs in the structure in which the network returns them."""
+        if isinstance(self.network, keras.Sequential):
+            outputs = self.network.outputs
+            return outputs[0] if len(outputs) == 1 else outputs
         return self.network.output
 
     @property
@@ -98,10 +103,8 @@ class NetworkHolder(keras.Model):
         served = self.network
         if served.built and has_graph(served):
             # Keras leaves `training` open, as in `call`.
-            # A sequential network has no `input` of its own, but a list of one.
-            inputs = served.inputs[0] if isinstance(served, keras.Sequential) else served.input
-            outputs = served(inputs, training=False)
-            served = keras.Model(inputs, outputs, name=self.name)
+            outputs = served(self.input, training=False)
+            served = keras.Model(self.input, outputs, name=self.name)
         with resting():
             return served.export(*args, **kwargs)
 
