@@ -36,14 +36,7 @@ class _Drawing:
         return chosen and getattr(self, kind)
 
 
-class _Active(threading.local):
-    """The contexts around a call, innermost last: each thread has its own, as in Keras."""
-
-    def __init__(self):
-        self.scopes: list[_Drawing] = []
-
-
-_active = _Active()
+_active: list[_Drawing] = []
 
 
 @contextlib.contextmanager
@@ -57,8 +50,7 @@ def drawing(
     """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
 
     BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
-    The choice is made when a function is traced: trace inside this context what should draw. Other
-    threads are not affected, replicas among them: there, open it inside what they run.
+    The choice is made when a function is traced: trace inside this context what should draw.
 
     Args:
         seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
@@ -66,18 +58,30 @@ def drawing(
         activations: whether activations are multiplied by noise.
         layers: the noisy layers that draw; by default all.
     """
-    _active.scopes.append(_Drawing(tf.cast(seed, tf.int32), weights, activations, layers))
+    _active.append(_Drawing(tf.cast(seed, tf.int32), weights, activations, layers))
     try:
         yield
     finally:
-        _active.scopes.pop()
+        _active.pop()
 
 
-def resting() -> contextlib.AbstractContextManager:
-    """Inside, noisy layers neither draw nor charge, unless `drawing` already asks for noise."""
-    if _active.scopes:
-        return contextlib.nullcontext()
-    return drawing([0, 0], weights=False, activations=False)
+class _Resting(threading.local):
+    """Whether this thread is at rest: while one predicts, another may train."""
+
+    on = False
+
+
+_resting = _Resting()
+
+
+@contextlib.contextmanager
+def resting() -> Iterator[None]:
+    """Inside, noisy layers neither draw nor charge, unless `drawing` asks for noise."""
+    before, _resting.on = _resting.on, True
+    try:
+        yield
+    finally:
+        _resting.on = before
 
 
 class NoisyWrapper(keras.layers.Wrapper):
@@ -141,17 +145,19 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
         """Whether this call draws noise."""
-        return _active.scopes[-1].wants(self, kind) if _active.scopes else bool(training)
+        if _active:
+            return _active[-1].wants(self, kind)
+        return bool(training) and not _resting.on
 
     def _counts(self, training: bool | None) -> bool:
         """Whether this call belongs to training or evaluation, where activations cost."""
-        return training is not None and not _active.scopes
+        return training is not None and not _active and not _resting.on
 
     def _next_seed(self) -> tf.Tensor:
         """A fresh seed of shape [2] for one call of `standard_normal`."""
-        if not _active.scopes:
+        if not _active:
             return tf.cast(self.seed_generator.next(), tf.int32)
-        scope = _active.scopes[-1]
+        scope = _active[-1]
         scope.count += 1
         return tf.random.experimental.stateless_fold_in(scope.seed, scope.count)
 

@@ -11,9 +11,12 @@ __all__ = ["NetworkHolder", "has_graph"]
 
 def has_graph(network: keras.Model) -> bool:
     """Whether a network is sequential or functional, its layers in the open."""
-    # A subclass made of a graph by its own constructor has another configuration.
-    is_graph = isinstance(network, keras.Sequential | keras.Function)
-    return is_graph and "layers" in network.get_config()
+    if not isinstance(network, keras.Sequential | keras.Function):
+        return False
+    try:
+        return "layers" in network.get_config()
+    except NotImplementedError:  # a subclass that makes its graph in a constructor of its own
+        return False
 
 
 class NetworkHolder(keras.Model):
