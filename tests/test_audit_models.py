@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.measures import PARTS
@@ -126,7 +128,7 @@ def not_a_number():
 # What is missing beside the nuisance and noise on activations, and a word of the reason.
 MODELS = {
     two_inputs: {("effective", "both"): "weights", ("effective", "hidden"): "one array"},
-    tokens: {("effective", "words"): "floats", ("effective", "rnn"): "floats"},
+    tokens: {("effective", "all"): "floats"},
     any_length: {("layers", "each"): "known size", ("relevance", "all"): "no layer"},
     held: {("total_correlation", "all"): "no layer"},
     images: {
@@ -181,6 +183,23 @@ def test_inputs_by_name_reach_the_layers_by_name():
     assert np.linalg.matrix_rank(z) == 5
 
 
+def test_several_inputs_in_a_tuple_are_measured_as_in_a_list():
+    """As `tf.data` gives them; a tuple alone would be read as inputs and labels."""
+    inputs = [keras.Input((5,)), keras.Input((2,))]
+    both = keras.layers.Concatenate()(inputs)
+    noisy = kib.layers.InformationDropout(Dense(4, "relu"), 0.1, name="noisy")
+    model = compiled(keras.Model(inputs, Dense(3)(noisy(both))))
+    first, second = X, X[:, :2]
+    batches = tf.data.Dataset.from_tensor_slices(((first, second), LABELS)).batch(16)
+    reports = [
+        kib.audit(model, data, include=["task", "fisher", "activations", "relevance"])
+        for data in (([first, second], LABELS), ((first, second), LABELS), batches)
+    ]
+    for report in reports:
+        assert {reading.measure.part for reading in report.readings} == set(report.examples)
+        assert report.table() == reports[0].table()
+
+
 def test_an_unbuilt_model_is_built():
     model, data = subclassed()
     assert not model.built
@@ -225,3 +244,17 @@ def test_a_bit_is_right_or_wrong_and_several_are_summed():
             assert report.task.most_frequent == max(bits[:, 0].mean(), 1 - bits[:, 0].mean())
         else:
             assert report.task.accuracy is None
+
+
+def test_a_bit_without_an_axis_of_its_own_is_measured_alike():
+    bits = (X[:, 0] > 0).astype("float32")
+    model = keras.Sequential([keras.Input((5,)), Dense(1)])
+
+    def one_bit(logits):
+        return tfp.distributions.Bernoulli(logits=logits[:, 0])
+
+    found = [
+        kib.audit(model, (X, bits), include=["task"], likelihood=likelihood).task.to_dict()
+        for likelihood in (one_bit, "bernoulli")
+    ]
+    assert found[0] == {**found[1], "likelihood": "one_bit"}

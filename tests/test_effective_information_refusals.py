@@ -76,6 +76,18 @@ def test_what_cannot_carry_noise_is_refused(case):
         effective_information(zero, x, layer="narrow", fisher=fisher, beta=BETA)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_a_model_that_turns_its_inputs_into_integers_is_refused(dtype):
+    """Keras casts to the type of `Input`, and what is behind a cast has no gradient: 0 nats."""
+    inputs = keras.Input((4,), dtype=dtype)
+    outputs = layers.Dense(2, name="narrow")(layers.Rescaling(1 / 255)(inputs))
+    model, x = keras.Model(inputs, outputs), np.arange(20, dtype="uint8").reshape(5, 4)
+    fisher = fisher_information(model, x, labels="expected", likelihood="categorical")
+    for data in (x, x.astype("float32")):
+        with pytest.raises(ValueError, match=rf"must take floats.*Received: .*'{dtype}'"):
+            effective_information(model, data, layer="narrow", fisher=fisher, **OPTIONS)
+
+
 def test_a_single_example_is_refused(case):
     model, x, fishers = case
     with pytest.raises(ValueError, match=r"at least two examples.*Received: 1 example"):

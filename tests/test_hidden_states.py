@@ -73,6 +73,15 @@ def test_several_inputs_as_a_list_a_dictionary_or_a_dataset_give_the_same_states
         np.testing.assert_array_equal(hidden_states(model, data, "z", batch_size=7), expected)
 
 
+def test_text_is_an_input_like_any():
+    words = keras.layers.TextVectorization(output_mode="multi_hot", vocabulary=["a", "b", "c"])
+    model = keras.Sequential([keras.Input((), dtype="string"), words, keras.layers.Dense(5)])
+    text = np.array(["a b", "c", "b c", "a"], object)
+    expected = model.predict(text, verbose=0) > 0
+    for data in (text, text.astype(str), tf.constant(text), (text, np.zeros(4))):
+        np.testing.assert_array_equal(hidden_states(model, data, -1, batch_size=3), expected)
+
+
 def test_a_list_of_numbers_is_one_array(model, x):
     np.testing.assert_array_equal(
         hidden_states(model, x.tolist(), "hidden"), hidden_states(model, x, "hidden")

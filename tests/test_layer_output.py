@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.estimators import effective_information, fisher_information, hidden_states
+from keras_infobottleneck.estimators import (
+    effective_information,
+    fisher_information,
+    hidden_states,
+    layer_output,
+)
 from keras_infobottleneck.estimators.activations import activations_model
 from keras_infobottleneck.estimators.passes import _KEPT
 
@@ -63,6 +68,12 @@ def in_a_function(self, x):
     return inner(x)
 
 
+def in_a_function_traced_before(self, x):
+    if not hasattr(self, "traced"):
+        self.traced = tf.function(lambda x: self.last(self.hidden(x)))
+    return self.traced(x)
+
+
 def beside_a_loop_in_a_function(self, x):
     @tf.function
     def times_eight(x):
@@ -76,7 +87,12 @@ def beside_a_loop_in_a_function(self, x):
 @pytest.mark.parametrize("layer", ["hidden", "last"])
 @pytest.mark.parametrize(
     "forward",
-    [lambda self, x: self.last(self.hidden(x)), in_a_function, beside_a_loop_in_a_function],
+    [
+        lambda self, x: self.last(self.hidden(x)),
+        in_a_function,
+        in_a_function_traced_before,
+        beside_a_loop_in_a_function,
+    ],
 )
 def test_states_are_those_of_the_functional_model(x, layer, forward):
     network = Network(forward)
@@ -165,6 +181,26 @@ def test_threads_that_record_and_run_one_model_do_not_disturb_each_other(x):
     for one in found[:2]:
         np.testing.assert_array_equal(one, expected)
     assert "call" not in vars(network.hidden)
+
+
+def test_threads_that_run_functions_as_python_leave_them_compiled(x, monkeypatch):
+    as_python, both_begin = layer_output._functions_run_as_python, threading.Barrier(2, timeout=0.5)
+
+    @contextlib.contextmanager
+    def beginning_together():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_begin.wait()  # for the other thread, where it may come
+        with as_python():
+            yield
+
+    monkeypatch.setattr(layer_output, "_functions_run_as_python", beginning_together)
+    network = Network(in_a_function)
+    network(x)
+    activations = activations_model(network, "hidden")
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        first, second = [threads.submit(activations, x) for _ in range(2)]
+        np.testing.assert_array_equal(first.result(), second.result())
+    assert not tf.config.functions_run_eagerly()
 
 
 def test_mixed_precision_records_what_the_layer_puts_out(x):

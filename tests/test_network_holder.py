@@ -1,5 +1,8 @@
 """A model that holds a network is a Keras model like any other."""
 
+import concurrent.futures
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -141,3 +144,80 @@ def test_with_augmentation_samples_of_an_open_call_still_draw():
     with kib.layers.drawing([1, 2]):
         drawn = model(x)
     assert np.abs(drawn - model(x)).max() > 1e-3
+
+
+def test_a_prediction_in_one_thread_leaves_the_noise_of_others_on():
+    predicting, drawn = threading.Event(), threading.Event()
+
+    class Slow(layers.Layer):
+        def call(self, inputs):
+            if tf.executing_eagerly():
+                predicting.set()
+                drawn.wait(10.0)
+            return inputs
+
+    def model(*before):
+        network = [*before, VariationalWeights(layers.Dense(2), initial_scale=1.0)]
+        return kib.InformationBottleneckModel(keras.Sequential(network), num_examples=8)
+
+    x, slow, other = np.ones((8, 4), "float32"), model(Slow()), model()
+    means = other(x)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        prediction = threads.submit(slow, x)
+        assert predicting.wait(10.0)
+        noisy = other(x, training=True)
+        drawn.set()
+        prediction.result()
+    assert np.abs(noisy - means).min() > 0.0
+
+
+class Sized(keras.Model):
+    """A subclassed network whose configuration has sizes of layers, not layers."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.sizes = layers
+        self.blocks = [VariationalWeights(keras.layers.Dense(size, "relu")) for size in layers]
+
+    def call(self, inputs):
+        for block in self.blocks:
+            inputs = block(inputs)
+        return inputs
+
+    def get_config(self):
+        return {**super().get_config(), "layers": self.sizes}
+
+
+NETWORKS = {
+    "sequential": lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]),
+    "sequential, built by a call": lambda: keras.Sequential([layers.Dense(2)]),
+    "sizes for a configuration": lambda: Sized([3, 2]),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_networks_without_an_input_of_their_own_are_exported(make, data, tmp_path):
+    x, _ = data
+    model = kib.InformationBottleneckModel(make(), num_examples=NUM_EXAMPLES)
+    means = model(x)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(x), means, atol=1e-6)
+
+
+def test_a_held_sequential_network_is_a_layer_like_any(data):
+    x, _ = data
+    network = keras.Sequential([keras.Input((4,)), VariationalWeights(layers.Dense(3, "relu"))])
+    model = kib.InformationBottleneckModel(network, num_examples=NUM_EXAMPLES)
+    np.testing.assert_array_equal(keras.Model(model.input, model.output)(x), model(x))
+    outer = keras.Sequential([keras.Input((4,)), model, layers.Dense(2)])
+    np.testing.assert_allclose(outer(x), outer.layers[-1](model(x)), atol=1e-6)
+    assert np.abs(outer(x, training=True) - outer(x)).max() > 0.0
+
+
+def test_sizes_of_layers_are_no_layers_to_replace(data):
+    x, _ = data
+    network = Sized([3, 2])
+    network(x)
+    with pytest.raises(TypeError, match=r"sequential or functional model.* Received: model="):
+        kib.make_deterministic(network)

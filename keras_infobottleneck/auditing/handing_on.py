@@ -10,6 +10,7 @@ __all__ = ["AUGMENTATION", "HANDING_ON"]
 AUGMENTATION = (
     keras.layers.AugMix,
     keras.layers.CutMix,
+    keras.layers.Equalization,
     keras.layers.MixUp,
     keras.layers.RandAugment,
     keras.layers.RandomBrightness,
@@ -31,6 +32,7 @@ AUGMENTATION = (
     keras.layers.RandomShear,
     keras.layers.RandomTranslation,
     keras.layers.RandomZoom,
+    keras.layers.Solarization,
 )
 HANDING_ON = (
     *AUGMENTATION,

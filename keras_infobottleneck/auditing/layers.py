@@ -91,7 +91,7 @@ def _effective(exam: Examination, name: str, fisher) -> estimators.EffectiveInfo
     if fisher is None:
         raise ValueError(NO_FISHER)
     return estimators.effective_information(
-        exam.model, exam.examples("effective").x, layer=name, fisher=fisher, beta=exam.beta
+        exam.model, exam.examples("effective").inputs, layer=name, fisher=fisher, beta=exam.beta
     )
 
 
@@ -155,7 +155,7 @@ def _activations(model: keras.Model, layer: str, sample: Sample) -> np.ndarray:
     """
     cut = activations_model(model, layer)
     parts = []
-    for batch in Batches(sample.x, needs_labels=False):
+    for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         values = keras.ops.cast(cut(batch.x, training=False), "float32")
         parts.append(keras.ops.convert_to_numpy(values)[:rows].reshape(rows, -1))

@@ -72,7 +72,7 @@ def activation_information(
             f"Received: layer={layer.name!r}"
         ) from error
     by_unit, totals = 0.0, []
-    for batch in Batches(sample.x, needs_labels=False):
+    for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         inputs = to_layer(batch.x, training=False)
         # Keras keeps the mask of a tensor with it, and hands it to `call` only.

@@ -25,6 +25,7 @@ MAX_UNITS = 1024
 MAX_NUMBERS = 5e8
 
 NO_LAYER = "the model has no layer that it could be about"
+NO_FLOATS = "the model's inputs are no floats, along which activations can be differentiated"
 OF_HIDDEN_LAYERS = ("relevance", "total_correlation", "nuisance")
 
 
@@ -150,14 +151,15 @@ class AuditPlan:
             reasons["nuisance"] = "no `nuisance` was given"
         if not noisy_layers(model, InformationDropout) and "activations" in parts:
             reasons["activations"] = "the model has no `InformationDropout` layer"
+        if not _takes_floats(model) and "effective" in parts:
+            reasons["effective"] = NO_FLOATS
         omissions = [Omission(part, "all", reason) for part, reason in reasons.items()]
         parts = [part for part in parts if part not in reasons]
         by_layer = [part for part in (*OF_HIDDEN_LAYERS, "effective") if part in parts]
         layers: dict[str, list[str]] = {layer.name: [] for layer in found}
-        takes_floats = _takes_floats(model)
         for part in by_layer:
             for layer in found:
-                reason = _reason_to_omit(part, layer, counts[part], takes_floats)
+                reason = _reason_to_omit(part, layer, counts[part])
                 if reason:
                     omissions.append(Omission(part, layer.name, reason))
                 elif part == "effective" or not layer.is_output:
@@ -165,8 +167,7 @@ class AuditPlan:
         for part in by_layer:
             tried = any(omission.part == part for omission in omissions)
             if not tried and not any(part in of for of in layers.values()):
-                no_layer = next((each.reason for each in omitted if each.where == "all"), NO_LAYER)
-                omissions.append(Omission(part, "all", no_layer))
+                omissions.append(Omission(part, "all", NO_LAYER))
         taken = {*parts, *(["fisher"] if takes_fisher & set(parts) else [])}
         return cls(
             model_name=model.name,
@@ -209,12 +210,12 @@ def _reason_without_likelihood(model: keras.Model, likelihood: str | Callable | 
 def _takes_floats(model: keras.Model) -> bool:
     """Whether the inputs can be differentiated along, for all that a model tells about them."""
     try:
-        return all("float" in x.dtype or x.dtype == "uint8" for x in model.inputs)
+        return all("float" in x.dtype for x in model.inputs)
     except (AttributeError, TypeError, ValueError):
         return True  # a subclassed model
 
 
-def _reason_to_omit(part: str, layer: HiddenLayer, count: int, takes_floats: bool) -> str | None:
+def _reason_to_omit(part: str, layer: HiddenLayer, count: int) -> str | None:
     """Why a layer costs more than a part allows, None where it does not."""
     if part != "effective":
         if layer.is_output or layer.num_units <= MAX_UNITS:
@@ -224,7 +225,7 @@ def _reason_to_omit(part: str, layer: HiddenLayer, count: int, takes_floats: boo
     numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
     if count * numbers <= MAX_NUMBERS:
         return None
-    size = f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples"
-    if not takes_floats:
-        return f"{size} take too long, and integer inputs cannot be differentiated along"
-    return f"{size} take too long; `effective_information` measures it without this limit"
+    return (
+        f"{layer.num_units:,} units by {layer.num_weights:,} weights by {count} examples take too "
+        "long; `effective_information` measures it without this limit"
+    )

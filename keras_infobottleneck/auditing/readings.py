@@ -92,7 +92,8 @@ def _of_task(findings: Findings) -> Iterator[Reading]:
     if task.label_entropy is not None:
         beside.append(f"knowing only how frequent classes are: {task.label_entropy:.4g}")
     if (task.labels_per_example or 1) > 1:
-        beside.append(f"summed over {task.labels_per_example:,} labels, where Keras shows the mean")
+        count = f"{task.labels_per_example:,}"
+        beside.append(f"summed over {count} labels, where Keras takes the mean within each output")
     yield Reading("loss", "", task.loss, task.loss_standard_error, "; ".join(beside))
     if task.accuracy is not None:
         yield Reading(

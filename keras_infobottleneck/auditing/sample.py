@@ -41,9 +41,14 @@ class Sample:
         return len(self.indices)
 
     @property
+    def inputs(self) -> Any:
+        """`x` alone, as estimators take it: of a tuple of inputs the second would be labels."""
+        return (self.x,)
+
+    @property
     def data(self) -> Any:
         """What estimators take: `(x, y)`, or `x` alone."""
-        return (self.x, self.y) if self.has_labels else self.x
+        return (self.x, self.y) if self.has_labels else self.inputs
 
     def first(self, count: int) -> Sample:
         """The first so many of them, or all."""

@@ -120,7 +120,9 @@ def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     if isinstance(term, Categorical | CategoricalProbabilities):
         pair = term.probabilities, term.target(label)
     elif isinstance(term, terms.Bernoulli | terms.BernoulliProbabilities) and term.num_outputs == 1:
-        pair = [tf.concat([1 - p, p], -1) for p in (term.probabilities, term.target(label))]
+        # A distribution of one's own may leave no axis for the one bit.
+        ones = [tf.reshape(p, [-1, 1]) for p in (term.probabilities, term.target(label))]
+        pair = [tf.concat([1 - p, p], -1) for p in ones]
     else:
         return None
     return tf.cast(pair[0], tf.float64), pair[1]

@@ -65,7 +65,7 @@ def _diagonal(exam: Examination, likelihood, labels: str) -> estimators.FisherIn
     """One Fisher matrix."""
     return estimators.fisher_information(
         exam.model,
-        exam.examples("fisher").x,
+        exam.examples("fisher").inputs,
         labels=labels,
         likelihood=likelihood,
         variables=weights_of_predictions(exam.model),

@@ -107,7 +107,7 @@ class Batches:
                 "`data` must be `(x, y)` arrays, a tf.data.Dataset or a keras.utils.PyDataset. "
                 f"Received: data={data!r}"
             )
-        x = tf.nest.map_structure(_as_array, _joined(x))
+        x = tf.nest.map_structure(_as_input, _joined(x))
         y = tf.nest.map_structure(_as_array, _joined(y))
         self._check_labels(y)
         leaves = tf.nest.flatten((x, y))
@@ -248,6 +248,15 @@ def _joined(a: Any) -> Any:
     if isinstance(a, list) and all(isinstance(n, (int, float)) for n in tf.nest.flatten(a)):
         return np.asarray(a)
     return a
+
+
+def _as_input(a: Any) -> Any:
+    """As `_as_array`; text too, as objects, which is how Keras takes it."""
+    if not tf.is_tensor(a):
+        a = np.asarray(a)
+        if a.dtype == object and all(isinstance(each, str) for each in a.flat):
+            return tf.constant(a)
+    return _as_array(a)
 
 
 def _as_array(a: Any) -> Any:

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 __all__ = ["LayerOutput"]
 
-# Held while a layer's `call` is another: the next thread would take that one for the layer's own.
+# Held while a layer's `call` is another, which the next thread would take for the layer's own, and
+# while functions run as Python, which is so for all threads.
 _RECORDING = threading.RLock()
 
 
@@ -48,9 +49,10 @@ class LayerOutput(keras.Model):
         if not self.model.built:
             self.model(inputs)  # building runs the layers too
         outputs = self._recorded(inputs)
-        if outputs and not _are_here(outputs):
-            # Inside a `tf.function`, whose tensors stay in its graph: without it, they are here.
-            with _functions_run_as_python():
+        if not outputs or not _are_here(outputs):
+            # Inside a `tf.function`, whose tensors stay in its graph, or which was traced before
+            # and calls no layer: without it, they are here.
+            with _RECORDING, _functions_run_as_python():
                 outputs = self._recorded(inputs)
         if len(outputs) != 1:
             shapes = [keras.tree.map_structure(lambda o: tuple(o.shape), o) for o in outputs]

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -64,11 +65,23 @@ def drawing(
         _active.pop()
 
 
-def resting() -> contextlib.AbstractContextManager:
-    """Inside, noisy layers neither draw nor charge, unless `drawing` already asks for noise."""
-    if _active:
-        return contextlib.nullcontext()
-    return drawing([0, 0], weights=False, activations=False)
+class _Resting(threading.local):
+    """Whether this thread is at rest: while one predicts, another may train."""
+
+    on = False
+
+
+_resting = _Resting()
+
+
+@contextlib.contextmanager
+def resting() -> Iterator[None]:
+    """Inside, noisy layers neither draw nor charge, unless `drawing` asks for noise."""
+    before, _resting.on = _resting.on, True
+    try:
+        yield
+    finally:
+        _resting.on = before
 
 
 class NoisyWrapper(keras.layers.Wrapper):
@@ -132,11 +145,13 @@ class NoisyWrapper(keras.layers.Wrapper):
 
     def _draws(self, kind: Literal["weights", "activations"], training: bool | None) -> bool:
         """Whether this call draws noise."""
-        return _active[-1].wants(self, kind) if _active else bool(training)
+        if _active:
+            return _active[-1].wants(self, kind)
+        return bool(training) and not _resting.on
 
     def _counts(self, training: bool | None) -> bool:
         """Whether this call belongs to training or evaluation, where activations cost."""
-        return training is not None and not _active
+        return training is not None and not _active and not _resting.on
 
     def _next_seed(self) -> tf.Tensor:
         """A fresh seed of shape [2] for one call of `standard_normal`."""

@@ -11,9 +11,11 @@ __all__ = ["NetworkHolder", "has_graph"]
 
 def has_graph(network: keras.Model) -> bool:
     """Whether a network is sequential or functional, its layers in the open."""
+    if not isinstance(network, keras.Sequential | keras.Function):
+        return False
     try:
-        return isinstance(network.get_config().get("layers"), list)
-    except NotImplementedError:  # a subclassed network without a configuration
+        return "layers" in network.get_config()
+    except NotImplementedError:  # a subclass that makes its graph in a constructor of its own
         return False
 
 
@@ -55,11 +57,16 @@ class NetworkHolder(keras.Model):
     @property
     def input(self):
         """The symbolic input, or inputs in the structure in which the network takes them."""
+        if isinstance(self.network, keras.Sequential):  # which has lists only
+            return self.network.inputs[0]
         return self.network.input
 
     @property
     def output(self):
         """The symbolic output, or outputs in the structure in which the network returns them."""
+        if isinstance(self.network, keras.Sequential):
+            outputs = self.network.outputs
+            return outputs[0] if len(outputs) == 1 else outputs
         return self.network.output
 
     @property
@@ -99,8 +106,8 @@ class NetworkHolder(keras.Model):
         served = self.network
         if served.built and has_graph(served):
             # Keras leaves `training` open, as in `call`.
-            outputs = served(served.input, training=False)
-            served = keras.Model(served.input, outputs, name=self.name)
+            outputs = served(self.input, training=False)
+            served = keras.Model(self.input, outputs, name=self.name)
         with resting():
             return served.export(*args, **kwargs)
 

@@ -94,7 +94,7 @@ def effective_information(
     Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
-        model: a built model; a subclassed one of a single array of inputs.
+        model: a built model of float inputs; a subclassed one of a single array of them.
         x: inputs, one array of floats or uint8 `[examples, ...]`, or a dataset; labels are ignored.
             Their covariance is taken over the same examples.
         layer: a layer of the model, its name or its index; best a narrow one.

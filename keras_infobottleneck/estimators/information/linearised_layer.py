@@ -91,6 +91,13 @@ class LinearisedLayer:
                 "The layer must have one output of known size. "
                 f"Received: layer={layer!r}, shapes={[tuple(o.shape) for o in outputs]}"
             )
+        dtypes = [tensor.dtype for tensor in activations.inputs]
+        if not all("float" in dtype for dtype in dtypes):
+            raise ValueError(
+                "The model must take floats, along which activations can be differentiated; make "
+                "it with a `keras.Input` of floats, to which bytes may be given too. "
+                f"Received: inputs of dtype {dtypes}"
+            )
         if not isinstance(fisher, FisherInformation):
             raise TypeError(
                 f"`fisher` must be a FisherInformation of the model. Received: fisher={fisher!r}"
