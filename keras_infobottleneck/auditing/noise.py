@@ -13,6 +13,7 @@ from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.auditing.task import TaskPerformance, task_performance
 from keras_infobottleneck.estimators import WeightInformation
 from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.result import Result
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 from keras_infobottleneck.models import InformationBottleneckModel, make_deterministic
 
@@ -32,7 +33,7 @@ THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class ActivationInformation:
+class ActivationInformation(Result):
     """What an `InformationDropout` layer pays for an example.
 
     Attributes:
@@ -48,10 +49,6 @@ class ActivationInformation:
     by_unit: np.ndarray
     beta: float
     num_examples: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
-        return {**dataclasses.asdict(self), "by_unit": self.by_unit.tolist()}
 
 
 def activation_information(
@@ -124,7 +121,7 @@ def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pruning:
+class Pruning(Result):
     """Signal-to-noise of the weights with a distribution, `|mean| / standard deviation`.
 
     Attributes:
@@ -142,13 +139,6 @@ class Pruning:
     accuracy: np.ndarray
     num_weights: int
     num_examples: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
 
 def pruning_by_noise(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,13 +15,14 @@ from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher import terms
 from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.result import Result
 from keras_infobottleneck.estimators.weights import ensure_built
 
 __all__ = ["TaskPerformance", "task_performance"]
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskPerformance:
+class TaskPerformance(Result):
     """Means over examples. What only classes have is None for other likelihoods.
 
     Attributes:
@@ -49,10 +49,6 @@ class TaskPerformance:
     prediction_entropy: float | None = None
     label_entropy: float | None = None
     most_frequent: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
 
 def task_performance(

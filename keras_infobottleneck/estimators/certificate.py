@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -21,13 +21,14 @@ from keras_infobottleneck.estimators.certificate_data import check_data, two_exa
 from keras_infobottleneck.estimators.gibbs_errors import gibbs_errors
 from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.estimators.result import Result
 from keras_infobottleneck.layers.independent_draws import IndependentDraws
 
 __all__ = ["Certificate", "certify"]
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Result):
     """What `certify` found; errors are shares of examples, cross-entropies nats per example.
 
     Attributes:
@@ -76,7 +77,7 @@ class Certificate:
     def to_dict(self) -> dict:
         """All fields and properties by name."""
         return {
-            **asdict(self),
+            **super().to_dict(),
             "confidence": self.confidence,
             "kl_per_example": self.kl_per_example,
         }

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = ["NuisanceInformation", "nuisance_information"]
 
 # Share of the training folds that decides when to stop.
@@ -18,7 +20,7 @@ NUM_VALUES = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class NuisanceInformation:
+class NuisanceInformation(Result):
     """An estimate of `I(z; n)` with its null.
 
     Attributes:
@@ -46,10 +48,6 @@ class NuisanceInformation:
             f"{self.null:.2g}, between {self.lower_bound:.4g} and {self.upper_bound:.4g}, "
             f"{self.num_examples} examples)"
         )
-
-    def to_dict(self) -> dict:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
 
 def nuisance_information(

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = ["TotalCorrelation", "total_correlation"]
 
 JACKKNIFE_GROUPS = 10
@@ -16,7 +18,7 @@ SMALLEST_EIGENVALUE = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
-class TotalCorrelation:
+class TotalCorrelation(Result):
     """An estimate with its null.
 
     Attributes:
@@ -49,10 +51,6 @@ class TotalCorrelation:
             f"{self.null:.2g} ± {self.null_std:.2g}, {self.num_units} units, "
             f"{self.num_examples} examples, estimator={self.estimator!r})"
         )
-
-    def to_dict(self) -> dict:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
 
 def total_correlation(

@@ -1,8 +1,10 @@
 """What a prediction does not know: noise in the data against doubt about the weights."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
+
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["Uncertainty", "decompose_uncertainty"]
 
@@ -10,16 +12,12 @@ TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
 @dataclass(frozen=True)
-class Uncertainty:
+class Uncertainty(Result):
     """Entropies in nats, one per example: ``total = aleatoric + epistemic``, shape ``[batch]``."""
 
     total: np.ndarray
     aleatoric: np.ndarray
     epistemic: np.ndarray
-
-    def to_dict(self) -> dict:
-        """Plain lists by name."""
-        return {name: values.tolist() for name, values in asdict(self).items()}
 
 
 def decompose_uncertainty(probabilities) -> Uncertainty:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = ["ComplexityRatio", "QuantizedComplexity"]
 
 
 @dataclass(frozen=True)
-class ComplexityRatio:
+class ComplexityRatio(Result):
     """Complexity over that of a baseline; ``by_plane [num_bits]``, least significant first.
 
     Spreads are standard deviations over the draws of a random baseline, and 0 for a fixed one.
@@ -40,16 +42,6 @@ class ComplexityRatio:
                 for path, bits in planes.items()
             },
         )
-
-    def to_dict(self) -> dict:
-        """Plain numbers and lists, for JSON."""
-        return {
-            "value": self.value,
-            "std": self.std,
-            "by_plane": self.by_plane.tolist(),
-            "by_plane_std": self.by_plane_std.tolist(),
-            "by_layer": self.by_layer,
-        }
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import gzip
 import lzma
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     check_num_bits,
     quantization_levels,
 )
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["WeightCompression", "weight_compression"]
 
 
 @dataclass(frozen=True)
-class WeightCompression:
+class WeightCompression(Result):
     """Comparators of ``quantized_complexity``, sums over the same tensors.
 
     Attributes:
@@ -48,10 +49,6 @@ class WeightCompression:
             "gzip_planes": 1 - self.gzip_planes / self.plane_bytes,
             "lzma_planes": 1 - self.lzma_planes / self.plane_bytes,
         }
-
-    def to_dict(self) -> dict:
-        """Plain numbers and strings, for JSON."""
-        return asdict(self)
 
 
 def weight_compression(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = [
     "ActivationInformationBounds",
     "activation_information_bounds",
@@ -16,7 +18,7 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True)
-class ActivationInformationBounds:
+class ActivationInformationBounds(Result):
     """Bounds in nats, one entry per layer.
 
     Attributes:
@@ -30,13 +32,6 @@ class ActivationInformationBounds:
     lower: np.ndarray
     upper: np.ndarray
     network: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
     def __repr__(self) -> str:
         return (

@@ -6,13 +6,15 @@ import dataclasses
 
 import numpy as np
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = ["CrossEntropyDecomposition", "cross_entropy_decomposition"]
 
 TOLERANCE = 1e-8  # by which probabilities may miss a sum of one
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossEntropyDecomposition:
+class CrossEntropyDecomposition(Result):
     """`cross_entropy = intrinsic + sufficiency + efficiency - overfitting`, nats.
 
     Attributes:
@@ -29,10 +31,6 @@ class CrossEntropyDecomposition:
     efficiency: float
     overfitting: float
     cross_entropy: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
     def __repr__(self) -> str:
         return (

@@ -12,12 +12,13 @@ from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 
 
 @dataclasses.dataclass(frozen=True)
-class EffectiveInformation:
+class EffectiveInformation(Result):
     """Nats that a layer's activations hold about the input.
 
     Attributes:
@@ -44,13 +45,6 @@ class EffectiveInformation:
     beta: float
     prior_scale: float
     paper_form: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
     def __repr__(self) -> str:
         return (

@@ -19,6 +19,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
 )
 from keras_infobottleneck.estimators.passes import CompiledSum, compiled
+from keras_infobottleneck.estimators.result import Result
 from keras_infobottleneck.estimators.weights import ensure_built
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -28,7 +29,7 @@ DECADES = 3  # on either side of 1 / N, by default
 
 
 @dataclasses.dataclass(frozen=True)
-class InformationCurve:
+class InformationCurve(Result):
     """One point for each price; arrays of the length of `beta`.
 
     Attributes:
@@ -55,13 +56,6 @@ class InformationCurve:
     def lagrangian(self) -> np.ndarray:
         """`expected_loss + beta * nats`; with the best prior scale its slope is `nats`."""
         return self.expected_loss + self.beta * self.nats
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
     def __repr__(self) -> str:
         return (

@@ -16,12 +16,13 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
 )
 from keras_infobottleneck.estimators.operator import check_positive_integer
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["WeightInformation", "information_in_weights"]
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightInformation:
+class WeightInformation(Result):
     """Information in the weights: the divergence of a code for them from a prior, in nats.
 
     Attributes:
@@ -87,7 +88,7 @@ class WeightInformation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
-        return {**dataclasses.asdict(self), "nats_per_example": self.nats_per_example}
+        return {**super().to_dict(), "nats_per_example": self.nats_per_example}
 
     def __repr__(self) -> str:
         error = f" ± {self.standard_error:.2g}" if self.standard_error else ""

@@ -10,6 +10,7 @@ from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
     solve_exactly,
     solve_relaxed,
 )
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["MaximumRelevance", "maximum_relevance_curve"]
 
@@ -23,7 +24,7 @@ DEFAULT_MU = np.concatenate(
 
 
 @dataclasses.dataclass(frozen=True)
-class MaximumRelevance:
+class MaximumRelevance(Result):
     """Points of maximal `H[K] + mu H[s]`: vertices of the hull of what a sample can reach.
 
     Attributes:
@@ -48,13 +49,6 @@ class MaximumRelevance:
             f"largest relevance {self.relevance[best]:.3f} at resolution "
             f"{self.resolution[best]:.3f}, gap at most {self.gap.max():.1e})"
         )
-
-    def to_dict(self) -> dict:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
     def at(self, resolution):
         """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.

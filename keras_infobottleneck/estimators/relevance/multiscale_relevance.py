@@ -12,12 +12,13 @@ from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     resolution_relevance,
     resolution_relevance_of_counts,
 )
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["MultiscaleRelevance", "layer_multiscale_relevance", "multiscale_relevance"]
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiscaleRelevance:
+class MultiscaleRelevance(Result):
     """The curve of a coarse-graining and the area under it.
 
     Attributes:
@@ -33,15 +34,6 @@ class MultiscaleRelevance:
 
     def __repr__(self):
         return f"MultiscaleRelevance(area={self.area:.6f}, scales={len(self.scales)})"
-
-    def to_dict(self) -> dict:
-        """Plain lists and numbers, for JSON."""
-        return {
-            "area": self.area,
-            "scales": self.scales.tolist(),
-            "resolution": self.resolution.tolist(),
-            "relevance": self.relevance.tolist(),
-        }
 
 
 def multiscale_relevance(spikes) -> MultiscaleRelevance:

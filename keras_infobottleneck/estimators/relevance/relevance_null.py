@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 
 from keras_infobottleneck.estimators.relevance.resolution_relevance import resolution_relevance
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["RelevanceNull", "relevance_null"]
 
 
 @dataclasses.dataclass(frozen=True)
-class RelevanceNull:
+class RelevanceNull(Result):
     """Means and standard deviations over surrogate samples, in units of `log M`.
 
     Attributes:
@@ -42,13 +43,6 @@ class RelevanceNull:
             f"relevance={self.relevance:.4f} ± {self.relevance_std:.4f}, kind={self.kind!r}, "
             f"num_draws={self.num_draws})"
         )
-
-    def to_dict(self) -> dict:
-        """Plain lists and numbers, for JSON."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
 
     def at(self, resolution):
         """Mean relevance and standard deviation of the null at a resolution.

@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
+from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["ResolutionRelevance", "resolution_relevance", "resolution_relevance_of_counts"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ResolutionRelevance:
+class ResolutionRelevance(Result):
     """Where a sample lies on the resolution-relevance plane.
 
     Attributes:
@@ -39,10 +40,6 @@ class ResolutionRelevance:
             f"relevance={self.relevance:.4f}, noise={self.noise:.4f}, "
             f"num_samples={self.num_samples}, num_states={self.num_states})"
         )
-
-    def to_dict(self) -> dict:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
 
 def resolution_relevance(states, *, num_levels: int | None = None) -> ResolutionRelevance:

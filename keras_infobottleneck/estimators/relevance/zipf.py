@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_infobottleneck.estimators.result import Result
+
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
 
 # Terms summed before Euler-Maclaurin takes over; its error is then below 1e-12.
@@ -14,7 +16,7 @@ LARGEST_GAMMA = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ZipfExponent:
+class ZipfExponent(Result):
     """Fit of `m_k ~ k^-gamma` to the counts of states.
 
     Attributes:
@@ -30,10 +32,6 @@ class ZipfExponent:
     standard_error: float
     min_count: int
     num_states: int
-
-    def to_dict(self) -> dict:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
 
 
 def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
@@ -113,7 +111,7 @@ def _log_zeta_derivatives(gamma, start):
 
 
 @dataclasses.dataclass(frozen=True)
-class RelevanceSlope:
+class RelevanceSlope(Result):
     """Slope `dH[K] / dH[s] = -mu` between neighbouring points of a resolution-relevance curve.
 
     Attributes:
@@ -126,14 +124,6 @@ class RelevanceSlope:
     resolution: np.ndarray
     slope: np.ndarray
     optimum: float
-
-    def to_dict(self) -> dict:
-        """Plain lists and numbers, for JSON."""
-        return {
-            "resolution": self.resolution.tolist(),
-            "slope": self.slope.tolist(),
-            "optimum": self.optimum,
-        }
 
 
 def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> RelevanceSlope:
