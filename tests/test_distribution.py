@@ -96,6 +96,16 @@ for name, layer in noisy.items():
         float(np.abs(first[0] - second[0]).max()),
         float(np.abs(first[0] - second[1]).max()),
     ]
+with strategy.scope():
+    dropout = kib.layers.InformationDropout(layers.Dense(3, "relu"), beta=0.5, name="noisy")
+    network = keras.Sequential([keras.Input((4,)), dropout, V(layers.Dense(2))])
+    model = kib.InformationBottleneckModel(network, num_examples=32, weight_beta=2.0)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+report = kib.audit(model, (x, y), include=["weights", "activations"])
+results["audited"] = [report.weights.beta, report.layers["noisy"].activations.beta]
+model.save("model.keras")
+loaded = keras.models.load_model("model.keras", compile=False)
+results["saved"] = float(loaded.weight_beta)
 print(json.dumps(results))
 """
 
@@ -142,3 +152,8 @@ def test_two_replicas_share_a_bound_as_they_share_a_sum(results):
 @pytest.mark.parametrize("estimator", ["local", "flipout", "sample"])
 def test_replicas_and_steps_draw_different_noise(results, estimator):
     assert min(results[estimator]) > 0.01
+
+
+def test_a_model_on_two_replicas_is_audited_and_saved_with_its_prices(results):
+    assert results["audited"] == [2.0 / 32, 0.5]
+    assert results["saved"] == 2.0

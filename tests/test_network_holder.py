@@ -171,6 +171,26 @@ def test_a_prediction_in_one_thread_leaves_the_noise_of_others_on():
     assert np.abs(noisy - means).min() > 0.0
 
 
+class HandsTrainingOn(keras.Model):
+    """A subclassed network, unbuilt, that tells each layer whether it trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.noisy = kib.layers.InformationDropout(keras.layers.Dense(3, "relu"), beta=0.1)
+
+    def call(self, inputs, training=None):
+        return self.noisy(inputs, training=training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_call_that_builds_a_network_already_trains_or_evaluates_it(training, data):
+    x, _ = data
+    model = kib.InformationBottleneckModel(HandsTrainingOn(), num_examples=NUM_EXAMPLES)
+    outputs = model(x, training=training)
+    assert len(model.losses) == 1
+    assert np.any(outputs != model(x)) == training
+
+
 class Sized(keras.Model):
     """A subclassed network whose configuration has sizes of layers, not layers."""
 

@@ -36,6 +36,8 @@ def test_counts_are_drawn_by_rank_with_a_line_of_the_given_slope():
     "call",
     [
         lambda: plot_resolution_relevance([0.1], [0.1, 0.2]),
+        lambda: plot_resolution_relevance([0.1], [0.1], hull=maximum_relevance_curve(100)),
+        lambda: plot_resolution_relevance([0.1], [0.1], null=[[0.1, 0.1, 0.2]]),
         lambda: plot_rank_frequency([]),
         lambda: plot_rank_frequency([3, 0]),
         lambda: plot_rank_frequency([3, 1], mu=0),

@@ -82,7 +82,7 @@ def activation_information(
         nats=float(totals.mean()),
         standard_error=float(totals.std(ddof=1) / np.sqrt(len(totals))),
         by_unit=by_unit / len(totals),
-        beta=float(layer.beta),
+        beta=float(layer.beta.numpy()),  # `float` of a mirrored variable fails
         num_examples=len(totals),
     )
 
@@ -101,7 +101,7 @@ def paid_for_weights(model: keras.Model) -> WeightInformation:
     return WeightInformation.from_divergences(
         model.weight_information(by_layer=True),
         num_examples=model.num_examples,
-        beta=float(model.weight_beta) / model.num_examples,
+        beta=float(model.weight_beta.numpy()) / model.num_examples,
     )
 
 

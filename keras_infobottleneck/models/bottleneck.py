@@ -215,7 +215,7 @@ class InformationBottleneckModel(AnchoredNetwork):
         return {
             **super().get_config(),
             "num_examples": self.num_examples,
-            "weight_beta": float(self._weight_beta),
+            "weight_beta": float(self._weight_beta.numpy()),  # `float` of a mirrored variable fails
             "objective": self.objective,
             "delta": self.delta,
         }

@@ -83,8 +83,9 @@ class NetworkHolder(keras.Model):
         options = {}
         if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
             options["mask"] = mask
-        if training is not None:  # reaches the network's layers by Keras' call context
-            return self.network(inputs, **options)
+        if training is not None:
+            # Said aloud: in building an unbuilt network Keras would forget it for this call.
+            return self.network(inputs, training=training, **options)
         # Keras' layers for augmentation take what is open for True, and all layers after them.
         with resting():
             return self.network(inputs, training=False, **options)

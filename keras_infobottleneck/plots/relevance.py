@@ -39,6 +39,12 @@ def plot_resolution_relevance(
             "`resolution` and `relevance` must be of one shape [points]. "
             f"Received: shapes {resolution.shape} and {relevance.shape}"
         )
+    for option, pair in (("hull", hull), ("null", null)):
+        if pair is not None and np.shape(pair)[:1] != (2,):
+            raise ValueError(
+                f"`{option}` must be a pair of arrays, resolution and relevance. "
+                f"Received: {option}={pair!r}"
+            )
     import matplotlib.pyplot as plt
 
     ax = plt.subplots()[1] if ax is None else ax
