@@ -14,8 +14,8 @@ Claims 2-b and 2-c (Achille & Soatto, 2018, "Information Dropout", arXiv 1611.01
   against the information in its weights and the bound of Corollary 5.3.
 
 Expected: heat maps that settle on the digit, the deeper layer more; the second digit forgotten as
-beta rises; less about the pattern with less information in the weights. Run time: ten minutes
-of one core on the digits of scikit-learn (two seeds), eighteen on MNIST (`--data`, three seeds);
+beta rises; less about the pattern with less information in the weights. Run time: nine minutes on
+two cores on the digits of scikit-learn (two seeds), under twenty on MNIST (`--data`, three seeds);
 `--full`, the published network on 96 x 96 canvases, is for a GPU. Killed and started again, it
 goes on with the network it was at.
 """
