@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
 experiment.define_flags("outputs/small_networks")
-flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 1)
+flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 2)
 
 # Rates of dropout, or betas times the number of training examples, as published.
 STRENGTHS = {

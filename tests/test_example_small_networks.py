@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from example_runs import EXAMPLES, finish, kill_at, result
+from example_runs import EXAMPLES, finish, kill_at, result, run
 
 sys.path.insert(0, str(EXAMPLES))
 import all_cnn
@@ -31,6 +31,13 @@ def test_it_chooses_trains_judges_and_draws(undisturbed):
     tried = {float(k): v for k, v in report["held_out_errors"]["dropout"].items()}
     assert report["chosen"]["dropout"] == min(tried, key=tried.get)
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_seed_has_no_standard_error_to_judge_by(tmp_path):
+    refused = run(SCRIPT, tmp_path / "out", "--seeds=1")
+    assert refused.returncode != 0
+    assert "--seeds=1" in refused.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
