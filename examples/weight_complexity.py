@@ -103,6 +103,7 @@ def planned_runs(settings: dict, data: tuple, runs: experiment.Experiment) -> di
 def run_budget(settings: dict, data: tuple, regimen: str, budget: str, seed: int) -> dict:
     """Train on ``budget`` examples and measure on the way and at the end."""
     x, y, x_test, y_test = data
+    num_classes = int(max(y.max(), y_test.max())) + 1
     largest = max(len(x) if b == "all" else int(b) for b in settings["budgets"])
     chosen = np.random.default_rng(seed).permutation(len(x))
     chosen = chosen[: len(x) if budget == "all" else int(budget)]
@@ -115,6 +116,7 @@ def run_budget(settings: dict, data: tuple, regimen: str, budget: str, seed: int
     model = build_mlp(
         settings["width"],
         x.shape[1],
+        num_classes,
         decay=regimen != "no_decay",
         steps_per_execution=gcd(steps, 10),  # Keras rounds an epoch up to whole executions
     )
