@@ -1,5 +1,6 @@
 """The experiment with complexity: every claim judged, and a kill that costs nothing."""
 
+import matplotlib.pyplot as plt
 import pytest
 from example_runs import finish, kill_at, result, run
 
@@ -34,3 +35,10 @@ def test_refuses_a_directory_with_other_settings(undisturbed):
     assert refused.returncode != 0
     assert "--output_dir must be new or hold a run with the same settings" in refused.stderr
     assert (undisturbed / "result.json").read_text() == before
+
+
+def test_one_experiment_is_one_panel(tmp_path):
+    finish(SCRIPT, tmp_path, "--task=grokking")
+    image = plt.imread(tmp_path / "figure.png")
+    ink = (image[..., :3] < 0.9).any(-1)
+    assert ink[:, : image.shape[1] // 2].sum() > 0.25 * ink.sum()
