@@ -6,7 +6,7 @@ price of a nat near beta = 1, whatever the number N of examples; real labels it 
 less, at many times that price. Networks of different kinds do so at different prices below 1: each
 is a code for labels, and what it wastes shows there (`random_labels_codes.py`).
 
-Expected: a memory of ten logits for each image turns at 0.84 for every N, a plain perceptron at a
+Expected: a memory of ten logits for each image turns at 0.87 for every N, a plain perceptron at a
 fifth of that; one verdict for each of the claims 1-a to 1-g in ``result.json``, and ``figure.png``.
 Takes nine minutes on two cores on the digits of scikit-learn, and an hour on MNIST
 (``--data``); ``--smoke`` half a minute. The published small AlexNet, meant for CIFAR, is
