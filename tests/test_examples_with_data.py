@@ -32,6 +32,7 @@ def test_classes_may_be_more_than_ten(script, flags, tmp_path):
     ("script", "num_examples", "shape", "sentence"),
     [
         ("occlusions.py", 40, (13, 17), "square images, which are laid upon a square canvas. Rec"),
+        ("autoencoder.py", 4, (5, 5), "more images than the code has units, 4. Rec"),
         ("random_labels.py", 20, (5, 5), "80 examples at least, for 3 classes. Rec"),
     ],
 )
@@ -39,5 +40,6 @@ def test_what_a_script_cannot_use_is_one_sentence(script, num_examples, shape, s
     data = write(tmp_path / "data.npz", num_examples, shape, 3)
     refused = run(script, tmp_path / "out", f"--data={data}")
     assert refused.returncode != 0
-    assert f"{script}: x_train must hold {sentence}eived: " in refused.stderr
+    assert f"{script}: x_t" in refused.stderr
+    assert f" must hold {sentence}eived: " in refused.stderr
     assert not (tmp_path / "out").exists()
