@@ -11,6 +11,7 @@ in compiled code, as ours does. The diagonals of all packages are compared with 
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -27,9 +28,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "data", None, "An .npz with x_train and y_train; scikit-learn's digits if not given."
 )
-flags.DEFINE_integer("num_examples", 2000, "Examples used.")
-flags.DEFINE_integer("batch_size", 250, "Examples per batch.")
-flags.DEFINE_integer("rounds", 5, "Rounds; the best counts.")
+flags.DEFINE_integer("num_examples", 2000, "Examples used at most, in whole batches.", 1)
+flags.DEFINE_integer("batch_size", 250, "Examples per batch.", 1)
+flags.DEFINE_integer("rounds", 5, "Rounds; the best counts.", 1)
 flags.DEFINE_multi_enum("network", ["mlp", "cnn"], ["mlp", "cnn"], "Networks.")
 flags.DEFINE_string("peers_python", None, "A Python with torch and the packages compared with.")
 flags.DEFINE_multi_string("quantity", None, "Only these quantities.")
@@ -39,7 +40,7 @@ PLAIN = ("gradient", "gradient, compiled loop")
 
 
 def examples():
-    """Images `[n, 28, 28, 1]` in [0, 1] and integer labels."""
+    """Images `[n, 28, 28, 1]` in [0, 1] and integer labels, as many as fill batches."""
     if FLAGS.data:
         with np.load(FLAGS.data, allow_pickle=False) as archive:
             x, y = archive["x_train"], archive["y_train"]
@@ -49,8 +50,15 @@ def examples():
         digits = load_digits()
         x = np.pad(np.kron(digits.images, np.ones((3, 3))) * 255 / 16, [(0, 0), (2, 2), (2, 2)])
         y = digits.target
-    x = x[: FLAGS.num_examples].astype(np.float32).reshape(-1, 28, 28, 1) / 255
-    return x, y[: FLAGS.num_examples].astype(np.int64)
+    # Loops that are compiled take whole batches, and everything is measured on the same examples.
+    count = min(FLAGS.num_examples, len(x)) // FLAGS.batch_size * FLAGS.batch_size
+    if count == 0:
+        sys.exit(
+            f"{os.path.basename(sys.argv[0])}: --batch_size must be at most the number of "
+            f"examples, {min(FLAGS.num_examples, len(x))}. Received: {FLAGS.batch_size}"
+        )
+    x = x[:count].astype(np.float32).reshape(-1, 28, 28, 1) / 255
+    return x, y[:count].astype(np.int64)
 
 
 def network(name):

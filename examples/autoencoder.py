@@ -71,6 +71,11 @@ def run() -> None:
     images = datasets.load(settings["data"], FLAGS.data)
     x = flat(images.x_train[: settings["num_examples"]])
     x_test = flat(images.x_test[: settings["num_test"]])
+    if len(x_test) <= settings["num_units"]:
+        raise ValueError(
+            "x_test must hold more images than the code has units, "
+            f"{settings['num_units']}. Received: {len(x_test)} in {settings['data']}"
+        )
     experiment = Experiment(FLAGS.output_dir, settings)
     records = []
     for repeat in range(settings["seeds"]):

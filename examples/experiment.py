@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def main(run: Callable[[], None]) -> None:
             run()
         except ValueError as error:
             sys.exit(f"{name}: {error}")
+        except KeyboardInterrupt:
+            sys.exit(f"{name}: interrupted; the same command goes on where it was.")
 
     app.run(start)
 
@@ -81,32 +84,44 @@ class Experiment:
         settings: all that the records depend on, as plain numbers and strings.
 
     Raises:
-        ValueError: the folder cannot be made, or holds a run with other settings.
+        ValueError: the folder cannot be made or written to, or holds a run with other settings or
+            data, or records that are no run's.
     """
 
     def __init__(self, output_dir: str, settings: dict[str, Any]):
         self.folder = Path(output_dir)
         self.settings = json.loads(json.dumps(settings))
+        if "data" in flags.FLAGS and flags.FLAGS.data:
+            # Another file of the same name is another run.
+            self.settings["data_crc32"] = zlib.crc32(Path(flags.FLAGS.data).read_bytes())
         self.times: dict[str, dict[str, float]] = {}
         try:
-            (self.folder / "records").mkdir(parents=True, exist_ok=True)
+            self._open(starts_over=flags.FLAGS.is_parsed() and not flags.FLAGS.resume)
         except OSError as error:
             raise ValueError(
-                f"--output_dir must be a folder. Received: {output_dir} ({error.strerror})"
+                "--output_dir must be a folder that can be written to. "
+                f"Received: {output_dir} ({error.strerror})"
             ) from None
-        found = self.folder / "settings.json"
-        starts_over = flags.FLAGS.is_parsed() and not flags.FLAGS.resume
+
+    def _open(self, starts_over: bool) -> None:
+        """Make the folder, or see that what it holds is of these settings or of nobody."""
+        records, found = self.folder / "records", self.folder / "settings.json"
+        if not found.exists() and records.is_dir() and any(records.iterdir()):
+            raise ValueError(
+                "--output_dir must be new or hold a run; what is in its folder records is no "
+                f"run's. Received: {self.folder}"
+            )
         if starts_over:
-            shutil.rmtree(self.folder / "records")
-            (self.folder / "records").mkdir()
-        if not found.exists() or starts_over:
-            self.write("settings.json", self.settings)
-        elif (kept := json.loads(found.read_text())) != self.settings:
+            if records.exists():
+                shutil.rmtree(records)
+        elif found.exists() and (kept := _read(found)) != self.settings:
             raise ValueError(
                 "--output_dir must be new or hold a run with the same settings; name another, or "
                 "start over with --noresume. "
-                f"Received: {output_dir} with {kept}"
+                f"Received: {self.folder} with {kept}"
             )
+        records.mkdir(parents=True, exist_ok=True)
+        self.write("settings.json", self.settings)
 
     def run(self, name: str, compute: Callable[..., dict[str, Any]], *arguments: Any) -> dict:
         """The record `name`: read if it is there, otherwise `compute(*arguments)`, and kept."""
@@ -173,6 +188,14 @@ class Experiment:
         part = self.folder / f"{name}.part"
         part.write_text(json.dumps(content, indent=1) + "\n")
         os.replace(part, self.folder / name)
+
+
+def _read(path: Path) -> Any:
+    """What a JSON file says, or that it is none."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return "a settings.json that is no run's"
 
 
 def verdict(reproduced: bool, partly: bool = False) -> str:

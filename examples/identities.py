@@ -26,6 +26,14 @@ def main(argv):
     """Compute every identity, print a table, write results."""
     if len(argv) > 1:
         sys.exit(f"identities.py: takes flags only. Received: {argv[1:]}")
+    output = pathlib.Path(FLAGS.output_dir)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(
+            "identities.py: --output_dir must be a folder that can be written to. "
+            f"Received: {output} ({error.strerror})"
+        )
     start = time.monotonic(), time.process_time()
     import identity_claims
     import identity_claims_of_weights
@@ -33,8 +41,6 @@ def main(argv):
     parts = (identity_claims, identity_claims_of_weights)
     measures = {name: measure for part in parts for name, measure in part.CLAIMS.items()}
     criteria = {name: text for part in parts for name, text in part.CRITERIA.items()}
-    output = pathlib.Path(FLAGS.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
     claims = {}
     for name, measure in sorted(measures.items()):
         found = measure()

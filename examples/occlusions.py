@@ -109,6 +109,12 @@ def run():
     default = DEFAULT if FLAGS.data else DEFAULT | DIGITS
     settings = experiment.read_settings(default, SMOKE, FULL, seeds=FLAGS.seeds)
     images = datasets.load(path=FLAGS.data)
+    height, width = images.x_train.shape[1:3]
+    if height != width:
+        raise ValueError(
+            "x_train must hold square images, which are laid upon a square canvas. "
+            f"Received: {height} x {width} pixels in {settings['data']}"
+        )
     if side := settings["side"]:
         small = [nuisances.resized(x, side) for x in (images.x_train, images.x_test)]
         images = images._replace(x_train=small[0], x_test=small[1])

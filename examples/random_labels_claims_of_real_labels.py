@@ -75,7 +75,7 @@ def price_shows_bias_and_variance(records, widths, settings) -> dict:
     }
     listed = ", ".join(f"{100 * r:.1f} points at {share:.0%} random" for share, r in rise.items())
     return {
-        "setting": setting(settings, f"N = {sizes[len(sizes) // 2]}"),
+        "setting": setting(settings, "labels random in part", [sizes[len(sizes) // 2]]),
         "measured": f"From its least, test error rises towards low prices by {listed}, towards "
         f"high ones to chance; the widest network is {100 * (last[-1]['mean'] - least):.1f} points "
         f"over the best of {len(by_width)} widths.",

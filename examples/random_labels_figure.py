@@ -26,7 +26,7 @@ def plot(records: list[dict], widths: list[dict], settings: dict, path: str) -> 
     plot_crossing(axes[1, 0], records, settings)
     plot_information(axes[1, 1], axes[1, 2], records, settings)
     plot_error(axes[1, 3], records, widths, settings)
-    figure.savefig(path, dpi=60)
+    figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
@@ -44,7 +44,7 @@ def plot_phases(axis, records, settings, share, name):
             mean = [np.mean([t[key] for t in of_size]) for of_size in turns]
             axis.plot(sizes, mean, style, label=label)
         axis.axhline(1.0, color="w", linestyle=":", linewidth=1)
-        axis.legend(fontsize=7, loc="upper left")
+        axis.legend(fontsize=9, loc="upper left")
     return colours
 
 
@@ -62,7 +62,7 @@ def plot_codes(axis, records, settings):
     axis.axvline(1.0, color="k", linestyle=":")
     axis.set(title="random labels, code by code", xlabel="beta", xscale="log")
     axis.set_ylabel("training accuracy")
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=8, labelspacing=0.2, framealpha=0.5)
 
 
 def plot_crossing(axis, records, settings):
@@ -71,10 +71,17 @@ def plot_crossing(axis, records, settings):
         axis.plot(found[0]["betas"], np.mean([lagrangian(r) for r in found], axis=0), label=code)
     log_classes = np.log(settings["num_classes"])
     betas = np.geomspace(0.05, 1, 50)
-    axis.plot(betas, betas * log_classes, "k:", label="ideal code")
-    axis.axhline(log_classes, color="k", linewidth=1)
+    (ideal,) = axis.plot(betas, betas * log_classes, "k:", label="ideal code")
+    nothing = axis.axhline(log_classes, color="k", linewidth=1, label="nothing learned")
+    axis.legend(
+        handles=[ideal, nothing],
+        title="codes: top right panel",
+        fontsize=9,
+        title_fontsize=9,
+        loc="upper right",
+    )
     axis.set(title="memorising pays below the line", xlabel="beta", xscale="log")
-    axis.set(ylabel="cross-entropy + beta nats / example", ylim=(0, 1.5 * log_classes))
+    axis.set(ylabel="cross-entropy + beta nats / example", ylim=(0, 2 * log_classes))
 
 
 def plot_information(left, right, records, settings):
@@ -88,12 +95,13 @@ def plot_information(left, right, records, settings):
         sizes, np.log(settings["num_classes"]) * np.array(sizes), "k:", label="N log(classes)"
     )
     left.set(title=f"information at beta = {beta:g}", xlabel="examples N", ylabel="nats")
-    left.legend(fontsize=7)
+    left.legend(fontsize=9)
     shares, size = sorted({0.0, 1.0, *settings["corrupted"]}), sizes[len(sizes) // 2]
     found = [column(records, settings, size, share) for share in shares]
     nats = [[per_label(r)[r["betas"].index(beta)] for r in of_share] for of_share in found]
     right.errorbar(shares, np.mean(nats, 1), np.std(nats, 1), fmt="o-")
-    right.axhline(np.log(settings["num_classes"]), color="k", linestyle=":")
+    right.axhline(np.log(settings["num_classes"]), color="k", linestyle=":", label="log(classes)")
+    right.legend(fontsize=9)
     right.set(title=f"N = {size}, beta = {beta:g}", xlabel="share of random labels")
     right.set_ylabel("nats / example")
 
@@ -107,7 +115,7 @@ def plot_error(axis, records, widths, settings):
         axis.errorbar(
             found[0]["betas"], error.mean(0), error.std(0), label=f"price, {share:.0%} random"
         )
-    axis.set(title=f"test error, N = {size}", xlabel="beta", xscale="log")
+    axis.set(title=f"test error, N = {size}", xlabel="beta", xscale="log", ylabel="test error")
     above = axis.twiny()
     parameters = sorted({w["parameters"] for w in widths})
     error = [
@@ -116,7 +124,9 @@ def plot_error(axis, records, widths, settings):
     ]
     above.plot(parameters, error, "k.--")
     above.set(xlabel="parameters, no price (dashed)", xscale="log")
-    axis.legend(fontsize=7)
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.5 * (high - low))  # room for the legend
+    axis.legend(fontsize=9, loc="upper left")
 
 
 def by_code(records, settings) -> dict[str, list[dict]]:

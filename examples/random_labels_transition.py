@@ -74,9 +74,9 @@ def shown(found: dict, digits: int = 2) -> str:
     return said(found, f".{digits}f")
 
 
-def setting(settings: dict, what: str) -> str:
-    """The setting of a claim in a few words."""
-    return (
-        f"{settings['data']}, {settings['code']}, {what}, N = {settings['sizes'][0]} to "
-        f"{settings['sizes'][-1]}, {len(settings['seeds'])} seeds"
-    )
+def setting(settings: dict, what: str, sizes=None, code: str | None = None) -> str:
+    """The setting of a claim in a few words; `sizes` and `code` where not the main ones."""
+    sizes = sizes or settings["sizes"]
+    of_sizes = " to ".join(str(size) for size in dict.fromkeys([sizes[0], sizes[-1]]))
+    seeds = f"{len(settings['seeds'])} seed" + "s" * (len(settings["seeds"]) > 1)
+    return f"{settings['data']}, {code or settings['code']}, {what}, N = {of_sizes}, {seeds}"

@@ -60,7 +60,7 @@ def run():
     rows = [x.reshape(len(x), -1) for x in (images.x_train, images.x_test)]
     if FLAGS.smoke:
         rows[0] = rows[0][:400]
-    data = rows[0], images.y_train[: len(rows[0])], rows[1], images.y_test
+    data = rows[0], images.y_train[: len(rows[0])], rows[1], images.y_test, images.num_classes
     curve = estimators.maximum_relevance_curve(len(rows[0]))
 
     runs = experiment.Experiment(FLAGS.output_dir, settings)
@@ -95,10 +95,10 @@ def read_settings() -> dict:
 
 def network(settings, seed, data, curve) -> dict:
     """Train a deep belief network; measure its layers, before and after, and random units."""
-    x, y, x_test, y_test = data
+    x, y, x_test, y_test, num_classes = data
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    judge_model = train_classifier(x, y, [256], settings)
+    judge_model = train_classifier(x, y, num_classes, [256], settings)
     units = settings["units"]
     dbn = models.DeepBeliefNetwork(units, seed=seed)
     dbn.build((None, x.shape[1]))
@@ -129,9 +129,9 @@ def network(settings, seed, data, curve) -> dict:
 
 def classifier(settings, seed, data, curve) -> dict:
     """Train a classifier with narrowing layers and measure them."""
-    x, y, x_test, y_test = data
+    x, y, x_test, y_test, num_classes = data
     keras.utils.set_random_seed(seed)
-    model = train_classifier(x, y, CLASSIFIER_UNITS, settings)
+    model = train_classifier(x, y, num_classes, CLASSIFIER_UNITS, settings)
     layers = [
         layer_of_states(estimators.hidden_states(model, x, f"layer_{i + 1}"), curve)
         for i in range(len(CLASSIFIER_UNITS))
@@ -153,12 +153,12 @@ def machine(settings, seed, data, curve) -> dict:
     return before_and_after(rbm, x, train, curve)
 
 
-def train_classifier(x, y, units, settings):
+def train_classifier(x, y, num_classes, units, settings):
     """Train a classifier with rectified hidden layers, whose states are the active units."""
     model = keras.Sequential([keras.Input(x.shape[1:])])
     for index, size in enumerate(units):
         model.add(keras.layers.Dense(size, "relu", name=f"layer_{index + 1}"))
-    model.add(keras.layers.Dense(10, name="logits"))
+    model.add(keras.layers.Dense(num_classes, name="logits"))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     epochs, batch_size = settings["classifier_epochs"], settings["batch_size"]

@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
 experiment.define_flags("outputs/small_networks")
-flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 1)
+flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 2)
 
 # Rates of dropout, or betas times the number of training examples, as published.
 STRENGTHS = {
@@ -208,7 +208,7 @@ def draw(records, path):
         mean = [100 * each["mean"] for each in errors.values()]
         bars = [100 * (each["standard_error"] or 0) for each in errors.values()]
         axis.errorbar(widths, mean, bars, marker=".", capsize=2, label=method.replace("_", "-"))
-    axis.set(xlabel="filters, %", ylabel="test error, %", ylim=(0, None))
+    axis.set(xlabel="filters, %", ylabel="test error, %")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
     figure.tight_layout()

@@ -36,10 +36,10 @@ flags.DEFINE_integer("max_examples", 10_000, "Training examples used at most.", 
 flags.DEFINE_list("budgets", ["100", "200", "500", "1000", "all"], "Training examples.")
 flags.DEFINE_integer("seeds", 3, "Repeats, with other subsets and orders.", 1)
 flags.DEFINE_integer("epochs", 101, "Epochs of the largest budget.", 1)
-flags.DEFINE_float("width", 0.5, "Scale of the hidden layers 1024, 512 and 256.")
-flags.DEFINE_integer("modulus", 47, "Modulus of the addition; published: 97.")
-flags.DEFINE_integer("grok_width", 128, "Embedding and hidden width; published: 512.")
-flags.DEFINE_integer("grok_updates", 10_000, "Updates; published: 11,000.")
+flags.DEFINE_float("width", 0.5, "Scale of the hidden layers 1024, 512 and 256.", 0.01)
+flags.DEFINE_integer("modulus", 47, "Modulus of the addition; published: 97.", 3)
+flags.DEFINE_integer("grok_width", 128, "Embedding and hidden width; published: 512.", 1)
+flags.DEFINE_integer("grok_updates", 10_000, "Updates; published: 11,000.", 100)
 
 BATCH_SIZE = 128
 CHECKPOINTS = 20
@@ -103,6 +103,7 @@ def planned_runs(settings: dict, data: tuple, runs: experiment.Experiment) -> di
 def run_budget(settings: dict, data: tuple, regimen: str, budget: str, seed: int) -> dict:
     """Train on ``budget`` examples and measure on the way and at the end."""
     x, y, x_test, y_test = data
+    num_classes = int(max(y.max(), y_test.max())) + 1
     largest = max(len(x) if b == "all" else int(b) for b in settings["budgets"])
     chosen = np.random.default_rng(seed).permutation(len(x))
     chosen = chosen[: len(x) if budget == "all" else int(budget)]
@@ -115,6 +116,7 @@ def run_budget(settings: dict, data: tuple, regimen: str, budget: str, seed: int
     model = build_mlp(
         settings["width"],
         x.shape[1],
+        num_classes,
         decay=regimen != "no_decay",
         steps_per_execution=gcd(steps, 10),  # Keras rounds an epoch up to whole executions
     )

@@ -145,7 +145,8 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
             "updates_to_half_fall_of_ratio": first(updates, ratio <= (ratio[0] + ratio[-1]) / 2),
         }
         runs.append(run)
-    grokked = [r for r in runs if r["updates_to_generalise"] is not None and r["weight_decay"] > 0]
+    needed = ("updates_to_fit", "updates_to_generalise")
+    grokked = [r for r in runs if r["weight_decay"] > 0 and all(r[n] is not None for n in needed)]
     controls = [r for r in runs if r["weight_decay"] == 0]
     follows = [
         r["structure_end"] < 0.99
@@ -164,7 +165,7 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
             f"{r['updates_to_fit']:.0f}), ends at {r['structure_end']:.4f} of shuffled"
             for r in grokked
         )
-        + f"{'' if grokked else 'no run generalises'}; controls without decay end at "
+        + f"{'' if grokked else 'no run fits and generalises'}; controls without decay end at "
         + ", ".join(f"{r['structure_end']:.4f}" for r in controls),
         "numbers": {"runs": runs},
     }

@@ -12,16 +12,17 @@ import matplotlib.pyplot as plt
 
 
 def plot(records: list[dict], path) -> None:
-    """Six panels: budgets, accuracy, overfitting, planes, bit widths, grokking."""
-    figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
+    """Six panels: budgets, accuracy, overfitting, planes, bit widths, grokking; or the last."""
     budgets = [record for record in records if record["task"] == "budgets"]
     grokking = [record for record in records if record["task"] == "grokking"]
+    shape, size = ((2, 3), (15, 8)) if budgets else ((1, 1), (6, 4))
+    figure, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
     if budgets:
         plot_budgets(budgets, axes[0, 0], axes[0, 1])
         plot_overfitting(budgets, axes[0, 2])
         plot_planes(budgets, axes[1, 0], axes[1, 1])
     if grokking:
-        plot_grokking(grokking, axes[1, 2])
+        plot_grokking(grokking, axes[-1, -1])
     for axis in axes.flat:
         if axis.has_data():
             axis.legend(fontsize=7)
@@ -84,5 +85,5 @@ def plot_grokking(records: list[dict], axis) -> None:
         label = f"weight decay {record['weight_decay']:g}" if record["seed"] == 0 else None
         axis.plot(updates, column(record, "qubd_shuffled_ratio"), color, label=label)
         accuracy.plot(updates, column(record, "test_accuracy"), f"{color}:")
-    axis.set(title="grokking: complexity / shuffled", xlabel="updates")
+    axis.set(title="grokking: complexity / shuffled", xlabel="updates", ylabel="complexity ratio")
     accuracy.set(ylabel="test accuracy (dots)")

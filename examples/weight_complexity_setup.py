@@ -9,7 +9,7 @@ WEIGHT_DECAY = 1e-2
 
 
 def build_mlp(
-    width: float, num_features: int, decay: bool, steps_per_execution: int
+    width: float, num_features: int, num_classes: int, decay: bool, steps_per_execution: int
 ) -> keras.Model:
     """MLP of the paper. Its weight decay is part of the gradient that Adam rescales (L2)."""
     l2 = keras.regularizers.L2(WEIGHT_DECAY / 2) if decay else None
@@ -23,7 +23,7 @@ def build_mlp(
         for units in (1024, 512, 256)
     ]
     model = keras.Sequential(
-        [keras.layers.Input((num_features,)), *layers, keras.layers.Dense(10, **options)]
+        [keras.layers.Input((num_features,)), *layers, keras.layers.Dense(num_classes, **options)]
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(3e-4)

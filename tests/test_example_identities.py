@@ -35,6 +35,14 @@ def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    done = run(SCRIPT, tmp_path / "file" / "out")
+    assert done.returncode != 0
+    assert "--output_dir must be a folder that can be written to. Received: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("module", "claim", "name"),
     [

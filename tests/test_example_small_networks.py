@@ -1,12 +1,13 @@
 """The script as a user runs it, and what it judges with."""
 
 import json
+import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
-from example_runs import EXAMPLES, finish, kill_at, result
+from example_runs import ENVIRONMENT, EXAMPLES, ROOT, finish, kill_at, result, run
 
 sys.path.insert(0, str(EXAMPLES))
 import all_cnn
@@ -31,6 +32,13 @@ def test_it_chooses_trains_judges_and_draws(undisturbed):
     tried = {float(k): v for k, v in report["held_out_errors"]["dropout"].items()}
     assert report["chosen"]["dropout"] == min(tried, key=tried.get)
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_seed_has_no_standard_error_to_judge_by(tmp_path):
+    refused = run(SCRIPT, tmp_path / "out", "--seeds=1")
+    assert refused.returncode != 0
+    assert "--seeds=1" in refused.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
@@ -61,6 +69,22 @@ def test_a_network_is_noisy_in_its_strided_layers_alone(noise):
     np.testing.assert_array_equal(model(x), model(x))
     drawn = [keras.ops.convert_to_numpy(model(x, training=True)) for _ in range(2)]
     assert np.array_equal(*drawn) == (noise == "none")
+
+
+def test_the_figure_shows_differences_however_large_the_errors(tmp_path):
+    code = """
+import sys
+import small_networks
+small_networks.plt.close = lambda figure: print(*figure.axes[0].get_ylim())
+widths = {0.25: 0.68, 1.0: 0.6}
+records = [{"method": "none", "width": w, "seed": 0, "error": e} for w, e in widths.items()]
+small_networks.draw(records, sys.argv[1])
+"""
+    command = [sys.executable, "-c", code, tmp_path / "figure.png"]
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{EXAMPLES}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    low, high = map(float, done.stdout.split())
+    assert 55 < low < 60 < 68 < high < 73
 
 
 def test_verdict_follows_from_the_records():

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import pathlib
 
 import pytest
@@ -20,6 +21,15 @@ def experiment(monkeypatch):
     of_a_script.mark_as_parsed()
     monkeypatch.setattr(flags, "FLAGS", of_a_script)
     return module
+
+
+@pytest.fixture
+def data(experiment, tmp_path):
+    """A file of data that was given to the script."""
+    path = tmp_path / "data.npz"
+    path.write_bytes(b"one")
+    flags.DEFINE_string("data", os.fspath(path), "", flag_values=flags.FLAGS)
+    return path
 
 
 def claim(**changes):
@@ -70,6 +80,53 @@ def test_records_that_know_no_core_time_are_still_read(experiment, tmp_path):
     runs.conclude({"1-a": claim()})
     assert result(tmp_path)["minutes"] >= 1.0
     assert "core_minutes" not in result(tmp_path)
+
+
+def test_another_file_of_the_same_name_is_another_run(experiment, data, tmp_path):
+    experiment.Experiment(tmp_path / "out", {"data": data.name}).run("a", work)
+    experiment.Experiment(tmp_path / "out", {"data": data.name}).run("a", pytest.fail)
+    data.write_bytes(b"two")
+    with pytest.raises(ValueError, match=r"the same settings.*Received: .*data_crc32"):
+        experiment.Experiment(tmp_path / "out", {"data": data.name})
+
+
+def test_records_that_are_no_runs_are_left_alone(experiment, tmp_path):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "mine.txt").write_text("precious")
+    for resume in (True, False):
+        flags.FLAGS.resume = resume
+        with pytest.raises(ValueError, match=r"no run's\. Received: "):
+            experiment.Experiment(tmp_path, {})
+    assert (tmp_path / "records" / "mine.txt").read_text() == "precious"
+    assert not (tmp_path / "settings.json").exists()
+
+
+def test_settings_that_are_no_runs_are_refused_in_a_sentence(experiment, tmp_path):
+    (tmp_path / "settings.json").write_text("{ not JSON")
+    with pytest.raises(ValueError, match=r"the same settings.*Received: .*no run's"):
+        experiment.Experiment(tmp_path, {})
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(
+    experiment, monkeypatch, tmp_path
+):
+    experiment.Experiment(tmp_path, {})  # what is there can be read
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(ValueError, match=r"written to\. Received: .*\(No space left on device\)"):
+        experiment.Experiment(tmp_path, {})
+
+
+def test_an_interruption_is_one_sentence(experiment, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment.app, "run", lambda start: start(["script.py"]))
+    with pytest.raises(SystemExit, match=r"script\.py: interrupted; the same command goes on"):
+        experiment.main(interrupted)
 
 
 @pytest.mark.parametrize("changes", [{"verdict": "perhaps"}, {"more": 1}])

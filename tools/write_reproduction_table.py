@@ -73,12 +73,16 @@ Written by `make reproduction-table` from the files in `results/`, which hold ev
 the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
 in brackets, of the clock on a machine that did other things besides. Where a claim has several
 rows, the first is the largest data set; "digits" are those of scikit-learn, and the command needs
-no file. What each verdict asks for stands below the table.
+no file. What each verdict asks for stands below the table. "Memory of logits" (1-a to 1-g) is no
+network of the paper's but a code made for random labels, ten logits of its own for each training
+image; ordinary networks, the paper's own among them, turn at lower prices, and are in 1-b.
 """
 CRITERIA = """## Criteria
 
-What is asked for "reproduced" and for "partly", fixed before the run. One sentence serves all rows
-of a claim unless it names results.
+What is asked for "reproduced" and for "partly", fixed before the run. How a turn is read (1-a to
+1-d) was changed once, after CIFAR's records were there: from the price of the highest accuracy on,
+no longer from the first; no verdict changed. One sentence serves all rows of a claim unless it
+names results.
 """
 AT_FULL_SCALE = """## At the papers' own scale
 
