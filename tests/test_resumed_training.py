@@ -94,3 +94,15 @@ def test_a_checkpoint_keeps_metrics_that_have_a_value_for_each_class(data, tmp_p
     assert resumed.restore(model) == 1
     assert resumed.history["loss"] == history["loss"]
     np.testing.assert_array_equal(resumed.history["f1_score"], history["f1_score"])
+
+
+def test_a_checkpoint_restores_weights_in_half_precision(data, tmp_path):
+    model = make_model(dtype="bfloat16")
+    model.compile("adam", LOSS)
+    checkpoint = kib.callbacks.Checkpoint(tmp_path / "training.npz")
+    fit(model, data, 1, callbacks=[checkpoint])
+    weights = model.get_weights()
+    model.set_weights([np.zeros_like(weight) for weight in weights])
+    assert checkpoint.restore(model) == 1
+    for one, other in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)

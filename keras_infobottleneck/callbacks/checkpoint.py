@@ -69,7 +69,9 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self.history = history
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+            # NumPy files have no bfloat16: they give back its bytes, as values of no kind.
+            bare = value.dtype.kind == "V"
+            variable.assign(value.view(variable.numpy().dtype) if bare else value)
         return epoch
 
     def on_epoch_end(self, epoch, logs=None):
