@@ -108,7 +108,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         # Keras adds up the losses of all replicas: each carries its share.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         batch_size = _batch_size(y_pred if x is None else x)
-        task_loss = num_replicas * loss - sum(self.losses, 0.0)
+        # What a layer adds may have a value for each example, of which Keras takes the sum.
+        task_loss = num_replicas * loss - sum(map(keras.ops.sum, self.losses), 0.0)
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
         price = price_of_weights(
