@@ -151,6 +151,28 @@ def test_mixed_precision_keeps_the_price_in_float32(data):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_double_precision_everywhere_trains_on_the_same_objective(data):
+    x, y = data
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        inputs = keras.Input((4,))
+        noisy = kib.layers.InformationDropout(layers.Dense(4, "relu"), beta=0.1)(inputs)
+        outputs = VariationalWeights(layers.Dense(2))(noisy)
+        model = kib.InformationBottleneckModel(inputs, outputs, num_examples=48)
+        model.compile(keras.optimizers.SGD(0.01), LOSS)
+        model.fit(x, y, batch_size=48, verbose=0)
+        logs = model.evaluate(x, y, batch_size=48, verbose=0, return_dict=True)
+        assert model(x).dtype == "float64"
+        task = float(LOSS(y, model(x)))
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+    price = logs["weight_information"] / 48 + 0.1 * logs["information_dropout_information"]
+    assert logs["task_loss"] == pytest.approx(task, rel=1e-5)
+    assert logs["loss"] == pytest.approx(task + price, rel=1e-5)
+
+
 # ---------------------------------------------------------------- the count of examples
 
 

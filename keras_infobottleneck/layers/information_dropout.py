@@ -216,7 +216,8 @@ class InformationDropout(NoisyWrapper):
         # calls in one pass (time steps, shared use) are counted at the first.
         is_first_call = not self._get_own_losses()
         self._information.update_state(total, num_examples if is_first_call else 0.0)
-        self.add_loss(self.beta * tf.math.divide_no_nan(total, num_examples))
+        cost = self.beta * tf.math.divide_no_nan(total, num_examples)
+        self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss
 
 
 class _NatsPerExample(keras.metrics.Mean):

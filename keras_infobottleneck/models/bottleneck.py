@@ -119,7 +119,7 @@ class InformationBottleneckModel(AnchoredNetwork):
             self.num_examples,
             self.delta,
         )
-        return loss + price / num_replicas
+        return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
         """Posterior means; `training` is left open, so that activations are not charged."""
