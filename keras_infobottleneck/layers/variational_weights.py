@@ -13,7 +13,11 @@ from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_d
 from keras_infobottleneck.layers.noisy_affine import NoisyAffine
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
-from keras_infobottleneck.layers.variational_options import check_layer, check_options
+from keras_infobottleneck.layers.variational_options import (
+    check_layer,
+    check_options,
+    check_weights_kept,
+)
 
 __all__ = ["VariationalWeights"]
 
@@ -207,9 +211,11 @@ class VariationalWeights(NoisyWrapper):
                 "The layer has no weights yet; build it or call it on an input first. "
                 f"Received: {self!r}"
             )
+        weights = self.variational_weights
+        check_weights_kept(self.layer, weights, self._spread)
         return [
             (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
-            for loc, spread in zip(self.variational_weights, self._spread, strict=True)
+            for loc, spread in zip(weights, self._spread, strict=True)
         ]
 
     def _priors(self) -> list[tuple[tf.Tensor, tf.Tensor] | None]:
