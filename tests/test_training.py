@@ -194,6 +194,27 @@ def test_one_warning_says_when_an_epoch_holds_other_than_num_examples(data):
             assert warning.filename == __file__
 
 
+class OwnStep(kib.InformationBottleneckModel):
+    """Takes its steps itself, on the same objective."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+def test_a_train_step_of_ones_own_which_does_not_count_is_not_warned_of(data):
+    inputs = keras.Input((4,))
+    model = OwnStep(inputs, VariationalWeights(layers.Dense(2))(inputs), num_examples=48)
+    model.compile("sgd", LOSS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=WRONG_COUNT)
+        model.fit(*data, verbose=0)
+
+
 def test_a_validation_split_is_not_part_of_num_examples(data):
     model = make_model(num_examples=36)
     model.compile("sgd", LOSS, run_eagerly=True)

@@ -133,7 +133,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         if history.epoch:
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
-            self._check_count(seen / len(history.epoch))
+            if seen:  # a `train_step` in place of this one counts nothing
+                self._check_count(seen / len(history.epoch))
         return history
 
     def _check_count(self, examples_per_epoch: float):
