@@ -125,10 +125,10 @@ class VariationalWeights(NoisyWrapper):
     def _build_layer(self, inputs_shape, value_shape, key_shape):
         if self.layer.built:
             return
-        others = {"value_shape": value_shape, "key_shape": key_shape}
-        accepted = inspect.signature(self.layer.build).parameters
-        others = {k: v for k, v in others.items() if k in accepted and v is not None}
-        self.layer.build(inputs_shape, **others)
+        others = [shape for shape in (value_shape, key_shape) if shape is not None]
+        names = list(inspect.signature(self.layer.build).parameters)[1:]
+        accepted = sum(name.endswith("_shape") for name in names)
+        self.layer.build(inputs_shape, *others[:accepted])
         self.layer.built = True
 
     def _build_affine(self, input_shape):
