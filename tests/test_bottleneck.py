@@ -88,6 +88,18 @@ def test_a_loss_added_for_each_example_is_no_part_of_the_task_loss(data):
     assert logs["loss"] - logs["task_loss"] - price == pytest.approx(np.sum(x**2), rel=1e-4)
 
 
+def test_the_price_follows_num_examples_after_tracing(data):
+    x, y = data
+    model = make_model()
+    model.compile(keras.optimizers.SGD(0.0), LOSS)
+    for num_examples in (48, 480):
+        model.num_examples = num_examples
+        assert_objective(model.train_on_batch(x, y, return_dict=True), model)
+        assert_objective(model.evaluate(x, y, verbose=0, return_dict=True), model)
+    with pytest.raises(ValueError, match=r"`num_examples`.*Received"):
+        model.num_examples = 0
+
+
 def test_the_price_follows_weight_beta_after_tracing(data):
     x, y = data
     model = make_model(1.0)

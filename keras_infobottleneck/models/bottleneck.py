@@ -65,7 +65,7 @@ class InformationBottleneckModel(AnchoredNetwork):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
         check_objective(objective, delta)
         super().__init__(inputs, outputs, name=name, **kwargs)
-        self.num_examples = int(num_examples)
+        self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
         self._weight_beta = self.add_weight(
             shape=(),
@@ -82,6 +82,19 @@ class InformationBottleneckModel(AnchoredNetwork):
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
+
+    @property
+    def num_examples(self) -> int:
+        """Number of training examples; may be assigned, also after tracing."""
+        return self._num_examples
+
+    @num_examples.setter
+    def num_examples(self, value):
+        check_count("num_examples", value)
+        self._num_examples = int(value)
+        if self.compiled:
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
 
     @property
     def weight_beta(self) -> keras.Variable:
