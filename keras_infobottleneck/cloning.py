@@ -1,8 +1,16 @@
-"""Copies of models, without the loss that they were compiled with."""
+"""Copies of models: without the loss they were compiled with, with what they were adapted to."""
+
+import tempfile
 
 import keras
 
-__all__ = ["uncompiled_clone"]
+__all__ = ["hand_on_adapted", "uncompiled_clone"]
+
+LOOKUPS = (
+    keras.layers.IntegerLookup,
+    keras.layers.StringLookup,
+    keras.layers.TextVectorization,
+)
 
 
 def uncompiled_clone(model: keras.Model, **options) -> keras.Model:
@@ -20,3 +28,21 @@ def uncompiled_clone(model: keras.Model, **options) -> keras.Model:
     finally:
         for part in compiled:
             part.compiled = True
+
+
+def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:
+    """Give a copy what the preprocessing layers of a model have adapted to.
+
+    `set_weights` does not: normalisation goes by constants that it makes of its weights when it is
+    adapted or loaded, and a vocabulary is no weight. By the methods with which Keras saves them.
+    """
+    kinds = (keras.layers.Normalization, *LOOKUPS)
+    adapted = [[x for x in m._flatten_layers() if isinstance(x, kinds)] for m in (model, copy)]
+    for layer, twin in zip(*adapted, strict=True):
+        store = {}
+        layer.save_own_variables(store)
+        twin.load_own_variables(store)
+        if isinstance(layer, LOOKUPS):
+            with tempfile.TemporaryDirectory() as folder:
+                layer.save_assets(folder)
+                twin.load_assets(folder)

@@ -42,6 +42,13 @@ def attention_network():
     return keras.Model([queries, values], [z, layers.EinsumDense("bti,io->bto", (None, 2))(z)])
 
 
+def network_called_by_name():
+    """Layers whose first argument has a name of its own, by which it is given."""
+    inputs = keras.Input((5, 8))
+    z = layers.MultiHeadAttention(2, 4)(query=inputs, value=inputs, key=inputs)
+    return keras.Model(inputs, layers.LSTM(2)(sequences=z))
+
+
 def nested_network():
     """Shared layers, models in models, and two layers of equal path."""
 
@@ -56,6 +63,7 @@ def nested_network():
 
 
 NETWORKS = {
+    "called_by_name": (network_called_by_name, VALUES),
     "sequential": (image_network, IMAGES),
     "masked": (token_network, TOKENS),
     "two_inputs": (attention_network, [QUERIES, VALUES]),

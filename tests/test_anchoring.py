@@ -19,7 +19,8 @@ Y = RANDOM.integers(0, 2, 12)
 
 def make_model(**options):
     inputs = keras.Input((4,))
-    hidden = VariationalWeights(layers.Dense(3, "relu"), initial_scale=0.1, **options)(inputs)
+    first = {"initial_scale": 0.1, **options}
+    hidden = VariationalWeights(layers.Dense(3, "relu"), **first)(inputs)
     block = keras.Sequential([keras.Input((3,)), VariationalWeights(layers.Dense(2), **options)])
     return kib.InformationBottleneckModel(inputs, block(hidden), num_examples=12)
 
@@ -77,6 +78,47 @@ def test_an_anchored_model_survives_its_file(tmp_path):
     np.testing.assert_array_equal(loaded.anchoring_fingerprints, model.anchoring_fingerprints)
     with pytest.raises(ValueError, match="anchored already"):
         loaded.anchor_prior((X, Y))
+
+
+def anchored_on(num_examples, **options):
+    model = make_model(**options)
+    if num_examples:
+        model.anchor_prior((X[:num_examples], Y[:num_examples]))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("saved", "loading", "sentence"),
+    [
+        (12, 0, "anchored on 12 examples.*Received: a model anchored on 0"),
+        (12, 6, "anchored on 12 examples.*Received: a model anchored on 6"),
+        (0, 12, "must be anchored both.*Received: a file with 0 variables"),
+    ],
+)
+def test_weights_anchored_otherwise_are_refused_in_a_sentence(saved, loading, sentence, tmp_path):
+    anchored_on(saved).save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match=sentence):
+        anchored_on(loading).load_weights(tmp_path / "model.weights.h5")
+
+
+def test_weights_load_into_a_model_anchored_on_the_same_data(tmp_path):
+    model = anchored_on(12)
+    model.weight_beta = 0.5
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = anchored_on(12, initial_scale=0.3)
+    loaded.load_weights(tmp_path / "model.weights.h5")
+    assert float(loaded.weight_information()) == 0.0
+    assert float(loaded.weight_beta) == 0.5
+
+
+def test_a_layer_in_a_plain_model_says_that_the_prior_misses(tmp_path):
+    models = [
+        keras.Sequential([keras.Input((4,)), VariationalWeights(layers.Dense(3))]) for _ in "ab"
+    ]
+    models[0].layers[0].anchor_prior()
+    models[0].save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match=r"must be anchored both.*Received: a file with 2 var"):
+        models[1].load_weights(tmp_path / "model.weights.h5")
 
 
 def test_fingerprints_depend_on_the_examples_and_on_nothing_else():

@@ -68,6 +68,38 @@ def test_regularizers_count_in_the_loss_but_not_in_the_task_loss(data):
     assert logs["loss"] - logs["task_loss"] == pytest.approx(penalty, rel=1e-4)
 
 
+class ChargesExamples(layers.Layer):
+    """Adds a loss with a value for each example."""
+
+    def call(self, inputs):
+        self.add_loss(keras.ops.sum(keras.ops.square(inputs), axis=-1))
+        return inputs
+
+
+def test_a_loss_added_for_each_example_is_no_part_of_the_task_loss(data):
+    x, y = data
+    inputs = keras.Input((4,))
+    outputs = VariationalWeights(layers.Dense(2))(ChargesExamples()(inputs))
+    model = kib.InformationBottleneckModel(inputs, outputs, num_examples=48)
+    model.compile("sgd", LOSS, run_eagerly=True)
+    logs = model.evaluate(x, y, batch_size=48, verbose=0, return_dict=True)
+    assert logs["task_loss"] == pytest.approx(float(LOSS(y, model(x))), rel=1e-4)
+    price = float(model.weight_information()) / 48
+    assert logs["loss"] - logs["task_loss"] - price == pytest.approx(np.sum(x**2), rel=1e-4)
+
+
+def test_the_price_follows_num_examples_after_tracing(data):
+    x, y = data
+    model = make_model()
+    model.compile(keras.optimizers.SGD(0.0), LOSS)
+    for num_examples in (48, 480):
+        model.num_examples = num_examples
+        assert_objective(model.train_on_batch(x, y, return_dict=True), model)
+        assert_objective(model.evaluate(x, y, verbose=0, return_dict=True), model)
+    with pytest.raises(ValueError, match=r"`num_examples`.*Received"):
+        model.num_examples = 0
+
+
 def test_the_price_follows_weight_beta_after_tracing(data):
     x, y = data
     model = make_model(1.0)

@@ -71,5 +71,9 @@ def test_bad_input_gives_one_clear_sentence(network, x):
     for layer in (0, 3, 1.5):
         with pytest.raises(ValueError, match=r"`layer`.*Received"):
             network.hidden_states(x, layer)
+    labelled = tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(50)
+    for arguments in ({"x": labelled}, {"x": (x, x)}, {"x": x, "validation_data": (x, x)}):
+        with pytest.raises(TypeError, match=r"without labels. Received"):
+            network.fit(**arguments, verbose=0)
     with pytest.raises(ValueError, match=r"`compile`.*Received"):
         DeepBeliefNetwork([3]).fit(x)

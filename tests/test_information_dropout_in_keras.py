@@ -194,3 +194,18 @@ class TestShapes:
         np.testing.assert_allclose(
             np.moveaxis(first.information(x), 1, -1), last.information(transposed), rtol=1e-5
         )
+
+
+def test_a_price_assigned_as_a_number_counts_after_tracing():
+    layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
+    model = regressor(layer, shape=(3,))
+    x = data(6, 3)
+    for beta in (0.5, 0.0):
+        layer.beta = beta
+        logs = model.evaluate(x, x[:, 0], verbose=0, return_dict=True)
+        mean_squared_error = np.mean(np.square(model(x)[:, 0] - x[:, 0]))
+        price = beta * logs["noisy_information"]
+        np.testing.assert_allclose(logs["loss"], mean_squared_error + price, rtol=1e-5)
+    assert isinstance(layer.beta, keras.Variable)
+    with pytest.raises(ValueError, match=r"`beta`.*Received"):
+        layer.beta = -1.0

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from bottleneck_networks import LOSS, WRONG_COUNT, make_model, small_data
 
+import keras_infobottleneck as kib
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -78,4 +80,29 @@ def test_saved_loaded_and_trained_on_is_the_undisturbed_run(data, undisturbed, t
     resumed = fit(loaded, data, 4, initial_epoch=2)
     assert resumed == {key: values[2:] for key, values in history.items()}
     for one, other in zip(loaded.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_keeps_metrics_that_have_a_value_for_each_class(data, tmp_path):
+    x, y = data
+    model = make_model()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=[keras.metrics.F1Score()])
+    checkpoint = kib.callbacks.Checkpoint(tmp_path / "training.npz")
+    history = model.fit(x, np.eye(2)[y], verbose=0, callbacks=[checkpoint]).history
+    resumed = kib.callbacks.Checkpoint(tmp_path / "training.npz")
+    assert resumed.restore(model) == 1
+    assert resumed.history["loss"] == history["loss"]
+    np.testing.assert_array_equal(resumed.history["f1_score"], history["f1_score"])
+
+
+def test_a_checkpoint_restores_weights_in_half_precision(data, tmp_path):
+    model = make_model(dtype="bfloat16")
+    model.compile("adam", LOSS)
+    checkpoint = kib.callbacks.Checkpoint(tmp_path / "training.npz")
+    fit(model, data, 1, callbacks=[checkpoint])
+    weights = model.get_weights()
+    model.set_weights([np.zeros_like(weight) for weight in weights])
+    assert checkpoint.restore(model) == 1
+    for one, other in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(one, other)

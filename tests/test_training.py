@@ -151,6 +151,28 @@ def test_mixed_precision_keeps_the_price_in_float32(data):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_double_precision_everywhere_trains_on_the_same_objective(data):
+    x, y = data
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        inputs = keras.Input((4,))
+        noisy = kib.layers.InformationDropout(layers.Dense(4, "relu"), beta=0.1)(inputs)
+        outputs = VariationalWeights(layers.Dense(2))(noisy)
+        model = kib.InformationBottleneckModel(inputs, outputs, num_examples=48)
+        model.compile(keras.optimizers.SGD(0.01), LOSS)
+        model.fit(x, y, batch_size=48, verbose=0)
+        logs = model.evaluate(x, y, batch_size=48, verbose=0, return_dict=True)
+        assert model(x).dtype == "float64"
+        task = float(LOSS(y, model(x)))
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+    price = logs["weight_information"] / 48 + 0.1 * logs["information_dropout_information"]
+    assert logs["task_loss"] == pytest.approx(task, rel=1e-5)
+    assert logs["loss"] == pytest.approx(task + price, rel=1e-5)
+
+
 # ---------------------------------------------------------------- the count of examples
 
 
@@ -170,6 +192,27 @@ def test_one_warning_says_when_an_epoch_holds_other_than_num_examples(data):
             message = f"divided by num_examples={num_examples}, but an epoch held 240 examples"
             assert message in str(warning.message)
             assert warning.filename == __file__
+
+
+class OwnStep(kib.InformationBottleneckModel):
+    """Takes its steps itself, on the same objective."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+def test_a_train_step_of_ones_own_which_does_not_count_is_not_warned_of(data):
+    inputs = keras.Input((4,))
+    model = OwnStep(inputs, VariationalWeights(layers.Dense(2))(inputs), num_examples=48)
+    model.compile("sgd", LOSS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=WRONG_COUNT)
+        model.fit(*data, verbose=0)
 
 
 def test_a_validation_split_is_not_part_of_num_examples(data):

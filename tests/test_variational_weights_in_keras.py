@@ -120,6 +120,24 @@ def test_attention_takes_several_inputs_eager_and_functional():
     assert not np.allclose(outputs, model(arrays)[0])
 
 
+class Modulation(layers.Layer):
+    """Weighs one input by a linear map of the other."""
+
+    def build(self, input_shape, context_shape):
+        self.kernel = self.add_weight(shape=(context_shape[-1], input_shape[-1]))
+
+    def call(self, inputs, context):
+        return inputs * keras.ops.matmul(context, self.kernel)
+
+
+def test_a_layer_of_ones_own_is_built_for_both_of_its_inputs():
+    inputs, context = np.ones((2, 3), "float32"), np.ones((2, 5), "float32")
+    layer = VariationalWeights(Modulation(), estimator="sample")
+    outputs = layer(inputs, context)
+    np.testing.assert_allclose(outputs, layer.layer(inputs, context))
+    assert not np.allclose(outputs, layer(inputs, context, training=True))
+
+
 def test_recurrent_states_go_in_and_out():
     states = [np.full((2, 2), 0.5, "float32"), np.full((2, 2), -0.5, "float32")]
     inner = layers.LSTM(2, return_state=True)

@@ -40,6 +40,13 @@ def quantized():
     return layer
 
 
+def changed_after_wrapping(change):
+    layer = VariationalWeights(layers.Dense(3))
+    layer.build((None, 4))
+    change(layer.layer)
+    return layer.kl_divergence()
+
+
 BAD = {
     "no_layer": lambda: VariationalWeights(None),
     "a_class": lambda: VariationalWeights(layers.Dense),
@@ -66,6 +73,8 @@ BAD = {
         sequences()
     ),
     "quantized": lambda: VariationalWeights(quantized())(sequences()),
+    "quantized_after": lambda: changed_after_wrapping(lambda layer: layer.quantize("int8")),
+    "lora_after": lambda: changed_after_wrapping(lambda layer: layer.enable_lora(2)),
     "nested": lambda: VariationalWeights(make("dense"), estimator="sample"),
     "nested_deep": lambda: VariationalWeights(
         keras.Sequential([make("dense")]), estimator="sample"

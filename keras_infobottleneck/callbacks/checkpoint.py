@@ -33,7 +33,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The folder of `filepath` must exist. Received: filepath={os.fspath(filepath)!r}"
             )
         self.filepath = os.fspath(filepath)
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list] = {}
 
     def restore(self, model: keras.Model) -> int:
         """Bring a built, compiled model to the state kept; returns the epoch to go on with.
@@ -69,13 +69,16 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self.history = history
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+            # NumPy files have no bfloat16: they give back its bytes, as values of no kind.
+            bare = value.dtype.kind == "V"
+            variable.assign(value.view(variable.numpy().dtype) if bare else value)
         return epoch
 
     def on_epoch_end(self, epoch, logs=None):
         """Add to the history and write the file."""
         for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
+            # A metric may have a value for each class: a list of numbers, as JSON has it.
+            self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(_state(self.model))}
         temporary = f"{self.filepath}.part"
         with open(temporary, "wb") as file:

@@ -33,6 +33,18 @@ class AnchoredPrior(keras.layers.Layer):
                     )
                 )
 
+    def load_own_variables(self, store):
+        """Load the prior, if there is one on either side or on neither."""
+        num_saved = len(store.keys())
+        if num_saved != len(self.weights):
+            raise ValueError(
+                "The prior must be anchored both in the file and in the layer, or in neither: "
+                "anchor as it was before the weights were saved. "
+                f"Received: a file with {num_saved} variables of it, a layer with "
+                f"{len(self.weights)}"
+            )
+        super().load_own_variables(store)
+
     def assign(self, index: int, loc, spread):
         """Freeze the prior of weight tensor `index`."""
         self.loc[index].assign(loc)

@@ -10,6 +10,7 @@ from keras_infobottleneck.layers.dropout_options import check_options, output_ac
 from keras_infobottleneck.layers.linear_part import without_activation
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.number_checks import check_price
 
 __all__ = ["InformationDropout"]
 
@@ -85,7 +86,7 @@ class InformationDropout(NoisyWrapper):
         self.alpha_layer = _twin(layer) if alpha_layer is None else alpha_layer
         self._alpha_is_twin = alpha_layer is None
         self._initial_beta = float(beta)
-        self.beta = self._add_scalar("beta", self._initial_beta, trainable=False)
+        self._beta = self._add_scalar("beta", self._initial_beta, trainable=False)
         self._information = _NatsPerExample(name=f"{self.name}_information")
 
     def build(self, inputs_shape):
@@ -108,6 +109,16 @@ class InformationDropout(NoisyWrapper):
             self.prior_loc = self._add_scalar("prior_loc", 0.0)
             self.prior_log_scale = self._add_scalar("prior_log_scale", 0.0)
         self.built = True
+
+    @property
+    def beta(self) -> keras.Variable:
+        """The price of a nat that the activations tell: a variable, also after tracing."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, value):
+        check_price("beta", value)
+        self._beta.assign(value)
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
@@ -216,7 +227,8 @@ class InformationDropout(NoisyWrapper):
         # calls in one pass (time steps, shared use) are counted at the first.
         is_first_call = not self._get_own_losses()
         self._information.update_state(total, num_examples if is_first_call else 0.0)
-        self.add_loss(self.beta * tf.math.divide_no_nan(total, num_examples))
+        cost = self.beta * tf.math.divide_no_nan(total, num_examples)
+        self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss
 
 
 class _NatsPerExample(keras.metrics.Mean):

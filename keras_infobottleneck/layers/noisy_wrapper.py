@@ -107,6 +107,13 @@ class NoisyWrapper(keras.layers.Wrapper):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = layer.supports_masking
 
+    def __call__(self, *args, **kwargs):
+        """As the wrapped layer is called, whose first argument may be given by its name there."""
+        first = next(iter(inspect.signature(self.layer.call).parameters), None)
+        if not args and first in kwargs:
+            args = (kwargs.pop(first),)
+        return super().__call__(*args, **kwargs)
+
     @property
     def variable_dtype(self) -> str:
         """The compute dtype; every variable here names its own.

@@ -5,7 +5,7 @@ from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 from keras_infobottleneck.number_checks import check_positive
 
-__all__ = ["check_layer", "check_options"]
+__all__ = ["check_layer", "check_options", "check_weights_kept"]
 
 
 def check_options(posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias):
@@ -67,4 +67,14 @@ def check_layer(layer, estimator):
         raise ValueError(
             f'estimator="{estimator}" needs a layer that is linear in its one kernel; use '
             f'estimator="sample". Received: layer={layer!r}'
+        )
+
+
+def check_weights_kept(layer, weights, spreads):
+    """Raise where a layer's weights are no longer those that it was built with."""
+    if len(weights) != len(spreads):
+        raise ValueError(
+            "`layer` must keep the weights it was built with: quantize it, or give it LoRA, after "
+            f"make_deterministic. Received: layer={layer!r} with {len(weights)} weights to draw, "
+            f"{len(spreads)} scales"
         )

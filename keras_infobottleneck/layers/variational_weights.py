@@ -13,7 +13,11 @@ from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_d
 from keras_infobottleneck.layers.noisy_affine import NoisyAffine
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
-from keras_infobottleneck.layers.variational_options import check_layer, check_options
+from keras_infobottleneck.layers.variational_options import (
+    check_layer,
+    check_options,
+    check_weights_kept,
+)
 
 __all__ = ["VariationalWeights"]
 
@@ -121,10 +125,10 @@ class VariationalWeights(NoisyWrapper):
     def _build_layer(self, inputs_shape, value_shape, key_shape):
         if self.layer.built:
             return
-        others = {"value_shape": value_shape, "key_shape": key_shape}
-        accepted = inspect.signature(self.layer.build).parameters
-        others = {k: v for k, v in others.items() if k in accepted and v is not None}
-        self.layer.build(inputs_shape, **others)
+        others = [shape for shape in (value_shape, key_shape) if shape is not None]
+        names = list(inspect.signature(self.layer.build).parameters)[1:]
+        accepted = sum(name.endswith("_shape") for name in names)
+        self.layer.build(inputs_shape, *others[:accepted])
         self.layer.built = True
 
     def _build_affine(self, input_shape):
@@ -207,9 +211,11 @@ class VariationalWeights(NoisyWrapper):
                 "The layer has no weights yet; build it or call it on an input first. "
                 f"Received: {self!r}"
             )
+        weights = self.variational_weights
+        check_weights_kept(self.layer, weights, self._spread)
         return [
             (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
-            for loc, spread in zip(self.variational_weights, self._spread, strict=True)
+            for loc, spread in zip(weights, self._spread, strict=True)
         ]
 
     def _priors(self) -> list[tuple[tf.Tensor, tf.Tensor] | None]:

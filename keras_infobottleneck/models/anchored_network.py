@@ -129,6 +129,25 @@ class AnchoredNetwork(NetworkHolder):
         priors = [weight for layer in self.variational_layers for weight in layer.prior_weights]
         return self.deterministic_weights + priors
 
+    def save_own_variables(self, store):
+        """Besides the weights, how many examples an anchored prior depends on."""
+        super().save_own_variables(store)
+        if len(self.anchoring_fingerprints):
+            store["num_anchoring_examples"] = np.array(len(self.anchoring_fingerprints))
+
+    def load_own_variables(self, store):
+        """The weights; said here, because Keras comes first to the model, that a prior misses."""
+        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        saved = {key: store[key] for key in keys}
+        anchored = int(saved.pop("num_anchoring_examples", 0))
+        super().load_own_variables(saved)
+        if anchored and anchored != len(self.anchoring_fingerprints):
+            raise ValueError(
+                f"The weights are of a model anchored on {anchored} examples: call `anchor_prior` "
+                "on the same data before loading them, or load the whole `.keras` file. "
+                f"Received: a model anchored on {len(self.anchoring_fingerprints)}"
+            )
+
     def get_config(self) -> dict:
         """Besides the network, how many fingerprints its file holds."""
         return {

@@ -65,7 +65,7 @@ class InformationBottleneckModel(AnchoredNetwork):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
         check_objective(objective, delta)
         super().__init__(inputs, outputs, name=name, **kwargs)
-        self.num_examples = int(num_examples)
+        self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
         self._weight_beta = self.add_weight(
             shape=(),
@@ -82,6 +82,19 @@ class InformationBottleneckModel(AnchoredNetwork):
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
+
+    @property
+    def num_examples(self) -> int:
+        """Number of training examples; may be assigned, also after tracing."""
+        return self._num_examples
+
+    @num_examples.setter
+    def num_examples(self, value):
+        check_count("num_examples", value)
+        self._num_examples = int(value)
+        if self.compiled:
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
 
     @property
     def weight_beta(self) -> keras.Variable:
@@ -108,7 +121,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         # Keras adds up the losses of all replicas: each carries its share.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         batch_size = _batch_size(y_pred if x is None else x)
-        task_loss = num_replicas * loss - sum(self.losses, 0.0)
+        # What a layer adds may have a value for each example, of which Keras takes the sum.
+        task_loss = num_replicas * loss - sum(map(keras.ops.sum, self.losses), 0.0)
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
         price = price_of_weights(
@@ -118,7 +132,7 @@ class InformationBottleneckModel(AnchoredNetwork):
             self.num_examples,
             self.delta,
         )
-        return loss + price / num_replicas
+        return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
         """Posterior means; `training` is left open, so that activations are not charged."""
@@ -132,7 +146,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         if history.epoch:
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
-            self._check_count(seen / len(history.epoch))
+            if seen:  # a `train_step` in place of this one counts nothing
+                self._check_count(seen / len(history.epoch))
         return history
 
     def _check_count(self, examples_per_epoch: float):

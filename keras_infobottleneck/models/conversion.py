@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.cloning import uncompiled_clone
+from keras_infobottleneck.cloning import hand_on_adapted, uncompiled_clone
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
@@ -103,6 +103,7 @@ def make_variational(
     network = uncompiled_clone(model, clone_function=convert, recursive=True)
     for layer, twin in pairs:
         twin.set_weights(layer.get_weights())
+    hand_on_adapted(model, network)
     result = InformationBottleneckModel(
         network,
         name=name or model.name,

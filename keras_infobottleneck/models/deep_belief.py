@@ -101,9 +101,14 @@ class DeepBeliefNetwork(keras.Model):
 
         Returns:
             dict from layer name to the `keras.callbacks.History` of its machine.
+
+        Raises:
+            TypeError: data with labels, or of another kind.
         """
         if not self.compiled:
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
+        for name, data in (("x", x), ("validation_data", validation_data)):
+            _check_unlabelled(name, data)
         if not self.built:
             first = x.element_spec if isinstance(x, tf.data.Dataset) else np.asarray(x)
             self.build((None, *first.shape[1:]))
@@ -157,6 +162,18 @@ class DeepBeliefNetwork(keras.Model):
                 f"`layer` must be an integer in 1..{len(self.machines)}. Received: layer={layer!r}"
             )
         return self.machines[layer - 1]
+
+
+def _check_unlabelled(name, data):
+    """Raise where data are more than visible units, or of a kind that is not passed upwards."""
+    labelled = isinstance(data, tf.data.Dataset) and not isinstance(
+        data.element_spec, tf.TensorSpec
+    )
+    if labelled or isinstance(data, tuple | dict | keras.utils.PyDataset):
+        raise TypeError(
+            f"`{name}` must be an array of visible units, or a batched tf.data.Dataset of them "
+            f"without labels. Received: {name} of type {type(data).__name__}"
+        )
 
 
 def _upwards(machine, data):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_infobottleneck.cloning import hand_on_adapted
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 
@@ -32,6 +33,7 @@ def rebuilt(network, rule):
         rebuilt = type(network).from_config(rewritten(network.get_config(), rule))
     if not rebuilt.built:
         rebuilt.build(network.input_shape)
+    hand_on_adapted(network, rebuilt)
     return rebuilt
 
 

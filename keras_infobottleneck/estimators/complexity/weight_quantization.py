@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_infobottleneck.cloning import uncompiled_clone
+from keras_infobottleneck.cloning import hand_on_adapted, uncompiled_clone
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
 
 __all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
@@ -74,6 +74,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
             f"Received: model={model.name!r} of type {type(model).__name__}"
         ) from error
     copy.set_weights(model.get_weights())
+    hand_on_adapted(model, copy)
     position = {id(variable): i for i, variable in enumerate(model.weights)}
     for matrix in matrices:
         quantized = matrix.to_tensor(_symmetric(matrix.values(), num_bits))
