@@ -132,3 +132,13 @@ def test_a_loss_without_a_bound_is_refused(loss):
     model.compile("sgd", loss)
     with pytest.raises(ValueError, match=r"needs a loss between 0 and 1.* Received: "):
         model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_weighted_examples_are_refused(objective):
+    # With weights over 1 the "risk" was over 1: NaN of one bound, and no bound of the other.
+    model = make_model(objective)
+    for weights in ({"sample_weight": np.full(40, 3.0)}, {"class_weight": {0: 1.0, 1: 3.0}}):
+        with pytest.raises(ValueError, match=r"examples that count alike\. Received: "):
+            model.fit(X, Y, verbose=0, **weights)
+    make_model("lagrangian").fit(X, Y, verbose=0, sample_weight=np.full(40, 3.0))

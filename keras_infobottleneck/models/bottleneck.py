@@ -115,7 +115,7 @@ class InformationBottleneckModel(AnchoredNetwork):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Task loss, activation costs and regularisers, plus the price of the weights."""
         # Not in `compile`: Keras does not compile a loaded model whose class overrides it.
-        check_loss(self.objective, self.loss)
+        check_loss(self.objective, self.loss, sample_weight)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         information = self.weight_information()
         # Keras adds up the losses of all replicas: each carries its share.

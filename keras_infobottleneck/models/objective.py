@@ -34,8 +34,13 @@ def check_objective(objective, delta) -> None:
     check_probability("delta", delta)
 
 
-def check_loss(objective: str, loss) -> None:
+def check_loss(objective: str, loss, sample_weight=None) -> None:
     """Raise where a bound would be asked of a loss that has none."""
+    if objective != "lagrangian" and sample_weight is not None:
+        raise ValueError(
+            f"objective={objective!r} bounds the mean of the loss over examples that count alike. "
+            "Received: a `sample_weight` or `class_weight`"
+        )
     if objective != "lagrangian" and not isinstance(loss, BoundedCrossentropy):
         raise ValueError(
             f"objective={objective!r} needs a loss between 0 and 1, "
