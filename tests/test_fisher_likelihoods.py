@@ -159,6 +159,9 @@ REFUSED = {
     "ignore_class=0; give likelihood='categorical_probabilities',": (
         keras.losses.SparseCategoricalCrossentropy(ignore_class=0)
     ),
+    "moveaxis\\(o, 1, -1\\)\\)`, or likelihood='categorical' where 1 is the last.": CLASSES(
+        from_logits=True, axis=1
+    ),
     "likelihood='categorical_probabilities', .* loss=CategoricalFocalCrossentropy": (
         keras.losses.CategoricalFocalCrossentropy()
     ),
@@ -169,6 +172,22 @@ REFUSED = {
     },
     "loss=mean_absolute_error": "mae",
 }
+
+
+def test_classes_on_another_axis_are_measured_as_the_sentence_says():
+    last = [layers.Dense(3, kernel_initializer="ones"), layers.Dense(4)]
+    x = np.random.default_rng(0).normal(size=(5, 3, 2)).astype(np.float32)
+    in_front = keras.Sequential([keras.Input((3, 2)), *last, layers.Permute((2, 1))])
+    usual = keras.Sequential([keras.Input((3, 2)), *last])
+    moved = fisher_information(
+        in_front,
+        x,
+        labels="expected",
+        likelihood=lambda o: tfd.Categorical(logits=keras.ops.moveaxis(o, 1, -1)),
+    )
+    np.testing.assert_allclose(
+        diagonal(moved), diagonal(fisher_information(usual, x, **LOGITS)), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("sentence", REFUSED)
