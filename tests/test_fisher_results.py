@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import reference_fisher as reference
-from small_classifiers import IMAGES, LOGITS, classifier, dense_classifier, diagonal
+from small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier, diagonal
 
-from keras_infobottleneck.estimators import Estimate, FisherInformation, fisher_information
+from keras_infobottleneck.estimators import (
+    Estimate,
+    FisherInformation,
+    fisher_information,
+    information_in_weights,
+)
 
 
 @pytest.mark.parametrize("structure", ["diagonal", "kronecker", "dense", "gram", "implicit"])
@@ -78,6 +83,16 @@ def test_error_of_a_sampled_trace_covers_the_expected_trace():
         else:
             assert trace.agrees_with(exact), structure
         assert 0 < trace.standard_error < exact
+
+
+def test_the_error_of_labels_drawn_for_one_example_is_not_known():
+    model, x = dense_classifier(), POINTS[0]
+    one = fisher_information(model, x[:1], likelihood="categorical", seed=0)
+    rest = fisher_information(model, x[1:], likelihood="categorical", seed=1)
+    assert np.isnan(one.trace().standard_error)
+    assert np.isnan((one + rest).standard_error)
+    assert np.isnan(information_in_weights(model, one, beta=0.1).standard_error)
+    assert fisher_information(model, x[:1], **LOGITS).standard_error == 0.0
 
 
 def test_an_estimate_is_a_float_with_an_error():

@@ -30,7 +30,7 @@ class FisherInformation(abc.ABC):
         num_examples: N.
         standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
             the spread of the examples' traces over sqrt(N), which holds the data's own spread
-            too: an upper estimate.
+            too: an upper estimate. NaN for drawn labels of a single example.
     """
 
     layout: Layout
