@@ -162,6 +162,14 @@ def test_xtrace_leaves_one_probe_out_of_the_range():
     assert result.standard_error == pytest.approx(np.std(values, ddof=1) / np.sqrt(5), rel=1e-7)
 
 
+def test_the_trace_of_a_single_weight_is_exact():
+    options = {"num_probes": 8, "seed": 0, "dtype": tf.float64}
+    for estimator in (hutchinson_trace, xtrace):
+        trace = estimator(lambda v: 3.0 * v, 1, **options)
+        assert float(trace) == pytest.approx(3.0)
+        assert trace.standard_error == 0.0
+
+
 def test_xtrace_beats_hutchinson_on_a_decaying_spectrum():
     _, _, product = decaying(60)
     options = {"seed": 0, "dtype": tf.float64}
