@@ -178,6 +178,16 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(model, monkeypa
     )
 
 
+@pytest.mark.parametrize("structure", ["dense", "implicit"])
+def test_what_fits_in_no_structure_is_refused_with_numbers(model, structure):
+    options = {"likelihood": "categorical", "structure": structure, "memory_limit": 100}
+    check(
+        ValueError,
+        f"structure='{structure}' of 15 weights needs .* beside the model's own. Received",
+        lambda: fisher_information(model, X, **options),
+    )
+
+
 def test_a_dry_run_prints_and_does_nothing(model, capsys, monkeypatch):
     from keras_infobottleneck.estimators.fisher import scores
 

@@ -161,9 +161,11 @@ def check_fits(
     if quiet or limit is None or plan.total_bytes <= limit:
         return plan
     cheaper = [other for other in CHEAPER[structure] if of(other).total_bytes <= limit]
-    advice = f"; structure={cheaper[0]!r} needs {mebibytes(of(cheaper[0]).total_bytes)}"
+    advice = "".join(
+        f"; structure={other!r} needs {mebibytes(of(other).total_bytes)}" for other in cheaper[:1]
+    )
     raise ValueError(
         f"structure={structure!r} of {plan.num_weights:,} weights needs "
         f"{mebibytes(plan.total_bytes)} beside the model's own"
-        f"{advice if cheaper else ''}. Received: memory_limit={mebibytes(limit)}"
+        f"{advice}. Received: memory_limit={mebibytes(limit)}"
     )
