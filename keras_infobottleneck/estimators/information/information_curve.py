@@ -158,5 +158,10 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
 
         return CompiledSum(step)
 
-    total = compiled(model, ("mean loss", found), make).over(batches)
-    return float(total) / batches.num_examples
+    total = float(compiled(model, ("mean loss", found), make).over(batches))
+    if not np.isfinite(total):
+        raise ValueError(
+            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
+            f"overflow, or give `loss`. Received: a mean loss of {total}"
+        )
+    return total / batches.num_examples
