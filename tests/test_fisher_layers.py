@@ -37,6 +37,12 @@ def shared():
     return keras.Model(inputs, layers.Dense(3)(layer(layer(inputs))))
 
 
+def shared_over_ranks():
+    inputs, norm = keras.Input((3, 4)), layers.LayerNormalization()
+    pooled = layers.GlobalAveragePooling1D()(layers.Dense(4)(norm(inputs)))
+    return keras.Model(inputs, layers.Dense(3)(norm(pooled)))
+
+
 def two_inputs():
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
     joined = layers.Concatenate()([layers.Dense(3, activation="tanh")(a), b])
@@ -173,6 +179,7 @@ CASES = {
     "as many steps in front": network((BATCH, 4), TimeInFront),
     "residual": residual,
     "shared layer": shared,
+    "normalization of sequences and vectors": shared_over_ranks,
     "two inputs": two_inputs,
     "attention": attention,
     "embedding": embedding,
