@@ -151,7 +151,8 @@ def hessian(
             rows = batch.weights.shape[0]
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 with tf.GradientTape(watch_accessed_variables=False) as inner:
-                    terms = found.terms(step.run(model_of(), batch.x, rows, outer, inner))
+                    outputs = step.run(model_of(), batch.x, rows, outer, inner)
+                    terms = found.terms_of_rows(outputs, rows)
                     labels = found.labels(batch.y, len(terms))
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))

@@ -46,6 +46,18 @@ class Likelihood(abc.ABC):
     def terms(self, outputs: Any) -> list[terms.Term]:
         """The independent terms of the label's distribution, in the order of the labels."""
 
+    def terms_of_rows(self, outputs: Any, num_rows: int) -> list[terms.Term]:
+        """The same for so many examples, whose number layers of text and others forget."""
+
+        def counted(tensor: Any) -> Any:
+            if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
+                return tensor
+            if tensor.shape[0] is not None:
+                return tensor
+            return tf.ensure_shape(tensor, [num_rows, *tensor.shape[1:]])
+
+        return self.terms(tf.nest.map_structure(counted, outputs))
+
     def labels(self, y: Any, count: int) -> list[Any]:
         """The label of each term."""
         if count == 1:

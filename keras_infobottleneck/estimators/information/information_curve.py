@@ -149,7 +149,8 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
         found.terms(model_of()(batches.first_inputs(), training=False))
 
         def step(batch):
-            terms = found.terms(model_of()(batch.x, training=False))
+            outputs = model_of()(batch.x, training=False)
+            terms = found.terms_of_rows(outputs, batch.weights.shape[0])
             labels = found.labels(batch.y, len(terms))
             log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
             return -tf.reduce_sum(
