@@ -178,6 +178,21 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(model, monkeypa
     )
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "bernoulli_probabilities"])
+def test_bits_other_than_nought_to_one_are_refused(likelihood):
+    activation = "sigmoid" if likelihood.endswith("probabilities") else None
+    hidden = layers.Dense(3, "tanh")
+    model = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, activation)])
+    y = np.where(np.arange(len(X)) % 2, 1, -1)
+    options = {"likelihood": likelihood}
+    for measure in (
+        lambda y: fisher_information(model, (X, y), labels="empirical", **options).trace(),
+        lambda y: hessian(model, (X, y), **options).trace(),
+    ):
+        check(ValueError, "labels outside", lambda measure=measure: measure(y))
+        measure((y + 1) / 2)
+
+
 @pytest.mark.parametrize("structure", ["dense", "implicit"])
 def test_what_fits_in_no_structure_is_refused_with_numbers(model, structure):
     options = {"likelihood": "categorical", "structure": structure, "memory_limit": 100}
