@@ -119,7 +119,12 @@ def test_other_refusals(model, tmp_path):
     broken.layers[0].kernel.assign(np.full([4, 3], np.nan))
     check(ValueError, "finite", lambda: fisher_information(broken, X, **options))
     np.savez(tmp_path / "other.npz", a=1)
-    check(ValueError, "`path`", lambda: FisherInformation.from_npz(tmp_path / "other.npz"))
+    np.save(tmp_path / "array.npy", X)
+    (tmp_path / "text.txt").write_text("words")
+    for name in ("other.npz", "array.npy", "text.txt"):
+        check(ValueError, "`path`", lambda name=name: FisherInformation.from_npz(tmp_path / name))
+    with pytest.raises(FileNotFoundError):
+        FisherInformation.from_npz(tmp_path / "none")
 
 
 def test_results_refuse(model, tmp_path):

@@ -42,6 +42,13 @@ def test_files_give_the_result_back(structure, tmp_path):
     assert again.to_dict() == result.to_dict()
 
 
+def test_a_file_is_found_by_the_name_it_was_given(tmp_path):
+    result = fisher_information(dense_classifier(), POINTS, **LOGITS)
+    result.to_npz(tmp_path / "fisher")
+    for name in ("fisher", "fisher.npz"):
+        assert FisherInformation.from_npz(tmp_path / name).to_dict() == result.to_dict()
+
+
 @pytest.mark.parametrize("structure", ["diagonal", "kronecker", "dense", "gram"])
 def test_spectrum_trace_and_determinant_belong_together(structure):
     result = fisher_information(classifier(), IMAGES, structure=structure, **LOGITS)
