@@ -86,6 +86,10 @@ def test_a_list_of_numbers_is_one_array(model, x):
     np.testing.assert_array_equal(
         hidden_states(model, x.tolist(), "hidden"), hidden_states(model, x, "hidden")
     )
+    rows = [list(row) for row in x]  # of NumPy's numbers
+    np.testing.assert_array_equal(
+        hidden_states(model, rows, "hidden"), hidden_states(model, x, "hidden")
+    )
 
 
 def test_positions_and_channels_are_flattened():

@@ -245,7 +245,8 @@ def _pair(element: Any) -> tuple[Any, Any]:
 
 def _joined(a: Any) -> Any:
     """A list of plain numbers is one array; any other list is a nest of arrays."""
-    if isinstance(a, list) and all(isinstance(n, (int, float)) for n in tf.nest.flatten(a)):
+    numbers = (int, float, np.number, np.bool_)
+    if isinstance(a, list) and all(isinstance(n, numbers) for n in tf.nest.flatten(a)):
         return np.asarray(a)
     return a
 
