@@ -183,6 +183,18 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(model, monkeypa
     )
 
 
+def test_labels_of_another_shape_than_a_distribution_are_not_paired_with_other_examples():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    y = np.arange(len(X), dtype=np.float32)
+    options = {"likelihood": lambda o: tfp.distributions.Poisson(log_rate=o[..., 0])}
+    for measure in (
+        lambda y: fisher_information(model, (X, y), labels="empirical", **options),
+        lambda y: hessian(model, (X, y), **options).trace(),
+    ):
+        check(ValueError, "Poisson labels must", lambda measure=measure: measure(y[:, None]))
+        measure(y)
+
+
 @pytest.mark.parametrize("likelihood", ["bernoulli", "bernoulli_probabilities"])
 def test_bits_other_than_nought_to_one_are_refused(likelihood):
     activation = "sigmoid" if likelihood.endswith("probabilities") else None
