@@ -121,6 +121,15 @@ def test_any_distribution_is_differentiated():
     assert reference.relative_error(result.matrix, 4 * normal.matrix) < 1e-5
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float64", "uint8"])
+def test_labels_of_any_type_are_those_of_a_distribution(dtype):
+    model, counts = dense_classifier(), np.arange(len(POINTS[0])) % 4
+    options = {"labels": "empirical", "likelihood": lambda o: tfd.Poisson(log_rate=o[..., 0])}
+    expected = fisher_information(model, (POINTS[0], counts.astype(np.float32)), **options)
+    found = fisher_information(model, (POINTS[0], counts.astype(dtype)), **options)
+    np.testing.assert_array_equal(diagonal(found), diagonal(expected))
+
+
 def test_the_compiled_loss_names_the_likelihood():
     model = dense_classifier(activation="softmax")
     model.compile(loss="sparse_categorical_crossentropy")

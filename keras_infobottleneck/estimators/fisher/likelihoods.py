@@ -205,6 +205,8 @@ class _AnyDistribution(terms.Term):
     def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
         """Of labels of the distribution's shape: others pair with each other's examples."""
         made = self.distribution(outputs)
+        if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
+            y = tf.cast(y, made.dtype)
         log_prob = made.log_prob(y)
         # A joint distribution may have a shape for each part.
         if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
