@@ -154,7 +154,7 @@ def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> Relev
             "`resolution` and `relevance` must be of one shape [points]. "
             f"Received: shapes {resolution.shape} and {relevance.shape}"
         )
-    if not isinstance(points_per_step, int) or points_per_step < 1:
+    if not isinstance(points_per_step, int | np.integer) or points_per_step < 1:
         raise ValueError(
             "`points_per_step` must be an integer of at least 1. "
             f"Received: points_per_step={points_per_step!r}"
