@@ -220,6 +220,21 @@ def test_what_fits_in_no_structure_is_refused_with_numbers(model, structure):
     )
 
 
+def test_patches_of_a_batch_count_towards_kronecker_factors():
+    conv, head = layers.Conv2D(4, 5), layers.Dense(3)
+    model = keras.Sequential(
+        [keras.Input((32, 32, 4)), conv, layers.GlobalAveragePooling2D(), head]
+    )
+    x = np.zeros([64, 32, 32, 4], np.float32)
+    options = {"likelihood": "categorical", "structure": "kronecker", "dry_run": True}
+    patches = 28 * 28 * (5 * 5 * 4) * 4  # bytes of one example
+    whole = fisher_information(model, x, **options).working_bytes
+    parts = fisher_information(model, x, batch_size=4, **options).working_bytes
+    without = fisher_information(model, x, variables=[head.kernel], **options).working_bytes
+    assert patches < (whole - parts) / 60 < 1.1 * patches
+    assert whole - without > 64 * patches
+
+
 def test_a_dry_run_prints_and_does_nothing(model, capsys, monkeypatch):
     from keras_infobottleneck.estimators.fisher import scores
 
