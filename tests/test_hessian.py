@@ -195,6 +195,19 @@ def test_a_multiple_of_the_identity_ends_lanczos_at_once():
     assert result.standard_error < 1e-9
 
 
+def test_fewer_eigenvalues_are_given_where_no_more_are_distinct():
+    values = largest_eigenvalues(
+        lambda v: tf.constant([3.0, 3.0, 0.0, 0.0], tf.float64) * v,
+        4,
+        3,
+        tolerance=1e-6,
+        max_steps=10,
+        seed=0,
+        dtype=tf.float64,
+    )
+    np.testing.assert_allclose(values, [3.0, 0.0], atol=1e-9)
+
+
 def test_largest_eigenvalues_are_by_magnitude_or_refused():
     _, values, product = decaying(60)
     options = {"seed": 0, "dtype": tf.float64}

@@ -93,7 +93,10 @@ class Hessian:
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
-        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos."""
+        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
         return self.operator.eigenvalues(count, tolerance=tolerance, max_steps=max_steps, seed=seed)
 
     def nuclear_norm(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Estimate:

@@ -74,7 +74,10 @@ class ImplicitFisher(FisherInformation):
         max_steps: int = 100,
         seed: int = 0,
     ) -> np.ndarray:
-        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue."""
+        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
         return self.operator.eigenvalues(
             check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
         )
