@@ -10,7 +10,7 @@ import reference_fisher as reference
 import tensorflow as tf
 from small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier, diagonal
 
-from keras_infobottleneck.estimators import fisher_information
+from keras_infobottleneck.estimators import fisher_information, hessian, information_curve
 from keras_infobottleneck.estimators.fisher import gradients, request, trial
 from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.estimators.fisher.trial import Trial
@@ -180,6 +180,39 @@ def test_inference_mode_holds_whatever_the_layers():
     second = fisher_information(model, x, batch_size=2, **LOGITS)
     assert reference.relative_error(diagonal(second), diagonal(first)) < 1e-6
     np.testing.assert_array_equal(model.layers[0].moving_mean.numpy(), moving)
+
+
+def test_text_gives_what_its_tokens_give():
+    """Behind a layer of text the number of examples is not known while the model is traced."""
+    texts = np.array(["a b", "b c d", "d", "a c", "c c b"], dtype=object)
+    y = np.array([0, 1, 2, 1, 0])
+    reader = layers.TextVectorization(vocabulary=list("abcd"), output_sequence_length=3)
+    parts = [
+        layers.Embedding(6, 3, mask_zero=True),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(3),
+    ]
+    of_text = keras.Sequential([keras.Input((), dtype="string"), reader, *parts])
+    of_tokens = keras.Sequential([keras.Input((3,), dtype="int64"), *parts])
+    tokens = reader(texts).numpy()
+    options = {"likelihood": "categorical"}
+
+    def same(read):
+        found = [reference.flat(read(*each)) for each in ((of_text, texts), (of_tokens, tokens))]
+        np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-7)
+
+    for structure in ("diagonal", "dense", "gram", "implicit"):
+
+        def product(model, x, structure=structure):
+            fisher = fisher_information(model, x, structure=structure, labels="expected", **options)
+            return fisher.matvec([np.ones(shape) for shape in fisher.layout.shapes])
+
+        same(product)
+        batches = tf.data.Dataset.from_tensor_slices((texts.tolist(), y)).batch(2)
+        product(of_text, batches)
+    ones = [np.ones(v.shape) for v in of_text.weights]
+    same(lambda model, x: hessian(model, (x, y), **options).matvec(ones))
+    same(lambda model, x: [information_curve(model, (x, y), seed=0, **options).expected_loss])
 
 
 def test_half_precision_stays_close():

@@ -11,6 +11,7 @@ from keras_infobottleneck.estimators.fisher.categorical import Categorical
 
 layers = keras.layers
 EXAMPLES = 5
+BATCH = 3
 SEED = 7
 
 
@@ -34,6 +35,12 @@ def shared():
     inputs = keras.Input((4,))
     layer = layers.Dense(4, activation="tanh")
     return keras.Model(inputs, layers.Dense(3)(layer(layer(inputs))))
+
+
+def shared_over_ranks():
+    inputs, norm = keras.Input((3, 4)), layers.LayerNormalization()
+    pooled = layers.GlobalAveragePooling1D()(layers.Dense(4)(norm(inputs)))
+    return keras.Model(inputs, layers.Dense(3)(norm(pooled)))
 
 
 def two_inputs():
@@ -86,6 +93,33 @@ class Folded(keras.layers.Layer):
     def call(self, inputs):
         folded = keras.ops.reshape(inputs, (-1, inputs.shape[-1]))
         return keras.ops.reshape(self.dense(folded), (-1, inputs.shape[1] * 2))
+
+
+class Positions(keras.layers.Layer):
+    """Adds a learned vector for each position: the rows looked up are as many as examples."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = layers.Embedding(BATCH, 4)
+        self.embedding.build()
+
+    def call(self, inputs):
+        return inputs + self.embedding(keras.ops.arange(BATCH))
+
+
+class TimeInFront(keras.layers.Layer):
+    """A Dense layer on time steps in front of examples, as many as these."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2, activation="tanh")
+
+    def build(self, shape):
+        self.dense.build((None, shape[-1]))
+
+    def call(self, inputs):
+        in_front = self.dense(keras.ops.transpose(inputs, (1, 0, 2)))
+        return keras.ops.transpose(in_front, (1, 0, 2))
 
 
 CASES = {
@@ -141,8 +175,11 @@ CASES = {
     "gru": lambda: keras.Sequential([keras.Input((3, 2)), layers.GRU(2), layers.Dense(3)]),
     "time distributed": network((3, 4), lambda: layers.TimeDistributed(layers.Dense(2))),
     "time in the batch": network((3, 4), Folded),
+    "as many positions as examples": network((BATCH, 4), Positions),
+    "as many steps in front": network((BATCH, 4), TimeInFront),
     "residual": residual,
     "shared layer": shared,
+    "normalization of sequences and vectors": shared_over_ranks,
     "two inputs": two_inputs,
     "attention": attention,
     "embedding": embedding,
@@ -196,7 +233,7 @@ def test_every_structure_equals_the_reference(name):
                 structure=structure,
                 labels=labels,
                 likelihood="categorical",
-                batch_size=3,
+                batch_size=BATCH,
                 seed=SEED,
             )
             if structure == "implicit":

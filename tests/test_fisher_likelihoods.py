@@ -121,6 +121,15 @@ def test_any_distribution_is_differentiated():
     assert reference.relative_error(result.matrix, 4 * normal.matrix) < 1e-5
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float64", "uint8"])
+def test_labels_of_any_type_are_those_of_a_distribution(dtype):
+    model, counts = dense_classifier(), np.arange(len(POINTS[0])) % 4
+    options = {"labels": "empirical", "likelihood": lambda o: tfd.Poisson(log_rate=o[..., 0])}
+    expected = fisher_information(model, (POINTS[0], counts.astype(np.float32)), **options)
+    found = fisher_information(model, (POINTS[0], counts.astype(dtype)), **options)
+    np.testing.assert_array_equal(diagonal(found), diagonal(expected))
+
+
 def test_the_compiled_loss_names_the_likelihood():
     model = dense_classifier(activation="softmax")
     model.compile(loss="sparse_categorical_crossentropy")
@@ -159,6 +168,9 @@ REFUSED = {
     "ignore_class=0; give likelihood='categorical_probabilities',": (
         keras.losses.SparseCategoricalCrossentropy(ignore_class=0)
     ),
+    "moveaxis\\(o, 1, -1\\)\\)`, or likelihood='categorical' where 1 is the last.": CLASSES(
+        from_logits=True, axis=1
+    ),
     "likelihood='categorical_probabilities', .* loss=CategoricalFocalCrossentropy": (
         keras.losses.CategoricalFocalCrossentropy()
     ),
@@ -169,6 +181,22 @@ REFUSED = {
     },
     "loss=mean_absolute_error": "mae",
 }
+
+
+def test_classes_on_another_axis_are_measured_as_the_sentence_says():
+    last = [layers.Dense(3, kernel_initializer="ones"), layers.Dense(4)]
+    x = np.random.default_rng(0).normal(size=(5, 3, 2)).astype(np.float32)
+    in_front = keras.Sequential([keras.Input((3, 2)), *last, layers.Permute((2, 1))])
+    usual = keras.Sequential([keras.Input((3, 2)), *last])
+    moved = fisher_information(
+        in_front,
+        x,
+        labels="expected",
+        likelihood=lambda o: tfd.Categorical(logits=keras.ops.moveaxis(o, 1, -1)),
+    )
+    np.testing.assert_allclose(
+        diagonal(moved), diagonal(fisher_information(usual, x, **LOGITS)), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("sentence", REFUSED)

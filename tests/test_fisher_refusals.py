@@ -119,7 +119,12 @@ def test_other_refusals(model, tmp_path):
     broken.layers[0].kernel.assign(np.full([4, 3], np.nan))
     check(ValueError, "finite", lambda: fisher_information(broken, X, **options))
     np.savez(tmp_path / "other.npz", a=1)
-    check(ValueError, "`path`", lambda: FisherInformation.from_npz(tmp_path / "other.npz"))
+    np.save(tmp_path / "array.npy", X)
+    (tmp_path / "text.txt").write_text("words")
+    for name in ("other.npz", "array.npy", "text.txt"):
+        check(ValueError, "`path`", lambda name=name: FisherInformation.from_npz(tmp_path / name))
+    with pytest.raises(FileNotFoundError):
+        FisherInformation.from_npz(tmp_path / "none")
 
 
 def test_results_refuse(model, tmp_path):
@@ -176,6 +181,58 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(model, monkeypa
             wide, np.ones([4000, 300], np.float32), structure="gram", **options
         ),
     )
+
+
+def test_labels_of_another_shape_than_a_distribution_are_not_paired_with_other_examples():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    y = np.arange(len(X), dtype=np.float32)
+    options = {"likelihood": lambda o: tfp.distributions.Poisson(log_rate=o[..., 0])}
+    for measure in (
+        lambda y: fisher_information(model, (X, y), labels="empirical", **options),
+        lambda y: hessian(model, (X, y), **options).trace(),
+    ):
+        check(ValueError, "Poisson labels must", lambda measure=measure: measure(y[:, None]))
+        measure(y)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "bernoulli_probabilities"])
+def test_bits_other_than_nought_to_one_are_refused(likelihood):
+    activation = "sigmoid" if likelihood.endswith("probabilities") else None
+    hidden = layers.Dense(3, "tanh")
+    model = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, activation)])
+    y = np.where(np.arange(len(X)) % 2, 1, -1)
+    options = {"likelihood": likelihood}
+    for measure in (
+        lambda y: fisher_information(model, (X, y), labels="empirical", **options).trace(),
+        lambda y: hessian(model, (X, y), **options).trace(),
+    ):
+        check(ValueError, "labels outside", lambda measure=measure: measure(y))
+        measure((y + 1) / 2)
+
+
+@pytest.mark.parametrize("structure", ["dense", "implicit"])
+def test_what_fits_in_no_structure_is_refused_with_numbers(model, structure):
+    options = {"likelihood": "categorical", "structure": structure, "memory_limit": 100}
+    check(
+        ValueError,
+        f"structure='{structure}' of 15 weights needs .* beside the model's own. Received",
+        lambda: fisher_information(model, X, **options),
+    )
+
+
+def test_patches_of_a_batch_count_towards_kronecker_factors():
+    conv, head = layers.Conv2D(4, 5), layers.Dense(3)
+    model = keras.Sequential(
+        [keras.Input((32, 32, 4)), conv, layers.GlobalAveragePooling2D(), head]
+    )
+    x = np.zeros([64, 32, 32, 4], np.float32)
+    options = {"likelihood": "categorical", "structure": "kronecker", "dry_run": True}
+    patches = 28 * 28 * (5 * 5 * 4) * 4  # bytes of one example
+    whole = fisher_information(model, x, **options).working_bytes
+    parts = fisher_information(model, x, batch_size=4, **options).working_bytes
+    without = fisher_information(model, x, variables=[head.kernel], **options).working_bytes
+    assert patches < (whole - parts) / 60 < 1.1 * patches
+    assert whole - without > 64 * patches
 
 
 def test_a_dry_run_prints_and_does_nothing(model, capsys, monkeypatch):

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import reference_fisher as reference
-from small_classifiers import IMAGES, LOGITS, classifier, dense_classifier, diagonal
+from small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier, diagonal
 
-from keras_infobottleneck.estimators import Estimate, FisherInformation, fisher_information
+from keras_infobottleneck.estimators import (
+    Estimate,
+    FisherInformation,
+    fisher_information,
+    information_in_weights,
+)
 
 
 @pytest.mark.parametrize("structure", ["diagonal", "kronecker", "dense", "gram", "implicit"])
@@ -35,6 +40,13 @@ def test_files_give_the_result_back(structure, tmp_path):
     np.testing.assert_array_equal(diagonal(again), diagonal(result))
     assert again.logdet(0.1) == pytest.approx(result.logdet(0.1))
     assert again.to_dict() == result.to_dict()
+
+
+def test_a_file_is_found_by_the_name_it_was_given(tmp_path):
+    result = fisher_information(dense_classifier(), POINTS, **LOGITS)
+    result.to_npz(tmp_path / "fisher")
+    for name in ("fisher", "fisher.npz"):
+        assert FisherInformation.from_npz(tmp_path / name).to_dict() == result.to_dict()
 
 
 @pytest.mark.parametrize("structure", ["diagonal", "kronecker", "dense", "gram"])
@@ -78,6 +90,16 @@ def test_error_of_a_sampled_trace_covers_the_expected_trace():
         else:
             assert trace.agrees_with(exact), structure
         assert 0 < trace.standard_error < exact
+
+
+def test_the_error_of_labels_drawn_for_one_example_is_not_known():
+    model, x = dense_classifier(), POINTS[0]
+    one = fisher_information(model, x[:1], likelihood="categorical", seed=0)
+    rest = fisher_information(model, x[1:], likelihood="categorical", seed=1)
+    assert np.isnan(one.trace().standard_error)
+    assert np.isnan((one + rest).standard_error)
+    assert np.isnan(information_in_weights(model, one, beta=0.1).standard_error)
+    assert fisher_information(model, x[:1], **LOGITS).standard_error == 0.0
 
 
 def test_an_estimate_is_a_float_with_an_error():

@@ -162,6 +162,14 @@ def test_xtrace_leaves_one_probe_out_of_the_range():
     assert result.standard_error == pytest.approx(np.std(values, ddof=1) / np.sqrt(5), rel=1e-7)
 
 
+def test_the_trace_of_a_single_weight_is_exact():
+    options = {"num_probes": 8, "seed": 0, "dtype": tf.float64}
+    for estimator in (hutchinson_trace, xtrace):
+        trace = estimator(lambda v: 3.0 * v, 1, **options)
+        assert float(trace) == pytest.approx(3.0)
+        assert trace.standard_error == 0.0
+
+
 def test_xtrace_beats_hutchinson_on_a_decaying_spectrum():
     _, _, product = decaying(60)
     options = {"seed": 0, "dtype": tf.float64}
@@ -185,6 +193,19 @@ def test_a_multiple_of_the_identity_ends_lanczos_at_once():
     )
     assert result == pytest.approx(50 * np.log(3.0))
     assert result.standard_error < 1e-9
+
+
+def test_fewer_eigenvalues_are_given_where_no_more_are_distinct():
+    values = largest_eigenvalues(
+        lambda v: tf.constant([3.0, 3.0, 0.0, 0.0], tf.float64) * v,
+        4,
+        3,
+        tolerance=1e-6,
+        max_steps=10,
+        seed=0,
+        dtype=tf.float64,
+    )
+    np.testing.assert_allclose(values, [3.0, 0.0], atol=1e-9)
 
 
 def test_largest_eigenvalues_are_by_magnitude_or_refused():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_infobottleneck as kib
 from keras_infobottleneck.estimators import hidden_states
 from keras_infobottleneck.estimators.passes import _KEPT
 
@@ -86,6 +87,10 @@ def test_a_list_of_numbers_is_one_array(model, x):
     np.testing.assert_array_equal(
         hidden_states(model, x.tolist(), "hidden"), hidden_states(model, x, "hidden")
     )
+    rows = [list(row) for row in x]  # of NumPy's numbers
+    np.testing.assert_array_equal(
+        hidden_states(model, rows, "hidden"), hidden_states(model, x, "hidden")
+    )
 
 
 def test_positions_and_channels_are_flattened():
@@ -149,3 +154,18 @@ def test_bad_input_gives_one_clear_sentence(model, x, arguments, options, error,
     arguments = {"model": model, "data": x, "layer": "hidden"} | arguments
     with pytest.raises(error, match=f"(?s){message}.*Received: "):
         hidden_states(**arguments, **options)
+
+
+def test_counts_may_be_numpys_integers(model, x):
+    two = np.int64(2)
+    states = hidden_states(model, x, "hidden", batch_size=two)
+    np.testing.assert_array_equal(states, hidden_states(model, x, "hidden"))
+    assert kib.estimators.relevance_null(states, num_draws=two, seed=0).num_draws == 2
+    z = np.random.default_rng(0).normal(size=(9, 4))
+    total = [kib.estimators.total_correlation(z, num_permutations=n, seed=0) for n in (2, two)]
+    assert total[0] == total[1]
+    weights = z[:8]
+    for options in ({"num_shuffles": two}, {"num_crops": two, "crop": (two + 2, two + 2)}):
+        assert kib.estimators.quantized_complexity(weights, **options).total_bits > 0
+    points = np.arange(6.0)
+    assert len(kib.estimators.relevance_slope(points, -points, points_per_step=two).slope) == 2

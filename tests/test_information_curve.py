@@ -67,6 +67,13 @@ class TestCurve:
         assert json.dumps(sampled.to_dict())
 
 
+@pytest.mark.parametrize("label", [-1, 99])
+def test_labels_outside_the_classes_are_refused(case, label):
+    model, (x, y), _ = case
+    with pytest.raises(ValueError, match=r"loss must be finite.*labels outside.*Received: "):
+        information_curve(model, (x, np.full_like(y, label)), likelihood="categorical", seed=0)
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [

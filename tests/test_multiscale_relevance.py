@@ -15,7 +15,7 @@ def bursty_spikes(num_points, seed=0):
     return (rng.random(num_points) < rate).astype(int)
 
 
-@pytest.mark.parametrize("num_points", [7, 100, 1234])
+@pytest.mark.parametrize("num_points", [7, 100, 890, 1234])
 def test_equals_the_published_procedure(num_points):
     spikes = bursty_spikes(num_points) + (np.arange(num_points) % 3 == 0)
     expected = reference_relevance.multiscale_relevance(spikes)

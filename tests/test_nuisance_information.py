@@ -117,3 +117,13 @@ N = np.arange(100) % 3
 def test_bad_input_gives_one_clear_sentence(z, n, options, error, message):
     with pytest.raises(error, match=f"(?s){message}.*Received: "):
         nuisance_information(z, n, **options)
+
+
+def test_classes_in_a_column_are_classes():
+    rng = np.random.default_rng(0)
+    n = rng.integers(0, 3, 120)
+    z = np.eye(3)[n] + rng.normal(size=(120, 3))
+    options = {"epochs": 2, "num_folds": 2, "seed": 0}
+    column = nuisance_information(z, n[:, None], **options)
+    assert repr(column) == repr(nuisance_information(z, n, **options))
+    nuisance_information(z, n, **options | {"num_folds": np.int64(2)})  # as NumPy counts

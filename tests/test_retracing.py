@@ -1,7 +1,7 @@
 """What reads activations is traced once for a model: no number of examples, no model traces more.
 
 TensorFlow counts the calls of one piece of code and warns where many of them traced, though each
-were of another model.
+were of another model. Only a model whose layers were given other weights is traced anew.
 """
 
 import keras
@@ -13,6 +13,7 @@ from keras import layers
 from keras_infobottleneck.estimators import (
     activation_fisher,
     fisher_information,
+    hessian,
     hidden_states,
 )
 
@@ -71,3 +72,37 @@ def test_many_models_are_read_without_a_warning(read, warnings_of_retracing):
     for count in range(3, 10):
         read(network(), X[:count])
     assert not [text for text in warnings_of_retracing if "levels_of" in text or "jacobian" in text]
+
+
+def adapt(model):
+    model.layers[0].enable_lora(2)
+    model.layers[0].lora_kernel_b.assign(np.full([2, 8], 0.7))
+
+
+def quantize(model):
+    model.layers[0].quantize("int8")
+
+
+@pytest.mark.parametrize("change", [adapt, quantize])
+def test_weights_that_a_layer_was_given_later_are_seen(change):
+    def measured(model):
+        chosen = [model.layers[1].kernel]
+        data = X, np.arange(len(X)) % 2
+        fisher = fisher_information(
+            model, X, labels="expected", likelihood="categorical", variables=chosen
+        )
+        product = hessian(model, data, likelihood="categorical", variables=chosen).matvec(
+            [np.ones([8, 2])]
+        )
+        return fisher.diagonal()[0], product[0], hidden_states(model, X, 1, threshold=0.3)
+
+    model = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(8, "relu"), layers.Dense(2, kernel_initializer="ones")]
+    )
+    before = measured(model)
+    change(model)
+    after = measured(model)
+    same = keras.Sequential([keras.Input((5,)), *model.layers])
+    for found, expected in zip(after, measured(same), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(after[0], before[0])

@@ -120,6 +120,11 @@ def test_tables_of_different_kinds_are_not_mixed():
     assert table.num_samples == 2
 
 
+def test_levels_do_not_matter_to_labels():
+    table = StateCounts(3).update(np.array([4, 4, 7])) + StateCounts(2).update(np.array([7]))
+    assert sorted(table.counts) == [2, 2]
+
+
 def test_a_refused_batch_leaves_the_table_as_it_was():
     table = StateCounts().update(np.array([[0, 1], [1, 1]]))
     with pytest.raises(ValueError, match="Units must lie"):

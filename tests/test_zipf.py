@@ -46,6 +46,7 @@ def test_exponent_is_found_within_its_standard_error(gamma, min_count):
         ([1, 2, 3], {"min_count": 0}, ValueError),
         ([1, 2, 3], {"min_count": 1.5}, ValueError),
         ([1, 2, 3], {"min_count": 4}, ValueError),
+        ([1000] * 10 + [1001], {"min_count": 1000}, ValueError),
     ],
 )
 def test_bad_counts_give_one_clear_sentence(counts, options, error):

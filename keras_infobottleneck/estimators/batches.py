@@ -144,7 +144,7 @@ class Batches:
                 continue
             if self.is_dataset:
                 for leaf in tf.nest.flatten((x, y)):
-                    fingerprint = zlib.crc32(np.ascontiguousarray(leaf), fingerprint)
+                    fingerprint = zlib.crc32(_content(leaf), fingerprint)
                 self._size = max(self._size, self._part(rows))
             yield self._stack(x, y, rows, first)
             first += rows
@@ -198,7 +198,7 @@ class Batches:
         for element in elements:
             x, y = _pair(element)
             self._check_labels(y)
-            x, y = tf.nest.map_structure(_as_array, (x, y))
+            x, y = tf.nest.map_structure(_as_input, x), tf.nest.map_structure(_as_array, y)
             shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten((x, y))]
             if len({shape[:1] for shape in shapes}) != 1 or () in shapes:
                 raise ValueError(
@@ -245,7 +245,8 @@ def _pair(element: Any) -> tuple[Any, Any]:
 
 def _joined(a: Any) -> Any:
     """A list of plain numbers is one array; any other list is a nest of arrays."""
-    if isinstance(a, list) and all(isinstance(n, (int, float)) for n in tf.nest.flatten(a)):
+    numbers = (int, float, np.number, np.bool_)
+    if isinstance(a, list) and all(isinstance(n, numbers) for n in tf.nest.flatten(a)):
         return np.asarray(a)
     return a
 
@@ -269,6 +270,12 @@ def _as_array(a: Any) -> Any:
     if a.dtype == object:
         raise TypeError(f"`data` must hold numeric arrays. Received: dtype={a.dtype}")
     return a
+
+
+def _content(leaf: Any) -> Any:
+    """What is hashed; of text its letters, not where in memory they are."""
+    array = np.ascontiguousarray(leaf)
+    return b"\0".join(array.ravel().tolist()) if array.dtype == object else array
 
 
 def _dataset_length(data: tf.data.Dataset | keras.utils.PyDataset) -> int | None:

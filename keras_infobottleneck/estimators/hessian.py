@@ -93,7 +93,10 @@ class Hessian:
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
-        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos."""
+        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
         return self.operator.eigenvalues(count, tolerance=tolerance, max_steps=max_steps, seed=seed)
 
     def nuclear_norm(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Estimate:
@@ -151,7 +154,8 @@ def hessian(
             rows = batch.weights.shape[0]
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 with tf.GradientTape(watch_accessed_variables=False) as inner:
-                    terms = found.terms(step.run(model_of(), batch.x, rows, outer, inner))
+                    outputs = step.run(model_of(), batch.x, rows, outer, inner)
+                    terms = found.terms_of_rows(outputs, rows)
                     labels = found.labels(batch.y, len(terms))
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))

@@ -155,7 +155,8 @@ def largest_eigenvalues(
     """The `count` eigenvalues of largest magnitude, by magnitude descending.
 
     Each is within `tolerance` times the largest of an eigenvalue. One vector is started from, so
-    that an eigenvalue of multiplicity two is found once.
+    that an eigenvalue of multiplicity two is found once, and fewer than `count` are given where no
+    more are distinct.
 
     Raises:
         ValueError: the tolerance is not met within `max_steps` products.

@@ -85,7 +85,8 @@ def nuisance_information(
 
     Args:
         z: representation `[num_examples, ...]`.
-        n: nuisance: integers or bool `[num_examples]` (discrete), or real `[num_examples, ...]`.
+        n: nuisance: integers or bool `[num_examples]` or `[num_examples, 1]` (discrete), or real
+            `[num_examples, ...]`.
         discriminator: model from `[z, n]` to logits `[batch, 1]`, `z` standardised, `n` one-hot or
             standardised; trained from its present weights, which are put back. By default two
             hidden layers of 128 units on the flattened inputs.
@@ -168,6 +169,8 @@ def _checked(z, n):
         raise ValueError("`z` and `n` must be finite. Received: NaN or infinite values")
     if n.size == 0 or np.all(n == n[:1]):
         raise ValueError("`n` must vary. Received: a constant nuisance")
+    if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # classes as many data sets store them
+        n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
         values, index, counts = np.unique(n, return_inverse=True, return_counts=True)
         share = counts / len(n)
@@ -193,7 +196,7 @@ def _check_options(num_examples, num_folds, num_permutations, epochs, batch_size
         "batch_size": (batch_size, 1),
     }
     for name, (value, smallest) in options.items():
-        if not isinstance(value, int) or value < smallest:
+        if not isinstance(value, int | np.integer) or value < smallest:
             raise ValueError(
                 f"`{name}` must be an integer of at least {smallest}. Received: {name}={value!r}"
             )

@@ -19,6 +19,9 @@ _KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = weakref.Wea
 def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any]) -> Any:
     """What `make` gives for `key`: made on the first call, kept while the model lives.
 
+    And while it has the same weights: low-rank adaptation and quantisation give a layer others,
+    and make it compute with them, of which what was traced before knows nothing.
+
     Args:
         model: whose weights the function reads.
         key: everything but shapes that the function depends on.
@@ -26,6 +29,11 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
             itself kept by its function, it would never be freed.
     """
     kept = _KEPT.setdefault(model, {})
+    is_built = all(layer.built for layer in model._flatten_layers())
+    weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
+    if kept.get("weights", ()) not in ((), weights):
+        kept.clear()
+    kept["weights"] = weights
     if key not in kept:
         kept[key] = make(weakref.ref(model))
     return kept[key]

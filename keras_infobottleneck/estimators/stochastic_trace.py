@@ -69,4 +69,6 @@ def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf
     on_range = np.trace(h) - np.sum(lost * (h @ lost), 0)
     outside = np.sum(w * r, 0) - 2 * np.sum(kept * r, 0) + np.sum(kept * (h @ kept), 0)
     values = on_range + outside
+    if num_probes == 1:  # of a single weight, whose square every probe is
+        return Estimate(float(values[0]))
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(num_probes)))

@@ -98,7 +98,7 @@ def total_correlation(
             "`estimator` must be 'unbiased', 'plain' or 'shrinkage'. "
             f"Received: estimator={estimator!r}"
         )
-    if not isinstance(num_permutations, int) or num_permutations < 2:
+    if not isinstance(num_permutations, int | np.integer) or num_permutations < 2:
         raise ValueError(
             "`num_permutations` must be an integer of at least 2. "
             f"Received: num_permutations={num_permutations!r}"

@@ -186,19 +186,19 @@ def _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops) -> 
             "clip_percentile must be None or a percentage above 0 and at most 100. "
             f"Received: clip_percentile={clip_percentile!r}"
         )
-    if not isinstance(num_shuffles, int) or num_shuffles < 2:
+    if not isinstance(num_shuffles, int | np.integer) or num_shuffles < 2:
         raise ValueError(
             "num_shuffles must be a whole number of at least 2, as a spread needs two. "
             f"Received: num_shuffles={num_shuffles!r}"
         )
-    if not isinstance(num_crops, int) or num_crops < 1:
+    if not isinstance(num_crops, int | np.integer) or num_crops < 1:
         raise ValueError(
             f"num_crops must be a positive whole number. Received: num_crops={num_crops!r}"
         )
     if crop is not None and not (
         isinstance(crop, tuple)
         and len(crop) == 2
-        and all(isinstance(side, int) and side >= BLOCK_SIDE for side in crop)
+        and all(isinstance(side, int | np.integer) and side >= BLOCK_SIDE for side in crop)
     ):
         raise ValueError(
             f"crop must be None or a tuple (rows, columns) of at least {BLOCK_SIDE} each. "

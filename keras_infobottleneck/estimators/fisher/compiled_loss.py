@@ -62,6 +62,14 @@ def likelihood_of_loss(model: keras.Model) -> str:
         )
     if found != "normal" and not config.get("from_logits", False):
         found += "_probabilities"
+    axis = config.get("axis", -1)
+    if found.startswith("categorical") and axis != -1:
+        raise ValueError(
+            "`likelihood` cannot be read from a loss with classes on another axis than the last; "
+            "give a callable such as `lambda o: tfd.Categorical(logits=keras.ops.moveaxis(o, "
+            f"{axis}, -1))`, or likelihood={found!r} where {axis} is the last. "
+            f"Received: likelihood=None, loss={name}"
+        )
     reasons = [
         f"{key}={config[key]}"
         for key, unused in OF_OTHER_LABELS.items()

@@ -111,8 +111,7 @@ def fisher_information(
     ensure_built(model, batches)
     chosen = chosen_variables(model, variables)
     trial = try_one_example(model, source, batches)
-    columns = trial.num_columns
-    plan = check_fits(structure, model, chosen, batches, columns, memory_limit, quiet=dry_run)
+    plan = check_fits(structure, model, chosen, batches, trial, memory_limit, quiet=dry_run)
     if dry_run:
         print(plan)
         return plan

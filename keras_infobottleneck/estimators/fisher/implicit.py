@@ -74,7 +74,10 @@ class ImplicitFisher(FisherInformation):
         max_steps: int = 100,
         seed: int = 0,
     ) -> np.ndarray:
-        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue."""
+        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
         return self.operator.eigenvalues(
             check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
         )
@@ -137,8 +140,9 @@ def product_sum(
     step = Step(variables, tangents)
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            outputs = step.run(model, batch.x, batch.weights.shape[0], tape)
-            terms = source.likelihood.terms(outputs)
+            rows = batch.weights.shape[0]
+            outputs = step.run(model, batch.x, rows, tape)
+            terms = source.likelihood.terms_of_rows(outputs, rows)
             eta = [e for term in terms for e in term.eta]
         # A gradient is linear in its output gradients, and its derivative by them is J. What
         # only their values would be needed for is pruned, so that J costs what forward mode does,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -30,7 +31,7 @@ class FisherInformation(abc.ABC):
         num_examples: N.
         standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
             the spread of the examples' traces over sqrt(N), which holds the data's own spread
-            too: an upper estimate.
+            too: an upper estimate. NaN for drawn labels of a single example.
     """
 
     layout: Layout
@@ -161,19 +162,24 @@ class FisherInformation(abc.ABC):
 
     @staticmethod
     def from_npz(path: str | os.PathLike) -> FisherInformation:
-        """Reads what `to_npz` wrote, of whatever structure.
+        """Reads what `to_npz` wrote, of whatever structure; `.npz` may be left out, as there.
 
         Raises:
             ValueError: a file that `to_npz` did not write.
         """
+        refusal = (
+            "`path` must be a file written by `FisherInformation.to_npz`. "
+            f"Received: path={str(path)!r}"
+        )
+        if not os.path.exists(path):
+            path = os.fspath(path) + ".npz"
+        elif not zipfile.is_zipfile(path):
+            raise ValueError(refusal)
         with np.load(path, allow_pickle=False) as archive:
             kinds = {kind.structure: kind for kind in FisherInformation.__subclasses__()}
             structure = str(archive["structure"]) if "structure" in archive else None
             if structure not in kinds:
-                raise ValueError(
-                    "`path` must be a file written by `FisherInformation.to_npz`. "
-                    f"Received: path={str(path)!r}"
-                )
+                raise ValueError(refusal)
             shapes = tuple(
                 tuple(int(n) for n in str(shape).split(",") if n) for shape in archive["shapes"]
             )

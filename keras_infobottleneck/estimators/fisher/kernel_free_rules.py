@@ -43,24 +43,22 @@ class NormalizationRule(Rule):
         return tf.cast(tf.reshape(weights, shape), like.dtype)
 
     def gradients(self, calls):
-        gone = [
-            i
-            for i in range(1, calls[0].outputs.shape.rank)
-            if i not in self._axes(calls[0].outputs.shape.rank)
-        ]
+        def summed(a: tf.Tensor) -> tf.Tensor:
+            """Over positions, which one call of a shared layer may have and another not."""
+            kept = self._axes(a.shape.rank)
+            return tf.reduce_sum(a, [i for i in range(1, a.shape.rank) if i not in kept])
+
         found = []
         if self.layer.gamma is not None:
             found.append(
                 Direct(
                     self.layer.gamma,
                     calls,
-                    gradient=lambda x, g: tf.reduce_sum(x * g, gone),
+                    gradient=lambda x, g: summed(x * g),
                 )
             )
         if self.layer.beta is not None:
-            found.append(
-                Direct(self.layer.beta, calls, gradient=lambda _, g: tf.reduce_sum(g, gone))
-            )
+            found.append(Direct(self.layer.beta, calls, gradient=lambda _, g: summed(g)))
         return found
 
     def accepts(self, inputs):

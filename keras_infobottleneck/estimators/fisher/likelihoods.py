@@ -46,6 +46,18 @@ class Likelihood(abc.ABC):
     def terms(self, outputs: Any) -> list[terms.Term]:
         """The independent terms of the label's distribution, in the order of the labels."""
 
+    def terms_of_rows(self, outputs: Any, num_rows: int) -> list[terms.Term]:
+        """The same for so many examples, whose number layers of text and others forget."""
+
+        def counted(tensor: Any) -> Any:
+            if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
+                return tensor
+            if tensor.shape[0] is not None:
+                return tensor
+            return tf.ensure_shape(tensor, [num_rows, *tensor.shape[1:]])
+
+        return self.terms(tf.nest.map_structure(counted, outputs))
+
     def labels(self, y: Any, count: int) -> list[Any]:
         """The label of each term."""
         if count == 1:
@@ -180,15 +192,30 @@ class _AnyDistribution(terms.Term):
         with tf.GradientTape() as tape:
             outputs = tf.nest.map_structure(tf.identity, self.outputs)
             tape.watch(tf.nest.flatten(outputs))
-            log_prob = tf.reduce_sum(self.distribution(outputs).log_prob(y))
+            log_prob = tf.reduce_sum(self._log_prob(outputs, y))
         return tape.gradient(
             log_prob, tf.nest.flatten(outputs), unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
 
     def log_prob(self, y):
         """Summed over whatever the distribution leaves beside examples."""
-        log_prob = self.distribution(self.outputs).log_prob(y)
+        log_prob = self._log_prob(self.outputs, y)
         return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
+
+    def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
+        """Of labels of the distribution's shape: others pair with each other's examples."""
+        made = self.distribution(outputs)
+        if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
+            y = tf.cast(y, made.dtype)
+        log_prob = made.log_prob(y)
+        # A joint distribution may have a shape for each part.
+        if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
+            raise ValueError(
+                f"{type(made).__name__} labels must have the distribution's shape "
+                f"{(*made.batch_shape, *made.event_shape)}. "
+                f"Received: y.shape={tuple(y.shape)}"
+            )
+        return log_prob
 
     def column(self, k):
         """Refused, see `num_columns`."""

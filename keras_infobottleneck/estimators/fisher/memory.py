@@ -11,6 +11,7 @@ import keras
 
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.rules import rule_for
+from keras_infobottleneck.estimators.fisher.trial import Trial
 from keras_infobottleneck.estimators.operator import check_positive_integer
 
 __all__ = [
@@ -76,9 +77,10 @@ def estimate(
     num_examples: int,
     batch_size: int,
     columns: int,
+    position_bytes: int = 0,
     block_bytes: int = BLOCK_BYTES,
 ) -> MemoryEstimate:
-    """What the structure will need."""
+    """What the structure will need; `position_bytes` are one example's, of the largest layer."""
     width = 8 if str(variables[0].dtype) == "float64" else 4
     weights = sum(math.prod(v.shape) for v in variables)
     vector = weights * width
@@ -87,7 +89,8 @@ def estimate(
     elif structure == "kronecker":
         factors = _factor_entries(model, variables) * width
         # Each kernel's order of entries is kept too, as 32-bit integers.
-        result, work = factors + 4 * weights, factors + block_bytes
+        # Factors are products of all positions of a batch.
+        result, work = factors + 4 * weights, factors + block_bytes + batch_size * position_bytes
     elif structure == "dense":
         result = weights**2 * width
         work = result + 2 * batch_size * vector
@@ -131,7 +134,7 @@ def check_fits(
     model: keras.Model,
     variables: Sequence[keras.Variable],
     batches: Batches,
-    columns: int,
+    trial: Trial,
     memory_limit: int | None,
     *,
     quiet: bool = False,
@@ -144,6 +147,7 @@ def check_fits(
     """
     if memory_limit is not None:
         check_positive_integer("memory_limit", memory_limit)
+    positions = [trial.position_bytes.get(id(v), 0) for v in variables]
     num_examples = batches.count() if structure == "gram" else batches.num_examples or 1
 
     def of(name: str) -> MemoryEstimate:
@@ -153,7 +157,8 @@ def check_fits(
             variables,
             num_examples=num_examples,
             batch_size=batches.size,
-            columns=columns,
+            columns=trial.num_columns,
+            position_bytes=max(positions),
         )
 
     plan = of(structure)
@@ -161,9 +166,11 @@ def check_fits(
     if quiet or limit is None or plan.total_bytes <= limit:
         return plan
     cheaper = [other for other in CHEAPER[structure] if of(other).total_bytes <= limit]
-    advice = f"; structure={cheaper[0]!r} needs {mebibytes(of(cheaper[0]).total_bytes)}"
+    advice = "".join(
+        f"; structure={other!r} needs {mebibytes(of(other).total_bytes)}" for other in cheaper[:1]
+    )
     raise ValueError(
         f"structure={structure!r} of {plan.num_weights:,} weights needs "
         f"{mebibytes(plan.total_bytes)} beside the model's own"
-        f"{advice if cheaper else ''}. Received: memory_limit={mebibytes(limit)}"
+        f"{advice}. Received: memory_limit={mebibytes(limit)}"
     )

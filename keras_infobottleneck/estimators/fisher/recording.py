@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.fisher.gradients import Call
 from keras_infobottleneck.estimators.fisher.rule import Rule
 from keras_infobottleneck.estimators.fisher.rules import rule_for
+from keras_infobottleneck.estimators.passes import compiled
 
 __all__ = ["Records", "recorded", "rules_running"]
 
@@ -47,7 +48,9 @@ def rules_running(
 
     A call is left to run as it is where the input is not one tensor of known shape with the
     batch's examples in front, where the layer runs inside another graph, such as a loop over time,
-    or where it runs on other weights than its own, such as what another network made.
+    or where it runs on other weights than its own, such as what another network made. Rows that
+    are no examples, such as positions, may be as many by chance: a layer that ever had another
+    number of them, as with the one example on which a model is tried, is left for good.
 
     Args:
         model: the model.
@@ -56,6 +59,7 @@ def rules_running(
         is_wanted: whether a rule is made use of.
     """
     graph = tf.compat.v1.get_default_graph()
+    of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
     changed = []
 
     def listen(layer: keras.layers.Layer, rule: Rule) -> None:
@@ -68,10 +72,11 @@ def rules_running(
                 or tf.compat.v1.get_default_graph() is not graph
                 or inputs.shape.rank is None
                 or not inputs.shape.is_fully_defined()
-                or inputs.shape[0] != num_rows
-                or not rule.accepts(inputs)
-                or _is_given_weights(rule)
             ):
+                return call(inputs, *args, **kwargs)
+            if inputs.shape[0] != num_rows:
+                of_other_rows.add(id(layer))
+            if id(layer) in of_other_rows or not rule.accepts(inputs) or _is_given_weights(rule):
                 return call(inputs, *args, **kwargs)
             return rule.finish(run(rule, call, inputs, args, kwargs))
 

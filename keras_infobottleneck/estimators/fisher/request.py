@@ -88,8 +88,10 @@ class Request:
         if self.source.labels != "sampled":
             return 0.0
         count = self.batches.num_examples
+        if count == 1:
+            return float("nan")  # no spread is seen; 0.0 would say that the trace is exact
         variance = float(total_of_squares) / count - (float(total) / count) ** 2
-        return float(np.sqrt(max(variance, 0.0) / max(count - 1, 1)))
+        return float(np.sqrt(max(variance, 0.0) / (count - 1)))
 
     def diagonal(self) -> DiagonalFisher:
         """One number per weight."""

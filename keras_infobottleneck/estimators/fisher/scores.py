@@ -105,7 +105,7 @@ class Scores:
             self._tape.watch([v.value for v in variables])
             with recorded(model, self._tape, self.num_rows) as records:
                 outputs = model(batch.x, training=False)
-            terms = source.likelihood.terms(outputs)
+            terms = source.likelihood.terms_of_rows(outputs, self.num_rows)
         self.terms = terms
         self._eta = [e for term in terms for e in term.eta]
         for eta in self._eta:
@@ -170,7 +170,7 @@ class Scores:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(values)
                 outputs = self._model(tf.nest.map_structure(one, self._x), training=False)
-                terms = self._source.likelihood.terms(outputs)
+                terms = self._source.likelihood.terms_of_rows(outputs, 1)
             gradients = tape.gradient(
                 [e for term in terms for e in term.eta],
                 values,

@@ -94,8 +94,9 @@ class _OverBits(Term):
         return tf.cast(noise < self.probabilities, eta.dtype)
 
     def target(self, y: tf.Tensor) -> tf.Tensor:
-        """Labels of the outputs' shape."""
-        return _of_shape(y, self.eta[0], "Bernoulli")
+        """Labels of the outputs' shape; one outside [0, 1] becomes NaN."""
+        y = _of_shape(y, self.eta[0], "Bernoulli")
+        return tf.where((y >= 0) & (y <= 1), y, tf.constant(math.nan, y.dtype))
 
 
 class Bernoulli(_OverBits):

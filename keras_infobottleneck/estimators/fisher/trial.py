@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.recording import rules_running
+from keras_infobottleneck.estimators.fisher.rule import KernelRule
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.passes import compiled
 
@@ -31,10 +32,13 @@ class Trial:
     Attributes:
         num_columns: backward passes that a batch takes.
         largest_output_bytes: of one example, among the outputs of all layers with a rule.
+        position_bytes: by identity of a kernel, what comes in and goes out of it at all positions
+            of one example: of a convolution its patches.
     """
 
     num_columns: int
     largest_output_bytes: int
+    position_bytes: Mapping[int, int] = field(default_factory=dict)
 
     def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
         """Examples whose largest layer output stays in the cache, None for any number.
@@ -54,11 +58,16 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
     """Runs the model and the likelihood on one example, once for each kind of request."""
 
     def make(model_of: Callable[[], keras.Model]) -> Trial:
-        sizes = [0]
+        sizes, of_positions = [0], {}
 
         def run(rule, call, inputs, args, kwargs):
-            _, outputs = rule.run(call, inputs, args, kwargs)
+            record, outputs = rule.run(call, inputs, args, kwargs)
             sizes.append(math.prod(outputs.shape) * outputs.dtype.size)
+            if isinstance(rule, KernelRule):
+                groups, fan_in, fan_out = rule.block()
+                entries = rule.positions(record) * groups * (fan_in + fan_out)
+                size = entries * tf.as_dtype(rule.kernel.dtype).size
+                of_positions[id(rule.kernel)] = of_positions.get(id(rule.kernel), 0) + size
             return outputs
 
         model = model_of()
@@ -66,8 +75,8 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
         with rules_running(model, run, num_rows=1):
             terms = source.likelihood.terms(model(inputs, training=False))
         if source.labels == "expected":
-            return Trial(sum(term.num_columns for term in terms), max(sizes))
-        return Trial(source.num_samples, max(sizes))
+            return Trial(sum(term.num_columns for term in terms), max(sizes), of_positions)
+        return Trial(source.num_samples, max(sizes), of_positions)
 
     inputs = batches.first_inputs()
     shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))

@@ -149,7 +149,8 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
         found.terms(model_of()(batches.first_inputs(), training=False))
 
         def step(batch):
-            terms = found.terms(model_of()(batch.x, training=False))
+            outputs = model_of()(batch.x, training=False)
+            terms = found.terms_of_rows(outputs, batch.weights.shape[0])
             labels = found.labels(batch.y, len(terms))
             log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
             return -tf.reduce_sum(
@@ -158,5 +159,10 @@ def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int |
 
         return CompiledSum(step)
 
-    total = compiled(model, ("mean loss", found), make).over(batches)
-    return float(total) / batches.num_examples
+    total = float(compiled(model, ("mean loss", found), make).over(batches))
+    if not np.isfinite(total):
+        raise ValueError(
+            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
+            f"overflow, or give `loss`. Received: a mean loss of {total}"
+        )
+    return total / batches.num_examples

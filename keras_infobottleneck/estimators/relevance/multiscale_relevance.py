@@ -70,11 +70,12 @@ def multiscale_relevance(spikes) -> MultiscaleRelevance:
         )
     num_points = len(spikes)
     largest = np.round(np.log10(0.99 * num_points), 2)
-    scales = np.append(np.unique(np.logspace(0.4, largest, 100).astype(int)), num_points)
+    bins = np.append(np.logspace(0.4, largest, 100).astype(int), num_points)
+    scales = np.unique(np.minimum(bins, num_points))  # the rounded logarithm may exceed T
     until = np.concatenate([[0], np.cumsum(spikes, dtype=np.int64)])
     points = []
     for num_bins in scales:
-        size, longer = divmod(num_points, min(num_bins, num_points))
+        size, longer = divmod(num_points, num_bins)
         edges = np.arange(num_bins + 1) * size
         edges += np.minimum(np.arange(num_bins + 1), longer)
         points.append(resolution_relevance_of_counts(np.diff(until[edges])))

@@ -93,7 +93,7 @@ def relevance_null(
         )
     if kind not in ("shuffled", "independent"):
         raise ValueError(f"`kind` must be 'shuffled' or 'independent'. Received: kind={kind!r}")
-    if not isinstance(num_draws, int) or num_draws < 2:
+    if not isinstance(num_draws, int | np.integer) or num_draws < 2:
         raise ValueError(
             f"`num_draws` must be an integer of at least 2. Received: num_draws={num_draws!r}"
         )

@@ -49,7 +49,7 @@ class StateCounts:
         if not isinstance(other, StateCounts):
             raise TypeError(f"`other` must be a `StateCounts`. Received: other={other!r}")
         if other._runs:
-            if other.num_levels != self.num_levels:
+            if other._num_units and other.num_levels != self.num_levels:
                 raise ValueError(
                     f"Both tables must count states of {self.num_levels} levels. "
                     f"Received: other.num_levels={other.num_levels}"

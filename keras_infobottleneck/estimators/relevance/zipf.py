@@ -48,7 +48,8 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
 
     Raises:
         TypeError: for counts that are not integers.
-        ValueError: for a wrong shape or `min_count`, or fewer than 2 different counts.
+        ValueError: for a wrong shape or `min_count`, fewer than 2 different counts, or counts so
+            close together that the exponent exceeds 100.
 
     References:
         Clauset, Shalizi, Newman (2009), arXiv 0706.1062, appendix B.
@@ -69,6 +70,11 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
             f"Received: {len(counts)} counts, all {counts[0] if len(counts) else 'below it'}"
         )
     mean_log = float(np.mean(np.log(counts / min_count)))
+    if -_log_zeta_derivatives(LARGEST_GAMMA, min_count)[0] > mean_log:
+        raise ValueError(
+            f"The counts must spread so far that their exponent is at most {LARGEST_GAMMA:g}; take "
+            f"a smaller `min_count`. Received: counts up to {counts.max()}, min_count={min_count}"
+        )
     low, high = 1.0, LARGEST_GAMMA
     for _ in range(100):
         gamma = (low + high) / 2
@@ -148,7 +154,7 @@ def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> Relev
             "`resolution` and `relevance` must be of one shape [points]. "
             f"Received: shapes {resolution.shape} and {relevance.shape}"
         )
-    if not isinstance(points_per_step, int) or points_per_step < 1:
+    if not isinstance(points_per_step, int | np.integer) or points_per_step < 1:
         raise ValueError(
             "`points_per_step` must be an integer of at least 1. "
             f"Received: points_per_step={points_per_step!r}"
