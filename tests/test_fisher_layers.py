@@ -107,15 +107,8 @@ class Positions(keras.layers.Layer):
         return inputs + self.embedding(keras.ops.arange(BATCH))
 
 
-class TimeInFront(keras.layers.Layer):
-    """A Dense layer on time steps in front of examples, as many as these."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense = layers.Dense(2, activation="tanh")
-
-    def build(self, shape):
-        self.dense.build((None, shape[-1]))
+class TimeInFront(Folded):
+    """The same layer on time steps in front of examples, as many as these."""
 
     def call(self, inputs):
         in_front = self.dense(keras.ops.transpose(inputs, (1, 0, 2)))

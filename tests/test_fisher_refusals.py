@@ -125,6 +125,8 @@ def test_other_refusals(model, tmp_path):
         check(ValueError, "`path`", lambda name=name: FisherInformation.from_npz(tmp_path / name))
     with pytest.raises(FileNotFoundError):
         FisherInformation.from_npz(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"none\.npz'$"):
+        FisherInformation.from_npz(tmp_path / "none.npz")
 
 
 def test_results_refuse(model, tmp_path):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
@@ -196,10 +197,7 @@ def _check_options(num_examples, num_folds, num_permutations, epochs, batch_size
         "batch_size": (batch_size, 1),
     }
     for name, (value, smallest) in options.items():
-        if not isinstance(value, int | np.integer) or value < smallest:
-            raise ValueError(
-                f"`{name}` must be an integer of at least {smallest}. Received: {name}={value!r}"
-            )
+        check_positive_integer(name, value, smallest)
     if num_examples < 10 * num_folds:
         raise ValueError(
             f"At least 10 examples per fold are needed. "

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["TotalCorrelation", "total_correlation"]
@@ -98,11 +99,7 @@ def total_correlation(
             "`estimator` must be 'unbiased', 'plain' or 'shrinkage'. "
             f"Received: estimator={estimator!r}"
         )
-    if not isinstance(num_permutations, int | np.integer) or num_permutations < 2:
-        raise ValueError(
-            "`num_permutations` must be an integer of at least 2. "
-            f"Received: num_permutations={num_permutations!r}"
-        )
+    check_positive_integer("num_permutations", num_permutations, 2)
     z, num_constant = _checked_units(z, log)
     num_examples, num_units = z.shape
     if estimator != "shrinkage" and num_examples <= num_units:

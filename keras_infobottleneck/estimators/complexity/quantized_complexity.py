@@ -26,6 +26,7 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     check_num_bits,
     quantization_levels,
 )
+from keras_infobottleneck.estimators.operator import check_positive_integer
 
 __all__ = ["quantized_complexity"]
 
@@ -186,15 +187,8 @@ def _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops) -> 
             "clip_percentile must be None or a percentage above 0 and at most 100. "
             f"Received: clip_percentile={clip_percentile!r}"
         )
-    if not isinstance(num_shuffles, int | np.integer) or num_shuffles < 2:
-        raise ValueError(
-            "num_shuffles must be a whole number of at least 2, as a spread needs two. "
-            f"Received: num_shuffles={num_shuffles!r}"
-        )
-    if not isinstance(num_crops, int | np.integer) or num_crops < 1:
-        raise ValueError(
-            f"num_crops must be a positive whole number. Received: num_crops={num_crops!r}"
-        )
+    check_positive_integer("num_shuffles", num_shuffles, 2)  # a spread needs two
+    check_positive_integer("num_crops", num_crops)
     if crop is not None and not (
         isinstance(crop, tuple)
         and len(crop) == 2

@@ -172,7 +172,7 @@ class FisherInformation(abc.ABC):
             f"Received: path={str(path)!r}"
         )
         if not os.path.exists(path):
-            path = os.fspath(path) + ".npz"
+            path = os.fspath(path).removesuffix(".npz") + ".npz"
         elif not zipfile.is_zipfile(path):
             raise ValueError(refusal)
         with np.load(path, allow_pickle=False) as archive:

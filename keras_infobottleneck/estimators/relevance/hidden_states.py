@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.activations import activations_model
 from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.passes import compiled
 from keras_infobottleneck.estimators.weights import check_list_of_inputs
 
@@ -52,10 +53,7 @@ def hidden_states(
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
-    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}"
-        )
+    check_positive_integer("batch_size", batch_size)
     is_binary = np.ndim(threshold) == 0
     thresholds = tuple(np.atleast_1d(np.asarray(threshold, float)).tolist())
     is_increasing = np.all(np.isfinite(thresholds)) and np.all(np.diff(thresholds) > 0)

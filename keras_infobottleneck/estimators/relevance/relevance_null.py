@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.relevance.resolution_relevance import resolution_relevance
 from keras_infobottleneck.estimators.result import Result
 
@@ -93,10 +94,7 @@ def relevance_null(
         )
     if kind not in ("shuffled", "independent"):
         raise ValueError(f"`kind` must be 'shuffled' or 'independent'. Received: kind={kind!r}")
-    if not isinstance(num_draws, int | np.integer) or num_draws < 2:
-        raise ValueError(
-            f"`num_draws` must be an integer of at least 2. Received: num_draws={num_draws!r}"
-        )
+    check_positive_integer("num_draws", num_draws, 2)
     resolution_relevance(states, num_levels=num_levels)  # checks the values before any draw
     rng = np.random.default_rng(seed)
     num_units = states.shape[1]

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.result import Result
 
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
@@ -154,11 +155,7 @@ def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> Relev
             "`resolution` and `relevance` must be of one shape [points]. "
             f"Received: shapes {resolution.shape} and {relevance.shape}"
         )
-    if not isinstance(points_per_step, int | np.integer) or points_per_step < 1:
-        raise ValueError(
-            "`points_per_step` must be an integer of at least 1. "
-            f"Received: points_per_step={points_per_step!r}"
-        )
+    check_positive_integer("points_per_step", points_per_step)
     order = np.argsort(resolution)
     groups = np.arange(len(order)) // points_per_step
     x, y = _group_means(groups, resolution[order], relevance[order])
