@@ -23,7 +23,7 @@ if keras.backend.backend() != "tensorflow":
 
 from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
 from keras_infobottleneck.auditing import InformationReport, audit
-from keras_infobottleneck.estimators.uncertainty import decompose_uncertainty
+from keras_infobottleneck.estimators.information.uncertainty import decompose_uncertainty
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
     make_deterministic,

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from reference_distributions import (
+from scipy import stats
+
+from keras_infobottleneck import distributions
+from tests.support.reference_distributions import (
     EXTREME_SCALES,
     HIGH,
     LOG_HIGH,
@@ -19,9 +22,6 @@ from reference_distributions import (
     truncated_variance,
     values_and_gradients,
 )
-from scipy import stats
-
-from keras_infobottleneck import distributions
 
 tfd = tfp.distributions
 # Quadrature asked for twelve digits says so where rounding leaves eleven.

@@ -13,18 +13,18 @@ from keras_infobottleneck.auditing.layers import measure_layers
 from keras_infobottleneck.auditing.measures import DEFAULT_EXAMPLES, PARTS
 from keras_infobottleneck.auditing.plan import AuditPlan, find_layers
 from keras_infobottleneck.auditing.report import InformationReport
-from keras_infobottleneck.auditing.sample import draw_sample
 from keras_infobottleneck.auditing.task import task_performance
 from keras_infobottleneck.auditing.weights import (
     measure_fisher,
     measure_output_derivatives,
     measure_weights,
 )
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.sample import draw_sample
 from keras_infobottleneck.estimators import maximum_relevance_curve, quantized_complexity
-from keras_infobottleneck.estimators.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.weights import ensure_built
+from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.models import InformationBottleneckModel
 
 __all__ = ["audit"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.plan import AuditPlan
-from keras_infobottleneck.auditing.sample import Sample
+from keras_infobottleneck.data.sample import Sample
 
 __all__ = ["Examination", "undisturbed"]
 

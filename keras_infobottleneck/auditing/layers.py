@@ -16,10 +16,10 @@ from keras_infobottleneck.auditing.noise import (
     noisy_layers,
 )
 from keras_infobottleneck.auditing.plan import OF_HIDDEN_LAYERS
-from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.auditing.weights import NO_FISHER
-from keras_infobottleneck.estimators.activations import activations_model
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.sample import Sample
+from keras_infobottleneck.introspection.activations import activations_model
 from keras_infobottleneck.layers import InformationDropout
 
 __all__ = ["LayerInformation", "measure_layers"]

@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.sample import Sample
 from keras_infobottleneck.auditing.task import TaskPerformance, task_performance
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
-from keras_infobottleneck.estimators.batches import Batches
-from keras_infobottleneck.estimators.result import Result
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 from keras_infobottleneck.models import InformationBottleneckModel, make_deterministic
+from keras_infobottleneck.results.result import Result
 
 __all__ = [
     "ActivationInformation",

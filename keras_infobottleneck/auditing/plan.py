@@ -13,8 +13,8 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.handing_on import HANDING_ON
 from keras_infobottleneck.auditing.measures import PARTS
 from keras_infobottleneck.auditing.noise import noisy_layers, weights_of_predictions
-from keras_infobottleneck.estimators.activations import activations_model, with_graph
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.introspection.activations import activations_model, with_graph
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 
 __all__ = ["OF_HIDDEN_LAYERS", "AuditPlan", "HiddenLayer", "find_layers"]

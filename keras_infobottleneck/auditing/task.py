@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.auditing.sample import Sample
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators.fisher import terms
 from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.result import Result
-from keras_infobottleneck.estimators.weights import ensure_built
+from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["TaskPerformance", "task_performance"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import keras
 
-from keras_infobottleneck.number_checks import check_count, check_price
+from keras_infobottleneck.arguments import check_count, check_price
 
 __all__ = ["BetaSchedule"]
 

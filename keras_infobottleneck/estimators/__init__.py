@@ -4,7 +4,9 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-from keras_infobottleneck.estimators.certificate import Certificate, certify
+from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
+from keras_infobottleneck.certificates.certificate import Certificate, certify
+from keras_infobottleneck.certificates.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )
@@ -18,14 +20,12 @@ from keras_infobottleneck.estimators.complexity.weight_compression import (
     weight_compression,
 )
 from keras_infobottleneck.estimators.complexity.weight_quantization import quantize_to
-from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import (
     FisherInformation,
     MemoryEstimate,
     fisher_information,
 )
-from keras_infobottleneck.estimators.flat_minimum import flat_minimum_bound
-from keras_infobottleneck.estimators.hessian import Hessian, hessian
+from keras_infobottleneck.estimators.fisher.hessian import Hessian, hessian
 from keras_infobottleneck.estimators.information.activation_bounds import (
     ActivationInformationBounds,
     activation_information_bounds,
@@ -45,18 +45,25 @@ from keras_infobottleneck.estimators.information.information_curve import (
     InformationCurve,
     information_curve,
 )
+from keras_infobottleneck.estimators.information.nuisance_information import (
+    NuisanceInformation,
+    nuisance_information,
+)
 from keras_infobottleneck.estimators.information.simulated_effective_information import (
     simulated_effective_information,
+)
+from keras_infobottleneck.estimators.information.total_correlation import (
+    TotalCorrelation,
+    total_correlation,
+)
+from keras_infobottleneck.estimators.information.uncertainty import (
+    Uncertainty,
+    decompose_uncertainty,
 )
 from keras_infobottleneck.estimators.information.weight_information import (
     WeightInformation,
     information_in_weights,
 )
-from keras_infobottleneck.estimators.nuisance_information import (
-    NuisanceInformation,
-    nuisance_information,
-)
-from keras_infobottleneck.estimators.pac_bayes_bound import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.estimators.relevance.hidden_states import hidden_states
 from keras_infobottleneck.estimators.relevance.maximum_relevance import (
     MaximumRelevance,
@@ -80,11 +87,7 @@ from keras_infobottleneck.estimators.relevance.zipf import (
     relevance_slope,
     zipf_exponent,
 )
-from keras_infobottleneck.estimators.total_correlation import (
-    TotalCorrelation,
-    total_correlation,
-)
-from keras_infobottleneck.estimators.uncertainty import Uncertainty, decompose_uncertainty
+from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = [
     "ActivationInformationBounds",
@@ -142,3 +145,8 @@ __all__ = [
     "weight_compression",
     "zipf_exponent",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names; rooms are an inside."""
+    return __all__

@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_infobottleneck.arguments import check_positive, check_price
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.number_checks import check_positive, check_price
 
 __all__ = ["check_options", "output_activation"]
 

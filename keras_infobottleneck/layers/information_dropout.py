@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.linear_part import without_activation
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.number_checks import check_price
 
 __all__ = ["InformationDropout"]
 

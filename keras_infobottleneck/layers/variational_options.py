@@ -1,9 +1,9 @@
 """What `VariationalWeights` accepts: said in one sentence, before any work."""
 
+from keras_infobottleneck.arguments import check_positive
 from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
-from keras_infobottleneck.number_checks import check_positive
 
 __all__ = ["check_layer", "check_options", "check_weights_kept"]
 

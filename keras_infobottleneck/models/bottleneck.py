@@ -7,10 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.models.anchored_network import TOLERATED_MISCOUNT, AnchoredNetwork
+from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.models.anchoring.anchored_network import (
+    TOLERATED_MISCOUNT,
+    AnchoredNetwork,
+)
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
-from keras_infobottleneck.number_checks import check_count, check_price
 
 __all__ = ["InformationBottleneckModel"]
 

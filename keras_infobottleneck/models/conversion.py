@@ -9,7 +9,8 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.cloning import hand_on_adapted, uncompiled_clone
+from keras_infobottleneck.arguments import check_positive
+from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
@@ -21,7 +22,6 @@ from keras_infobottleneck.models.rewriting import (
     rebuilt,
     rewritten,
 )
-from keras_infobottleneck.number_checks import check_positive
 
 __all__ = [
     "LayerConversion",

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_infobottleneck.cloning import hand_on_adapted
+from keras_infobottleneck.introspection.cloning import hand_on_adapted
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 

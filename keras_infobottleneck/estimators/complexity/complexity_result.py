@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["ComplexityRatio", "QuantizedComplexity"]
 

@@ -26,7 +26,7 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     check_num_bits,
     quantization_levels,
 )
-from keras_infobottleneck.estimators.operator import check_positive_integer
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["quantized_complexity"]
 

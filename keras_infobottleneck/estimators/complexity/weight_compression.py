@@ -15,7 +15,7 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     check_num_bits,
     quantization_levels,
 )
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["WeightCompression", "weight_compression"]
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_infobottleneck.cloning import hand_on_adapted, uncompiled_clone
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
+from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
 
 __all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
@@ -19,8 +19,8 @@ from keras_infobottleneck.estimators.fisher.memory import MemoryEstimate, check_
 from keras_infobottleneck.estimators.fisher.request import Request
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.fisher.trial import try_one_example
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.weights import chosen_variables, ensure_built
+from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["fisher_information"]
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from keras_infobottleneck.estimators.estimate import Estimate
-from keras_infobottleneck.estimators.layout import Layout
-from keras_infobottleneck.estimators.spectrum import Spectrum
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.spectrum import Spectrum
+from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["FisherInformation", "check_count", "check_shift"]
 

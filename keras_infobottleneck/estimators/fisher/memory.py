@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_infobottleneck.estimators.batches import Batches
-from keras_infobottleneck.estimators.fisher.rules import rule_for
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.rules.registration import rule_for
 from keras_infobottleneck.estimators.fisher.trial import Trial
-from keras_infobottleneck.estimators.operator import check_positive_integer
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = [
     "BLOCK_BYTES",

@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.gradients import Call
-from keras_infobottleneck.estimators.fisher.rule import Rule
-from keras_infobottleneck.estimators.fisher.rules import rule_for
-from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.estimators.fisher.rules.registration import rule_for
+from keras_infobottleneck.estimators.fisher.rules.rule import Rule
+from keras_infobottleneck.introspection.compiled_passes import compiled
 
 __all__ = ["Records", "recorded", "rules_running"]
 

@@ -9,23 +9,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.batches import Batches
-from keras_infobottleneck.estimators.fisher.dense import DenseFisher, outer_sums
-from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher, square_sums
-from keras_infobottleneck.estimators.fisher.gram import GramFisher, all_rows, rows_of
-from keras_infobottleneck.estimators.fisher.implicit import ImplicitFisher, product_sum
-from keras_infobottleneck.estimators.fisher.kronecker import KroneckerBlock, KroneckerFisher
-from keras_infobottleneck.estimators.fisher.kronecker_factors import (
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.memory import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
+from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, outer_sums
+from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher, square_sums
+from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher, all_rows, rows_of
+from keras_infobottleneck.estimators.fisher.structures.implicit import ImplicitFisher, product_sum
+from keras_infobottleneck.estimators.fisher.structures.kronecker import (
+    KroneckerBlock,
+    KroneckerFisher,
+)
+from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
     factor_sums,
     from_upper_blocks,
     plan_blocks,
     with_bias,
 )
-from keras_infobottleneck.estimators.fisher.memory import BLOCK_BYTES
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
-from keras_infobottleneck.estimators.layout import Layout
-from keras_infobottleneck.estimators.operator import Operator
-from keras_infobottleneck.estimators.passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.operator import Operator
 
 __all__ = ["Request"]
 

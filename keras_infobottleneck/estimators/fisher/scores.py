@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.batches import Batch
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient, by_example
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihood
 from keras_infobottleneck.estimators.fisher.recording import recorded

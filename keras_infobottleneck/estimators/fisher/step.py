@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.recording import rules_running
-from keras_infobottleneck.estimators.fisher.rule import KernelRule, Rule
+from keras_infobottleneck.estimators.fisher.rules.rule import KernelRule, Rule
 
 __all__ = ["Step"]
 

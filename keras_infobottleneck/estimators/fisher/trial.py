@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.recording import rules_running
-from keras_infobottleneck.estimators.fisher.rule import KernelRule
+from keras_infobottleneck.estimators.fisher.rules.rule import KernelRule
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
-from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.introspection.compiled_passes import compiled
 
 __all__ = ["Trial", "check_rematerialised", "try_one_example"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = [
     "ActivationInformationBounds",

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["CrossEntropyDecomposition", "cross_entropy_decomposition"]
 

@@ -12,7 +12,7 @@ from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.gram import GramFisher
 from keras_infobottleneck.estimators.fisher.memory import CHEAPER, available_bytes, mebibytes
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.weights import chosen_variables
+from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
+from keras_infobottleneck.introspection.weights import chosen_variables
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["check_eigenvectors_fit", "check_eigenvectors_will_fit", "eigenvector_bytes"]
 

@@ -18,7 +18,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.estimators.spectrum import Spectrum
+from keras_infobottleneck.linear_algebra.spectrum import Spectrum
 
 __all__ = ["GaussianCode", "best_prior_scale", "gaussian_code"]
 

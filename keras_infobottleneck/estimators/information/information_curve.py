@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.information.minimum import (
@@ -18,9 +18,9 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_positive,
     check_prior_scale,
 )
-from keras_infobottleneck.estimators.passes import CompiledSum, compiled
-from keras_infobottleneck.estimators.result import Result
-from keras_infobottleneck.estimators.weights import ensure_built
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
 

@@ -17,11 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.activations import activations_model, with_graph
-from keras_infobottleneck.estimators.batches import Batches
+from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
@@ -29,9 +28,10 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
     variables_of,
 )
-from keras_infobottleneck.estimators.layout import Layout
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.introspection.activations import activations_model, with_graph
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["LinearisedLayer"]
 

@@ -15,9 +15,9 @@ from keras_infobottleneck.estimators.information.eigenvector_memory import (
     check_eigenvectors_will_fit,
 )
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
-from keras_infobottleneck.estimators.layout import Layout
-from keras_infobottleneck.estimators.spectrum import ExactSpectrum, Spectrum
-from keras_infobottleneck.estimators.weights import chosen_variables
+from keras_infobottleneck.introspection.weights import chosen_variables
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
 
 __all__ = ["Minimum", "check_positive", "check_prior_scale", "variables_of"]
 

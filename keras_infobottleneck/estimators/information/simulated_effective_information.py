@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.estimate import Estimate
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.passes import compiled
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["simulated_effective_information"]
 

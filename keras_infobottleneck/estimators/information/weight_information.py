@@ -15,8 +15,8 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_positive,
     check_prior_scale,
 )
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["WeightInformation", "information_in_weights"]
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.activations import activations_model
-from keras_infobottleneck.estimators.batches import Batches
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.passes import compiled
-from keras_infobottleneck.estimators.weights import check_list_of_inputs
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.introspection.activations import activations_model
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.weights import check_list_of_inputs
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["hidden_states"]
 

@@ -10,7 +10,7 @@ from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
     solve_exactly,
     solve_relaxed,
 )
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["MaximumRelevance", "maximum_relevance_curve"]
 

@@ -12,7 +12,7 @@ from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     resolution_relevance,
     resolution_relevance_of_counts,
 )
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["MultiscaleRelevance", "layer_multiscale_relevance", "multiscale_relevance"]
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from keras_infobottleneck.estimators.operator import check_positive_integer
 from keras_infobottleneck.estimators.relevance.resolution_relevance import resolution_relevance
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceNull", "relevance_null"]
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["ResolutionRelevance", "resolution_relevance", "resolution_relevance_of_counts"]
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.estimators.operator import check_positive_integer
-from keras_infobottleneck.estimators.result import Result
+from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
 

@@ -1,0 +1,256 @@
+"""A certificate: a bound on the error on new data that holds with a stated probability."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
+from keras_infobottleneck.certificates.certificate_data import check_data, two_examples
+from keras_infobottleneck.certificates.conditions import (
+    check_model,
+    check_numbers,
+    check_outputs,
+    ends_in_logits,
+)
+from keras_infobottleneck.certificates.trials import gibbs_errors
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.layers.independent_draws import IndependentDraws
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["Certificate", "certify"]
+
+
+@dataclass(frozen=True)
+class Certificate(Result):
+    """What `certify` found; errors are shares of examples, cross-entropies nats per example.
+
+    Attributes:
+        error_bound: bound on the error of the randomised network on new data.
+        cross_entropy_bound: bound on its clamped cross-entropy on new data.
+        randomized_error, randomized_cross_entropy: as observed, over examples and draws.
+        mean_error: of the network with posterior means, which no bound covers.
+        ensemble_error: of the average probability over draws, which no bound covers.
+        kl: divergence of the posterior from the prior, total nats.
+        num_examples: N of the bounds, counted from the data.
+        delta: probability with which the PAC-Bayes bound may fail.
+        delta_monte_carlo: probability with which the Monte Carlo may mislead.
+        num_samples: draws for every example.
+        num_trials: independent trials of the Monte Carlo.
+        method: how they were drawn.
+        min_probability: floor of the clamped cross-entropy.
+        num_anchoring_examples: examples on which the prior depends.
+    """
+
+    error_bound: float
+    cross_entropy_bound: float
+    randomized_error: float
+    randomized_cross_entropy: float
+    mean_error: float
+    ensemble_error: float
+    kl: float
+    num_examples: int
+    delta: float
+    delta_monte_carlo: float
+    num_samples: int
+    num_trials: int
+    method: str
+    min_probability: float
+    num_anchoring_examples: int
+
+    @property
+    def confidence(self) -> float:
+        """Probability with which each bound by itself holds, at least."""
+        return 1.0 - self.delta - self.delta_monte_carlo
+
+    @property
+    def kl_per_example(self) -> float:
+        """Nats in the weights per example of the certificate."""
+        return self.kl / self.num_examples
+
+    def to_dict(self) -> dict:
+        """All fields and properties by name."""
+        return {
+            **super().to_dict(),
+            "confidence": self.confidence,
+            "kl_per_example": self.kl_per_example,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate: error on new data at most {self.error_bound:.3%} with probability "
+            f"{self.confidence:.1%} (randomised network; observed {self.randomized_error:.3%} on "
+            f"{self.num_examples:,} examples, mean weights {self.mean_error:.3%}, ensemble "
+            f"{self.ensemble_error:.3%}); cross-entropy at most {self.cross_entropy_bound:.4f} "
+            f"nats; {self.kl:,.1f} nats in the weights, {self.kl_per_example:.2e} per example; "
+            f"{self.num_trials:,} independent trials: {self.method}"
+        )
+
+
+def certify(
+    model: keras.Model,
+    data,
+    *,
+    delta: float = 0.025,
+    num_samples: int = 10,
+    delta_monte_carlo: float = 0.01,
+    examples_per_draw: int = 1,
+    min_probability: float = 1e-4,
+    from_logits: bool | None = None,
+    allow_repeats: bool = False,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+) -> Certificate:
+    """Bound the error on new data of a network whose weights are drawn from their posterior.
+
+    ``kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)``, where
+    ``kl(r, c)`` is the largest s with ``kl(r || s) <= c``: the outer one is `pac_bayes_bound`, the
+    inner one, `monte_carlo_bound`, makes up for estimating the error from draws. A bound: it fails
+    with probability ``delta + delta_monte_carlo`` at most, over the examples and the draws, if they
+    are independent draws of what new data come from. It concerns the network that draws its weights
+    anew for each prediction; the same for the cross-entropy, clamped at ``-log min_probability``.
+
+    The trials of the Monte Carlo are independent, which is what the bound asks of them. Where all
+    variational layers are dense with ``estimator="local"``, fed a vector for each example and used
+    once, every example of every pass has noise of its own: ``num_samples * N`` trials, each pass
+    the cost of a prediction. Layers of any other kind have their weights drawn anew for every
+    `examples_per_draw` examples, and the trials are such groups: with 1 there are as many, at the
+    cost of one draw of these weights per example.
+
+    Every weight must come from the posterior, or be unchanged since `anchor_prior`: what others
+    learned of the data would be in no divergence. ``make_variational(..., variational_bias=True)``
+    leaves none; normalisation must be frozen before anchoring.
+
+    Args:
+        model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
+            `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data.
+        data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
+            one-hot rows. They may have trained the posterior, not the prior, and chosen nothing
+            that the prior depends on.
+        delta: probability with which the PAC-Bayes bound may fail.
+        num_samples: draws for every example.
+        delta_monte_carlo: probability with which the Monte Carlo may mislead.
+        examples_per_draw: examples that share drawn weights, where weights must be drawn.
+        min_probability: floor of the probability in the clamped cross-entropy.
+        from_logits: whether the network ends in logits; by default as the compiled loss says.
+        allow_repeats: whether equal examples are independent draws that happen to agree, as in
+            data of few distinct values, rather than copies, which count once.
+        batch_size: examples in a batch, for arrays.
+        seed: of the noise, an integer of up to 64 bits.
+        verbose: 1 shows a progress bar.
+
+    Returns:
+        A `Certificate`.
+
+    Raises:
+        TypeError: a model or data of another kind.
+        ValueError: whatever would make the statement untrue, or an argument out of its range.
+
+    References:
+        Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
+        neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
+        (2015), arXiv 1506.02557.
+    """
+    check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
+    seed = _stateless_seed(seed)
+    check_model(model)
+    from_logits = ends_in_logits(model, from_logits)
+    batches = Batches(data, batch_size)
+    x = two_examples(batches)
+    num_classes = check_outputs(model, x, from_logits)
+    check_data(batches, num_classes, model.anchoring_fingerprints, allow_repeats)
+
+    def make(reference):
+        draws = IndependentDraws(
+            reference().network, reference().variational_layers, x, examples_per_draw
+        )
+        return draws, gibbs_errors(
+            reference,
+            draws,
+            num_samples=num_samples,
+            from_logits=from_logits,
+            min_probability=min_probability,
+        )
+
+    key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
+    draws, total = compiled(model, key, make)
+    sums = total.over(batches, seed, verbose=verbose)
+    sums = {name: float(value) for name, value in sums.items()}
+    if not np.isfinite(sums["cross_entropy"]):
+        raise ValueError(
+            "Predictions must be finite; look for NaN in the data or the weights. "
+            f"Received: a cross-entropy of {sums['cross_entropy']}"
+        )
+
+    num_examples = batches.num_examples
+    num_trials = int(sums["groups"]) * num_samples
+    # Groups that are not full count the missing examples as right, and the bound makes up for it.
+    filled = sums["groups"] * draws.group_size / num_examples
+    kl = _total_kl(model.variational_layers)
+    worst = float(-np.log(min_probability))
+
+    def bound(risk):
+        upper = filled * monte_carlo_bound(risk / filled, num_trials, delta_monte_carlo)
+        return pac_bayes_bound(min(upper, 1.0), kl, num_examples, delta)
+
+    error = sums["errors"] / (num_samples * num_examples)
+    cross_entropy = sums["cross_entropy"] / (num_samples * num_examples)
+    return Certificate(
+        error_bound=bound(error),
+        cross_entropy_bound=worst * bound(cross_entropy),
+        randomized_error=error,
+        randomized_cross_entropy=worst * cross_entropy,
+        mean_error=sums["mean_errors"] / num_examples,
+        ensemble_error=sums["ensemble_errors"] / num_examples,
+        kl=kl,
+        num_examples=num_examples,
+        delta=delta,
+        delta_monte_carlo=delta_monte_carlo,
+        num_samples=num_samples,
+        num_trials=num_trials,
+        method=_method(draws),
+        min_probability=min_probability,
+        num_anchoring_examples=len(model.anchoring_fingerprints),
+    )
+
+
+def _stateless_seed(seed: int | None) -> tf.Tensor:
+    """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
+    if seed is None:
+        seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise ValueError(
+            f"`seed` must be an integer from 0 to 2**64 - 1, or None. Received: seed={seed!r}"
+        )
+    return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
+
+
+def _total_kl(layers) -> float:
+    """Divergence of the posteriors from the priors in float64, where small ones keep digits."""
+    normal = tfp.distributions.Normal
+    total = 0.0
+    for layer in layers:
+        for q, p in zip(layer.posterior().values(), layer.prior().values(), strict=True):
+            q, p = (normal(*(tf.cast(a, tf.float64) for a in (d.loc, d.scale))) for d in (q, p))
+            total += float(tf.reduce_sum(tfp.distributions.kl_divergence(q, p)))
+    return total
+
+
+def _method(draws) -> str:
+    """How the trials were drawn, in words."""
+    local = ", ".join(layer.name for layer in draws.local)
+    if not draws.shared:
+        return f"noise of its own for every example on the pre-activations of {local}"
+    shared = ", ".join(layer.name for layer in draws.shared)
+    group = "example" if draws.group_size == 1 else f"{draws.group_size} examples"
+    method = f"weights of {shared} drawn anew for every {group}"
+    return (
+        f"{method}; noise for every example on the pre-activations of {local}" if local else method
+    )

@@ -1,0 +1,91 @@
+"""Examples that a seed decides, from data of any kind, in one pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+
+__all__ = ["Sample", "draw_sample"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Examples drawn without replacement, in random order: any first few are a sample too.
+
+    Attributes:
+        x: inputs, a nest of arrays.
+        y: labels, () where there are none.
+        indices: `[size]`, number of each example in the data.
+        num_examples: how many the data hold.
+    """
+
+    x: Any
+    y: Any
+    indices: np.ndarray
+    num_examples: int
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return not (isinstance(self.y, tuple) and not self.y)
+
+    @property
+    def size(self) -> int:
+        """How many examples were drawn."""
+        return len(self.indices)
+
+    @property
+    def inputs(self) -> Any:
+        """`x` alone, as estimators take it: of a tuple of inputs the second would be labels."""
+        return (self.x,)
+
+    @property
+    def data(self) -> Any:
+        """What estimators take: `(x, y)`, or `x` alone."""
+        return (self.x, self.y) if self.has_labels else self.inputs
+
+    def first(self, count: int) -> Sample:
+        """The first so many of them, or all."""
+        x, y = keras.tree.map_structure(lambda a: a[:count], (self.x, self.y))
+        return Sample(x, y, self.indices[:count], self.num_examples)
+
+
+def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
+    """A uniform sample of at most `count` examples: reservoir sampling, memory of the sample only.
+
+    Raises:
+        ValueError: no examples.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(count, batches.num_examples or count)
+    kept, indices = None, np.zeros(count, np.int64)
+    seen = 0
+    for stack in batches.stacks():
+        rows = int(np.sum(stack.weights))
+        # Rows that fill up the last batch come last.
+        arrays = [
+            np.reshape(leaf, [-1, *leaf.shape[2:]])[:rows]
+            for leaf in tf.nest.flatten((stack.x, stack.y))
+        ]
+        if kept is None:
+            structure = (stack.x, stack.y)
+            kept = [np.empty([count, *a.shape[1:]], a.dtype) for a in arrays]
+        numbers = seen + np.arange(rows)
+        # An example beyond the first `count` takes the place of a random one, ever more rarely.
+        places = np.where(numbers < count, numbers, rng.integers(numbers + 1))
+        enters = places < count
+        for buffer, array in zip(kept, arrays, strict=True):
+            buffer[places[enters]] = array[enters]
+        indices[places[enters]] = numbers[enters]
+        seen += rows
+    if kept is None:
+        raise ValueError("`data` must hold at least one example. Received: 0 examples")
+    order = rng.permutation(min(count, seen))
+    x, y = tf.nest.pack_sequence_as(structure, [buffer[order] for buffer in kept])
+    return Sample(x, y, indices[order], seen)

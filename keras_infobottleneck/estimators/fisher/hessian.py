@@ -1,0 +1,174 @@
+"""The Hessian of the mean negative log-likelihood, as an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.step import Step
+from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.operator import Operator
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["Hessian", "hessian"]
+
+
+@dataclass(frozen=True, repr=False)
+class Hessian:
+    """Second derivatives of the mean negative log-likelihood, by products; may be indefinite.
+
+    Attributes:
+        operator: products with vectors.
+        num_examples: N.
+    """
+
+    operator: Operator
+    num_examples: int
+
+    structure = "implicit"
+
+    @property
+    def layout(self) -> Layout:
+        """Paths and shapes of the weights."""
+        return self.operator.layout
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Paths of the weights, in the order of `matvec`."""
+        return self.layout.paths
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return self.layout.size
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Exact, by one pass over the data."""
+        return self.operator.matvec(tensors)
+
+    def trace(self, *, method: str = "xtrace", num_probes: int = 8, seed: int = 0) -> Estimate:
+        """Unbiased estimate, by "xtrace" or "hutchinson"."""
+        return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
+
+    def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> list[np.ndarray]:
+        """Unbiased estimate by random signs, one array per variable."""
+        rows = self.operator.diagonal(num_probes=num_probes, seed=seed)
+        return self.layout.split(rows.mean(0))
+
+    def by_variable(self, *, num_probes: int = 8, seed: int = 0) -> dict[str, dict[str, Any]]:
+        """Path to `{"trace", "size"}`, the trace estimated by random signs."""
+        rows = self.layout.split(self.operator.diagonal(num_probes=num_probes, seed=seed))
+        found = {}
+        for path, row in zip(self.variables, rows, strict=True):
+            traces = np.sum(row.reshape(num_probes, -1), 1, dtype=np.float64)
+            error = np.std(traces, ddof=1) / np.sqrt(num_probes)
+            trace = Estimate(float(np.mean(traces)), float(error))
+            found[path] = {"trace": trace, "size": row[0].size}
+        return found
+
+    def logdet(
+        self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> Estimate:
+        """`log det(H + shift I)` in nats, by stochastic Lanczos quadrature.
+
+        Raises:
+            ValueError: the shift does not make the matrix positive definite.
+        """
+        if not np.isscalar(shift) or not np.isfinite(shift) or shift <= 0:
+            raise ValueError(f"`shift` must be a positive number. Received: shift={shift!r}")
+        return self.operator.logdet(
+            float(shift), num_probes=num_probes, num_steps=num_steps, seed=seed
+        )
+
+    def eigenvalues(
+        self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
+    ) -> np.ndarray:
+        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
+        return self.operator.eigenvalues(count, tolerance=tolerance, max_steps=max_steps, seed=seed)
+
+    def nuclear_norm(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Estimate:
+        """Sum of the eigenvalues' magnitudes, by stochastic Lanczos quadrature."""
+        return self.operator.spectral_sum(
+            np.abs, num_probes=num_probes, num_steps=num_steps, seed=seed
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Hessian(num_examples={self.num_examples}, variables={len(self.variables)}, "
+            f"size={self.size})"
+        )
+
+
+def hessian(
+    model: keras.Model,
+    data: Any,
+    *,
+    likelihood: str | Callable | None = None,
+    variables: Sequence[keras.Variable] | None = None,
+    batch_size: int | None = None,
+) -> Hessian:
+    """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
+
+    Products are exact, by differentiating the gradient once more; nothing of the matrix is
+    stored. For a model that is linear in its weights it equals the Fisher information of
+    `labels="expected"`. The model runs in inference mode.
+
+    Args:
+        model: a Keras model.
+        data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; every pass must
+            give the same examples.
+        likelihood: as for `fisher_information`.
+        variables: the weights that the matrix is about; all trainable ones by default.
+        batch_size: examples per batch, for arrays.
+
+    Returns:
+        A `Hessian`. Each product costs about two gradients and the memory of two batches.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+    """
+    found = find_likelihood(model, likelihood)
+    batches = Batches(data, batch_size)
+    ensure_built(model, batches)
+    inputs = batches.first_inputs()
+    check_rematerialised(model, inputs)
+    found.terms(model(inputs, training=False))  # refused before it is traced
+    variables = chosen_variables(model, variables)
+
+    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+        def of_batch(batch, tangents):
+            step = Step(variables, tangents)
+            rows = batch.weights.shape[0]
+            with tf.GradientTape(watch_accessed_variables=False) as outer:
+                with tf.GradientTape(watch_accessed_variables=False) as inner:
+                    outputs = step.run(model_of(), batch.x, rows, outer, inner)
+                    terms = found.terms_of_rows(outputs, rows)
+                    labels = found.labels(batch.y, len(terms))
+                    log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
+                    loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
+                slopes, moves = step.slopes(inner, loss)
+            # The gradient of `slopes . moves`, the derivative along the step.
+            return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
+
+        return CompiledSum(of_batch)
+
+    def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        # Looked up here, so that the operator keeps its model alive.
+        total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
+        return [p / batches.num_examples for p in total.over(batches, tensors)]
+
+    operator = Operator(Layout.of(variables), product, tf.as_dtype(variables[0].dtype))
+    return Hessian(operator, batches.count())

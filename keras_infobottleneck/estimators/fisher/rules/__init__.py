@@ -1,0 +1,1 @@
+"""Rules for the per-example gradients of layers, one file a family of layers."""

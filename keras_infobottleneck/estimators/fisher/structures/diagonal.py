@@ -1,0 +1,120 @@
+"""The diagonal: one number per weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.gradients import Bilinear, VariableGradient
+from keras_infobottleneck.estimators.fisher.information import (
+    FisherInformation,
+    check_count,
+    check_shift,
+)
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["DiagonalFisher", "square_sums"]
+
+# Patches of a batch that are kept from one column to the next, of all layers together.
+KEPT_BYTES = 96 * 2**20
+
+
+@dataclass(frozen=True, repr=False)
+class DiagonalFisher(FisherInformation):
+    """Diagonal of F, exact; everything off it is taken for zero.
+
+    Attributes:
+        values: one array per variable.
+    """
+
+    values: tuple[np.ndarray, ...]
+
+    structure = "diagonal"
+
+    def diagonal(self) -> list[np.ndarray]:
+        """The values themselves."""
+        return list(self.values)
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Elementwise product."""
+        self.layout.join(tensors)
+        return [v * np.asarray(t) for v, t in zip(self.values, tensors, strict=True)]
+
+    def logdet(self, shift: float) -> Estimate:
+        """Sum of logarithms; -inf where an entry and the shift are both zero."""
+        shift = check_shift(shift)
+        with np.errstate(divide="ignore"):
+            return Estimate(sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values))
+
+    def eigenvalues(self, count: int | None = None) -> np.ndarray:
+        """The largest entries."""
+        count = check_count(count, self.size)
+        return np.sort(np.concatenate([v.reshape(-1) for v in self.values]))[::-1][:count]
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """The entries, each variable's own."""
+        parts = [SpectrumPart(v.reshape(-1), {i: 1.0}) for i, v in enumerate(self.values)]
+        return ExactSpectrum(len(parts), parts)
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """Elementwise product."""
+        flat = self.layout.join(self.values).astype(np.float64)
+        return rows * (flat + check_shift(shift)) ** exponent
+
+    def _merged(self, other: DiagonalFisher, num_examples: int) -> DiagonalFisher:
+        a, b = self.num_examples / num_examples, other.num_examples / num_examples
+        values = tuple(a * v + b * w for v, w in zip(self.values, other.values, strict=True))
+        error = self._merged_error(other)
+        return DiagonalFisher(self.layout, self.labels, num_examples, values, standard_error=error)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {f"values_{i}": v for i, v in enumerate(self.values)}
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        count = len(fields["layout"].paths)
+        return cls(values=tuple(arrays[f"values_{i}"] for i in range(count)), **fields)
+
+
+def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Squared scores summed over examples and columns, and per example over weights, `[batch]`.
+
+    A kernel that sees one position per example needs no gradient: the squares of its two factors
+    are multiplied once, after the second has been summed over columns.
+    """
+
+    def is_late(form: VariableGradient) -> bool:
+        return isinstance(form, Bilinear) and form.positions == 1
+
+    if scores.num_columns > 1:
+        left = KEPT_BYTES
+        for form in scores.forms:
+            if isinstance(form, Bilinear) and form.positions > 1 and form.inputs_bytes() <= left:
+                left -= form.inputs_bytes()
+                form.keep_inputs()
+
+    def of_column(k):
+        return [
+            tf.square(form.outputs(g)[:, 0]) if is_late(form) else form.squares(g, block_bytes)
+            for form, g in zip(scores.forms, scores.gradients(k), strict=True)
+        ]
+
+    zeros = [
+        tf.zeros([form.num_rows, form.block[0], form.block[2]], form.dtype)
+        if is_late(form)
+        else form.no_squares()
+        for form in scores.forms
+    ]
+    totals = sum_over(scores.num_columns, of_column, zeros)
+    squares, norms = [], []
+    for form, total in zip(scores.forms, totals, strict=True):
+        square, norm = form.squares_of_one_position(total) if is_late(form) else total
+        squares.append(square)
+        norms.append(tf.cast(norm, tf.float64))
+    return squares, tf.add_n(norms)

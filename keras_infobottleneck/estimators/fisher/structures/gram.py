@@ -1,0 +1,144 @@
+"""The dual: the scores themselves, exact and small where rows are fewer than weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.information import (
+    FisherInformation,
+    check_count,
+    check_shift,
+)
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
+from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["GramFisher", "all_rows", "rows_of"]
+
+
+@dataclass(frozen=True, repr=False)
+class GramFisher(FisherInformation):
+    """`F = R^T R / N` by its rows R; its spectrum is that of `R R^T / N`, exact.
+
+    Attributes:
+        rows: one score per example and column, `[rows, weights]`.
+    """
+
+    rows: np.ndarray
+
+    structure = "gram"
+
+    def diagonal(self) -> list[np.ndarray]:
+        """Mean square of each column of R."""
+        return self.layout.split(np.einsum("rw,rw->w", self.rows, self.rows) / self.num_examples)
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Two products with R."""
+        product = self.rows.T @ (self.rows @ self.layout.join(tensors))
+        return self.layout.split(product / self.num_examples)
+
+    def logdet(self, shift: float) -> Estimate:
+        """From the dual's eigenvalues; the other directions hold the shift alone."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(self._spectrum + check_shift(shift))
+            rest = self.size - len(self._spectrum)
+            others = rest * np.log(np.float64(shift)) if rest else 0.0
+        return Estimate(float(logs.sum() + others))
+
+    def eigenvalues(self, count: int | None = None) -> np.ndarray:
+        """Those of the dual, then zeros."""
+        count = check_count(count, self.size)
+        return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
+
+    @functools.cached_property
+    def _spectrum(self) -> np.ndarray:
+        """At most `size` eigenvalues, descending."""
+        rows = self.rows.astype(np.float64)
+        gram = rows @ rows.T if len(rows) < self.size else rows.T @ rows
+        # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
+        return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
+
+    def spectrum(self, **_: int) -> ExactSpectrum:
+        """Eigenvalues of the dual; the zeros beside them are left out."""
+        if self._as_dense is not None:
+            return self._as_dense.spectrum()
+        values, vectors = self._dual
+        shares = {}
+        for number, part in enumerate(np.split(self.rows, np.cumsum(self.layout.sizes)[:-1], 1)):
+            part = part.astype(np.float64)
+            product = (part @ part.T / self.num_examples) @ vectors
+            shares[number] = np.einsum("rk,rk->k", vectors, product) / values
+        return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """The shift's own power, corrected in the span of the scores."""
+        shift = check_shift(shift)
+        if self._as_dense is not None:
+            return self._as_dense.power_product(rows, exponent, shift)
+        values, vectors = self._dual
+        correction = ((values + shift) ** exponent - shift**exponent) / values
+        inner = (rows @ self.rows.T) @ vectors * correction / self.num_examples
+        return rows * shift**exponent + (inner @ vectors.T) @ self.rows
+
+    @functools.cached_property
+    def _as_dense(self) -> DenseFisher | None:
+        """The matrix itself, where it is no larger than its dual."""
+        if len(self.rows) < self.size:
+            return None
+        rows = self.rows.astype(np.float64)
+        matrix = rows.T @ rows / self.num_examples
+        return DenseFisher(self.layout, self.labels, self.num_examples, matrix)
+
+    @functools.cached_property
+    def _dual(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of `R R^T / N` above rounding, and their vectors `[rows, eigenvalues]`."""
+        rows = self.rows.astype(np.float64)
+        values, vectors = np.linalg.eigh(rows @ rows.T / self.num_examples)
+        kept = values > max(values[-1], 0.0) * len(rows) * np.finfo(np.float64).eps
+        return values[kept], vectors[:, kept]
+
+    def _merged(self, other: GramFisher, num_examples: int) -> GramFisher:
+        rows = np.concatenate([self.rows, other.rows])
+        error = self._merged_error(other)
+        return GramFisher(self.layout, self.labels, num_examples, rows, standard_error=error)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"rows": self.rows}
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        return cls(rows=arrays["rows"], **fields)
+
+
+def all_rows(scores: Scores) -> tf.Tensor:
+    """Every score of the batch, `[columns, batch, weights]`."""
+    if scores.num_columns == 1:
+        return score_rows(scores, 0)[None]
+    return tf.map_fn(
+        lambda k: score_rows(scores, k),
+        tf.range(scores.num_columns),
+        fn_output_signature=scores.forms[0].dtype,
+        parallel_iterations=1,
+    )
+
+
+def rows_of(step: Callable, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
+    """The scores of all examples, `[examples, columns, weights]`, by the compiled `all_rows`."""
+    parts = []
+    bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
+    for number, batch in enumerate(batches, start=1):
+        count = int(np.sum(batch.weights))
+        # TensorFlow counts traces by code, for all models together: called as it is, the step
+        # would be said to retrace.
+        rows = step.get_concrete_function(batch, key)(batch, key)
+        parts.append(rows.numpy()[:, :count].transpose(1, 0, 2))
+        bar.update(number)
+    return np.concatenate(parts)

@@ -1,0 +1,181 @@
+"""F as an operator: nothing stored, one pass over the data per product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.gradients import by_example
+from keras_infobottleneck.estimators.fisher.information import (
+    FisherInformation,
+    check_count,
+    check_shift,
+)
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.fisher.step import Step
+from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
+from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.linear_algebra.operator import Operator
+from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["ImplicitFisher", "product_sum"]
+
+
+@dataclass(frozen=True, repr=False)
+class ImplicitFisher(FisherInformation):
+    """F by its products, exact; log-determinant and spectrum are estimated from them.
+
+    Attributes:
+        operator: products with vectors.
+        make_diagonal: runs the pass that gives the exact diagonal.
+    """
+
+    operator: Operator
+    make_diagonal: Callable[[], DiagonalFisher]
+
+    structure = "implicit"
+
+    def diagonal(self) -> list[np.ndarray]:
+        """Exact, by one pass over the data on the first call."""
+        if "_diagonal" not in vars(self):
+            vars(self)["_diagonal"] = self.make_diagonal()
+        return vars(self)["_diagonal"].diagonal()
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Exact, by one pass over the data."""
+        return self.operator.matvec(tensors)
+
+    def trace(self, *, method: str = "exact", num_probes: int = 8, seed: int = 0) -> Estimate:
+        """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
+        if method != "exact":
+            return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
+        total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
+        return Estimate(total, vars(self)["_diagonal"].standard_error)
+
+    def logdet(
+        self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> Estimate:
+        """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
+        if check_shift(shift) == 0.0:
+            raise ValueError("`shift` must be positive for this structure. Received: shift=0.0")
+        return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
+
+    def eigenvalues(
+        self,
+        count: int | None = 1,
+        *,
+        tolerance: float = 1e-3,
+        max_steps: int = 100,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue.
+
+        Multiple ones are found once: fewer than `count` where no more are distinct.
+        """
+        return self.operator.eigenvalues(
+            check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
+        )
+
+    def spectrum(
+        self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> QuadratureSpectrum:
+        """Seen by random vectors; `num_probes * num_steps` passes over the data."""
+        measures = self.operator.quadratures(num_probes=num_probes, num_steps=num_steps, seed=seed)
+        return QuadratureSpectrum(measures)
+
+    def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
+        """Refused."""
+        raise ValueError(
+            "Powers of F need its eigenvectors; use structure='diagonal', 'kronecker', 'dense' or "
+            "'gram'. Received: structure='implicit'"
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
+            f"variables={len(self.variables)}, size={self.size})"
+        )
+
+    def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
+        a, b = self.num_examples / num_examples, other.num_examples / num_examples
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            mine, its = self.operator.of_tensors(tensors), other.operator.of_tensors(tensors)
+            return [a * v + b * w for v, w in zip(mine, its, strict=True)]
+
+        return ImplicitFisher(
+            self.layout,
+            self.labels,
+            num_examples,
+            Operator(self.layout, product, self.operator.dtype, is_semidefinite=True),
+            lambda: self.make_diagonal() + other.make_diagonal(),
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        raise ValueError(
+            "An implicit result holds no numbers to write; use structure='diagonal' or "
+            "'kronecker'. Received: structure='implicit'"
+        )
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        raise ValueError("No file holds an implicit result. Received: structure='implicit'")
+
+
+def product_sum(
+    model: keras.Model,
+    variables: list[keras.Variable],
+    source: ColumnSource,
+    batch: Batch,
+    key: tf.Tensor,
+    tangents: list[tf.Tensor],
+) -> list[tf.Tensor]:
+    """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
+    step = Step(variables, tangents)
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            rows = batch.weights.shape[0]
+            outputs = step.run(model, batch.x, rows, tape)
+            terms = source.likelihood.terms_of_rows(outputs, rows)
+            eta = [e for term in terms for e in term.eta]
+        # A gradient is linear in its output gradients, and its derivative by them is J. What
+        # only their values would be needed for is pruned, so that J costs what forward mode does,
+        # without products by the zeros of inputs that do not move.
+        directions = [tf.zeros_like(e) for e in eta]
+        outer.watch(directions)
+        slopes, moves = step.slopes(tape, eta, directions)
+    moved = outer.gradient(
+        slopes,
+        directions,
+        output_gradients=moves,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    return step.gradients(tape, eta, _through_information(source, terms, batch, key, moved))
+
+
+def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
+    """`A = sum_k u_k u_k^T` times the moved parameters, in closed form where there is one."""
+    if source.labels == "expected":
+        out, rest = [], list(moved)
+        for term in terms:
+            mine, rest = rest[: len(term.eta)], rest[len(term.eta) :]
+            out += term.multiply(mine)
+        return [tf.stop_gradient(by_example(batch.weights, u) * u) for u in out]
+    count, column = source.columns(terms, batch, key)
+
+    def of_column(k):
+        u = column(k)
+        along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
+        return [by_example(along, a) * a for a in u]
+
+    return sum_over(count, of_column, [tf.zeros_like(m) for m in moved])
+
+
+def _sum_row(a: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)

@@ -1,0 +1,99 @@
+"""A model that ends at one of another model's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.layer_output import LayerOutput
+
+__all__ = ["activations_model", "with_graph"]
+
+
+def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
+    """From the model's inputs to the layer's output; made once, kept while the model lives.
+
+    Where no graph leads from the model's inputs to the layer, as in a subclassed model or for a
+    layer of a nested one, the model runs and the layer's output is recorded.
+
+    Raises:
+        TypeError: a model or a layer of another type.
+        ValueError: an unknown layer, or a name of several.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
+    found = _find_layer(model, layer)
+
+    def make(model_of: Callable[[], keras.Model]) -> keras.Model:
+        if len(found._inbound_nodes) == 1:  # of several calls, `found.output` is the first
+            try:
+                graph = keras.Model(model_of().inputs, found.output, name=found.name)
+            except (AttributeError, ValueError):
+                pass  # no inputs, or no path from them
+            else:
+                network = getattr(model_of(), "network", model_of())  # of one that holds another
+                # Made of a graph, a subclass may still have a forward pass of its own.
+                if type(network).call in (keras.Sequential.call, type(graph).call):
+                    return graph
+        return LayerOutput(model_of, found)
+
+    return compiled(model, ("activations", id(found)), make)
+
+
+def with_graph(activations: keras.Model) -> keras.Model:
+    """The same with `.inputs` and `.output`, for models with a graph or of one array of floats.
+
+    Raises:
+        ValueError: a subclassed model that was never called, or whose inputs are several.
+    """
+    if not isinstance(activations, LayerOutput):
+        return activations
+    model = activations.model
+
+    def make(_: Callable[[], keras.Model]) -> keras.Model:
+        inputs = _symbolic_inputs(model)
+        return keras.Model(inputs, activations(inputs), name=activations.name)
+
+    return compiled(model, ("graph", id(activations)), make)
+
+
+def _symbolic_inputs(model):
+    """Those of the model's graph, or such as it was called on."""
+    try:
+        return model.input
+    except (AttributeError, ValueError):
+        pass  # no graph
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not all(size is None or isinstance(size, int) for size in shape):
+        raise ValueError(
+            "A model without a graph must have been called on one array, whose shape gives the "
+            f"size of the layer. Received: model={model.name}, inputs of shape {shape}"
+        )
+    return keras.Input(shape[1:], dtype=model.compute_dtype)
+
+
+def _find_layer(model, layer):
+    """Layer of the model that a name, an index or a layer means."""
+    names = [each.name for each in model.layers]
+    inner = model._flatten_layers(include_self=False)
+    if isinstance(layer, str):
+        matches = [each for each in model.layers if each.name == layer]
+        matches = matches or [each for each in inner if each.name == layer]
+        if len(matches) > 1:
+            raise ValueError(
+                "`layer` must be a name that one layer has; give the layer itself. "
+                f"Received: layer={layer!r}, the name of {len(matches)}"
+            )
+        if matches:
+            return matches[0]
+    elif isinstance(layer, int) and not isinstance(layer, bool):
+        if -len(names) <= layer < len(names):
+            return model.layers[layer]
+    elif isinstance(layer, keras.layers.Layer):
+        if any(layer is each for each in inner):
+            return layer
+    else:
+        raise TypeError(f"`layer` must be a name, an index or a layer. Received: layer={layer!r}")
+    raise ValueError(f"`layer` must be one of the model's layers {names}. Received: layer={layer}")

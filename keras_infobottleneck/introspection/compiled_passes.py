@@ -1,0 +1,100 @@
+"""Compiled passes over data, kept with the model they were traced for."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batch, Batches
+
+__all__ = ["CompiledSum", "compiled", "sum_over"]
+
+_KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
+
+
+def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any]) -> Any:
+    """What `make` gives for `key`: made on the first call, kept while the model lives.
+
+    And while it has the same weights: low-rank adaptation and quantisation give a layer others,
+    and make it compute with them, of which what was traced before knows nothing.
+
+    Args:
+        model: whose weights the function reads.
+        key: everything but shapes that the function depends on.
+        make: from a reference that gives the model, when called, to what is kept. Were the model
+            itself kept by its function, it would never be freed.
+    """
+    kept = _KEPT.setdefault(model, {})
+    is_built = all(layer.built for layer in model._flatten_layers())
+    weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
+    if kept.get("weights", ()) not in ((), weights):
+        kept.clear()
+    kept["weights"] = weights
+    if key not in kept:
+        kept[key] = make(weakref.ref(model))
+    return kept[key]
+
+
+class CompiledSum:
+    """Sum of a function of a batch over every batch, in a compiled loop.
+
+    Outside, every batch would cost the dispatch of a call and new tensors for the sums.
+
+    Args:
+        of_batch: from a batch and further tensors to a nest of tensors of fixed shapes.
+    """
+
+    def __init__(self, of_batch: Callable[..., Any]):
+        of_batch = tf.function(of_batch, autograph=False)
+
+        def of_stack(stack: Batch, *arguments: Any) -> Any:
+            first = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), stack)
+            results = of_batch.get_concrete_function(first, *arguments).structured_outputs
+            zeros = tf.nest.map_structure(lambda r: tf.zeros(r.shape, r.dtype), results)
+
+            def of_number(i: tf.Tensor) -> Any:
+                return of_batch(tf.nest.map_structure(lambda a: a[i], stack), *arguments)
+
+            return sum_over(tf.shape(stack.weights)[0], of_number, zeros)
+
+        self._of_stack = tf.function(of_stack, autograph=False)
+
+    def over(self, batches: Batches, *arguments: Any, verbose: int = 0) -> Any:
+        """The sum, on the device, with a Keras progress bar on request."""
+        bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
+        total = None
+        for index, stack in enumerate(batches.stacks(1 if verbose else None), start=1):
+            # One function for stacks of every height.
+            any_height = tf.nest.map_structure(
+                lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), stack
+            )
+            of_stack = self._of_stack.get_concrete_function(any_height, *arguments)
+            part = of_stack(stack, *arguments)
+            total = part if total is None else tf.nest.map_structure(tf.add, total, part)
+            if verbose:
+                bar.update(index)
+        if verbose and batches.num_batches is None:
+            bar.update(index, finalize=True)
+        return total
+
+
+def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) -> Any:
+    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
+    if isinstance(count, int) and count == 1:
+        return value(0)
+
+    def body(k, *sums):
+        more = tf.nest.flatten(value(k))
+        return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
+
+    result = tf.while_loop(
+        lambda k, *_: k < count,
+        body,
+        (tf.constant(0), *tf.nest.flatten(zeros)),
+        parallel_iterations=1,
+    )
+    return tf.nest.pack_sequence_as(zeros, result[1:])

@@ -1,0 +1,84 @@
+"""Which weights of a model a measurement is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+
+__all__ = ["check_list_of_inputs", "chosen_variables", "ensure_built"]
+
+
+def ensure_built(model: keras.Model, batches: Batches) -> None:
+    """Lets a model that has no weights yet make them, from one example.
+
+    Raises:
+        TypeError: not a Keras model.
+        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    check_list_of_inputs(model, batches)
+    if not model.built or not model.weights:
+        model(batches.first_inputs(), training=False)
+
+
+def check_list_of_inputs(model: keras.Model, batches: Batches) -> None:
+    """Refuses a list that is too long, of which Keras takes the first arrays and says nothing.
+
+    Raises:
+        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
+    """
+    x = () if batches.is_dataset else batches.first_inputs()
+    try:
+        count = len(model.inputs)
+    except (AttributeError, TypeError, ValueError):
+        return  # a subclassed model, or one that was not built
+    if isinstance(x, list) and len(x) > count:
+        raise ValueError(
+            "A list in `data` holds the arrays of several inputs; give labels in a tuple, "
+            f"`(x, y)`. Received: a list of {len(x)} arrays for a model of {count} input(s)"
+        )
+
+
+def chosen_variables(
+    model: keras.Model, variables: Sequence[keras.Variable] | None
+) -> list[keras.Variable]:
+    """The variables asked for, or every trainable one.
+
+    Raises:
+        ValueError: none, one twice, one that is not the model's, or weights that are not floats
+            of one type.
+    """
+    chosen = list(model.trainable_variables if variables is None else variables)
+    if not chosen:
+        raise ValueError(
+            "There must be at least one weight; name `variables` where none is trainable. "
+            "Received: variables=[]"
+        )
+    own = {id(v) for v in model.weights}
+    for variable in chosen:
+        if id(variable) not in own:
+            name = getattr(variable, "path", variable)
+            raise ValueError(
+                f"`variables` must be weights of the model. Received: variables with {name!r}"
+            )
+    if len({id(v) for v in chosen}) < len(chosen):
+        raise ValueError(
+            "`variables` must hold each weight once. "
+            f"Received: variables={[v.path for v in chosen]}"
+        )
+    dtypes = sorted({str(v.dtype) for v in chosen})
+    if len(dtypes) > 1 or dtypes[0] not in ("float32", "float64"):
+        raise ValueError(
+            f"`variables` must be all float32 or all float64. Received: dtypes={dtypes}"
+        )
+    for variable in chosen:
+        if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
+            raise ValueError(
+                f"The model's weights must be finite. Received: {variable.path!r} is not"
+            )
+    return chosen

@@ -1,0 +1,183 @@
+"""Lanczos' method: what a symmetric operator's spectrum looks like from a few products with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.linear_algebra.stochastic_trace import Product, probe
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["Quadrature", "largest_eigenvalues", "quadratures", "spectral_sum", "tridiagonal"]
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """What one random vector saw of a spectrum: `sum_i weights[i] f(nodes[i])` estimates the sum.
+
+    Attributes:
+        nodes: where a function is to be evaluated.
+        weights: what its values count; they add up to the size of the matrix.
+        earlier: the same one step earlier, None once further steps change nothing.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    earlier: Quadrature | None = None
+
+    def total(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """The estimate of `sum_i function(eigenvalue_i)`."""
+        return float(np.sum(self.weights * function(self.nodes)))
+
+    def change(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """By how much the last step changed it."""
+        return abs(self.total(function) - self.earlier.total(function)) if self.earlier else 0.0
+
+    @staticmethod
+    def spread(
+        measures: Sequence[Quadrature], function: Callable[[np.ndarray], np.ndarray]
+    ) -> Estimate:
+        """Mean over vectors; its error holds their spread and the change of the last step."""
+        totals = [measure.total(function) for measure in measures]
+        spread = np.std(totals, ddof=1) / np.sqrt(len(totals))
+        changes = [measure.change(function) for measure in measures]
+        return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(changes))))
+
+
+def tridiagonal(
+    product: Product, start: tf.Tensor, num_steps: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The operator on the Krylov space of `start`, as a symmetric tridiagonal matrix.
+
+    Every new vector is made orthogonal to all before it, twice: `num_steps` vectors are kept.
+
+    Args:
+        product: operator times vector, `[size]`.
+        start: where to start.
+        num_steps: products spent; fewer where the space is exhausted.
+
+    Returns:
+        Diagonal, off-diagonal, and the size of what is left outside the space.
+    """
+    diagonal, off = [], []
+    vector = start.numpy() / np.linalg.norm(start.numpy())
+    # On the host: a basis of many vectors is what a device has least room for.
+    basis = np.empty([num_steps, len(vector)], vector.dtype)
+    left = 0.0
+    for step in range(num_steps):
+        basis[step] = vector
+        # A copy: what a tensor lends to NumPy is not to be written to.
+        remainder = product(tf.constant(vector)).numpy().copy()
+        diagonal.append(float(vector @ remainder))
+        for _ in range(2):
+            remainder -= (basis[: step + 1] @ remainder) @ basis[: step + 1]
+        left = float(np.linalg.norm(remainder))
+        # Below this a remainder is rounding, and its direction noise.
+        scale = max([abs(d) for d in diagonal] + off)
+        if left <= 10.0 * np.finfo(vector.dtype).eps * scale:
+            left = 0.0
+            break
+        if step + 1 < num_steps:
+            off.append(left)
+            vector = remainder / left
+    return np.array(diagonal), np.array(off), left
+
+
+def quadratures(
+    product: Product, size: int, *, num_probes: int, num_steps: int, seed: int, dtype: tf.DType
+) -> tuple[Quadrature, ...]:
+    """One quadrature per random vector, `num_probes * num_steps` products in all.
+
+    Args:
+        product: operator times vector.
+        size: length of the vectors.
+        num_probes: random vectors, at least 2.
+        num_steps: products for each.
+        seed: of the random vectors.
+        dtype: of the vectors.
+
+    References:
+        Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature".
+    """
+    found = []
+    for number in range(num_probes):
+        start = probe(size, seed, number, dtype)
+        diagonal, off, left = tridiagonal(product, start, num_steps)
+        earlier = _quadrature(diagonal[:-1], off[:-1], size) if left else None
+        found.append(_quadrature(diagonal, off, size, earlier))
+    return tuple(found)
+
+
+def spectral_sum(
+    product: Product,
+    size: int,
+    function: Callable[[np.ndarray], np.ndarray],
+    **options,
+) -> Estimate:
+    """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
+
+    Unbiased over probes up to the quadrature, which is exact once `num_steps` reaches the number
+    of distinct eigenvalues. The standard error holds the spread between probes and, for the
+    quadrature, the change that its last step made.
+
+    Args:
+        product: operator times vector.
+        size: length of the vectors.
+        function: of an array of eigenvalues.
+        options: as of `quadratures`.
+    """
+    return Quadrature.spread(quadratures(product, size, **options), function)
+
+
+def _quadrature(
+    diagonal: np.ndarray, off: np.ndarray, size: int, earlier: Quadrature | None = None
+) -> Quadrature:
+    """Gauss quadrature in the starting vector's spectral measure."""
+    if len(diagonal) == 0:
+        return Quadrature(np.zeros(0), np.zeros(0))
+    values, vectors = np.linalg.eigh(_matrix(diagonal, off))
+    return Quadrature(values, size * vectors[0] ** 2, earlier)
+
+
+def largest_eigenvalues(
+    product: Product,
+    size: int,
+    count: int,
+    *,
+    tolerance: float,
+    max_steps: int,
+    seed: int,
+    dtype: tf.DType,
+) -> np.ndarray:
+    """The `count` eigenvalues of largest magnitude, by magnitude descending.
+
+    Each is within `tolerance` times the largest of an eigenvalue. One vector is started from, so
+    that an eigenvalue of multiplicity two is found once, and fewer than `count` are given where no
+    more are distinct.
+
+    Raises:
+        ValueError: the tolerance is not met within `max_steps` products.
+    """
+    steps = min(size, max(2 * count + 8, 16))
+    while True:
+        start = probe(size, seed, 0, dtype)
+        diagonal, off, left = tridiagonal(product, start, min(steps, max_steps))
+        values, vectors = np.linalg.eigh(_matrix(diagonal, off))
+        order = np.argsort(-np.abs(values))[:count]
+        residuals = left * np.abs(vectors[-1, order])
+        if np.all(residuals <= tolerance * np.abs(values[order[0]])):
+            return values[order]
+        if steps >= min(max_steps, size):
+            raise ValueError(
+                f"The largest {count} eigenvalues need more than {len(diagonal)} products for "
+                f"tolerance={tolerance}; raise `max_steps`. Received: max_steps={max_steps}"
+            )
+        steps *= 2
+
+
+def _matrix(diagonal: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """The symmetric tridiagonal matrix."""
+    return np.diag(diagonal) + np.diag(off, 1) + np.diag(off, -1)

@@ -1,0 +1,163 @@
+"""A symmetric matrix over a model's weights, known by its products with vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.linear_algebra.lanczos import (
+    Quadrature,
+    largest_eigenvalues,
+    quadratures,
+)
+from keras_infobottleneck.linear_algebra.layout import Layout
+from keras_infobottleneck.linear_algebra.stochastic_trace import (
+    hutchinson_trace,
+    probe,
+    xtrace,
+)
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["Operator", "check_positive_integer"]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Products, and what is estimated from them. A product costs one pass over the data.
+
+    Attributes:
+        layout: paths and shapes of the weights.
+        of_tensors: the matrix times a vector, both as one tensor per variable.
+        dtype: of the vectors.
+        is_semidefinite: whether no eigenvalue is negative.
+    """
+
+    layout: Layout
+    of_tensors: Callable[[list[tf.Tensor]], list[tf.Tensor]]
+    dtype: tf.DType
+    is_semidefinite: bool = False
+
+    def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Product with one array per variable, exact."""
+        self.layout.check(tensors)
+        products = self._finite([tf.constant(t, self.dtype) for t in tensors])
+        return [p.numpy() for p in products]
+
+    def product(self, flat: tf.Tensor) -> tf.Tensor:
+        """Product with a flat vector, `[size]`."""
+        parts = tf.split(flat, self.layout.sizes)
+        products = self._finite(
+            [tf.reshape(p, shape) for p, shape in zip(parts, self.layout.shapes, strict=True)]
+        )
+        return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+
+    def _finite(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The product, refused where it overflows."""
+        products = self.of_tensors(tensors)
+        if not all(bool(tf.reduce_all(tf.math.is_finite(p))) for p in products):
+            raise ValueError(
+                "Products must be finite; look for NaN in the data, labels outside the "
+                "classes or overflow. Received: a product that is not finite"
+            )
+        return products
+
+    def trace(
+        self,
+        *,
+        method: Literal["xtrace", "hutchinson"] = "xtrace",
+        num_probes: int = 8,
+        seed: int = 0,
+    ) -> Estimate:
+        """Unbiased estimate; XTrace spends two products a probe, Hutchinson one."""
+        if method not in ("xtrace", "hutchinson"):
+            raise ValueError(
+                f"`method` must be 'xtrace' or 'hutchinson'. Received: method={method!r}"
+            )
+        check_positive_integer("num_probes", num_probes, 2)
+        estimator = xtrace if method == "xtrace" else hutchinson_trace
+        return estimator(
+            self.product, self.layout.size, num_probes=num_probes, seed=seed, dtype=self.dtype
+        )
+
+    def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> np.ndarray:
+        """Unbiased estimates of the diagonal by random signs, `[probes, size]`."""
+        check_positive_integer("num_probes", num_probes, 2)
+        rows = []
+        for number in range(num_probes):
+            v = probe(self.layout.size, seed, number, self.dtype)
+            rows.append((v * self.product(v)).numpy())
+        return np.stack(rows)
+
+    def quadratures(
+        self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
+    ) -> tuple[Quadrature, ...]:
+        """What random vectors see of the spectrum, for sums of any function of it."""
+        check_positive_integer("num_probes", num_probes, 2)
+        check_positive_integer("num_steps", num_steps, 2)
+        return quadratures(
+            self.product,
+            self.layout.size,
+            num_probes=num_probes,
+            num_steps=num_steps,
+            seed=seed,
+            dtype=self.dtype,
+        )
+
+    def spectral_sum(
+        self, function: Callable[[np.ndarray], np.ndarray], **options: int
+    ) -> Estimate:
+        """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature."""
+        return Quadrature.spread(self.quadratures(**options), function)
+
+    def logdet(self, shift: float, **options: int) -> Estimate:
+        """`log det(A + shift I)`; only what differs from the shift's own is estimated.
+
+        Raises:
+            ValueError: the shifted matrix is not positive definite.
+        """
+
+        def logarithm(eigenvalues: np.ndarray) -> np.ndarray:
+            if self.is_semidefinite:
+                # Rounding may put a zero eigenvalue a little below zero.
+                eigenvalues = np.maximum(eigenvalues, 0.0)
+            elif eigenvalues.min() <= -shift:
+                raise ValueError(
+                    "The shifted matrix must be positive definite; `shift` must exceed "
+                    f"{-eigenvalues.min():.6g}. Received: shift={shift}"
+                )
+            return np.log1p(eigenvalues / shift)
+
+        rest = self.spectral_sum(logarithm, **options)
+        return Estimate(self.layout.size * np.log(shift) + rest, rest.standard_error)
+
+    def eigenvalues(
+        self, count: int, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
+    ) -> np.ndarray:
+        """The `count` eigenvalues of largest magnitude, by Lanczos."""
+        check_positive_integer("count", count)
+        check_positive_integer("max_steps", max_steps)
+        if count > self.layout.size:
+            raise ValueError(
+                f"`count` must be at most the number of weights, {self.layout.size}. "
+                f"Received: count={count}"
+            )
+        return largest_eigenvalues(
+            self.product,
+            self.layout.size,
+            count,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            seed=seed,
+            dtype=self.dtype,
+        )
+
+
+def check_positive_integer(name: str, value: int, least: int = 1) -> int:
+    """Refuses anything but an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"`{name}` must be an integer >= {least}. Received: {name}={value!r}")
+    return int(value)

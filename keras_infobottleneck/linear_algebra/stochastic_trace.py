@@ -1,0 +1,74 @@
+"""The trace of an operator that is known by its products only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["Product", "hutchinson_trace", "probe", "xtrace"]
+
+# Operator times vector, both `[size]`.
+Product = Callable[[tf.Tensor], tf.Tensor]
+
+
+def probe(size: int, seed: int, number: int, dtype: tf.DType) -> tf.Tensor:
+    """Random signs, `[size]`: of all probes with unit variance they have the least spread."""
+    bits = tf.random.stateless_uniform(
+        [size], [seed, number], maxval=2, dtype=tf.int32, alg="philox"
+    )
+    return tf.cast(2 * bits - 1, dtype)
+
+
+def hutchinson_trace(
+    product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType
+) -> Estimate:
+    """Mean of `v^T A v` over random signs v: unbiased, variance `2 (|A|_F^2 - |diag A|^2)` each.
+
+    Costs one product per probe and the memory of one vector.
+
+    References:
+        Hutchinson, 1990, "A stochastic estimator of the trace of the influence matrix".
+    """
+    values = []
+    for number in range(num_probes):
+        v = probe(size, seed, number, dtype)
+        values.append(float(tf.tensordot(v, product(v), 1)))
+    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(num_probes)))
+
+
+def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType) -> Estimate:
+    """Trace by exchangeable deflation: unbiased, far less variance where the spectrum decays.
+
+    Each probe in turn is the test vector of what the others' range leaves of A, whose trace on
+    that range is taken exactly; the mean over all choices comes at the price of one. Costs two
+    products per probe and the memory of four vectors per probe. Exact for A of a rank below
+    `num_probes`.
+
+    References:
+        Epperly, Tropp & Webber, 2024, "XTrace: Making the most of every sample in stochastic
+        trace estimation", arXiv 2301.07825, Section 2.
+    """
+    num_probes = min(num_probes, size)
+    probes = tf.stack([probe(size, seed, i, dtype) for i in range(num_probes)], 1)
+    images = tf.stack([product(probes[:, i]) for i in range(num_probes)], 1)
+    q, _ = tf.linalg.qr(images)
+    aq = tf.stack([product(q[:, i]) for i in range(num_probes)], 1)
+    # From here on everything is num_probes x num_probes, in float64.
+    h = tf.matmul(q, aq, transpose_a=True).numpy().astype(np.float64)
+    r = tf.matmul(q, images, transpose_a=True).numpy().astype(np.float64)
+    w = tf.matmul(q, probes, transpose_a=True).numpy().astype(np.float64)
+    # Column i spans what the range loses without probe i.
+    lost = np.linalg.pinv(r).T
+    norms = np.linalg.norm(lost, axis=0)
+    lost = np.divide(lost, norms, out=np.zeros_like(lost), where=norms > 0)
+    kept = w - lost * np.sum(lost * w, 0)
+    on_range = np.trace(h) - np.sum(lost * (h @ lost), 0)
+    outside = np.sum(w * r, 0) - 2 * np.sum(kept * r, 0) + np.sum(kept * (h @ kept), 0)
+    values = on_range + outside
+    if num_probes == 1:  # of a single weight, whose square every probe is
+        return Estimate(float(values[0]))
+    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(num_probes)))

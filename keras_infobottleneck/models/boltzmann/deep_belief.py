@@ -1,0 +1,185 @@
+"""Deep belief network: Boltzmann machines on top of each other, trained layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
+
+__all__ = ["DeepBeliefNetwork"]
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class DeepBeliefNetwork(keras.Model):
+    """A stack of restricted Boltzmann machines.
+
+    `compile(optimizer)`, then `fit(x)`: the machines are trained one after the other, each on the
+    hidden probabilities of the one below, each with a fresh copy of the optimizer. The history and
+    the progress bars are those of the machines, one after the other.
+
+    Layers are numbered from 1; layer 0 is the data.
+
+    Args:
+        units: hidden units of each layer, from the data upwards.
+        num_steps, persistent, num_chains: as for `RestrictedBoltzmannMachine`.
+        seed: integer below 2^31 - 1000; drawn if None, and kept in the configuration.
+
+    Raises:
+        ValueError: for units that are not a sequence of positive integers.
+
+    References:
+        Hinton, Osindero, Teh (2006), Neural Computation 18(7); Song, Marsili, Jo (2018),
+        arXiv 1710.11324.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        *,
+        num_steps: int = 1,
+        persistent: bool = False,
+        num_chains: int = 100,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        if isinstance(units, str) or not isinstance(units, Sequence) or not len(units):
+            raise ValueError(f"`units` must be a list of numbers of units. Received: units={units}")
+        super().__init__(**kwargs)
+        self.seed = int(np.random.default_rng().integers(2**30) if seed is None else seed)
+        self.machines = [
+            RestrictedBoltzmannMachine(
+                size,
+                num_steps=num_steps,
+                persistent=persistent,
+                num_chains=num_chains,
+                seed=self.seed + index,
+                name=f"layer_{index + 1}",
+            )
+            for index, size in enumerate(units)
+        ]
+
+    def build(self, input_shape):
+        """Build every machine on the one below."""
+        for machine in self.machines:
+            machine.build(input_shape)
+            input_shape = machine.compute_output_shape(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        """Probabilities of the units of the top layer, `[batch, units]`."""
+        for machine in self.machines:
+            inputs = machine(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the top layer."""
+        return (*input_shape[:-1], self.machines[-1].units)
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        first = self.machines[0]
+        return super().get_config() | {
+            "units": [machine.units for machine in self.machines],
+            "num_steps": first.num_steps,
+            "persistent": first.persistent,
+            "num_chains": first.num_chains,
+            "seed": self.seed,
+        }
+
+    def fit(self, x, *, validation_data=None, **kwargs):
+        """Train every layer in turn.
+
+        Args:
+            x: visible units `[num_examples, visible]` in [0, 1], or a batched `tf.data.Dataset` of
+                them.
+            validation_data: the same kind.
+            **kwargs: as for `keras.Model.fit`, given to each machine.
+
+        Returns:
+            dict from layer name to the `keras.callbacks.History` of its machine.
+
+        Raises:
+            TypeError: data with labels, or of another kind.
+        """
+        if not self.compiled:
+            raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
+        for name, data in (("x", x), ("validation_data", validation_data)):
+            _check_unlabelled(name, data)
+        if not self.built:
+            first = x.element_spec if isinstance(x, tf.data.Dataset) else np.asarray(x)
+            self.build((None, *first.shape[1:]))
+        histories = {}
+        for machine in self.machines:
+            machine.compile_from_config(self.get_compile_config())
+            histories[machine.name] = machine.fit(x, validation_data=validation_data, **kwargs)
+            x, validation_data = (_upwards(machine, data) for data in (x, validation_data))
+        return histories
+
+    def hidden_states(
+        self, x, layer: int, *, sample: bool = False, batch_size: int = 1000
+    ) -> np.ndarray:
+        """States of a layer, bool `[num_examples, units]`.
+
+        Args:
+            x: visible units `[num_examples, visible]` in [0, 1].
+            layer: from 1.
+            sample: draw the units of every layer on the way; by default probabilities are passed
+                up and a unit is on where its probability exceeds 1/2.
+        """
+        top = self._machine(layer)
+        for machine in self.machines[: layer - 1]:
+            if sample:
+                x = machine.hidden_states(x, sample=True, batch_size=batch_size).astype("float32")
+            else:
+                x = machine.predict(x, batch_size=batch_size, verbose=0)
+        return top.hidden_states(x, sample=sample, batch_size=batch_size)
+
+    def generate(self, layer: int, states, num_steps: int = 0) -> np.ndarray:
+        """Probabilities of the visible units, `[num_states, visible]`, from the states of a layer.
+
+        The machine under the layer makes `num_steps` Gibbs steps; from there every layer below is
+        drawn once.
+
+        Args:
+            layer: from 1.
+            states: hidden units `[num_states, units]`.
+            num_steps: Gibbs steps of the machine.
+        """
+        visible = self._machine(layer).generate(states, num_steps)
+        for machine in self.machines[: layer - 1][::-1]:
+            machine.num_draws.assign_add(1)
+            visible = machine.generate(machine._bernoulli(tf.constant(visible), 2).numpy())
+        return visible
+
+    def _machine(self, layer):
+        """Machine whose hidden units are the layer."""
+        if not isinstance(layer, int | np.integer) or not 1 <= layer <= len(self.machines):
+            raise ValueError(
+                f"`layer` must be an integer in 1..{len(self.machines)}. Received: layer={layer!r}"
+            )
+        return self.machines[layer - 1]
+
+
+def _check_unlabelled(name, data):
+    """Raise where data are more than visible units, or of a kind that is not passed upwards."""
+    labelled = isinstance(data, tf.data.Dataset) and not isinstance(
+        data.element_spec, tf.TensorSpec
+    )
+    if labelled or isinstance(data, tuple | dict | keras.utils.PyDataset):
+        raise TypeError(
+            f"`{name}` must be an array of visible units, or a batched tf.data.Dataset of them "
+            f"without labels. Received: {name} of type {type(data).__name__}"
+        )
+
+
+def _upwards(machine, data):
+    """Hidden probabilities of a machine: the data of the next one."""
+    if data is None:
+        return None
+    if isinstance(data, tf.data.Dataset):
+        return data.map(lambda x: machine(x))
+    return machine.predict(data, batch_size=1000, verbose=0)

@@ -1,0 +1,292 @@
+"""Restricted Boltzmann machine, trained by `fit` with contrastive divergence."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
+
+__all__ = ["RestrictedBoltzmannMachine"]
+
+
+@keras.saving.register_keras_serializable(package="keras_infobottleneck")
+class RestrictedBoltzmannMachine(keras.Model):
+    """Binary visible and hidden units with energy `E(v, h) = -v W h - v b - h c`.
+
+    `compile(optimizer)`, then `fit(x)`: each step follows the gradient of the mean of
+    `F(data) - F(samples)`, where `F(v) = -v b - sum_j softplus(v W + c)_j` is the free energy
+    (nats, up to log Z) and the samples come from `num_steps` Gibbs steps, started at the data
+    (CD-k) or kept from step to step (`persistent`, the better estimate of the likelihood's
+    gradient, which CD-k is a biased one of).
+
+    Logged in training and validation: `reconstruction_error` (mean squared difference of `v` and
+    `p(v | p(h | v))`; in training of a tenth of each batch) and `free_energy` of the data; in
+    training `contrast`, the mean of `F(data) - F(samples)`; in validation `val_free_energy_gap`,
+    the free energy of the validation data minus that of the epoch's training data, which grows with
+    overfitting.
+
+    The number of draws made and the chains are weights, so that a saved and reloaded machine
+    continues as if undisturbed. One device only: no replica-aware chains.
+
+    Args:
+        units: number of hidden units.
+        num_steps: Gibbs steps per training step, the k of CD-k.
+        persistent: whether the chains go on from step to step.
+        num_chains: number of chains if persistent.
+        seed: integer below 2^31; drawn if None, and kept in the configuration.
+
+    Raises:
+        ValueError: for numbers that are not positive integers, and in `fit` for inputs that are not
+            `[batch, visible]`, or values outside [0, 1]: all those of an array, the first batch of
+            a dataset, which is made once more for it.
+
+    References:
+        Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
+        guide to training restricted Boltzmann machines, for the free-energy gap.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        num_steps: int = 1,
+        persistent: bool = False,
+        num_chains: int = 100,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
+        for name, value in sizes.items():
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**31):
+            raise ValueError(f"`seed` must be an integer in 0..2^31-1. Received: seed={seed!r}")
+        super().__init__(**kwargs)
+        self.units = int(units)
+        self.num_steps = int(num_steps)
+        self.persistent = bool(persistent)
+        self.num_chains = int(num_chains)
+        self.seed = int(np.random.default_rng().integers(2**31) if seed is None else seed)
+        self._reconstruction_error = keras.metrics.Mean(name="reconstruction_error")
+        self._free_energy = keras.metrics.Mean(name="free_energy")
+        self._contrast = keras.metrics.Mean(name="contrast")
+        self._free_energy_gap = keras.metrics.Mean(name="free_energy_gap")
+
+    def build(self, input_shape):
+        """Create the weights, the counter of draws and the chains."""
+        if len(input_shape) != 2 or input_shape[-1] is None:
+            raise ValueError(
+                f"Inputs must be [batch, visible]. Received: input_shape={tuple(input_shape)}"
+            )
+        visible = input_shape[-1]
+        small = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed)
+        self.kernel = self.add_weight(shape=[visible, self.units], initializer=small, name="kernel")
+        self.visible_bias = self.add_weight(
+            shape=[visible], initializer="zeros", name="visible_bias"
+        )
+        self.hidden_bias = self.add_weight(
+            shape=[self.units], initializer="zeros", name="hidden_bias"
+        )
+        self.num_draws = self.add_weight(
+            shape=[], dtype="int64", initializer="zeros", trainable=False, name="num_draws"
+        )
+        self.training_free_energy = self.add_weight(
+            shape=[], initializer="zeros", trainable=False, name="training_free_energy"
+        )
+        if self.persistent:
+            self.chains = self.add_weight(
+                shape=[self.num_chains, self.units],
+                initializer="zeros",
+                trainable=False,
+                name="chains",
+            )
+        self.built = True
+
+    def call(self, inputs):
+        """Probabilities of the hidden units, `[batch, units]`."""
+        return tf.sigmoid(self._hidden_input(tf.cast(inputs, self.compute_dtype)))
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the hidden probabilities."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return super().get_config() | {
+            "units": self.units,
+            "num_steps": self.num_steps,
+            "persistent": self.persistent,
+            "num_chains": self.num_chains,
+            "seed": self.seed,
+        }
+
+    @property
+    def metrics(self):
+        """Logged values, reset at the start of an epoch."""
+        return [
+            self._reconstruction_error,
+            self._free_energy,
+            self._contrast,
+            self._free_energy_gap,
+        ]
+
+    def free_energy(self, visible):
+        """Free energy of each example, `[batch]`, nats."""
+        visible = tf.cast(visible, self.variable_dtype)
+        return self._energy(visible, self._hidden_input(visible))
+
+    def fit(self, x=None, *args, **kwargs):
+        """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
+        _check_range(x)
+        return super().fit(x, *args, **kwargs)
+
+    def train_step(self, data):
+        """Make one step of contrastive divergence."""
+        visible = self._visible_batch(data)
+        hidden_input = self._hidden_input(visible)
+        hidden = tf.sigmoid(hidden_input)
+        samples = self.chains if self.persistent else self._bernoulli(hidden, 0)
+        # The visible layer is asked for the reconstruction of a few examples along with the chains:
+        # one more product of the whole batch would cost a seventh of the step.
+        few = hidden[: tf.maximum(tf.shape(hidden)[0] // 10, 1)]
+        for step in range(self.num_steps):
+            probability = self._visible_probability(tf.concat([few, samples], axis=0))
+            if step == 0:
+                reconstruction = probability[: tf.shape(few)[0]]
+            sampled = self._bernoulli(probability[tf.shape(few)[0] :], 2 * step + 1)
+            sampled_input = self._hidden_input(sampled)
+            sampled_hidden = tf.sigmoid(sampled_input)
+            if self.persistent or step < self.num_steps - 1:
+                samples = self._bernoulli(sampled_hidden, 2 * step + 2)
+        if self.persistent:
+            self.chains.assign(samples)
+        self.num_draws.assign_add(1)
+        visible_mean, sampled_mean = (tf.reduce_mean(v, axis=0) for v in (visible, sampled))
+        energy = self._mean_energy(visible_mean, hidden_input)
+        contrast = energy - self._mean_energy(sampled_mean, sampled_input)
+        # Both phases in one product over the joined batches.
+        sizes = [tf.cast(tf.shape(v)[0], v.dtype) for v in (visible, sampled)]
+        joined_visible = tf.concat([visible, sampled], axis=0)
+        joined_hidden = tf.concat([-hidden / sizes[0], sampled_hidden / sizes[1]], axis=0)
+        gradients = [
+            tf.matmul(joined_visible, joined_hidden, transpose_a=True),
+            sampled_mean - visible_mean,
+            tf.reduce_sum(joined_hidden, axis=0),
+        ]
+        self.optimizer.apply(gradients, [self.kernel, self.visible_bias, self.hidden_bias])
+
+        self._reconstruction_error.update_state((visible[: tf.shape(few)[0]] - reconstruction) ** 2)
+        self._free_energy.update_state(energy, sample_weight=sizes[0])
+        self._contrast.update_state(contrast)
+        self.training_free_energy.assign(self._free_energy.result())
+        return {metric.name: metric.result() for metric in self.metrics[:3]}
+
+    def test_step(self, data):
+        """Measure a batch without drawing."""
+        visible = self._visible_batch(data)
+        hidden_input = self._hidden_input(visible)
+        energy = self._energy(visible, hidden_input)
+        reconstruction = self._visible_probability(tf.sigmoid(hidden_input))
+        self._reconstruction_error.update_state((visible - reconstruction) ** 2)
+        self._free_energy.update_state(energy)
+        self._free_energy_gap.update_state(energy - self.training_free_energy)
+        logged = (self._reconstruction_error, self._free_energy, self._free_energy_gap)
+        return {metric.name: metric.result() for metric in logged}
+
+    def hidden_states(self, x, *, sample: bool = False, batch_size: int = 1000) -> np.ndarray:
+        """States of the hidden units, bool `[num_examples, units]`.
+
+        Args:
+            x: visible units `[num_examples, visible]` in [0, 1].
+            sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
+        """
+        probability = self.predict(x, batch_size=batch_size, verbose=0)
+        if not sample:
+            return probability > 0.5
+        states = self._bernoulli(probability, 0).numpy().astype(bool)
+        self.num_draws.assign_add(1)
+        return states
+
+    def generate(self, states, num_steps: int = 0) -> np.ndarray:
+        """Probabilities of the visible units, `[num_states, visible]`, from hidden states.
+
+        Args:
+            states: hidden units `[num_states, units]`.
+            num_steps: Gibbs steps, visible and back, before the visible units are read off.
+        """
+        states = np.asarray(states)
+        if states.ndim != 2 or states.shape[1] != self.units:
+            raise ValueError(
+                f"`states` must be [num_states, {self.units}]. Received: shape {states.shape}"
+            )
+        if not isinstance(num_steps, int | np.integer) or num_steps < 0:
+            raise ValueError(
+                f"`num_steps` must be a non-negative integer. Received: num_steps={num_steps!r}"
+            )
+        states = tf.cast(states, self.variable_dtype)
+        return self._generate(states, tf.constant(int(num_steps))).numpy()
+
+    @tf.function(reduce_retracing=True)
+    def _generate(self, states, num_steps):
+        """Gibbs steps from hidden states, then the visible probabilities."""
+        for _ in tf.range(num_steps):
+            visible = self._bernoulli(self._visible_probability(states), 0)
+            states = self._bernoulli(tf.sigmoid(self._hidden_input(visible)), 1)
+            self.num_draws.assign_add(1)
+        return self._visible_probability(states)
+
+    def _visible_batch(self, data):
+        """Visible units of a batch; the machine is built for the first one."""
+        visible, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:
+            with tf.init_scope():
+                self.build(visible.shape)
+        return tf.cast(visible, self.variable_dtype)
+
+    def _hidden_input(self, visible):
+        """Input of the hidden units, `v W + c`."""
+        return tf.matmul(visible, self.kernel) + self.hidden_bias
+
+    def _visible_probability(self, hidden):
+        """Probability of the visible units given the hidden ones."""
+        return tf.sigmoid(tf.matmul(hidden, self.kernel, transpose_b=True) + self.visible_bias)
+
+    def _energy(self, visible, hidden_input):
+        """Free energy from the visible units and the input they give to the hidden ones."""
+        softplus = tf.reduce_sum(_softplus(hidden_input), axis=1)
+        return -tf.linalg.matvec(visible, self.visible_bias) - softplus
+
+    def _mean_energy(self, visible_mean, hidden_input):
+        """Mean free energy of a batch, from the mean of its visible units."""
+        softplus = tf.reduce_mean(tf.reduce_sum(_softplus(hidden_input), axis=1))
+        return -tf.tensordot(visible_mean, self.visible_bias, 1) - softplus
+
+    def _bernoulli(self, probability, purpose):
+        """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
+        seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
+        return bernoulli(probability, seed)
+
+
+def _check_range(x):
+    """Refuses values outside [0, 1], in a dataset those of its first batch."""
+    if isinstance(x, tf.data.Dataset):
+        x = next(iter(x.take(1)), ())
+    elif isinstance(x, keras.utils.PyDataset):
+        x = x[0]
+    visible = x[0] if isinstance(x, tuple) and x else x
+    if not isinstance(visible, np.ndarray | tf.Tensor):
+        return  # Keras says what it does not take
+    visible = np.asarray(visible)
+    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
+        raise ValueError(
+            "Visible units must lie in [0, 1]. "
+            f"Received: values from {visible.min()} to {visible.max()}"
+        )
+
+
+def _softplus(x):
+    """`log(1 + exp(x))` from the sigmoid, which is there anyway: a tenth of a step less in XLA."""
+    probability = tf.sigmoid(x)
+    return tf.nn.relu(x) - tf.math.log(tf.maximum(probability, 1 - probability))

@@ -1,0 +1,1 @@
+"""What the results of estimators have in common: numbers with errors, tables, files."""

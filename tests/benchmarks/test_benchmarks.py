@@ -1,0 +1,27 @@
+"""The benchmarks start, with few examples and with the data that need no file."""
+
+import json
+import subprocess
+import sys
+
+from tests.support.example_runs import ENVIRONMENT, ROOT
+
+
+def run(script, *flags):
+    command = [sys.executable, ROOT / "benchmarks" / script, *flags]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def test_curvature_is_measured_on_whole_batches_of_any_data():
+    flags = ["--network=mlp", "--rounds=1", "--quantity=diagonal, empirical"]
+    done = run("fisher.py", "--num_examples=111", "--batch_size=50", *flags)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["mlp"]
+    assert list(found["ours"]) == ["diagonal, empirical"]
+    assert all(seconds > 0 for seconds in found["seconds"].values())
+
+
+def test_a_batch_larger_than_the_data_is_one_sentence():
+    done = run("fisher.py", "--num_examples=10", "--batch_size=50")
+    assert done.returncode != 0
+    assert "fisher.py: --batch_size must be at most the number of examples, 10. Re" in done.stderr

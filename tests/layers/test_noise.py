@@ -1,0 +1,123 @@
+"""Noise and signs by their law, and the draws that noise is mapped to."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from keras_infobottleneck import distributions
+from tests.support.reference_distributions import (
+    EXTREME_SCALES,
+    LOG_HIGH,
+    LOG_LOW,
+    values_and_gradients,
+)
+
+
+class TestNoise:
+    def test_standard_normal_follows_the_normal_law(self):
+        noise = distributions.standard_normal((200_000,), [1, 2])
+        assert noise.dtype == tf.float32
+        assert stats.kstest(noise, "norm").pvalue > 0.01
+
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_noise_is_a_function_of_its_seed(self, jit_compile):
+        @tf.function(jit_compile=jit_compile)
+        def draw(seed):
+            shape = tf.constant([100, 200])
+            normal = distributions.standard_normal(tf.ensure_shape(shape, [2]), seed)
+            return normal, distributions.random_signs((100, 200), seed)
+
+        first, again, other = (draw(tf.constant([3, n])) for n in (0, 0, 1))
+        for kind in range(2):
+            np.testing.assert_array_equal(first[kind], again[kind])
+            correlation = np.corrcoef(np.ravel(first[kind]), np.ravel(other[kind]))[0, 1]
+            assert abs(correlation) < 4.0 / math.sqrt(20_000)
+        assert stats.kstest(np.ravel(first[0]), "norm").pvalue > 0.01
+
+    def test_the_extreme_integers_give_finite_noise(self, monkeypatch):
+        lowest, highest = -(2**31), 2**31 - 1
+        integers = [lowest, lowest + 1, lowest + 64, -1, 0, highest]
+        bits = tf.constant([integers, integers[::-1]], tf.int32)
+        monkeypatch.setattr(distributions, "_random_bits", lambda shape, seed: bits)
+        for jit_compile in (False, True):
+            draw = tf.function(
+                lambda: distributions.standard_normal((12,), [0, 0]), jit_compile=jit_compile
+            )
+            noise = draw().numpy()
+            assert np.all(np.isfinite(noise))
+            assert 5.9 < np.abs(noise).max() < 6.1
+
+    def test_noise_uses_the_generator_that_xla_compiles_well(self):
+        draw = tf.function(lambda seed: distributions.standard_normal((4,), seed))
+        graph = draw.get_concrete_function(tf.TensorSpec([2], tf.int32)).graph
+        operation = next(op for op in graph.get_operations() if "RandomUniform" in op.type)
+        algorithm = tf.get_static_value(operation.inputs[3])
+        assert algorithm == tf.random.Algorithm.PHILOX.value
+
+    def test_keras_seeds_are_taken_as_they_come(self):
+        generator = keras.random.SeedGenerator(7)
+        first = distributions.standard_normal((3,), generator.next())
+        assert not np.array_equal(first, distributions.standard_normal((3,), generator.next()))
+
+    def test_signs_are_plus_or_minus_one_with_equal_probability(self):
+        signs = distributions.random_signs((100_000,), [5, 6]).numpy()
+        assert set(np.unique(signs)) == {-1.0, 1.0}
+        assert abs(signs.mean()) < 4.0 / math.sqrt(100_000)
+
+
+class TestTruncatedNormal:
+    @pytest.mark.parametrize(
+        ("loc", "scale"), [(0.0, 1.0), (4.6, 0.5), (-13.8, 1.0), (6.6, 1.0), (-16.0, 0.5)]
+    )
+    def test_samples_follow_the_truncated_law(self, loc, scale):
+        noise = distributions.standard_normal((50_000,), [8, 9])
+        draws = distributions.truncated_normal(noise, loc, scale, LOG_LOW, LOG_HIGH)
+        law = stats.truncnorm((LOG_LOW - loc) / scale, (LOG_HIGH - loc) / scale, loc, scale)
+        assert stats.kstest(draws, law.cdf).pvalue > 0.01
+
+    @pytest.mark.parametrize(("loc", "scale"), [(4.6, 0.5), (-13.8, 1.0), (0.0, 3.0), (0.0, 10.0)])
+    def test_it_is_the_quantile_function_with_its_gradients(self, loc, scale):
+        noise = np.linspace(-4.0, 4.0, 9)
+
+        def quantiles(loc, scale):
+            law = stats.truncnorm((LOG_LOW - loc) / scale, (LOG_HIGH - loc) / scale, loc, scale)
+            return law.ppf(stats.norm.cdf(noise))
+
+        def draws(loc, scale):
+            fill = tf.ones(9, loc.dtype)
+            arguments = fill * loc, fill * scale, LOG_LOW, LOG_HIGH
+            return distributions.truncated_normal(tf.cast(noise, loc.dtype), *arguments)
+
+        value, gradients = values_and_gradients(draws, loc, scale)
+        np.testing.assert_allclose(value, quantiles(loc, scale), rtol=1e-9, atol=1e-9)
+        step = 1e-4 * scale
+        by_loc = (quantiles(loc + step, scale) - quantiles(loc - step, scale)).sum() / (2 * step)
+        by_scale = (quantiles(loc, scale + step) - quantiles(loc, scale - step)).sum() / (2 * step)
+        np.testing.assert_allclose(gradients, [by_loc, by_scale], rtol=1e-6, atol=1e-6)
+        single, _ = values_and_gradients(draws, loc, scale, dtype=tf.float32)
+        np.testing.assert_allclose(single, value, atol=1e-5)
+
+    def test_far_bounds_change_nothing_in_either_tail(self):
+        noise = tf.constant([-6.0, -3.0, -0.5, 0.0, 0.5, 3.0, 6.0])
+        for scale in (1e-8, 0.1, 0.5):
+            draws = distributions.truncated_normal(noise, 0.0, scale, LOG_LOW, LOG_HIGH)
+            np.testing.assert_allclose(draws, scale * noise, rtol=1e-6)
+
+    @pytest.mark.parametrize("scale", EXTREME_SCALES)
+    @pytest.mark.parametrize("loc", [LOG_LOW, 0.0, LOG_HIGH])
+    def test_extreme_scales_stay_inside_with_finite_gradients(self, loc, scale):
+        noise = tf.constant([-8.0, -1.0, 0.0, 1.0, 8.0])
+        draws, gradients = values_and_gradients(
+            lambda loc, scale: distributions.truncated_normal(
+                noise, loc * tf.ones(5), scale, LOG_LOW, LOG_HIGH
+            ),
+            loc,
+            scale,
+            dtype=tf.float32,
+        )
+        assert np.all((draws >= np.float32(LOG_LOW)) & (draws <= np.float32(LOG_HIGH)))
+        assert np.all(np.isfinite(gradients))

@@ -1,0 +1,1 @@
+"""Networks, data and slow references that several tests share."""
