@@ -1,8 +1,9 @@
 """Verdicts of the experiment, from its records and nothing else."""
 
 import numpy as np
-from reproduction.frame.verdicts import said, spread, verdict
 from scipy.stats import spearmanr
+
+from reproduction.frame.verdicts import said, spread, verdict
 
 FALLING = -0.9  # rank correlation with beta at or under which a curve falls
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4  # float32, sums over all pixels

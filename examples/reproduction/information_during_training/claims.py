@@ -1,8 +1,9 @@
 """Verdicts of the experiment, from its records and nothing else."""
 
 import numpy as np
-from reproduction.frame.verdicts import said, spread, verdict
 from scipy.stats import spearmanr
+
+from reproduction.frame.verdicts import said, spread, verdict
 
 ORDERED = 0.9  # rank correlation, in every seed, from which a curve counts as rising
 LATE_FALL = 0.9  # share of its maximum under which a curve must end to have fallen

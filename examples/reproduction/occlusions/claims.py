@@ -1,8 +1,9 @@
 """Verdicts of the experiment, from its records and nothing else; criteria in every claim."""
 
 import numpy as np
-from reproduction.frame.verdicts import said, spread, verdict
 from scipy.stats import spearmanr
+
+from reproduction.frame.verdicts import said, spread, verdict
 
 INSIDE = 0.9  # area under the ROC for the image's own places
 FORGOTTEN = 0.8  # error on the superimposed digit, of 0.9 by chance

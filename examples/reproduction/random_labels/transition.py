@@ -7,6 +7,7 @@ nats per example along the column reaches log(classes), the cost of having learn
 """
 
 import numpy as np
+
 from reproduction.frame.verdicts import said, spread
 
 

@@ -6,6 +6,7 @@ network.
 """
 
 import numpy as np
+
 from reproduction.frame.verdicts import verdict
 
 BETWEEN = (0.3, 0.95)

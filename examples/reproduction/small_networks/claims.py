@@ -1,6 +1,7 @@
 """Verdict of the experiment, from its records and nothing else."""
 
 import numpy as np
+
 from reproduction.frame.verdicts import said, spread, verdict
 
 PRIORS = ("log_uniform", "log_normal")
