@@ -218,7 +218,7 @@ def test_refuses_bad_input(weights, options, error, message):
 def test_the_weights_of_a_model_as_a_list_have_the_complexity_of_the_model():
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
-        [keras.Input((9, 9, 6)), keras.layers.Conv2D(20, 3), keras.layers.Conv2D(8, 3)]
+        [keras.Input((12, 12, 6)), keras.layers.Conv2D(20, 5), keras.layers.Conv2D(8, 5)]
     )
     of_model = quantized_complexity(model)
     for given in (
