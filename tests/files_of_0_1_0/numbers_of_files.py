@@ -27,9 +27,7 @@ def numbers_of_model(model, x, y):
 
 def numbers_of_information(model, x, y):
     noisy = [
-        layer
-        for layer in model.network.layers
-        if isinstance(layer, kib.layers.InformationDropout)
+        layer for layer in model.network.layers if isinstance(layer, kib.layers.InformationDropout)
     ]
     numbers = {
         "objective": [model.objective, model.delta, model.num_examples, float(model.weight_beta)],
