@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_infobottleneck"
 MODULES = sorted(PACKAGE.rglob("*.py"))
