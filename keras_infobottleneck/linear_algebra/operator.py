@@ -105,6 +105,7 @@ class Operator:
             num_steps=num_steps,
             seed=seed,
             dtype=self.dtype,
+            is_semidefinite=self.is_semidefinite,
         )
 
     def spectral_sum(

@@ -7,8 +7,12 @@ import math
 
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import draws
-from keras_infobottleneck.estimators.fisher.terms import TINY_PROBABILITY, Term, sum_example
+from keras_infobottleneck.estimators.fisher.terms import (
+    TINY_PROBABILITY,
+    Term,
+    draw_uniform,
+    sum_example,
+)
 
 __all__ = ["Categorical", "CategoricalProbabilities"]
 
@@ -24,7 +28,7 @@ class _OverClasses(Term):
     def draw(self, key, first, num_samples):
         """Inverse of the cumulative distribution at one uniform number per position."""
         positions = tuple(self.eta[0].shape[1:-1])
-        noise = draws.uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
+        noise = draw_uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), self.eta[0].dtype)
         cumulative = tf.cumsum(self.probabilities, axis=-1)
         # Rounding may leave the last sum off one: noise is stretched to it.

@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
+from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
-from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
 from keras_infobottleneck.linear_algebra.layout import Layout
@@ -143,9 +145,8 @@ def hessian(
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)
-    inputs = batches.first_inputs()
-    check_rematerialised(model, inputs)
-    found.terms(model(inputs, training=False))  # refused before it is traced
+    # What cannot be measured is refused before it is traced.
+    found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
@@ -160,6 +161,7 @@ def hessian(
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
                 slopes, moves = step.slopes(inner, loss)
+            check_moments()
             # The gradient of `slopes . moves`, the derivative along the step.
             return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
 
@@ -167,7 +169,9 @@ def hessian(
 
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
-        total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
+        total = compiled(
+            model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
+        )
         return [p / batches.num_examples for p in total.over(batches, tensors)]
 
     operator = Operator(Layout.of(variables), product, tf.as_dtype(variables[0].dtype))

@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["FisherInformation", "check_count", "check_shift"]
+__all__ = ["STRUCTURES", "FisherInformation", "check_count", "check_shift", "register_structure"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +40,22 @@ class FisherInformation(abc.ABC):
     num_examples: int
     standard_error: float = field(default=0.0, kw_only=True)
 
+    # What the argument `structure` says, and the structures in whose place this one is named where
+    # their memory is too much.
     structure: ClassVar[str]
+    cheaper_than: ClassVar[tuple[str, ...]] = ()
+    # Whether batches are split where the outputs of a layer would leave the cache.
+    splits_batches: ClassVar[bool] = False
+
+    @classmethod
+    @abc.abstractmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Bytes that the result holds, and those that its making takes on top."""
+
+    @classmethod
+    @abc.abstractmethod
+    def measured(cls, measurement: Measurement) -> Self:
+        """The result, by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -190,6 +206,15 @@ class FisherInformation(abc.ABC):
                 "standard_error": float(archive["standard_error"]),
             }
             return kinds[structure]._from_arrays(fields, archive)
+
+
+# Name to structure, of all that are registered.
+STRUCTURES: dict[str, type[FisherInformation]] = {}
+
+
+def register_structure(kind: type[FisherInformation]) -> None:
+    """Makes a structure known to `fisher_information` under its name."""
+    STRUCTURES[kind.structure] = kind
 
 
 def check_shift(shift: float, floor: float = 0.0) -> float:

@@ -3,6 +3,9 @@
 A term holds the distribution's parameters `eta`, tensors `[batch, ...]` that depend on the
 weights. The Fisher information of the label about `eta` is `A = sum_k s_k s_k^T`, with as many
 columns `s_k` as the distribution needs; positions of a sequence are independent.
+
+Random numbers belong to examples, not to batches: the counter-based generator is started at each
+batch's first example, so that an example draws the same numbers whatever the batch size.
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import draws
-
 __all__ = [
     "TINY_PROBABILITY",
     "Bernoulli",
     "BernoulliProbabilities",
+    "Likelihood",
     "Normal",
     "Term",
+    "as_float",
+    "draw_normal",
+    "draw_uniform",
+    "seed_pair",
     "sum_example",
 ]
 
@@ -29,6 +35,10 @@ Tensors = list[tf.Tensor]
 # Smallest probability that is divided by: its square root's inverse is still finite in float32,
 # and a softmax that underflowed multiplies it by an exact zero.
 TINY_PROBABILITY = 1e-37
+
+PHILOX = 1
+# One step of the Philox counter gives four 32-bit numbers.
+NUMBERS_PER_COUNT = 4
 
 
 class Term(abc.ABC):
@@ -73,6 +83,76 @@ class Term(abc.ABC):
         return tf.reshape(one_hot, [1, *self.eta[0].shape[1:]])
 
 
+def draw_uniform(key: tf.Tensor, first: tf.Tensor, rows: int, shape: tuple[int, ...]) -> tf.Tensor:
+    """Uniform numbers in [0, 1), `[rows, *shape]`, for the examples from `first` on."""
+    return _draw(tf.raw_ops.StatelessRandomUniformV2, key, first, rows, shape)
+
+
+def draw_normal(key: tf.Tensor, first: tf.Tensor, rows: int, shape: tuple[int, ...]) -> tf.Tensor:
+    """Standard normal numbers, `[rows, *shape]`, for the examples from `first` on."""
+    return _draw(tf.raw_ops.StatelessRandomNormalV2, key, first, rows, shape)
+
+
+def _draw(op, key, first, rows, shape):
+    """Whole counts per example, cut to what is asked for."""
+    size = math.prod(shape)
+    counts = -(-size // NUMBERS_PER_COUNT)
+    counter = tf.stack([tf.cast(first, tf.uint64) * counts, tf.zeros([], tf.uint64)])
+    numbers = op(
+        shape=[rows, counts * NUMBERS_PER_COUNT],
+        key=tf.reshape(tf.cast(key, tf.uint64), [1]),
+        counter=counter,
+        alg=PHILOX,
+        dtype=tf.float32,
+    )
+    return tf.reshape(numbers[:, :size], [rows, *shape])
+
+
+def seed_pair(key: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """A stateless seed for one batch, `[2]`, for distributions that draw by themselves."""
+    return tf.stack([tf.cast(key % 2147483647, tf.int32), tf.cast(first, tf.int32)])
+
+
+class Likelihood(abc.ABC):
+    """How outputs become terms; `name` is what a result or an error says."""
+
+    name: str
+
+    @abc.abstractmethod
+    def terms(self, outputs: Any) -> list[Term]:
+        """The independent terms of the label's distribution, in the order of the labels."""
+
+    def terms_of_rows(self, outputs: Any, num_rows: int) -> list[Term]:
+        """The same for so many examples, whose number layers of text and others forget."""
+
+        def counted(tensor: Any) -> Any:
+            if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
+                return tensor
+            if tensor.shape[0] is not None:
+                return tensor
+            return tf.ensure_shape(tensor, [num_rows, *tensor.shape[1:]])
+
+        return self.terms(tf.nest.map_structure(counted, outputs))
+
+    def labels(self, y: Any, count: int) -> list[Any]:
+        """The label of each term."""
+        if count == 1:
+            return [y]
+        leaves = tf.nest.flatten(y)
+        if len(leaves) != count:
+            raise ValueError(
+                f"The labels must match the {count} distributions of the likelihood. "
+                f"Received: {len(leaves)} label arrays"
+            )
+        return leaves
+
+
+def as_float(outputs: tf.Tensor) -> tf.Tensor:
+    """At least float32: scores are formed in it."""
+    outputs = tf.convert_to_tensor(outputs)
+    return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
+
+
 def sum_example(a: tf.Tensor) -> tf.Tensor:
     """Sum over everything but examples."""
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
@@ -89,7 +169,7 @@ class _OverBits(Term):
     def draw(self, key, first, num_samples):
         """One uniform number per output."""
         eta = self.eta[0]
-        noise = draws.uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
+        noise = draw_uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), eta.dtype)
         return tf.cast(noise < self.probabilities, eta.dtype)
 
@@ -185,7 +265,7 @@ class Normal(Term):
     def draw(self, key, first, num_samples):
         """One normal number per output."""
         loc = self.eta[0]
-        noise = draws.normal(key, first, loc.shape[0], (num_samples, *loc.shape[1:]))
+        noise = draw_normal(key, first, loc.shape[0], (num_samples, *loc.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), loc.dtype)
         return loc + self._scale * noise
 

@@ -10,16 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import by_example
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.fisher.rules.rule import by_example
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
-from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
@@ -40,6 +41,40 @@ class ImplicitFisher(FisherInformation):
     make_diagonal: Callable[[], DiagonalFisher]
 
     structure = "implicit"
+    cheaper_than = ("dense", "gram", "kronecker", "diagonal")
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Nothing but a few vectors."""
+        return 0, 4 * measurement.vector_bytes
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> ImplicitFisher:
+        """No pass yet: each product is one."""
+        variables, source, batches = (
+            measurement.variables,
+            measurement.source,
+            measurement.batches,
+        )
+
+        def make(model_of):
+            return CompiledSum(
+                lambda batch, key, tangents: product_sum(
+                    model_of(), variables, source, batch, key, tangents
+                )
+            )
+
+        total = measurement.kept("implicit", make)
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            sums = total.over(batches, measurement.key, tensors)
+            return [s / batches.num_examples for s in sums]
+
+        return cls(
+            operator=Operator(measurement.layout, product, measurement.dtype, is_semidefinite=True),
+            make_diagonal=lambda: DiagonalFisher.measured(measurement),
+            **measurement.fields(),
+        )
 
     def diagonal(self) -> list[np.ndarray]:
         """Exact, by one pass over the data on the first call."""
@@ -179,3 +214,6 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
 
 def _sum_row(a: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
+
+
+register_structure(ImplicitFisher)
