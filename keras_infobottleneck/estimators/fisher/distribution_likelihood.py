@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher import terms
-from keras_infobottleneck.estimators.fisher.categorical import Categorical
+from keras_infobottleneck.estimators.fisher.independent_outputs import Bernoulli, Normal
 
 __all__ = ["DistributionLikelihood"]
 
@@ -115,11 +115,11 @@ def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
     if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):
-        return Categorical(distribution.logits_parameter())
+        return terms.Categorical(distribution.logits_parameter())
     if type(distribution) is tfd.Bernoulli:
-        return terms.Bernoulli(distribution.logits_parameter())
+        return Bernoulli(distribution.logits_parameter())
     if type(distribution) is tfd.Normal:
         loc, scale = distribution.loc, distribution.scale
         shape = tf.broadcast_static_shape(loc.shape, scale.shape)
-        return terms.Normal(tf.broadcast_to(loc, shape), scale)
+        return Normal(tf.broadcast_to(loc, shape), scale)
     return None

@@ -119,7 +119,7 @@ def fisher_information(
         batches,
         num_columns=trial.num_columns,
         num_positions=max(trial.positions.get(id(v), 1) for v in chosen),
-        position_bytes=max(trial.position_bytes.get(id(v), 0) for v in chosen),
+        position_bytes=[trial.position_bytes.get(id(v), 0) for v in chosen],
         verbose=verbose,
     )
     plan = check_fits(kind, measurement, memory_limit, quiet=dry_run)

@@ -9,10 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import terms
-from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.distribution_likelihood import DistributionLikelihood
-from keras_infobottleneck.estimators.fisher.terms import Likelihood, as_float
+from keras_infobottleneck.estimators.fisher.independent_outputs import (
+    Bernoulli,
+    BernoulliProbabilities,
+    Normal,
+)
+from keras_infobottleneck.estimators.fisher.terms import (
+    Categorical,
+    CategoricalProbabilities,
+    Likelihood,
+    as_float,
+)
 
 __all__ = [
     "Labels",
@@ -92,19 +100,19 @@ class NamedLikelihood(Likelihood):
         if tf.executing_eagerly():  # tried on one example, before it is traced
             self._check_probabilities(eta)
         if self.name == "normal":
-            return [terms.Normal(_with_last_axis(eta))]
+            return [Normal(_with_last_axis(eta))]
         if self.name == "categorical":
             return [Categorical(eta)]
         if self.name == "bernoulli":
-            return [terms.Bernoulli(_with_last_axis(eta))]
+            return [Bernoulli(_with_last_axis(eta))]
         # Gradients through a saturated softmax or sigmoid are lost; those of its logits are not.
         if self.name == "categorical_probabilities":
             logits = _input_of(eta, "Softmax")
             return [CategoricalProbabilities(eta) if logits is None else Categorical(logits)]
         logits = _input_of(eta, "Sigmoid")
         if logits is None:
-            return [terms.BernoulliProbabilities(_with_last_axis(eta))]
-        return [terms.Bernoulli(_with_last_axis(logits))]
+            return [BernoulliProbabilities(_with_last_axis(eta))]
+        return [Bernoulli(_with_last_axis(logits))]
 
     def _check_probabilities(self, eta: tf.Tensor) -> None:
         """Refuses logits where the name, or the loss that it was read from, says probabilities."""

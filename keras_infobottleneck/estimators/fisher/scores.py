@@ -8,7 +8,7 @@ about them, the Fisher matrix is `F = 1/N sum_n sum_k g_nk g_nk^T` with scores
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,8 +216,8 @@ class Measurement:
         batches: the examples.
         num_columns: backward passes that a batch takes.
         num_positions: the most positions of one example at which a kernel is used.
-        position_bytes: what comes in and goes out of the largest kernel at all positions of one
-            example.
+        position_bytes: for each weight what comes in and goes out of it at all positions of one
+            example, 0 for what is no kernel.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -230,7 +230,7 @@ class Measurement:
         *,
         num_columns: int,
         num_positions: int = 1,
-        position_bytes: int = 0,
+        position_bytes: Sequence[int] = (0,),
         verbose: int = 0,
     ):
         self.model, self.variables, self.source = model, variables, source

@@ -3,14 +3,15 @@
 `tf.nn.moments`, with which Keras normalises layers and groups, stops the gradient at the mean. The
 variance's first derivative does not feel it, because the variance is stationary in the mean; its
 second derivative does. So moments are taken in full while a model is traced for second derivatives,
-and a model that brings the others along, in code traced or imported before, is refused.
+and a model that brings the others along, in code traced or imported before, is refused. Resizing to
+the nearest neighbour has a gradient without one of its own, which is registered here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -26,12 +27,27 @@ GRADIENTS_WITHOUT_GRADIENT = (
     "FakeQuantWithMinMaxVarsPerChannelGradient",
 )
 
+
+def _nearest(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, None]:
+    """The gradient of a nearest-neighbour resizing's gradient, which is linear: to resize."""
+    resized = tf.raw_ops.ResizeNearestNeighbor(
+        images=gradient,
+        size=tf.shape(operation.inputs[0])[1:3],
+        align_corners=operation.get_attr("align_corners"),
+        half_pixel_centers=operation.get_attr("half_pixel_centers"),
+    )
+    return resized, None
+
+
+with contextlib.suppress(KeyError):  # where TensorFlow, or another package, has one by then
+    tf.RegisterGradient("ResizeNearestNeighborGrad")(_nearest)
+
 _LOCK = threading.Lock()
 _THREADS: list[int] = []  # those inside `exact_moments`, each as often as it entered
 _MOMENTS = tf.nn.moments
 
 
-@contextmanager
+@contextlib.contextmanager
 def exact_moments() -> Iterator[None]:
     """Makes `tf.nn.moments` differentiable twice, for this thread, while the context is open."""
     thread = threading.get_ident()

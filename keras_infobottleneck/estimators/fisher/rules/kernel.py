@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import tensorflow as tf
@@ -16,9 +16,19 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     register_rule,
 )
 
-__all__ = ["BilinearGradient", "DirectGradient", "KernelRule", "leading"]
+__all__ = [
+    "KEPT_BYTES",
+    "BilinearGradient",
+    "DirectGradient",
+    "KernelRule",
+    "keep_inputs",
+    "leading",
+]
 
 Tensors = list[tf.Tensor]
+
+# Patches of a batch that are kept where they serve several times, of all layers together.
+KEPT_BYTES = 96 * 2**20
 
 
 class BilinearGradient(VariableGradient):
@@ -81,10 +91,9 @@ class BilinearGradient(VariableGradient):
         """Bytes of x for the whole batch."""
         return self.num_rows * self.positions * self.block[0] * self.block[1] * self.dtype.size
 
-    def keep_inputs(self, weights: tf.Tensor | None = None) -> tf.Tensor:
+    def keep_inputs(self, weights: tf.Tensor | None = None) -> None:
         """Makes x once, where it serves several times; times weights `[batch]`."""
         self._kept = self.inputs(weights=weights)
-        return self._kept
 
     def outputs(self, gradients: Tensors, start=0, stop=None) -> tf.Tensor:
         """D of the examples start to stop, the calls side by side."""
@@ -283,6 +292,16 @@ class KernelRule(LayerRule):
                 )
             )
         return found
+
+
+def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = None) -> None:
+    """Keeps x of kernels with several positions, of as many as `KEPT_BYTES` hold together."""
+    left = KEPT_BYTES
+    for form in forms:
+        is_many = isinstance(form, BilinearGradient) and form.positions > 1
+        if is_many and form.inputs_bytes() <= left:
+            left -= form.inputs_bytes()
+            form.keep_inputs(weights)
 
 
 def _gram(a: tf.Tensor) -> tf.Tensor:

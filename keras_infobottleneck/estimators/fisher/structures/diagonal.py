@@ -14,7 +14,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient
+from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
 from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES, VariableGradient
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
@@ -22,9 +22,6 @@ from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["DiagonalFisher", "square_sums"]
-
-# Patches of a batch that are kept from one column to the next, of all layers together.
-KEPT_BYTES = 96 * 2**20
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,15 +113,7 @@ def square_sums(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor]:
         return isinstance(form, BilinearGradient) and form.positions == 1
 
     if scores.num_columns > 1:
-        left = KEPT_BYTES
-        for form in scores.forms:
-            if (
-                isinstance(form, BilinearGradient)
-                and form.positions > 1
-                and form.inputs_bytes() <= left
-            ):
-                left -= form.inputs_bytes()
-                form.keep_inputs()
+        keep_inputs(scores.forms)
 
     def of_column(k):
         return [

@@ -16,6 +16,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
 from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
@@ -162,9 +163,11 @@ class KroneckerFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """The factors, and once more for their sums; factors are of all positions of a batch."""
+        """The factors, and once more for their sums, which are of all positions of a batch."""
         factors = factor_entries(measurement.model, measurement.variables) * measurement.dtype.size
-        positions = measurement.batches.size * measurement.position_bytes
+        positions = [measurement.batches.size * size for size in measurement.position_bytes]
+        # Of one kernel after the other, and those that are kept.
+        positions = min(sum(positions), max(positions) + KEPT_BYTES)
         work = measurement.sum_copies * factors + BLOCK_BYTES + positions
         # Each kernel's order of entries is kept too, as 32-bit integers.
         return factors + 4 * measurement.layout.size, work

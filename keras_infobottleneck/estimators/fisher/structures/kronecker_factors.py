@@ -25,6 +25,7 @@ from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
     DirectGradient,
     KernelRule,
+    keep_inputs,
 )
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
@@ -129,8 +130,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
     """Of each block the exact trace and the traces of both pairs of factors, `[blocks, 5]`."""
     forms = [scores.forms[plan.kernel] for plan in plans]
-    for form in forms:
-        form.keep_inputs(scores.weights)
+    keep_inputs(forms, scores.weights)
 
     def of_column(k):
         rows, gradients = [], scores.gradients(k)
@@ -146,7 +146,7 @@ def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
     rows = []
     for plan, form, sums in zip(plans, forms, tf.unstack(outputs), strict=True):
         exact, *moments = tf.unstack(sums)
-        x, positions = form.inputs(), form.positions
+        x, positions = form.inputs(weights=scores.weights), form.positions
         ones = positions * tf.cast(tf.reduce_sum(scores.weights), x.dtype) * (plan.bias >= 0)
         expanded = tf.reduce_sum(tf.square(x)) + ones
         reduced = tf.reduce_sum(tf.square(tf.reduce_sum(x, 1))) / positions + ones
@@ -171,9 +171,10 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
     forms = scores.forms
     rest = [i for i in range(len(forms)) if i not in in_block]
     inputs, bias_rows = [], []
+    keep_inputs((forms[plan.kernel] for plan in plans), scores.weights)
     for plan in plans:
         form = forms[plan.kernel]
-        x = form.keep_inputs(scores.weights)
+        x = form.inputs(weights=scores.weights)
         if plan.kernel in reduced:
             x = tf.reduce_sum(x, 1, keepdims=True) / math.sqrt(form.positions)
         inputs.append(_upper_blocks(x))
