@@ -97,7 +97,7 @@ class CompiledSum:
 def _in_float64(total: Any, part: Any) -> Any:
     """The total on the host with a part added, in place: no copy of large sums is made."""
     if total is None:
-        return tf.nest.map_structure(lambda a: a.numpy().astype(np.float64), part)
+        return tf.nest.map_structure(lambda p: np.array(p.numpy(), np.float64), part)
     return tf.nest.map_structure(lambda a, p: np.add(a, p.numpy(), out=a), total, part)
 
 

@@ -4,7 +4,7 @@
 variance's first derivative does not feel it, because the variance is stationary in the mean; its
 second derivative does. So moments are taken in full while a model is traced for second derivatives,
 and a model that brings the others along, in code traced or imported before, is refused. Resizing to
-the nearest neighbour has a gradient without one of its own, which is registered here.
+the nearest neighbour and the softsign have gradients without one of their own: registered here.
 """
 
 from __future__ import annotations
@@ -39,8 +39,16 @@ def _nearest(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, None]:
     return resized, None
 
 
-with contextlib.suppress(KeyError):  # where TensorFlow, or another package, has one by then
-    tf.RegisterGradient("ResizeNearestNeighborGrad")(_nearest)
+def _softsign(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The gradients of the softsign's gradient, `g / (1 + |x|)^2`, by g and by x."""
+    upstream, x = operation.inputs
+    slope = 1.0 / tf.square(1.0 + tf.abs(x))
+    return gradient * slope, -2.0 * gradient * upstream * slope * tf.sign(x) / (1.0 + tf.abs(x))
+
+
+for kind, function in {"ResizeNearestNeighborGrad": _nearest, "SoftsignGrad": _softsign}.items():
+    with contextlib.suppress(KeyError):  # where TensorFlow, or another package, has one by then
+        tf.RegisterGradient(kind)(function)
 
 _LOCK = threading.Lock()
 _THREADS: list[int] = []  # those inside `exact_moments`, each as often as it entered

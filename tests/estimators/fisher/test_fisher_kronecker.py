@@ -144,31 +144,33 @@ def test_reduced_factors_are_exact_where_a_linear_layer_is_averaged():
     assert reference.relative_error(block, exact.matrix[inside, inside]) < 1e-5
 
 
-def test_nats_follow_the_exact_trace():
-    """Beside the dense matrix; factors that lost the positions gave little more than half."""
-    model = over_positions(layers.Dense(4), layers.Dense(4))
-    options = {"beta": 1e-3, "labels": "expected", "likelihood": "categorical"}
-    dense, kronecker = (
-        information_in_weights(model, inputs_of(model), structure=structure, **options).nats
-        for structure in ("dense", "kronecker")
-    )
-    assert kronecker == pytest.approx(dense, rel=0.15)
+def test_determinant_and_nats_follow_the_exact_trace():
+    """Beside the exact blocks of each layer; factors that lost the positions gave far less."""
+    model = over_positions(layers.Dense(4))
+    options = {"labels": "expected", "likelihood": "categorical"}
+    matrix = fisher_information(model, inputs_of(model), structure="dense", **options).matrix
+    blocks = [matrix[:16, :16], matrix[16:, 16:]]  # each kernel with its bias
+    exact = sum(np.linalg.slogdet(np.eye(len(b)) + b / 1e-3)[1] for b in blocks)
+    result = fisher_information(model, inputs_of(model), structure="kronecker", **options)
+    assert result.logdet(1e-3) - result.size * np.log(1e-3) == pytest.approx(exact, rel=0.1)
+    options |= {"beta": 1e-3, "prior_scale": 1.0, "structure": "kronecker"}
+    nats = information_in_weights(model, inputs_of(model), **options).nats
+    ratios = np.concatenate([np.linalg.eigvalsh(b) for b in blocks]) / 1e-3
+    squares = sum(float(np.sum(np.square(w))) for w in model.get_weights())
+    expected = 0.5 * np.sum(np.log1p(ratios) - ratios / (1 + ratios)) + 0.5 * squares
+    assert nats == pytest.approx(expected, rel=0.1)
 
 
 def test_merged_forms_are_named_and_their_traces_stay_exact():
-    whole, parts = None, []
-    for number, form in enumerate(("expand", "reduce")):
-        model = over_positions(layers.Dense(4, "tanh"))
-        x = inputs_of(model)[20 * number : 20 * number + 20]
-        options = {"labels": "expected", "likelihood": "categorical"}
-        exact = fisher_information(model, x, **options)
-        whole = exact if whole is None else whole + exact
-        result = fisher_information(model, x, structure="kronecker", **options)
+    model = over_positions(layers.Dense(4, "tanh"))
+    options, x, parts = {"labels": "expected", "likelihood": "categorical"}, inputs_of(model), []
+    for form, rows in (("expand", slice(20)), ("reduce", slice(20, 40))):
+        result = fisher_information(model, x[rows], structure="kronecker", **options)
         first = dataclasses.replace(result.blocks[0], form=form)
         parts.append(dataclasses.replace(result, blocks=(first, *result.blocks[1:])))
     merged = parts[0] + parts[1]
     assert [row["form"] for row in merged.factors().values()] == ["mixed", "expand"]
-    for path, row in whole.by_variable().items():
+    for path, row in fisher_information(model, x, **options).by_variable().items():
         assert merged.by_variable()[path]["trace"] == pytest.approx(row["trace"], rel=1e-4)
 
 
