@@ -80,8 +80,9 @@ def registered():
 
 
 def test_it_is_measured_like_the_others():
-    exact = fisher_information(classifier(), IMAGES, **LOGITS)
-    result = fisher_information(classifier(), IMAGES, structure="trace", **LOGITS)
+    model = classifier()
+    exact = fisher_information(model, IMAGES, **LOGITS)
+    result = fisher_information(model, IMAGES, structure="trace", **LOGITS)
     assert isinstance(result, TraceFisher)
     assert result.trace() == pytest.approx(exact.trace(), rel=1e-5)
     for path, row in exact.by_variable().items():
