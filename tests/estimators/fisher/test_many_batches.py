@@ -26,7 +26,7 @@ def test_the_mean_over_equal_examples_is_the_example(structure, equal_examples):
     exact = fisher_information(model, once, **options).diagonal()
     result = fisher_information(model, many, batch_size=8, **options).diagonal()
     for mine, its in zip(result, exact, strict=True):
-        np.testing.assert_allclose(mine, its, rtol=2e-6)
+        np.testing.assert_allclose(mine, its, rtol=5e-6)
 
 
 def test_products_of_the_hessian_too(equal_examples):
