@@ -23,6 +23,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.results.files import write_text
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
 FIELDS = ("claim", "setting", "measured", "verdict", "criterion", "numbers")
@@ -185,9 +186,7 @@ class Experiment:
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""
-        part = self.folder / f"{name}.part"
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(part, self.folder / name)
+        write_text(self.folder / name, json.dumps(content, indent=1) + "\n")
 
 
 def _read(path: Path) -> Any:

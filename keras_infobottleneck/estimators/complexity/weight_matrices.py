@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_infobottleneck.introspection.naming import weight_names
+
 __all__ = ["WeightMatrix", "weight_matrices"]
 
 Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
@@ -106,12 +108,9 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
             f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
         )
     layouts = _special_layouts(model)
-    matrices, skipped, seen = [], {}, set()
-    for variable in model.weights:
-        path = variable.path
-        if path in seen:  # layers of a subclassed model may share a name
-            path = f"{path}#{len(seen)}"
-        seen.add(path)
+    matrices, skipped = [], {}
+    names = weight_names(model, model.weights)
+    for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
         if reason:
             skipped[path] = reason

@@ -11,13 +11,20 @@ __all__ = ["Uncertainty", "decompose_uncertainty"]
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Uncertainty(Result):
     """Entropies in nats, one per example: ``total = aleatoric + epistemic``, shape ``[batch]``."""
 
     total: np.ndarray
     aleatoric: np.ndarray
     epistemic: np.ndarray
+
+    _points = ("total", "aleatoric", "epistemic")
+
+    def numbers(self) -> dict[str, float]:
+        """Means over the examples, and how many there are."""
+        means = {name: float(getattr(self, name).mean()) for name in self._points}
+        return {**means, "num_examples": float(len(self.total))}
 
 
 def decompose_uncertainty(probabilities) -> Uncertainty:
