@@ -12,24 +12,25 @@ Run time: about a minute. Killed and started again, it goes on where it was.
 
 import functools
 import math
+import os
 import shutil
 
-import datasets
-import experiment
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+
 import keras
 import matplotlib
 import numpy as np
-import training
 from absl import flags
 
 import keras_infobottleneck as kib
+from reproduction.frame import datasets, experiment, script, training
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/quickstart", full=False)
+script.define_flags("outputs/quickstart", resume=True)
 flags.DEFINE_enum(
     "dataset", "digits", ["digits", "mnist", "fashion_mnist", "cifar10"], "Images if no --data."
 )
@@ -231,4 +232,4 @@ def draw(rows, path):
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

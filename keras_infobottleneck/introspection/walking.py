@@ -15,6 +15,7 @@ __all__ = [
     "inner_layers",
     "layers_in_order",
     "layers_of_kind",
+    "maker_of",
     "mask_of",
     "num_calls",
 ]
@@ -60,3 +61,12 @@ def num_calls(layer: keras.layers.Layer) -> int:
 def mask_of(tensor: Any) -> Any:
     """The mask that Keras keeps with a tensor, None without."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def maker_of(tensor: Any) -> keras.Operation:
+    """The layer or operation whose output a symbolic tensor is.
+
+    Raises:
+        AttributeError: a tensor that is no output of a Keras graph.
+    """
+    return tensor._keras_history.operation
