@@ -24,6 +24,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.results.result import Result
 
 __all__ = [
     "MemoryEstimate",
@@ -127,8 +128,8 @@ def outputs_of_example(
         return model(inputs, training=False)
 
 
-@dataclass(frozen=True)
-class MemoryEstimate:
+@dataclass(frozen=True, repr=False)
+class MemoryEstimate(Result):
     """Bytes beside the model's own for one forward and backward pass.
 
     Attributes:
@@ -147,6 +148,10 @@ class MemoryEstimate:
     def total_bytes(self) -> int:
         """Result and work."""
         return self.result_bytes + self.working_bytes
+
+    def numbers(self) -> dict[str, float]:
+        """The bytes in all, then their parts and the number of weights."""
+        return {"total_bytes": float(self.total_bytes), **super().numbers()}
 
     def __str__(self) -> str:
         return (

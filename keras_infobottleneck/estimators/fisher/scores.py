@@ -33,6 +33,7 @@ from keras_infobottleneck.introspection.compiled_passes import (
     CompiledSum,
     compiled,
 )
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["ColumnSource", "Measurement", "Scores"]
@@ -237,7 +238,7 @@ class Measurement:
         self.batches, self.verbose = batches, verbose
         self.num_columns = num_columns
         self.num_positions, self.position_bytes = num_positions, position_bytes
-        self.layout = Layout.of(variables)
+        self.layout = Layout.of(weight_names(model, variables), variables)
         self.dtype = tf.as_dtype(variables[0].dtype)
         self.key = tf.constant(0, tf.int64)
 

@@ -68,8 +68,9 @@ class TraceFisher(FisherInformation):
         return {"traces": self.traces}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(traces=arrays["traces"], **fields)
+    def _from_archive(cls, fields, archive):
+        traces = archive.array("traces", (len(fields["layout"].paths),), least=0)
+        return cls(traces=traces, **fields)
 
 
 @pytest.fixture(autouse=True)
