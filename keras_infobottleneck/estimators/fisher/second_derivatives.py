@@ -46,9 +46,9 @@ def _softsign(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     return gradient * slope, -2.0 * gradient * upstream * slope * tf.sign(x) / (1.0 + tf.abs(x))
 
 
-for kind, function in {"ResizeNearestNeighborGrad": _nearest, "SoftsignGrad": _softsign}.items():
+for _kind, _gradient in {"ResizeNearestNeighborGrad": _nearest, "SoftsignGrad": _softsign}.items():
     with contextlib.suppress(KeyError):  # where TensorFlow, or another package, has one by then
-        tf.RegisterGradient(kind)(function)
+        tf.RegisterGradient(_kind)(_gradient)
 
 _LOCK = threading.Lock()
 _THREADS: list[int] = []  # those inside `exact_moments`, each as often as it entered
