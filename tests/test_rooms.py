@@ -1,4 +1,4 @@
-"""The rooms of the house: what a name may hide, what may stand where, and how long a file may be."""
+"""The rooms of the house: what may stand where, and how long a file may be."""
 
 import ast
 import importlib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,7 +60,8 @@ def activation_information(
             "The layer is not called once in the model's own graph; `evaluate` logs what it pays. "
             f"Received: layer={layer.name!r}"
         ) from error
-    by_unit, totals = 0.0, []
+    by_unit: Any = 0.0
+    totals = []
     for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         inputs = to_layer(batch.x, training=False)
@@ -99,7 +101,11 @@ def paid_for_weights(model: keras.Model) -> WeightInformation:
 def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
     """Trainable weights on which predictions depend: all but those that only noise is made from."""
     noise = set()
-    for layer in layers_of_kind(model, InformationDropout | VariationalWeights):
+    noisy: list[InformationDropout | VariationalWeights] = [
+        *layers_of_kind(model, InformationDropout),
+        *layers_of_kind(model, VariationalWeights),
+    ]
+    for layer in noisy:
         inner = {id(weight) for weight in layer.layer.weights}
         noise |= {id(weight) for weight in layer.weights} - inner
     return [weight for weight in model.trainable_variables if id(weight) not in noise]

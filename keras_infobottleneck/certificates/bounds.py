@@ -74,7 +74,7 @@ def pac_bayes_bound(
     arguments = [tf.constant(array) for array in (risk, kl, num_examples, delta)]
     if kind == "linear":
         beta = _numbers("beta", beta, "finite and above 1/2", lambda a: (a > 0.5) & np.isfinite(a))
-        bound = pac_bayes.linear_bound(*arguments, tf.constant(beta))
+        bound = pac_bayes.linear_bound(*[*arguments, tf.constant(beta)])
     elif kind == "kl":
         bound = pac_bayes.kl_bound(*arguments)
     elif kind == "quadratic":

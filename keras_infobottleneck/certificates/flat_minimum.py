@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,12 @@ def flat_minimum_bound(
             "`weights` must be finite and not all zero. "
             f"Received: {flat.size} weights of squared norm {squared_norm}"
         )
-    for name, value in (
+    numbers: tuple[tuple[str, Any], ...] = (
         ("nuclear_norm", nuclear_norm),
         ("num_examples", num_examples),
         ("weight_beta", weight_beta),
-    ):
+    )
+    for name, value in numbers:
         if not (np.isscalar(value) and np.isfinite(value) and value > 0):
             raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     size = flat.size

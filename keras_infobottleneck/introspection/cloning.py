@@ -1,6 +1,7 @@
 """Copies of models: without the loss they were compiled with, with what they were adapted to."""
 
 import tempfile
+from typing import Any
 
 import keras
 
@@ -61,7 +62,7 @@ def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:
     kinds = (keras.layers.Normalization, *LOOKUPS)
     adapted = [[x for x in m._flatten_layers() if isinstance(x, kinds)] for m in (model, copy)]
     for layer, twin in zip(*adapted, strict=True):
-        store = {}
+        store: dict[str, Any] = {}
         layer.save_own_variables(store)
         twin.load_own_variables(store)
         if isinstance(layer, LOOKUPS):

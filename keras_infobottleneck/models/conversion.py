@@ -82,7 +82,8 @@ def make_variational(
     """
     model = rebuildable_network(model)
     _check_include(include, _leaf_layers(model))
-    conversions, pairs = [], []
+    conversions: list[LayerConversion] = []
+    pairs = []
 
     def convert(layer):
         twin = type(layer).from_config(layer.get_config())

@@ -33,12 +33,12 @@ def plot_bit_planes(
     import matplotlib.pyplot as plt
 
     if not isinstance(ratios, Mapping):
-        ratios, std = {"": ratios}, None if std is None else {"": std}
+        ratios, std = {"": ratios}, None if std is None else {"": np.asarray(std)}
     series = {label: np.asarray(values, float) for label, values in ratios.items()}
     shapes = {values.shape for values in series.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise ValueError(f"ratios must be vectors of one length. Received: shapes {sorted(shapes)}")
-    spreads = {label: np.asarray(values, float) for label, values in (std or {}).items()}
+    spreads = {label: np.asarray(values, float) for label, values in dict(std or {}).items()}
     for label, spread in spreads.items():
         if label not in series or spread.shape != series[label].shape:
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 __all__ = ["plot_information_curve"]
@@ -36,7 +38,7 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
     import matplotlib.pyplot as plt
 
     ax = plt.subplots()[1] if ax is None else ax
-    lines = ax.loglog(beta, nats, color="black", label="information in the weights")
+    lines: list[Any] = ax.loglog(beta, nats, color="black", label="information in the weights")
     ax.set(xlabel="beta, price of a nat relative to the mean loss", ylabel="nats")
     if loss is not None:
         right = ax.twinx()

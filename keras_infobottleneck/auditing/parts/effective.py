@@ -73,7 +73,7 @@ class Effective(LayerPart):
         if fisher is None:
             raise ValueError(NO_FISHER)
         inputs = exam.examples("effective").inputs
-        options = {"layer": layer.name, "fisher": fisher, "beta": exam.beta}
+        options: dict[str, Any] = {"layer": layer.name, "fisher": fisher, "beta": exam.beta}
         return {"effective": estimators.effective_information(exam.model, inputs, **options)}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -41,10 +41,10 @@ def diagonal_of(exam: Examination) -> estimators.FisherInformation | None:
 
 
 def _diagonal(
-    exam: Examination, likelihood: str | Callable | None, labels: str
+    exam: Examination, likelihood: str | Callable | None, labels: Literal["expected", "sampled"]
 ) -> estimators.FisherInformation:
     """One Fisher matrix."""
-    return estimators.fisher_information(
+    found: Any = estimators.fisher_information(
         exam.model,
         exam.examples("fisher").inputs,
         labels=labels,
@@ -52,6 +52,7 @@ def _diagonal(
         variables=weights_of_predictions(exam.model),
         seed=exam.seed,
     )
+    return found
 
 
 class Fisher(AuditPart):
@@ -128,7 +129,8 @@ class Fisher(AuditPart):
         """The diagonal by rank, with the level below which the code spends nothing."""
         if findings.fisher is None:
             return
-        values, held, options = findings.fisher.eigenvalues(), findings.weights, {}
+        values, options = findings.fisher.eigenvalues(), dict[str, Any]()
+        held: Any = findings.weights
         if not np.any(values > 0):
             return
         caption = "Entries of the Fisher diagonal by rank."

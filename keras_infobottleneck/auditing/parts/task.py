@@ -73,6 +73,7 @@ class Task(AuditPart):
             frequent = f"the most frequent class: {task.most_frequent:.4g}"
             error = task.accuracy_standard_error
             yield self.reading("accuracy", "", task.accuracy, error, frequent)
+        if task.prediction_entropy is not None:
             labels = f"entropy of the labels: {task.label_entropy:.4g}"
             yield self.reading("prediction_entropy", "", task.prediction_entropy, None, labels)
 

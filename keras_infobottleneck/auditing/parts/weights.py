@@ -207,13 +207,14 @@ class Weights(AuditPart):
 
     def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
         """The numbers about all weights together."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        held: Any = findings.weights  # of a part that was measured
+        labels_hold = label_entropy(findings)
         error = held.standard_error or None
         of_labels = ("", "")
         if labels_hold is not None:
             total = number_in_words(labels_hold * held.num_examples)
             of_labels = (f"all labels: {total}", f"one label: {labels_hold:.4g}")
-        drawn = findings.others.get("drawn_code")
+        drawn: Any = findings.others.get("drawn_code")
         if has_lost_the_network(findings):
             price = f"weight_beta = {drawn.beta * held.num_examples:.3g}"
             yield self.reading("working_code", "", drawn.nats, None, price)
@@ -234,13 +235,14 @@ class Weights(AuditPart):
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Nats beside what labels hold, and whether they can be believed."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        held: Any = findings.weights  # of a part that was measured
+        labels_hold = label_entropy(findings)
         if held is None:
             return
         held_how = "hold, by their Gaussian code,"
         if held.structure == "posterior":
             held_how = "pay for" if held.beta else "hold, at a price of 0,"
-        drawn = findings.others.get("drawn_code")
+        drawn: Any = findings.others.get("drawn_code")
         if has_lost_the_network(findings):
             yield (
                 f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
@@ -301,8 +303,10 @@ def _curve(exam: Examination, fisher, task) -> estimators.InformationCurve:
     found = estimators.information_curve(
         exam.model,
         fisher,
-        beta=np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_PRICES) * exam.beta,
+        beta=(np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_PRICES) * exam.beta).tolist(),
         loss=task.loss if task else 0.0,
     )
-    unknown = {} if task else {"loss": np.nan, "expected_loss": found.expected_loss + np.nan}
+    unknown: dict[str, Any] = (
+        {} if task else {"loss": np.nan, "expected_loss": found.expected_loss + np.nan}
+    )
     return dataclasses.replace(found, num_examples=exam.num_examples, **unknown)

@@ -1,7 +1,7 @@
 """Algorithmic complexity of a network's weights, by bit plane and layer (QuBD), with its nulls."""
 
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -105,7 +105,7 @@ def quantized_complexity(
             f"weights must hold a matrix of at least {BLOCK_SIDE} x {BLOCK_SIDE}. "
             f"Received: {skipped}"
         )
-    options = {"clip_percentile": clip_percentile, "crop": crop}
+    options: dict[str, Any] = {"clip_percentile": clip_percentile, "crop": crop}
     shapes = {matrix.path: matrix.shape for matrix in measured}
     given = None if isinstance(baseline, str) else baseline
     if given is not None and not isinstance(given, QuantizedComplexity):
@@ -142,7 +142,7 @@ def quantized_complexity(
     if given is not None:
         fixed = [bits[np.newaxis] for bits in given.planes.values()]
         against_baseline = ComplexityRatio.of(planes, dict(zip(planes, fixed, strict=True)))
-    by_plane = sum(planes.values())
+    by_plane = np.sum([*planes.values()], axis=0)
     return QuantizedComplexity(
         total_bits=float(by_plane.sum()),
         by_plane=by_plane,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_infobottleneck.introspection.naming import weight_names
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "weight_matrices"]
 
-Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Weights: TypeAlias = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")

@@ -77,7 +77,9 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
     """Runs the model and the likelihood on one example, once for each kind of request."""
 
     def make(model_of: Callable[[], keras.Model]) -> Trial:
-        sizes, positions, of_positions = [0], {}, {}
+        sizes = [0]
+        positions: dict[int, Any] = {}
+        of_positions: dict[Any, Any] = {}
 
         def note(rule: LayerRule, record: Call) -> None:
             outputs = record.outputs

@@ -117,7 +117,7 @@ def information_curve(
     if loss is not None and (not np.isscalar(loss) or not np.isfinite(loss)):
         raise ValueError(f"`loss` must be a finite number or None. Received: loss={loss!r}")
     if loss is None:
-        options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
+        options: dict[str, Any] = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
         loss = finite_loss(MeanLoss(model, data, **options)())
     minimum = Minimum.of(
         model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps

@@ -33,7 +33,9 @@ class StateCounts:
             )
         self.num_levels = int(num_levels)
         self._num_units = None  # 0 for labels, known after the first batch
-        self._runs = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
+        self._runs: list[
+            tuple
+        ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
 
     def update(self, states) -> StateCounts:
         """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""

@@ -222,11 +222,16 @@ class RestrictedBoltzmannMachine(keras.Model):
         check_count("num_chains", num_chains, 2)
         check_count("num_temperatures", num_temperatures)
         check_seed("seed", seed)
-        weights = [w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)]
+        kernel, visible, hidden = (
+            w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)
+        )
         if min(self.kernel.shape) <= MAX_ENUMERATED:
-            return Estimate(enumerated_log_partition(*weights))
+            return Estimate(enumerated_log_partition(kernel, visible, hidden))
         value, error = annealed_log_partition(
-            *weights, weights[1], num_chains=num_chains, num_steps=num_temperatures, seed=seed
+            *(kernel, visible, hidden, visible),
+            num_chains=num_chains,
+            num_steps=num_temperatures,
+            seed=seed,
         )
         return Estimate(value, error)
 
