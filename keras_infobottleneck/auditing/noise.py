@@ -13,6 +13,7 @@ from keras_infobottleneck.auditing.task import TaskPerformance, task_performance
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
+from keras_infobottleneck.introspection.noise_weights import noise_weights
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 from keras_infobottleneck.models import InformationBottleneckModel, make_deterministic
 from keras_infobottleneck.results.result import Result
@@ -113,10 +114,7 @@ def noisy_layers(model: keras.Model, kind: type) -> list[Any]:
 
 def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
     """Trainable weights on which predictions depend: all but those that only noise is made from."""
-    noise = set()
-    for layer in noisy_layers(model, InformationDropout | VariationalWeights):
-        inner = {id(weight) for weight in layer.layer.weights}
-        noise |= {id(weight) for weight in layer.weights} - inner
+    noise = {id(weight) for weight in noise_weights(model)}
     return [weight for weight in model.trainable_variables if id(weight) not in noise]
 
 

@@ -1,10 +1,11 @@
 """Copies of models: without the loss they were compiled with, with what they were adapted to."""
 
 import tempfile
+from collections.abc import Callable
 
 import keras
 
-__all__ = ["hand_on_adapted", "uncompiled_clone"]
+__all__ = ["fresh_copy", "hand_on_adapted", "uncompiled_clone", "with_attributes"]
 
 LOOKUPS = (
     keras.layers.IntegerLookup,
@@ -13,21 +14,63 @@ LOOKUPS = (
 )
 
 
-def uncompiled_clone(model: keras.Model, **options) -> keras.Model:
-    """As `keras.models.clone_model`, but never compiled.
+def uncompiled_clone(
+    model: keras.Model,
+    clone_function: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
+) -> keras.Model:
+    """As `keras.models.clone_model`, models inside included, but never compiled.
 
     Keras compiles the clone of a compiled model, and fails where the loss or a metric is a function
-    of the user's own that is not registered.
+    of the user's own that is not registered. A layer that sits in several of the models is one
+    layer in the clone too.
+
+    Args:
+        model: a sequential or functional model.
+        clone_function: gives the copy of a layer that is no such model; by default `fresh_copy`.
     """
-    parts = [part for part in model._flatten_layers() if isinstance(part, keras.Model)]
-    compiled = [part for part in parts if part.compiled]
-    try:
-        for part in compiled:
-            part.compiled = False
-        return keras.models.clone_model(model, **options)
-    finally:
-        for part in compiled:
-            part.compiled = True
+    copies = {}
+
+    def copy_of(layer):
+        if id(layer) not in copies:
+            if isinstance(layer, keras.Sequential | keras.Function):
+                copies[id(layer)] = clone(layer)
+            else:
+                copies[id(layer)] = (clone_function or fresh_copy)(layer)
+        return copies[id(layer)]
+
+    def clone(part):
+        return keras.models.clone_model(
+            with_attributes(part, compiled=False), clone_function=copy_of
+        )
+
+    return clone(model)
+
+
+def fresh_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A layer of the same configuration; models that it holds are not compiled."""
+    return type(layer).from_config(_uncompiled(layer.get_config()))
+
+
+def _uncompiled(config):
+    """A configuration in which no model says how it was compiled."""
+    if isinstance(config, dict):
+        return {key: _uncompiled(v) for key, v in config.items() if key != "compile_config"}
+    if isinstance(config, list | tuple):
+        return type(config)(map(_uncompiled, config))
+    return config
+
+
+def with_attributes(layer, **attributes):
+    """The layer itself under another identity, the same variables and layers, some attributes set.
+
+    For a call in which a layer must be other than it is, while other threads call it as it is. A
+    `call` that is put in the place of its class's for a while is none of its attributes.
+    """
+    view = object.__new__(type(layer))
+    # Past Keras' attribute tracking.
+    vars(view).update(vars(layer), **attributes)
+    vars(view).pop("call", None)
+    return view
 
 
 def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:

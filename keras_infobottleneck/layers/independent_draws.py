@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.layers.noisy_wrapper import drawing
+from keras_infobottleneck.layers.noisy_layer import drawing
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["IndependentDraws"]

@@ -8,10 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
-from keras_infobottleneck.models.anchoring.anchored_network import (
-    TOLERATED_MISCOUNT,
-    AnchoredNetwork,
-)
+from keras_infobottleneck.introspection.naming import layer_names
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
+from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
+from keras_infobottleneck.models.network_holder import NetworkHolder
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -19,7 +21,7 @@ __all__ = ["InformationBottleneckModel"]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationBottleneckModel(AnchoredNetwork):
+class InformationBottleneckModel(NetworkHolder):
     """A Keras model whose objective charges for the information in its weights.
 
     ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
@@ -82,6 +84,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
+        self._anchoring_data = None
+        self._examples_per_epoch = 0.0  # the most that a `fit` was given
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
@@ -175,17 +179,18 @@ class InformationBottleneckModel(AnchoredNetwork):
         Raises:
             ValueError: the model is not built.
         """
-        layers = self._built_variational_layers
+        layers = Anchoring(self).noisy_layers
+        for layer in layers:
+            if not layer.built:
+                raise ValueError(
+                    "The model has no weights before it is built: call it on a batch first. "
+                    f"Received: layer={layer.name!r}, not built"
+                )
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
-        table = {}
-        for layer in layers:
-            # Layers of two nested models may have the same path.
-            same_path = sum(path.split(" #")[0] == layer.path for path in table)
-            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
-            table[key] = float(layer.kl_divergence())
-        return table
+        names = layer_names(self.network, layers)
+        return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""
@@ -223,15 +228,94 @@ class InformationBottleneckModel(AnchoredNetwork):
             Array of shape ``[num_samples, examples, ...]``.
         """
         check_count("num_samples", num_samples)
-        sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
-        sampler.seed(seed)
-        samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
+        options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+        kinds = weights, activations
+        samples = self._samplers.predict(self.network, int(num_samples), *kinds, x, **options)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+
+    @property
+    def variational_layers(self) -> list[VariationalWeights]:
+        """Every `VariationalWeights` in the network, each once."""
+        return layers_of_kind(self.network, VariationalWeights)
+
+    def anchor_prior(self, data, scale: bool = True):
+        """Move every prior to the current posterior and freeze it: a prior for certificates.
+
+        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
+        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
+        everything that the posterior, or the network it was made from, has learned from so far;
+        a warning says so where `fit` was given more.
+
+        Args:
+            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
+                random augmentation and the same examples in every pass.
+            scale: whether the prior takes the posterior's scales too, weight by weight.
+
+        Raises:
+            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
+                a prior that is anchored already.
+            TypeError: `data` of another kind.
+        """
+        Anchoring(self).anchor(data, scale, self._examples_per_epoch)
+        if self.compiled:
+            # The traced step holds the old prior.
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
+
+    @property
+    def anchoring_data(self) -> AnchoringData | None:
+        """Fingerprints of what the prior was made from, None before it is anchored."""
+        return self._anchoring_data
+
+    @property
+    def anchoring_fingerprints(self) -> np.ndarray:
+        """Fingerprints, int64, of the examples on which the prior depends; empty if on none."""
+        return Anchoring(self).fingerprints
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that only say what noise on activations costs: no prediction may read them."""
+        return Anchoring(self).pricing_weights
+
+    @property
+    def deterministic_weights(self) -> list[keras.Variable]:
+        """Weights of the network without a distribution: biases, normalisation, its statistics.
+
+        Those that only price the noise of a layer are none of them: no prediction reads them.
+        """
+        return Anchoring(self).deterministic_weights
+
+    @property
+    def unanchored_weights(self) -> list[str]:
+        """Paths of priors and deterministic weights that are not as they were when anchored.
+
+        What they have learned since is not in the divergence. Without anchoring, all of them.
+        """
+        return [weight.path for weight in Anchoring(self).moved]
+
+    def save_own_variables(self, store):
+        """The weights, and of an anchored model how many examples its prior depends on."""
+        super().save_own_variables(store)
+        Anchoring(self).save(store)
+
+    def load_own_variables(self, store):
+        """The weights, of a model that is anchored on the same examples."""
+        super().load_own_variables(Anchoring(self).load(store))
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model, its network rebuilt, with room for fingerprints if it is anchored."""
+        config, anchoring = Anchoring.split_config(config)
+        model = super().from_config(config, custom_objects=custom_objects)
+        Anchoring(model).restore(anchoring)
+        return model
 
     def get_config(self) -> dict:
         """The arguments of the constructor, the network among them."""
         return {
             **super().get_config(),
+            **Anchoring(self).config(),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta.numpy()),  # `float` of a mirrored variable fails
             "objective": self.objective,

@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from keras_infobottleneck.layers.noisy_wrapper import resting
+from keras_infobottleneck.layers.noisy_layer import resting
 
 __all__ = ["NetworkHolder", "has_graph"]
 

@@ -3,10 +3,11 @@
 import keras
 
 from keras_infobottleneck.introspection.cloning import hand_on_adapted
+from keras_infobottleneck.introspection.walking import all_layers
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 
-__all__ = ["layers_of", "rebuildable_network", "rebuilt", "rewritten"]
+__all__ = ["rebuildable_network", "rebuilt", "rewritten"]
 
 
 def rebuildable_network(model):
@@ -27,7 +28,7 @@ def rebuildable_network(model):
 def rebuilt(network, rule):
     """A new model of the same structure, in which `rule` has replaced layers."""
     # Classes of one's own need not be registered to be copied within a process.
-    classes = {type(layer) for layer in network._flatten_layers()}
+    classes = {type(layer) for layer in all_layers(network)}
     own = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     with keras.saving.custom_object_scope(own):
         rebuilt = type(network).from_config(rewritten(network.get_config(), rule))
@@ -47,8 +48,3 @@ def rewritten(config, rule):
     if isinstance(config, (list, tuple)):
         return type(config)(rewritten(value, rule) for value in config)
     return config
-
-
-def layers_of(network, kind):
-    """Every layer of a kind, wherever it sits, each once."""
-    return [layer for layer in network._flatten_layers() if isinstance(layer, kind)]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_infobottleneck.introspection.noise_weights import noise_weights
+
 __all__ = ["WeightMatrix", "weight_matrices"]
 
 Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
@@ -106,6 +108,7 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
             f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
         )
     layouts = _special_layouts(model)
+    noise = {id(variable) for variable in noise_weights(model, "weights")}
     matrices, skipped, seen = [], {}, set()
     for variable in model.weights:
         path = variable.path
@@ -113,6 +116,8 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
             path = f"{path}#{len(seen)}"
         seen.add(path)
         reason = _reason_to_skip(variable)
+        if reason is None and id(variable) in noise:
+            reason = "a noise scale or a prior"
         if reason:
             skipped[path] = reason
         else:
@@ -175,8 +180,6 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "part of a normalisation"
     if variable.name == "chains" and not variable.trainable:
         return "samples that a Boltzmann machine goes on from"
-    if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
-        return "a noise scale or a prior"
     return None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -12,6 +13,7 @@ from keras_infobottleneck.estimators.fisher.gradients import Call
 from keras_infobottleneck.estimators.fisher.rules.registration import rule_for
 from keras_infobottleneck.estimators.fisher.rules.rule import Rule
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
 
 __all__ = ["Records", "recorded", "rules_running"]
 
@@ -60,11 +62,8 @@ def rules_running(
     """
     graph = tf.compat.v1.get_default_graph()
     of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
-    changed = []
 
-    def listen(layer: keras.layers.Layer, rule: Rule) -> None:
-        call = layer.call
-
+    def by_rule(rule: Rule, layer: keras.layers.Layer, call: Callable) -> Callable:
         def call_by_rule(inputs, *args, **kwargs):
             if (
                 not tf.is_tensor(inputs)
@@ -80,19 +79,14 @@ def rules_running(
                 return call(inputs, *args, **kwargs)
             return rule.finish(run(rule, call, inputs, args, kwargs))
 
-        # Past Keras' attribute tracking; an instance's attribute hides its class's method.
-        vars(layer)["call"] = call_by_rule
-        changed.append(layer)
+        return call_by_rule
 
-    try:
+    with ExitStack() as stack:
         for layer in model._flatten_layers():
-            rule = rule_for(layer) if layer.built and "call" not in vars(layer) else None
+            rule = rule_for(layer) if layer.built and not has_call_of_its_own(layer) else None
             if rule is not None and is_wanted(rule):
-                listen(layer, rule)
+                stack.enter_context(replaced_call(layer, partial(by_rule, rule, layer)))
         yield
-    finally:
-        for layer in changed:
-            del vars(layer)["call"]
 
 
 def _is_given_weights(rule: Rule) -> bool:

@@ -19,6 +19,7 @@ from keras_infobottleneck.estimators.fisher.gradients import (
     Direct,
     VariableGradient,
 )
+from keras_infobottleneck.introspection.cloning import with_attributes
 
 __all__ = ["KernelRule", "Rule", "leading"]
 
@@ -76,13 +77,9 @@ class KernelRule(Rule):
 
     def run_on(self, weights, call, inputs, args, kwargs):
         """Without activation; linear in the weights."""
-        activation = self.layer.activation
-        # Past Keras' attribute tracking: nothing about the layer is to change but for this call.
-        vars(self.layer)["activation"] = None
-        try:
-            return super().run_on(weights, call, inputs, args, kwargs)
-        finally:
-            vars(self.layer)["activation"] = activation
+        del call
+        linear = with_attributes(self.layer, activation=None)
+        return super().run_on(weights, linear.call, inputs, args, kwargs)
 
     def finish(self, outputs):
         return outputs if self.layer.activation is None else self.layer.activation(outputs)
