@@ -11,7 +11,17 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-__all__ = ["NoisyLayer", "NoisyWrapper", "call_with_mask", "drawing", "resting"]
+from keras_infobottleneck.arguments import check_seed
+from keras_infobottleneck.introspection.walking import layers_of_kind
+
+__all__ = [
+    "NoisyLayer",
+    "NoisyWrapper",
+    "call_with_mask",
+    "drawing",
+    "noisy_layers",
+    "resting",
+]
 
 
 def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
@@ -124,8 +134,8 @@ class NoisyLayer(keras.layers.Layer):
 
     Noise on the weights costs `kl_divergence`, which the model adds to its objective. Noise on
     the activations costs what the layer adds by `add_loss` in its `call` where `counts` says so;
-    a layer that also offers ``information(inputs, mask=None)``, in nats for each unit and example,
-    and ``beta``, its price, has a part in the report of `audit`.
+    for the report of `audit` it offers ``information(inputs, mask=None)``, a tensor of nats for
+    each example and unit, and ``beta``, the variable that is its price.
 
     Args:
         seed: seed of the noise; by default a random one.
@@ -137,7 +147,7 @@ class NoisyLayer(keras.layers.Layer):
 
     def __init__(self, *args, seed: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.seed = seed
+        self.seed = check_seed("seed", seed)
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     @property
@@ -219,6 +229,14 @@ class NoisyLayer(keras.layers.Layer):
         super().load_own_variables(saved)
         if seed_state is not None:
             self.seed_generator.state.assign(seed_state)
+
+
+def noisy_layers(
+    model: keras.Model, noise: Literal["weights", "activations"] | None = None
+) -> list[NoisyLayer]:
+    """Every noisy layer of a model, wherever it sits, each once; of one kind of noise, or all."""
+    layers = layers_of_kind(model, NoisyLayer)
+    return [layer for layer in layers if noise in (None, layer.noise)]
 
 
 class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):

@@ -16,10 +16,10 @@ from keras_infobottleneck.introspection.cloning import (
     hand_on_adapted,
     uncompiled_clone,
 )
-from keras_infobottleneck.introspection.walking import all_layers, layers_of_kind
+from keras_infobottleneck.introspection.walking import all_layers
 from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
-from keras_infobottleneck.layers.noisy_layer import NoisyLayer
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten
@@ -187,7 +187,7 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
     if prune_below is not None:
         check_positive("prune_below", prune_below)
     network = rebuildable_network(model)
-    noisy = layers_of_kind(network, NoisyLayer)
+    noisy = noisy_layers(network)
     if prune_below is not None and not any(layer.noise == "weights" for layer in noisy):
         raise ValueError(
             "`prune_below` needs weights with noise; `make_variational` gives them some. "
@@ -195,7 +195,7 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
         )
     classes = {keras.saving.get_registered_name(type(layer)): type(layer) for layer in noisy}
     plain = rebuilt(network, functools.partial(_without_noise, classes))
-    for layer in layers_of_kind(plain, NoisyLayer):
+    for layer in noisy_layers(plain):
         raise TypeError(
             "`model` must hold its noisy layers in the open: a custom layer makes this one "
             f"itself, where it cannot be replaced. Received: layer={layer!r}"

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.introspection.late_state import set_late
-from keras_infobottleneck.introspection.walking import layers_of_kind
-from keras_infobottleneck.layers.noisy_layer import NoisyLayer
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
 from keras_infobottleneck.models.anchoring.anchoring_examples import anchoring_examples
@@ -45,13 +44,12 @@ class Anchoring:
     @property
     def noisy_layers(self) -> list[NoisyLayer]:
         """Every layer of the network that draws noise on its weights, each once."""
-        layers = layers_of_kind(self.model.network, NoisyLayer)
-        return [layer for layer in layers if layer.noise == "weights"]
+        return noisy_layers(self.model.network, "weights")
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
         """Weights that only say what noise costs: no prediction may read them."""
-        layers = layers_of_kind(self.model.network, NoisyLayer)
+        layers = noisy_layers(self.model.network)
         return [weight for layer in layers for weight in layer.pricing_weights]
 
     @property

@@ -1,10 +1,10 @@
-"""Layers that in inference mode hand on what they got: their activations are another layer's."""
+"""Layers that pass their input through in inference mode: their activations are another layer's."""
 
 from __future__ import annotations
 
 import keras
 
-__all__ = ["AUGMENTATION", "HANDING_ON"]
+__all__ = ["AUGMENTATION", "PASSING_THROUGH", "passes_through"]
 
 # All that Keras has but `RandomCrop`, which changes the size of an image in inference too.
 AUGMENTATION = (
@@ -34,7 +34,7 @@ AUGMENTATION = (
     keras.layers.RandomZoom,
     keras.layers.Solarization,
 )
-HANDING_ON = (
+PASSING_THROUGH = (
     *AUGMENTATION,
     keras.layers.ActivityRegularization,
     keras.layers.AlphaDropout,
@@ -50,3 +50,8 @@ HANDING_ON = (
     keras.layers.SpatialDropout2D,
     keras.layers.SpatialDropout3D,
 )
+
+
+def passes_through(layer: keras.layers.Layer) -> bool:
+    """Whether a layer only passes its input through, moved to other places at most."""
+    return isinstance(layer, PASSING_THROUGH)

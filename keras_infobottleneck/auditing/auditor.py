@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.examination import Examination, undisturbed
-from keras_infobottleneck.auditing.layers import measure_layers
-from keras_infobottleneck.auditing.measures import DEFAULT_EXAMPLES, PARTS
-from keras_infobottleneck.auditing.plan import AuditPlan, find_layers
-from keras_infobottleneck.auditing.report import InformationReport
-from keras_infobottleneck.auditing.task import task_performance
-from keras_infobottleneck.auditing.weights import (
-    measure_fisher,
-    measure_output_derivatives,
-    measure_weights,
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_seed,
+    described,
 )
+from keras_infobottleneck.auditing.examination import Examination, undisturbed
+from keras_infobottleneck.auditing.findings import LayerInformation
+from keras_infobottleneck.auditing.part import AuditPart, LayerPart
+from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.registration import PARTS
+from keras_infobottleneck.auditing.report import InformationReport
+from keras_infobottleneck.auditing.subject import Subject
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
-from keras_infobottleneck.estimators import maximum_relevance_curve, quantized_complexity
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.weights import ensure_built
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.models import InformationBottleneckModel
 
 __all__ = ["audit"]
@@ -36,7 +39,8 @@ def audit(
     *,
     nuisance: Any = None,
     layers: Sequence[str] | None = None,
-    include: Collection[str] = tuple(PARTS),
+    parts: Sequence[AuditPart] = (),
+    include: Collection[str] | None = None,
     examples: Mapping[str, int] | None = None,
     num_examples: int | None = None,
     likelihood: str | Callable | None = None,
@@ -69,9 +73,10 @@ def audit(
         nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: something that the
             hidden layers should not tell about. Integers or bool are classes.
         layers: names of the layers to measure, of nested models too; by default all of the model's
-            own between input and output but those that hand on what they get, and the output for
+            own between input and output but those that pass their input through, and the output for
             its effective information.
-        include: the parts to measure.
+        parts: further parts of your own, see `keras_infobottleneck.auditing.AuditPart`.
+        include: names of the parts to measure; by default all.
         examples: how many examples a part takes at most, such as `{"fisher": 5000}`; a dry run
             says how many others take.
         num_examples: N, size of the training set, if `data` is only a part of it; an
@@ -87,14 +92,14 @@ def audit(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence, before any work.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    parts = _checked_parts(include)
-    counts = _checked_counts(examples)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"`seed` must be an integer of at least 0. Received: seed={seed!r}")
+    check_model("model", model)
+    known = _checked_parts(parts)
+    include = _checked_include(include, known)
+    counts = _checked_counts(examples, known)
+    seed = check_seed("seed", seed)
+    check_flag("dry_run", dry_run)
     if num_examples is not None:
-        check_positive_integer("num_examples", num_examples)
+        check_count("num_examples", num_examples)
     if isinstance(model, InformationBottleneckModel):
         if num_examples not in (None, model.num_examples):
             raise ValueError(
@@ -110,27 +115,36 @@ def audit(
     with undisturbed(model):
         ensure_built(model, batches)
         _check_inputs(model, batches)
-        found, omitted = find_layers(model, layers)
-        has_nuisance = nuisance is not None
-        plan = AuditPlan.of(model, found, omitted, parts, counts, has_nuisance, likelihood)
+        subject = Subject.of(model, layers, nuisance is not None, likelihood)
+        plan = AuditPlan.of(subject, known, include, counts)
         if dry_run:
             print(plan)
             return plan
-        sample = draw_sample(batches, max(counts.values()), int(seed))
+        sample = draw_sample(batches, max(counts.values()), seed)
         if nuisance is not None:
             nuisance = _checked_nuisance(nuisance, sample.num_examples)
         exam = Examination(
             model=model,
-            plan=plan,
             sample=sample,
+            counts=plan.examples,
             num_examples=num_examples or sample.num_examples,
             nuisance=nuisance,
             likelihood=likelihood,
-            seed=int(seed),
-            progress=keras.utils.Progbar(plan.num_steps, verbose=verbose, unit_name="measurement"),
+            seed=seed,
             omissions=list(plan.omissions),
         )
-        return _report(exam)
+        _measure(exam, subject, plan, [part for part in known if part.name in plan], verbose)
+        return InformationReport.of(
+            exam.results,
+            model_name=model.name,
+            num_weights=plan.num_weights,
+            num_examples=exam.num_examples,
+            examples={part: exam.examples(part).size for part in plan.examples},
+            seed=seed,
+            layers={name: LayerInformation.of(found) for name, found in exam.layers.items()},
+            omissions=tuple(exam.omissions),
+            parts=known,
+        )
 
 
 def _check_inputs(model: keras.Model, batches: Batches) -> None:
@@ -144,70 +158,91 @@ def _check_inputs(model: keras.Model, batches: Batches) -> None:
         ) from error
 
 
-def _report(exam: Examination) -> InformationReport:
-    """Measures part by part. Nothing that an estimator refuses makes it fail."""
-    plan, task, complexity, hull = exam.plan, None, None, None
-    if "task" in plan:
-        task = exam.attempt(
-            "task",
-            "all",
-            lambda: task_performance(exam.model, exam.examples("task"), exam.likelihood),
-        )
-        exam.measured()
-    fisher = measure_fisher(exam)
-    derivatives = measure_output_derivatives(exam) if fisher and "fisher" in plan else None
-    weights = measure_weights(exam, fisher, task)
-    layers = measure_layers(exam, fisher)
-    if any(layer.relevance for layer in layers.values()):
-        hull = maximum_relevance_curve(exam.examples("relevance").size)
-    if "complexity" in plan:
-        complexity = exam.attempt(
-            "complexity", "all", lambda: quantized_complexity(exam.model, seed=exam.seed)
-        )
-        exam.measured()
-    return InformationReport(
-        model_name=exam.model.name,
-        num_weights=plan.num_weights,
-        num_examples=exam.num_examples,
-        examples={part: exam.examples(part).size for part in plan.examples},
-        seed=exam.seed,
-        task=task,
-        fisher=fisher if "fisher" in plan else None,
-        output_derivatives=derivatives,
-        layers=layers,
-        maximum_relevance=hull,
-        complexity=complexity,
-        omissions=tuple(exam.omissions),
-        **weights,
-    )
+def _measure(
+    exam: Examination,
+    subject: Subject,
+    plan: AuditPlan,
+    parts: list[AuditPart],
+    verbose: int,
+) -> None:
+    """Measures the model, then layer by layer. Nothing that an estimator refuses makes it fail."""
+    of_layers = [part for part in parts if isinstance(part, LayerPart)]
+    of_model = [part for part in parts if part not in of_layers]
+    steps = len(of_model) + len(plan.layers)
+    progress = keras.utils.Progbar(steps, verbose=verbose, unit_name="measurement")
+    for part in of_model:
+        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
+        progress.add(1)
+    for name, chosen in plan.layers.items():
+        found = exam.layers.setdefault(name, {})
+        for part in of_layers:
+            for layer in part.layers(subject):
+                if layer.name == name and part.name in chosen:
+                    measure = partial(part.measure_layer, exam, layer)
+                    found.update(exam.attempt(part.name, name, measure) or {})
+        progress.add(1)
+    for part in of_layers:
+        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
 
 
-def _checked_parts(include: Collection[str]) -> list[str]:
-    """The parts asked for, in the report's order."""
+def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:
+    """The registered parts and those given.
+
+    Raises:
+        TypeError: something that is no part.
+        ValueError: a name that is taken, or missing.
+    """
+    if not isinstance(parts, Sequence) or not all(isinstance(each, AuditPart) for each in parts):
+        raise TypeError(
+            f"`parts` must be a sequence of AuditPart objects. Received: parts={described(parts)}"
+        )
+    taken = {part.name for part in PARTS} | {field.name for field in fields(InformationReport)}
+    measures = {measure.name for part in PARTS for measure in part.measures}
+    for part in parts:
+        name, own = getattr(part, "name", None), {measure.name for measure in part.measures}
+        if not isinstance(name, str) or not name or name in taken or own & measures:
+            raise ValueError(
+                "`parts` must have names, and measures with names, that no other part has. "
+                f"Received: a part named {name!r} with measures {sorted(own)}"
+            )
+        taken.add(name)
+        measures |= own
+    return (*PARTS, *parts)
+
+
+def _checked_include(
+    include: Collection[str] | None, known: Sequence[AuditPart]
+) -> Collection[str]:
+    """The names of the parts asked for."""
+    names = tuple(part.name for part in known)
+    if include is None:
+        return names
     if isinstance(include, str) or not isinstance(include, Collection) or not include:
         raise ValueError(
-            f"`include` must be a collection of parts, of {tuple(PARTS)}. "
-            f"Received: include={include!r}"
+            f"`include` must be a collection of parts, of {names}. "
+            f"Received: include={described(include)}"
         )
-    unknown = [part for part in include if part not in PARTS]
+    unknown = [part for part in include if part not in names]
     if unknown:
-        raise ValueError(f"`include` must name parts of {tuple(PARTS)}. Received: {unknown}")
-    return [part for part in PARTS if part in include]
+        raise ValueError(f"`include` must name parts of {names}. Received: {unknown}")
+    return include
 
 
-def _checked_counts(examples: Mapping[str, int] | None) -> dict[str, int]:
+def _checked_counts(
+    examples: Mapping[str, int] | None, known: Sequence[AuditPart]
+) -> dict[str, int]:
     """How many examples each part takes."""
+    default = {part.name: part.examples for part in known if part.examples is not None}
     if not isinstance(examples, Mapping | None):
         raise TypeError(
-            f"`examples` must map parts to numbers of examples. Received: examples={examples!r}"
+            "`examples` must map parts to numbers of examples. "
+            f"Received: examples={described(examples)}"
         )
     for part, count in (examples or {}).items():
-        if part not in DEFAULT_EXAMPLES:
-            raise ValueError(
-                f"`examples` must name parts of {tuple(DEFAULT_EXAMPLES)}. Received: {part!r}"
-            )
-        check_positive_integer(f"examples[{part!r}]", count, 2)
-    return {**DEFAULT_EXAMPLES, **(examples or {})}
+        if part not in default:
+            raise ValueError(f"`examples` must name parts of {tuple(default)}. Received: {part!r}")
+        check_count(f"examples[{part!r}]", count, 2)
+    return {**default, **(examples or {})}
 
 
 def _checked_nuisance(nuisance: Any, count: int | None) -> np.ndarray:
