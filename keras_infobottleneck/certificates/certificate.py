@@ -10,17 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
-from keras_infobottleneck.certificates.certificate_data import check_data, two_examples
 from keras_infobottleneck.certificates.conditions import (
-    check_model,
+    CheckedBatches,
+    certified_layers,
     check_numbers,
     check_outputs,
     ends_in_logits,
+    two_examples,
 )
-from keras_infobottleneck.certificates.trials import gibbs_errors
+from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.layers.independent_draws import IndependentDraws
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["Certificate", "certify"]
@@ -159,19 +160,23 @@ def certify(
     """
     check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
     seed = _stateless_seed(seed)
-    check_model(model)
+    anchoring = Anchoring(model)
+    layers = certified_layers(model, anchoring)
     from_logits = ends_in_logits(model, from_logits)
     batches = Batches(data, batch_size)
     x = two_examples(batches)
-    num_classes = check_outputs(model, x, from_logits)
-    check_data(batches, num_classes, model.anchoring_fingerprints, allow_repeats)
+    num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
+    anchors = anchoring.fingerprints
 
     def make(reference):
+        def network():
+            return reference().network
+
         draws = IndependentDraws(
-            reference().network, reference().variational_layers, x, examples_per_draw
+            network(), Anchoring(reference()).noisy_layers, x, examples_per_draw
         )
         return draws, gibbs_errors(
-            reference,
+            network,
             draws,
             num_samples=num_samples,
             from_logits=from_logits,
@@ -180,7 +185,8 @@ def certify(
 
     key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
     draws, total = compiled(model, key, make)
-    sums = total.over(batches, seed, verbose=verbose)
+    checked = CheckedBatches(batches, num_classes, anchors, allow_repeats)
+    sums = total.over(checked, seed, verbose=verbose)
     sums = {name: float(value) for name, value in sums.items()}
     if not np.isfinite(sums["cross_entropy"]):
         raise ValueError(
@@ -193,7 +199,7 @@ def certify(
     # Groups that are not full count the missing examples as right, and the bound makes up for it.
     filled = sums["groups"] * draws.group_size / num_examples
     # In float64, where small divergences keep digits.
-    kl = sum(float(layer.kl_divergence("float64")) for layer in model.variational_layers)
+    kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
     worst = float(-np.log(min_probability))
 
     def bound(risk):
@@ -217,7 +223,7 @@ def certify(
         num_trials=num_trials,
         method=_method(draws),
         min_probability=min_probability,
-        num_anchoring_examples=len(model.anchoring_fingerprints),
+        num_anchoring_examples=len(anchors),
     )
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.introspection.noise_weights import noise_weights
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 X = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
 Y = np.arange(64) % 3
@@ -48,7 +49,7 @@ class UnitNoise(kib.layers.NoisyLayer):
         kernel = self.kernel.value
         if self.draws(training):
             noise = tf.random.stateless_normal(kernel.shape, self.next_seed())
-            kernel += tf.exp(self.log_scale.value) * noise
+            kernel = kernel + tf.exp(self.log_scale.value) * noise
         return tf.matmul(inputs, kernel)
 
     def get_config(self):
@@ -122,7 +123,7 @@ def network(nested=False):
 
 def parts(model):
     """The two noisy layers."""
-    return [x for x in model.network._flatten_layers() if isinstance(x, kib.layers.NoisyLayer)]
+    return noisy_layers(model.network, "weights") + noisy_layers(model.network, "activations")
 
 
 @pytest.mark.parametrize("nested", [False, True])
