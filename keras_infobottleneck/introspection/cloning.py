@@ -1,11 +1,19 @@
 """Copies of models: without the loss they were compiled with, with what they were adapted to."""
 
+import inspect
 import tempfile
 from collections.abc import Callable
 
 import keras
 
-__all__ = ["fresh_copy", "hand_on_adapted", "uncompiled_clone", "with_attributes"]
+__all__ = [
+    "draws_unasked",
+    "fresh_copy",
+    "hand_on_adapted",
+    "uncompiled",
+    "uncompiled_clone",
+    "with_attributes",
+]
 
 LOOKUPS = (
     keras.layers.IntegerLookup,
@@ -17,6 +25,7 @@ LOOKUPS = (
 def uncompiled_clone(
     model: keras.Model,
     clone_function: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
+    call_function: Callable | None = None,
 ) -> keras.Model:
     """As `keras.models.clone_model`, models inside included, but never compiled.
 
@@ -27,6 +36,7 @@ def uncompiled_clone(
     Args:
         model: a sequential or functional model.
         clone_function: gives the copy of a layer that is no such model; by default `fresh_copy`.
+        call_function: calls a copy, given first, with the arguments of a call in a graph.
     """
     copies = {}
 
@@ -39,25 +49,31 @@ def uncompiled_clone(
         return copies[id(layer)]
 
     def clone(part):
-        return keras.models.clone_model(
-            with_attributes(part, compiled=False), clone_function=copy_of
-        )
+        calls = None if isinstance(part, keras.Sequential) else call_function
+        part = with_attributes(part, compiled=False)
+        return keras.models.clone_model(part, clone_function=copy_of, call_function=calls)
 
     return clone(model)
 
 
 def fresh_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A layer of the same configuration; models that it holds are not compiled."""
-    return type(layer).from_config(_uncompiled(layer.get_config()))
+    return type(layer).from_config(uncompiled(layer.get_config()))
 
 
-def _uncompiled(config):
+def uncompiled(config):
     """A configuration in which no model says how it was compiled."""
     if isinstance(config, dict):
-        return {key: _uncompiled(v) for key, v in config.items() if key != "compile_config"}
+        return {key: uncompiled(v) for key, v in config.items() if key != "compile_config"}
     if isinstance(config, list | tuple):
-        return type(config)(map(_uncompiled, config))
+        return type(config)(map(uncompiled, config))
     return config
+
+
+def draws_unasked(layer: keras.layers.Layer) -> bool:
+    """Whether a layer takes an open `training` for True, as Keras' layers of augmentation do."""
+    parameter = inspect.signature(layer.call).parameters.get("training")
+    return parameter is not None and parameter.default is True
 
 
 def with_attributes(layer, **attributes):

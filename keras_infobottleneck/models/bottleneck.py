@@ -13,7 +13,7 @@ from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
 from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
-from keras_infobottleneck.models.network_holder import NetworkHolder
+from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -146,6 +146,7 @@ class InformationBottleneckModel(NetworkHolder):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self(x)
 
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
@@ -192,6 +193,7 @@ class InformationBottleneckModel(NetworkHolder):
         names = layer_names(self.network, layers)
         return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
+    @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""
         super().summary(*args, **kwargs)

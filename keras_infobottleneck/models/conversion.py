@@ -1,8 +1,6 @@
 """From a deterministic model to a variational one, and back to plain Keras layers."""
 
-import copy
 import functools
-import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +10,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import check_positive
 from keras_infobottleneck.introspection.cloning import (
+    draws_unasked,
     fresh_copy,
     hand_on_adapted,
     uncompiled_clone,
@@ -176,7 +175,8 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             this threshold become zero. Weights without a distribution are kept.
 
     Returns:
-        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`).
+        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`). One with
+        layers of augmentation is held by another that has it augment in `fit` alone.
 
     Raises:
         TypeError: a subclassed model, or noisy layers inside a custom layer whose configuration
@@ -201,7 +201,11 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             f"itself, where it cannot be replaced. Received: layer={layer!r}"
         )
     plain.set_weights(_mean_weights(network, noisy, prune_below))
-    return plain
+    if not any(draws_unasked(layer) for layer in all_layers(plain)):
+        return plain
+    # Called and exported, Keras leaves open whether it trains, which augmentation takes for yes.
+    inputs = plain.inputs[0] if isinstance(plain, keras.Sequential) else plain.input
+    return keras.Model(inputs, plain(inputs, training=False), name=plain.name)
 
 
 def _without_noise(classes, config):
@@ -211,18 +215,7 @@ def _without_noise(classes, config):
         return None
     inner = kind.without_noise(config["config"])
     inner = rewritten(inner, functools.partial(_without_noise, classes))
-    # What refers to the wrapper by name, the graph above all, finds its layer instead.
-    entry = {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
-    if "inbound_nodes" in config:
-        # A copy: wrappers take their configuration apart while they read it.
-        layer = keras.saving.deserialize_keras_object(copy.deepcopy(entry))
-        accepted = inspect.signature(layer.call).parameters
-        nodes = [
-            {**node, "kwargs": {k: v for k, v in node["kwargs"].items() if k in accepted}}
-            for node in config["inbound_nodes"]
-        ]
-        entry |= {"name": config["name"], "inbound_nodes": nodes}
-    return entry
+    return {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
 
 
 def _mean_weights(network, noisy, prune_below):

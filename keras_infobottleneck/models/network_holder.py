@@ -1,12 +1,18 @@
 """A model that holds another one, and looks like it."""
 
+import functools
 import inspect
 
 import keras
 
 from keras_infobottleneck.layers.noisy_layer import resting
 
-__all__ = ["NetworkHolder", "has_graph"]
+__all__ = ["NetworkHolder", "has_graph", "shows_arguments_of"]
+
+
+def shows_arguments_of(method):
+    """Decorates a method that passes its arguments on: `help` shows those of the other method."""
+    return functools.wraps(method, assigned=(), updated=())
 
 
 def has_graph(network: keras.Model) -> bool:
@@ -98,10 +104,12 @@ class NetworkHolder(keras.Model):
         """The output shape of the network."""
         return self.network.compute_output_shape(input_shape)
 
+    @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network."""
         self.network.summary(*args, **kwargs)
 
+    @shows_arguments_of(keras.Model.export)
     def export(self, *args, **kwargs):
         """Export the network with posterior means: the SavedModel needs only TensorFlow."""
         served = self.network
@@ -109,6 +117,7 @@ class NetworkHolder(keras.Model):
             # Keras leaves `training` open, as in `call`.
             outputs = served(self.input, training=False)
             served = keras.Model(self.input, outputs, name=self.name)
+            served(self.input)  # ONNX asks for a model that was called
         with resting():
             return served.export(*args, **kwargs)
 
