@@ -132,8 +132,8 @@ def certify(
         model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
             `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
-            one-hot rows. They may have trained the posterior, not the prior, and chosen nothing
-            that the prior depends on.
+            one-hot rows; 0 or 1 for a network of one output. They may have trained the posterior,
+            not the prior, and chosen nothing that the prior depends on.
         delta: probability with which the PAC-Bayes bound may fail.
         num_samples: draws for every example.
         delta_monte_carlo: probability with which the Monte Carlo may mislead.

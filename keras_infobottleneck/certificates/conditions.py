@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_probability
+from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.fingerprints import example_fingerprints
 from keras_infobottleneck.layers.noisy_layer import resting
@@ -125,10 +126,10 @@ def check_outputs(network, x, from_logits, pricing_weights) -> int:
             "Predictions must draw nothing and change nothing but by the posterior; remove "
             f"`training=True` from the layers that do. Received: changes of {', '.join(changed)}"
         )
-    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[-1] < 2:
+    if not tf.is_tensor(outputs) or outputs.shape.rank not in (1, 2):
         shapes = tf.nest.map_structure(lambda a: tuple(a.shape), outputs)
         raise ValueError(
-            "`model` must have one output of shape [batch, classes], two classes or more. "
+            "`model` must have one output of shape [batch, classes], or of two classes [batch, 1]. "
             f"Received: {shapes}"
         )
     others = [(weight, weight.value + 1.0) for weight in pricing_weights]
@@ -139,13 +140,14 @@ def check_outputs(network, x, from_logits, pricing_weights) -> int:
             "Predictions must not depend on what prices noise, which may move after the prior is "
             f"anchored. Received: one that reads {', '.join(w.path for w, _ in others)}"
         )
-    sums = tf.reduce_sum(outputs, -1).numpy()
-    if not from_logits and (np.min(outputs) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
+    scores = class_scores(outputs, from_logits)
+    sums = tf.reduce_sum(scores, -1).numpy()
+    if not from_logits and (np.min(scores) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
         raise ValueError(
             "The outputs must be probabilities where `from_logits` is False. "
             f"Received: a row that sums to {sums[0]:.4g}"
         )
-    return outputs.shape[-1]
+    return scores.shape[-1]
 
 
 class CheckedBatches:

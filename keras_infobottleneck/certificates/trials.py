@@ -16,7 +16,7 @@ from keras_infobottleneck.introspection.compiled_passes import CompiledSum
 from keras_infobottleneck.layers.noisy_layer import drawing, resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
-__all__ = ["IndependentDraws", "gibbs_errors"]
+__all__ = ["IndependentDraws", "class_scores", "gibbs_errors"]
 
 
 class IndependentDraws:
@@ -89,6 +89,17 @@ class IndependentDraws:
             return self._network(x, training=False)
 
 
+def class_scores(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
+    """Scores of all classes, float32; one output, of two classes, is the score of the second."""
+    outputs = tf.cast(outputs, tf.float32)
+    if outputs.shape.rank == 1:
+        outputs = outputs[:, None]
+    if outputs.shape[-1] != 1:
+        return outputs
+    first = tf.zeros_like(outputs) if from_logits else 1.0 - outputs
+    return tf.concat([first, outputs], -1)
+
+
 def gibbs_errors(
     network_of, draws, *, num_samples: int, from_logits: bool, min_probability: float
 ) -> CompiledSum:
@@ -109,7 +120,7 @@ def gibbs_errors(
     def of_batch(batch, base_seed):
         weights = tf.cast(batch.weights, tf.float64)
         with resting():
-            mean_scores = tf.cast(network_of()(batch.x, training=False), tf.float32)
+            mean_scores = class_scores(network_of()(batch.x, training=False), from_logits)
         labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), mean_scores.shape[-1])
         seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)
         missing = -weights.shape[0] % draws.group_size
@@ -126,7 +137,7 @@ def gibbs_errors(
 
         def add_sample(index, errors, cross_entropy, probabilities):
             draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            scores = tf.cast(draws(x, draw_seed), tf.float32)[: weights.shape[0]]
+            scores = class_scores(draws(x, draw_seed), from_logits)[: weights.shape[0]]
             losses = pac_bayes.bounded_crossentropy(
                 labels, scores, from_logits=from_logits, min_probability=min_probability
             )

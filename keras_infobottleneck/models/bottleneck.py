@@ -13,6 +13,11 @@ from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
 from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
+from keras_infobottleneck.models.charging import (
+    check_steps,
+    warn_of_collapse,
+    warn_of_nothing_charged,
+)
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
@@ -73,6 +78,8 @@ class InformationBottleneckModel(NetworkHolder):
     ):
         _check_arguments(inputs, outputs, num_examples, weight_beta)
         check_objective(objective, delta)
+        if isinstance(inputs, keras.Model):
+            check_steps(inputs)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
@@ -89,6 +96,7 @@ class InformationBottleneckModel(NetworkHolder):
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
         self._anchoring_data = None
+        self._said_collapse = self._said_nothing_charged = False
         self._examples_per_epoch = 0.0  # the most that a `fit` was given
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
@@ -154,8 +162,12 @@ class InformationBottleneckModel(NetworkHolder):
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
+        if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
+            self._said_nothing_charged = warn_of_nothing_charged(self.network)
         history = super().fit(*args, **kwargs)
         if history.epoch:
+            if not self._said_collapse:
+                self._said_collapse = warn_of_collapse(self, history)
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             if seen:  # a `train_step` in place of this one counts nothing
@@ -184,13 +196,7 @@ class InformationBottleneckModel(NetworkHolder):
         Raises:
             ValueError: the model is not built.
         """
-        layers = Anchoring(self).noisy_layers
-        for layer in layers:
-            if not layer.built:
-                raise ValueError(
-                    "The model has no weights before it is built: call it on a batch first. "
-                    f"Received: layer={layer.name!r}, not built"
-                )
+        layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])

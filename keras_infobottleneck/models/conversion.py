@@ -21,6 +21,7 @@ from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.charging import check_steps
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten
 
 __all__ = [
@@ -76,6 +77,7 @@ def make_variational(
         ValueError: a model that is not built, names of no layer, or options that a layer refuses.
     """
     model = rebuildable_network(model)
+    check_steps(model)
     _check_include(include, _leaf_layers(model))
     conversions, pairs = [], []
 

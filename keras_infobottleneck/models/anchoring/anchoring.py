@@ -47,6 +47,18 @@ class Anchoring:
         return noisy_layers(self.model.network, "weights")
 
     @property
+    def built_layers(self) -> list[NoisyLayer]:
+        """The same; raises where one has no weights yet."""
+        layers = self.noisy_layers
+        for layer in layers:
+            if not layer.built:
+                raise ValueError(
+                    "The model has no weights before it is built: call it on a batch first. "
+                    f"Received: layer={layer.name!r}, not built"
+                )
+        return layers
+
+    @property
     def pricing_weights(self) -> list[keras.Variable]:
         """Weights that only say what noise costs: no prediction may read them."""
         layers = noisy_layers(self.model.network)
@@ -95,18 +107,13 @@ class Anchoring:
 
     def _layers_to_anchor(self) -> list[VariationalWeights]:
         """The layers whose prior moves; raises where there is none, or one that cannot."""
-        layers = self.noisy_layers
+        layers = self.built_layers
         if not layers:
             raise ValueError(
                 "The model has no VariationalWeights to anchor. "
                 f"Received: model={self.model.name!r}"
             )
         for layer in layers:
-            if not layer.built:
-                raise ValueError(
-                    "The model has no weights before it is built: call it on a batch first. "
-                    f"Received: layer={layer.name!r}, not built"
-                )
             if not isinstance(layer, VariationalWeights) or layer.posterior_name != "gaussian":
                 posterior = getattr(layer, "posterior_name", type(layer).__name__)
                 raise ValueError(
