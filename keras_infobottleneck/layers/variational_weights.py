@@ -1,6 +1,7 @@
 """Noise on the weights: a network pays, in nats, for what its weights keep of the data."""
 
 import inspect
+import warnings
 from typing import Literal
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
@@ -17,6 +19,12 @@ from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
 __all__ = ["VariationalWeights"]
+
+NOTHING_CHARGED = (
+    "Nothing is charged for what the weights hold: train the layer's model as an "
+    "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
+    "that Keras trains"
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -93,6 +101,7 @@ class VariationalWeights(NoisyWrapper):
         self._law = posterior_of(posterior, max_variance)
         self._anchor = AnchoredPrior(name="anchored_prior")
         self._affine = None
+        self._said_nothing_charged = False
 
     def build(self, inputs_shape, value_shape=None, key_shape=None):
         """Build the wrapped layer and one spread per variational weight."""
@@ -177,6 +186,9 @@ class VariationalWeights(NoisyWrapper):
         others = [tensor for tensor in (value, key) if tensor is not None]
         if not self.draws(training):
             return self._call_layer(inputs, *others, mask=mask, **kwargs)
+        if training and not self._said_nothing_charged and charges_nothing():
+            self._said_nothing_charged = True
+            warnings.warn(NOTHING_CHARGED.format(self.name), stacklevel=2)
         if self.estimator == "sample":
             return self._call_with_sample(inputs, *others, mask=mask, **kwargs)
         draw = self._affine.local if self.estimator == "local" else self._affine.flipout

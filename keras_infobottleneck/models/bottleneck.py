@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.naming import layer_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
-from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
 from keras_infobottleneck.models.charging import (
     check_steps,
     warn_of_collapse,
@@ -48,7 +49,8 @@ class InformationBottleneckModel(NetworkHolder):
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
             which is then trained. It is kept as `network`, to which `layers`, `inputs`,
-            `summary` and `export` refer.
+            `summary` and `export` refer. A subclass with layers and a `call` of its own gives
+            neither.
         name: name of the model.
         num_examples: number of training examples, by which the divergence is divided.
         weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
@@ -76,10 +78,11 @@ class InformationBottleneckModel(NetworkHolder):
         delta: float = 0.025,
         **kwargs,
     ):
-        _check_arguments(inputs, outputs, num_examples, weight_beta)
+        if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
+            _check_network(inputs, outputs)
+        check_count("num_examples", num_examples)
+        check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
-        if isinstance(inputs, keras.Model):
-            check_steps(inputs)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
@@ -154,9 +157,10 @@ class InformationBottleneckModel(NetworkHolder):
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
-        """Posterior means; `training` is left open, so that activations are not charged."""
+        """Posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(x)
+        with resting():
+            return self(x, training=False) if self._call_has_training_arg else self(x)
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
@@ -276,13 +280,8 @@ class InformationBottleneckModel(NetworkHolder):
             self.make_test_function(force=True)
 
     @property
-    def anchoring_data(self) -> AnchoringData | None:
-        """Fingerprints of what the prior was made from, None before it is anchored."""
-        return self._anchoring_data
-
-    @property
     def anchoring_fingerprints(self) -> np.ndarray:
-        """Fingerprints, int64, of the examples on which the prior depends; empty if on none."""
+        """Fingerprints, int64, of the examples on which the prior depends."""
         return Anchoring(self).fingerprints
 
     @property
@@ -325,6 +324,8 @@ class InformationBottleneckModel(NetworkHolder):
 
     def get_config(self) -> dict:
         """The arguments of the constructor, the network among them."""
+        if self.network is self and type(self).get_config is InformationBottleneckModel.get_config:
+            return {**arguments_given(self), **Anchoring(self).config()}
         return {
             **super().get_config(),
             **Anchoring(self).config(),
@@ -339,11 +340,11 @@ def _batch_size(data):
     return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
 
 
-def _check_arguments(inputs, outputs, num_examples, weight_beta):
+def _check_network(inputs, outputs):
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
             f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
         )
-    check_count("num_examples", num_examples)
-    check_price("weight_beta", weight_beta)
+    if outputs is None:
+        check_steps(inputs)

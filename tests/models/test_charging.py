@@ -50,6 +50,23 @@ def test_a_model_without_a_distribution_is_told_once_that_nothing_is_charged():
     assert messages(network(0.0, variational=False), "Nothing is charged") == 0
 
 
+def test_a_layer_in_a_plain_model_says_once_that_nothing_is_charged():
+    def plain(kind=keras.Model):
+        inputs = keras.Input([5])
+        model = kind(inputs, kib.layers.VariationalWeights(keras.layers.Dense(3))(inputs))
+        model.compile("adam", LOSS)
+        return model
+
+    class Charging(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            return loss + self.layers[-1].kl_divergence() / 256
+
+    assert messages(plain(), "Nothing is charged") == 1
+    assert messages(plain(Charging), "Nothing is charged") == 0
+    assert messages(network(1.0), "Nothing is charged") == 0
+
+
 @pytest.mark.parametrize("name", ["train_step", "test_step", "compute_loss"])
 @pytest.mark.parametrize(
     "hold",

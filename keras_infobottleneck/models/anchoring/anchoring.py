@@ -7,7 +7,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_infobottleneck.introspection.late_state import set_late
+from keras_infobottleneck.introspection.making import set_late
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
@@ -34,7 +34,7 @@ class Anchoring:
     @property
     def data(self) -> AnchoringData | None:
         """The fingerprints that the model keeps, None before it is anchored."""
-        return self.model.anchoring_data
+        return self.model._anchoring_data
 
     @property
     def fingerprints(self) -> np.ndarray:
@@ -67,7 +67,9 @@ class Anchoring:
     @property
     def deterministic_weights(self) -> list[keras.Variable]:
         """Weights of the network without a distribution that predictions read."""
-        accounted = {id(weight) for weight in self.pricing_weights}
+        # A subclass that is its own network holds the price and the fingerprints too.
+        books = [] if self.data is None else self.data.weights
+        accounted = {id(w) for w in (self.model.weight_beta, *books, *self.pricing_weights)}
         for layer in self.noisy_layers:
             accounted |= {id(weight) for weight in layer.noise_weights}
             accounted |= {id(weight) for weight in layer.variational_weights}
