@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
 from keras_infobottleneck.introspection.making import arguments_given
-from keras_infobottleneck.introspection.naming import layer_names
+from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
@@ -299,11 +299,11 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def unanchored_weights(self) -> list[str]:
-        """Paths of priors and deterministic weights that are not as they were when anchored.
+        """Names of priors and deterministic weights that are not as they were when anchored.
 
         What they have learned since is not in the divergence. Without anchoring, all of them.
         """
-        return [weight.path for weight in Anchoring(self).moved]
+        return list(weight_names(self.network, Anchoring(self).moved))
 
     def save_own_variables(self, store):
         """The weights, and of an anchored model how many examples its prior depends on."""

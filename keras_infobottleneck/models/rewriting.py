@@ -5,6 +5,7 @@ import inspect
 import keras
 
 from keras_infobottleneck.introspection.cloning import (
+    check_copyable,
     fresh_copy,
     hand_on_adapted,
     uncompiled,
@@ -29,6 +30,7 @@ def rebuildable_network(model):
         )
     if not network.built:
         raise ValueError(f"`model` must be built. Received: model={network.name!r}, not built")
+    check_copyable(network)
     return network
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_choice
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.introspection.noise_weights import noise_weights
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "weight_matrices"]
@@ -153,12 +154,9 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
         )
     layouts = _special_layouts(model)
     noise = {id(variable) for variable in noise_weights(model, "weights")}
-    matrices, skipped, seen = [], {}, set()
-    for variable in model.weights:
-        path = variable.path
-        if path in seen:  # layers of a subclassed model may share a name
-            path = f"{path}#{len(seen)}"
-        seen.add(path)
+    matrices, skipped = [], {}
+    names = weight_names(model, model.weights)
+    for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
         if reason is None and id(variable) in noise:
             reason = "a noise scale or a prior"

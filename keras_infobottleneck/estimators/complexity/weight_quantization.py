@@ -4,7 +4,11 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
-from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
+from keras_infobottleneck.introspection.cloning import (
+    check_copyable,
+    hand_on_adapted,
+    uncompiled_clone,
+)
 
 __all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
 
@@ -66,6 +70,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
         )
     check_num_bits(num_bits)
     matrices, _ = weight_matrices(model)
+    check_copyable(model)
     try:
         copy = uncompiled_clone(model)
     except (ValueError, TypeError, NotImplementedError) as error:

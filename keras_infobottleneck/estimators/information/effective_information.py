@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.results.result import Result
@@ -45,6 +45,8 @@ class EffectiveInformation(Result):
     beta: float
     prior_scale: float
     paper_form: bool
+
+    _points = ("per_example",)
 
     def __repr__(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""The whole matrix."""
+"""The whole matrix: its sums, its bytes, what it answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
@@ -35,6 +36,27 @@ class DenseFisher(FisherInformation):
     matrix: np.ndarray
 
     structure = "dense"
+    cheaper_than = ("gram",)
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """The matrix, once more for its sums, and the scores of a batch."""
+        matrix = measurement.layout.size * measurement.vector_bytes
+        scores = 2 * measurement.batches.size * measurement.vector_bytes
+        return matrix, measurement.sum_copies * matrix + scores
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> DenseFisher:
+        """Outer products of the scores, summed."""
+
+        def of_scores(scores):
+            products, norms = outer_sums(scores)
+            norms = tf.cast(norms, tf.float64)
+            return products, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
+
+        products, norm, norm_squared = measurement.summed("dense", of_scores)
+        matrix, error = measurement.mean(products), measurement.error(norm, norm_squared)
+        return cls(matrix=matrix, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
         """The matrix' diagonal."""
@@ -89,8 +111,9 @@ class DenseFisher(FisherInformation):
         return {"matrix": self.matrix}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(matrix=arrays["matrix"], **fields)
+    def _from_archive(cls, fields, archive):
+        size = fields["layout"].size
+        return cls(matrix=archive.second_moments("matrix", (size, size)), **fields)
 
 
 def score_rows(scores: Scores, k) -> tf.Tensor:
@@ -113,3 +136,6 @@ def outer_sums(scores: Scores) -> tuple[tf.Tensor, tf.Tensor]:
     dtype = scores.forms[0].dtype
     zeros = tf.zeros([size, size], dtype), tf.zeros([scores.num_rows], dtype)
     return sum_over(scores.num_columns, of_column, zeros)
+
+
+register_structure(DenseFisher)

@@ -15,8 +15,9 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
@@ -35,6 +36,34 @@ class GramFisher(FisherInformation):
     rows: np.ndarray
 
     structure = "gram"
+    cheaper_than = ("dense",)
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """A score for each example and column, once more to join them, and those of a batch."""
+        scores = measurement.num_columns * measurement.vector_bytes
+        result = measurement.batches.count() * scores
+        return result, result + 2 * measurement.batches.size * scores
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> GramFisher:
+        """The scores of every batch, side by side."""
+        variables, source = measurement.variables, measurement.source
+
+        def make(model_of):
+            def step(batch, key):
+                return all_rows(Scores(model_of(), variables, source, batch, key))
+
+            return tf.function(step, autograph=False)
+
+        step = measurement.kept("gram", make)
+        rows = rows_of(step, measurement.batches, measurement.key, measurement.verbose)
+        norms = np.einsum("nkw,nkw->n", rows, rows, dtype=np.float64)
+        if not np.all(np.isfinite(norms)):
+            measurement.mean(tf.constant(norms))
+        error = measurement.error(norms.sum(), (norms**2).sum())
+        rows = rows.reshape(-1, measurement.layout.size)
+        return cls(rows=rows, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
         """Mean square of each column of R."""
@@ -114,8 +143,11 @@ class GramFisher(FisherInformation):
         return {"rows": self.rows}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(rows=arrays["rows"], **fields)
+    def _from_archive(cls, fields, archive):
+        rows = archive.array("rows", (None, fields["layout"].size))
+        if len(rows) < fields["num_examples"]:
+            archive.refuse(f"with {len(rows)} rows of {fields['num_examples']} examples")
+        return cls(rows=rows, **fields)
 
 
 def all_rows(scores: Scores) -> tf.Tensor:
@@ -142,3 +174,6 @@ def rows_of(step: Callable, batches: Batches, key: tf.Tensor, verbose: int) -> n
         parts.append(rows.numpy()[:, :count].transpose(1, 0, 2))
         bar.update(number)
     return np.concatenate(parts)
+
+
+register_structure(GramFisher)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import by_example
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     check_count,
     check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.fisher.rules.rule import by_example
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
-from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
@@ -40,6 +42,40 @@ class ImplicitFisher(FisherInformation):
     make_diagonal: Callable[[], DiagonalFisher]
 
     structure = "implicit"
+    cheaper_than = ("dense", "gram", "kronecker", "diagonal")
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Nothing but a few vectors."""
+        return 0, 4 * measurement.vector_bytes
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> ImplicitFisher:
+        """No pass yet: each product is one."""
+        variables, source, batches = (
+            measurement.variables,
+            measurement.source,
+            measurement.batches,
+        )
+
+        def make(model_of):
+            return CompiledSum(
+                lambda batch, key, tangents: product_sum(
+                    model_of(), variables, source, batch, key, tangents
+                )
+            )
+
+        total = measurement.kept("implicit", make)
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            sums = total.over(batches, measurement.key, tensors)
+            return [s / batches.num_examples for s in sums]
+
+        return cls(
+            operator=Operator(measurement.layout, product, measurement.dtype, is_semidefinite=True),
+            make_diagonal=lambda: DiagonalFisher.measured(measurement),
+            **measurement.fields(),
+        )
 
     def diagonal(self) -> list[np.ndarray]:
         """Exact, by one pass over the data on the first call."""
@@ -96,6 +132,10 @@ class ImplicitFisher(FisherInformation):
             "'gram'. Received: structure='implicit'"
         )
 
+    def _repr_html_(self) -> str:
+        """The line alone: a table would be a pass over the data."""
+        return f"<p>{escape(repr(self))}</p>"
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
@@ -104,16 +144,11 @@ class ImplicitFisher(FisherInformation):
 
     def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
-
-        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-            mine, its = self.operator.of_tensors(tensors), other.operator.of_tensors(tensors)
-            return [a * v + b * w for v, w in zip(mine, its, strict=True)]
-
         return ImplicitFisher(
             self.layout,
             self.labels,
             num_examples,
-            Operator(self.layout, product, self.operator.dtype, is_semidefinite=True),
+            self.operator.mixed(a, other.operator, b),
             lambda: self.make_diagonal() + other.make_diagonal(),
         )
 
@@ -124,8 +159,8 @@ class ImplicitFisher(FisherInformation):
         )
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        raise ValueError("No file holds an implicit result. Received: structure='implicit'")
+    def _from_archive(cls, fields, archive):
+        archive.refuse("of an implicit result, which no file holds")
 
 
 def product_sum(
@@ -179,3 +214,6 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
 
 def _sum_row(a: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
+
+
+register_structure(ImplicitFisher)
