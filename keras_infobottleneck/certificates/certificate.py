@@ -196,6 +196,11 @@ def certify(
             "Predictions must be finite; look for NaN in the data or the weights. "
             f"Received: a cross-entropy of {sums['cross_entropy']}"
         )
+    if not from_logits and sums["outside"]:
+        raise ValueError(
+            "The outputs must be probabilities where `from_logits` is False. Received: "
+            f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
+        )
 
     num_examples = batches.num_examples
     num_trials = int(sums["groups"]) * num_samples

@@ -107,7 +107,8 @@ def gibbs_errors(
 
     ``errors`` and ``cross_entropy`` (scaled to [0, 1]) of the drawn network over examples and
     draws, ``mean_errors`` of the network with mean weights and ``ensemble_errors`` of the average
-    probability over examples, ``groups`` that shared draws over batches.
+    probability over examples, ``outside`` the examples with a score that is no probability,
+    ``groups`` that shared draws over batches.
 
     Args:
         network_of: gives, when called, the network with mean weights.
@@ -144,6 +145,7 @@ def gibbs_errors(
             probabilities += tf.nn.softmax(scores) if from_logits else scores
             return index + 1, errors + wrong(scores), cross_entropy + total(losses), probabilities
 
+        outside = tf.reduce_any((mean_scores < 0.0) | (mean_scores > 1.0), -1)
         zero = tf.zeros([], tf.float64)
         _, errors, cross_entropy, probabilities = tf.while_loop(
             lambda index, *_: index < num_samples,
@@ -156,6 +158,7 @@ def gibbs_errors(
             "cross_entropy": cross_entropy,
             "mean_errors": wrong(mean_scores),
             "ensemble_errors": wrong(probabilities),
+            "outside": total(outside),
             "groups": tf.reduce_sum(tf.reduce_max(groups, -1)),
         }
 

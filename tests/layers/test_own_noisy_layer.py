@@ -183,7 +183,9 @@ class TestModel:
         assert {id(w) for w in noise_weights(model)} == {id(w) for w in own}
         assert [id(w) for w in model.pricing_weights] == [id(activations.beta)]
         dense = model.network.layers[-1]
-        assert {id(w) for w in model.deterministic_weights} == {id(dense.kernel), id(dense.bias)}
+        # With noise on activations, their scale is a weight like others: predictions may read it.
+        others = {id(activations.log_scale), id(dense.kernel), id(dense.bias)}
+        assert {id(w) for w in model.deterministic_weights} == others
 
 
 def test_the_audit_counts_the_weights_that_predictions_read():
