@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import check_choice
 from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.noise_weights import noise_weights
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "weight_matrices"]
 
@@ -152,10 +153,13 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
             f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
         )
     layouts = _special_layouts(model)
+    noise = {id(variable) for variable in noise_weights(model, "weights")}
     matrices, skipped = [], {}
     names = weight_names(model, model.weights)
     for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
+        if reason is None and id(variable) in noise:
+            reason = "a noise scale or a prior"
         if reason:
             skipped[path] = reason
         else:
@@ -217,8 +221,6 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "part of a normalisation"
     if variable.name == "chains" and not variable.trainable:
         return "samples that a Boltzmann machine goes on from"
-    if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
-        return "a noise scale or a prior"
     return None
 
 

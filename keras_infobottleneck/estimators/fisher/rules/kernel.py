@@ -15,6 +15,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     by_example,
     register_rule,
 )
+from keras_infobottleneck.introspection.cloning import with_attributes
 
 __all__ = [
     "KEPT_BYTES",
@@ -229,13 +230,9 @@ class KernelRule(LayerRule):
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
-        activation = getattr(self.layer, name)
-        # Past Keras' attribute tracking: nothing about the layer is to change but for this call.
-        vars(self.layer)[name] = None
-        try:
-            return super().run_on(weights, call, inputs, args, kwargs)
-        finally:
-            vars(self.layer)[name] = activation
+        # Of the same weights, and no other thread's calls: the layer itself stays as it is.
+        linear = with_attributes(self.layer, **{name: None})
+        return super().run_on(weights, linear.call, inputs, args, kwargs)
 
     def finish(self, outputs):
         activation = self.activation_name and getattr(self.layer, self.activation_name)
