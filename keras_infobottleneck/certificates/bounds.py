@@ -6,7 +6,7 @@ The formulas of the risk stand in `keras_infobottleneck.pac_bayes`, where traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -158,12 +158,13 @@ def flat_minimum_bound(
             "`weights` must be finite and not all zero. "
             f"Received: {flat.size} weights of squared norm {squared_norm}"
         )
-    for name, value in (
+    numbers: tuple[tuple[str, Any], ...] = (
         ("nuclear_norm", nuclear_norm),
         ("num_examples", num_examples),
         ("weight_beta", weight_beta),
-    ):
-        if not (np.isscalar(value) and np.isfinite(value) and value > 0):
+    )
+    for name, value in numbers:
+        if not (np.ndim(value) == 0 and np.isfinite(value) and value > 0):
             raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     size = flat.size
     beta = weight_beta / 2 if paper_form else weight_beta

@@ -7,7 +7,8 @@ divergences are registered with TensorFlow Probability.
 import math
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from keras_infobottleneck.distributions.noise import (
     HALF_LOG_TWO_PI,
@@ -17,9 +18,6 @@ from keras_infobottleneck.distributions.noise import (
 )
 
 __all__ = ["LogUniform", "TruncatedLogNormal", "TruncatedLogUniform"]
-
-tfd = tfp.distributions
-tfb = tfp.bijectors
 
 
 class LogUniform(tfd.Distribution):

@@ -250,11 +250,13 @@ class VariationalWeights(NoisyWrapper):
             dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
         """
 
-        def cast(pair):
+        def cast(pair) -> Any:
             return None if pair is None else tuple(tf.cast(a, dtype) for a in pair)
 
         pairs = zip(self._parameters(), self._priors(), strict=True)
-        return tf.add_n([self._law.kl_divergence(*cast(q), cast(p)) for q, p in pairs])
+        return tf.add_n(
+            [self._law.kl_divergence(*cast(q), prior=cast(p)) for q, p in pairs]
+        )
 
     @property
     def prior_weights(self) -> list[keras.Variable]:

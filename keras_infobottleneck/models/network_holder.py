@@ -43,7 +43,7 @@ class NetworkHolder(keras.Model):
         # The network casts its own inputs: cast here too, token ids would be lost in float16.
         super().__init__(name=name, autocast=False, **kwargs)
         if inputs is None:
-            vars(self)["network"] = self  # past Keras' tracking, which would go in a circle
+            self.__dict__["network"] = self  # past Keras' tracking, which would go in a circle
         elif outputs is None:
             self.network = inputs
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from collections.abc import Sequence
 
 import keras
@@ -117,7 +119,7 @@ class DeepBeliefNetwork(keras.Model):
         Raises:
             TypeError: data with labels, sparse data, or data of another kind.
         """
-        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+        options: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
         options |= {"callbacks": callbacks, **kwargs}
         if not self.compiled:
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
