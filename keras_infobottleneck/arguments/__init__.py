@@ -26,6 +26,7 @@ from keras_infobottleneck.arguments.values import (
     check_text,
     check_verbose,
     described,
+    refusal,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "check_text",
     "check_verbose",
     "described",
+    "refusal",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
 import numpy as np
 
-from keras_infobottleneck.arguments.values import described, refusal
+from keras_infobottleneck.arguments.values import Range, described, refusal
 
 __all__ = ["check_integers", "check_numbers"]
 
@@ -49,7 +50,7 @@ def check_numbers(
     allowed = Range(least, most, open_below, open_above, finite)
     fits = allowed.holds(array)
     _check_all(name, value, array, fits | np.isnan(array) if nan else fits, str(allowed))
-    if increasing and not np.all(np.diff(array) > 0):
+    if increasing and array.ndim and not np.all(np.diff(array) > 0):
         raise refusal(ValueError, name, "be increasing", value)
     return array
 
@@ -62,18 +63,20 @@ def check_integers(
     most: int | None = None,
     *,
     booleans: bool = False,
+    words: str = "",
 ) -> np.ndarray:
     """The value as an array of integers, of its own type.
 
     Args:
         name, value, shape, booleans: as of `check_numbers`.
         least, most: what each must lie between.
+        words: for the refusal of other things, where more is to be said than "integers".
 
     Raises:
         TypeError: other things than integers.
         ValueError: another shape, or integers outside the range.
     """
-    words = "integers or booleans" if booleans else "integers"
+    words = words or ("integers or booleans" if booleans else "integers")
     array = _array(name, value, shape, words, "iub" if booleans else "iu")
     if least is not None:
         _check_all(name, value, array, array >= least, f"at least {least}")
@@ -84,8 +87,10 @@ def check_integers(
 
 def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> np.ndarray:
     """The value as an array of one of several kinds of numbers, of a shape."""
-    form = f"be an array {shape}, not empty" if shape else "be a number or an array of numbers"
+    form = f"have the shape {shape} and not be empty" if shape else "be numbers"
     try:
+        if isinstance(value, keras.Variable):
+            value = keras.ops.convert_to_numpy(value)
         array = np.asarray(value)
     except ValueError:  # lists of unequal length
         raise refusal(ValueError, name, form, value) from None
@@ -120,8 +125,8 @@ def _has_shape(array: np.ndarray, shape: str) -> bool:
 def _check_all(name: str, value: Any, array: np.ndarray, fits: np.ndarray, expected: str) -> None:
     """Refuses an array of which some entries do not fit, and says one of them."""
     if not np.all(fits):
-        wrong = array[~fits][0] if array.ndim else array[()]
+        wrong = f", with {array[~fits][0]}" if array.ndim else ""
         raise ValueError(
             f"`{name}` must hold numbers that are {expected}. "
-            f"Received: {name}={described(value)}, with {wrong}"
+            f"Received: {name}={described(value)}{wrong}"
         )

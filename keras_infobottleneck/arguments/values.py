@@ -108,9 +108,12 @@ class Range(NamedTuple):
 
     def holds(self, value: Any) -> Any:
         """Whether a number, or each of an array, lies in it; NaN does not."""
-        above = value > self.least if self.open_below else value >= self.least
-        below = value < self.most if self.open_above else value <= self.most
-        return above & below & (np.isfinite(value) if self.finite else True)
+        fits = np.isfinite(value) if self.finite else ~np.isnan(value)
+        if self.least > -math.inf:
+            fits = fits & (value > self.least if self.open_below else value >= self.least)
+        if self.most < math.inf:
+            fits = fits & (value < self.most if self.open_above else value <= self.most)
+        return fits
 
     def __str__(self) -> str:
         least, most = self.least, self.most
@@ -318,18 +321,22 @@ def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any])
 
 
 def check_named_numbers(
-    name: str, value: Any, *, finite: bool = True, known: Collection[str] | None = None
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    *,
+    finite: bool = True,
+    known: Collection[str] | None = None,
 ) -> dict[str, float]:
     """The value as a dictionary; a mapping from names to numbers.
 
     Args:
-        name, value: as of `check_number`.
-        finite: whether infinite numbers are refused.
+        name, value, least, finite: as of `check_number`, for each number.
         known: the names that there are; any by default, but at least one.
 
     Raises:
         TypeError: no mapping, or values that are no numbers.
-        ValueError: no name, unknown names, NaN, or infinite numbers where `finite`.
+        ValueError: no name, unknown names, or numbers outside the range.
     """
     _check_kind(name, value, Mapping, "a mapping from names to numbers")
     if not value and known is None:
@@ -338,6 +345,6 @@ def check_named_numbers(
     if unknown:
         raise refusal(ValueError, name, f"have names among {described(list(known))}", unknown)
     return {
-        str(key): check_number(f"{name}[{key!r}]", each, finite=finite)
+        str(key): check_number(f"{name}[{key!r}]", each, least, finite=finite)
         for key, each in value.items()
     }

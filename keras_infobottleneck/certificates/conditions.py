@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import refusal
+
 __all__ = [
-    "check_model",
-    "check_numbers",
+    "check_certifiable",
     "check_outputs",
     "ends_in_logits",
 ]
@@ -16,35 +17,11 @@ __all__ = [
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
-def check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability):
-    """Raise where a number is out of its range."""
-    for name, value in (("delta", delta), ("delta_monte_carlo", delta_monte_carlo)):
-        if not _is_number(value) or not 0 < value < 1:
-            raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
-    if delta + delta_monte_carlo >= 1:
-        raise ValueError(
-            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
-            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
-        )
-    for name, value in (("num_samples", num_samples), ("examples_per_draw", examples_per_draw)):
-        if not _is_number(value, int | np.integer) or value < 1:
-            raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {name}={value!r}")
-    if not _is_number(min_probability) or not 0 < min_probability < 1:
-        raise ValueError(
-            "`min_probability` must be above 0 and below 1: a loss without a bound has no "
-            f"certificate. Received: min_probability={min_probability!r}"
-        )
-
-
-def _is_number(value, kind=int | float | np.number) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def check_model(model):
+def check_certifiable(model):
     """Raise where the divergence would not hold all that the network knows of the data."""
     layers = getattr(model, "variational_layers", None)
     if not isinstance(model, keras.Model) or layers is None:
-        raise TypeError(f"`model` must be an InformationBottleneckModel. Received: model={model!r}")
+        raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
     if not layers:
         raise ValueError(
             f"`model` has no VariationalWeights to certify. Received: model={model.name!r}"

@@ -6,6 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_instance,
+    check_numbers,
+    check_positive,
+    described,
+)
+
 __all__ = ["flat_minimum_bound"]
 
 
@@ -42,22 +51,21 @@ def flat_minimum_bound(
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 4.3.
     """
-    arrays = [weights] if isinstance(weights, np.ndarray) else list(weights)
-    flat = np.concatenate([np.zeros(0)] + [np.ravel(np.asarray(a, np.float64)) for a in arrays])
+    nuclear_norm = check_positive("nuclear_norm", nuclear_norm)
+    num_examples = check_count("num_examples", num_examples)
+    weight_beta = check_positive("weight_beta", weight_beta)
+    check_flag("paper_form", paper_form)
+    arrays = [weights] if isinstance(weights, np.ndarray) else weights
+    check_instance("weights", arrays, Sequence, "an array or a sequence of arrays")
+    parts = [check_numbers(f"weights[{i}]", array).ravel() for i, array in enumerate(arrays)]
+    flat = np.concatenate([np.zeros(0), *parts])
     squared_norm = float(flat @ flat)
     if not (np.isfinite(squared_norm) and squared_norm > 0):
         raise ValueError(
-            "`weights` must be finite and not all zero. "
-            f"Received: {flat.size} weights of squared norm {squared_norm}"
+            "`weights` must not be all zero, nor so large that their square overflows. "
+            f"Received: weights={described(weights)}, of squared norm {squared_norm}"
         )
-    for name, value in (
-        ("nuclear_norm", nuclear_norm),
-        ("num_examples", num_examples),
-        ("weight_beta", weight_beta),
-    ):
-        if not (np.isscalar(value) and np.isfinite(value) and value > 0):
-            raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     size = flat.size
     beta = weight_beta / 2 if paper_form else weight_beta
-    log_curvature = np.log(float(nuclear_norm)) + np.log(num_examples)
+    log_curvature = np.log(nuclear_norm) + np.log(num_examples)
     return float(size / 2 * (np.log(squared_norm) + log_curvature - np.log(size**2 * beta)))

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-__all__ = ["WeightMatrix", "weight_matrices"]
+from keras_infobottleneck.arguments import refusal
+
+__all__ = ["WeightMatrix", "matrices_of_blocks", "weight_matrices"]
 
 Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
@@ -44,7 +46,9 @@ class WeightMatrix:
         matrix = array.transpose(self.permutation).reshape(self.shape)
         if not np.isfinite(matrix).all():
             bad = int(matrix.size - np.isfinite(matrix).sum())
-            raise ValueError(f"weights must be finite. Received: {self.path} with {bad} not finite")
+            raise ValueError(
+                f"`weights` must be finite. Received: {self.path!r} with {bad} numbers that are not"
+            )
         return matrix
 
     def to_tensor(self, matrix: np.ndarray) -> np.ndarray:
@@ -53,7 +57,9 @@ class WeightMatrix:
         return matrix.reshape(sides).transpose(np.argsort(self.permutation))
 
 
-def weight_matrices(weights: Weights) -> tuple[list[WeightMatrix], dict[str, str]]:
+def weight_matrices(
+    weights: Weights, name: str = "weights"
+) -> tuple[list[WeightMatrix], dict[str, str]]:
     """Every weight of rank two or more as a matrix, and what was left out with its reason.
 
     Of a model: kernels, frozen or not, shared ones once, in the order of ``model.weights``.
@@ -67,44 +73,58 @@ def weight_matrices(weights: Weights) -> tuple[list[WeightMatrix], dict[str, str
     Of arrays (a mapping from names, a sequence, or one array): the first axis is the output, as
     none tells otherwise, and the others are flattened.
 
+    Args:
+        weights: A model or arrays.
+        name: Of the argument, for refusals.
+
     Raises:
         TypeError: If ``weights`` is none of these.
         ValueError: If the model has not been built.
     """
     if isinstance(weights, keras.Model):
-        return _of_model(weights)
+        return _of_model(weights, name)
     if isinstance(weights, np.ndarray):
         weights = [weights]
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes):
         weights = {f"weight_{i}": array for i, array in enumerate(weights)}
     if not isinstance(weights, Mapping):
-        raise TypeError(
-            "weights must be a Keras model, an array, or a mapping or sequence of arrays. "
-            f"Received: weights of type {type(weights).__name__}"
-        )
+        expected = "be a Keras model, an array, or a mapping or sequence of arrays"
+        raise refusal(TypeError, name, expected, weights)
     matrices, skipped = [], {}
     for path, array in weights.items():
         if not isinstance(array, np.ndarray):
-            raise TypeError(
-                f"weights must hold NumPy arrays. Received: {path} of type {type(array).__name__}"
-            )
+            raise refusal(TypeError, name, "hold NumPy arrays", {path: array})
         if array.ndim < 2:
             skipped[path] = "fewer than two axes"
         elif not _is_floating(array.dtype):
-            raise TypeError(
-                f"weights must be floating point. Received: {path} of dtype {array.dtype}"
-            )
+            raise refusal(TypeError, name, "be floating point", {path: array})
         else:
             matrices.append(WeightMatrix(path, array, tuple(range(array.ndim)), 1))
     return matrices, skipped
 
 
-def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
+def matrices_of_blocks(
+    weights: Weights, name: str, side: int
+) -> tuple[list[WeightMatrix], dict[str, str]]:
+    """As ``weight_matrices``, without those that are smaller than a block of a side.
+
+    Raises:
+        TypeError, ValueError: As ``weight_matrices``, and if no matrix is left.
+    """
+    matrices, skipped = weight_matrices(weights, name)
+    for matrix in matrices:
+        if min(matrix.shape) < side:
+            skipped[matrix.path] = f"smaller than a block as {matrix.shape[0]} x {matrix.shape[1]}"
+    matrices = [matrix for matrix in matrices if matrix.path not in skipped]
+    if not matrices:
+        raise refusal(ValueError, name, f"hold a matrix of at least {side} x {side}", skipped)
+    return matrices, skipped
+
+
+def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[str, str]]:
     """Matrices and omissions of a model."""
     if not model.built:
-        raise ValueError(
-            f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
-        )
+        raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)
     matrices, skipped, seen = [], {}, set()
     for variable in model.weights:
@@ -182,4 +202,4 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
 
 def _is_floating(dtype: np.dtype | str) -> bool:
     """Whether Keras counts the type as floating point, bfloat16 included."""
-    return keras.backend.is_float_dtype(str(dtype))
+    return str(dtype).startswith(("float", "bfloat"))

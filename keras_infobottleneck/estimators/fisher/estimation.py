@@ -22,7 +22,7 @@ from keras_infobottleneck.estimators.fisher.trial import try_one_example
 from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
 from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
-__all__ = ["fisher_information"]
+__all__ = ["STRUCTURES", "fisher_information"]
 
 Structure = Literal["diagonal", "kronecker", "dense", "gram", "implicit"]
 STRUCTURES = ("diagonal", "kronecker", "dense", "gram", "implicit")

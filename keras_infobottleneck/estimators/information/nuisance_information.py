@@ -8,7 +8,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_numbers,
+    check_positive,
+    check_seed,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
@@ -106,17 +115,27 @@ def nuisance_information(
         Achille, Soatto (2018), Emergence of Invariance and Disentanglement, arXiv 1706.01350;
         Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, for the lower bound.
     """
-    z, n, upper_bound = _checked(z, n)
+    check_flag("normalize", normalize)
+    check_count("num_folds", num_folds, 2)
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        check_count(name, value, most=2**31 - 1)  # as TensorFlow counts rows
+    check_count("num_permutations", num_permutations)
+    check_positive("learning_rate", learning_rate)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
+    if discriminator is not None:
+        check_model("discriminator", discriminator)
+    z, n, upper_bound = _standardised_pairs(z, n)
     is_discrete = np.isfinite(upper_bound)
-    _check_options(len(z), num_folds, num_permutations, epochs, batch_size)
+    if len(z) < 10 * num_folds:
+        raise ValueError(
+            "`num_folds` must leave at least 10 examples per fold. "
+            f"Received: num_folds={num_folds} of {len(z)} examples"
+        )
     rng = np.random.default_rng(seed)
     if discriminator is None:
         keras_seed = int(rng.integers(2**31))
         discriminator = _default_discriminator(z.shape[1:], n.shape[1:], keras_seed)
-    elif not isinstance(discriminator, keras.Model):
-        raise TypeError(
-            f"`discriminator` must be a `keras.Model`. Received: discriminator={discriminator!r}"
-        )
     initial = discriminator.get_weights()
     folds = np.array_split(rng.permutation(len(z)), num_folds)
     progress = keras.utils.Progbar(num_folds * (1 + num_permutations), verbose=verbose)
@@ -156,20 +175,12 @@ def nuisance_information(
     )
 
 
-def _checked(z, n):
+def _standardised_pairs(z, n):
     """Standardised `z`, encoded `n` (one-hot or standardised), and the upper bound in nats."""
-    z, n = np.asarray(z), np.asarray(n)
-    if z.ndim < 2 or n.ndim < 1 or len(z) != len(n):
-        raise ValueError(
-            "`z` must be [num_examples, ...] and `n` [num_examples, ...] of equal length. "
-            f"Received: shapes {z.shape} and {n.shape}"
-        )
-    if not np.issubdtype(z.dtype, np.number) or n.dtype.kind not in "biuf":
-        raise ValueError(f"`z` and `n` must be numbers. Received: dtypes {z.dtype} and {n.dtype}")
-    if not (np.isfinite(z).all() and np.isfinite(n).all()):
-        raise ValueError("`z` and `n` must be finite. Received: NaN or infinite values")
-    if n.size == 0 or np.all(n == n[:1]):
-        raise ValueError("`n` must vary. Received: a constant nuisance")
+    z = check_numbers("z", z, "[num_examples, units, ...]")
+    n = check_numbers("n", n, f"[{len(z)}, ...]", booleans=True, dtype=None)
+    if np.all(n == n[:1]):
+        raise ValueError(f"`n` must vary. Received: n={described(n)}, all alike")
     if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # classes as many data sets store them
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
@@ -182,27 +193,10 @@ def _checked(z, n):
 
 def _standardised(values):
     """Mean 0 and standard deviation 1 per unit; constant units become 0."""
-    values = values.astype(np.float64)
+    values = values.astype(np.float64, copy=False)
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
     return scaled.astype(np.float32)
-
-
-def _check_options(num_examples, num_folds, num_permutations, epochs, batch_size):
-    """Refuse options that are not positive integers, or folds that are too small."""
-    options = {
-        "num_folds": (num_folds, 2),
-        "num_permutations": (num_permutations, 1),
-        "epochs": (epochs, 1),
-        "batch_size": (batch_size, 1),
-    }
-    for name, (value, smallest) in options.items():
-        check_positive_integer(name, value, smallest)
-    if num_examples < 10 * num_folds:
-        raise ValueError(
-            f"At least 10 examples per fold are needed. "
-            f"Received: {num_examples} examples in {num_folds} folds"
-        )
 
 
 def _default_discriminator(z_shape, n_shape, seed):

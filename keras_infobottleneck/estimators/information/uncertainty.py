@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["Uncertainty", "decompose_uncertainty"]
@@ -39,16 +40,11 @@ def decompose_uncertainty(probabilities) -> Uncertainty:
     References:
         Depeweg et al. (2018), arXiv 1710.07283.
     """
-    p = np.asarray(probabilities, "float64")
-    if p.ndim != 3 or 0 in p.shape:
-        raise ValueError(
-            "`probabilities` must have the shape [samples, batch, classes]. "
-            f"Received: probabilities of shape {p.shape}"
-        )
-    if not np.all(p >= 0) or np.abs(p.sum(-1) - 1.0).max() > TOLERANCE:
+    p = check_numbers("probabilities", probabilities, "[samples, batch, classes]")
+    if p.min() < 0 or np.abs(p.sum(-1) - 1.0).max() > TOLERANCE:
         raise ValueError(
             "`probabilities` must be non-negative with rows that sum to one (apply a softmax to "
-            f"logits). Received: values in [{p.min()}, {p.max()}]"
+            f"logits). Received: probabilities from {p.min()} to {p.max()}"
         )
     total = _entropy(p.mean(0))
     aleatoric = _entropy(p).mean(0)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_numbers
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 
 __all__ = ["RestrictedBoltzmannMachine"]
@@ -57,12 +58,11 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
+        check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**31):
-            raise ValueError(f"`seed` must be an integer in 0..2^31-1. Received: seed={seed!r}")
+            check_count(name, value, most=2**31 - 1)  # as TensorFlow counts
+        check_flag("persistent", persistent)
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_steps = int(num_steps)
@@ -134,8 +134,14 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def free_energy(self, visible):
         """Free energy of each example, `[batch]`, nats."""
+        if not tf.is_symbolic_tensor(visible):
+            visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
         visible = tf.cast(visible, self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
+
+    @property
+    def _shape_of_visible(self) -> str:
+        return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
 
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
@@ -202,6 +208,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             x: visible units `[num_examples, visible]` in [0, 1].
             sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
         """
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size, most=2**31 - 1)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
         probability = self.predict(x, batch_size=batch_size, verbose=0)
         if not sample:
             return probability > 0.5
@@ -216,15 +225,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             states: hidden units `[num_states, units]`.
             num_steps: Gibbs steps, visible and back, before the visible units are read off.
         """
-        states = np.asarray(states)
-        if states.ndim != 2 or states.shape[1] != self.units:
-            raise ValueError(
-                f"`states` must be [num_states, {self.units}]. Received: shape {states.shape}"
-            )
-        if not isinstance(num_steps, int | np.integer) or num_steps < 0:
-            raise ValueError(
-                f"`num_steps` must be a non-negative integer. Received: num_steps={num_steps!r}"
-            )
+        shape = f"[num_states, {self.units}]"
+        states = check_numbers("states", states, shape, 0, 1, booleans=True, dtype=None)
+        check_count("num_steps", num_steps, 0, 2**31 - 1)
         states = tf.cast(states, self.variable_dtype)
         return self._generate(states, tf.constant(int(num_steps))).numpy()
 
