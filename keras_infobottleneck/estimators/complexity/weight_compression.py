@@ -11,7 +11,11 @@ from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     block_decomposition_complexity,
 )
-from keras_infobottleneck.estimators.complexity.weight_matrices import Weights, matrices_of_blocks
+from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    Layout,
+    Weights,
+    matrices_of_blocks,
+)
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
     MAX_BITS,
     quantization_levels,
@@ -53,7 +57,11 @@ class WeightCompression(Result):
 
 
 def weight_compression(
-    weights: Weights, *, num_bits: int = 8, clip_percentile: float | None = 99.9
+    weights: Weights,
+    *,
+    num_bits: int = 8,
+    clip_percentile: float | None = 99.9,
+    layout: Layout | None = None,
 ) -> WeightCompression:
     """Complexity of the signs, and sizes under gzip and lzma, of the weights of a network.
 
@@ -63,9 +71,9 @@ def weight_compression(
     deterministic; lzma takes about a second per million weights, and all bytes are in memory.
 
     Args:
-        weights: A Keras model, or arrays ``[out, in...]`` (see ``weight_matrices``).
+        weights: A Keras model, or arrays (see ``layout``).
         num_bits: Bit planes, from 1 to 16.
-        clip_percentile: As in ``quantized_complexity``.
+        clip_percentile, layout: As in ``quantized_complexity``.
 
     Returns:
         A ``WeightCompression``.
@@ -75,7 +83,7 @@ def weight_compression(
     """
     check_count("num_bits", num_bits, most=MAX_BITS)
     check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)
-    matrices, skipped = matrices_of_blocks(weights, "weights", BLOCK_SIDE)
+    matrices, skipped = matrices_of_blocks(weights, layout, BLOCK_SIDE)
     raw, planes, sign_bits = [], [], 0.0
     for matrix in matrices:
         values = matrix.values()

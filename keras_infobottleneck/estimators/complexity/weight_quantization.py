@@ -63,7 +63,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
     """
     check_model("model", model)
     check_count("num_bits", num_bits, most=MAX_BITS)
-    matrices, _ = weight_matrices(model, "model")
+    matrices, _ = weight_matrices(model, name="model")
     try:
         copy = uncompiled_clone(model)
     except (ValueError, TypeError, NotImplementedError) as error:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_keywords, check_model, check_number, check_numbers
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
     LARGEST,
     SMALLEST,
@@ -22,8 +20,6 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_code_options,
     check_prior_scale,
 )
-from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.weights import ensure_built
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -118,7 +114,7 @@ def information_curve(
         )
     if loss is None:
         options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
-        loss = _mean_loss(model, data, **options)
+        loss = finite_loss(MeanLoss(model, data, **options)())
     minimum = Minimum.of(
         model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps
     )
@@ -136,33 +132,3 @@ def information_curve(
         loss=loss,
         num_examples=num_examples,
     )
-
-
-def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int | None) -> float:
-    """Mean negative log-likelihood at the model's weights, by one pass."""
-    batches = Batches(data, batch_size)
-    ensure_built(model, batches)
-    found = find_likelihood(model, likelihood)
-
-    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        # Refused before it is traced.
-        found.terms(model_of()(batches.first_inputs(), training=False))
-
-        def step(batch):
-            outputs = model_of()(batch.x, training=False)
-            terms = found.terms_of_rows(outputs, batch.weights.shape[0])
-            labels = found.labels(batch.y, len(terms))
-            log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
-            return -tf.reduce_sum(
-                tf.cast(log_prob, tf.float64) * tf.cast(batch.weights, tf.float64)
-            )
-
-        return CompiledSum(step)
-
-    total = float(compiled(model, ("mean loss", found), make).over(batches))
-    if not np.isfinite(total):
-        raise ValueError(
-            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
-            f"overflow, or give `loss`. Received: a mean loss of {total}"
-        )
-    return total / batches.num_examples
