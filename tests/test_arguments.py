@@ -4,24 +4,19 @@ The table holds every argument of every public function, constructor and method;
 read by one reader, have tests of their own. What is new and not in the table fails here.
 """
 
-import dataclasses
 import functools
-import inspect
 import types
 
 import keras
 import numpy as np
-import pytest
 
 import keras_infobottleneck as kib
 from tests.support.bad_values import (
-    AXES,
     BUDGET,
     CHOICE,
     FLAG,
     INF,
     LARGE,
-    LAYER,
     LAYER_OF,
     LIKELIHOOD,
     MAPPING,
@@ -30,7 +25,6 @@ from tests.support.bad_values import (
     NAN,
     NUMBER,
     OBJECT,
-    PATH,
     POSITIVE,
     PRICE,
     PROBABILITY,

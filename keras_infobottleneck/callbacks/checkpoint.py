@@ -15,7 +15,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
     atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
-    on the epoch alone. ::
+    on the epoch alone:
 
         checkpoint = kib.callbacks.Checkpoint("training.npz")
         first = checkpoint.restore(model)

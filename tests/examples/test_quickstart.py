@@ -39,12 +39,14 @@ class TestQuickstart:
         assert {"figure.png", "best.keras", "best_savedmodel"} <= set(os.listdir(folder))
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_killed_twice_and_resumed_it_ends_the_same(self, undisturbed, tmp_path):
         for checkpoint in ("dropout.npz", "weight_beta=0.1.npz"):
             kill_at(f"records/{checkpoint}", QUICKSTART, tmp_path)
         finish(QUICKSTART, tmp_path)
         assert result(tmp_path) == result(undisturbed[0])
 
+    @pytest.mark.slow
     def test_started_over_it_forgets_what_was_done(self, undisturbed, tmp_path):
         folder = tmp_path / "again"
         shutil.copytree(undisturbed[0], folder, ignore=shutil.ignore_patterns("result.json"))

@@ -23,7 +23,7 @@ from keras_infobottleneck.auditing.subject import Subject
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers import VariationalWeights
 
-__all__ = ["Weights", "label_entropy", "noise_is_large"]
+__all__ = ["Weights", "has_lost_the_network", "label_entropy", "noise_is_large"]
 
 NUM_PRICES, DECADES = 25, 3
 # Noise that adds this share of the loss of guessing is not small.
