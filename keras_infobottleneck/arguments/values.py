@@ -10,6 +10,7 @@ import math
 import numbers
 import os
 import reprlib
+import stat
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -295,18 +296,25 @@ def check_path(name: str, value: Any, *, optional: bool = False) -> str | None:
 
 
 def check_file(name: str, value: Any, *, optional: bool = False) -> str | None:
-    """The value as text; where a file can be written: in a folder that exists.
+    """Where a file is to be written: the path as text, a link's target for a link.
+
+    Args:
+        name: of the argument.
+        value: path of the file, which need not exist; its folder must.
+        optional: whether None is taken.
 
     Raises:
         TypeError: no path.
-        ValueError: a folder, or a file in one that does not exist.
+        ValueError: a folder, a device, a link that leads to itself, or a folder that is missing.
     """
     path = check_path(name, value, optional=optional)
     if path is None:
         return None
-    if os.path.isdir(path or ".") or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+    target = os.path.realpath(path)
+    is_other = os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode)
+    if is_other or not os.path.isdir(os.path.dirname(target)):
         raise refusal(ValueError, name, "be a file in a folder that exists", path)
-    return path
+    return target
 
 
 def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any]) -> None:

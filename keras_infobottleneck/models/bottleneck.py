@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.introspection.naming import layer_names
 from keras_infobottleneck.models.anchoring.anchored_network import (
     TOLERATED_MISCOUNT,
     AnchoredNetwork,
@@ -183,13 +184,9 @@ class InformationBottleneckModel(AnchoredNetwork):
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
-        table = {}
-        for layer in layers:
-            # Layers of two nested models may have the same path.
-            same_path = sum(path.split(" #")[0] == layer.path for path in table)
-            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
-            table[key] = float(layer.kl_divergence())
-        return table
+        names = layer_names(self.network, layers)
+        nats = (float(layer.kl_divergence()) for layer in layers)
+        return dict(zip(names, nats, strict=True))
 
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""

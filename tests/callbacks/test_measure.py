@@ -166,7 +166,7 @@ def test_refuses_bad_arguments(measurements, every, error, message):
 
 @pytest.mark.parametrize("result", [np.ones(3), "high", None, {"a": "high"}])
 def test_refuses_results_that_are_no_numbers(result):
-    with pytest.raises(TypeError, match=r"measurements must return.*bad"):
+    with pytest.raises(TypeError, match=r"`measurements` must return.*bad"):
         fit(small_model(), Measure({"bad": lambda model: result}))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import tensorflow as tf
 from absl import app, flags
 
+from keras_infobottleneck.results.files import write_text
+
 
 def define_flags(
     output_dir: str, *, data: bool = True, resume: bool = False, full: bool = False
@@ -90,9 +92,7 @@ def finish(sentence: str, **numbers: Any) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file as a whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def command() -> str:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_choice, refusal
+from keras_infobottleneck.introspection.naming import weight_names
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
@@ -162,12 +163,9 @@ def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[s
     if not model.built:
         raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)
-    matrices, skipped, seen = [], {}, set()
-    for variable in model.weights:
-        path = variable.path
-        if path in seen:  # layers of a subclassed model may share a name
-            path = f"{path}#{len(seen)}"
-        seen.add(path)
+    matrices, skipped = [], {}
+    names = weight_names(model, model.weights)
+    for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
         if reason:
             skipped[path] = reason

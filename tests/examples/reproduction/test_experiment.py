@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 
 import pytest
 from absl import flags
@@ -112,7 +111,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(ValueError, match=r"written to\. Received: .*\(No space left on device\)"):
         experiment.Experiment(tmp_path, {})
 
