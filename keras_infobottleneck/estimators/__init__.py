@@ -21,9 +21,13 @@ from keras_infobottleneck.estimators.complexity.weight_compression import (
 )
 from keras_infobottleneck.estimators.complexity.weight_quantization import quantize_to
 from keras_infobottleneck.estimators.fisher import (
+    DirectGradient,
     FisherInformation,
+    KernelRule,
+    LayerRule,
     MemoryEstimate,
     fisher_information,
+    register_rule,
 )
 from keras_infobottleneck.estimators.fisher.hessian import Hessian, hessian
 from keras_infobottleneck.estimators.information.activation_bounds import (
@@ -95,11 +99,14 @@ __all__ = [
     "Certificate",
     "ComplexityRatio",
     "CrossEntropyDecomposition",
+    "DirectGradient",
     "EffectiveInformation",
     "Estimate",
     "FisherInformation",
     "Hessian",
     "InformationCurve",
+    "KernelRule",
+    "LayerRule",
     "MaximumRelevance",
     "MemoryEstimate",
     "MultiscaleRelevance",
@@ -138,6 +145,7 @@ __all__ = [
     "pac_bayes_bound",
     "quantize_to",
     "quantized_complexity",
+    "register_rule",
     "relevance_null",
     "relevance_slope",
     "resolution_relevance",

@@ -4,13 +4,35 @@ import tempfile
 
 import keras
 
-__all__ = ["hand_on_adapted", "uncompiled_clone"]
+from keras_infobottleneck.introspection.walking import layers_of_kind
+
+__all__ = ["check_copyable", "hand_on_adapted", "uncompiled_clone"]
 
 LOOKUPS = (
     keras.layers.IntegerLookup,
     keras.layers.StringLookup,
     keras.layers.TextVectorization,
 )
+
+
+def check_copyable(model: keras.Model) -> None:
+    """Refuses a `Lambda` whose function Keras does not find again.
+
+    Keras makes a layer anew from its configuration, and for a Python lambda it speaks of files and
+    of their dangers where there is no file.
+
+    Raises:
+        ValueError: with the name of the layer.
+    """
+    for layer in layers_of_kind(model, keras.layers.Lambda):
+        try:
+            keras.layers.Lambda.from_config(layer.get_config())
+        except Exception as error:
+            raise ValueError(
+                "A `Lambda` can be copied only where its function has a name and is registered "
+                "with `keras.saving.register_keras_serializable`; do so, or write a layer class. "
+                f"Received: a Lambda layer named {layer.name!r}"
+            ) from error
 
 
 def uncompiled_clone(model: keras.Model, **options) -> keras.Model:

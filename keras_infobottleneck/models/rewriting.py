@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_infobottleneck.introspection.cloning import hand_on_adapted
+from keras_infobottleneck.introspection.cloning import check_copyable, hand_on_adapted
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 
@@ -21,6 +21,7 @@ def rebuildable_network(model):
         )
     if not network.built:
         raise ValueError(f"`model` must be built. Received: model={network.name!r}, not built")
+    check_copyable(network)
     return network
 
 

@@ -5,7 +5,11 @@ import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_model
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
-from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
+from keras_infobottleneck.introspection.cloning import (
+    check_copyable,
+    hand_on_adapted,
+    uncompiled_clone,
+)
 
 __all__ = ["MAX_BITS", "quantization_levels", "quantize_to"]
 
@@ -64,6 +68,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
     check_model("model", model)
     check_count("num_bits", num_bits, most=MAX_BITS)
     matrices, _ = weight_matrices(model, name="model")
+    check_copyable(model)
     try:
         copy = uncompiled_clone(model)
     except (ValueError, TypeError, NotImplementedError) as error:

@@ -10,7 +10,8 @@ import keras
 
 from keras_infobottleneck.arguments import check_count
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.memory import CHEAPER, available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.information import STRUCTURES
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
 from keras_infobottleneck.introspection.weights import chosen_variables
 
@@ -65,9 +66,13 @@ def check_eigenvectors_will_fit(
     # A matrix that does not fit is refused where it would be made.
     if limit is None or to_make > limit or with_vectors <= limit:
         return
-    others = {name: max(needs(name)) for name in CHEAPER[structure]}
-    fitting = [name for name, need in others.items() if need <= limit]
-    advice = f"; structure={fitting[0]!r} needs {mebibytes(others[fitting[0]])}" if fitting else ""
+    cheaper = [name for name, kind in STRUCTURES.items() if structure in kind.cheaper_than]
+    needed = {name: max(needs(name)) for name in cheaper}
+    fitting = {name: need for name, need in needed.items() if need <= limit}
+    advice = ""
+    if fitting:  # what holds most tells most
+        best = max(fitting, key=fitting.get)
+        advice = f"; structure={best!r} needs {mebibytes(fitting[best])}"
     raise ValueError(
         f"structure={structure!r} needs {mebibytes(with_vectors)} with its eigenvectors{advice}. "
         f"Received: memory_limit={mebibytes(limit)}"

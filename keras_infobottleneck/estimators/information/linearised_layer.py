@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_count, check_flag, check_instance
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.minimum import (

@@ -41,7 +41,7 @@ BAD_ARGUMENTS = {
     "samples of nothing": ({"num_samples": 2, "labels": "expected"}, "`num_samples`"),
     "batch size": ({"batch_size": 0}, "`batch_size`"),
     "boolean batch size": ({"batch_size": True}, "`batch_size`"),
-    "seed": ({"seed": 0.5}, "`seed`"),
+    "seed": ({"seed": -1}, "`seed`"),
     "memory limit": ({"memory_limit": -1}, "`memory_limit`"),
     "no variables": ({"variables": []}, "at least one weight"),
     "foreign variable": ({"variables": [keras.Variable(np.ones(2))]}, "weights of the model"),
@@ -55,6 +55,22 @@ BAD_ARGUMENTS = {
         "joint distribution",
     ),
 }
+
+
+# Of the wrong kind, rather than of the wrong value.
+BAD_KINDS = {
+    "structure": ({"structure": 3}, "`structure`"),
+    "seed": ({"seed": 0.5}, "`seed`"),
+    "number of samples": ({"num_samples": 2.5}, "`num_samples`"),
+    "memory limit": ({"memory_limit": "all"}, "`memory_limit`"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_KINDS)
+def test_arguments_of_another_kind(model, name):
+    arguments, word = BAD_KINDS[name]
+    options = {"likelihood": "categorical", **arguments}
+    check(TypeError, word, lambda: fisher_information(model, (X, Y), **options))
 
 
 @pytest.mark.parametrize("name", BAD_ARGUMENTS)

@@ -1,35 +1,16 @@
-"""`Dense` and `EinsumDense`."""
+"""`EinsumDense`, whose equation says what is a position."""
 
 from __future__ import annotations
 
 import math
 
+import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.rule import KernelRule, leading
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
+from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
 
-__all__ = ["DenseRule", "EinsumRule"]
-
-
-class DenseRule(KernelRule):
-    """`Dense`: every axis between the first and the last is positions."""
-
-    def block(self):
-        return 1, *self.kernel.shape
-
-    def positions(self, call):
-        return math.prod(call.outputs.shape[1:-1])
-
-    def inputs_of(self, inputs):
-        return tf.reshape(inputs, [-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]])
-
-    outputs_of = inputs_of
-
-    def arrange(self, products):
-        return tf.squeeze(products, -3)
-
-    def sum_to_bias(self, gradient):
-        return tf.reduce_sum(gradient, range(1, gradient.shape.rank - 1))
+__all__ = ["EinsumRule"]
 
 
 class EinsumRule(KernelRule):
@@ -126,3 +107,6 @@ class EinsumRule(KernelRule):
         gone = [lead + i for i, n in enumerate(bias) if n == 1 and gradient.shape[lead + i] != 1]
         gradient = tf.reduce_sum(gradient, gone, keepdims=True)
         return tf.reduce_sum(gradient, range(1, lead))
+
+
+register_rule(keras.layers.EinsumDense, EinsumRule, check=False)
