@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
@@ -15,7 +14,7 @@ from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
-from keras_infobottleneck.introspection.walking import inner_layers, layers_of_kind, maker_of
+from keras_infobottleneck.introspection.walking import inner_layers, maker_of
 
 __all__ = ["HiddenLayer", "Subject", "reason_too_wide"]
 
@@ -91,10 +90,6 @@ class Subject:
             else:
                 found.append(described)
         return cls(model, tuple(found), tuple(omitted), has_nuisance, likelihood)
-
-    def has_layers_of_kind(self, kind: Any) -> bool:
-        """Whether the model holds a layer of a class, wherever it sits."""
-        return bool(layers_of_kind(self.model, kind))
 
     @property
     def reason_without_likelihood(self) -> str | None:

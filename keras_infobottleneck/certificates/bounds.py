@@ -1,16 +1,29 @@
-"""What a risk seen on N examples says about new ones, rounded to the safe side."""
+"""Bounds: on the risk on new data, rounded to the safe side, and on what a flat minimum holds.
+
+The formulas of the risk stand in `keras_infobottleneck.pac_bayes`, where training uses them too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
-from keras_infobottleneck.arguments import check_choice, check_integers, check_numbers
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_instance,
+    check_integers,
+    check_numbers,
+    check_positive,
+    described,
+)
 
-__all__ = ["monte_carlo_bound", "pac_bayes_bound"]
+__all__ = ["flat_minimum_bound", "monte_carlo_bound", "pac_bayes_bound"]
 
 SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
 
@@ -114,6 +127,59 @@ def monte_carlo_bound(mean, num_trials, delta: float):
     _check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
     nats = tf.constant(-np.log(delta) / num_trials)
     return _rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
+
+
+def flat_minimum_bound(
+    weights: Sequence[np.ndarray] | np.ndarray,
+    nuclear_norm: float,
+    *,
+    num_examples: int,
+    weight_beta: float = 1.0,
+    paper_form: bool = False,
+) -> float:
+    """Upper bound on the information in the weights at a minimum of the loss, in nats.
+
+    With the multiplicative noise that is best for a quadratic loss,
+    `I = 1/2 sum_i log(H_ii w_i^2 / beta)
+    <= (K/2) [log |w|^2 + log |H|_* - log(K^2 beta)]`, with H the Hessian of the loss summed over
+    examples and K the number of weights; Jensen's inequality twice, and `|H|_* >= tr H`. The
+    information is up to the constant of the log-uniform prior, so the bound may be negative.
+
+    Args:
+        weights: the weights at the minimum, one array or one per variable.
+        nuclear_norm: `|H|_*` of the *mean* loss, such as `hessian(...).nuclear_norm()`.
+        num_examples: N, by which the mean loss is multiplied.
+        weight_beta: weight of the information against the summed loss; 1 is the negative ELBO.
+        paper_form: the printed `log(K^2 beta / 2)`, larger by `(K/2) log 2`: the paper drops the
+            one half of the Taylor expansion. The bound stays valid and is looser.
+
+    Returns:
+        Nats.
+
+    Raises:
+        ValueError: no weights, all of them zero, or a number that is not positive.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 4.3.
+    """
+    nuclear_norm = check_positive("nuclear_norm", nuclear_norm)
+    num_examples = check_count("num_examples", num_examples)
+    weight_beta = check_positive("weight_beta", weight_beta)
+    check_flag("paper_form", paper_form)
+    arrays = [weights] if isinstance(weights, np.ndarray) else weights
+    check_instance("weights", arrays, Sequence, "an array or a sequence of arrays")
+    parts = [check_numbers(f"weights[{i}]", array).ravel() for i, array in enumerate(arrays)]
+    flat = np.concatenate([np.zeros(0), *parts])
+    squared_norm = float(flat @ flat)
+    if not (np.isfinite(squared_norm) and squared_norm > 0):
+        raise ValueError(
+            "`weights` must not be all zero, nor so large that their square overflows. "
+            f"Received: weights={described(weights)}, of squared norm {squared_norm}"
+        )
+    size = flat.size
+    beta = weight_beta / 2 if paper_form else weight_beta
+    log_curvature = np.log(nuclear_norm) + np.log(num_examples)
+    return float(size / 2 * (np.log(squared_norm) + log_curvature - np.log(size**2 * beta)))
 
 
 def _probability(name: str, value) -> np.ndarray:

@@ -4,9 +4,12 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
+from keras_infobottleneck.certificates.bounds import (
+    flat_minimum_bound,
+    monte_carlo_bound,
+    pac_bayes_bound,
+)
 from keras_infobottleneck.certificates.certificate import Certificate, certify
-from keras_infobottleneck.certificates.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )

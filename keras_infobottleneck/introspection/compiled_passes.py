@@ -37,10 +37,13 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
     is_built = all(layer.built for layer in model._flatten_layers())
     weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
     if kept.get("weights", ()) not in ((), weights):
-        kept.clear()
+        # Not emptied: another thread may be at what it holds.
+        kept = _KEPT[model] = {}
     kept["weights"] = weights
     if key not in kept:
-        kept[key] = make(weakref.ref(model))
+        # Of two threads that make one at once both go on with the first.
+        made = make(weakref.ref(model))
+        return kept.setdefault(key, made)
     return kept[key]
 
 

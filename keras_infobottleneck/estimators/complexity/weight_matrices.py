@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import check_choice, refusal
 from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.noise_weights import noise_weights
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
@@ -163,10 +164,13 @@ def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[s
     if not model.built:
         raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)
+    noise = {id(variable) for variable in noise_weights(model, "weights")}
     matrices, skipped = [], {}
     names = weight_names(model, model.weights)
     for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
+        if reason is None and id(variable) in noise:
+            reason = "a noise scale or a prior"
         if reason:
             skipped[path] = reason
         else:
@@ -228,8 +232,6 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "part of a normalisation"
     if variable.name == "chains" and not variable.trainable:
         return "samples that a Boltzmann machine goes on from"
-    if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
-        return "a noise scale or a prior"
     return None
 
 

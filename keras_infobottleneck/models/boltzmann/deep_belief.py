@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_numbers, refusal
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
+from keras_infobottleneck.models.boltzmann.visible_units import visible_units
 
 __all__ = ["DeepBeliefNetwork"]
 
@@ -95,32 +96,46 @@ class DeepBeliefNetwork(keras.Model):
             "seed": self.seed,
         }
 
-    def fit(self, x, *, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: list | None = None,
+        validation_data=None,
+        **kwargs,
+    ):
         """Train every layer in turn.
 
         Args:
             x: visible units `[num_examples, visible]` in [0, 1], or a batched `tf.data.Dataset` of
                 them.
             validation_data: the same kind.
-            **kwargs: as for `keras.Model.fit`, given to each machine.
+            batch_size, epochs, verbose, callbacks, **kwargs: as for `keras.Model.fit`, given to
+                each machine.
 
         Returns:
             dict from layer name to the `keras.callbacks.History` of its machine.
 
         Raises:
-            TypeError: data with labels, or of another kind.
+            TypeError: data with labels, sparse data, or data of another kind.
         """
+        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+        options |= {"callbacks": callbacks, **kwargs}
         if not self.compiled:
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
         for name, data in (("x", x), ("validation_data", validation_data)):
             _check_unlabelled(name, data)
+        visible_units(x)
         if not self.built:
             first = x.element_spec if isinstance(x, tf.data.Dataset) else np.asarray(x)
             self.build((None, *first.shape[1:]))
         histories = {}
         for machine in self.machines:
             machine.compile_from_config(self.get_compile_config())
-            histories[machine.name] = machine.fit(x, validation_data=validation_data, **kwargs)
+            histories[machine.name] = machine.fit(x, validation_data=validation_data, **options)
             x, validation_data = (_upwards(machine, data) for data in (x, validation_data))
         return histories
 

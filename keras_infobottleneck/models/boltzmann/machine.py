@@ -12,6 +12,8 @@ from keras_infobottleneck.models.boltzmann.log_partition import (
     annealed_log_partition,
     enumerated_log_partition,
 )
+from keras_infobottleneck.models.boltzmann.visible_units import log_odds, visible_units
+from keras_infobottleneck.models.network_holder import shows_arguments_of
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["RestrictedBoltzmannMachine"]
@@ -36,6 +38,9 @@ class RestrictedBoltzmannMachine(keras.Model):
     the free energy of the validation data minus that of the epoch's training data, which grows with
     overfitting.
 
+    Training starts from visible biases at the log-odds of the data, of a dataset those of its
+    first batch, unless they were set before (Hinton, 2012, section 8).
+
     The number of draws made and the chains are weights, so that a saved and reloaded machine
     continues as if undisturbed. One device only: no replica-aware chains.
 
@@ -53,7 +58,7 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
-        guide to training restricted Boltzmann machines, for the free-energy gap.
+        guide to training restricted Boltzmann machines, for biases and the free-energy gap.
     """
 
     def __init__(
@@ -151,9 +156,17 @@ class RestrictedBoltzmannMachine(keras.Model):
     def _shape_of_visible(self) -> str:
         return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
 
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
-        _check_range(x)
+        visible = visible_units(x)
+        if visible is not None and visible.ndim == 2 and len(visible):
+            if not self.built:
+                self.build((None, visible.shape[1]))
+            is_new = not int(self.num_draws) and not np.any(self.visible_bias)
+            if is_new and visible.shape[1] == len(self.visible_bias):
+                # From zero, sparse data would first be learned as one state with all units on.
+                self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -322,23 +335,6 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed)
-
-
-def _check_range(x):
-    """Refuses values outside [0, 1], in a dataset those of its first batch."""
-    if isinstance(x, tf.data.Dataset):
-        x = next(iter(x.take(1)), ())
-    elif isinstance(x, keras.utils.PyDataset):
-        x = x[0]
-    visible = x[0] if isinstance(x, tuple) and x else x
-    if not isinstance(visible, np.ndarray | tf.Tensor):
-        return  # Keras says what it does not take
-    visible = np.asarray(visible)
-    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
-        raise ValueError(
-            "Visible units must lie in [0, 1]. "
-            f"Received: values from {visible.min()} to {visible.max()}"
-        )
 
 
 def _softplus(x):

@@ -15,6 +15,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     by_example,
     register_rule,
 )
+from keras_infobottleneck.introspection.cloning import with_attributes
 
 __all__ = [
     "KEPT_BYTES",
@@ -121,21 +122,23 @@ class BilinearGradient(VariableGradient):
         is_by_positions = self.positions * (fan_in + fan_out) < fan_in * fan_out
 
         def of_block(start, stop):
-            # `[batch, groups, positions, in]` and out; one group needs no copy.
-            x, d_here = (
-                a[:, None, :, 0] if groups == 1 else tf.transpose(a, [0, 2, 1, 3])
-                for a in (self.inputs(start, stop), d[start:stop])
-            )
+            x, here = self._by_group(self.inputs(start, stop)), self._by_group(d[start:stop])
             if is_by_positions:
-                x, d_here = (
-                    keras.ops.matmul(a, tf.linalg.matrix_transpose(a)) for a in (x, d_here)
+                product = tf.matmul(x, x, transpose_b=True) * tf.matmul(
+                    here, here, transpose_b=True
                 )
-                product = x * d_here
             else:
-                product = tf.square(keras.ops.matmul(tf.linalg.matrix_transpose(x), d_here))
-            return tf.zeros([], self.dtype), tf.reduce_sum(product, [1, 2, 3])
+                product = tf.square(tf.matmul(x, here, transpose_a=True))
+            norms = tf.reshape(tf.reduce_sum(product, [1, 2]), [-1, groups])
+            return tf.zeros([], self.dtype), tf.reduce_sum(norms, 1)
 
         return self.in_blocks(of_block, tf.zeros([], self.dtype))[1]
+
+    def _by_group(self, a: tf.Tensor) -> tf.Tensor:
+        """`[batch, positions, groups, n]` as `[batch * groups, positions, n]`."""
+        if self.block[0] == 1:
+            return a[:, :, 0]
+        return tf.reshape(tf.transpose(a, [0, 2, 1, 3]), [-1, self.positions, a.shape[3]])
 
     def rows_bytes(self):
         """The product, its square, and what goes in."""
@@ -229,13 +232,9 @@ class KernelRule(LayerRule):
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
-        activation = getattr(self.layer, name)
-        # Past Keras' attribute tracking: nothing about the layer is to change but for this call.
-        vars(self.layer)[name] = None
-        try:
-            return super().run_on(weights, call, inputs, args, kwargs)
-        finally:
-            vars(self.layer)[name] = activation
+        # Of the same weights, and no other thread's calls: the layer itself stays as it is.
+        linear = with_attributes(self.layer, **{name: None})
+        return super().run_on(weights, linear.call, inputs, args, kwargs)
 
     def finish(self, outputs):
         activation = self.activation_name and getattr(self.layer, self.activation_name)
@@ -302,11 +301,6 @@ def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = N
         if is_many and form.inputs_bytes() <= left:
             left -= form.inputs_bytes()
             form.keep_inputs(weights)
-
-
-def _gram(a: tf.Tensor) -> tf.Tensor:
-    """Products of all pairs of rows, `[..., rows, rows]`."""
-    return keras.ops.matmul(a, tf.linalg.matrix_transpose(a))
 
 
 def leading(a: tf.Tensor, count: int) -> Sequence:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_flag, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
 from keras_infobottleneck.introspection.walking import all_layers
 
 __all__ = [
@@ -271,11 +273,8 @@ def rules_running(
     """
     graph = tf.compat.v1.get_default_graph()
     of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
-    changed = []
 
-    def listen(layer: keras.layers.Layer, rule: LayerRule) -> None:
-        call = layer.call
-
+    def by_rule(rule: LayerRule, layer: keras.layers.Layer, call: Callable) -> Callable:
         def call_by_rule(inputs, *args, **kwargs):
             if (
                 not tf.is_tensor(inputs)
@@ -291,19 +290,14 @@ def rules_running(
                 return call(inputs, *args, **kwargs)
             return rule.finish(run(rule, call, inputs, args, kwargs))
 
-        # Past Keras' attribute tracking; an instance's attribute hides its class's method.
-        vars(layer)["call"] = call_by_rule
-        changed.append(layer)
+        return call_by_rule
 
-    try:
+    with ExitStack() as stack:
         for layer in all_layers(model):
-            rule = None if "call" in vars(layer) else rule_for(layer)
+            rule = None if has_call_of_its_own(layer) else rule_for(layer)
             if rule is not None and is_wanted(rule):
-                listen(layer, rule)
+                stack.enter_context(replaced_call(layer, partial(by_rule, rule, layer)))
         yield
-    finally:
-        for layer in changed:
-            del vars(layer)["call"]
 
 
 def _is_given_weights(rule: LayerRule) -> bool:

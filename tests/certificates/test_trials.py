@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.layers.independent_draws import IndependentDraws
+from keras_infobottleneck.certificates.trials import IndependentDraws
 
 VariationalWeights = kib.layers.VariationalWeights
 NUM = 4000
