@@ -52,7 +52,7 @@ class NetworkHolder(keras.Model):
         self.built = self.network.built
 
     def __getattr__(self, name):
-        """A model that holds no network is one; no attribute, through which Keras would go round."""
+        """A model that holds no network is one; as an attribute, Keras would follow it for ever."""
         if name == "network":
             return self
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
