@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_infobottleneck.arguments import check_names
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.passing_through import passes_through
@@ -118,18 +119,7 @@ def _candidates(model: keras.Model, names: Sequence[str] | None) -> list[keras.l
         return list(model.layers)
     own = {layer.name: layer for layer in model.layers}
     known = {layer.name: layer for layer in inner_layers(model)} | own
-    are_known = (
-        not isinstance(names, str)
-        and isinstance(names, Sequence)
-        and bool(names)
-        and all(name in known for name in names)
-        and len(set(names)) == len(names)
-    )
-    if not are_known:
-        raise ValueError(
-            f"`layers` must be a sequence of names of the model's layers, {list(own)}, each once. "
-            f"Received: layers={names!r}"
-        )
+    check_names("layers", names, known, "the model's layers")
     return [layer for name, layer in known.items() if name in names]
 
 

@@ -6,12 +6,22 @@ The formulas of the risk stand in `keras_infobottleneck.pac_bayes`, where traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_instance,
+    check_integers,
+    check_numbers,
+    check_positive,
+    described,
+)
 
 __all__ = ["flat_minimum_bound", "monte_carlo_bound", "pac_bayes_bound"]
 
@@ -62,30 +72,31 @@ def pac_bayes_bound(
         al. (2021), arXiv 2007.12911. Achille, Paolini & Soatto (2020), arXiv 1905.12213,
         Theorem 2.2.
     """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    check_choice("kind", kind, KINDS)
     if (kind == "linear") != (beta is not None):
         raise ValueError(
             "`beta` belongs to kind='linear', which needs it. "
             f"Received: kind={kind!r}, beta={beta!r}"
         )
-    risk = _numbers("risk", risk, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
-    kl = _numbers("kl", kl, "zero or positive, and not NaN", lambda a: a >= 0)
-    num_examples = _numbers(
-        "num_examples", num_examples, "1 or more, and finite", lambda a: (a >= 1) & np.isfinite(a)
-    )
-    delta = _probability("delta", delta)
-    arguments = [tf.constant(array) for array in (risk, kl, num_examples, delta)]
+    given = {
+        "risk": check_numbers("risk", risk, None, 0, 1),
+        "kl": check_numbers("kl", kl, None, 0, finite=False),
+        "num_examples": check_integers("num_examples", num_examples, None, 1).astype(np.float64),
+        "delta": _probability("delta", delta),
+    }
     if kind == "linear":
-        beta = _numbers("beta", beta, "finite and above 1/2", lambda a: (a > 0.5) & np.isfinite(a))
-        bound = pac_bayes.linear_bound(*[*arguments, tf.constant(beta)])
+        given["beta"] = check_numbers("beta", beta, None, 0.5, open_below=True)
+    _check_broadcast(given)
+    arguments = [tf.constant(array) for array in given.values()]
+    if kind == "linear":
+        bound = pac_bayes.linear_bound(*arguments)
     elif kind == "kl":
         bound = pac_bayes.kl_bound(*arguments)
     elif kind == "quadratic":
         bound = pac_bayes.quadratic_bound(*arguments)
     else:
         bound = pac_bayes.mcallester_bound(*arguments)
-    return _rounded_up(bound.numpy(), risk)
+    return _rounded_up(bound.numpy(), given["risk"])
 
 
 def monte_carlo_bound(mean, num_trials, delta: float):
@@ -110,9 +121,10 @@ def monte_carlo_bound(mean, num_trials, delta: float):
         Hoeffding (1963), "Probability inequalities for sums of bounded random variables",
         Theorem 1. Langford & Caruana (2001), "(Not) bounding the true error".
     """
-    mean = _numbers("mean", mean, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
-    num_trials = _numbers("num_trials", num_trials, "1 or more", lambda a: a >= 1)
+    mean = check_numbers("mean", mean, None, 0, 1)
+    num_trials = check_integers("num_trials", num_trials, None, 1)
     delta = _probability("delta", delta)
+    _check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
     nats = tf.constant(-np.log(delta) / num_trials)
     return _rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
 
@@ -150,47 +162,39 @@ def flat_minimum_bound(
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 4.3.
     """
-    arrays = [weights] if isinstance(weights, np.ndarray) else list(weights)
-    flat = np.concatenate([np.zeros(0)] + [np.ravel(np.asarray(a, np.float64)) for a in arrays])
+    nuclear_norm = check_positive("nuclear_norm", nuclear_norm)
+    num_examples = check_count("num_examples", num_examples)
+    weight_beta = check_positive("weight_beta", weight_beta)
+    check_flag("paper_form", paper_form)
+    arrays = [weights] if isinstance(weights, np.ndarray) else weights
+    check_instance("weights", arrays, Sequence, "an array or a sequence of arrays")
+    parts = [check_numbers(f"weights[{i}]", array).ravel() for i, array in enumerate(arrays)]
+    flat = np.concatenate([np.zeros(0), *parts])
     squared_norm = float(flat @ flat)
     if not (np.isfinite(squared_norm) and squared_norm > 0):
         raise ValueError(
-            "`weights` must be finite and not all zero. "
-            f"Received: {flat.size} weights of squared norm {squared_norm}"
+            "`weights` must not be all zero, nor so large that their square overflows. "
+            f"Received: weights={described(weights)}, of squared norm {squared_norm}"
         )
-    numbers: tuple[tuple[str, Any], ...] = (
-        ("nuclear_norm", nuclear_norm),
-        ("num_examples", num_examples),
-        ("weight_beta", weight_beta),
-    )
-    for name, value in numbers:
-        if not (np.ndim(value) == 0 and np.isfinite(value) and value > 0):
-            raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     size = flat.size
     beta = weight_beta / 2 if paper_form else weight_beta
-    log_curvature = np.log(float(nuclear_norm)) + np.log(num_examples)
+    log_curvature = np.log(nuclear_norm) + np.log(num_examples)
     return float(size / 2 * (np.log(squared_norm) + log_curvature - np.log(size**2 * beta)))
 
 
-def _numbers(name, value, expected, accepted) -> np.ndarray:
-    """The argument in float64, checked."""
-    try:
-        array = np.asarray(value, "float64")
-    except (TypeError, ValueError):
-        array = np.asarray(np.nan)
-    if isinstance(value, bool) or not np.all(accepted(array)):
-        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
-    return array
-
-
-def _probability(name, value) -> np.ndarray:
+def _probability(name: str, value) -> np.ndarray:
     """A probability with which something may fail."""
-    return _numbers(
-        name,
-        value,
-        "above 0 and below 1, a probability of failure",
-        lambda a: (a >= SMALLEST) & (a < 1),
-    )
+    return check_numbers(name, value, None, SMALLEST, 1, open_above=True)
+
+
+def _check_broadcast(arguments: dict[str, np.ndarray]) -> None:
+    """Refuses arrays of shapes that do not go together."""
+    shapes = {name: array.shape for name, array in arguments.items() if array.ndim}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        names = " and ".join(f"`{name}`" for name in shapes)
+        raise ValueError(f"{names} must broadcast. Received: shapes {shapes}") from None
 
 
 def _rounded_up(bound, risk):

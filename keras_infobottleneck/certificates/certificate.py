@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
 from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.certificates.conditions import (
     CheckedBatches,
     certified_layers,
-    check_numbers,
     check_outputs,
     ends_in_logits,
     two_examples,
@@ -161,7 +162,19 @@ def certify(
         neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
         (2015), arXiv 1506.02557.
     """
-    check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
+    check_probability("delta", delta)
+    check_probability("delta_monte_carlo", delta_monte_carlo)
+    if delta + delta_monte_carlo >= 1:
+        raise ValueError(
+            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
+            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
+        )
+    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("examples_per_draw", examples_per_draw)
+    check_probability("min_probability", min_probability)  # a loss without a bound has none
+    check_flag("allow_repeats", allow_repeats)
+    check_flag("from_logits", from_logits, optional=True)
+    check_verbose("verbose", verbose)
     seed = _stateless_seed(seed)
     anchoring = Anchoring(model)
     layers = certified_layers(model, anchoring)
@@ -202,7 +215,7 @@ def certify(
             f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
         )
 
-    num_examples = batches.num_examples
+    num_examples: Any = batches.num_examples  # known after the pass
     num_trials = int(sums["groups"]) * num_samples
     # Groups that are not full count the missing examples as right, and the bound makes up for it.
     filled = sums["groups"] * draws.group_size / num_examples
@@ -237,12 +250,8 @@ def certify(
 
 def _stateless_seed(seed: int | None) -> tf.Tensor:
     """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
-    if seed is None:
+    if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
         seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise ValueError(
-            f"`seed` must be an integer from 0 to 2**64 - 1, or None. Received: seed={seed!r}"
-        )
     return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
 
 

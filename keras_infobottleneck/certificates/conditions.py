@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_probability
+from keras_infobottleneck.arguments import refusal
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.fingerprints import example_fingerprints
@@ -20,7 +20,6 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 __all__ = [
     "CheckedBatches",
     "certified_layers",
-    "check_numbers",
     "check_outputs",
     "ends_in_logits",
     "two_examples",
@@ -29,25 +28,10 @@ __all__ = [
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
-def check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability):
-    """Raise where a number is out of its range."""
-    check_probability("delta", delta)
-    check_probability("delta_monte_carlo", delta_monte_carlo)
-    if delta + delta_monte_carlo >= 1:
-        raise ValueError(
-            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
-            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
-        )
-    check_count("num_samples", num_samples)
-    check_count("examples_per_draw", examples_per_draw)
-    # A loss without a bound has no certificate.
-    check_probability("min_probability", min_probability)
-
-
 def certified_layers(model, anchoring: Anchoring) -> list[VariationalWeights]:
     """Layers with a distribution; raises where their divergence is not all the network knows."""
     if not isinstance(model, InformationBottleneckModel):
-        raise TypeError(f"`model` must be an InformationBottleneckModel. Received: model={model!r}")
+        raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(

@@ -7,6 +7,7 @@ divergences are registered with TensorFlow Probability.
 import math
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 

@@ -16,10 +16,9 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled_clone,
 )
 from keras_infobottleneck.introspection.walking import all_layers
-from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
-from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.charging import check_steps
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten

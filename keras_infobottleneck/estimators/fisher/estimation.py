@@ -8,12 +8,22 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.arguments import check_choice, check_count, check_model, check_seed
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_model,
+    check_seed,
+    check_verbose,
+)
 from keras_infobottleneck.data.batches import Batches
-from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
+from keras_infobottleneck.estimators.fisher.information import (
+    LABELS,
+    STRUCTURES,
+    FisherInformation,
+)
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
-    check_labels,
     find_likelihood,
 )
 from keras_infobottleneck.estimators.fisher.planning import (
@@ -24,7 +34,7 @@ from keras_infobottleneck.estimators.fisher.planning import (
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
 
-__all__ = ["fisher_information"]
+__all__ = ["STRUCTURES", "fisher_information"]
 
 Structure = Literal["diagonal", "kronecker", "dense", "gram", "implicit"]
 
@@ -94,18 +104,19 @@ def fisher_information(
         arXiv 1602.01407 and Eschenhagen et al., 2023, arXiv 2311.00636, for the Kronecker forms;
         Kunstner, Balles & Hennig, 2019, arXiv 1905.12558, on what "empirical" is not.
     """
+    check_model("model", model)
     check_choice("structure", structure, STRUCTURES)
-    check_labels(labels)
-    check_count("num_samples", num_samples)
+    check_choice("labels", labels, LABELS)
+    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("memory_limit", memory_limit, optional=True)
+    check_flag("dry_run", dry_run)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
     if num_samples > 1 and labels != "sampled":
         raise ValueError(
             "`num_samples` is for labels='sampled'. "
             f"Received: num_samples={num_samples}, labels={labels!r}"
         )
-    check_seed("seed", seed)
-    check_model("model", model)
-    if memory_limit is not None:
-        check_count("memory_limit", memory_limit)
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
     batches = Batches(data, batch_size, needs_labels=labels == "empirical")
     ensure_built(model, batches)

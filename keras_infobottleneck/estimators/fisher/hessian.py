@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
@@ -95,11 +96,7 @@ class Hessian(Result):
         Raises:
             ValueError: the shift does not make the matrix positive definite.
         """
-        if not np.isscalar(shift) or not np.isfinite(shift) or shift <= 0:
-            raise ValueError(f"`shift` must be a positive number. Received: shift={shift!r}")
-        return self.operator.logdet(
-            float(shift), num_probes=num_probes, num_steps=num_steps, seed=seed
-        )
+        return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
@@ -193,6 +190,7 @@ def hessian(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
+    check_model("model", model)
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
 from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.introspection.naming import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
@@ -18,7 +19,7 @@ from keras_infobottleneck.results.archives import Archive, write_arrays
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["STRUCTURES", "FisherInformation", "check_count", "check_shift", "register_structure"]
+__all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
 # Of files. The first called the second weight of a path `path_1`; it is `path #2` since.
@@ -104,6 +105,16 @@ class FisherInformation(Result, abc.ABC):
         Raises:
             ValueError: the implicit structure, which has no matrix to take a power of.
         """
+
+    def _num_eigenvalues(self, count: int | None) -> int:
+        """How many are asked for, all by default."""
+        given = check_count("count", count, most=self.size, optional=True)
+        return self.size if given is None else given
+
+    def _checked_power(self, rows, exponent, shift) -> tuple[np.ndarray, float, float]:
+        """The arguments of `power_product`."""
+        rows = check_numbers("rows", rows, f"[rows, {self.size}]", dtype=None)
+        return rows, check_number("exponent", exponent), check_price("shift", shift)
 
     def trace(self) -> Estimate:
         """Trace of F, with the standard error from the drawn labels."""
@@ -264,19 +275,3 @@ STRUCTURES: dict[str, type[FisherInformation]] = {}
 def register_structure(kind: type[FisherInformation]) -> None:
     """Makes a structure known to `fisher_information` under its name."""
     STRUCTURES[kind.structure] = kind
-
-
-def check_shift(shift: Any, floor: float = 0.0) -> float:
-    """Refuses what cannot be added to the diagonal."""
-    if isinstance(shift, bool) or not np.isscalar(shift) or not np.isfinite(shift) or shift < floor:
-        raise ValueError(f"`shift` must be a finite number >= {floor:g}. Received: shift={shift!r}")
-    return float(shift)
-
-
-def check_count(count: int | None, size: int) -> int:
-    """How many eigenvalues: at most `size`, all by default."""
-    if count is None:
-        return size
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 < count <= size:
-        raise ValueError(f"`count` must be an integer from 1 to {size}. Received: count={count!r}")
-    return int(count)

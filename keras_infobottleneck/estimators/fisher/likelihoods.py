@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import refusal
 from keras_infobottleneck.estimators.fisher.distribution_likelihood import DistributionLikelihood
 from keras_infobottleneck.estimators.fisher.independent_outputs import (
     Bernoulli,
@@ -25,7 +26,6 @@ from keras_infobottleneck.estimators.fisher.terms import (
 __all__ = [
     "Labels",
     "NamedLikelihood",
-    "check_labels",
     "find_likelihood",
     "likelihood_of_loss",
 ]
@@ -136,14 +136,13 @@ def find_likelihood(model: keras.Model, likelihood: str | Callable | None) -> Li
     """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
     if likelihood is None:
         return NamedLikelihood(likelihood_of_loss(model))
-    if isinstance(likelihood, str) and likelihood in NAMES:
-        return NamedLikelihood(likelihood)
     if callable(likelihood) and not isinstance(likelihood, type):
         return DistributionLikelihood(likelihood)
-    raise ValueError(
-        f"`likelihood` must be one of {NAMES}, a callable from outputs to a TFP distribution, or "
-        f"None. Received: likelihood={likelihood!r}"
-    )
+    if isinstance(likelihood, str) and likelihood in NAMES:
+        return NamedLikelihood(likelihood)
+    kind = ValueError if isinstance(likelihood, str) else TypeError
+    expected = f"be one of {NAMES}, a callable from outputs to a TFP distribution, or None"
+    raise refusal(kind, "likelihood", expected, likelihood)
 
 
 def likelihood_of_loss(model: keras.Model) -> str:
@@ -206,14 +205,6 @@ def _name(loss: Any) -> str:
     if isinstance(loss, keras.losses.Loss):
         return keras.saving.get_registered_name(type(loss))
     return getattr(loss, "__name__", type(loss).__name__)
-
-
-def check_labels(labels: str) -> None:
-    """Refuses any other word."""
-    if labels not in ("expected", "sampled", "empirical"):
-        raise ValueError(
-            f"`labels` must be 'expected', 'sampled' or 'empirical'. Received: labels={labels!r}"
-        )
 
 
 def _with_last_axis(eta: tf.Tensor) -> tf.Tensor:

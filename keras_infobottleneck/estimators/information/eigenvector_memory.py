@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
+from keras_infobottleneck.arguments import check_count
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
 from keras_infobottleneck.introspection.weights import chosen_variables
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["check_eigenvectors_fit", "check_eigenvectors_will_fit", "eigenvector_bytes"]
 
@@ -85,8 +85,7 @@ def check_eigenvectors_fit(fisher: FisherInformation, memory_limit: int | None) 
     Raises:
         ValueError: with the bytes; or a limit that is not a positive integer.
     """
-    if memory_limit is not None:
-        check_positive_integer("memory_limit", memory_limit)
+    check_count("memory_limit", memory_limit, optional=True)
     num_rows = len(fisher.rows) if isinstance(fisher, GramFisher) else 0
     need = eigenvector_bytes(fisher.structure, fisher.size, num_rows)
     limit = available_bytes() if memory_limit is None else memory_limit

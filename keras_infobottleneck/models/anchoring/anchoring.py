@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,7 +70,7 @@ class Anchoring:
         """Weights of the network without a distribution that predictions read."""
         # A subclass that is its own network holds the price and the fingerprints too.
         books = [] if self.data is None else self.data.weights
-        accounted = {id(w) for w in (self.model.weight_beta, *books, *self.pricing_weights)}
+        accounted = {id(w) for w in (self.model._weight_beta, *books, *self.pricing_weights)}
         for layer in self.noisy_layers:
             accounted |= {id(weight) for weight in layer.noise_weights}
             accounted |= {id(weight) for weight in layer.variational_weights}
@@ -105,7 +106,8 @@ class Anchoring:
         for layer in layers:
             layer.anchor_prior(scale)
         self._make_room(len(examples), len(self.kept))
-        self.data.remember(examples, self.kept)
+        kept: Any = self.data  # there is room for them now
+        kept.remember(examples, self.kept)
 
     def _layers_to_anchor(self) -> list[VariationalWeights]:
         """The layers whose prior moves; raises where there is none, or one that cannot."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_numbers, refusal
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
 from keras_infobottleneck.models.boltzmann.visible_units import visible_units
 
@@ -49,8 +49,12 @@ class DeepBeliefNetwork(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
-        if isinstance(units, str) or not isinstance(units, Sequence) or not len(units):
-            raise ValueError(f"`units` must be a list of numbers of units. Received: units={units}")
+        if not isinstance(units, Sequence | np.ndarray) or isinstance(units, str):
+            raise refusal(TypeError, "units", "be a sequence of numbers of units", units)
+        if not len(units):
+            raise refusal(ValueError, "units", "hold at least one number of units", units)
+        units = [check_count(f"units[{index}]", size) for index, size in enumerate(units)]
+        check_count("seed", seed, 0, 2**31 - 1001, optional=True)
         super().__init__(**kwargs)
         self.seed = int(np.random.default_rng().integers(2**30) if seed is None else seed)
         self.machines = [
@@ -148,6 +152,10 @@ class DeepBeliefNetwork(keras.Model):
                 up and a unit is on where its probability exceeds 1/2.
         """
         top = self._machine(layer)
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size)
+        shape = self.machines[0]._shape_of_visible
+        x = check_numbers("x", x, shape, 0, 1, booleans=True, dtype=None)
         for machine in self.machines[: layer - 1]:
             if sample:
                 x = machine.hidden_states(x, sample=True, batch_size=batch_size).astype("float32")
@@ -174,11 +182,7 @@ class DeepBeliefNetwork(keras.Model):
 
     def _machine(self, layer):
         """Machine whose hidden units are the layer."""
-        if not isinstance(layer, int | np.integer) or not 1 <= layer <= len(self.machines):
-            raise ValueError(
-                f"`layer` must be an integer in 1..{len(self.machines)}. Received: layer={layer!r}"
-            )
-        return self.machines[layer - 1]
+        return self.machines[check_count("layer", layer, most=len(self.machines)) - 1]
 
 
 def _check_unlabelled(name, data):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_seed
+from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 from keras_infobottleneck.models.boltzmann.log_partition import (
     annealed_log_partition,
@@ -71,12 +71,11 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
+        check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**31):
-            raise ValueError(f"`seed` must be an integer in 0..2^31-1. Received: seed={seed!r}")
+            check_count(name, value, most=2**31 - 1)  # as TensorFlow counts
+        check_flag("persistent", persistent)
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_steps = int(num_steps)
@@ -148,8 +147,14 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def free_energy(self, visible):
         """Free energy of each example, `[batch]`, nats."""
+        if not tf.is_symbolic_tensor(visible):
+            visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
         visible = tf.cast(visible, self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
+
+    @property
+    def _shape_of_visible(self) -> str:
+        return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
@@ -159,7 +164,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             if not self.built:
                 self.build((None, visible.shape[1]))
             is_new = not int(self.num_draws) and not np.any(self.visible_bias)
-            if is_new and visible.shape[1] == len(self.visible_bias):
+            if is_new and visible.shape[1] == self.visible_bias.shape[0]:
                 # From zero, sparse data would first be learned as one state with all units on.
                 self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
@@ -232,12 +237,11 @@ class RestrictedBoltzmannMachine(keras.Model):
         """
         if not self.built:
             raise ValueError("The machine must be built, by `fit` or a call. Received: no weights")
-        check_count("num_chains", num_chains, 2)
-        check_count("num_temperatures", num_temperatures)
-        check_seed("seed", seed)
-        kernel, visible, hidden = (
-            w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)
-        )
+        check_count("num_chains", num_chains, 2, 2**31 - 1)
+        check_count("num_temperatures", num_temperatures, most=2**31 - 1)
+        check_count("seed", seed, 0, 2**31 - 1)
+        kernel, visible = self.kernel.numpy(), self.visible_bias.numpy()
+        hidden = self.hidden_bias.numpy()
         if min(self.kernel.shape) <= MAX_ENUMERATED:
             return Estimate(enumerated_log_partition(kernel, visible, hidden))
         value, error = annealed_log_partition(
@@ -257,9 +261,11 @@ class RestrictedBoltzmannMachine(keras.Model):
             batch_size: examples at a time.
             options: as of `log_partition`, whose error is the one stated.
         """
-        x = np.asarray(x)
+        check_keywords(self.log_likelihood, self.log_partition, options)
+        check_count("batch_size", batch_size)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
         log_z = self.log_partition(**options)
-        starts = range(0, len(x), check_count("batch_size", batch_size))
+        starts = range(0, len(x), batch_size)
         energies = [self.free_energy(x[i : i + batch_size]).numpy() for i in starts]
         mean = float(np.mean(np.concatenate(energies), dtype=np.float64))
         return Estimate(-mean - log_z, log_z.standard_error)
@@ -271,6 +277,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             x: visible units `[num_examples, visible]` in [0, 1].
             sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
         """
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size, most=2**31 - 1)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
         probability = self.predict(x, batch_size=batch_size, verbose=0)
         if not sample:
             return probability > 0.5
@@ -285,15 +294,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             states: hidden units `[num_states, units]`.
             num_steps: Gibbs steps, visible and back, before the visible units are read off.
         """
-        states = np.asarray(states)
-        if states.ndim != 2 or states.shape[1] != self.units:
-            raise ValueError(
-                f"`states` must be [num_states, {self.units}]. Received: shape {states.shape}"
-            )
-        if not isinstance(num_steps, int | np.integer) or num_steps < 0:
-            raise ValueError(
-                f"`num_steps` must be a non-negative integer. Received: num_steps={num_steps!r}"
-            )
+        shape = f"[num_states, {self.units}]"
+        states = check_numbers("states", states, shape, 0, 1, booleans=True, dtype=None)
+        check_count("num_steps", num_steps, 0, 2**31 - 1)
         states = tf.cast(states, self.variable_dtype)
         return self._generate(states, tf.constant(int(num_steps))).numpy()
 

@@ -86,6 +86,15 @@ NETWORKS = {
     "averaged convolution": lambda: over_positions(layers.Conv1D(4, 3, activation="relu")),
     "depthwise convolution": lambda: over_positions(layers.DepthwiseConv1D(3)),
     "flattened convolution": classifier,
+    "few positions of wide groups": lambda: keras.Sequential(
+        [
+            keras.Input((2, 12)),
+            layers.Dense(12, activation="tanh"),
+            layers.Conv1D(16, 1, groups=2),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    ),
     "residual": residual,
     "transformer": transformer,
     "perceptron": dense_classifier,

@@ -36,7 +36,6 @@ BAD_ARGUMENTS = {
     "labels": ({"labels": "true"}, "`labels`"),
     "likelihood": ({"likelihood": "poisson"}, "`likelihood`"),
     "uncompiled": ({"likelihood": None}, "`likelihood`"),
-    "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
     "zero samples": ({"num_samples": 0}, "`num_samples`"),
     "samples of nothing": ({"num_samples": 2, "labels": "expected"}, "`num_samples`"),
     "batch size": ({"batch_size": 0}, "`batch_size`"),
@@ -45,7 +44,6 @@ BAD_ARGUMENTS = {
     "memory limit": ({"memory_limit": -1}, "`memory_limit`"),
     "no variables": ({"variables": []}, "at least one weight"),
     "foreign variable": ({"variables": [keras.Variable(np.ones(2))]}, "weights of the model"),
-    "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
     "expected of another": (
         {"likelihood": lambda out: tfp.distributions.Laplace(out, 1.0), "labels": "expected"},
         "labels='sampled'",
@@ -63,6 +61,8 @@ BAD_KINDS = {
     "seed": ({"seed": 0.5}, "`seed`"),
     "number of samples": ({"num_samples": 2.5}, "`num_samples`"),
     "memory limit": ({"memory_limit": "all"}, "`memory_limit`"),
+    "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
+    "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
 }
 
 

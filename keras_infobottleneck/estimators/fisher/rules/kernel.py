@@ -122,21 +122,23 @@ class BilinearGradient(VariableGradient):
         is_by_positions = self.positions * (fan_in + fan_out) < fan_in * fan_out
 
         def of_block(start, stop):
-            # `[batch, groups, positions, in]` and out; one group needs no copy.
-            x, d_here = (
-                a[:, None, :, 0] if groups == 1 else tf.transpose(a, [0, 2, 1, 3])
-                for a in (self.inputs(start, stop), d[start:stop])
-            )
+            x, here = self._by_group(self.inputs(start, stop)), self._by_group(d[start:stop])
             if is_by_positions:
-                x, d_here = (
-                    keras.ops.matmul(a, tf.linalg.matrix_transpose(a)) for a in (x, d_here)
+                product = tf.matmul(x, x, transpose_b=True) * tf.matmul(
+                    here, here, transpose_b=True
                 )
-                product = x * d_here
             else:
-                product = tf.square(keras.ops.matmul(tf.linalg.matrix_transpose(x), d_here))
-            return tf.zeros([], self.dtype), tf.reduce_sum(product, [1, 2, 3])
+                product = tf.square(tf.matmul(x, here, transpose_a=True))
+            norms = tf.reshape(tf.reduce_sum(product, [1, 2]), [-1, groups])
+            return tf.zeros([], self.dtype), tf.reduce_sum(norms, 1)
 
         return self.in_blocks(of_block, tf.zeros([], self.dtype))[1]
+
+    def _by_group(self, a: tf.Tensor) -> tf.Tensor:
+        """`[batch, positions, groups, n]` as `[batch * groups, positions, n]`."""
+        if self.block[0] == 1:
+            return a[:, :, 0]
+        return tf.reshape(tf.transpose(a, [0, 2, 1, 3]), [-1, self.positions, a.shape[3]])
 
     def rows_bytes(self):
         """The product, its square, and what goes in."""
@@ -300,11 +302,6 @@ def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = N
         if form.inputs_bytes() <= left:
             left -= form.inputs_bytes()
             form.keep_inputs(weights)
-
-
-def _gram(a: tf.Tensor) -> tf.Tensor:
-    """Products of all pairs of rows, `[..., rows, rows]`."""
-    return keras.ops.matmul(a, tf.linalg.matrix_transpose(a))
 
 
 def leading(a: tf.Tensor, count: int) -> Sequence:

@@ -16,6 +16,7 @@ from functools import partial
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_flag, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
 from keras_infobottleneck.introspection.walking import all_layers
@@ -222,15 +223,12 @@ def register_rule(
     array([1., 9.], dtype=float32)
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
-        raise TypeError(
-            "`layer_class` must be a subclass of keras.layers.Layer. "
-            f"Received: layer_class={layer_class!r}"
-        )
+        expected = "be a subclass of keras.layers.Layer"
+        raise refusal(TypeError, "layer_class", expected, layer_class)
     if not (isinstance(rule_class, type) and issubclass(rule_class, LayerRule)):
-        raise TypeError(
-            "`rule_class` must be a subclass of kib.estimators.LayerRule. "
-            f"Received: rule_class={rule_class!r}"
-        )
+        expected = "be a subclass of kib.estimators.LayerRule"
+        raise refusal(TypeError, "rule_class", expected, rule_class)
+    check_flag("check", check)
     _RULES[layer_class] = (rule_class, check)
 
 

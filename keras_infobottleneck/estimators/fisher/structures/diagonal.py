@@ -9,16 +9,16 @@ from typing import TypeGuard
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
 from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES, VariableGradient
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -69,24 +69,26 @@ class DiagonalFisher(FisherInformation):
 
     def logdet(self, shift: float) -> Estimate:
         """Sum of logarithms; -inf where an entry and the shift are both zero."""
-        shift = check_shift(shift)
+        shift = check_price("shift", shift)
         with np.errstate(divide="ignore"):
             return Estimate(sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """The largest entries."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         return np.sort(np.concatenate([v.reshape(-1) for v in self.values]))[::-1][:count]
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """The entries, each variable's own."""
+        check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(v.reshape(-1), {i: 1.0}) for i, v in enumerate(self.values)]
         return ExactSpectrum(len(parts), parts)
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """Elementwise product."""
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
         flat = self.layout.join(self.values).astype(np.float64)
-        return rows * (flat + check_shift(shift)) ** exponent
+        return rows * (flat + shift) ** exponent
 
     def _merged(self, other: DiagonalFisher, num_examples: int) -> DiagonalFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

@@ -11,15 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -78,14 +78,14 @@ class GramFisher(FisherInformation):
     def logdet(self, shift: float) -> Estimate:
         """From the dual's eigenvalues; the other directions hold the shift alone."""
         with np.errstate(divide="ignore"):
-            logs = np.log(self._spectrum + check_shift(shift))
+            logs = np.log(self._spectrum + check_price("shift", shift))
             rest = self.size - len(self._spectrum)
             others = rest * np.log(np.float64(shift)) if rest else 0.0
         return Estimate(float(logs.sum() + others))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """Those of the dual, then zeros."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
 
     @functools.cached_property
@@ -96,8 +96,9 @@ class GramFisher(FisherInformation):
         # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
         return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """Eigenvalues of the dual; the zeros beside them are left out."""
+        check_probes(num_probes, num_steps, seed)
         if self._as_dense is not None:
             return self._as_dense.spectrum()
         values, vectors = self._dual
@@ -110,7 +111,7 @@ class GramFisher(FisherInformation):
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """The shift's own power, corrected in the span of the scores."""
-        shift = check_shift(shift)
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
         if self._as_dense is not None:
             return self._as_dense.power_product(rows, exponent, shift)
         values, vectors = self._dual

@@ -11,11 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_choice
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.rules.rule import by_example
@@ -23,7 +22,7 @@ from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurem
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
-from keras_infobottleneck.linear_algebra.operator import Operator
+from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator, check_probes
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -96,6 +95,8 @@ class ImplicitFisher(FisherInformation):
         seed: int = 0,
     ) -> Estimate:
         """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
+        check_choice("method", method, ("exact", *TRACE_METHODS))
+        check_probes(num_probes, seed=seed)
         if method != "exact":
             return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
         total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
@@ -105,8 +106,6 @@ class ImplicitFisher(FisherInformation):
         self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> Estimate:
         """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
-        if check_shift(shift) == 0.0:
-            raise ValueError("`shift` must be positive for this structure. Received: shift=0.0")
         return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
@@ -122,7 +121,7 @@ class ImplicitFisher(FisherInformation):
         Multiple ones are found once: fewer than `count` where no more are distinct.
         """
         return self.operator.eigenvalues(
-            check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
+            self._num_eigenvalues(count), tolerance=tolerance, max_steps=max_steps, seed=seed
         )
 
     def spectrum(

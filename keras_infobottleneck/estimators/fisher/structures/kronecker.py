@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
@@ -27,6 +26,7 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import 
     plan_blocks,
     with_bias,
 )
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -142,7 +142,7 @@ class KroneckerFisher(FisherInformation):
 
     def logdet(self, shift: float) -> Estimate:
         """From the factors' eigenvalues: finite for singular factors and a positive shift."""
-        shift = check_shift(shift)
+        shift = check_price("shift", shift)
         spectra = [block.spectrum for block in self.blocks] + list(self.rest.values())
         with np.errstate(divide="ignore"):
             logs = (float(np.sum(np.log(np.float64(shift) + s))) for s in spectra)
@@ -150,13 +150,14 @@ class KroneckerFisher(FisherInformation):
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """Products of the factors' eigenvalues."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         spectra = [block.spectrum for block in self.blocks]
         spectra += [np.reshape(v, -1) for v in self.rest.values()]
         return np.sort(np.concatenate(spectra))[::-1][:count]
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """Products of the factors' eigenvalues; a bias has its share of its kernel's."""
+        check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(np.reshape(v, -1), {i: 1.0}) for i, v in self.rest.items()]
         for block in self.blocks:
             (first, vectors), (second, _) = block.eigenvectors
@@ -170,7 +171,8 @@ class KroneckerFisher(FisherInformation):
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """By the eigenvectors of the factors, row by row."""
-        shift, found = check_shift(shift), np.empty(np.shape(rows))
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
+        found = np.empty(rows.shape)
         rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}
         powers = []
         for block in self.blocks:
