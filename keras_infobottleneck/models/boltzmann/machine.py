@@ -245,7 +245,10 @@ class RestrictedBoltzmannMachine(keras.Model):
         if min(self.kernel.shape) <= MAX_ENUMERATED:
             return Estimate(enumerated_log_partition(kernel, visible, hidden))
         value, error = annealed_log_partition(
-            *(kernel, visible, hidden, visible),
+            kernel,
+            visible,
+            hidden,
+            visible,
             num_chains=num_chains,
             num_steps=num_temperatures,
             seed=seed,
