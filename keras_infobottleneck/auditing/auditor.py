@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -133,7 +134,7 @@ def audit(
             seed=seed,
             omissions=list(plan.omissions),
         )
-        _measure(exam, subject, plan, [part for part in known if part.name in plan], verbose)
+        _measure(exam, plan, [part for part in known if part.name in plan], verbose)
         return InformationReport.of(
             exam.results,
             model_name=model.name,
@@ -160,7 +161,6 @@ def _check_inputs(model: keras.Model, batches: Batches) -> None:
 
 def _measure(
     exam: Examination,
-    subject: Subject,
     plan: AuditPlan,
     parts: list[AuditPart],
     verbose: int,
@@ -173,13 +173,16 @@ def _measure(
     for part in of_model:
         exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
         progress.add(1)
-    for name, chosen in plan.layers.items():
-        found = exam.layers.setdefault(name, {})
+    for name in plan.layers:
+        found = exam.layers.setdefault(name, {"views": {}})
         for part in of_layers:
-            for layer in part.layers(subject):
-                if layer.name == name and part.name in chosen:
-                    measure = partial(part.measure_layer, exam, layer)
-                    found.update(exam.attempt(part.name, name, measure) or {})
+            for layer in [each for each in plan.taken[part.name] if each.name == name]:
+                if layer.shape:
+                    found["num_units"] = math.prod(layer.shape)
+                measure = partial(part.measure_layer, exam, layer)
+                found.update(exam.attempt(part.name, name, measure) or {})
+                if layer.in_words:
+                    found["views"][part.name] = layer.in_words
         progress.add(1)
     for part in of_layers:
         exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})

@@ -87,5 +87,7 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
     if kept is None:
         raise ValueError("`data` must hold at least one example. Received: 0 examples")
     order = rng.permutation(min(count, seen))
-    x, y = tf.nest.pack_sequence_as(structure, [buffer[order] for buffer in kept])
+    # Texts are tensors, which NumPy would hold as objects of any kind.
+    drawn = [tf.constant(b[order]) if b.dtype == object else b[order] for b in kept]
+    x, y = tf.nest.pack_sequence_as(structure, drawn)
     return Sample(x, y, indices[order], seen)

@@ -37,7 +37,10 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
 
     ax = plt.subplots()[1] if ax is None else ax
     lines = ax.loglog(beta, nats, color="black", label="information in the weights")
-    ax.set(xlabel="beta, price of a nat relative to the mean loss", ylabel="nats")
+    ax.set(
+        xlabel="beta, price of a nat relative to the mean loss",
+        ylabel="information in the weights, nats",
+    )
     if loss is not None:
         right = ax.twinx()
         lines += right.plot(beta, loss, "--", color="0.4", label="expected loss")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
-from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
@@ -22,11 +22,12 @@ from keras_infobottleneck.auditing.subject import Subject
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers import VariationalWeights
 
-__all__ = ["Weights", "label_entropy", "noise_is_large"]
+__all__ = ["Weights", "noise_is_large"]
 
 NUM_PRICES, DECADES = 25, 3
 # Noise that adds this share of the loss of guessing is not small.
 LARGE_NOISE = 0.25
+PLAIN = "training with noise on the weights: `kib.make_variational`, then a `weight_beta`"
 HAS_POSTERIOR = "the weights have a trained posterior, and what it pays is reported instead"
 WITHOUT_PRICE = (
     "`weight_beta` is 0, with which a `BetaSchedule` may start and which restored weights bring "
@@ -34,14 +35,9 @@ WITHOUT_PRICE = (
 )
 
 
-def label_entropy(findings: Findings) -> float | None:
-    """What one label holds at most, nats; None where labels are no classes or were not seen."""
-    return None if findings.task is None else findings.task.label_entropy
-
-
 def noise_is_large(findings: Findings) -> bool:
     """Whether the noise of the weights' code is too large for the code to be believed."""
-    held, guessing = findings.weights, label_entropy(findings)
+    held, guessing = findings.weights, findings.label_nats
     if held is None or held.excess_loss is None or guessing is None:
         return False
     return held.excess_loss > LARGE_NOISE * guessing
@@ -51,6 +47,7 @@ class Weights(AuditPart):
     """Nats in the weights: paid, where they have noise, else those of their Gaussian code."""
 
     name, title = "weights", "Information in the weights"
+    nats_label = "in its weights"
     measures = (
         Measure(
             "code",
@@ -179,12 +176,13 @@ class Weights(AuditPart):
 
     def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
         """The numbers about all weights together."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        held, labels_hold = findings.weights, findings.label_nats
         error = held.standard_error or None
         of_labels = ("", "")
         if labels_hold is not None:
             total = number_in_words(labels_hold * held.num_examples)
-            of_labels = (f"all labels: {total}", f"one label: {labels_hold:.4g}")
+            one = f"{findings.labels_in_words}: {labels_hold:.4g}"
+            of_labels = (f"all labels: {total}", one)
         yield self.reading(kind, "", held.nats, error, of_labels[0])
         per_example = held.nats_per_example
         error = error / held.num_examples if error else None
@@ -197,7 +195,7 @@ class Weights(AuditPart):
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Nats beside what labels hold, and whether they can be believed."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        held, labels_hold = findings.weights, findings.label_nats
         if held is None:
             return
         held_how = "hold, by their Gaussian code,"
@@ -205,7 +203,7 @@ class Weights(AuditPart):
             held_how = "pay for" if held.beta else "hold, at a price of 0,"
         labels = ""
         if labels_hold is not None:
-            labels = f", where one label holds at most {labels_hold:.3g}"
+            labels = f", where {findings.labels_in_words} holds at most {labels_hold:.3g}"
         yield (
             f"Its weights {held_how} {number_in_words(held.nats)} nats: "
             f"{held.nats_per_example:.3g} per example{labels}."
@@ -216,11 +214,63 @@ class Weights(AuditPart):
                 f"add {held.excess_loss:.3g} nats of loss, which is not small."
             )
 
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether the weights can have the labels by heart."""
+        held, labels_hold = findings.weights, findings.label_nats
+        if held is None:
+            return None
+        if labels_hold is None:
+            return Verdict(
+                f"Holds {held.nats_per_example:.2g} nats an example: compare networks by it.",
+                f"{number_in_words(held.nats)} nats over {held.num_examples:,} examples",
+                "what labels hold is known for classes only",
+            )
+        is_paid, nats = held.structure == "posterior", held.nats_per_example
+        evidence = (
+            f"{number_in_words(held.nats, held.standard_error or None)} nats shared out over "
+            f"{held.num_examples:,} examples; {findings.labels_in_words} holds at most "
+            f"{labels_hold:.3g} nats, the entropy of the classes"
+        )
+        unsure = "the divergence is exact; biases and other weights without noise are not in it"
+        if not is_paid:
+            unsure = "a local approximation by a diagonal, which over-counts"
+            if noise_is_large(findings):
+                unsure += (
+                    ", good to a factor of two or three at best: its noise would add "
+                    f"{held.excess_loss:.2g} nats of loss"
+                )
+        lower = "a larger `weight_beta`" if is_paid else PLAIN
+        if nats > labels_hold:
+            statement = (
+                f"Holds {nats:.2g} nats an example, more than the {labels_hold:.2g} of "
+                f"{findings.labels_in_words}: it can remember every label. Lower it by {lower}."
+            )
+        elif is_paid:
+            statement = (
+                f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
+                f"{findings.labels_in_words}: it cannot have all labels by heart."
+            )
+        else:
+            statement = (
+                f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
+                f"{findings.labels_in_words}: too little to have all labels by heart."
+            )
+        return Verdict(statement, evidence, unsure, 2 if nats > labels_hold else 0)
+
+    def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
+        """Of the weights of each layer, shared out over the training examples."""
+        held, found = findings.weights, {}
+        for path, nats in ({} if held is None else held.by_variable).items():
+            layer = path.split("/")[-2] if "/" in path else path
+            found[layer] = found.get(layer, 0.0) + nats / held.num_examples
+        return found
+
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """Where the nats are, and what they are at other prices or without the noisiest weights."""
         held, curve, pruning = findings.weights, findings.curve, findings.pruning
         if held is not None:
-            yield from bars_by_layer("Nats by layer or weight.", held.by_variable)
+            name = "layer" if held.structure == "posterior" else "weight"
+            yield from bars_by_layer(f"Nats by {name}.", held.by_variable, name=name)
         if curve is not None and np.all(curve.nats > 0):
             loss = curve.expected_loss if np.all(np.isfinite(curve.expected_loss)) else None
             caption = (
