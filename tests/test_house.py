@@ -30,7 +30,7 @@ ALLOWED = {
     "layers": {"arguments", "distributions", "fingerprints", "introspection"},
     "models": {
         *("arguments", "data", "distributions", "fingerprints", "introspection", "layers"),
-        "pac_bayes",
+        *("pac_bayes", "results"),
     },
     "certificates": {
         *("arguments", "data", "fingerprints", "introspection", "layers", "pac_bayes", "results"),

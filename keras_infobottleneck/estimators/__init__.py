@@ -36,6 +36,7 @@ from keras_infobottleneck.estimators.information.cross_entropy_decomposition imp
     CrossEntropyDecomposition,
     cross_entropy_decomposition,
 )
+from keras_infobottleneck.estimators.information.drawn_excess_loss import drawn_excess_loss
 from keras_infobottleneck.estimators.information.effective_information import (
     EffectiveInformation,
     activation_fisher,
@@ -119,6 +120,7 @@ __all__ = [
     "certify",
     "cross_entropy_decomposition",
     "decompose_uncertainty",
+    "drawn_excess_loss",
     "effective_information",
     "fisher_information",
     "flat_minimum_bound",

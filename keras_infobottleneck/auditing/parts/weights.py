@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
+from keras_infobottleneck.auditing.drawn_code import draw_code
 from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
@@ -19,28 +20,23 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.pruning import pruning_by_noise
 from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.weights_in_words import (
+    has_lost_the_network,
+    noise_is_large,
+    sentences_on_weights,
+    verdict_on_weights,
+)
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers import VariationalWeights
 
-__all__ = ["Weights", "noise_is_large"]
+__all__ = ["Weights"]
 
 NUM_PRICES, DECADES = 25, 3
-# Noise that adds this share of the loss of guessing is not small.
-LARGE_NOISE = 0.25
-PLAIN = "training with noise on the weights: `kib.make_variational`, then a `weight_beta`"
 HAS_POSTERIOR = "the weights have a trained posterior, and what it pays is reported instead"
 WITHOUT_PRICE = (
     "`weight_beta` is 0, with which a `BetaSchedule` may start and which restored weights bring "
     "back; the nats are those of the posterior as it is, whatever was paid for them"
 )
-
-
-def noise_is_large(findings: Findings) -> bool:
-    """Whether the noise of the weights' code is too large for the code to be believed."""
-    held, guessing = findings.weights, findings.label_nats
-    if held is None or held.excess_loss is None or guessing is None:
-        return False
-    return held.excess_loss > LARGE_NOISE * guessing
 
 
 class Weights(AuditPart):
@@ -78,9 +74,25 @@ class Weights(AuditPart):
             "loss that the code's noise adds",
             "nats per example",
             "local approximation, too low where the noise is large",
-            "What it costs to have weights only as precise as the code says. Where it is not "
-            "small beside the loss of guessing, the nats above are good to a factor of two or "
-            "three at best.",
+            "What it costs to have weights only as precise as the code says, as the curvature "
+            "predicts it; the drawn noise below is what it really costs.",
+        ),
+        Measure(
+            "drawn_excess_loss",
+            "loss that the code's drawn noise adds",
+            "nats per example",
+            "unbiased for the examples taken; the error is over draws",
+            "Measured on networks with drawn weights. Where it passes what the network knows "
+            "more than a guess, a code of this price has lost the network, and its nats are no "
+            "number of this network.",
+        ),
+        Measure(
+            "working_code",
+            "in all weights, by their Gaussian code at the largest price that works",
+            "nats",
+            "local approximation of one code's divergence, from a diagonal, which over-counts",
+            "The nats of the largest price, from 1/N downwards in steps of half a decade, at "
+            "which networks drawn from the code still do better than a guess.",
         ),
         Measure(
             "posterior",
@@ -153,6 +165,9 @@ class Weights(AuditPart):
         return {
             "weights": exam.attempt("weights", "Gaussian code", lambda: _code(exam, fisher)),
             "curve": exam.attempt("weights", "other prices", lambda: _curve(exam, fisher, task)),
+            "drawn_code": exam.attempt(
+                "weights", "drawn code", lambda: draw_code(exam, fisher, task)
+            ),
         }
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
@@ -183,6 +198,10 @@ class Weights(AuditPart):
             total = number_in_words(labels_hold * held.num_examples)
             one = f"{findings.labels_in_words}: {labels_hold:.4g}"
             of_labels = (f"all labels: {total}", one)
+        drawn = findings.others.get("drawn_code")
+        if has_lost_the_network(findings):
+            price = f"weight_beta = {drawn.beta * held.num_examples:.3g}"
+            yield self.reading("working_code", "", drawn.nats, None, price)
         yield self.reading(kind, "", held.nats, error, of_labels[0])
         per_example = held.nats_per_example
         error = error / held.num_examples if error else None
@@ -192,75 +211,28 @@ class Weights(AuditPart):
             if noise_is_large(findings):
                 guess += ", of which this is no small part"
             yield self.reading("excess_loss", "", held.excess_loss, None, guess)
+        if drawn is not None:
+            guess = f"loss of guessing: {drawn.loss_of_guessing:.4g}"
+            at_full = drawn.excess_loss_at_full_price
+            error = drawn.standard_error if drawn.beta == held.beta else None
+            yield self.reading("drawn_excess_loss", "", at_full, error, guess)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Nats beside what labels hold, and whether they can be believed."""
-        held, labels_hold = findings.weights, findings.label_nats
-        if held is None:
-            return
-        held_how = "hold, by their Gaussian code,"
-        if held.structure == "posterior":
-            held_how = "pay for" if held.beta else "hold, at a price of 0,"
-        labels = ""
-        if labels_hold is not None:
-            labels = f", where {findings.labels_in_words} holds at most {labels_hold:.3g}"
-        yield (
-            f"Its weights {held_how} {number_in_words(held.nats)} nats: "
-            f"{held.nats_per_example:.3g} per example{labels}."
-        )
-        if noise_is_large(findings):
-            yield (
-                "These nats are good to a factor of two or three at best: the code's noise would "
-                f"add {held.excess_loss:.3g} nats of loss, which is not small."
-            )
+        return sentences_on_weights(findings)
 
     def verdict(self, findings: Findings) -> Verdict | None:
         """Whether the weights can have the labels by heart."""
-        held, labels_hold = findings.weights, findings.label_nats
-        if held is None:
-            return None
-        if labels_hold is None:
-            return Verdict(
-                f"Holds {held.nats_per_example:.2g} nats an example: compare networks by it.",
-                f"{number_in_words(held.nats)} nats over {held.num_examples:,} examples",
-                "what labels hold is known for classes only",
-            )
-        is_paid, nats = held.structure == "posterior", held.nats_per_example
-        evidence = (
-            f"{number_in_words(held.nats, held.standard_error or None)} nats shared out over "
-            f"{held.num_examples:,} examples; {findings.labels_in_words} holds at most "
-            f"{labels_hold:.3g} nats, the entropy of the classes"
-        )
-        unsure = "the divergence is exact; biases and other weights without noise are not in it"
-        if not is_paid:
-            unsure = "a local approximation by a diagonal, which over-counts"
-            if noise_is_large(findings):
-                unsure += (
-                    ", good to a factor of two or three at best: its noise would add "
-                    f"{held.excess_loss:.2g} nats of loss"
-                )
-        lower = "a larger `weight_beta`" if is_paid else PLAIN
-        if nats > labels_hold:
-            statement = (
-                f"Holds {nats:.2g} nats an example, more than the {labels_hold:.2g} of "
-                f"{findings.labels_in_words}: it can remember every label. Lower it by {lower}."
-            )
-        elif is_paid:
-            statement = (
-                f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
-                f"{findings.labels_in_words}: it cannot have all labels by heart."
-            )
-        else:
-            statement = (
-                f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
-                f"{findings.labels_in_words}: too little to have all labels by heart."
-            )
-        return Verdict(statement, evidence, unsure, 2 if nats > labels_hold else 0)
+        return verdict_on_weights(findings)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
         """Of the weights of each layer, shared out over the training examples."""
         held, found = findings.weights, {}
-        for path, nats in ({} if held is None else held.by_variable).items():
+        if held is None:
+            return found
+        lost = has_lost_the_network(findings)
+        nats_of = findings.others["drawn_code"].by_variable if lost else held.by_variable
+        for path, nats in nats_of.items():
             layer = path.split("/")[-2] if "/" in path else path
             found[layer] = found.get(layer, 0.0) + nats / held.num_examples
         return found

@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.complexity.complexity_result import (
     QuantizedComplexity,
 )
 from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    Layout,
     WeightMatrix,
     Weights,
     weight_matrices,
@@ -42,6 +43,7 @@ def quantized_complexity(
     num_crops: int = 8,
     seed: int = 0,
     verbose: int = 0,
+    layout: Layout | None = None,
 ) -> QuantizedComplexity:
     """Algorithmic complexity of the weights of a network, in bits, beside that of its null.
 
@@ -56,7 +58,7 @@ def quantized_complexity(
     to the *shuffled* weights tells how much is arrangement, and is always computed.
 
     Args:
-        weights: A Keras model, or arrays ``[out, in...]`` (see ``weight_matrices``). Of a model
+        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model
             with variational layers convert first, or the noise scales are measured as well.
         num_bits: Bit planes, from 1 to 16.
         clip_percentile: Central share of the weights, in percent, that sets the quantiser's
@@ -70,6 +72,10 @@ def quantized_complexity(
         num_crops: Crops of each larger matrix.
         seed: Seed of shuffles and crops.
         verbose: 1 shows a progress bar over tensors.
+        layout: Of arrays: ``"out_first"`` for ``[out, in...]``, ``"keras"`` for ``[..., in, out]``
+            as ``model.get_weights()`` gives them. By default the biases in a sequence tell, or a
+            sentence asks; without biases the first axis is the output. Give the model itself where
+            you can: it also tells embeddings, depthwise and einsum kernels.
 
     Returns:
         A ``QuantizedComplexity``.
@@ -89,7 +95,7 @@ def quantized_complexity(
             "baseline must be 'shuffled', a model, arrays or a QuantizedComplexity. "
             f"Received: baseline={baseline!r}"
         )
-    matrices, skipped = weight_matrices(weights)
+    matrices, skipped = weight_matrices(weights, layout)
     measured = [matrix for matrix in matrices if min(matrix.shape) >= BLOCK_SIDE]
     for matrix in matrices:
         if min(matrix.shape) < BLOCK_SIDE:
@@ -104,7 +110,13 @@ def quantized_complexity(
     given = None if isinstance(baseline, str) else baseline
     if given is not None and not isinstance(given, QuantizedComplexity):
         given = quantized_complexity(
-            given, num_bits=num_bits, **options, num_shuffles=2, num_crops=num_crops, seed=seed
+            given,
+            num_bits=num_bits,
+            **options,
+            num_shuffles=2,
+            num_crops=num_crops,
+            seed=seed,
+            layout=None if isinstance(given, keras.Model) else layout,
         )
     if given is not None:
         _check_comparable(given, shapes, num_bits, options)

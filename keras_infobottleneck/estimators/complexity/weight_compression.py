@@ -10,7 +10,11 @@ from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     block_decomposition_complexity,
 )
-from keras_infobottleneck.estimators.complexity.weight_matrices import Weights, weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    Layout,
+    Weights,
+    weight_matrices,
+)
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
     check_num_bits,
     quantization_levels,
@@ -52,7 +56,11 @@ class WeightCompression(Result):
 
 
 def weight_compression(
-    weights: Weights, *, num_bits: int = 8, clip_percentile: float | None = 99.9
+    weights: Weights,
+    *,
+    num_bits: int = 8,
+    clip_percentile: float | None = 99.9,
+    layout: Layout | None = None,
 ) -> WeightCompression:
     """Complexity of the signs, and sizes under gzip and lzma, of the weights of a network.
 
@@ -62,9 +70,9 @@ def weight_compression(
     deterministic; lzma takes about a second per million weights, and all bytes are in memory.
 
     Args:
-        weights: A Keras model, or arrays ``[out, in...]`` (see ``weight_matrices``).
+        weights: A Keras model, or arrays (see ``layout``).
         num_bits: Bit planes, from 1 to 16.
-        clip_percentile: As in ``quantized_complexity``.
+        clip_percentile, layout: As in ``quantized_complexity``.
 
     Returns:
         A ``WeightCompression``.
@@ -73,7 +81,7 @@ def weight_compression(
         TypeError, ValueError: As ``quantized_complexity``.
     """
     check_num_bits(num_bits)
-    matrices, skipped = weight_matrices(weights)
+    matrices, skipped = weight_matrices(weights, layout)
     raw, planes, sign_bits = [], [], 0.0
     for matrix in matrices:
         if min(matrix.shape) < BLOCK_SIDE:

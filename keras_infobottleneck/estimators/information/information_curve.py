@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
     check_positive,
     check_prior_scale,
 )
-from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.weights import ensure_built
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -110,7 +106,7 @@ def information_curve(
         raise ValueError(f"`loss` must be a finite number or None. Received: loss={loss!r}")
     if loss is None:
         options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
-        loss = _mean_loss(model, data, **options)
+        loss = finite_loss(MeanLoss(model, data, **options)())
     minimum = Minimum.of(
         model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps
     )
@@ -136,33 +132,3 @@ def _increasing(beta: Sequence[float]) -> np.ndarray:
     if len(prices) == 0 or np.any(np.diff(prices) <= 0):
         raise ValueError(f"`beta` must hold increasing prices. Received: beta={beta!r}")
     return prices
-
-
-def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int | None) -> float:
-    """Mean negative log-likelihood at the model's weights, by one pass."""
-    batches = Batches(data, batch_size)
-    ensure_built(model, batches)
-    found = find_likelihood(model, likelihood)
-
-    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        # Refused before it is traced.
-        found.terms(model_of()(batches.first_inputs(), training=False))
-
-        def step(batch):
-            outputs = model_of()(batch.x, training=False)
-            terms = found.terms_of_rows(outputs, batch.weights.shape[0])
-            labels = found.labels(batch.y, len(terms))
-            log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
-            return -tf.reduce_sum(
-                tf.cast(log_prob, tf.float64) * tf.cast(batch.weights, tf.float64)
-            )
-
-        return CompiledSum(step)
-
-    total = float(compiled(model, ("mean loss", found), make).over(batches))
-    if not np.isfinite(total):
-        raise ValueError(
-            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
-            f"overflow, or give `loss`. Received: a mean loss of {total}"
-        )
-    return total / batches.num_examples

@@ -6,9 +6,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_seed
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
+from keras_infobottleneck.models.boltzmann.log_partition import (
+    annealed_log_partition,
+    enumerated_log_partition,
+)
+from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["RestrictedBoltzmannMachine"]
+
+# Units of the smaller side whose states are enumerated: a second for a thousand on the other.
+MAX_ENUMERATED = 20
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -194,6 +203,48 @@ class RestrictedBoltzmannMachine(keras.Model):
         self._free_energy_gap.update_state(energy - self.training_free_energy)
         logged = (self._reconstruction_error, self._free_energy, self._free_energy_gap)
         return {metric.name: metric.result() for metric in logged}
+
+    def log_partition(
+        self, *, num_chains: int = 100, num_temperatures: int = 1000, seed: int = 0
+    ) -> Estimate:
+        """`log Z` in nats, so that `-free_energy(v) - log Z` is the log-probability of `v`.
+
+        Exact (standard error 0) where one side has at most 20 units; else by annealed importance
+        sampling from the machine without its kernel, whose error over the chains is stated: it
+        cannot see modes that no chain found, which make `log Z` too low.
+
+        Args:
+            num_chains, num_temperatures: of the annealing; its cost is that of as many Gibbs steps.
+            seed: of its draws.
+        """
+        if not self.built:
+            raise ValueError("The machine must be built, by `fit` or a call. Received: no weights")
+        check_count("num_chains", num_chains, 2)
+        check_count("num_temperatures", num_temperatures)
+        check_seed("seed", seed)
+        weights = [w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)]
+        if min(self.kernel.shape) <= MAX_ENUMERATED:
+            return Estimate(enumerated_log_partition(*weights))
+        value, error = annealed_log_partition(
+            *weights, weights[1], num_chains=num_chains, num_steps=num_temperatures, seed=seed
+        )
+        return Estimate(value, error)
+
+    def log_likelihood(self, x, *, batch_size: int = 1000, **options) -> Estimate:
+        """Mean log-probability of binary examples, nats per example.
+
+        Args:
+            x: visible units `[num_examples, visible]`, 0 or 1; of values in between the number is
+                that of their energy and no log-probability.
+            batch_size: examples at a time.
+            options: as of `log_partition`, whose error is the one stated.
+        """
+        x = np.asarray(x)
+        log_z = self.log_partition(**options)
+        starts = range(0, len(x), check_count("batch_size", batch_size))
+        energies = [self.free_energy(x[i : i + batch_size]).numpy() for i in starts]
+        mean = float(np.mean(np.concatenate(energies), dtype=np.float64))
+        return Estimate(-mean - log_z, log_z.standard_error)
 
     def hidden_states(self, x, *, sample: bool = False, batch_size: int = 1000) -> np.ndarray:
         """States of the hidden units, bool `[num_examples, units]`.

@@ -102,6 +102,19 @@ def test_normalized_equals_pybdm_on_random_arrays(shape):
     assert 0 < value < 1
 
 
+@pytest.mark.parametrize("length", [13, 25, 37])
+def test_normalized_leaves_out_a_rest_that_is_too_short_to_count(length):
+    # pybdm counts the block of one symbol among those of the extremes, though `min_length` leaves
+    # it out of the complexity itself: its constant array then has less than nothing.
+    options = {"boundary": "recursive", "normalized": True}
+    constant = np.zeros(length, int)
+    assert block_decomposition_complexity(constant, **options) == 0
+    assert pybdm_value(constant, "recursive", normalized=True) < -0.01
+    bits = np.random.default_rng(0).integers(0, 2, length)
+    whole = block_decomposition_complexity(bits[:-1], **options)
+    assert block_decomposition_complexity(bits, **options) == whole
+
+
 def test_normalized_reaches_its_extremes_with_recursive_edges():
     constant = np.zeros((9, 6), int)
     assert block_decomposition_complexity(constant, boundary="recursive", normalized=True) == 0

@@ -213,3 +213,19 @@ GOOD = gaussian(8, 8)
 def test_refuses_bad_input(weights, options, error, message):
     with pytest.raises(error, match=message):
         quantized_complexity(weights, **options)
+
+
+def test_the_weights_of_a_model_as_a_list_have_the_complexity_of_the_model():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((12, 12, 6)), keras.layers.Conv2D(20, 5), keras.layers.Conv2D(8, 5)]
+    )
+    of_model = quantized_complexity(model)
+    for given in (
+        quantized_complexity(model.get_weights()),
+        quantized_complexity(model.get_weights(), layout="keras", baseline=model),
+    ):
+        assert given.total_bits == of_model.total_bits
+        assert given.shuffled_ratio == of_model.shuffled_ratio
+    transposed = quantized_complexity(model.get_weights(), layout="out_first")
+    assert transposed.total_bits != of_model.total_bits
