@@ -9,7 +9,7 @@ from keras_infobottleneck.auditing.document import NOT_MEASURED, Document, Secti
 from keras_infobottleneck.auditing.entries import Reading, Verdict, omissions_by_reason
 from keras_infobottleneck.auditing.style import STYLE
 
-__all__ = ["page_of"]
+__all__ = ["page_of", "verdicts_of"]
 
 NO_PLOTS = "Plots are left out: they need matplotlib, the <code>plots</code> extra of this package."
 

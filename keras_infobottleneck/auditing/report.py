@@ -163,8 +163,9 @@ class InformationReport(Findings):
             sentences += [f"Beside the baseline: {each}." for each in self.differences(baseline)]
             before = counterparts(self.readings, baseline.readings)
         verdicts, sections = self.verdicts(), []
+        all_readings = self.readings
         for part in self.parts:
-            readings = list(part.readings(self))
+            readings = [reading for reading in all_readings if reading.part == part.name]
             if readings:
                 verdict, count = verdicts.get(part.name), self.examples.get(part.name)
                 sections.append(Section(part.name, part.title, readings, verdict, count))

@@ -309,7 +309,7 @@ def wide_images(**options):
 def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
     model, x = wide_images()
     nuisance = x.mean((1, 2, 3)) > 0
-    options = {"examples": {"effective": 5, "nuisance": 40}, "layers": ["conv"]}
+    options = {"examples": {"effective": 10, "nuisance": 40}, "layers": ["conv", "pool"]}
     plan = kib.audit(model, (x, LABELS), nuisance=nuisance, dry_run=True, **options)
     assert "of conv, channels averaged over places" in str(plan)
     assert "of conv, channels at one place of each example" in str(plan)
@@ -327,8 +327,7 @@ def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
         if reading.where == "conv" and reading.part != "relevance":
             assert conv.views[reading.part] in reading.beside
     # What the pooling puts out is what is measured of the convolution before it.
-    options["layers"] = ["pool"]
-    pool = kib.audit(model, (x, LABELS), nuisance=nuisance, **options).layers["pool"]
+    pool = report.layers["pool"]
     assert conv.nuisance.nats == pytest.approx(pool.nuisance.nats, abs=0.02)
     assert conv.effective.nats == pytest.approx(pool.effective.nats, rel=1e-3)
 
