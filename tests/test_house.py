@@ -167,6 +167,30 @@ def test_all_is_sorted_complete_and_documented(path):
             assert not undocumented, f"{name}: {undocumented}"
 
 
+def misread_lines(docstring):
+    """Lines in the middle of a sentence or formula that Markdown takes for a list or a heading."""
+    in_code = in_list = False
+    before = ""
+    for line in docstring.splitlines():
+        marker = re.match(r"[+*>#-]\s|\d+[.)]\s|#", line.strip())
+        if not before.strip():
+            in_code = line.startswith("    ") and bool(line.strip())
+            in_list = bool(marker)
+        elif line.strip() and not line.startswith("    "):
+            in_code = False
+        if marker and before.strip() and not in_code and not in_list:
+            yield line
+        before = line
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_no_line_of_a_docstring_is_taken_for_a_list(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            docstring = ast.get_docstring(node) or ""
+            assert not list(misread_lines(docstring)), (path, getattr(node, "name", ""))
+
+
 @pytest.mark.parametrize("part", sorted({path.parent for path in MODULES}), ids=dotted)
 def test_a_package_offers_what_it_imports(part):
     tree = ast.parse((part / "__init__.py").read_text("utf-8"))

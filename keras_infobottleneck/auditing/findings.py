@@ -11,12 +11,13 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import ActivationInformation
 from keras_infobottleneck.auditing.performance import TaskPerformance
 from keras_infobottleneck.auditing.pruning import Pruning
+from keras_infobottleneck.results.result import Result
 
 __all__ = ["Findings", "LayerInformation"]
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerInformation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class LayerInformation(Result):
     """What was measured of one layer; None for what was not.
 
     Attributes:
@@ -59,7 +60,7 @@ class LayerInformation:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Findings:
+class Findings(Result):
     """Everything this package measures, of one model. What was not measured is None and omitted.
 
     Attributes:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from html import escape
 from typing import Any
-
-import numpy as np
 
 from keras_infobottleneck.auditing.document import Document, Section
 from keras_infobottleneck.auditing.entries import (
@@ -24,6 +21,8 @@ from keras_infobottleneck.auditing.network_picture import NetworkPicture
 from keras_infobottleneck.auditing.page import page_of, verdicts_of
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.recorded import fields_of_record
+from keras_infobottleneck.results.files import check_file, write_text
+from keras_infobottleneck.results.result import plain
 
 __all__ = ["InformationReport"]
 
@@ -111,7 +110,8 @@ class InformationReport(Findings):
             }
             for part in self.parts
         ]
-        return _plain({**found, "readings": [reading.to_dict() for reading in self.readings]})
+        readings = [reading.to_dict() for reading in self.readings]
+        return plain({**found, "readings": readings}, strict=True)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> InformationReport:
@@ -136,8 +136,8 @@ class InformationReport(Findings):
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes `to_dict()`; the file is there whole or not at all."""
-        _check_folder(path)
-        _write(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
+        check_file("path", path)
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
 
     def to_html(self, path: str | os.PathLike, baseline: InformationReport | None = None) -> None:
         """Writes one self-contained page: no scripts, no other files, whole or not at all.
@@ -148,13 +148,13 @@ class InformationReport(Findings):
             path: of the file, in a folder that exists.
             baseline: as of `table`.
         """
-        _check_folder(path)
+        check_file("path", path)
         document = self._document(baseline)
         try:
             images = {part.name: images_of(part.figures(self)) for part in self.parts}
         except ImportError:
             images = None
-        _write(path, page_of(document, images))
+        write_text(path, page_of(document, images))
 
     def _document(self, baseline: InformationReport | None) -> Document:
         """What there is to read, beside the baseline where there is one."""
@@ -177,6 +177,12 @@ class InformationReport(Findings):
         )
         return Document(self.title, sentences, sections, self.omissions, picture, before)
 
+    def _columns(self) -> dict[str, list]:
+        """A row for each number."""
+        readings = self.readings
+        names = ("part", "name", "where", "value", "standard_error", "beside")
+        return {name: [getattr(each, name) for each in readings] for name in names}
+
     def _repr_html_(self) -> str:
         """What to read first, for notebooks."""
         return f"<b>{escape(self.title)}</b>{verdicts_of(self._document(None))}"
@@ -189,36 +195,3 @@ class InformationReport(Findings):
             found.append(f"{self.weights.nats:.4g} nats in the weights")
         found.append(f"{len(self.readings)} readings, {len(self.omissions)} omissions")
         return f"InformationReport({self.model_name!r}: {', '.join(found)})"
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which knows no arrays, no infinity and no NaN."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, float | np.floating):
-        # Not the value itself: an `Estimate` is a float whose text is not a number.
-        return float(value) if math.isfinite(value) else str(float(value))
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _check_folder(path: str | os.PathLike) -> None:
-    """Refuses a file that could not be written, before anything is made for it."""
-    folder = os.path.dirname(os.path.abspath(os.fspath(path)))
-    if not os.path.isdir(folder) or os.path.isdir(path):
-        raise ValueError(
-            f"`path` must be a file in a folder that exists. Received: path={os.fspath(path)!r}"
-        )
-
-
-def _write(path: str | os.PathLike, text: str) -> None:
-    """The file is replaced as a whole: a reader never sees half of it."""
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(partial, path)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import math
 import numbers
 import os
@@ -11,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_infobottleneck.results.files import check_file, write_text
 
 __all__ = ["Measure"]
 
@@ -78,10 +81,8 @@ class Measure(keras.callbacks.Callback):
                 )
         self._measurements = dict(measurements)
         self._due = _schedule(every)
-        if csv_path is not None and not os.path.isdir(os.path.dirname(os.path.abspath(csv_path))):
-            raise ValueError(
-                f"The folder of `csv_path` must exist. Received: csv_path={os.fspath(csv_path)!r}"
-            )
+        if csv_path is not None:
+            check_file("csv_path", csv_path)
         self._csv_path = csv_path
         self._log_dir = log_dir
         self._writer = None
@@ -183,17 +184,22 @@ def _read_csv(path) -> list[dict[str, float]]:
     """Rows of an earlier run; none where there is no file."""
     if path is None or not os.path.exists(path):
         return []
-    with open(path, newline="") as stream:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
-    return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+        return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise ValueError(
+            "`csv_path` must be a file written by this callback. "
+            f"Received: csv_path={os.fspath(path)!r} ({type(error).__name__})"
+        ) from None
 
 
 def _write_csv(path, rows: list[dict[str, float]]) -> None:
     """Replace the file at once: whoever reads it, or is killed here, has a whole file."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, stream.getvalue(), "csv_path")

@@ -74,13 +74,16 @@ class Certificate(Result):
         """Nats in the weights per example of the certificate."""
         return self.kl / self.num_examples
 
+    def numbers(self) -> dict[str, float]:
+        """The bound on the error, then all other fields and properties that are numbers."""
+        return {**super().numbers(), **self._properties()}
+
     def to_dict(self) -> dict:
         """All fields and properties by name."""
-        return {
-            **super().to_dict(),
-            "confidence": self.confidence,
-            "kl_per_example": self.kl_per_example,
-        }
+        return {**super().to_dict(), **self._properties()}
+
+    def _properties(self) -> dict[str, float]:
+        return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
     def __repr__(self) -> str:
         return (

@@ -40,7 +40,7 @@ class LinearPart:
     read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
     """
 
-    def __init__(self, layer: keras.layers.Layer, input_shape, dtype: str):
+    def __init__(self, layer: keras.layers.Layer, input_shape, dtype):
         zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
         self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
@@ -66,6 +66,18 @@ class LinearPart:
         """
         if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
             return False
+        return self._with_channels_last()._passes_probes()
+
+    def _with_channels_last(self) -> "LinearPart":
+        """The same map in the format of data that every device can convolve."""
+        if self._twin.get_config().get("data_format") != "channels_first":
+            return self
+        layer = without_activation(self._twin, data_format="channels_last")
+        batch, channels, *places = self._input_shape
+        return LinearPart(layer, (batch, *places, channels), self._twin.dtype_policy)
+
+    def _passes_probes(self) -> bool:
+        """Whether probing kernels give the outputs that one product per weight would."""
         random = np.random.default_rng(0)
         x = random.uniform(0.5, 2.0, self._probe_shape()).astype("float32")
         x *= random.choice([-1.0, 1.0], x.shape).astype("float32")

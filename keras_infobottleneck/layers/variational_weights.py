@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
 from keras_infobottleneck.layers.noisy_affine import NoisyAffine
@@ -200,9 +201,7 @@ class VariationalWeights(NoisyWrapper):
 
     def _paths(self) -> list[str]:
         """Path of every variational weight; a second one of the same path is called ``path #2``."""
-        paths = [weight.path for weight in self.variational_weights]
-        repeats = [paths[:index].count(path) for index, path in enumerate(paths)]
-        return [f"{p} #{r + 1}" if r else p for p, r in zip(paths, repeats, strict=True)]
+        return numbered(weight.path for weight in self.variational_weights)
 
     def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Pairs of mean and spread, float32."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import keras
 import numpy as np
 
 __all__ = ["Layout"]
@@ -25,15 +25,9 @@ class Layout:
     shapes: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, variables: Sequence[keras.Variable]) -> Layout:
-        """Paths as Keras gives them, numbered where two weights share one."""
-        paths: list[str] = []
-        for variable in variables:
-            path, count = variable.path, 1
-            while path in paths:
-                path, count = f"{variable.path}_{count}", count + 1
-            paths.append(path)
-        return cls(tuple(paths), tuple(tuple(v.shape) for v in variables))
+    def of(cls, names: Sequence[str], tensors: Sequence[Any]) -> Layout:
+        """Names, and the shapes of the tensors that have them."""
+        return cls(tuple(names), tuple(tuple(tensor.shape) for tensor in tensors))
 
     @property
     def sizes(self) -> tuple[int, ...]:

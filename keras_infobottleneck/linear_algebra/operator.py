@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,6 +47,15 @@ class Operator:
         self.layout.check(tensors)
         products = self._finite([tf.constant(t, self.dtype) for t in tensors])
         return [p.numpy() for p in products]
+
+    def mixed(self, share: float, other: Operator, other_share: float) -> Operator:
+        """The sum of shares of two matrices over the same weights."""
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            mine, its = self.of_tensors(tensors), other.of_tensors(tensors)
+            return [share * v + other_share * w for v, w in zip(mine, its, strict=True)]
+
+        return dataclasses.replace(self, of_tensors=product)
 
     def product(self, flat: tf.Tensor) -> tf.Tensor:
         """Product with a flat vector, `[size]`."""

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.introspection.naming import layer_names
 from keras_infobottleneck.models.anchoring.anchored_network import (
     TOLERATED_MISCOUNT,
     AnchoredNetwork,
@@ -22,11 +23,15 @@ __all__ = ["InformationBottleneckModel"]
 class InformationBottleneckModel(AnchoredNetwork):
     """A Keras model whose objective charges for the information in its weights.
 
-    ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
-    + activation costs``, in nats. ``weight_beta = 1`` is the negative evidence lower bound per
-    example, and the critical value of the information bottleneck Lagrangian of the weights, whose
-    loss is a sum over examples ("Emergence", equation 3). The PAC-Bayes objectives put a bound on
-    the true risk in place of the sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
+    In nats, the objective is
+
+        loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
+               + activation costs
+
+    ``weight_beta = 1`` is the negative evidence lower bound per example, and the critical value of
+    the information bottleneck Lagrangian of the weights, whose loss is a sum over examples
+    ("Emergence", equation 3). The PAC-Bayes objectives put a bound on the true risk in place of the
+    sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
 
     The divergence is collected once from every `VariationalWeights`, wherever it sits and however
     often it is called; activation costs come from the layers that cause them. `compute_loss` holds
@@ -41,9 +46,9 @@ class InformationBottleneckModel(AnchoredNetwork):
         name: name of the model.
         num_examples: number of training examples, by which the divergence is divided.
         weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
-        objective: ``"lagrangian"``, the formula above; or, with ``c = weight_beta * KL
-            + log(2 sqrt(num_examples) / delta)`` in nats, ``"pac_bayes_quadratic"``:
-            ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, or ``"pac_bayes_kl"``: the largest r
+        objective: ``"lagrangian"``, the formula above. With N for `num_examples` and
+            ``c = weight_beta * KL + log(2 sqrt(N) / delta)`` in nats, ``"pac_bayes_quadratic"`` is
+            ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, and ``"pac_bayes_kl"`` the largest r
             with ``kl(task loss || r) <= c / N``. Where more examples are trained on than the
             certificate will be taken on, `weight_beta` is the ratio of the two numbers.
         delta: of the PAC-Bayes objectives.
@@ -179,13 +184,9 @@ class InformationBottleneckModel(AnchoredNetwork):
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
-        table = {}
-        for layer in layers:
-            # Layers of two nested models may have the same path.
-            same_path = sum(path.split(" #")[0] == layer.path for path in table)
-            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
-            table[key] = float(layer.kl_divergence())
-        return table
+        names = layer_names(self.network, layers)
+        nats = (float(layer.kl_divergence()) for layer in layers)
+        return dict(zip(names, nats, strict=True))
 
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""

@@ -24,7 +24,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["WeightCompression", "weight_compression"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WeightCompression(Result):
     """Comparators of ``quantized_complexity``, sums over the same tensors.
 

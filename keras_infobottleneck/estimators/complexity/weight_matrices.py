@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_choice
+from keras_infobottleneck.introspection.naming import weight_names
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "weight_matrices"]
 
@@ -151,12 +152,9 @@ def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
             f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
         )
     layouts = _special_layouts(model)
-    matrices, skipped, seen = [], {}, set()
-    for variable in model.weights:
-        path = variable.path
-        if path in seen:  # layers of a subclassed model may share a name
-            path = f"{path}#{len(seen)}"
-        seen.add(path)
+    matrices, skipped = [], {}
+    names = weight_names(model, model.weights)
+    for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
         if reason:
             skipped[path] = reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import keras
@@ -15,16 +16,18 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["Hessian", "hessian"]
 
 
 @dataclass(frozen=True, repr=False)
-class Hessian:
+class Hessian(Result):
     """Second derivatives of the mean negative log-likelihood, by products; may be indefinite.
 
     Attributes:
@@ -105,6 +108,48 @@ class Hessian:
             np.abs, num_probes=num_probes, num_steps=num_steps, seed=seed
         )
 
+    def numbers(self) -> dict[str, float]:
+        """The trace, estimated as by default, with its error; examples and weights."""
+        trace = self.trace()
+        return {
+            "trace": float(trace),
+            "standard_error": trace.standard_error,
+            "num_examples": float(self.num_examples),
+            "size": float(self.size),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a report prints: plain numbers; the traces are estimated as by default."""
+        about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
+        return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
+
+    def _columns(self) -> dict[str, list]:
+        rows = self.by_variable()
+        traces = [row["trace"] for row in rows.values()]
+        return {
+            "variable": list(rows),
+            "trace": [float(trace) for trace in traces],
+            "standard_error": [trace.standard_error for trace in traces],
+            "size": [row["size"] for row in rows.values()],
+        }
+
+    def _repr_html_(self) -> str:
+        """The line alone: a table would be passes over the data."""
+        return f"<p>{escape(repr(self))}</p>"
+
+    def __add__(self, other: Hessian) -> Hessian:
+        """The result for the union of two disjoint data sets."""
+        if not isinstance(other, Hessian):
+            return NotImplemented
+        if self.layout != other.layout:
+            raise ValueError(
+                "Only results of the same variables add up. "
+                f"Received: {self.size} weights and {other.size} weights"
+            )
+        count = self.num_examples + other.num_examples
+        share = self.num_examples / count
+        return Hessian(self.operator.mixed(share, other.operator, 1.0 - share), count)
+
     def __repr__(self) -> str:
         return (
             f"Hessian(num_examples={self.num_examples}, variables={len(self.variables)}, "
@@ -170,5 +215,9 @@ def hessian(
         total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
         return [p / batches.num_examples for p in total.over(batches, tensors)]
 
-    operator = Operator(Layout.of(variables), product, tf.as_dtype(variables[0].dtype))
+    operator = Operator(
+        Layout.of(weight_names(model, variables), variables),
+        product,
+        tf.as_dtype(variables[0].dtype),
+    )
     return Hessian(operator, batches.count())

@@ -13,6 +13,7 @@ from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.rules.registration import rule_for
 from keras_infobottleneck.estimators.fisher.trial import Trial
 from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.results.result import Result
 
 __all__ = [
     "BLOCK_BYTES",
@@ -35,8 +36,8 @@ CHEAPER = {
 }
 
 
-@dataclass(frozen=True)
-class MemoryEstimate:
+@dataclass(frozen=True, repr=False)
+class MemoryEstimate(Result):
     """Bytes beside the model's own for one forward and backward pass.
 
     Attributes:
@@ -55,6 +56,10 @@ class MemoryEstimate:
     def total_bytes(self) -> int:
         """Result and work."""
         return self.result_bytes + self.working_bytes
+
+    def numbers(self) -> dict[str, float]:
+        """The bytes in all, then their parts and the number of weights."""
+        return {"total_bytes": float(self.total_bytes), **super().numbers()}
 
     def __str__(self) -> str:
         return (

@@ -27,6 +27,7 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import 
     with_bias,
 )
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 
@@ -57,7 +58,7 @@ class Request:
         self.model, self.variables, self.source = model, variables, source
         self.batches, self.verbose = batches, verbose
         self.key = tf.constant(seed, tf.int64)
-        self.layout = Layout.of(variables)
+        self.layout = Layout.of(weight_names(model, variables), variables)
 
     def _kept(self, name: str, make: Callable[[Callable], Any]) -> Any:
         """What `make` gives for this request, see `compiled`."""

@@ -33,6 +33,16 @@ class ActivationInformationBounds(Result):
     upper: np.ndarray
     network: float
 
+    _points = ("per_unit", "lower", "upper")
+
+    def numbers(self) -> dict[str, float]:
+        """The bound through all layers; of the layers the smallest and largest of each."""
+        found = {"network": self.network}
+        for name in self._points:
+            values = getattr(self, name)
+            found |= {f"{name}_min": float(values.min()), f"{name}_max": float(values.max())}
+        return found
+
     def __repr__(self) -> str:
         return (
             f"ActivationInformationBounds(at most {self.network:.6g} nats through "

@@ -32,6 +32,10 @@ class CrossEntropyDecomposition(Result):
     overfitting: float
     cross_entropy: float
 
+    def numbers(self) -> dict[str, float]:
+        """The cross-entropy, then its terms."""
+        return {"cross_entropy": self.cross_entropy, **super().numbers()}
+
     def __repr__(self) -> str:
         return (
             f"CrossEntropyDecomposition({self.cross_entropy:.6g} nats = {self.intrinsic:.4g} "

@@ -46,6 +46,8 @@ class EffectiveInformation(Result):
     prior_scale: float
     paper_form: bool
 
+    _points = ("per_example",)
+
     def __repr__(self) -> str:
         return (
             f"EffectiveInformation({self.nats:.6g} ± {self.standard_error:.2g} nats, "

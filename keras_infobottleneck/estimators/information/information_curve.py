@@ -53,6 +53,18 @@ class InformationCurve(Result):
         """`expected_loss + beta * nats`; with the best prior scale its slope is `nats`."""
         return self.expected_loss + self.beta * self.nats
 
+    _points = (
+        *("beta", "nats", "expected_loss", "prior_scale", "standard_error"),
+        "loss_standard_error",
+    )
+
+    def numbers(self) -> dict[str, float]:
+        """Of the point whose price is nearest to `1 / num_examples`; the loss, and N."""
+        point = np.argmin(np.abs(np.log(self.beta * self.num_examples)))
+        names = ("nats", *(name for name in self._points if name != "nats"))
+        found = {name: float(getattr(self, name)[point]) for name in names}
+        return {**found, **super().numbers()}
+
     def __repr__(self) -> str:
         return (
             f"InformationCurve({len(self.beta)} prices from {self.beta[0]:.3g} to "

@@ -15,6 +15,7 @@ from keras_infobottleneck.estimators.information.eigenvector_memory import (
     check_eigenvectors_will_fit,
 )
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
+from keras_infobottleneck.introspection.naming import renumbered, weight_names
 from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
@@ -132,7 +133,7 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
             tell apart; scales of noise.
     """
     chosen = list(model.trainable_variables)
-    is_default = Layout.of(chosen) == fisher.layout
+    is_default = Layout.of(weight_names(model, chosen), chosen) == fisher.layout
     if not is_default:
         chosen = _named(model, fisher)
     in_model, in_matrix = (Counter(v.path for v in group) for group in (model.weights, chosen))
@@ -149,7 +150,10 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
 
 def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable]:
     """The model's weights with the paths and shapes of the matrix."""
-    named = dict(zip(Layout.of(model.weights).paths, model.weights, strict=True))
+    names = weight_names(model, model.weights)
+    # A file of 0.1.0 does not tell a path that ends in `_1` from the second weight of a path.
+    named = dict(zip(renumbered(names), model.weights, strict=True))
+    named |= dict(zip(names, model.weights, strict=True))
     chosen = []
     for path, shape in zip(fisher.layout.paths, fisher.layout.shapes, strict=True):
         if path not in named or tuple(named[path].shape) != shape:

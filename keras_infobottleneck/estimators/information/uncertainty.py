@@ -14,7 +14,7 @@ TOLERANCE = 1e-3
 TOLERANCE_OF_HALVES = {"float16": 2.0**-6, "bfloat16": 2.0**-3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Uncertainty(Result):
     """What a prediction does not know, one number per example: ``total = aleatoric + epistemic``.
 
@@ -29,6 +29,13 @@ class Uncertainty(Result):
     aleatoric: np.ndarray
     epistemic: np.ndarray
     unit: str = "nats"
+
+    _points = ("total", "aleatoric", "epistemic")
+
+    def numbers(self) -> dict[str, float]:
+        """Means over the examples, and how many there are."""
+        means = {name: float(getattr(self, name).mean()) for name in self._points}
+        return {**means, "num_examples": float(len(self.total))}
 
 
 def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncertainty:

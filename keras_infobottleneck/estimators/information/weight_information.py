@@ -86,6 +86,16 @@ class WeightInformation(Result):
         """`nats / num_examples`."""
         return self.nats / self.num_examples
 
+    def numbers(self) -> dict[str, float]:
+        """The nats, in all and per example, then what they depend on."""
+        nats = {"nats": self.nats, "nats_per_example": self.nats_per_example}
+        return {**nats, **super().numbers()}
+
+    def _columns(self) -> dict[str, Any]:
+        if not self.by_variable:
+            return super()._columns()
+        return {"variable": list(self.by_variable), "nats": list(self.by_variable.values())}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
         return {**super().to_dict(), "nats_per_example": self.nats_per_example}

@@ -42,6 +42,18 @@ class MaximumRelevance(Result):
     gap: np.ndarray
     num_samples: int
 
+    _points = ("resolution", "relevance", "mu", "gap")
+
+    def numbers(self) -> dict[str, float]:
+        """The largest relevance and where it is, the largest gap, and the number of samples."""
+        best = int(np.argmax(self.relevance))
+        return {
+            "relevance": float(self.relevance[best]),
+            "resolution": float(self.resolution[best]),
+            "gap": float(self.gap.max()),
+            **super().numbers(),
+        }
+
     def __repr__(self):
         best = int(np.argmax(self.relevance))
         return (

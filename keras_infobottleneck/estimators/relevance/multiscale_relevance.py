@@ -32,6 +32,8 @@ class MultiscaleRelevance(Result):
     resolution: np.ndarray
     relevance: np.ndarray
 
+    _points = ("scales", "resolution", "relevance")
+
     def __repr__(self):
         return f"MultiscaleRelevance(area={self.area:.6f}, scales={len(self.scales)})"
 

@@ -38,6 +38,8 @@ class RelevanceNull(Result):
     kind: str
     num_draws: int
 
+    _points = ("curve_units", "curve_resolution", "curve_relevance", "curve_relevance_std")
+
     def __repr__(self):
         return (
             f"RelevanceNull(resolution={self.resolution:.4f} ± {self.resolution_std:.4f}, "

@@ -16,7 +16,7 @@ DIRECT_TERMS = 1000
 LARGEST_GAMMA = 100.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ZipfExponent(Result):
     """Fit of `m_k ~ k^-gamma` to the counts of states.
 
@@ -117,7 +117,7 @@ def _log_zeta_derivatives(gamma, start):
     return -mean, sums[2] / sums[0] - mean**2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class RelevanceSlope(Result):
     """Slope `dH[K] / dH[s] = -mu` between neighbouring points of a resolution-relevance curve.
 
@@ -131,6 +131,8 @@ class RelevanceSlope(Result):
     resolution: np.ndarray
     slope: np.ndarray
     optimum: float
+
+    _points = ("resolution", "slope")
 
 
 def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> RelevanceSlope:

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
@@ -117,11 +118,12 @@ class AnchoredNetwork(NetworkHolder):
 
     @property
     def unanchored_weights(self) -> list[str]:
-        """Paths of priors and deterministic weights that are not as they were when anchored.
+        """Names of priors and deterministic weights that are not as they were when anchored.
 
         What they have learned since is not in the divergence. Without anchoring, all of them.
         """
-        return [w.path for w in self._anchoring_data.moved(self._anchored_weights)]
+        moved = self._anchoring_data.moved(self._anchored_weights)
+        return list(weight_names(self.network, moved))
 
     @property
     def _anchored_weights(self) -> list[keras.Variable]:

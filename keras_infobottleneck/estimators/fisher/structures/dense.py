@@ -89,8 +89,9 @@ class DenseFisher(FisherInformation):
         return {"matrix": self.matrix}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(matrix=arrays["matrix"], **fields)
+    def _from_archive(cls, fields, archive):
+        size = fields["layout"].size
+        return cls(matrix=archive.second_moments("matrix", (size, size)), **fields)
 
 
 def score_rows(scores: Scores, k) -> tf.Tensor:

@@ -77,9 +77,10 @@ class DiagonalFisher(FisherInformation):
         return {f"values_{i}": v for i, v in enumerate(self.values)}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        count = len(fields["layout"].paths)
-        return cls(values=tuple(arrays[f"values_{i}"] for i in range(count)), **fields)
+    def _from_archive(cls, fields, archive):
+        shapes = enumerate(fields["layout"].shapes)
+        values = tuple(archive.array(f"values_{i}", shape, least=0) for i, shape in shapes)
+        return cls(values=values, **fields)
 
 
 def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -114,8 +114,11 @@ class GramFisher(FisherInformation):
         return {"rows": self.rows}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(rows=arrays["rows"], **fields)
+    def _from_archive(cls, fields, archive):
+        rows = archive.array("rows", (None, fields["layout"].size))
+        if len(rows) < fields["num_examples"]:
+            archive.refuse(f"with {len(rows)} rows of {fields['num_examples']} examples")
+        return cls(rows=rows, **fields)
 
 
 def all_rows(scores: Scores) -> tf.Tensor:

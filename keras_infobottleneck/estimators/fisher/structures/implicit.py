@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import keras
 import numpy as np
@@ -96,6 +97,10 @@ class ImplicitFisher(FisherInformation):
             "'gram'. Received: structure='implicit'"
         )
 
+    def _repr_html_(self) -> str:
+        """The line alone: a table would be a pass over the data."""
+        return f"<p>{escape(repr(self))}</p>"
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
@@ -104,16 +109,11 @@ class ImplicitFisher(FisherInformation):
 
     def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
-
-        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-            mine, its = self.operator.of_tensors(tensors), other.operator.of_tensors(tensors)
-            return [a * v + b * w for v, w in zip(mine, its, strict=True)]
-
         return ImplicitFisher(
             self.layout,
             self.labels,
             num_examples,
-            Operator(self.layout, product, self.operator.dtype, is_semidefinite=True),
+            self.operator.mixed(a, other.operator, b),
             lambda: self.make_diagonal() + other.make_diagonal(),
         )
 
@@ -124,8 +124,8 @@ class ImplicitFisher(FisherInformation):
         )
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        raise ValueError("No file holds an implicit result. Received: structure='implicit'")
+    def _from_archive(cls, fields, archive):
+        archive.refuse("of an implicit result, which no file holds")
 
 
 def product_sum(

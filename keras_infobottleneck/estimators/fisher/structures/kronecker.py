@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     check_shift,
 )
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["KroneckerBlock", "KroneckerFisher"]
@@ -187,17 +189,30 @@ class KroneckerFisher(FisherInformation):
         return arrays
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        count = sum(name.startswith("block_") for name in arrays)
-        blocks = tuple(
-            KroneckerBlock(
-                *(int(i) for i in arrays[f"block_{n}"]),
-                arrays[f"order_{n}"],
-                arrays[f"inputs_{n}"],
-                arrays[f"outputs_{n}"],
-            )
-            for n in range(count)
-        )
-        names = [name for name in arrays if name.startswith("rest_")]
-        rest = {int(name.removeprefix("rest_")): arrays[name] for name in names}
-        return cls(blocks=blocks, rest=rest, **fields)
+    def _from_archive(cls, fields, archive):
+        shapes, blocks = fields["layout"].shapes, []
+        while f"block_{len(blocks)}" in archive:
+            blocks.append(_block_from(archive, len(blocks), shapes))
+        in_block = [i for block in blocks for i in (block.kernel, block.bias) if i >= 0]
+        if len(set(in_block)) < len(in_block):
+            archive.refuse("with two blocks of one weight")
+        others = [i for i in range(len(shapes)) if i not in in_block]
+        rest = {i: archive.array(f"rest_{i}", shapes[i], least=0) for i in others}
+        return cls(blocks=tuple(blocks), rest=rest, **fields)
+
+
+def _block_from(archive: Archive, number: int, shapes: Sequence) -> KroneckerBlock:
+    """A block of a file, which must fit its weights."""
+    kernel, bias = archive.array(f"block_{number}", (2,), kinds="iu").tolist()
+    if not (0 <= kernel < len(shapes) and -1 <= bias < len(shapes)):
+        archive.refuse(f"with block_{number} of weights that it does not name")
+    order = archive.array(f"order_{number}", shapes[kernel], kinds="iu")
+    inputs = archive.second_moments(f"inputs_{number}", (None, None, None))
+    outputs = archive.second_moments(f"outputs_{number}", (len(inputs), None, None))
+    groups, fan_out = outputs.shape[:2]
+    fan_in = inputs.shape[1] - (bias >= 0)
+    is_whole = np.array_equal(np.sort(order, None), np.arange(order.size))
+    of_bias = groups * fan_out if bias < 0 else math.prod(shapes[bias])
+    if not is_whole or order.size != groups * fan_in * fan_out or of_bias != groups * fan_out:
+        archive.refuse(f"with factors in block_{number} that do not fit its weights")
+    return KroneckerBlock(kernel, bias, order, inputs, outputs)
