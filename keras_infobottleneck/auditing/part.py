@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict
@@ -93,6 +93,21 @@ class AuditPart(abc.ABC):
         del findings
         return ()
 
+    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
+        """The fewest examples that cost in proportion, by which a dry run foretells seconds."""
+        del layers
+        return 2
+
+    def seconds_without_trial(self, num_weights: int) -> float | None:
+        """What it takes, where that is told without a trial on a few examples."""
+        del num_weights
+        return None
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """What it holds at most, beside the model and its examples."""
+        del num_weights, layers, num_examples
+        return 0
+
     def to_dict(self) -> dict[str, Any]:
         """What the part is, as plain strings, for JSON."""
         return {
@@ -134,6 +149,10 @@ class LayerPart(AuditPart):
         """Why a layer is left out, such as what it would cost; None where it is measured."""
         del subject, layer, num_examples
         return None
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """The activations of a layer, and a copy of them."""
+        return max((8 * num_examples * layer.num_units for layer in layers), default=0)
 
     def chosen(
         self, subject: Subject, layer: HiddenLayer, num_examples: int

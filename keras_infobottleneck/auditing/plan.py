@@ -11,10 +11,26 @@ from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
 
-__all__ = ["AuditPlan"]
+__all__ = ["AuditPlan", "Cost"]
 
 SWITCHED_OFF = "switched off by `include`"
 NO_LAYER = "the model has no layer that it could be about"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a part takes.
+
+    Attributes:
+        seconds: on this machine as busy as it was, with what is compiled once.
+        bytes: that it holds at most, beside the model and the sample.
+    """
+
+    seconds: float
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"about {self.seconds:,.2g} s, {self.bytes / 2**20:,.1f} MiB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +44,8 @@ class AuditPlan:
         examples: part to how many examples it takes at most; parts without data have none.
         taken: part to the layers that it measures, and what it takes of them.
         omissions: what will not be measured, and why.
+        costs: part to what it takes; empty where no examples were tried.
+        sample_bytes: of the examples that are held, 0 where none were tried.
     """
 
     model_name: str
@@ -36,6 +54,8 @@ class AuditPlan:
     examples: dict[str, int]
     taken: dict[str, tuple[HiddenLayer, ...]]
     omissions: tuple[Omission, ...]
+    costs: dict[str, Cost] = dataclasses.field(default_factory=dict)
+    sample_bytes: int = 0
 
     @classmethod
     def of(
@@ -79,6 +99,17 @@ class AuditPlan:
             omissions=(*omissions, *(subject.omissions if of_layers else ())),
         )
 
+    @property
+    def seconds(self) -> float:
+        """Of all parts, NaN where no examples were tried."""
+        return sum(cost.seconds for cost in self.costs.values()) if self.costs else math.nan
+
+    @property
+    def bytes(self) -> int:
+        """Of the examples and of the part that holds most."""
+        most = max((cost.bytes for cost in self.costs.values()), default=0)
+        return self.sample_bytes + most
+
     def __contains__(self, part: str) -> bool:
         return part in self.titles
 
@@ -96,7 +127,8 @@ class AuditPlan:
         for part, title in self.titles.items():
             count = self.examples.get(part)
             of = f", at most {count:,} examples" if count else ""
-            lines.append(f"  {part}: {title}{of}")
+            cost = f": {self.costs[part]}" if part in self.costs else ""
+            lines.append(f"  {part}: {title}{of}{cost}")
             views: dict[str, list[str]] = {}
             for layer in self.taken.get(part, ()):
                 view = "" if layer.view == "units" else f", channels {VIEWS[layer.view]}"
@@ -104,4 +136,6 @@ class AuditPlan:
             lines += [f"    of {', '.join(names)}{view}" for view, names in views.items()]
         for reason, places in omissions_by_reason(self.omissions).items():
             lines.append(f"  not measured: {places}: {reason}")
+        if self.costs:
+            lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")
         return "\n".join(lines)

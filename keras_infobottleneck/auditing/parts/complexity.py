@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from keras_infobottleneck import estimators, plots
 from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
@@ -13,6 +16,7 @@ from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.subject import HiddenLayer
 
 __all__ = ["Complexity"]
 
@@ -20,6 +24,7 @@ __all__ = ["Complexity"]
 # Ratios this near to 1 are noise: as much moves them when units are numbered otherwise.
 NOISE = 0.015
 SATURATED = 0.5
+TRIAL_SIDE = 256
 REARRANGEMENTS = ("within_rows", "within_columns", "renumbered")
 
 
@@ -70,6 +75,17 @@ class Complexity(AuditPart):
             exam.model, rearrangements=REARRANGEMENTS, seed=exam.seed
         )
         return {"complexity": found}
+
+    def seconds_without_trial(self, num_weights: int) -> float:
+        """In proportion to the weights, by one small matrix."""
+        matrix = np.random.default_rng(0).normal(size=(TRIAL_SIDE, TRIAL_SIDE)).astype("float32")
+        start = time.perf_counter()
+        estimators.quantized_complexity([matrix], rearrangements=REARRANGEMENTS)
+        return (time.perf_counter() - start) * max(1.0, num_weights / matrix.size)
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """Levels of the largest matrix, shuffled."""
+        return 20 * num_weights
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """All bits, and the ratio of the whole and of each weight."""

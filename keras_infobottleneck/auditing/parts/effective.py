@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -86,6 +86,11 @@ class Effective(LayerPart):
         options = {"layer": name, "fisher": fisher, "beta": exam.beta}
         found = estimators.effective_information(model, inputs, **options)
         return {"effective": dataclasses.replace(found, layer=layer.name)}
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """A Jacobian by the weights and its product with their noise."""
+        numbers = (layer.num_units * (layer.num_weights + layer.num_units) for layer in layers)
+        return 12 * max(numbers, default=0)
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """Nats of each layer."""

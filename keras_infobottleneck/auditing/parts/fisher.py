@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.memory import BLOCK_BYTES
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
@@ -106,6 +107,10 @@ class Fisher(AuditPart):
             "fisher", where, lambda: _diagonal(exam, "normal", "sampled").trace()
         )
         return {"fisher": fisher, "output_derivatives": derivatives}
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """Two diagonals, and gradients of a block of examples."""
+        return 8 * num_weights + BLOCK_BYTES
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """The trace, its control, the log-determinant, and the trace by weight."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_infobottleneck import estimators
@@ -48,6 +48,10 @@ class TotalCorrelation(LayerPart):
         options = {"num_permutations": NUM_PERMUTATIONS, "seed": exam.seed}
         found = estimators.total_correlation(z, **options)
         return {"total_correlation": found}
+
+    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
+        """Fewer examples than units are refused, or shrunk."""
+        return max((layer.num_units + 2 for layer in layers), default=2)
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """One for each layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from keras_infobottleneck.auditing.noise import paid_for_weights
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.pruning import pruning_by_noise
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.auditing.weights_in_words import (
     has_lost_the_network,
     noise_is_large,
@@ -169,6 +169,10 @@ class Weights(AuditPart):
                 "weights", "drawn code", lambda: draw_code(exam, fisher, task)
             ),
         }
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """The diagonal, the nats of each weight in double precision, and drawn weights."""
+        return 24 * num_weights
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """All nats, nats per example, the loss of the noise, pruning, and nats by weight."""
