@@ -135,10 +135,10 @@ def audit(
 
         if dry_run:
             available = batches.num_examples or max(counts.values())
-            few = max(
-                max(sizes.values(), default=2) for sizes in trial_sizes(plan, known, available)
-            )
+            _, sizes = trial_sizes(plan, known, available)
+            few = max(sizes.values(), default=2)
             tried = first_examples(batches, few, available)
+            available = available if tried.size == few else tried.size
             plan = with_costs(plan, subject, known, available, tried, partial(exam_of, tried))
             print(plan)
             return plan

@@ -32,7 +32,7 @@ def trial_sizes(
     small, large = {}, {}
     for name, count in plan.examples.items():
         most = max(2, min(count, available) - 1)
-        small[name] = min(max(least[name], int(count * SHARE)), most)
+        small[name] = min(max(least.get(name, 2), int(count * SHARE)), most)
         large[name] = min(3 * small[name], most)
     return small, large
 
@@ -61,7 +61,7 @@ def with_costs(
     parts = [part for part in parts if part.name in plan]
     seconds = {part.name: part.seconds_without_trial(plan.num_weights) for part in parts}
     tried = [part for part in parts if seconds[part.name] is None]
-    sizes = trial_sizes(plan, parts, min(available, sample.size + 1))
+    sizes = trial_sizes(plan, parts, available)
     runs = [[measure(exam_of(counts), plan, tried) for _ in range(2)] for counts in sizes]
     for part in tried:
         first, second = zip(*[[run[part.name] for run in twice] for twice in runs], strict=True)
