@@ -54,7 +54,7 @@ dd { margin: 0 0 0.4rem 1.2rem; }
   thead { display: none; }
   tr { border-bottom: 1px solid var(--rule); padding: 0.4rem 0; }
   td.number { display: inline; font-weight: 600; white-space: normal; }
-  td[title="unit"] { display: inline; }
+  td[title="unit"] { display: inline; } td[title="unit"]::before { content: " "; }
   td[title="baseline"]::before { content: "; baseline "; font-weight: 400; }
   td[title="beside"] { color: var(--quiet); }
 }

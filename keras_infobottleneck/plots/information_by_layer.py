@@ -37,10 +37,10 @@ def plot_information_by_layer(
     values = np.array([float(value) for value in nats.values()])
     if not len(values) or np.any(np.isnan(values)):
         raise ValueError(f"`nats` must hold at least one number, and no NaN. Received: nats={nats}")
-    for name, given in (("errors", errors or {}), ("null", null or {})):
+    for option, given in (("errors", errors or {}), ("null", null or {})):
         unknown = sorted(set(given) - set(nats))
         if unknown:
-            raise ValueError(f"`{name}` must have names of `nats`. Received: {name} of {unknown}")
+            raise ValueError(f"`{option}` must have names of `nats`. Received: {option} of {unknown}")
     import matplotlib.pyplot as plt
 
     ax = plt.subplots()[1] if ax is None else ax
