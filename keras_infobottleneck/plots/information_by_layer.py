@@ -40,7 +40,9 @@ def plot_information_by_layer(
     for option, given in (("errors", errors or {}), ("null", null or {})):
         unknown = sorted(set(given) - set(nats))
         if unknown:
-            raise ValueError(f"`{option}` must have names of `nats`. Received: {option} of {unknown}")
+            raise ValueError(
+                f"`{option}` must have names of `nats`. Received: {option} of {unknown}"
+            )
     import matplotlib.pyplot as plt
 
     ax = plt.subplots()[1] if ax is None else ax
