@@ -303,18 +303,19 @@ def wide_images(**options):
     ]
     shape = (1, 12, 12) if options else (12, 12, 1)
     model = keras.Sequential([keras.Input(shape), *layers, Dense(3, name="logits")])
-    return compiled(model), RNG.normal(size=(COUNT, *shape)).astype("float32")
+    x = np.random.default_rng(5).normal(size=(60, *shape)).astype("float32")
+    return compiled(model), (x, np.arange(60) % 3)
 
 
 def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
-    model, x = wide_images()
-    nuisance = x.mean((1, 2, 3)) > 0
-    options = {"examples": {"effective": 10, "nuisance": 40}, "layers": ["conv", "pool"]}
-    plan = kib.audit(model, (x, LABELS), nuisance=nuisance, dry_run=True, **options)
+    model, data = wide_images()
+    nuisance = data[0].mean((1, 2, 3)) > 0
+    options = {"examples": {"effective": 10}, "layers": ["conv", "pool"]}
+    plan = kib.audit(model, data, nuisance=nuisance, dry_run=True, **options)
     assert "of conv, channels averaged over places" in str(plan)
     assert "of conv, channels at one place of each example" in str(plan)
     assert not any(omission.where == "conv" for omission in plan.omissions)
-    report = kib.audit(model, (x, LABELS), nuisance=nuisance, **options)
+    report = kib.audit(model, data, nuisance=nuisance, **options)
     conv = report.layers["conv"]
     assert conv.num_units == 8 * 144
     assert conv.views == {
@@ -333,12 +334,12 @@ def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
 
 
 def test_states_of_wide_convolutions_are_those_at_one_place_of_each_example():
-    model, x = wide_images()
-    report = kib.audit(model, (x, LABELS), include=["relevance"], seed=4)
-    exam_order = draw_sample(Batches((x, LABELS)), 2000, 4).indices
-    z = keras.Model(model.inputs, model.get_layer("conv").output)(x).numpy()[exam_order]
-    places = np.random.default_rng(4).integers(144, size=COUNT)
-    states = z.reshape(COUNT, 144, 8)[np.arange(COUNT), places] > 0
+    model, data = wide_images()
+    report = kib.audit(model, data, include=["relevance"], seed=4)
+    order = draw_sample(Batches(data), 2000, 4).indices
+    z = keras.Model(model.inputs, model.get_layer("conv").output)(data[0]).numpy()[order]
+    places = np.random.default_rng(4).integers(144, size=60)
+    states = z.reshape(60, 144, 8)[np.arange(60), places] > 0
     point = kib.estimators.resolution_relevance(states)
     assert report.layers["conv"].relevance.to_dict() == point.to_dict()
 
@@ -380,10 +381,10 @@ def test_an_output_layer_that_a_second_model_uses_is_still_the_output():
 
 
 def test_what_is_missing_for_one_reason_is_said_once():
-    model, x = wide_images()
+    _, data = wide_images()
     layers = [keras.layers.Flatten(), Dense(1100, name="wide"), Dense(1200, name="wider"), Dense(3)]
     model = compiled(keras.Sequential([keras.Input((12, 12, 1)), *layers]))
-    plan = kib.audit(model, (x, LABELS), dry_run=True)
+    plan = kib.audit(model, data, dry_run=True)
     missing = [omission for omission in plan.omissions if "units take too long" in omission.reason]
     assert len(missing) == 4
     lines = [line for line in str(plan).splitlines() if "units take too long" in line]

@@ -232,7 +232,10 @@ def test_the_weights_of_a_model_as_a_list_have_the_complexity_of_the_model():
 
 
 def test_scales_of_units_are_told_from_arrangement():
-    """Scales are kept by a shuffle within rows or columns, and an arrangement by neither."""
+    """Scales are kept by a shuffle within rows or columns, and an arrangement by neither.
+
+    Within 1.5 % of 1 is noise of the measure: what is arranged lies below by twice that.
+    """
     rng = np.random.default_rng(0)
     kinds = ("within_rows", "within_columns", "renumbered")
     weights = rng.normal(size=(64, 64)).astype("float32")
@@ -250,12 +253,12 @@ def test_scales_of_units_are_told_from_arrangement():
         name: {kind: each.value for kind, each in result.rearranged.items()}
         for name, result in found.items()
     }
-    assert all(result.shuffled_ratio < 0.95 for result in found.values())
+    assert all(result.shuffled_ratio < 0.97 for result in found.values())
     assert abs(ratios["rows"]["within_rows"] - 1) < 0.015
-    assert ratios["rows"]["within_columns"] < 0.95
+    assert ratios["rows"]["within_columns"] < 0.97
     assert abs(ratios["columns"]["within_columns"] - 1) < 0.015
-    assert ratios["columns"]["within_rows"] < 0.95
-    assert max(ratios["both"]["within_rows"], ratios["both"]["within_columns"]) < 0.95
+    assert ratios["columns"]["within_rows"] < 0.97
+    assert max(ratios["both"]["within_rows"], ratios["both"]["within_columns"]) < 0.97
 
 
 def test_numbering_units_otherwise_moves_the_complexity_by_its_noise():
