@@ -8,6 +8,7 @@ import os
 from html import escape
 from typing import Any
 
+from keras_infobottleneck.arguments import check_file, check_instance
 from keras_infobottleneck.auditing.document import Document, Section
 from keras_infobottleneck.auditing.entries import (
     Reading,
@@ -21,7 +22,7 @@ from keras_infobottleneck.auditing.network_picture import NetworkPicture
 from keras_infobottleneck.auditing.page import page_of, verdicts_of
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.recorded import fields_of_record
-from keras_infobottleneck.results.files import check_file, write_text
+from keras_infobottleneck.results.files import write_text
 from keras_infobottleneck.results.result import plain
 
 __all__ = ["InformationReport"]
@@ -74,10 +75,7 @@ class InformationReport(Findings):
         Raises:
             TypeError: a baseline that is no report.
         """
-        if not isinstance(baseline, InformationReport):
-            raise TypeError(
-                f"`baseline` must be an InformationReport. Received: baseline={baseline!r}"
-            )
+        check_instance("baseline", baseline, InformationReport, "an InformationReport")
         ours = {"N": self.num_examples, "seed": self.seed, **self.examples}
         theirs = {"N": baseline.num_examples, "seed": baseline.seed, **baseline.examples}
         found = [

@@ -390,3 +390,21 @@ def test_what_is_missing_for_one_reason_is_said_once():
     lines = [line for line in str(plan).splitlines() if "units take too long" in line]
     assert len(lines) == 1
     assert "relevance, total_correlation of wide (1,100 units" in lines[0]
+
+
+def test_outputs_without_an_axis_of_their_own_are_measured_in_all_parts():
+    bits = (X[:, 0] > 0).astype("float32")
+    parts = ["task", "fisher", "weights", "effective", "relevance"]
+    for loss, labels in (("binary_crossentropy", bits), ("mse", X[:, 0])):
+        inputs = keras.Input((5,))
+        activation = "sigmoid" if loss == "binary_crossentropy" else None
+        outputs = Dense(1, activation, name="out")(Dense(4, "tanh", name="hidden")(inputs))
+        with_axis = compiled(keras.Model(inputs, outputs), loss)
+        without = compiled(
+            keras.Model(inputs, keras.layers.Reshape((), name="flat")(outputs)), loss
+        )
+        options = {"include": parts, "examples": EXAMPLES, "layers": ["hidden"]}
+        found = kib.audit(without, (X, labels), **options)
+        assert {reading.part for reading in found.readings} == set(parts)
+        expected = kib.audit(with_axis, (X, labels[:, np.newaxis]), **options)
+        assert found.numbers() == pytest.approx(expected.numbers(), rel=1e-4)
