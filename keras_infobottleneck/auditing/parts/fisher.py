@@ -19,7 +19,7 @@ from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.fisher.memory import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
