@@ -130,14 +130,14 @@ BAD = {
         {"data": tf.data.Dataset.from_tensor_slices((np.zeros((4, 6)), np.zeros(4)))},
     ),
     "unknown part": (ValueError, {"include": ["fishes"]}),
-    "a part as a word": (ValueError, {"include": "task"}),
+    "a part as a word": (TypeError, {"include": "task"}),
     "no parts": (ValueError, {"include": []}),
     "examples of no part": (ValueError, {"examples": {"complexity": 5}}),
     "examples that are no mapping": (TypeError, {"examples": 100}),
     "one example": (ValueError, {"examples": {"fisher": 1}}),
     "half an example": (TypeError, {"examples": {"fisher": 10.5}}),
     "unknown layer": (ValueError, {"layers": ["third"]}),
-    "a layer as a word": (ValueError, {"layers": "first"}),
+    "a layer as a word": (TypeError, {"layers": "first"}),
     "a layer twice": (ValueError, {"layers": ["first", "first"]}),
     "N of zero": (ValueError, {"num_examples": 0}),
     "likelihood": (ValueError, {"likelihood": "poisson"}),
@@ -145,7 +145,7 @@ BAD = {
     "seed of another type": (TypeError, {"seed": 0.5}),
     "nuisance too short": (ValueError, {"nuisance": np.arange(3)}),
     "constant nuisance": (ValueError, {"nuisance": np.zeros(COUNT)}),
-    "nuisance in words": (ValueError, {"nuisance": ["a"] * COUNT}),
+    "nuisance in words": (TypeError, {"nuisance": ["a"] * COUNT}),
 }
 
 
