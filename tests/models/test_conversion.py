@@ -251,7 +251,9 @@ def test_bad_options_are_refused_in_a_sentence(options, error, message):
         kib.make_variational(network, verbose=0, **{"num_examples": 3, **options})
 
 
-@pytest.mark.parametrize("convert", [CONVERSIONS["variational"], CONVERSIONS["deterministic"]])
+@pytest.mark.parametrize(
+    "convert", [CONVERSIONS["make_variational"], CONVERSIONS["make_deterministic"]]
+)
 def test_weights_that_are_not_finite_are_refused_in_a_sentence(convert):
     network = nested_network()
     network.set_weights([w * np.nan for w in network.get_weights()])
