@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_file, check_instance
 from keras_infobottleneck.auditing.document import Document
 from keras_infobottleneck.auditing.entries import Reading, counterparts
 from keras_infobottleneck.auditing.figures import images_of
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.results.files import check_file, write_text
+from keras_infobottleneck.results.files import write_text
 
 __all__ = ["InformationReport"]
 
@@ -54,10 +55,7 @@ class InformationReport(Findings):
         Raises:
             TypeError: a baseline that is no report.
         """
-        if not isinstance(baseline, InformationReport):
-            raise TypeError(
-                f"`baseline` must be an InformationReport. Received: baseline={baseline!r}"
-            )
+        check_instance("baseline", baseline, InformationReport, "an InformationReport")
         ours = {"N": self.num_examples, "seed": self.seed, **self.examples}
         theirs = {"N": baseline.num_examples, "seed": baseline.seed, **baseline.examples}
         found = [

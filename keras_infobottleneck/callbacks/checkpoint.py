@@ -6,8 +6,8 @@ import os
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import check_file, check_model, refusal
 from keras_infobottleneck.results.archives import Archive, write_arrays
-from keras_infobottleneck.results.files import check_file
 
 __all__ = ["Checkpoint"]
 
@@ -47,10 +47,8 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: the model is not compiled; the file is damaged, not of this callback, or
                 of a model of other variables.
         """
-        if getattr(model, "optimizer", None) is None:
-            raise ValueError(
-                f"`model` must be compiled with an optimizer. Received: model={model.name!r}"
-            )
+        if check_model("model", model).optimizer is None:
+            raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
             return 0
         model.optimizer.build(model.trainable_variables)

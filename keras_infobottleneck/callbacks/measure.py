@@ -13,8 +13,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+<<<<<<< HEAD
 from keras_infobottleneck.results.files import check_file, write_text
 from keras_infobottleneck.results.result import Result, numbers_of_fields
+=======
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_file,
+    check_instance,
+    check_integers,
+    check_path,
+    refusal,
+)
+from keras_infobottleneck.results.files import write_text
+>>>>>>> main
 
 __all__ = ["Measure"]
 
@@ -74,20 +86,16 @@ class Measure(keras.callbacks.Callback):
         log_dir: str | os.PathLike | None = None,
     ):
         super().__init__()
-        if not isinstance(measurements, Mapping) or not measurements:
-            raise ValueError(
-                "measurements must map at least one name to a function of the model. "
-                f"Received: measurements={measurements!r}"
-            )
-        for name, function in measurements.items():
-            if not callable(function):
-                raise TypeError(
-                    f"measurements must be functions of the model. Received: {name}={function!r}"
-                )
+        expected = "a mapping from names to functions of the model"
+        check_instance("measurements", measurements, Mapping, expected)
+        if not measurements:
+            raise refusal(ValueError, "measurements", "hold at least one function", measurements)
+        if not all(isinstance(k, str) and callable(f) for k, f in measurements.items()):
+            raise refusal(TypeError, "measurements", f"be {expected}", measurements)
         self._measurements = dict(measurements)
         self._due = _schedule(every)
-        if csv_path is not None:
-            check_file("csv_path", csv_path)
+        check_file("csv_path", csv_path, optional=True)
+        check_path("log_dir", log_dir, optional=True)
         self._csv_path = csv_path
         self._log_dir = log_dir
         self._writer = None
@@ -123,7 +131,7 @@ class Measure(keras.callbacks.Callback):
         taken = sorted(set(values) & set(logs))
         if taken:
             raise ValueError(
-                f"measurements must not have names that are logged already. Received: {taken}"
+                f"`measurements` must not have names that are logged already. Received: {taken}"
             )
         logs.update(values if due else dict.fromkeys(values, math.nan))
 
@@ -158,20 +166,20 @@ class Measure(keras.callbacks.Callback):
 
 def _schedule(every) -> Callable[[int], bool]:
     """Whether a number of completed epochs is one to measure after."""
-    if isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1:
-        return lambda completed: completed % every == 0
     if callable(every):
         return every
-    if isinstance(every, Collection) and not isinstance(every, str | bytes) and len(every):
-        epochs = frozenset(every)
+    if isinstance(every, Collection) and not isinstance(every, str | bytes | Mapping):
+        epochs = frozenset(check_integers("every", list(every), "[epochs]", 0).tolist())
         return lambda completed: completed in epochs
-    raise ValueError(
-        "every must be a positive number of epochs, a collection of epochs or a function. "
-        f"Received: every={every!r}"
-    )
+    if not isinstance(every, numbers.Integral) or isinstance(every, bool):
+        expected = "be a number of epochs, a collection of epochs or a function"
+        raise refusal(TypeError, "every", expected, every)
+    number = check_count("every", every)
+    return lambda completed: completed % number == 0
 
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
+<<<<<<< HEAD
     """The numbers of a result, by the key that each is logged under.
 
     Raises:
@@ -196,6 +204,24 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
         "measurements must return a number, a mapping to numbers or a result of this package, with "
         f"a number at least. Received: {name} {what} of type {type(result).__name__}"
     )
+=======
+    """Take the numbers of a result, by the key they are logged under."""
+    if isinstance(result, Mapping):
+        found = {f"{name}_{key}": value for key, value in result.items()}
+    elif dataclasses.is_dataclass(result):
+        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+        found = {f"{name}_{k}": v for k, v in fields.items() if isinstance(v, float)}
+    else:
+        found = {name: result}
+    for key, value in found.items():
+        scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
+        if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
+            raise TypeError(
+                "`measurements` must return a number, a mapping to numbers or a result of this "
+                f"package. Received: {key} of type {type(value).__name__}"
+            )
+    return {key: float(value) for key, value in found.items()}
+>>>>>>> main
 
 
 def _read_csv(path) -> list[dict[str, float]]:

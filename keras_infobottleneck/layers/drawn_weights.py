@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_infobottleneck.layers.linear_part import ADDED_LOSS
+
 __all__ = ["DrawnWeights", "weights_to_draw"]
 
 # Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
@@ -42,10 +44,7 @@ class DrawnWeights(keras.StatelessScope):
 
     def add_loss(self, loss):
         """Refuse: the loss would be lost with the scope."""
-        raise ValueError(
-            "`layer` must not add losses in its call; add them outside of VariationalWeights. "
-            f"Received: loss={loss!r}"
-        )
+        raise ValueError(ADDED_LOSS.format(loss))
 
     def add_update(self, update):
         """Remember what the layer assigns."""

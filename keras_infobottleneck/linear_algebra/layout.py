@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_instance, check_numbers, refusal
+
 __all__ = ["Layout"]
 
 
@@ -48,17 +50,21 @@ class Layout:
         ]
 
     def check(self, tensors: Sequence[np.ndarray]) -> None:
-        """Refuses anything but one array per variable.
+        """Refuses anything but one array of finite numbers per variable.
 
         Raises:
-            ValueError: another number of arrays, or other shapes.
+            TypeError: no list, or other things than numbers.
+            ValueError: another number of arrays, other shapes, NaN.
         """
-        shapes = tuple(tuple(np.shape(t)) for t in tensors)
-        if shapes != self.shapes:
-            raise ValueError(
-                "`tensors` must be one array per variable, in the order and shapes of "
-                f"`variables`, {self.shapes}. Received: shapes={shapes}"
-            )
+        check_instance("tensors", tensors, list | tuple, "a list of one array per variable")
+        if len(tensors) != len(self.paths):
+            expected = f"be one array for each of {len(self.paths)} variables"
+            raise refusal(ValueError, "tensors", expected, tensors)
+        for number, (tensor, shape) in enumerate(zip(tensors, self.shapes, strict=True)):
+            name = f"tensors[{number}]"
+            if check_numbers(name, tensor, dtype=None).shape != shape:
+                expected = f"have the shape {shape} of {self.paths[number]!r}"
+                raise refusal(ValueError, name, expected, tensor)
 
     def join(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
         """One array per variable to one flat vector; see `check`."""

@@ -8,11 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
-from keras_infobottleneck.introspection.naming import layer_names
-from keras_infobottleneck.models.anchoring.anchored_network import (
-    TOLERATED_MISCOUNT,
-    AnchoredNetwork,
+from keras_infobottleneck.introspection.making import arguments_given
+from keras_infobottleneck.introspection.naming import layer_names, weight_names
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers.noisy_layer import resting
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
+from keras_infobottleneck.models.charging import (
+    check_steps,
+    warn_of_collapse,
+    warn_of_nothing_charged,
 )
+from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -20,7 +27,7 @@ __all__ = ["InformationBottleneckModel"]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationBottleneckModel(AnchoredNetwork):
+class InformationBottleneckModel(NetworkHolder):
     """A Keras model whose objective charges for the information in its weights.
 
     In nats, the objective is
@@ -42,7 +49,8 @@ class InformationBottleneckModel(AnchoredNetwork):
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
             which is then trained. It is kept as `network`, to which `layers`, `inputs`,
-            `summary` and `export` refer.
+            `summary` and `export` refer. A subclass with layers and a `call` of its own gives
+            neither.
         name: name of the model.
         num_examples: number of training examples, by which the divergence is divided.
         weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
@@ -70,7 +78,10 @@ class InformationBottleneckModel(AnchoredNetwork):
         delta: float = 0.025,
         **kwargs,
     ):
-        _check_arguments(inputs, outputs, num_examples, weight_beta)
+        if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
+            _check_network(inputs, outputs)
+        check_count("num_examples", num_examples)
+        check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
@@ -87,6 +98,9 @@ class InformationBottleneckModel(AnchoredNetwork):
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
+        self._anchoring_data = None
+        self._said_collapse = self._said_nothing_charged = False
+        self._examples_per_epoch = 0.0  # the most that a `fit` was given
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
@@ -143,15 +157,21 @@ class InformationBottleneckModel(AnchoredNetwork):
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
-        """Posterior means; `training` is left open, so that activations are not charged."""
+        """Posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(x)
+        with resting():
+            return self(x, training=False) if self._call_has_training_arg else self(x)
 
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
+        if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
+            self._said_nothing_charged = warn_of_nothing_charged(self.network)
         history = super().fit(*args, **kwargs)
         if history.epoch:
+            if not self._said_collapse:
+                self._said_collapse = warn_of_collapse(self, history)
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             if seen:  # a `train_step` in place of this one counts nothing
@@ -180,14 +200,14 @@ class InformationBottleneckModel(AnchoredNetwork):
         Raises:
             ValueError: the model is not built.
         """
-        layers = self._built_variational_layers
+        layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
         names = layer_names(self.network, layers)
-        nats = (float(layer.kl_divergence()) for layer in layers)
-        return dict(zip(names, nats, strict=True))
+        return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
+    @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""
         super().summary(*args, **kwargs)
@@ -224,15 +244,91 @@ class InformationBottleneckModel(AnchoredNetwork):
             Array of shape ``[num_samples, examples, ...]``.
         """
         check_count("num_samples", num_samples)
-        sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
-        sampler.seed(seed)
-        samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
+        options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+        kinds = weights, activations
+        samples = self._samplers.predict(self.network, int(num_samples), *kinds, x, **options)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+
+    @property
+    def variational_layers(self) -> list[VariationalWeights]:
+        """Every `VariationalWeights` in the network, each once."""
+        return layers_of_kind(self.network, VariationalWeights)
+
+    def anchor_prior(self, data, scale: bool = True):
+        """Move every prior to the current posterior and freeze it: a prior for certificates.
+
+        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
+        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
+        everything that the posterior, or the network it was made from, has learned from so far;
+        a warning says so where `fit` was given more.
+
+        Args:
+            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
+                random augmentation and the same examples in every pass.
+            scale: whether the prior takes the posterior's scales too, weight by weight.
+
+        Raises:
+            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
+                a prior that is anchored already.
+            TypeError: `data` of another kind.
+        """
+        Anchoring(self).anchor(data, scale, self._examples_per_epoch)
+        if self.compiled:
+            # The traced step holds the old prior.
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
+
+    @property
+    def anchoring_fingerprints(self) -> np.ndarray:
+        """Fingerprints, int64, of the examples on which the prior depends."""
+        return Anchoring(self).fingerprints
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that only say what noise on activations costs: no prediction may read them."""
+        return Anchoring(self).pricing_weights
+
+    @property
+    def deterministic_weights(self) -> list[keras.Variable]:
+        """Weights of the network without a distribution: biases, normalisation, its statistics.
+
+        Those that only price the noise of a layer are none of them: no prediction reads them.
+        """
+        return Anchoring(self).deterministic_weights
+
+    @property
+    def unanchored_weights(self) -> list[str]:
+        """Names of priors and deterministic weights that are not as they were when anchored.
+
+        What they have learned since is not in the divergence. Without anchoring, all of them.
+        """
+        return list(weight_names(self.network, Anchoring(self).moved))
+
+    def save_own_variables(self, store):
+        """The weights, and of an anchored model how many examples its prior depends on."""
+        super().save_own_variables(store)
+        Anchoring(self).save(store)
+
+    def load_own_variables(self, store):
+        """The weights, of a model that is anchored on the same examples."""
+        super().load_own_variables(Anchoring(self).load(store))
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model, its network rebuilt, with room for fingerprints if it is anchored."""
+        config, anchoring = Anchoring.split_config(config)
+        model = super().from_config(config, custom_objects=custom_objects)
+        Anchoring(model).restore(anchoring)
+        return model
 
     def get_config(self) -> dict:
         """The arguments of the constructor, the network among them."""
+        if self.network is self and type(self).get_config is InformationBottleneckModel.get_config:
+            return {**arguments_given(self), **Anchoring(self).config()}
         return {
             **super().get_config(),
+            **Anchoring(self).config(),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta.numpy()),  # `float` of a mirrored variable fails
             "objective": self.objective,
@@ -244,11 +340,11 @@ def _batch_size(data):
     return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
 
 
-def _check_arguments(inputs, outputs, num_examples, weight_beta):
+def _check_network(inputs, outputs):
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
             f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
         )
-    check_count("num_examples", num_examples)
-    check_price("weight_beta", weight_beta)
+    if outputs is None:
+        check_steps(inputs)

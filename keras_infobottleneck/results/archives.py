@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_path
 from keras_infobottleneck.results.files import whole_file
 
 __all__ = ["Archive", "write_arrays"]
@@ -54,8 +55,7 @@ class Archive:
         names: Collection[str] | None = None,
         max_bytes: int | None = None,
     ):
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"`{name}` must be a path. Received: {name}={path!r}")
+        check_path(name, path)
         self._rule, self._received = rule, f"{name}={os.fspath(path)!r}"
         if os.path.isdir(path):
             self.refuse("a folder")

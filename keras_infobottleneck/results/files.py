@@ -13,31 +13,11 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-__all__ = ["check_file", "whole_file", "write_text"]
+from keras_infobottleneck.arguments import check_file
 
-
-def check_file(name: str, path: Any) -> str:
-    """Where a file is to be written: the path as text, a link's target for a link.
-
-    Args:
-        name: of the argument, for the refusal.
-        path: of the file, which need not exist; its folder must.
-
-    Raises:
-        TypeError: no path.
-        ValueError: a folder, a device, a link that leads to itself, or a folder that is missing.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"`{name}` must be a path. Received: {name}={path!r}")
-    target = os.path.realpath(os.fspath(path))
-    is_other = os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode)
-    if is_other or not os.path.isdir(os.path.dirname(target)):
-        raise ValueError(
-            f"`{name}` must be a file in a folder that exists. Received: {name}={os.fspath(path)!r}"
-        )
-    return target
+__all__ = ["whole_file", "write_text"]
 
 
 @contextlib.contextmanager

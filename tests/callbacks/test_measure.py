@@ -153,14 +153,14 @@ def test_a_failing_measurement_leaves_the_rows_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("measurements", "every", "error", "message"),
     [
-        ({}, 1, ValueError, "at least one name"),
-        (norm, 1, ValueError, "at least one name"),
-        ({"norm": 3.0}, 1, TypeError, r"functions of the model.*norm=3.0"),
+        ({}, 1, ValueError, "at least one function"),
+        (norm, 1, TypeError, "a mapping from names to functions"),
+        ({"norm": 3.0}, 1, TypeError, r"functions of the model.*'norm': 3.0"),
         ({"norm": norm}, 0, ValueError, r"every.*0"),
-        ({"norm": norm}, True, ValueError, r"every.*True"),
+        ({"norm": norm}, True, TypeError, r"every.*True"),
         ({"norm": norm}, (), ValueError, r"every.*\(\)"),
-        ({"norm": norm}, "epoch", ValueError, r"every.*'epoch'"),
-        ({"norm": norm}, 2.5, ValueError, r"every.*2.5"),
+        ({"norm": norm}, "epoch", TypeError, r"every.*'epoch'"),
+        ({"norm": norm}, 2.5, TypeError, r"every.*2.5"),
     ],
 )
 def test_refuses_bad_arguments(measurements, every, error, message):
@@ -168,6 +168,7 @@ def test_refuses_bad_arguments(measurements, every, error, message):
         Measure(measurements, every=every)
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class Words:
     name: str
@@ -265,6 +266,12 @@ def test_two_trainings_may_write_one_file_while_it_is_read(tmp_path):
             assert rows == [{"epoch": n, "a": 1.0} for n in range(len(rows))]
     assert failures == []
     assert os.listdir(tmp_path) == ["m.csv"]
+=======
+@pytest.mark.parametrize("result", [np.ones(3), "high", None, {"a": "high"}])
+def test_refuses_results_that_are_no_numbers(result):
+    with pytest.raises(TypeError, match=r"`measurements` must return.*bad"):
+        fit(small_model(), Measure({"bad": lambda model: result}))
+>>>>>>> main
 
 
 def test_refuses_the_name_of_what_training_logs():

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
+from keras_infobottleneck.arguments import check_file
 from keras_infobottleneck.results import files
-from keras_infobottleneck.results.files import check_file, whole_file, write_text
+from keras_infobottleneck.results.files import whole_file, write_text
 
 SIZE = 200_000
 

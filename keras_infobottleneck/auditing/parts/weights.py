@@ -20,8 +20,7 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.pruning import pruning_by_noise
 from keras_infobottleneck.auditing.subject import Subject
-from keras_infobottleneck.introspection.walking import layers_of_kind
-from keras_infobottleneck.layers import VariationalWeights
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 __all__ = ["Weights", "has_lost_the_network", "label_entropy", "noise_is_large"]
 
@@ -158,12 +157,12 @@ class Weights(AuditPart):
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
         """Weights without noise are priced by the Fisher matrix."""
-        return () if subject.has_layers_of_kind(VariationalWeights) else ("fisher",)
+        return () if noisy_layers(subject.model, "weights") else ("fisher",)
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
         """`weights`, and `pruning` of those with noise or the `curve` of those without."""
         task = exam.results.get("task")
-        if layers_of_kind(exam.model, VariationalWeights):
+        if noisy_layers(exam.model, "weights"):
             exam.omit("weights", "Gaussian code", HAS_POSTERIOR)
             paid = exam.attempt("weights", "paid", lambda: paid_for_weights(exam.model))
             if paid is not None and paid.beta == 0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_number
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     block_decomposition_complexity,
@@ -13,10 +14,10 @@ from keras_infobottleneck.estimators.complexity.block_decomposition import (
 from keras_infobottleneck.estimators.complexity.weight_matrices import (
     Layout,
     Weights,
-    weight_matrices,
+    matrices_of_blocks,
 )
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
-    check_num_bits,
+    MAX_BITS,
     quantization_levels,
 )
 from keras_infobottleneck.results.result import Result
@@ -80,23 +81,16 @@ def weight_compression(
     Raises:
         TypeError, ValueError: As ``quantized_complexity``.
     """
-    check_num_bits(num_bits)
-    matrices, skipped = weight_matrices(weights, layout)
+    check_count("num_bits", num_bits, most=MAX_BITS)
+    check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)
+    matrices, skipped = matrices_of_blocks(weights, layout, BLOCK_SIDE)
     raw, planes, sign_bits = [], [], 0.0
     for matrix in matrices:
-        if min(matrix.shape) < BLOCK_SIDE:
-            skipped[matrix.path] = f"smaller than a block as {matrix.shape[0]} x {matrix.shape[1]}"
-            continue
         values = matrix.values()
         sign_bits += block_decomposition_complexity(values > 0)
         raw.append(values.astype(np.float32).tobytes())
         levels = quantization_levels(values, num_bits=num_bits, clip_percentile=clip_percentile)
         planes += [np.packbits((levels >> i) & 1).tobytes() for i in range(num_bits)]
-    if not raw:
-        raise ValueError(
-            f"weights must hold a matrix of at least {BLOCK_SIDE} x {BLOCK_SIDE}. "
-            f"Received: {skipped}"
-        )
     raw, planes = b"".join(raw), b"".join(planes)
     return WeightCompression(
         sign_bits=sign_bits,

@@ -7,10 +7,11 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.arguments import check_choice
+from keras_infobottleneck.arguments import check_choice, refusal
 from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.noise_weights import noise_weights
 
-__all__ = ["Layout", "WeightMatrix", "Weights", "weight_matrices"]
+__all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
 Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
@@ -49,7 +50,9 @@ class WeightMatrix:
         matrix = array.transpose(self.permutation).reshape(self.shape)
         if not np.isfinite(matrix).all():
             bad = int(matrix.size - np.isfinite(matrix).sum())
-            raise ValueError(f"weights must be finite. Received: {self.path} with {bad} not finite")
+            raise ValueError(
+                f"`weights` must be finite. Received: {self.path!r} with {bad} numbers that are not"
+            )
         return matrix
 
     def to_tensor(self, matrix: np.ndarray) -> np.ndarray:
@@ -59,7 +62,7 @@ class WeightMatrix:
 
 
 def weight_matrices(
-    weights: Weights, layout: Layout | None = None
+    weights: Weights, layout: Layout | None = None, name: str = "weights"
 ) -> tuple[list[WeightMatrix], dict[str, str]]:
     """Every weight of rank two or more as a matrix, and what was left out with its reason.
 
@@ -83,34 +86,27 @@ def weight_matrices(
         ValueError: If the model has not been built, ``layout`` is given for a model or another
             word, or arrays of rank one are there and do not tell which axis is the output.
     """
-    if layout is not None:
-        check_choice("layout", layout, ("out_first", "keras"))
+    check_choice("layout", layout, ("out_first", "keras"), optional=True)
     if isinstance(weights, keras.Model):
         if layout is not None:
             raise ValueError(f"`layout` is for arrays, a model has its own. Received: {layout=}")
-        return _of_model(weights)
+        return _of_model(weights, name)
     if isinstance(weights, np.ndarray):
         weights = [weights]
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes):
         layout = layout or _told_layout(weights)
         weights = {f"weight_{i}": array for i, array in enumerate(weights)}
     if not isinstance(weights, Mapping):
-        raise TypeError(
-            "weights must be a Keras model, an array, or a mapping or sequence of arrays. "
-            f"Received: weights of type {type(weights).__name__}"
-        )
+        expected = "be a Keras model, an array, or a mapping or sequence of arrays"
+        raise refusal(TypeError, name, expected, weights)
     matrices, skipped = [], {}
     for path, array in weights.items():
         if not isinstance(array, np.ndarray):
-            raise TypeError(
-                f"weights must hold NumPy arrays. Received: {path} of type {type(array).__name__}"
-            )
+            raise refusal(TypeError, name, "hold NumPy arrays", {path: array})
         if array.ndim < 2:
             skipped[path] = "fewer than two axes"
         elif not _is_floating(array.dtype):
-            raise TypeError(
-                f"weights must be floating point. Received: {path} of dtype {array.dtype}"
-            )
+            raise refusal(TypeError, name, "be floating point", {path: array})
         else:
             axes = _keras_axes(array.ndim) if layout == "keras" else tuple(range(array.ndim))
             matrices.append(WeightMatrix(path, array, axes, 1))
@@ -145,17 +141,36 @@ def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
     return "keras" if last else "out_first"
 
 
-def _of_model(model: keras.Model) -> tuple[list[WeightMatrix], dict[str, str]]:
+def matrices_of_blocks(
+    weights: Weights, layout: Layout | None, side: int, name: str = "weights"
+) -> tuple[list[WeightMatrix], dict[str, str]]:
+    """As ``weight_matrices``, without those that are smaller than a block of a side.
+
+    Raises:
+        TypeError, ValueError: As ``weight_matrices``, and if no matrix is left.
+    """
+    matrices, skipped = weight_matrices(weights, layout, name)
+    for matrix in matrices:
+        if min(matrix.shape) < side:
+            skipped[matrix.path] = f"smaller than a block as {matrix.shape[0]} x {matrix.shape[1]}"
+    matrices = [matrix for matrix in matrices if matrix.path not in skipped]
+    if not matrices:
+        raise refusal(ValueError, name, f"hold a matrix of at least {side} x {side}", skipped)
+    return matrices, skipped
+
+
+def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[str, str]]:
     """Matrices and omissions of a model."""
     if not model.built:
-        raise ValueError(
-            f"weights must be a model that has been built. Received: {model.name!r}, unbuilt"
-        )
+        raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)
+    noise = {id(variable) for variable in noise_weights(model, "weights")}
     matrices, skipped = [], {}
     names = weight_names(model, model.weights)
     for path, variable in zip(names, model.weights, strict=True):
         reason = _reason_to_skip(variable)
+        if reason is None and id(variable) in noise:
+            reason = "a noise scale or a prior"
         if reason:
             skipped[path] = reason
         else:
@@ -217,11 +232,9 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
         return "part of a normalisation"
     if variable.name == "chains" and not variable.trainable:
         return "samples that a Boltzmann machine goes on from"
-    if variable.name.endswith("_spread") or "anchored_prior" in variable.path:
-        return "a noise scale or a prior"
     return None
 
 
 def _is_floating(dtype: np.dtype | str) -> bool:
     """Whether Keras counts the type as floating point, bfloat16 included."""
-    return keras.backend.is_float_dtype(str(dtype))
+    return str(dtype).startswith(("float", "bfloat"))

@@ -11,10 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
+from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
-from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
@@ -87,11 +90,7 @@ class Hessian(Result):
         Raises:
             ValueError: the shift does not make the matrix positive definite.
         """
-        if not np.isscalar(shift) or not np.isfinite(shift) or shift <= 0:
-            raise ValueError(f"`shift` must be a positive number. Received: shift={shift!r}")
-        return self.operator.logdet(
-            float(shift), num_probes=num_probes, num_steps=num_steps, seed=seed
-        )
+        return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
@@ -185,12 +184,12 @@ def hessian(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
+    check_model("model", model)
     found = find_likelihood(model, likelihood)
     batches = Batches(data, batch_size)
     ensure_built(model, batches)
-    inputs = batches.first_inputs()
-    check_rematerialised(model, inputs)
-    found.terms(model(inputs, training=False))  # refused before it is traced
+    # What cannot be measured is refused before it is traced.
+    found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
@@ -205,6 +204,7 @@ def hessian(
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
                 slopes, moves = step.slopes(inner, loss)
+            check_moments()
             # The gradient of `slopes . moves`, the derivative along the step.
             return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
 
@@ -212,7 +212,9 @@ def hessian(
 
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
-        total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
+        total = compiled(
+            model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
+        )
         return [p / batches.num_examples for p in total.over(batches, tensors)]
 
     operator = Operator(

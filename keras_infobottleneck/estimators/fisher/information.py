@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
+from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.introspection.naming import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
@@ -17,7 +19,7 @@ from keras_infobottleneck.results.archives import Archive, write_arrays
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["FisherInformation", "check_count", "check_shift"]
+__all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
 # Of files. The first called the second weight of a path `path_1`; it is `path #2` since.
@@ -45,7 +47,22 @@ class FisherInformation(Result, abc.ABC):
     num_examples: int
     standard_error: float = field(default=0.0, kw_only=True)
 
+    # What the argument `structure` says, and the structures in whose place this one is named where
+    # their memory is too much.
     structure: ClassVar[str]
+    cheaper_than: ClassVar[tuple[str, ...]] = ()
+    # Whether batches are split where the outputs of a layer would leave the cache.
+    splits_batches: ClassVar[bool] = False
+
+    @classmethod
+    @abc.abstractmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Bytes that the result holds, and those that its making takes on top."""
+
+    @classmethod
+    @abc.abstractmethod
+    def measured(cls, measurement: Measurement) -> Self:
+        """The result, by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -88,6 +105,16 @@ class FisherInformation(Result, abc.ABC):
         Raises:
             ValueError: the implicit structure, which has no matrix to take a power of.
         """
+
+    def _num_eigenvalues(self, count: int | None) -> int:
+        """How many are asked for, all by default."""
+        given = check_count("count", count, most=self.size, optional=True)
+        return self.size if given is None else given
+
+    def _checked_power(self, rows, exponent, shift) -> tuple[np.ndarray, float, float]:
+        """The arguments of `power_product`."""
+        rows = check_numbers("rows", rows, f"[rows, {self.size}]", dtype=None)
+        return rows, check_number("exponent", exponent), check_price("shift", shift)
 
     def trace(self) -> Estimate:
         """Trace of F, with the standard error from the drawn labels."""
@@ -204,8 +231,7 @@ class FisherInformation(Result, abc.ABC):
         if isinstance(path, str | os.PathLike) and not os.path.exists(path):
             path = _with_suffix(path)
         archive = Archive(path, "`path` must be a file written by `FisherInformation.to_npz`")
-        kinds = {kind.structure: kind for kind in FisherInformation.__subclasses__()}
-        structure = archive.text("structure", kinds)
+        structure = archive.text("structure", STRUCTURES)
         layout = _layout_from(archive)
         fields = {
             "layout": layout,
@@ -213,7 +239,7 @@ class FisherInformation(Result, abc.ABC):
             "num_examples": archive.count("num_examples"),
             "standard_error": archive.error("standard_error"),
         }
-        result = kinds[structure]._from_archive(fields, archive)
+        result = STRUCTURES[structure]._from_archive(fields, archive)
         archive.close()
         return result
 
@@ -242,17 +268,10 @@ def _layout_from(archive: Archive) -> Layout:
     return Layout(names, tuple(shapes))
 
 
-def check_shift(shift: float, floor: float = 0.0) -> float:
-    """Refuses what cannot be added to the diagonal."""
-    if isinstance(shift, bool) or not np.isscalar(shift) or not np.isfinite(shift) or shift < floor:
-        raise ValueError(f"`shift` must be a finite number >= {floor:g}. Received: shift={shift!r}")
-    return float(shift)
+# Name to structure, of all that are registered.
+STRUCTURES: dict[str, type[FisherInformation]] = {}
 
 
-def check_count(count: int | None, size: int) -> int:
-    """How many eigenvalues: at most `size`, all by default."""
-    if count is None:
-        return size
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 < count <= size:
-        raise ValueError(f"`count` must be an integer from 1 to {size}. Received: count={count!r}")
-    return int(count)
+def register_structure(kind: type[FisherInformation]) -> None:
+    """Makes a structure known to `fisher_information` under its name."""
+    STRUCTURES[kind.structure] = kind

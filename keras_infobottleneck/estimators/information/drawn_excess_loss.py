@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_seed
+from keras_infobottleneck.arguments import check_count, check_instance, check_seed
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
-    check_positive,
+    check_price_of_nat,
     check_prior_scale,
     variables_of,
 )
@@ -62,12 +62,11 @@ def drawn_excess_loss(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
-    beta = check_positive("beta", beta)
+    beta = check_price_of_nat(beta)
     scale = check_prior_scale(prior_scale, "optimal")
     check_count("num_draws", num_draws, 2)
     seed = check_seed("seed", seed)
-    if not isinstance(fisher, FisherInformation):
-        raise TypeError(f"`fisher` must be a FisherInformation. Received: fisher={fisher!r}")
+    check_instance("fisher", fisher, FisherInformation, "a FisherInformation of the model")
     code = Minimum.of(model, fisher).code(beta, scale)
     variables = variables_of(model, fisher)
     loss_of = MeanLoss(model, data, likelihood, batch_size, variables)

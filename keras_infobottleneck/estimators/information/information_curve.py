@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.arguments import check_keywords, check_model, check_number, check_numbers
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
+    LARGEST,
+    SMALLEST,
     Minimum,
-    check_positive,
+    check_code_options,
     check_prior_scale,
 )
 from keras_infobottleneck.results.result import Result
@@ -107,15 +111,19 @@ def information_curve(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
-    prices = None if beta is None else _increasing(beta)
+    check_keywords(information_curve, fisher_information, fisher_options)
+    check_model("model", model)
+    prices = [beta] if isinstance(beta, numbers.Number) else beta
+    if beta is not None:
+        prices = check_numbers("beta", prices, "[prices]", SMALLEST, LARGEST, increasing=True)
+    loss = check_number("loss", loss, optional=True)
     scale = check_prior_scale(prior_scale, "optimal")
+    check_code_options(structure, paper_form, num_probes, num_steps)
     if loss is None and isinstance(data, FisherInformation):
         raise ValueError(
             "`loss` must be given beside a Fisher matrix, which does not hold it. "
             "Received: loss=None"
         )
-    if loss is not None and (not np.isscalar(loss) or not np.isfinite(loss)):
-        raise ValueError(f"`loss` must be a finite number or None. Received: loss={loss!r}")
     if loss is None:
         options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
         loss = finite_loss(MeanLoss(model, data, **options)())
@@ -133,14 +141,6 @@ def information_curve(
         prior_scale=np.array([code.prior_scale for code in codes]),
         standard_error=np.array([code.standard_error for code in codes]),
         loss_standard_error=np.array([code.excess_error for code in codes]),
-        loss=float(loss),
+        loss=loss,
         num_examples=num_examples,
     )
-
-
-def _increasing(beta: Sequence[float]) -> np.ndarray:
-    """Prices as an array."""
-    prices = np.array([check_positive("beta", price) for price in np.ravel(beta).tolist()])
-    if len(prices) == 0 or np.any(np.diff(prices) <= 0):
-        raise ValueError(f"`beta` must hold increasing prices. Received: beta={beta!r}")
-    return prices

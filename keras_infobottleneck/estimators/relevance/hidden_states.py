@@ -8,11 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_model,
+    check_numbers,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.activations import activations_model
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.weights import check_list_of_inputs
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["hidden_states"]
 
@@ -51,16 +57,17 @@ def hidden_states(
             several times or in a loop, wrong thresholds, no data, a list of more arrays than the
             model has inputs, or activations that are NaN.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
-    check_positive_integer("batch_size", batch_size)
-    is_binary = np.ndim(threshold) == 0
-    thresholds = tuple(np.atleast_1d(np.asarray(threshold, float)).tolist())
-    is_increasing = np.all(np.isfinite(thresholds)) and np.all(np.diff(thresholds) > 0)
-    if not 1 <= len(thresholds) <= 255 or not is_increasing:
+    check_model("model", model)
+    check_count("batch_size", batch_size)
+    check_verbose("verbose", verbose)
+    levels = check_numbers("threshold", threshold, increasing=True)
+    if levels.ndim > 1 or not 1 <= levels.size <= 255:
         raise ValueError(
-            f"`threshold` must be one to 255 increasing numbers. Received: threshold={threshold!r}"
+            "`threshold` must be one number, or one to 255 increasing ones. "
+            f"Received: threshold={described(threshold)}"
         )
+    is_binary = levels.ndim == 0
+    thresholds = tuple(levels.reshape(-1).tolist())
     levels_of = _compiled(activations_model(model, layer), thresholds)
     batches = _input_batches(model, data, batch_size)
     progress = keras.utils.Progbar(None, verbose=verbose)

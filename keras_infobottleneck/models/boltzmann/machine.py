@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_seed
+from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 from keras_infobottleneck.models.boltzmann.log_partition import (
     annealed_log_partition,
     enumerated_log_partition,
 )
+from keras_infobottleneck.models.boltzmann.visible_units import log_odds, visible_units
+from keras_infobottleneck.models.network_holder import shows_arguments_of
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["RestrictedBoltzmannMachine"]
@@ -36,6 +38,9 @@ class RestrictedBoltzmannMachine(keras.Model):
     the free energy of the validation data minus that of the epoch's training data, which grows with
     overfitting.
 
+    Training starts from visible biases at the log-odds of the data, of a dataset those of its
+    first batch, unless they were set before (Hinton, 2012, section 8).
+
     The number of draws made and the chains are weights, so that a saved and reloaded machine
     continues as if undisturbed. One device only: no replica-aware chains.
 
@@ -53,7 +58,7 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
-        guide to training restricted Boltzmann machines, for the free-energy gap.
+        guide to training restricted Boltzmann machines, for biases and the free-energy gap.
     """
 
     def __init__(
@@ -66,12 +71,11 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
+        check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**31):
-            raise ValueError(f"`seed` must be an integer in 0..2^31-1. Received: seed={seed!r}")
+            check_count(name, value, most=2**31 - 1)  # as TensorFlow counts
+        check_flag("persistent", persistent)
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_steps = int(num_steps)
@@ -143,12 +147,26 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def free_energy(self, visible):
         """Free energy of each example, `[batch]`, nats."""
+        if not tf.is_symbolic_tensor(visible):
+            visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
         visible = tf.cast(visible, self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
 
+    @property
+    def _shape_of_visible(self) -> str:
+        return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
+
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
-        _check_range(x)
+        visible = visible_units(x)
+        if visible is not None and visible.ndim == 2 and len(visible):
+            if not self.built:
+                self.build((None, visible.shape[1]))
+            is_new = not int(self.num_draws) and not np.any(self.visible_bias)
+            if is_new and visible.shape[1] == len(self.visible_bias):
+                # From zero, sparse data would first be learned as one state with all units on.
+                self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -219,9 +237,9 @@ class RestrictedBoltzmannMachine(keras.Model):
         """
         if not self.built:
             raise ValueError("The machine must be built, by `fit` or a call. Received: no weights")
-        check_count("num_chains", num_chains, 2)
-        check_count("num_temperatures", num_temperatures)
-        check_seed("seed", seed)
+        check_count("num_chains", num_chains, 2, 2**31 - 1)
+        check_count("num_temperatures", num_temperatures, most=2**31 - 1)
+        check_count("seed", seed, 0, 2**31 - 1)
         weights = [w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)]
         if min(self.kernel.shape) <= MAX_ENUMERATED:
             return Estimate(enumerated_log_partition(*weights))
@@ -239,9 +257,11 @@ class RestrictedBoltzmannMachine(keras.Model):
             batch_size: examples at a time.
             options: as of `log_partition`, whose error is the one stated.
         """
-        x = np.asarray(x)
+        check_keywords(self.log_likelihood, self.log_partition, options)
+        check_count("batch_size", batch_size)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
         log_z = self.log_partition(**options)
-        starts = range(0, len(x), check_count("batch_size", batch_size))
+        starts = range(0, len(x), batch_size)
         energies = [self.free_energy(x[i : i + batch_size]).numpy() for i in starts]
         mean = float(np.mean(np.concatenate(energies), dtype=np.float64))
         return Estimate(-mean - log_z, log_z.standard_error)
@@ -253,6 +273,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             x: visible units `[num_examples, visible]` in [0, 1].
             sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
         """
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size, most=2**31 - 1)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
         probability = self.predict(x, batch_size=batch_size, verbose=0)
         if not sample:
             return probability > 0.5
@@ -267,15 +290,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             states: hidden units `[num_states, units]`.
             num_steps: Gibbs steps, visible and back, before the visible units are read off.
         """
-        states = np.asarray(states)
-        if states.ndim != 2 or states.shape[1] != self.units:
-            raise ValueError(
-                f"`states` must be [num_states, {self.units}]. Received: shape {states.shape}"
-            )
-        if not isinstance(num_steps, int | np.integer) or num_steps < 0:
-            raise ValueError(
-                f"`num_steps` must be a non-negative integer. Received: num_steps={num_steps!r}"
-            )
+        shape = f"[num_states, {self.units}]"
+        states = check_numbers("states", states, shape, 0, 1, booleans=True, dtype=None)
+        check_count("num_steps", num_steps, 0, 2**31 - 1)
         states = tf.cast(states, self.variable_dtype)
         return self._generate(states, tf.constant(int(num_steps))).numpy()
 
@@ -318,23 +335,6 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed)
-
-
-def _check_range(x):
-    """Refuses values outside [0, 1], in a dataset those of its first batch."""
-    if isinstance(x, tf.data.Dataset):
-        x = next(iter(x.take(1)), ())
-    elif isinstance(x, keras.utils.PyDataset):
-        x = x[0]
-    visible = x[0] if isinstance(x, tuple) and x else x
-    if not isinstance(visible, np.ndarray | tf.Tensor):
-        return  # Keras says what it does not take
-    visible = np.asarray(visible)
-    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
-        raise ValueError(
-            "Visible units must lie in [0, 1]. "
-            f"Received: values from {visible.min()} to {visible.max()}"
-        )
 
 
 def _softplus(x):

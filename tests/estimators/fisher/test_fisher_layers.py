@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_infobottleneck.estimators import fisher_information
-from keras_infobottleneck.estimators.fisher.categorical import Categorical
+from keras_infobottleneck.estimators.fisher.terms import Categorical
 from tests.support import reference_fisher as reference
 from tests.support.networks_of_every_layer import BATCH, CASES, EXAMPLES, inputs_for
 
