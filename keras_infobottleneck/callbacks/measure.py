@@ -13,10 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-<<<<<<< HEAD
-from keras_infobottleneck.results.files import check_file, write_text
-from keras_infobottleneck.results.result import Result, numbers_of_fields
-=======
 from keras_infobottleneck.arguments import (
     check_count,
     check_file,
@@ -26,7 +22,7 @@ from keras_infobottleneck.arguments import (
     refusal,
 )
 from keras_infobottleneck.results.files import write_text
->>>>>>> main
+from keras_infobottleneck.results.result import Result, numbers_of_fields
 
 __all__ = ["Measure"]
 
@@ -149,7 +145,7 @@ class Measure(keras.callbacks.Callback):
             found = _numbers(name, self.results[name])
             if taken := sorted(found.keys() & row.keys()):
                 raise ValueError(
-                    f"measurements must have names that differ. Received: {taken} twice"
+                    f"`measurements` must have names that differ. Received: {taken} twice"
                 )
             row |= found
         self.rows.append(row)
@@ -179,7 +175,6 @@ def _schedule(every) -> Callable[[int], bool]:
 
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
-<<<<<<< HEAD
     """The numbers of a result, by the key that each is logged under.
 
     Raises:
@@ -201,27 +196,9 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
         return {name: float(result)}
     what = "without any number" if isinstance(result, Mapping) else "of"
     raise TypeError(
-        "measurements must return a number, a mapping to numbers or a result of this package, with "
-        f"a number at least. Received: {name} {what} of type {type(result).__name__}"
+        "`measurements` must return a number, a mapping to numbers or a result of this package, "
+        f"with a number at least. Received: {name} {what} of type {type(result).__name__}"
     )
-=======
-    """Take the numbers of a result, by the key they are logged under."""
-    if isinstance(result, Mapping):
-        found = {f"{name}_{key}": value for key, value in result.items()}
-    elif dataclasses.is_dataclass(result):
-        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-        found = {f"{name}_{k}": v for k, v in fields.items() if isinstance(v, float)}
-    else:
-        found = {name: result}
-    for key, value in found.items():
-        scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
-        if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
-            raise TypeError(
-                "`measurements` must return a number, a mapping to numbers or a result of this "
-                f"package. Received: {key} of type {type(value).__name__}"
-            )
-    return {key: float(value) for key, value in found.items()}
->>>>>>> main
 
 
 def _read_csv(path) -> list[dict[str, float]]:
@@ -230,7 +207,10 @@ def _read_csv(path) -> list[dict[str, float]]:
         return []
     try:
         with open(path, newline="", encoding="utf-8") as stream:
-            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+            reader = csv.DictReader(stream)
+            if not reader.fieldnames or reader.fieldnames[0] != _EPOCH:
+                raise KeyError(_EPOCH)
+            rows = [{k: float(v) for k, v in row.items() if v} for row in reader]
         return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
     except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise ValueError(

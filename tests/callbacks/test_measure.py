@@ -158,7 +158,7 @@ def test_a_failing_measurement_leaves_the_rows_before_it(tmp_path):
         ({"norm": 3.0}, 1, TypeError, r"functions of the model.*'norm': 3.0"),
         ({"norm": norm}, 0, ValueError, r"every.*0"),
         ({"norm": norm}, True, TypeError, r"every.*True"),
-        ({"norm": norm}, (), ValueError, r"every.*\(\)"),
+        ({"norm": norm}, (), ValueError, r"every.*\[\]"),
         ({"norm": norm}, "epoch", TypeError, r"every.*'epoch'"),
         ({"norm": norm}, 2.5, TypeError, r"every.*2.5"),
     ],
@@ -168,7 +168,6 @@ def test_refuses_bad_arguments(measurements, every, error, message):
         Measure(measurements, every=every)
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class Words:
     name: str
@@ -184,7 +183,7 @@ class Words:
 )
 def test_refuses_results_that_are_no_numbers_when_they_are_first_taken(result):
     measure = Measure({"bad": lambda model: result})
-    with pytest.raises(TypeError, match=r"measurements must return.*Received: bad"):
+    with pytest.raises(TypeError, match=r"`measurements` must return.*Received: bad"):
         fit(small_model(), measure)
     assert measure.rows == []
 
@@ -222,6 +221,7 @@ def test_what_is_measured_of_curvature_is_its_trace():
 
 DAMAGED = {
     "text": b"no table",
+    "nothing": b"",
     "another table": b"name,value\na,1\n",
     "words for numbers": b"epoch,norm\n0,high\n",
     "half an epoch": b"epoch,norm\nnan,1.0\n",
@@ -266,12 +266,6 @@ def test_two_trainings_may_write_one_file_while_it_is_read(tmp_path):
             assert rows == [{"epoch": n, "a": 1.0} for n in range(len(rows))]
     assert failures == []
     assert os.listdir(tmp_path) == ["m.csv"]
-=======
-@pytest.mark.parametrize("result", [np.ones(3), "high", None, {"a": "high"}])
-def test_refuses_results_that_are_no_numbers(result):
-    with pytest.raises(TypeError, match=r"`measurements` must return.*bad"):
-        fit(small_model(), Measure({"bad": lambda model: result}))
->>>>>>> main
 
 
 def test_refuses_the_name_of_what_training_logs():
