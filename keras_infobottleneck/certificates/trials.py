@@ -19,6 +19,9 @@ from keras_infobottleneck.layers.variational_weights import VariationalWeights
 __all__ = ["IndependentDraws", "class_scores", "gibbs_errors"]
 
 
+ROUNDING = 1e-6  # by which a probability may pass 1
+
+
 class IndependentDraws:
     """``f_w(x)`` with ``w ~ q`` drawn anew for every group of `group_size` examples.
 
@@ -145,7 +148,7 @@ def gibbs_errors(
             probabilities += tf.nn.softmax(scores) if from_logits else scores
             return index + 1, errors + wrong(scores), cross_entropy + total(losses), probabilities
 
-        outside = tf.reduce_any((mean_scores < 0.0) | (mean_scores > 1.0), -1)
+        outside = tf.reduce_any(tf.abs(mean_scores - 0.5) > 0.5 + ROUNDING, -1)
         zero = tf.zeros([], tf.float64)
         _, errors, cross_entropy, probabilities = tf.while_loop(
             lambda index, *_: index < num_samples,

@@ -42,16 +42,20 @@ class NetworkHolder(keras.Model):
     def __init__(self, inputs=None, outputs=None, name: str | None = None, **kwargs):
         # The network casts its own inputs: cast here too, token ids would be lost in float16.
         super().__init__(name=name, autocast=False, **kwargs)
-        if inputs is None:
-            vars(self)["network"] = self  # past Keras' tracking, which would go in a circle
-        elif outputs is None:
-            self.network = inputs
-        else:
+        if outputs is not None:
             self.network = keras.Model(inputs, outputs, name=self.name)
+        elif inputs is not None:
+            self.network = inputs
         if "dtype" not in kwargs:
             self.dtype_policy = self.network.dtype_policy
         self.supports_masking = True
         self.built = self.network.built
+
+    def __getattr__(self, name):
+        """A model that holds no network is one; as an attribute, Keras would follow it for ever."""
+        if name == "network":
+            return self
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def _held(self) -> keras.Model:

@@ -44,7 +44,8 @@ MODELS = {"images": (image_model, IMAGES), "graph": (graph_model, TWO)}
 
 
 def of_saved_model(path, x):
-    return tf.saved_model.load(str(path)).serve(x)
+    loaded = tf.saved_model.load(str(path))
+    return loaded.serve(x).numpy()
 
 
 def of_onnx(path, x):

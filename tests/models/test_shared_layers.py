@@ -56,8 +56,8 @@ def build(request):
 def test_without_noise_it_is_one_layer(build):
     model = kib.InformationBottleneckModel(build(noisy), num_examples=20)
     plain = kib.make_deterministic(model)
-    expected = [v.shape for v in build(of_dense).weights]
-    assert sorted(v.shape for v in plain.weights) == sorted(expected)
+    expected = [tuple(v.shape) for v in build(of_dense).weights]
+    assert sorted(tuple(v.shape) for v in plain.weights) == sorted(expected)
     np.testing.assert_allclose(plain.predict(X), model.predict(X), rtol=1e-5, atol=1e-6)
 
 

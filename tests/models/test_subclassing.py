@@ -11,9 +11,8 @@ Y = np.arange(64) % 3
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@keras.saving.register_keras_serializable(package="tests")
-class Plain(kib.InformationBottleneckModel):
-    """Without `get_config`."""
+class Subclassed(kib.InformationBottleneckModel):
+    """Two layers and a way through them."""
 
     def __init__(self, units, num_examples, **kwargs):
         super().__init__(num_examples=num_examples, **kwargs)
@@ -33,11 +32,19 @@ class Plain(kib.InformationBottleneckModel):
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Configured(Plain):
-    """With one, that builds on that of its base."""
+class Plain(Subclassed):
+    """Without arguments, and so without `get_config`."""
 
-    def __init__(self, units, **kwargs):
-        super().__init__(units, **kwargs)
+    def __init__(self):
+        super().__init__(units=4, num_examples=64)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Configured(Subclassed):
+    """With arguments, and a `get_config` that builds on that of its base."""
+
+    def __init__(self, units=4, num_examples=64, **kwargs):
+        super().__init__(units, num_examples, **kwargs)
         self.units = units
 
     def get_config(self):
@@ -54,7 +61,7 @@ def held(subclassed):
 @pytest.fixture(params=[Plain, Configured])
 def model(request):
     keras.utils.set_random_seed(0)
-    model = request.param(units=4, num_examples=64)
+    model = request.param()
     model.compile("adam", LOSS)
     return model
 
@@ -111,9 +118,16 @@ def test_export_serves_the_predictions(model, tmp_path):
 
     expected = model.predict(X, verbose=0)
     model.export(tmp_path / "served", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "served")).serve(X)
-    np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-6)
+    served = tf.saved_model.load(str(tmp_path / "served"))
+    np.testing.assert_allclose(served.serve(X), expected, rtol=1e-5, atol=1e-6)
     model.summary(print_fn=lambda *args, **kwargs: None)
+
+
+def test_arguments_of_which_only_the_model_could_tell_need_a_configuration(tmp_path):
+    model = Subclassed(4, 64)
+    model(X)
+    with pytest.raises(NotImplementedError, match=r"needs a `get_config`.*Received: model="):
+        model.save(tmp_path / "model.keras")
 
 
 def test_without_a_call_of_its_own_a_network_is_asked_for():

@@ -69,7 +69,7 @@ class Anchoring:
         """Weights of the network without a distribution that predictions read."""
         # A subclass that is its own network holds the price and the fingerprints too.
         books = [] if self.data is None else self.data.weights
-        accounted = {id(w) for w in (self.model.weight_beta, *books, *self.pricing_weights)}
+        accounted = {id(w) for w in (self.model._weight_beta, *books, *self.pricing_weights)}
         for layer in self.noisy_layers:
             accounted |= {id(weight) for weight in layer.noise_weights}
             accounted |= {id(weight) for weight in layer.variational_weights}

@@ -164,7 +164,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             if not self.built:
                 self.build((None, visible.shape[1]))
             is_new = not int(self.num_draws) and not np.any(self.visible_bias)
-            if is_new and visible.shape[1] == len(self.visible_bias):
+            if is_new and visible.shape[1] == self.visible_bias.shape[0]:
                 # From zero, sparse data would first be learned as one state with all units on.
                 self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
