@@ -53,7 +53,7 @@ class Batches:
     def __init__(self, data: Any, batch_size: int | None = None, *, needs_labels: bool = True):
         self.needs_labels = needs_labels
         self.is_dataset = isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
-        self.num_examples: int | None = None
+        self.num_examples: Any = None  # of a data set known after the first pass
         self.num_batches: int | None = None
         self._fingerprint: int | None = None
         self._size = 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from keras_infobottleneck.arguments import check_numbers, check_positive
@@ -35,7 +33,10 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
     check_positive("marked", marked, optional=True)
     ax = axes_or_new(ax)
     lines: list[Any] = ax.loglog(beta, nats, color="black", label="information in the weights")
-    ax.set(xlabel="beta, price of a nat relative to the mean loss", ylabel="nats")
+    ax.set(
+        xlabel="beta, price of a nat relative to the mean loss",
+        ylabel="information in the weights, nats",
+    )
     if loss is not None:
         right = ax.twinx()
         lines += right.plot(beta, loss, "--", color="0.4", label="expected loss")

@@ -1,7 +1,7 @@
 """What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class QuantizedComplexity(Result):
         skipped: What was not measured, with the reason.
         num_bits: Bit planes.
         options: ``clip_percentile`` and ``crop``, as asked.
+        rearranged: By kind, the ratio to the weights in another arrangement, where asked.
     """
 
     total_bits: float
@@ -85,6 +86,7 @@ class QuantizedComplexity(Result):
     skipped: dict[str, str]
     num_bits: int
     options: dict[str, float | tuple[int, int] | None]
+    rearranged: dict[str, ComplexityRatio] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
