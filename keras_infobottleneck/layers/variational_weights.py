@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
@@ -107,7 +108,12 @@ class VariationalWeights(NoisyWrapper):
     ):
         super().__init__(layer, seed=seed, **kwargs)
         check_options(
-            posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+            posterior=posterior,
+            prior_scale=prior_scale,
+            max_variance=max_variance,
+            estimator=estimator,
+            initial_scale=initial_scale,
+            variational_bias=variational_bias,
         )
         check_layer(layer, estimator)
         self.posterior_name = posterior
@@ -319,6 +325,7 @@ class VariationalWeights(NoisyWrapper):
             scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
                 it keeps the scale it has now.
         """
+        check_flag("scale", scale)
         if self.posterior_name != "gaussian":
             raise ValueError(
                 "Only a Gaussian prior can be moved to the posterior. "

@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_price,
+    check_seed,
+    check_text,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
@@ -83,6 +91,7 @@ class InformationBottleneckModel(NetworkHolder):
         check_count("num_examples", num_examples)
         check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
+        check_text("name", name, optional=True)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
@@ -200,6 +209,8 @@ class InformationBottleneckModel(NetworkHolder):
         Raises:
             ValueError: the model is not built.
         """
+        check_flag("by_layer", by_layer)
+        check_flag("by_layer", by_layer)
         layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
@@ -243,7 +254,12 @@ class InformationBottleneckModel(NetworkHolder):
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
         """
-        check_count("num_samples", num_samples)
+        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+        check_flag("weights", weights)
+        check_flag("activations", activations)
+        check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
+        check_verbose("verbose", verbose, ("auto",))
+        check_seed("seed", seed)
         options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
         kinds = weights, activations
         samples = self._samplers.predict(self.network, int(num_samples), *kinds, x, **options)
@@ -273,6 +289,7 @@ class InformationBottleneckModel(NetworkHolder):
                 a prior that is anchored already.
             TypeError: `data` of another kind.
         """
+        check_flag("scale", scale)
         Anchoring(self).anchor(data, scale, self._examples_per_epoch)
         if self.compiled:
             # The traced step holds the old prior.
@@ -344,7 +361,7 @@ def _check_network(inputs, outputs):
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
-            f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
+            f"where it is. Received: inputs={described(inputs)}, outputs={described(outputs)}"
         )
     if outputs is None:
         check_steps(inputs)

@@ -154,7 +154,7 @@ def test_a_failing_measurement_leaves_the_rows_before_it(tmp_path):
         ({"norm": 3.0}, 1, TypeError, r"functions of the model.*'norm': 3.0"),
         ({"norm": norm}, 0, ValueError, r"every.*0"),
         ({"norm": norm}, True, TypeError, r"every.*True"),
-        ({"norm": norm}, (), ValueError, r"every.*\(\)"),
+        ({"norm": norm}, (), ValueError, r"every.*not be empty"),
         ({"norm": norm}, "epoch", TypeError, r"every.*'epoch'"),
         ({"norm": norm}, 2.5, TypeError, r"every.*2.5"),
     ],
