@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count
+
 __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
@@ -58,15 +60,7 @@ class Batches:
         self._fingerprint: int | None = None
         self._size = 0
         self._most_rows: int | None = None
-        if batch_size is not None and (
-            isinstance(batch_size, bool)
-            or not isinstance(batch_size, (int, np.integer))
-            or batch_size < 1
-        ):
-            raise ValueError(
-                "`batch_size` must be a positive integer or None. "
-                f"Received: batch_size={batch_size!r}"
-            )
+        check_count("batch_size", batch_size, optional=True)
         if self.is_dataset:
             if batch_size is not None:
                 raise ValueError(

@@ -39,7 +39,6 @@ BAD_ARGUMENTS = {
     "zero samples": ({"num_samples": 0}, "`num_samples`"),
     "samples of nothing": ({"num_samples": 2, "labels": "expected"}, "`num_samples`"),
     "batch size": ({"batch_size": 0}, "`batch_size`"),
-    "boolean batch size": ({"batch_size": True}, "`batch_size`"),
     "seed": ({"seed": -1}, "`seed`"),
     "memory limit": ({"memory_limit": -1}, "`memory_limit`"),
     "no variables": ({"variables": []}, "at least one weight"),
@@ -61,6 +60,7 @@ BAD_KINDS = {
     "seed": ({"seed": 0.5}, "`seed`"),
     "number of samples": ({"num_samples": 2.5}, "`num_samples`"),
     "memory limit": ({"memory_limit": "all"}, "`memory_limit`"),
+    "boolean batch size": ({"batch_size": True}, "`batch_size`"),
     "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
     "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
 }
