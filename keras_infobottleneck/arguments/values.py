@@ -28,7 +28,6 @@ __all__ = [
     "check_keywords",
     "check_layer",
     "check_model",
-    "check_named_numbers",
     "check_names",
     "check_number",
     "check_path",
@@ -325,33 +324,3 @@ def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any])
     for name in options:
         if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}")
-
-
-def check_named_numbers(
-    name: str,
-    value: Any,
-    least: float = -math.inf,
-    *,
-    finite: bool = True,
-    known: Collection[str] | None = None,
-) -> dict[str, float]:
-    """The value as a dictionary; a mapping from names to numbers.
-
-    Args:
-        name, value, least, finite: as of `check_number`, for each number.
-        known: the names that there are; any by default, but at least one.
-
-    Raises:
-        TypeError: no mapping, or values that are no numbers.
-        ValueError: no name, unknown names, or numbers outside the range.
-    """
-    _check_kind(name, value, Mapping, "a mapping from names to numbers")
-    if not value and known is None:
-        raise refusal(ValueError, name, "hold at least one number", value)
-    unknown = sorted(str(key) for key in value if known is not None and key not in known)
-    if unknown:
-        raise refusal(ValueError, name, f"have names among {described(list(known or ()))}", unknown)
-    return {
-        str(key): check_number(f"{name}[{key!r}]", each, least, finite=finite)
-        for key, each in value.items()
-    }
