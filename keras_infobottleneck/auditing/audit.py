@@ -19,11 +19,10 @@ from keras_infobottleneck.auditing.weights import (
     measure_output_derivatives,
     measure_weights,
 )
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
 from keras_infobottleneck.estimators import maximum_relevance_curve, quantized_complexity
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.models import InformationBottleneckModel
 
@@ -104,12 +103,10 @@ def audit(
         num_examples = model.num_examples
     if likelihood is not None:
         find_likelihood(model, likelihood)
-    batches = Batches(data, needs_labels=False)
-    if nuisance is not None:
-        nuisance = _checked_nuisance(nuisance, batches.num_examples)
     with undisturbed(model):
-        ensure_built(model, batches)
-        _check_inputs(model, batches)
+        batches = batches_for(model, data, needs_labels=False)
+        if nuisance is not None:
+            nuisance = _checked_nuisance(nuisance, batches.num_examples)
         found, omitted = find_layers(model, layers)
         has_nuisance = nuisance is not None
         plan = AuditPlan.of(model, found, omitted, parts, counts, has_nuisance, likelihood)
@@ -131,17 +128,6 @@ def audit(
             omissions=list(plan.omissions),
         )
         return _report(exam)
-
-
-def _check_inputs(model: keras.Model, batches: Batches) -> None:
-    """Refuses data that the model does not take."""
-    try:
-        model(batches.first_inputs(), training=False)
-    except Exception as error:
-        shapes = keras.tree.map_structure(lambda a: tuple(a.shape), batches.first_inputs())
-        raise ValueError(
-            f"`data` must hold inputs that the model takes. Received: examples of shape {shapes}"
-        ) from error
 
 
 def _report(exam: Examination) -> InformationReport:

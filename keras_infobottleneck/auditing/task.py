@@ -15,7 +15,6 @@ from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators.fisher import terms
 from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.introspection.weights import ensure_built
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["TaskPerformance", "task_performance"]
@@ -64,7 +63,6 @@ def task_performance(
     if not sample.has_labels:
         raise ValueError("`data` holds no labels. Received: y=None")
     batches = Batches(sample.data)
-    ensure_built(model, batches)
     found = find_likelihood(model, likelihood)
     columns: dict[str, list[np.ndarray]] = {}
     targets = []

@@ -19,8 +19,8 @@ from keras_infobottleneck.certificates.conditions import (
     ends_in_logits,
 )
 from keras_infobottleneck.certificates.trials import gibbs_errors
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.layers.independent_draws import IndependentDraws
 from keras_infobottleneck.results.result import Result
 
@@ -162,7 +162,7 @@ def certify(
     seed = _stateless_seed(seed)
     check_model(model)
     from_logits = ends_in_logits(model, from_logits)
-    batches = Batches(data, batch_size)
+    batches = batches_for(model, data, batch_size)
     x = two_examples(batches)
     num_classes = check_outputs(model, x, from_logits)
     check_data(batches, num_classes, model.anchoring_fingerprints, allow_repeats)

@@ -33,9 +33,7 @@ def check_data(
         allow_repeats: whether equal examples are accepted.
     """
     found = []
-    for batch in batches:
-        count = int(np.sum(batch.weights))
-        x, y = tf.nest.map_structure(lambda a, count=count: a[:count], (batch.x, batch.y))
+    for x, y in batches.parts():
         found.append(example_fingerprints(x, y))
         _check_labels(y, num_classes)
     inputs, examples = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -54,7 +52,7 @@ def check_data(
 
 
 def _check_labels(y, num_classes: int) -> None:
-    if not tf.is_tensor(y):
+    if tf.nest.is_nested(y):
         raise ValueError(f"The labels must be one array. Received: y={type(y).__name__}")
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[-1] == num_classes:  # one-hot

@@ -1,12 +1,9 @@
 """What a prior was made from, as fingerprints in the saved file: examples, and fixed weights."""
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_infobottleneck.fingerprints import example_fingerprints, weight_fingerprints
+from keras_infobottleneck.fingerprints import weight_fingerprints
 
 __all__ = ["AnchoringData"]
 
@@ -34,24 +31,6 @@ class AnchoringData(keras.layers.Layer):
             shape=(size,), initializer="zeros", name=name, dtype="int64", trainable=False
         )
 
-    def examples(self, data) -> np.ndarray:
-        """Fingerprints of the inputs of `data`, for `remember`; twice read, once remembered."""
-        values = _input_fingerprints(data)
-        if not len(values):
-            raise ValueError("`data` must hold examples. Received: none")
-        if self._fingerprints is not None:
-            raise ValueError(
-                "The prior is anchored already. "
-                f"Received: a second set of {len(values)} anchoring examples"
-            )
-        again = _input_fingerprints(data)
-        if not np.array_equal(np.sort(values), np.sort(again)):
-            raise ValueError(
-                "`data` must hold the same examples in every pass: those that shuffling or random "
-                f"augmentation brought in before are not known. Received: data={data!r}"
-            )
-        return values
-
     def remember(self, examples: np.ndarray, weights):
         """Keep the fingerprints of examples, and of weights that must not move from now on."""
         self.build(len(examples), len(weights))
@@ -73,30 +52,3 @@ class AnchoringData(keras.layers.Layer):
             weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
         )
         return [weight for weight, now, then in pairs if now != then]
-
-
-def _input_fingerprints(data) -> np.ndarray:
-    """Fingerprints of the inputs of every example, in order."""
-    batches = [example_fingerprints(x, y)[0] for x, y in _batches(data)]
-    return np.concatenate([np.zeros(0, "int64"), *batches])
-
-
-def _batches(data) -> Iterator[tuple]:
-    """Pairs of inputs and targets, sample weights left out."""
-    if isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise ValueError("`data` must be finite. Received: a PyDataset without num_batches")
-        batches = (data[index] for index in range(data.num_batches))
-    elif isinstance(data, tf.data.Dataset):
-        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("`data` must be finite. Received: an infinite tf.data.Dataset")
-        batches = iter(data)
-    else:
-        batches = iter([data])
-    for batch in batches:
-        if not isinstance(batch, tuple) or len(batch) not in (2, 3) or batch[1] is None:
-            raise TypeError(
-                "`data` must be a tuple (x, y) of arrays, or a dataset of such tuples. "
-                f"Received: {type(batch).__name__}"
-            )
-        yield batch[:2]

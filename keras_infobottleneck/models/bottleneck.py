@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.models.anchoring.anchored_network import (
     TOLERATED_MISCOUNT,
     AnchoredNetwork,
@@ -212,7 +214,8 @@ class InformationBottleneckModel(AnchoredNetwork):
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
         Args:
-            x: inputs, as `keras.Model.predict` takes them.
+            x: inputs, an array or a structure of them; a `tf.data.Dataset` or a
+                `keras.utils.PyDataset`, whose labels do not matter.
             num_samples: draws for every example; batches draw independently of each other.
             weights: whether weights are drawn.
             activations: whether activations are drawn.
@@ -221,11 +224,18 @@ class InformationBottleneckModel(AnchoredNetwork):
 
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
+
+        Raises:
+            TypeError: data of another kind.
+            ValueError: inputs that the model does not take, none, or without an end.
         """
         check_count("num_samples", num_samples)
+        # A tuple of arrays is a structure of inputs here, as of `predict`.
+        data = (x,) if isinstance(x, tuple) else x
+        batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
         sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
         sampler.seed(seed)
-        samples = sampler.predict(x, batch_size=batch_size, verbose=verbose)
+        samples = predict(sampler, batches, batch_size=batch_size, verbose=verbose)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
 
     def get_config(self) -> dict:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
@@ -19,7 +18,8 @@ from keras_infobottleneck.estimators.fisher.memory import MemoryEstimate, check_
 from keras_infobottleneck.estimators.fisher.request import Request
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.fisher.trial import try_one_example
-from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["fisher_information"]
@@ -38,6 +38,7 @@ def fisher_information(
     num_samples: int = 1,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
+    first_example: int = 0,
     memory_limit: int | None = None,
     dry_run: bool = False,
     seed: int | None = None,
@@ -107,8 +108,13 @@ def fisher_information(
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
-    batches = Batches(data, batch_size, needs_labels=labels == "empirical")
-    ensure_built(model, batches)
+    batches = batches_for(
+        model,
+        data,
+        batch_size,
+        needs_labels=labels == "empirical",
+        first_example=first_example,
+    )
     chosen = chosen_variables(model, variables)
     trial = try_one_example(model, source, batches)
     plan = check_fits(structure, model, chosen, batches, trial, memory_limit, quiet=dry_run)

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
@@ -141,8 +141,7 @@ def hessian(
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
     found = find_likelihood(model, likelihood)
-    batches = Batches(data, batch_size)
-    ensure_built(model, batches)
+    batches = batches_for(model, data, batch_size)
     inputs = batches.first_inputs()
     check_rematerialised(model, inputs)
     found.terms(model(inputs, training=False))  # refused before it is traced

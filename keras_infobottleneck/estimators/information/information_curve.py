@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.information.minimum import (
@@ -19,7 +18,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
 )
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -140,8 +139,7 @@ def _increasing(beta: Sequence[float]) -> np.ndarray:
 
 def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int | None) -> float:
     """Mean negative log-likelihood at the model's weights, by one pass."""
-    batches = Batches(data, batch_size)
-    ensure_built(model, batches)
+    batches = batches_for(model, data, batch_size)
     found = find_likelihood(model, likelihood)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:

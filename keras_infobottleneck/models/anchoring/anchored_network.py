@@ -8,6 +8,7 @@ import numpy as np
 from keras_infobottleneck.layers.anchoring_data import AnchoringData
 from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring_examples import anchoring_examples
 from keras_infobottleneck.models.network_holder import NetworkHolder
 
 __all__ = ["TOLERATED_MISCOUNT", "AnchoredNetwork"]
@@ -75,7 +76,12 @@ class AnchoredNetwork(NetworkHolder):
                     "Only Gaussian priors can be anchored. "
                     f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
                 )
-        examples = self._anchoring_data.examples(data)
+        examples = anchoring_examples(self, data)
+        if len(self.anchoring_fingerprints):
+            raise ValueError(
+                "The prior is anchored already. "
+                f"Received: a second set of {len(examples)} anchoring examples"
+            )
         if len(examples) < (1.0 - TOLERATED_MISCOUNT) * self._examples_per_epoch:
             warnings.warn(
                 f"An epoch of `fit` held {self._examples_per_epoch:.0f} examples, the anchoring "

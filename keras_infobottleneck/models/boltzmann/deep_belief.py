@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
+from keras_infobottleneck.models.boltzmann.visible_units import hidden_probabilities, training_data
 
 __all__ = ["DeepBeliefNetwork"]
 
@@ -109,9 +110,9 @@ class DeepBeliefNetwork(keras.Model):
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
         for name, data in (("x", x), ("validation_data", validation_data)):
             _check_unlabelled(name, data)
-        if not self.built:
-            first = x.element_spec if isinstance(x, tf.data.Dataset) else np.asarray(x)
-            self.build((None, *first.shape[1:]))
+        x = training_data(self, x)
+        if validation_data is not None:
+            validation_data = training_data(self, validation_data, "validation_data")
         histories = {}
         for machine in self.machines:
             machine.compile_from_config(self.get_compile_config())
@@ -135,7 +136,7 @@ class DeepBeliefNetwork(keras.Model):
             if sample:
                 x = machine.hidden_states(x, sample=True, batch_size=batch_size).astype("float32")
             else:
-                x = machine.predict(x, batch_size=batch_size, verbose=0)
+                x = hidden_probabilities(machine, x, batch_size)
         return top.hidden_states(x, sample=sample, batch_size=batch_size)
 
     def generate(self, layer: int, states, num_steps: int = 0) -> np.ndarray:

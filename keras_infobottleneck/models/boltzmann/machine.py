@@ -7,6 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
+from keras_infobottleneck.models.boltzmann.visible_units import (
+    hidden_probabilities,
+    training_data,
+    visible_units,
+)
 
 __all__ = ["RestrictedBoltzmannMachine"]
 
@@ -134,13 +139,17 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def free_energy(self, visible):
         """Free energy of each example, `[batch]`, nats."""
-        visible = tf.cast(visible, self.variable_dtype)
+        visible = tf.cast(visible_units(self, visible), self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
 
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
-        _check_range(x)
-        return super().fit(x, *args, **kwargs)
+        if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "`fit` takes no weights of examples, each of which counts once in the likelihood. "
+                "Received: sample_weight or class_weight"
+            )
+        return super().fit(training_data(self, x), *args, **kwargs)
 
     def train_step(self, data):
         """Make one step of contrastive divergence."""
@@ -202,7 +211,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             x: visible units `[num_examples, visible]` in [0, 1].
             sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
         """
-        probability = self.predict(x, batch_size=batch_size, verbose=0)
+        probability = hidden_probabilities(self, x, batch_size)
         if not sample:
             return probability > 0.5
         states = self._bernoulli(probability, 0).numpy().astype(bool)
@@ -267,23 +276,6 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed)
-
-
-def _check_range(x):
-    """Refuses values outside [0, 1], in a dataset those of its first batch."""
-    if isinstance(x, tf.data.Dataset):
-        x = next(iter(x.take(1)), ())
-    elif isinstance(x, keras.utils.PyDataset):
-        x = x[0]
-    visible = x[0] if isinstance(x, tuple) and x else x
-    if not isinstance(visible, np.ndarray | tf.Tensor):
-        return  # Keras says what it does not take
-    visible = np.asarray(visible)
-    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
-        raise ValueError(
-            "Visible units must lie in [0, 1]. "
-            f"Received: values from {visible.min()} to {visible.max()}"
-        )
 
 
 def _softplus(x):
