@@ -12,17 +12,18 @@ Run time: about a minute. Killed and started again, it goes on where it was.
 
 import functools
 import math
+import os
 import shutil
 
-import datasets
-import experiment
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+
 import keras
 import matplotlib
 import numpy as np
-import training
 from absl import flags
 
 import keras_infobottleneck as kib
+from reproduction.frame import datasets, experiment, training
 
 matplotlib.use("Agg")
 

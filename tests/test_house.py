@@ -116,7 +116,7 @@ def attribute_chain(node):
 
 def test_examples_use_public_names_only():
     used = 0
-    for path in [*(ROOT / "examples").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+    for path in [*(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
                 public = importlib.import_module(node.module).__all__

@@ -1,4 +1,4 @@
-"""Kill every example script three times at random moments, and see that it ends the same.
+"""Kill every resumable script three times at random moments, and see that it ends the same.
 
 Each script is run at its smallest sizes (``--smoke``): undisturbed, then again with three SIGKILLs
 at random moments of its work, started anew after each. Its result (without the times it took) and
@@ -27,13 +27,22 @@ from pathlib import Path
 from absl import app, flags
 
 ROOT = Path(__file__).parents[1]
-RESUMABLE = sorted(
-    path.stem for path in (ROOT / "examples").glob("*.py") if "main(run)" in path.read_text("utf-8")
-)
+EXAMPLES = ROOT / "examples"
+# By name, the quickstart and every experiment that keeps records.
+RESUMABLE = {
+    "quickstart": EXAMPLES / "quickstart.py",
+    **{
+        path.parent.name: path
+        for path in sorted((EXAMPLES / "reproduction").glob("*/run.py"))
+        if "main(run)" in path.read_text("utf-8")
+    },
+}
 TRIALS = 5  # a run may end before its third kill, when all three come late
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("scripts", RESUMABLE, "Names of scripts in examples/.")
+flags.DEFINE_list(
+    "scripts", sorted(RESUMABLE), "The quickstart, or folders in examples/reproduction/."
+)
 flags.DEFINE_integer("kills", 3, "Kills of each script.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of the moments.", 0)
 flags.DEFINE_string(
@@ -91,7 +100,7 @@ def smoke(output_dir: Path) -> list[str]:
 def start(script: str, *given: str, limit: int | None = None) -> subprocess.Popen:
     """The script in a process of its own, killed after `limit` seconds of processor time."""
     return subprocess.Popen(
-        [sys.executable, os.fspath(ROOT / "examples" / f"{script}.py"), *given],
+        [sys.executable, os.fspath(RESUMABLE[script]), *given],
         env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

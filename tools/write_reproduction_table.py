@@ -73,9 +73,11 @@ Written by `make reproduction-table` from the files in `results/`, which hold ev
 the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
 in brackets, of the clock on a machine that did other things besides. Where a claim has several
 rows, the first is the largest data set; "digits" are those of scikit-learn, and the command needs
-no file. What each verdict asks for stands below the table. "Memory of logits" (1-a to 1-g) is no
-network of the paper's but a code made for random labels, ten logits of its own for each training
-image; ordinary networks, the paper's own among them, turn at lower prices, and are in 1-b.
+no file. Commands name the scripts where they are now: the runs were made before the scripts moved
+to `examples/reproduction/`. What each verdict asks for stands below the table. "Memory of logits"
+(1-a to 1-g) is no network of the paper's but a code made for random labels, ten logits of its own
+for each training image; ordinary networks, the paper's own among them, turn at lower prices, and
+are in 1-b.
 """
 CRITERIA = """## Criteria
 
@@ -91,32 +93,32 @@ What was run instead is in the column "setting". The papers' own networks and si
 tests.
 """
 FULL = {
-    "random_labels.py": (
+    "random_labels": (
         "1-a to 1-g",
         "small AlexNet on the images of `--data` (CIFAR-10), 5 sizes up to all 50,000, 16 prices "
         "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged (in "
         "the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
     ),
-    "occlusions.py": (
+    "occlusions": (
         "1-h, 2-b, 2-c",
         "canvases of 96 x 96 with 21 fragments, the all-convolutional network of 96 pixels, "
         "50,000 images, 80 epochs of SGD",
     ),
-    "small_networks.py": (
+    "small_networks": (
         "2-a",
         "the all-convolutional network of 32 pixels (96 and 192 filters), all whitened images of "
         "`--data` (CIFAR-10), 200 epochs of SGD",
     ),
-    "autoencoder.py": ("2-d, 2-e", "all of MNIST, 512 hidden units, 100 epochs, 10 seeds"),
-    "information_during_training.py": (
+    "autoencoder": ("2-d, 2-e", "all of MNIST, 512 hidden units, 100 epochs, 10 seeds"),
+    "information_during_training": (
         "3-e, 3-f, 3-h",
         "ResNet-18 on CIFAR-10, 30 epochs, batches of 32 to 2,048, 5 seeds",
     ),
-    "resolution_relevance.py": (
+    "resolution_relevance": (
         "4-a, 4-b, 4-d, 4-e",
         "the network of the MNIST row, 100 epochs a layer, 5 seeds",
     ),
-    "weight_complexity.py": (
+    "weight_complexity": (
         "5-a to 5-h",
         "up to 40,000 examples of `--data`, addition modulo 97 with 512 units and 11,000 updates",
     ),
@@ -173,7 +175,7 @@ def criteria(results: dict[str, dict]) -> list[str]:
 def table_of_full_scale() -> list[str]:
     """By script, what `--full` would do."""
     rows = [(f"`{script}`", claims, what) for script, (claims, what) in FULL.items()]
-    return [line(row) for row in [("script", "claims", "with `--full`"), ["---"] * 3, *rows]]
+    return [line(row) for row in [("experiment", "claims", "with `--full`"), ["---"] * 3, *rows]]
 
 
 def read_results(root: Path) -> dict[str, dict]:

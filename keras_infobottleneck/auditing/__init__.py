@@ -1,9 +1,29 @@
-"""Everything measured of one model, as one report."""
+"""Everything measured of one model, as one report, and the parts that it is made of."""
 
-from keras_infobottleneck.auditing.audit import audit
-from keras_infobottleneck.auditing.entries import Omission
-from keras_infobottleneck.auditing.layers import LayerInformation
+from keras_infobottleneck.auditing.auditor import audit
+from keras_infobottleneck.auditing.entries import Measure, Omission, Reading, Verdict
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing
+from keras_infobottleneck.auditing.findings import Findings, LayerInformation
+from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.report import InformationReport
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 
-__all__ = ["AuditPlan", "InformationReport", "LayerInformation", "Omission", "audit"]
+__all__ = [
+    "AuditPart",
+    "AuditPlan",
+    "Drawing",
+    "Examination",
+    "Findings",
+    "HiddenLayer",
+    "InformationReport",
+    "LayerInformation",
+    "LayerPart",
+    "Measure",
+    "Omission",
+    "Reading",
+    "Subject",
+    "Verdict",
+    "audit",
+]

@@ -7,12 +7,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from keras_infobottleneck.auditing.entries import Omission, Reading
-from keras_infobottleneck.auditing.measures import MEASURES, PARTS, Measure
+from keras_infobottleneck.auditing.entries import Measure, Omission, Reading
 
 __all__ = ["Document"]
 
-# Of lines of text, in characters.
+# Maximum line width, in characters.
 WIDTH = 100
 
 STYLE = """
@@ -38,6 +37,7 @@ class Document:
     Attributes:
         title: of the whole.
         sentences: what comes first.
+        titles: part to its heading, in the order of the parts.
         readings: every number, in the order of the parts.
         omissions: what is missing, and why.
         examples: part to how many examples it took.
@@ -46,6 +46,7 @@ class Document:
 
     title: str
     sentences: Sequence[str]
+    titles: Mapping[str, str]
     readings: Sequence[Reading]
     omissions: Sequence[Omission]
     examples: Mapping[str, int]
@@ -116,10 +117,10 @@ class Document:
             _Section(
                 part,
                 title,
-                [reading for reading in self.readings if reading.measure.part == part],
+                [reading for reading in self.readings if reading.part == part],
                 [omission for omission in self.omissions if omission.part == part],
             )
-            for part, title in {**PARTS, "layers": "Layers left out"}.items()
+            for part, title in {**self.titles, "layers": "Layers left out"}.items()
         ]
         return [section for section in sections if section.readings or section.omissions]
 
@@ -149,7 +150,7 @@ class _Section:
     @property
     def measures(self) -> list[Measure]:
         """The kinds of number, each once."""
-        return [MEASURES[name] for name in dict.fromkeys(each.name for each in self.readings)]
+        return list({each.name: each.measure for each in self.readings}.values())
 
 
 def _row_of_page(columns: Sequence[str], cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a report lists: its numbers, and what could not be had."""
+"""What a report lists: its numbers, its verdicts, and what could not be had."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from keras_infobottleneck.auditing.measures import MEASURES, Measure
-
-__all__ = ["Omission", "Reading", "counterparts", "number_in_words"]
+__all__ = ["Measure", "Omission", "Reading", "Verdict", "counterparts", "number_in_words"]
 
 MAX_CHARACTERS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A kind of number.
+
+    Attributes:
+        name: by which readings refer to it, unique in a report.
+        label: what it is called there.
+        unit: of the number and its error.
+        truth: exact, unbiased, bound or approximation, and of what.
+        reading: what it means, and how it misleads.
+    """
+
+    name: str
+    label: str
+    unit: str
+    truth: str
+    reading: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +69,25 @@ class Reading:
     """One number.
 
     Attributes:
-        name: of its measure.
+        part: of the report.
+        measure: what kind of number it is.
         where: layer or weight, "" for the whole model.
         value: in the measure's unit.
         standard_error: None where there is none.
         beside: what to compare it with, a null for the most part, in words.
     """
 
-    name: str
+    part: str
+    measure: Measure
     where: str
     value: float
     standard_error: float | None = None
     beside: str = ""
 
     @property
-    def measure(self) -> Measure:
-        """What kind of number it is."""
-        return MEASURES[self.name]
+    def name(self) -> str:
+        """Of the measure."""
+        return self.measure.name
 
     @property
     def label(self) -> str:
@@ -82,7 +101,36 @@ class Reading:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
-        return {**dataclasses.asdict(self), "unit": self.measure.unit}
+        return {
+            "name": self.name,
+            "where": self.where,
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "beside": self.beside,
+            "unit": self.measure.unit,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What a part means for somebody who has to act on it.
+
+    Attributes:
+        statement: one sentence, with what to do where something should be done.
+        evidence: the numbers it rests on, and what they were compared with.
+        uncertainty: how sure the statement is, and what would overturn it.
+        urgency: what to read first: 2 for what should be changed, 1 for what should be known,
+            0 where all is as it should be.
+    """
+
+    statement: str
+    evidence: str
+    uncertainty: str
+    urgency: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain strings and a number, for JSON."""
+        return dataclasses.asdict(self)
 
 
 def number_in_words(value: float, error: float | None = None) -> str:

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_infobottleneck.auditing.entries import Omission
-from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.subject import HiddenLayer
+from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
+from keras_infobottleneck.introspection.activations import activations_model
 
 __all__ = ["Examination", "undisturbed"]
 
+NOTHING = ("", np.zeros([0, 0], np.float32))
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass
 class Examination:
     """What every measurement of one audit shares.
 
     Attributes:
         model: at its weights, which stay.
-        plan: parts and layers to measure.
         sample: as many examples as the largest part takes.
+        counts: part to how many of them it takes.
         num_examples: N, the size of the training set.
         nuisance: one entry for each example of the data, or None.
         likelihood: as of `audit`.
         seed: of everything drawn.
-        progress: bar over measurements.
         omissions: what could not be had so far.
+        results: what was measured of the model so far, by name.
+        layers: layer to what was measured of it so far, by name.
     """
 
     model: keras.Model
-    plan: AuditPlan
     sample: Sample
+    counts: Mapping[str, int]
     num_examples: int
     nuisance: np.ndarray | None
     likelihood: str | Callable | None
     seed: int
-    progress: keras.utils.Progbar
     omissions: list[Omission]
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    _once: dict[str, Any] = dataclasses.field(default_factory=dict)
+    _activations: tuple[str, np.ndarray] = NOTHING
 
     @property
     def beta(self) -> float:
@@ -50,7 +58,31 @@ class Examination:
 
     def examples(self, part: str) -> Sample:
         """The examples of a part."""
-        return self.sample.first(self.plan.examples[part])
+        return self.sample.first(self.counts[part])
+
+    def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
+        """Activations of the part's examples, `[examples, units]` float32, in inference mode.
+
+        Those of the last layer are kept, for all parts that take them.
+
+        Raises:
+            ValueError: activations that are not finite.
+        """
+        count = self.counts[part]
+        name, z = self._activations
+        if name != layer.name or len(z) < min(count, self.sample.size):
+            self._activations = NOTHING  # the last layer's need not be kept beside the next one's
+            z = _activations(self.model, layer, self.sample.first(count))
+            self._activations = layer.name, z
+        if not np.all(np.isfinite(z[:count])):
+            raise ValueError("The activations must be finite. Received: NaN or infinite values")
+        return z[:count]
+
+    def once(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What several parts take, measured when the first of them asks."""
+        if name not in self._once:
+            self._once[name] = measure()
+        return self._once[name]
 
     def attempt(self, part: str, where: str, measure: Callable[[], Any]) -> Any:
         """The result, or None and the reason among the omissions."""
@@ -64,9 +96,16 @@ class Examination:
         """Says what is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
 
-    def measured(self) -> None:
-        """One more step of the progress bar."""
-        self.progress.add(1)
+
+def _activations(model: keras.Model, layer: HiddenLayer, sample: Sample) -> np.ndarray:
+    """Activations of all examples, `[examples, units]`."""
+    cut = activations_model(model, layer.name)
+    parts = []
+    for batch in Batches(sample.inputs, needs_labels=False):
+        rows = int(np.sum(batch.weights))
+        values = keras.ops.cast(cut(batch.x, training=False), "float32")
+        parts.append(keras.ops.convert_to_numpy(values)[:rows].reshape(rows, -1))
+    return np.concatenate(parts)
 
 
 @contextlib.contextmanager

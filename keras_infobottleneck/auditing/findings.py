@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
 
 from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing.entries import Omission
-from keras_infobottleneck.auditing.layers import LayerInformation
-from keras_infobottleneck.auditing.noise import Pruning
-from keras_infobottleneck.auditing.task import TaskPerformance
+from keras_infobottleneck.auditing.noise import ActivationInformation
+from keras_infobottleneck.auditing.performance import TaskPerformance
+from keras_infobottleneck.auditing.pruning import Pruning
 
-__all__ = ["Findings"]
+__all__ = ["Findings", "LayerInformation"]
 
-# Noise that adds so much of the loss of guessing is not small.
-LARGE_NOISE = 0.25
+
+@dataclasses.dataclass(frozen=True)
+class LayerInformation:
+    """What was measured of one layer; None for what was not.
+
+    Attributes:
+        num_units: activations of an example.
+        activations: what an `InformationDropout` pays.
+        effective: what weight noise leaves of the input.
+        threshold: above which a unit counts as on.
+        relevance, relevance_null: of the on-off states.
+        total_correlation, nuisance: of the activations.
+        others: results of further parts, by name.
+    """
+
+    num_units: int | None = None
+    activations: ActivationInformation | None = None
+    effective: estimators.EffectiveInformation | None = None
+    threshold: float | None = None
+    relevance: estimators.ResolutionRelevance | None = None
+    relevance_null: estimators.RelevanceNull | None = None
+    total_correlation: estimators.TotalCorrelation | None = None
+    nuisance: estimators.NuisanceInformation | None = None
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any]) -> Self:
+        """From results by name: those without a field of their own are among the others."""
+        return cls(**_sorted_out(cls, results))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The results' own dictionaries; of sensitivities their mean over examples."""
+        found = _plain_fields(self)
+        if self.effective is not None:
+            found["effective"]["sensitivity"] = self.effective.sensitivity.mean(0).tolist()
+        return found
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -36,6 +72,7 @@ class Findings:
         maximum_relevance: the most relevance that as many examples can have.
         complexity: of the quantised weights.
         omissions: what was not measured, and why.
+        others: results of further parts, by name.
     """
 
     model_name: str
@@ -53,6 +90,12 @@ class Findings:
     maximum_relevance: estimators.MaximumRelevance | None = None
     complexity: estimators.QuantizedComplexity | None = None
     omissions: tuple[Omission, ...] = ()
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any], **about: Any) -> Self:
+        """From results by name: those without a field of their own are among the others."""
+        return cls(**_sorted_out(cls, results), **about)
 
     @property
     def title(self) -> str:
@@ -62,10 +105,45 @@ class Findings:
             f"{self.num_examples:,} training examples"
         )
 
-    @property
-    def noise_is_large(self) -> bool:
-        """Whether the noise of the weights' code is too large for the code to be believed."""
-        held, guessing = self.weights, getattr(self.task, "label_entropy", None)
-        if held is None or held.excess_loss is None or guessing is None:
-            return False
-        return held.excess_loss > LARGE_NOISE * guessing
+    def results_of_layers(self, name: str) -> dict[str, Any]:
+        """Layer to its result of a name, for the layers that have one."""
+        found = {}
+        for layer, results in self.layers.items():
+            fields = {field.name: getattr(results, field.name) for field in _results_of(results)}
+            result = {**results.others, **fields}.get(name)
+            if result is not None:
+                found[layer] = result
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name to plain numbers, strings and lists; arrays may be left."""
+        found = _plain_fields(self)
+        derivatives = self.output_derivatives
+        if derivatives is not None:
+            error = derivatives.standard_error
+            found["output_derivatives"] = {"value": float(derivatives), "standard_error": error}
+        found["layers"] = {name: layer.to_dict() for name, layer in self.layers.items()}
+        found["omissions"] = [omission.to_dict() for omission in self.omissions]
+        return found
+
+
+def _results_of(findings: Findings | LayerInformation) -> tuple[dataclasses.Field, ...]:
+    """The fields that hold results or say what they are of."""
+    return tuple(field for field in dataclasses.fields(findings) if field.name != "others")
+
+
+def _sorted_out(cls: type, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Results by field; those without one under `others`."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    fields = {name: result for name, result in results.items() if name in known}
+    others = {name: result for name, result in results.items() if name not in known}
+    return {**fields, "others": others}
+
+
+def _plain_fields(findings: Findings | LayerInformation) -> dict[str, Any]:
+    """Every field and every other result, as its own dictionary where it has one."""
+    found = {field.name: getattr(findings, field.name) for field in _results_of(findings)}
+    return {
+        name: value.to_dict() if dataclasses.is_dataclass(value) else value
+        for name, value in {**found, **findings.others}.items()
+    }

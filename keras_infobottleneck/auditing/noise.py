@@ -1,35 +1,26 @@
-"""Networks with noise: where it is, what it costs, and what they do without noisy weights."""
+"""Networks with noise: where it is, and what it costs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.task import TaskPerformance, task_performance
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
+from keras_infobottleneck.introspection.walking import layers_of_kind, mask_of
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
-from keras_infobottleneck.models import InformationBottleneckModel, make_deterministic
+from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
     "ActivationInformation",
-    "Pruning",
     "activation_information",
-    "noisy_layers",
     "paid_for_weights",
-    "pruning_by_noise",
     "weights_of_predictions",
 ]
-
-# Of the ratios of signal to noise, and those below which weights are set to zero.
-NUM_QUANTILES = 201
-THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +63,8 @@ def activation_information(
     for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         inputs = to_layer(batch.x, training=False)
-        # Keras keeps the mask of a tensor with it, and hands it to `call` only.
-        nats = layer.information(inputs, mask=getattr(inputs, "_keras_mask", None))
+        # Keras keeps the mask of a tensor with it, and gives it to `call` only.
+        nats = layer.information(inputs, mask=mask_of(inputs))
         nats = nats.numpy()[:rows].astype(np.float64)
         by_unit = by_unit + nats.sum(0)
         totals.append(nats.reshape(rows, -1).sum(1))
@@ -105,64 +96,10 @@ def paid_for_weights(model: keras.Model) -> WeightInformation:
     )
 
 
-def noisy_layers(model: keras.Model, kind: type) -> list[Any]:
-    """Every layer of a kind, wherever it sits, each once."""
-    # Keras has no public walk that also reaches the layers held by custom layers.
-    return [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
-
-
 def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
     """Trainable weights on which predictions depend: all but those that only noise is made from."""
     noise = set()
-    for layer in noisy_layers(model, InformationDropout | VariationalWeights):
+    for layer in layers_of_kind(model, InformationDropout | VariationalWeights):
         inner = {id(weight) for weight in layer.layer.weights}
         noise |= {id(weight) for weight in layer.weights} - inner
     return [weight for weight in model.trainable_variables if id(weight) not in noise]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pruning(Result):
-    """Signal-to-noise of the weights with a distribution, `|mean| / standard deviation`.
-
-    Attributes:
-        quantiles: `[201]`, of the ratios, from the smallest to the largest.
-        thresholds: `[points]`; weights with a smaller ratio were set to zero.
-        kept: `[points]`, share of the weights with a distribution that stayed.
-        accuracy: `[points]`, of the pruned networks; empty where labels are no classes.
-        num_weights: weights with a distribution.
-        num_examples: on which accuracy was taken.
-    """
-
-    quantiles: np.ndarray
-    thresholds: np.ndarray
-    kept: np.ndarray
-    accuracy: np.ndarray
-    num_weights: int
-    num_examples: int
-
-
-def pruning_by_noise(
-    model: keras.Model,
-    sample: Sample,
-    task: TaskPerformance | None,
-    likelihood: str | Callable | None,
-) -> Pruning:
-    """Ratios of all weights with noise, and the accuracy at a few thresholds, one network each."""
-    layers = noisy_layers(model, VariationalWeights)
-    parts = [part for layer in layers for part in layer.signal_to_noise().values()]
-    ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
-    accuracy, size = [], 0
-    if task is not None and task.accuracy is not None:
-        size = sample.size
-        for threshold in THRESHOLDS:
-            pruned = make_deterministic(model, prune_below=threshold)
-            found = task_performance(pruned, sample, likelihood or task.likelihood)
-            accuracy.append(found.accuracy)
-    return Pruning(
-        quantiles=np.quantile(ratios, np.linspace(0, 1, NUM_QUANTILES)),
-        thresholds=np.array(THRESHOLDS),
-        kept=np.array([np.mean(ratios >= threshold) for threshold in THRESHOLDS]),
-        accuracy=np.array(accuracy),
-        num_weights=len(ratios),
-        num_examples=size,
-    )

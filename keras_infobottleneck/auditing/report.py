@@ -14,27 +14,38 @@ from keras_infobottleneck.auditing.document import Document
 from keras_infobottleneck.auditing.entries import Reading, counterparts
 from keras_infobottleneck.auditing.figures import images_of
 from keras_infobottleneck.auditing.findings import Findings
-from keras_infobottleneck.auditing.readings import in_short, readings_of
+from keras_infobottleneck.auditing.part import AuditPart
 
 __all__ = ["InformationReport"]
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
 class InformationReport(Findings):
     """What a network knows: every number of its `Findings`, to read, to compare and to keep.
 
     `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
     `report.complexity` and the like are the estimators' own results, None where
     `report.omissions` says why.
+
+    Attributes:
+        parts: of the report, in its order.
     """
+
+    parts: tuple[AuditPart, ...] = ()
 
     @property
     def readings(self) -> list[Reading]:
         """Every number once, with its error and what to compare it with."""
-        return readings_of(self)
+        return [reading for part in self.parts for reading in part.readings(self)]
 
     def in_short(self) -> list[str]:
         """A few sentences on what was found."""
-        return in_short(self)
+        sentences = [sentence for part in self.parts for sentence in part.sentences(self)]
+        if self.omissions:
+            count = len(self.omissions)
+            things = "thing was" if count == 1 else "things were"
+            sentences.append(f"{count} {things} not measured; the reasons are below.")
+        return sentences
 
     def differences(self, baseline: InformationReport) -> list[str]:
         """In what two reports were measured differently, so that their numbers are not alike.
@@ -68,26 +79,9 @@ class InformationReport(Findings):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON; infinite numbers and NaN are strings."""
-        results = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in ("omissions", "layers", "output_derivatives")
-        }
-        derivatives = self.output_derivatives
-        if derivatives is not None:
-            error = derivatives.standard_error
-            derivatives = {"value": float(derivatives), "standard_error": error}
-        return _plain(
-            {
-                **{
-                    k: v.to_dict() if dataclasses.is_dataclass(v) else v for k, v in results.items()
-                },
-                "output_derivatives": derivatives,
-                "layers": {name: layer.to_dict() for name, layer in self.layers.items()},
-                "omissions": [omission.to_dict() for omission in self.omissions],
-                "readings": [reading.to_dict() for reading in self.readings],
-            }
-        )
+        found = super().to_dict()
+        del found["parts"]
+        return _plain({**found, "readings": [reading.to_dict() for reading in self.readings]})
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes `to_dict()`; the file is there whole or not at all."""
@@ -106,7 +100,7 @@ class InformationReport(Findings):
         _check_folder(path)
         document = self._document(baseline)
         try:
-            images = images_of(self)
+            images = {part.name: images_of(part.figures(self)) for part in self.parts}
         except ImportError:
             images = None
         _write(path, document.page(images))
@@ -117,7 +111,10 @@ class InformationReport(Findings):
         if baseline is not None:
             sentences += [f"Beside the baseline: {each}." for each in self.differences(baseline)]
             before = counterparts(self.readings, baseline.readings)
-        return Document(self.title, sentences, self.readings, self.omissions, self.examples, before)
+        titles = {part.name: part.title for part in self.parts}
+        return Document(
+            self.title, sentences, titles, self.readings, self.omissions, self.examples, before
+        )
 
     def __repr__(self) -> str:
         found = [f"{self.num_weights:,} weights, N={self.num_examples:,}"]

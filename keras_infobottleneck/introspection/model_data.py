@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_model, described
+from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.data.batches import Batches
-from keras_infobottleneck.data.elements import is_text
 from keras_infobottleneck.introspection.compiled_passes import compiled
 
 __all__ = ["batches_for"]

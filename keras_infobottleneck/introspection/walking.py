@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import keras
 
-__all__ = ["all_layers", "inner_layers", "layers_of_kind", "mask_of", "num_calls"]
+__all__ = ["all_layers", "inner_layers", "layers_of_kind", "maker_of", "mask_of", "num_calls"]
 
 L = TypeVar("L")
 
@@ -38,3 +38,12 @@ def num_calls(layer: keras.layers.Layer) -> int:
 def mask_of(tensor: Any) -> Any:
     """The mask that Keras keeps with a tensor, None without."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def maker_of(tensor: Any) -> keras.Operation:
+    """The layer or operation whose output a symbolic tensor is.
+
+    Raises:
+        AttributeError: a tensor that is no output of a Keras graph.
+    """
+    return tensor._keras_history.operation

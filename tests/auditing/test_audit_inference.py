@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing.handing_on import AUGMENTATION
+from keras_infobottleneck.auditing.passing_through import AUGMENTATION
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_layers_of_augmentation_change_no_number_without_a_graph():
     assert readings(model, parts) == readings(network(), parts)
 
 
-def test_layers_of_augmentation_hand_on_what_they_get():
+def test_layers_of_augmentation_pass_their_input_through():
     pixels = RNG.uniform(0.0, 255.0, (2, 6, 6, 3)).astype("float32")
     amounts = {"RandomPosterization": [4], "RandomTranslation": [0.1, 0.1]}
     needy = ("Brightness", "ColorDegeneration", "Contrast", "Rotation", "Saturation", "Sharpness")
@@ -77,4 +77,4 @@ def test_layers_of_augmentation_are_left_out():
         plan = kib.audit(network(layer), DATA, dry_run=True)
         assert "flip" not in plan.layers
         (reason,) = [omission.reason for omission in plan.omissions if omission.where == "flip"]
-        assert "hands on" in reason
+        assert "passes its input through" in reason

@@ -1,16 +1,11 @@
 """A model that was audited is as it was before."""
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
 from tests.support.audited_networks import examples, noisy_network
-
-# `kib.audit` is the function: the modules of the room of that name are had by their full names.
-auditing = importlib.import_module("keras_infobottleneck.auditing.audit")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +46,7 @@ def test_an_interruption_leaves_the_model_as_it_was(data, monkeypatch):
         model(data[0], training=True)  # moves seeds, statistics and metrics
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(auditing, "quantized_complexity", interrupted)
+    monkeypatch.setattr(kib.estimators, "quantized_complexity", interrupted)
     with pytest.raises(KeyboardInterrupt):
         kib.audit(model, data, include=["task", "complexity"])
     for variable, value in zip(variables_of(model), before, strict=True):

@@ -16,7 +16,7 @@ def examples():
 
 
 def network():
-    """Two hidden layers, and one between them that hands on what it gets."""
+    """Two hidden layers, and one between them that passes its input through."""
     keras.utils.set_random_seed(1)
     layers = [
         keras.Input((6,)),

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_infobottleneck.estimators.information.nuisance_critics import Classifier, Discriminator
 from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
 
-# Share of the training folds that decides when to stop.
-VALIDATION_SHARE = 0.15
-PATIENCE = 8
-# Drawn values over which the ratio is normalised, where the nuisance has more or is continuous.
-NUM_VALUES = 128
+# Values over which the ratio is normalised where the nuisance is continuous, the own among them.
+NUM_VALUES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +27,14 @@ class NuisanceInformation(Result):
         standard_error: of `nats`, over the held-out examples; not of the discriminator.
         null: mean of the same estimator with the nuisance permuted over the examples (truth: 0).
         null_std: standard deviation of those; NaN for a single permutation.
-        lower_bound: variational lower bound from the same discriminator: below `I(z; n)` in
-            expectation, however poor the discriminator.
+        lower_bound: the better of two variational lower bounds from the same discriminator, each
+            below `I(z; n)` in expectation, however poor the discriminator: that of Nguyen,
+            Wainwright and Jordan, and, with `normalize=True`, `nats` itself.
         upper_bound: entropy `H(n)` of the nuisance in the data where it is discrete, else infinite.
         num_examples: number of held-out examples: all of them.
+        cap: the most that `nats` can be, whatever `z` tells: `upper_bound` for classes, the
+            logarithm of the number of values that a continuous nuisance is compared with; infinite
+            with `normalize=False`. An estimate near its cap says "at least".
     """
 
     nats: float
@@ -42,6 +44,7 @@ class NuisanceInformation(Result):
     lower_bound: float
     upper_bound: float
     num_examples: int
+    cap: float = float("inf")
 
     def __repr__(self):
         return (
@@ -73,9 +76,13 @@ def nuisance_information(
         I(z; n) = E_n E_{z ~ p(z|n)} log [ D / (1 - D) ]
 
     By default the ratio is normalised first: averaged over the nuisance it must be 1 for every `z`,
-    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is taken off, over all classes or 128 drawn values.
-    Errors of the discriminator then enter to second order only. `normalize=False` is the published
-    form.
+    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is taken off. For classes the sum runs over all of
+    them, whatever their number, with their shares in the data: the estimate is then `H(n)` minus
+    the held-out cross-entropy of the classes given `z`, and never above `H(n)`. For a continuous
+    nuisance it runs over 1,024 values (or as many as the training folds hold), the example's own
+    among them: the estimate is then at most the logarithm of their number, the `cap`, and low
+    where the truth comes near it. Either is a lower bound in expectation. `normalize=False` is the
+    published form, which has no cap.
 
     Every example is judged by a network trained without its fold (early stopping on a part of the
     other folds), so that memory is not taken for information. Consistent as the discriminator nears
@@ -90,7 +97,8 @@ def nuisance_information(
             `[num_examples, ...]`.
         discriminator: model from `[z, n]` to logits `[batch, 1]`, `z` standardised, `n` one-hot or
             standardised; trained from its present weights, which are put back. By default two
-            hidden layers of 128 units on the flattened inputs.
+            hidden layers of 128 units, on both inputs flattened; for classes on `z` alone, with a
+            logit for each class, and trained by their cross-entropy where the ratio is normalised.
         normalize: whether to normalise the density ratio over the nuisance.
         num_folds: folds of the cross-fitting, at least 2.
         num_permutations: runs of the null, at least 1.
@@ -104,67 +112,111 @@ def nuisance_information(
 
     References:
         Achille, Soatto (2018), Emergence of Invariance and Disentanglement, arXiv 1706.01350;
-        Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, for the lower bound.
+        Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, and Barber, Agakov (2003), for the
+        lower bounds; van den Oord, Li, Vinyals (2018), arXiv 1807.03748, for the bound whose
+        own value is among those compared with.
     """
-    z, n, upper_bound = _checked(z, n)
-    is_discrete = np.isfinite(upper_bound)
+    z, n, shares = _checked(z, n)
     _check_options(len(z), num_folds, num_permutations, epochs, batch_size)
-    rng = np.random.default_rng(seed)
-    if discriminator is None:
-        keras_seed = int(rng.integers(2**31))
-        discriminator = _default_discriminator(z.shape[1:], n.shape[1:], keras_seed)
-    elif not isinstance(discriminator, keras.Model):
+    if not isinstance(discriminator, keras.Model | None):
         raise TypeError(
             f"`discriminator` must be a `keras.Model`. Received: discriminator={discriminator!r}"
         )
-    initial = discriminator.get_weights()
+    rng = np.random.default_rng(seed)
+    upper_bound = float("inf") if shares is None else -float(np.sum(shares * np.log(shares)))
     folds = np.array_split(rng.permutation(len(z)), num_folds)
+    num_values = min(NUM_VALUES, len(z) - max(map(len, folds)) + 1)
+    options = {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "seed": int(rng.integers(2**31)),
+    }
+    if discriminator is None and normalize and shares is not None:
+        judge = _of_classifier(Classifier(z.shape[1:], np.log(shares), **options))
+    else:
+        if shares is not None:
+            n = np.eye(len(shares), dtype=np.float32)[n]
+        critic = Discriminator(discriminator, (z.shape[1:], n.shape[1:]), **options)
+        judge = _of_discriminator(critic, normalize, shares, num_values)
     progress = keras.utils.Progbar(num_folds * (1 + num_permutations), verbose=verbose)
-    train = _trainer(discriminator, learning_rate, batch_size)
-    log_ratio_of = _log_ratio_function(discriminator, normalize)
 
     def cross_fitted(n):
         """Held-out log-ratio of every example, and the mean of the lower bound."""
         log_ratio, bounds = np.empty(len(z)), []
         for fold in folds:
             others = np.setdiff1d(np.arange(len(z)), fold)
-            discriminator.set_weights(initial)
-            train(z[others], n[others], epochs, rng)
-            values = _nuisance_values(n[others], is_discrete, rng)
-            log_ratio[fold] = log_ratio_of(z[fold], n[fold], *values)
-            unpaired = [n[rng.permutation(fold)] for _ in range(4)]
-            apart = [log_ratio_of(z[fold], each, *values) for each in unpaired]
-            bounds.append(np.mean(log_ratio[fold]) - np.mean(np.exp(apart)) + 1)
+            log_ratio[fold], bound = judge(z[others], n[others], z[fold], n[fold], rng)
+            bounds.append(bound)
             progress.add(1)
         return log_ratio, float(np.mean(bounds))
 
+    initial = [] if discriminator is None else discriminator.get_weights()
     try:
         log_ratio, lower_bound = cross_fitted(n)
         nulls = [
             cross_fitted(n[rng.permutation(len(n))])[0].mean() for _ in range(num_permutations)
         ]
     finally:
-        discriminator.set_weights(initial)
+        if discriminator is not None:
+            discriminator.set_weights(initial)
+    nats, cap = float(log_ratio.mean()), float("inf")
+    if normalize:
+        lower_bound = max(lower_bound, nats)
+        cap = float(np.log(num_values)) if shares is None else upper_bound
     return NuisanceInformation(
-        nats=float(log_ratio.mean()),
+        nats=nats,
         standard_error=float(log_ratio.std(ddof=1) / np.sqrt(len(z))),
         null=float(np.mean(nulls)),
         null_std=float(np.std(nulls, ddof=1)) if num_permutations > 1 else float("nan"),
         lower_bound=lower_bound,
         upper_bound=upper_bound,
         num_examples=len(z),
+        cap=cap,
     )
 
 
+def _of_classifier(critic: Classifier) -> Callable:
+    """A function from training and held-out examples to held-out log-ratios and lower bound."""
+
+    def judge(z_train, n_train, z, n, rng):
+        critic.fit(z_train, n_train, rng)
+        own = critic.log_ratios(z, n)
+        return own, own.mean()  # the ratios of all classes add up to one: both bounds are this
+
+    return judge
+
+
+def _of_discriminator(critic: Discriminator, normalize, shares, num_values) -> Callable:
+    """The same, with the ratios normalised over the nuisance where that is asked for."""
+
+    def judge(z_train, n_train, z, n, rng):
+        critic.fit(z_train, n_train, rng)
+        own = critic.log_ratios(z, n)
+        apart = np.stack([critic.log_ratios(z, n[rng.permutation(len(n))]) for _ in range(4)])
+        if normalize and shares is not None:
+            classes = np.eye(len(shares), dtype=np.float32)
+            total = critic.log_total(z, classes, np.log(shares))
+            own, apart = own - total, apart - total
+        elif normalize:
+            values = n_train[rng.choice(len(n_train), num_values - 1, replace=False)]
+            log_share = -np.log(num_values)
+            total = critic.log_total(z, values, np.full(len(values), log_share))
+            own, apart = own - np.logaddexp(total, own + log_share), apart - total
+        return own, own.mean() - np.exp(apart).mean() + 1
+
+    return judge
+
+
 def _checked(z, n):
-    """Standardised `z`, encoded `n` (one-hot or standardised), and the upper bound in nats."""
+    """Standardised `z`; `n` as numbers of classes and their shares, or standardised and None."""
     z, n = np.asarray(z), np.asarray(n)
     if z.ndim < 2 or n.ndim < 1 or len(z) != len(n):
         raise ValueError(
             "`z` must be [num_examples, ...] and `n` [num_examples, ...] of equal length. "
             f"Received: shapes {z.shape} and {n.shape}"
         )
-    if not np.issubdtype(z.dtype, np.number) or n.dtype.kind not in "biuf":
+    if z.dtype.kind not in "biuf" or n.dtype.kind not in "biuf":
         raise ValueError(f"`z` and `n` must be numbers. Received: dtypes {z.dtype} and {n.dtype}")
     if not (np.isfinite(z).all() and np.isfinite(n).all()):
         raise ValueError("`z` and `n` must be finite. Received: NaN or infinite values")
@@ -173,11 +225,9 @@ def _checked(z, n):
     if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # classes as many data sets store them
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
-        values, index, counts = np.unique(n, return_inverse=True, return_counts=True)
-        share = counts / len(n)
-        entropy = -float(np.sum(share * np.log(share)))
-        return _standardised(z), np.eye(len(values), dtype=np.float32)[index], entropy
-    return _standardised(z), _standardised(n.reshape(len(n), -1)), float("inf")
+        _, index, counts = np.unique(n, return_inverse=True, return_counts=True)
+        return _standardised(z), index, counts / len(n)
+    return _standardised(z), _standardised(n.reshape(len(n), -1)), None
 
 
 def _standardised(values):
@@ -203,97 +253,3 @@ def _check_options(num_examples, num_folds, num_permutations, epochs, batch_size
             f"At least 10 examples per fold are needed. "
             f"Received: {num_examples} examples in {num_folds} folds"
         )
-
-
-def _default_discriminator(z_shape, n_shape, seed):
-    """Two hidden layers on both inputs, flattened."""
-    inputs = [keras.Input(z_shape), keras.Input(n_shape)]
-    both = keras.layers.Concatenate()([keras.layers.Flatten()(each) for each in inputs])
-    hidden = both
-    for layer in range(2):
-        initializer = keras.initializers.GlorotUniform(seed=seed + layer)
-        hidden = keras.layers.Dense(128, "silu", kernel_initializer=initializer)(hidden)
-    # Zero at the start, so that an untrained discriminator reports no information.
-    return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(hidden))
-
-
-def _nuisance_values(n, is_discrete, rng):
-    """Values of the nuisance and their log-probabilities: all classes if few, else drawn."""
-    if is_discrete and n.shape[1] <= NUM_VALUES:
-        values, share = np.eye(n.shape[1], dtype=np.float32), n.mean(axis=0)
-        present = share > 0
-        return values[present], np.log(share[present])
-    values = n[rng.integers(len(n), size=NUM_VALUES)]
-    return values, np.full(NUM_VALUES, -np.log(NUM_VALUES), np.float32)
-
-
-def _log_ratio_function(discriminator, normalize):
-    """Make a function from pairs to log-density ratios, `[num_examples]`."""
-
-    @tf.function(reduce_retracing=True)
-    def log_ratio(z, n, values, log_shares):
-        logits = discriminator([z, n], training=False)[:, 0]
-        if not normalize:
-            return logits
-        total = tf.fill(tf.shape(logits), -np.inf)
-        for index in tf.range(tf.shape(values)[0]):
-            value = tf.broadcast_to(values[index], tf.shape(n))
-            other = discriminator([z, value], training=False)[:, 0] + log_shares[index]
-            total = tf.reduce_logsumexp([total, other], axis=0)
-        return logits - total
-
-    def in_batches(z, n, *values):
-        starts = range(0, len(z), 4096)
-        parts = [log_ratio(z[i : i + 4096], n[i : i + 4096], *values) for i in starts]
-        return np.concatenate(parts).astype(np.float64)
-
-    return in_batches
-
-
-def _trainer(discriminator, learning_rate, batch_size):
-    """Make a function that trains the discriminator on joint against unpaired examples."""
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(discriminator.trainable_variables)
-    clean = [variable.numpy() for variable in optimizer.variables]
-
-    def loss(z, n, z_apart, training):
-        joint = discriminator([z, n], training=training)
-        apart = discriminator([z_apart, n], training=training)
-        return tf.reduce_mean(tf.nn.softplus(-joint)) + tf.reduce_mean(tf.nn.softplus(apart))
-
-    @tf.function(reduce_retracing=True)
-    def epoch(z, n, order, apart):
-        size = tf.minimum(batch_size, tf.shape(order)[0])
-        for start in tf.range(0, tf.shape(order)[0] - size + 1, size):
-            rows, others = order[start : start + size], apart[start : start + size]
-            with tf.GradientTape() as tape:
-                value = loss(tf.gather(z, rows), tf.gather(n, rows), tf.gather(z, others), True)
-            variables = discriminator.trainable_variables
-            optimizer.apply(tape.gradient(value, variables), variables)
-
-    validation_loss = tf.function(lambda *pairs: loss(*pairs, False), reduce_retracing=True)
-
-    def train(z, n, epochs, rng):
-        for variable, value in zip(optimizer.variables, clean, strict=True):
-            variable.assign(value)
-        held = int(len(z) * VALIDATION_SHARE)
-        order = rng.permutation(len(z))
-        validation, training = order[:held], order[held:]
-        # Several unpairings of the same examples, for a steadier decision when to stop.
-        paired = np.tile(validation, 4)
-        apart = np.concatenate([rng.permutation(validation) for _ in range(4)])
-        z_valid, n_valid, z_apart = (tf.constant(a) for a in (z[paired], n[paired], z[apart]))
-        z, n = tf.constant(z), tf.constant(n)
-        best, best_weights, waited = np.inf, discriminator.get_weights(), 0
-        for _ in range(epochs):
-            epoch(z, n, rng.permutation(training), rng.permutation(training))
-            value = float(validation_loss(z_valid, n_valid, z_apart))
-            if value < best:
-                best, best_weights, waited = value, discriminator.get_weights(), 0
-            else:
-                waited += 1
-                if waited == PATIENCE:
-                    break
-        discriminator.set_weights(best_weights)
-
-    return train

@@ -8,51 +8,114 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["Uncertainty", "decompose_uncertainty"]
 
-TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
+# By how much a row of probabilities may miss a sum of one. Types of two bytes round logarithms of
+# some 16 nats before they are exponentiated: 16 times their machine epsilon.
+TOLERANCE = 1e-3
+TOLERANCE_OF_HALVES = {"float16": 2.0**-6, "bfloat16": 2.0**-3}
 
 
 @dataclass(frozen=True)
 class Uncertainty(Result):
-    """Entropies in nats, one per example: ``total = aleatoric + epistemic``, shape ``[batch]``."""
+    """What a prediction does not know, one number per example: ``total = aleatoric + epistemic``.
+
+    Attributes:
+        total: ``[batch]``, or ``[batch, ...]`` of a regression: all of it.
+        aleatoric: in the same shape: noise in the data, which more data do not remove.
+        epistemic: in the same shape: doubt about the weights.
+        unit: "nats" (entropies of classes) or "squared units of the target" (variances).
+    """
 
     total: np.ndarray
     aleatoric: np.ndarray
     epistemic: np.ndarray
+    unit: str = "nats"
 
 
-def decompose_uncertainty(probabilities) -> Uncertainty:
-    """Split the entropy of the averaged prediction into two parts.
+def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncertainty:
+    """Split what a prediction does not know into noise in the data and doubt about the weights.
 
-    ``total = H(mean p)``, ``aleatoric = mean H(p)``, ``epistemic = total - aleatoric``, the
-    mutual information between the label and the draw of the weights. Exact for the draws given;
-    over finitely many draws the epistemic part is biased low.
+    Of classes, from drawn probabilities: ``total = H(mean p)``, ``aleatoric = mean H(p)``,
+    ``epistemic = total - aleatoric``, the mutual information between the label and the draw of the
+    weights, in nats. Of a regression, from drawn means and the scales that the network gives its
+    noise, by the law of total variance: ``aleatoric = mean scale^2``, ``epistemic`` the variance of
+    the means over the draws, and their sum. Exact for the draws given; over finitely many draws
+    the epistemic part of classes is biased low, that of a regression unbiased.
+
+    Example:
+        ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``;
+        ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
 
     Args:
         probabilities: array ``[samples, batch, classes]``, each row summing to one.
+        mean: of a regression, ``[samples, batch]`` or ``[samples, batch, ...]``, at least two
+            samples, in place of `probabilities`.
+        scale: standard deviation of the noise, in the shape of `mean` or one that broadcasts to
+            it; by default the network gives none, and only the epistemic part is above zero.
 
     Returns:
-        An `Uncertainty`, in nats.
+        An `Uncertainty`.
 
     Raises:
-        ValueError: another shape, or rows that are not probabilities.
+        TypeError: neither `probabilities` nor `mean`, or both.
+        ValueError: another shape, rows that are not probabilities, or values that are not finite.
 
     References:
         Depeweg et al. (2018), arXiv 1710.07283.
     """
-    p = np.asarray(probabilities, "float64")
+    if (probabilities is None) == (mean is None):
+        raise TypeError(
+            "Either `probabilities` or `mean` must be given. Received: "
+            f"{'neither' if mean is None else 'both'}"
+        )
+    if mean is not None:
+        return _of_regression(mean, scale)
+    if scale is not None:
+        raise TypeError("`scale` is for a regression, beside `mean`. Received: probabilities")
+    given = np.asarray(probabilities)
+    p = given.astype("float64")
     if p.ndim != 3 or 0 in p.shape:
         raise ValueError(
             "`probabilities` must have the shape [samples, batch, classes]. "
             f"Received: probabilities of shape {p.shape}"
         )
-    if not np.all(p >= 0) or np.abs(p.sum(-1) - 1.0).max() > TOLERANCE:
+    sums = p.sum(-1)
+    tolerance = TOLERANCE_OF_HALVES.get(str(given.dtype), TOLERANCE)
+    if not np.all(p >= 0) or np.abs(sums - 1.0).max() > tolerance:
         raise ValueError(
             "`probabilities` must be non-negative with rows that sum to one (apply a softmax to "
             f"logits). Received: values in [{p.min()}, {p.max()}]"
         )
+    p /= sums[..., None]
     total = _entropy(p.mean(0))
     aleatoric = _entropy(p).mean(0)
     return Uncertainty(total, aleatoric, total - aleatoric)
+
+
+def _of_regression(mean, scale) -> Uncertainty:
+    """The law of total variance."""
+    mean = np.asarray(mean, "float64")
+    if mean.ndim < 2 or len(mean) < 2 or 0 in mean.shape:
+        raise ValueError(
+            "`mean` must have the shape [samples, batch, ...] with at least two samples. "
+            f"Received: mean of shape {mean.shape}"
+        )
+    scale = np.asarray(0.0 if scale is None else scale, "float64")
+    if not np.all(np.isfinite(mean)) or not np.all((scale >= 0) & (scale < np.inf)):
+        raise ValueError(
+            "`mean` must be finite and `scale` finite and not negative. Received: others"
+        )
+    try:
+        scale = np.broadcast_to(scale, mean.shape)
+    except ValueError:
+        raise ValueError(
+            f"`scale` must broadcast to the shape of `mean`, {mean.shape}. "
+            f"Received: scale of shape {scale.shape}"
+        ) from None
+    aleatoric = np.mean(scale**2, axis=0)
+    epistemic = np.var(mean, axis=0, ddof=1)
+    return Uncertainty(
+        aleatoric + epistemic, aleatoric, epistemic, unit="squared units of the target"
+    )
 
 
 def _entropy(p):

@@ -76,6 +76,85 @@ def test_discrete_nuisance_is_found_below_its_entropy():
     assert abs(estimate.null) < estimate.nats / 10
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class GaussianRatio(keras.layers.Layer):
+    """The exact log-density ratio of standard Gaussian pairs of correlation `rho`."""
+
+    def __init__(self, rho, **kwargs):
+        super().__init__(**kwargs)
+        self.rho = rho
+
+    def call(self, inputs):
+        z, n = inputs
+        rho, rest = self.rho, 1 - self.rho**2
+        quadratic = 2 * rho * z * n - rho**2 * (z**2 + n**2)
+        ratios = quadratic / (2 * rest) - 0.5 * np.log(rest)
+        return keras.ops.sum(ratios, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("truth", [1.0, 4.0, 5.0])
+def test_an_informative_continuous_nuisance_is_not_overestimated(truth):
+    # Normalised over drawn values alone, of which none fits, the exact ratio gave 10 nats for 4.
+    rng, units = np.random.default_rng(0), 6
+    rho = np.sqrt(1 - np.exp(-2 * truth / units))
+    n = rng.normal(size=(3000, units))
+    z = rho * n + np.sqrt(1 - rho**2) * rng.normal(size=n.shape)
+    inputs = [keras.Input([units]), keras.Input([units])]
+    exact = keras.Model(inputs, GaussianRatio(rho)(inputs))
+    estimate = nuisance_information(z, n, discriminator=exact, num_folds=2, seed=0)
+    assert estimate.cap == pytest.approx(np.log(1024))
+    assert estimate.nats < truth + 4 * estimate.standard_error
+    bound, error = bound_of_1024_values(rho, units)
+    assert abs(estimate.nats - bound) < 4 * np.hypot(estimate.standard_error, error)
+    assert truth - 0.5 < bound <= truth + 4 * error
+    assert estimate.lower_bound >= estimate.nats
+
+
+def bound_of_1024_values(rho, units):
+    """What the exact ratio gives among 1,024 values, in expectation, by fresh draws."""
+    rng, rest = np.random.default_rng(1), 1 - rho**2
+    n = rng.normal(size=(1024, 1000, units))
+    z = rho * n[0] + np.sqrt(rest) * rng.normal(size=n.shape[1:])
+    ratios = np.sum((2 * rho * z * n - rho**2 * (z**2 + n**2)) / (2 * rest), -1)
+    values = ratios[0] - np.logaddexp.reduce(ratios, 0) + np.log(1024)
+    return values.mean(), values.std() / np.sqrt(1000)
+
+
+@pytest.mark.parametrize("num_classes", [200, 500])
+def test_many_classes_named_perfectly_are_their_entropy(num_classes):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(num_classes, 16))
+    n = rng.permutation(np.arange(10 * num_classes) % num_classes)
+    z = centres[n] + 0.1 * rng.normal(size=(len(n), 16))
+    estimate = nuisance_information(z, n, num_folds=3, epochs=5, seed=0)
+    assert estimate.upper_bound == estimate.cap
+    assert estimate.nats <= estimate.upper_bound
+    assert estimate.nats > 0.98 * estimate.upper_bound
+    assert abs(estimate.null) < 0.05
+
+
+def test_every_class_is_in_the_normalisation_of_a_given_discriminator():
+    rng, num_classes = np.random.default_rng(0), 300
+    n = rng.permutation(np.arange(1200) % num_classes)
+    z = np.eye(num_classes, dtype="float32")[n]
+    inputs = [keras.Input([num_classes]), keras.Input([num_classes])]
+    # The product of the two one-hot vectors: a huge ratio where they agree, 1 elsewhere.
+    agree = keras.layers.Dot(1)([keras.layers.ReLU()(inputs[0]), inputs[1]])
+    named = keras.Model(inputs, keras.layers.Rescaling(30.0)(agree))
+    estimate = nuisance_information(z, n, discriminator=named, num_folds=2, seed=0)
+    assert estimate.nats == pytest.approx(estimate.upper_bound, abs=1e-6)
+
+
+def test_states_of_booleans_are_representations():
+    rng = np.random.default_rng(0)
+    n = rng.integers(0, 2, 400)
+    z = (n[:, None] ^ (rng.random((400, 3)) < 0.1)).astype(bool)
+    options = {"epochs": 3, "num_folds": 2, "seed": 0}
+    of_booleans = nuisance_information(z, n, **options)
+    assert of_booleans.nats == nuisance_information(z.astype("float32"), n, **options).nats
+    assert of_booleans.nats > 0.3
+
+
 def test_a_given_discriminator_is_used_and_put_back():
     rng = np.random.default_rng(2)
     n = rng.integers(2, size=600)

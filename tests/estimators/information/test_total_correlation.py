@@ -29,6 +29,38 @@ def test_unbiased_for_gaussians_with_the_stated_standard_error(d, n, rho):
     assert abs(np.std(values, ddof=1) / error - 1) < 4 / np.sqrt(2 * repeats)
 
 
+def units_of(kind, rng, n=200, d=8, rho=0.5):
+    """Correlated units of a distribution."""
+    covariance = rho ** np.abs(np.subtract.outer(np.arange(d), np.arange(d)))
+    z = rng.normal(size=(n, d)) @ np.linalg.cholesky(covariance).T
+    if kind == "log-normal":
+        return np.exp(z)
+    if kind == "student":
+        return z / np.sqrt(rng.chisquare(6, size=(n, 1)) / 6)
+    return np.maximum(z, 0) if kind == "relu" else z > 0
+
+
+@pytest.mark.parametrize("kind", ["log-normal", "student", "relu", "boolean"])
+def test_the_stated_error_is_the_spread_whatever_the_distribution(kind):
+    rng = np.random.default_rng(1)
+    repeats = 200
+    results = [
+        total_correlation(units_of(kind, rng), num_permutations=2, seed=0) for _ in range(repeats)
+    ]
+    values = np.array([result.nats for result in results])
+    errors = np.array([result.standard_error for result in results])
+    assert abs(np.sqrt(np.mean(errors**2)) / values.std(ddof=1) - 1) < 0.2
+    covered = np.abs(values - values.mean()) < 1.96 * errors
+    assert 0.9 <= covered.mean() <= 0.99
+
+
+def test_the_result_says_in_which_direction_the_estimator_errs():
+    z = np.random.default_rng(0).normal(size=(30, 4))
+    assert "at least" in total_correlation(z, estimator="shrinkage", num_permutations=2).bias
+    assert "upwards" in total_correlation(z, estimator="plain", num_permutations=2).bias
+    assert "none" in total_correlation(z, num_permutations=2).bias
+
+
 def test_plain_estimate_is_too_large_by_the_stated_correction():
     z, truth = autoregressive(np.random.default_rng(0), 100, 50, 0.5)
     plain = total_correlation(z, estimator="plain", num_permutations=2)

@@ -1,0 +1,23 @@
+"""The words of a verdict, and numbers over repeats as claims state them."""
+
+import numpy as np
+
+VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
+FIELDS = ("claim", "setting", "measured", "verdict", "criterion", "numbers")
+
+
+def verdict(reproduced: bool, partly: bool = False) -> str:
+    """The word for what was found."""
+    return "reproduced" if reproduced else "partly" if partly else "not reproduced"
+
+
+def spread(values) -> dict[str, float | None]:
+    """Mean over runs and its standard error; None for a single run."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "standard_error": error}
+
+
+def said(spread: dict[str, float | None], style: str = ".3g") -> str:
+    """Mean and standard error in words."""
+    error = spread["standard_error"]
+    return f"{spread['mean']:{style}}" + ("" if error is None else f" ± {error:{style}}")

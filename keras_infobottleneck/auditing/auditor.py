@@ -1,0 +1,249 @@
+"""`audit`: arguments, and the order of the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_seed,
+    described,
+)
+from keras_infobottleneck.auditing.examination import Examination, undisturbed
+from keras_infobottleneck.auditing.findings import LayerInformation
+from keras_infobottleneck.auditing.part import AuditPart, LayerPart
+from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.registration import PARTS
+from keras_infobottleneck.auditing.report import InformationReport
+from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.data.sample import draw_sample
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.models import InformationBottleneckModel
+
+__all__ = ["audit"]
+
+
+def audit(
+    model: keras.Model,
+    data: Any,
+    *,
+    nuisance: Any = None,
+    layers: Sequence[str] | None = None,
+    parts: Sequence[AuditPart] = (),
+    include: Collection[str] | None = None,
+    examples: Mapping[str, int] | None = None,
+    num_examples: int | None = None,
+    likelihood: str | Callable | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+    verbose: int = 0,
+) -> InformationReport | AuditPlan:
+    """What a network knows: everything this package measures, for one model, in one report.
+
+    The parts: "task" (loss, accuracy, sureness), "fisher" (trace and log-determinant of the
+    diagonal), "weights" (nats by the Gaussian code, over all prices; of an
+    `InformationBottleneckModel` the nats it pays), "activations" (nats that `InformationDropout`
+    layers pay), "effective" (effective information of narrow layers and the output), "relevance",
+    "total_correlation" and "nuisance" of the hidden layers, and "complexity" of the weights.
+
+    Every number comes from an estimator of this package, called on a sample of `data` that `seed`
+    decides, and stands in the report with its unit, its error, its null and a sentence on how it
+    misleads. What cannot be measured for this model, or costs too much, is in the report with the
+    reason. The model, its optimizer, metrics and seeds are afterwards as they were.
+
+    Cost: one pass over `data` to draw the sample, which is held in memory (2,000 examples by
+    default); then bounded by `examples` and the size of the model: some 15 seconds of processor
+    time for a perceptron of 670,000 weights. The nuisance takes ten trainings of a small network
+    for each layer.
+
+    Args:
+        model: any Keras model; hidden layers of a subclassed one once it was called on an array.
+        data: best what it was trained on: `(x, y)` arrays, `x` alone, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset`.
+        nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: something that the
+            hidden layers should not tell about. Integers or bool are classes.
+        layers: names of the layers to measure, of nested models too; by default all of the model's
+            own between input and output but those that pass their input through, and the output for
+            its effective information.
+        parts: further parts of your own, see `keras_infobottleneck.auditing.AuditPart`.
+        include: names of the parts to measure; by default all.
+        examples: how many examples a part takes at most, such as `{"fisher": 5000}`; a dry run
+            says how many others take.
+        num_examples: N, size of the training set, if `data` is only a part of it; an
+            `InformationBottleneckModel` knows its own. The price of a nat in the weights is 1/N.
+        likelihood: as of `fisher_information`; by default read from the compiled loss.
+        seed: of the sample and everything drawn.
+        dry_run: print and return what would be measured on how many examples, and do nothing.
+        verbose: 1 for a Keras progress bar over parts and layers.
+
+    Returns:
+        An `InformationReport`: `print(report.table())`, `report.to_html("report.html")`.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence, before any work.
+    """
+    check_model("model", model)
+    known = _checked_parts(parts)
+    include = _checked_include(include, known)
+    counts = _checked_counts(examples, known)
+    seed = check_seed("seed", seed)
+    check_flag("dry_run", dry_run)
+    if num_examples is not None:
+        check_count("num_examples", num_examples)
+    if isinstance(model, InformationBottleneckModel):
+        if num_examples not in (None, model.num_examples):
+            raise ValueError(
+                f"An `InformationBottleneckModel` knows its `num_examples`, {model.num_examples}. "
+                f"Received: num_examples={num_examples}"
+            )
+        num_examples = model.num_examples
+    if likelihood is not None:
+        find_likelihood(model, likelihood)
+    with undisturbed(model):
+        batches = batches_for(model, data, needs_labels=False)
+        if nuisance is not None:
+            nuisance = _checked_nuisance(nuisance, batches.num_examples)
+        subject = Subject.of(model, layers, nuisance is not None, likelihood)
+        plan = AuditPlan.of(subject, known, include, counts)
+        if dry_run:
+            print(plan)
+            return plan
+        sample = draw_sample(batches, max(counts.values()), seed)
+        if nuisance is not None:
+            nuisance = _checked_nuisance(nuisance, sample.num_examples)
+        exam = Examination(
+            model=model,
+            sample=sample,
+            counts=plan.examples,
+            num_examples=num_examples or sample.num_examples,
+            nuisance=nuisance,
+            likelihood=likelihood,
+            seed=seed,
+            omissions=list(plan.omissions),
+        )
+        _measure(exam, subject, plan, [part for part in known if part.name in plan], verbose)
+        return InformationReport.of(
+            exam.results,
+            model_name=model.name,
+            num_weights=plan.num_weights,
+            num_examples=exam.num_examples,
+            examples={part: exam.examples(part).size for part in plan.examples},
+            seed=seed,
+            layers={name: LayerInformation.of(found) for name, found in exam.layers.items()},
+            omissions=tuple(exam.omissions),
+            parts=known,
+        )
+
+
+def _measure(
+    exam: Examination,
+    subject: Subject,
+    plan: AuditPlan,
+    parts: list[AuditPart],
+    verbose: int,
+) -> None:
+    """Measures the model, then layer by layer. Nothing that an estimator refuses makes it fail."""
+    of_layers = [part for part in parts if isinstance(part, LayerPart)]
+    of_model = [part for part in parts if part not in of_layers]
+    steps = len(of_model) + len(plan.layers)
+    progress = keras.utils.Progbar(steps, verbose=verbose, unit_name="measurement")
+    for part in of_model:
+        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
+        progress.add(1)
+    for name, chosen in plan.layers.items():
+        found = exam.layers.setdefault(name, {})
+        for part in of_layers:
+            for layer in part.layers(subject):
+                if layer.name == name and part.name in chosen:
+                    measure = partial(part.measure_layer, exam, layer)
+                    found.update(exam.attempt(part.name, name, measure) or {})
+        progress.add(1)
+    for part in of_layers:
+        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
+
+
+def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:
+    """The registered parts and those given.
+
+    Raises:
+        TypeError: something that is no part.
+        ValueError: a name that is taken, or missing.
+    """
+    if not isinstance(parts, Sequence) or not all(isinstance(each, AuditPart) for each in parts):
+        raise TypeError(
+            f"`parts` must be a sequence of AuditPart objects. Received: parts={described(parts)}"
+        )
+    taken = {part.name for part in PARTS} | {field.name for field in fields(InformationReport)}
+    measures = {measure.name for part in PARTS for measure in part.measures}
+    for part in parts:
+        name, own = getattr(part, "name", None), {measure.name for measure in part.measures}
+        if not isinstance(name, str) or not name or name in taken or own & measures:
+            raise ValueError(
+                "`parts` must have names, and measures with names, that no other part has. "
+                f"Received: a part named {name!r} with measures {sorted(own)}"
+            )
+        taken.add(name)
+        measures |= own
+    return (*PARTS, *parts)
+
+
+def _checked_include(
+    include: Collection[str] | None, known: Sequence[AuditPart]
+) -> Collection[str]:
+    """The names of the parts asked for."""
+    names = tuple(part.name for part in known)
+    if include is None:
+        return names
+    if isinstance(include, str) or not isinstance(include, Collection) or not include:
+        raise ValueError(
+            f"`include` must be a collection of parts, of {names}. "
+            f"Received: include={described(include)}"
+        )
+    unknown = [part for part in include if part not in names]
+    if unknown:
+        raise ValueError(f"`include` must name parts of {names}. Received: {unknown}")
+    return include
+
+
+def _checked_counts(
+    examples: Mapping[str, int] | None, known: Sequence[AuditPart]
+) -> dict[str, int]:
+    """How many examples each part takes."""
+    default = {part.name: part.examples for part in known if part.examples is not None}
+    if not isinstance(examples, Mapping | None):
+        raise TypeError(
+            "`examples` must map parts to numbers of examples. "
+            f"Received: examples={described(examples)}"
+        )
+    for part, count in (examples or {}).items():
+        if part not in default:
+            raise ValueError(f"`examples` must name parts of {tuple(default)}. Received: {part!r}")
+        check_count(f"examples[{part!r}]", count, 2)
+    return {**default, **(examples or {})}
+
+
+def _checked_nuisance(nuisance: Any, count: int | None) -> np.ndarray:
+    """Numbers, one for each example of the data where their count is known."""
+    nuisance = np.asarray(nuisance)
+    if nuisance.ndim < 1 or nuisance.dtype.kind not in "biuf":
+        raise ValueError(
+            "`nuisance` must be numbers, [examples, ...]. "
+            f"Received: nuisance of shape {nuisance.shape} and dtype {nuisance.dtype}"
+        )
+    if count is not None and len(nuisance) != count:
+        raise ValueError(
+            "`nuisance` must have one entry for each example of `data`. "
+            f"Received: {len(nuisance)} entries for {count} examples"
+        )
+    if len(nuisance) == 0 or np.all(nuisance == nuisance[:1]):
+        raise ValueError("`nuisance` must vary. Received: a constant nuisance")
+    return nuisance

@@ -1,0 +1,77 @@
+"""Part of the report: the information that noisy layers pay for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from keras_infobottleneck import plots
+from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.noise import activation_information
+from keras_infobottleneck.auditing.part import LayerPart
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers import InformationDropout
+
+__all__ = ["Activations"]
+
+
+class Activations(LayerPart):
+    """Nats that `InformationDropout` layers pay, wherever they sit."""
+
+    name, title, examples = "activations", "Information that noisy layers pay for", 500
+    measures = (
+        Measure(
+            "activation_information",
+            "paid",
+            "nats per example",
+            "exact for the examples taken; on average an upper bound on I(layer; input), for the "
+            "log-uniform prior up to a constant",
+            "What the layer pays for what it lets through, summed over its units; 0 is all noise. "
+            "Units that repeat each other pay each.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """Only layers with noise on their activations pay."""
+        if not subject.has_layers_of_kind(InformationDropout):
+            return "the model has no `InformationDropout` layer"
+        return None
+
+    def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
+        """All that pay, whichever layers were named."""
+        paying = layers_of_kind(subject.model, InformationDropout)
+        return [HiddenLayer(layer.name, num_units=0, num_weights=0) for layer in paying]
+
+    def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
+        """The `ActivationInformation`."""
+        paying = layers_of_kind(exam.model, InformationDropout)
+        found = next(each for each in paying if each.name == layer.name)
+        sample = exam.examples("activations")
+        return {"activations": activation_information(exam.model, found, sample)}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """Nats of each layer beside their price."""
+        for name, paid in findings.results_of_layers("activations").items():
+            price, error = f"price of a nat: {paid.beta:.4g}", paid.standard_error
+            yield self.reading("activation_information", name, paid.nats, error, price)
+
+    def sentences(self, findings: Findings) -> Iterable[str]:
+        """One for each layer."""
+        for name, paid in findings.results_of_layers("activations").items():
+            nats = number_in_words(paid.nats)
+            yield f"Layer {name} pays for {nats} nats about each input."
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """A bar for each layer, and where in an image the nats are."""
+        paid = findings.results_of_layers("activations")
+        nats = {name: each.nats for name, each in paid.items()}
+        yield from bars_by_layer("Nats that each layer pays for.", nats)
+        for name, each in paid.items():
+            if each.by_unit.ndim == 3:
+                caption = f"Nats by place of layer {name}: mean over examples, sum over channels."
+                yield Drawing(caption, partial(plots.plot_information_map, each.by_unit))

@@ -1,0 +1,140 @@
+"""Part of the report: how the predictions follow the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck import estimators, plots
+from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.noise import weights_of_predictions
+from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+
+__all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
+
+# Up to this many outputs the expectation over labels is cheap enough to be exact.
+MAX_EXPECTED = 20
+NO_FISHER = "it takes the Fisher matrix, which could not be measured"
+
+
+def diagonal_of(exam: Examination) -> estimators.FisherInformation | None:
+    """The diagonal over the weights that predictions depend on, for all parts that take it."""
+
+    def measure() -> estimators.FisherInformation:
+        sample = exam.examples("fisher")
+        outputs = keras.tree.flatten(exam.model(sample.first(1).x, training=False))
+        size = sum(math.prod(output.shape[1:]) for output in outputs)
+        is_cheap = size <= MAX_EXPECTED and not callable(exam.likelihood)
+        return _diagonal(exam, exam.likelihood, "expected" if is_cheap else "sampled")
+
+    return exam.once("fisher", lambda: exam.attempt("fisher", "all", measure))
+
+
+def _diagonal(
+    exam: Examination, likelihood: str | Callable | None, labels: str
+) -> estimators.FisherInformation:
+    """One Fisher matrix."""
+    return estimators.fisher_information(
+        exam.model,
+        exam.examples("fisher").inputs,
+        labels=labels,
+        likelihood=likelihood,
+        variables=weights_of_predictions(exam.model),
+        seed=exam.seed,
+    )
+
+
+class Fisher(AuditPart):
+    """Trace and log-determinant of the diagonal of the Fisher matrix."""
+
+    name, title, examples = "fisher", "How the predictions follow the weights", 1_000
+    measures = (
+        Measure(
+            "fisher_trace",
+            "Fisher trace",
+            "nats per squared weight",
+            "exact for the examples taken, unbiased where labels are drawn",
+            "How far the predicted distribution moves when weights do, summed over weights. It "
+            "falls when predictions get sure, although the decision may stay as it is: read it "
+            "beside their entropy.",
+        ),
+        Measure(
+            "output_derivatives",
+            "squared derivatives of the logits",
+            "per squared weight",
+            "unbiased",
+            "The same movement not weighed by sureness: the control of the Fisher trace.",
+        ),
+        Measure(
+            "excess_logdet",
+            "log det(I + N F), diagonal",
+            "nats",
+            "upper bound: the determinant is at most the product of the diagonal",
+            "Twice the nats by which the data narrow a unit Gaussian over the weights. Its size "
+            "comes from that unit for the most part: only differences between networks alike "
+            "mean something.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """Without a likelihood there is no predicted distribution."""
+        return subject.reason_without_likelihood
+
+    def measure(self, exam: Examination) -> Mapping[str, Any]:
+        """The diagonal, and its trace for unit noise on the outputs, where they are logits."""
+        fisher = diagonal_of(exam)
+        if fisher is None:
+            return {}
+        (where,) = [each.label for each in self.measures if each.name == "output_derivatives"]
+        name = find_likelihood(exam.model, exam.likelihood).name
+        if name not in ("categorical", "bernoulli"):
+            exam.omit("fisher", where, f"the outputs are no logits; likelihood={name!r}")
+            return {"fisher": fisher}
+        derivatives = exam.attempt(
+            "fisher", where, lambda: _diagonal(exam, "normal", "sampled").trace()
+        )
+        return {"fisher": fisher, "output_derivatives": derivatives}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """The trace, its control, the log-determinant, and the trace by weight."""
+        fisher, derivatives = findings.fisher, findings.output_derivatives
+        if fisher is None:
+            return
+        trace = fisher.trace()
+        error = trace.standard_error if fisher.labels == "sampled" else None
+        yield self.reading("fisher_trace", "", float(trace), error)
+        if derivatives is not None:
+            error = derivatives.standard_error
+            yield self.reading("output_derivatives", "", float(derivatives), error)
+        # log det(I + N F) = log det(F + I / N) + k log N
+        count = findings.num_examples
+        logdet = fisher.logdet(1 / count) + fisher.size * math.log(count)
+        yield self.reading("excess_logdet", "", logdet)
+        for path, each in fisher.by_variable().items():
+            weights = f"{each['size']:,} weights"
+            yield self.reading("fisher_trace", path, each["trace"], None, weights)
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """The diagonal by rank, with the level below which the code spends nothing."""
+        if findings.fisher is None:
+            return
+        values, held, options = findings.fisher.eigenvalues(), findings.weights, {}
+        if not np.any(values > 0):
+            return
+        caption = "Entries of the Fisher diagonal by rank."
+        scale = None if held is None else held.prior_scale
+        if isinstance(scale, float) and 0 < scale < np.inf:
+            level = held.beta / scale**2
+            options = {"level": level, "level_label": "beta / prior_scale²"}
+            caption += " The code spends next to nothing on weights far below the dashed line."
+        yield Drawing(caption, partial(plots.plot_spectrum, values, **options))

@@ -1,0 +1,78 @@
+"""Part of the report: what hidden layers tell about the nuisance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keras_infobottleneck import estimators
+from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import LayerPart
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject, reason_too_wide
+
+__all__ = ["Nuisance"]
+
+
+class Nuisance(LayerPart):
+    """What the layers tell of something that they should not tell about."""
+
+    name, title, examples = "nuisance", "Information about the nuisance", 1_000
+    measures = (
+        Measure(
+            "nuisance",
+            "about the nuisance",
+            "nats per example",
+            "consistent; mostly low, and the error leaves out the discriminator's own",
+            "What the layer tells of the nuisance, to the discriminator that was trained: one "
+            "that finds nothing proves little.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """It takes the nuisance of each example."""
+        return None if subject.has_nuisance else "no `nuisance` was given"
+
+    def reason_to_omit_layer(
+        self, subject: Subject, layer: HiddenLayer, num_examples: int
+    ) -> str | None:
+        """Wide layers take minutes."""
+        return reason_too_wide(layer)
+
+    def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
+        """Ten trainings of a small network."""
+        sample = exam.examples("nuisance")
+        z, nuisance = exam.activations("nuisance", layer), exam.nuisance[sample.indices]
+        found = estimators.nuisance_information(z, nuisance, seed=exam.seed)
+        return {"num_units": z.shape[1], "nuisance": found}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """One for each layer."""
+        for name, told in findings.results_of_layers("nuisance").items():
+            beside = f"null: {told.null:.3g}; at least {told.lower_bound:.3g} by its lower bound"
+            if math.isfinite(told.upper_bound):
+                beside += f"; all there is: {told.upper_bound:.4g}"
+            yield self.reading("nuisance", name, told.nats, told.standard_error, beside)
+
+    def sentences(self, findings: Findings) -> Iterable[str]:
+        """The layer that tells most."""
+        told = findings.results_of_layers("nuisance")
+        if told:
+            name, most = max(told.items(), key=lambda item: item[1].nats)
+            yield (
+                f"Of the nuisance, layer {name} tells most: {most.nats:.3g} ± "
+                f"{most.standard_error:.2g} nats (null {most.null:.2g})."
+            )
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """A bar for each layer beside its null."""
+        found = findings.results_of_layers("nuisance")
+        yield from bars_by_layer(
+            "Nats by layer; crosses are the null.",
+            {name: each.nats for name, each in found.items()},
+            errors={name: each.standard_error for name, each in found.items()},
+            null={name: each.null for name, each in found.items()},
+        )

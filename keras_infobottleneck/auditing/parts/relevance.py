@@ -1,0 +1,127 @@
+"""Part of the report: resolution and relevance of hidden states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck import estimators, plots
+from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import LayerPart
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject, reason_too_wide
+
+__all__ = ["Relevance"]
+
+
+class Relevance(LayerPart):
+    """Entropy of the on-off states of a layer, and of how often they occur."""
+
+    name, title, examples = "relevance", "Resolution and relevance of hidden states", 2_000
+    measures = (
+        Measure(
+            "resolution",
+            "resolution",
+            "log M",
+            "exact for the sample of M examples",
+            "Entropy of the on-off states of the units. Near 1 nearly every example has a state "
+            "of its own, and more examples, not the layer, would change that.",
+        ),
+        Measure(
+            "relevance",
+            "relevance",
+            "log M",
+            "exact for the sample; biased for its source",
+            "Entropy of how often states occur. Counting noise makes relevance too: only what "
+            "lies above the null of independent units at equal resolution is the layer's.",
+        ),
+    )
+
+    def reason_to_omit_layer(
+        self, subject: Subject, layer: HiddenLayer, num_examples: int
+    ) -> str | None:
+        """Of a wide layer every example has a state of its own."""
+        return reason_too_wide(layer)
+
+    def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
+        """The on-off states beside those of independent units, where there is anything to tell."""
+        z = exam.activations("relevance", layer)
+        # A sigmoid is never off at 0.
+        threshold = 0.0 if z.min() <= 0.0 else float(np.median(z))
+        states = z > threshold
+        point = exam.attempt(
+            "relevance", layer.name, lambda: estimators.resolution_relevance(states)
+        )
+        null = None
+        if point and 1 < point.num_states < point.num_samples:
+            null = exam.attempt(
+                "relevance",
+                f"null of {layer.name}",
+                lambda: estimators.relevance_null(states, seed=exam.seed),
+            )
+        return {
+            "num_units": z.shape[1],
+            "threshold": threshold,
+            "relevance": point,
+            "relevance_null": null,
+        }
+
+    def measure(self, exam: Examination) -> Mapping[str, Any]:
+        """The most relevance that as many examples can have."""
+        if not any(results.get("relevance") for results in exam.layers.values()):
+            return {}
+        size = exam.examples("relevance").size
+        return {"maximum_relevance": estimators.maximum_relevance_curve(size)}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """Both numbers of each layer, beside the null and what is possible."""
+        for name, point in findings.results_of_layers("relevance").items():
+            layer = findings.layers[name]
+            states = f"{point.num_states:,} states of M = {point.num_samples:,}"
+            if point.num_states == point.num_samples:
+                states += ": no two alike, so nothing can be told"
+            if layer.threshold:
+                states += f", on above {layer.threshold:.3g}"
+            yield self.reading("resolution", name, point.resolution, None, states)
+            most = findings.maximum_relevance.at(point.resolution)
+            beside = f"most possible here, to 0.003: {most:.4g}"
+            if layer.relevance_null is not None:
+                mean, std = layer.relevance_null.at(point.resolution)
+                at = "none at this resolution" if math.isnan(mean) else f"{mean:.4g} ± {std:.2g}"
+                beside = f"null: {at}; {beside}"
+            if point.num_states < point.num_samples:
+                yield self.reading("relevance", name, point.relevance, None, beside)
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """Layers on the plane, each with its null at equal resolution."""
+        points, nulls = {}, []
+        for name, point in findings.results_of_layers("relevance").items():
+            if point.num_states == point.num_samples:
+                continue
+            points[name] = point
+            null = findings.layers[name].relevance_null
+            mean = math.nan if null is None else null.at(point.resolution)[0]
+            if not math.isnan(mean):
+                nulls.append((point.resolution, mean))
+        if not points:
+            return
+        caption = (
+            "Layers in their order, with the most relevance that a sample of this size can have; "
+            "crosses are what independent units show at the same resolution."
+        )
+        draw = partial(
+            plots.plot_resolution_relevance,
+            [point.resolution for point in points.values()],
+            [point.relevance for point in points.values()],
+            labels=list(points),
+            hull=findings.maximum_relevance.hull(),
+            null=tuple(zip(*nulls, strict=True)) if nulls else None,
+            name="layers",
+        )
+        yield Drawing(caption, draw, 4.2)

@@ -1,0 +1,96 @@
+"""Part of the report: how well the network does its task, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.performance import task_performance
+from keras_infobottleneck.auditing.subject import Subject
+
+__all__ = ["Task"]
+
+
+class Task(AuditPart):
+    """Loss, accuracy and entropy of the predictions."""
+
+    name, title, examples = "task", "The task", 2_000
+    measures = (
+        Measure(
+            "loss",
+            "loss",
+            "nats per example",
+            "exact for the examples taken; the error is over them",
+            "How surprised the network is by the labels. On examples it was trained on, a small "
+            "loss does not tell learning from memory.",
+        ),
+        Measure(
+            "accuracy",
+            "accuracy",
+            "share of labels",
+            "exact for the examples taken; the error is over them",
+            "How often the most probable class is the label, beside always answering the most "
+            "frequent one.",
+        ),
+        Measure(
+            "prediction_entropy",
+            "entropy of the predictions",
+            "nats per label",
+            "exact for the examples taken",
+            "How unsure the predictions are, beside the entropy of the labels. Near 0 every "
+            "Fisher number below is small for that reason alone.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """Without a likelihood there is no loss in nats."""
+        return subject.reason_without_likelihood
+
+    def measure(self, exam: Examination) -> Mapping[str, Any]:
+        """The `TaskPerformance`."""
+        sample = exam.examples("task")
+        return {"task": task_performance(exam.model, sample, exam.likelihood)}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """Loss, and of classes accuracy and entropy."""
+        task = findings.task
+        if task is None:
+            return
+        beside = []
+        if task.label_entropy is not None:
+            beside.append(f"knowing only how frequent classes are: {task.label_entropy:.4g}")
+        if (task.labels_per_example or 1) > 1:
+            count = f"{task.labels_per_example:,}"
+            beside.append(
+                f"summed over {count} labels, where Keras takes the mean within each output"
+            )
+        yield self.reading("loss", "", task.loss, task.loss_standard_error, "; ".join(beside))
+        if task.accuracy is not None:
+            frequent = f"the most frequent class: {task.most_frequent:.4g}"
+            error = task.accuracy_standard_error
+            yield self.reading("accuracy", "", task.accuracy, error, frequent)
+            labels = f"entropy of the labels: {task.label_entropy:.4g}"
+            yield self.reading("prediction_entropy", "", task.prediction_entropy, None, labels)
+
+    def sentences(self, findings: Findings) -> Iterable[str]:
+        """Accuracy and loss."""
+        task = findings.task
+        if task is None:
+            return
+        if task.accuracy is not None:
+            yield (
+                f"It is right on {task.accuracy:.2%} of {task.num_examples:,} of the examples "
+                f"given, at a loss of {task.loss:.3g} nats."
+            )
+            return
+        of = ""
+        if task.likelihood == "normal":
+            of = (
+                ", of a normal distribution with variance 1 around the output, whatever the "
+                "labels' scale"
+            )
+        yield f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats{of}."

@@ -1,0 +1,64 @@
+"""Part of the report: the total correlation of hidden layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keras_infobottleneck import estimators
+from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import LayerPart
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject, reason_too_wide
+
+__all__ = ["TotalCorrelation"]
+
+# Permutations for the null, which make up most of the cost.
+NUM_PERMUTATIONS = 5
+
+
+class TotalCorrelation(LayerPart):
+    """How far the units of a layer depend on each other."""
+
+    name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
+    measures = (
+        Measure(
+            "total_correlation",
+            "total correlation",
+            "nats",
+            "unbiased for Gaussian units; linear dependence only for others",
+            "How far the units depend on each other; 0 is disentangled. Noise and a narrow code "
+            "lower it too.",
+        ),
+    )
+
+    def reason_to_omit_layer(
+        self, subject: Subject, layer: HiddenLayer, num_examples: int
+    ) -> str | None:
+        """Wide layers take minutes for their nulls."""
+        return reason_too_wide(layer)
+
+    def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
+        """The estimate and its null."""
+        z = exam.activations("total_correlation", layer)
+        options = {"num_permutations": NUM_PERMUTATIONS, "seed": exam.seed}
+        found = estimators.total_correlation(z, **options)
+        return {"num_units": z.shape[1], "total_correlation": found}
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """One for each layer."""
+        for name, tc in findings.results_of_layers("total_correlation").items():
+            beside = f"null: {number_in_words(tc.null, tc.null_std)}; {tc.num_units:,} units"
+            yield self.reading("total_correlation", name, tc.nats, tc.standard_error, beside)
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """A bar for each layer beside its null."""
+        found = findings.results_of_layers("total_correlation")
+        yield from bars_by_layer(
+            "Total correlation by layer; crosses are the null.",
+            {name: each.nats for name, each in found.items()},
+            errors={name: each.standard_error for name, each in found.items()},
+            null={name: each.null for name, each in found.items()},
+        )

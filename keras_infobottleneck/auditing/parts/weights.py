@@ -1,0 +1,260 @@
+"""Part of the report: the information in the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck import estimators, plots
+from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.noise import paid_for_weights
+from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
+from keras_infobottleneck.auditing.pruning import pruning_by_noise
+from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers import VariationalWeights
+
+__all__ = ["Weights", "label_entropy", "noise_is_large"]
+
+NUM_PRICES, DECADES = 25, 3
+# Noise that adds this share of the loss of guessing is not small.
+LARGE_NOISE = 0.25
+HAS_POSTERIOR = "the weights have a trained posterior, and what it pays is reported instead"
+WITHOUT_PRICE = (
+    "`weight_beta` is 0, with which a `BetaSchedule` may start and which restored weights bring "
+    "back; the nats are those of the posterior as it is, whatever was paid for them"
+)
+
+
+def label_entropy(findings: Findings) -> float | None:
+    """What one label holds at most, nats; None where labels are no classes or were not seen."""
+    return None if findings.task is None else findings.task.label_entropy
+
+
+def noise_is_large(findings: Findings) -> bool:
+    """Whether the noise of the weights' code is too large for the code to be believed."""
+    held, guessing = findings.weights, label_entropy(findings)
+    if held is None or held.excess_loss is None or guessing is None:
+        return False
+    return held.excess_loss > LARGE_NOISE * guessing
+
+
+class Weights(AuditPart):
+    """Nats in the weights: paid, where they have noise, else those of their Gaussian code."""
+
+    name, title = "weights", "Information in the weights"
+    measures = (
+        Measure(
+            "code",
+            "in all weights, by their Gaussian code at weight_beta = 1",
+            "nats",
+            "local approximation of one code's divergence, from a diagonal, which over-counts",
+            "What it takes to write the weights down no more precisely than the loss needs, at "
+            "one nat of training loss for each nat. It may be several times what the labels hold: "
+            "compare networks by it, but do not take it for what was learned by heart.",
+        ),
+        Measure(
+            "code_per_example",
+            "per example, by their Gaussian code",
+            "nats per example",
+            "local approximation",
+            "Beside what one label holds: weights with much less cannot have the labels by heart, "
+            "weights with more need not.",
+        ),
+        Measure(
+            "code_of",
+            "Gaussian code",
+            "nats",
+            "local approximation",
+            "Where in the network the nats are; they add up to all of them.",
+        ),
+        Measure(
+            "excess_loss",
+            "loss that the code's noise adds",
+            "nats per example",
+            "local approximation, too low where the noise is large",
+            "What it costs to have weights only as precise as the code says. Where it is not "
+            "small beside the loss of guessing, the nats above are good to a factor of two or "
+            "three at best.",
+        ),
+        Measure(
+            "posterior",
+            "in all weights with noise",
+            "nats",
+            "exact divergence from the prior; averaged over training sets, a bound on "
+            "I(weights; data)",
+            "What training paid for. A learned prior scale costs nothing here, and weights "
+            "without noise, such as biases, are not in it.",
+        ),
+        Measure(
+            "posterior_per_example",
+            "per example, paid",
+            "nats per example",
+            "exact",
+            "Beside what one label holds: paid below it, the network cannot have all labels by "
+            "heart, biases and normalisation apart.",
+        ),
+        Measure(
+            "posterior_of",
+            "paid",
+            "nats",
+            "exact",
+            "Where in the network the nats are; they add up to all of them.",
+        ),
+        Measure(
+            "kept",
+            "weights above the threshold",
+            "share of weights",
+            "exact",
+            "Weights whose |mean| is this many standard deviations of their noise, or more; "
+            "biases and the like are not counted.",
+        ),
+        Measure(
+            "pruned_accuracy",
+            "accuracy with the others set to zero",
+            "share of labels",
+            "exact for the examples taken",
+            "Where it stays, the weights below the threshold held nothing that the task needs on "
+            "these examples.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """The code needs a likelihood; weights with noise know what they pay without one."""
+        return subject.reason_without_likelihood if self.shares(subject) else None
+
+    def shares(self, subject: Subject) -> tuple[str, ...]:
+        """Weights without noise are priced by the Fisher matrix."""
+        return () if subject.has_layers_of_kind(VariationalWeights) else ("fisher",)
+
+    def measure(self, exam: Examination) -> Mapping[str, Any]:
+        """`weights`, and `pruning` of those with noise or the `curve` of those without."""
+        task = exam.results.get("task")
+        if layers_of_kind(exam.model, VariationalWeights):
+            exam.omit("weights", "Gaussian code", HAS_POSTERIOR)
+            paid = exam.attempt("weights", "paid", lambda: paid_for_weights(exam.model))
+            if paid is not None and paid.beta == 0:
+                exam.omit("weights", "price of a nat", WITHOUT_PRICE)
+
+            def pruning():
+                sample = exam.examples("task") if task else None
+                return pruning_by_noise(exam.model, sample, task, exam.likelihood)
+
+            return {"weights": paid, "pruning": exam.attempt("weights", "pruning", pruning)}
+        fisher = diagonal_of(exam)
+        if fisher is None:
+            exam.omit("weights", "all", NO_FISHER)
+            return {}
+        return {
+            "weights": exam.attempt("weights", "Gaussian code", lambda: _code(exam, fisher)),
+            "curve": exam.attempt("weights", "other prices", lambda: _curve(exam, fisher, task)),
+        }
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """All nats, nats per example, the loss of the noise, pruning, and nats by weight."""
+        held, pruning = findings.weights, findings.pruning
+        kind = "posterior" if held is not None and held.structure == "posterior" else "code"
+        if held is not None:
+            yield from self._of_all(findings, kind)
+        if pruning is not None:
+            for number, threshold in enumerate(pruning.thresholds):
+                where = f"signal-to-noise {threshold:g}"
+                weights = f"{pruning.num_weights:,} weights"
+                yield self.reading("kept", where, float(pruning.kept[number]), None, weights)
+                if len(pruning.accuracy):
+                    accuracy = float(pruning.accuracy[number])
+                    of = f"{pruning.num_examples:,} examples"
+                    yield self.reading("pruned_accuracy", where, accuracy, None, of)
+        if held is not None:
+            for path, nats in held.by_variable.items():
+                yield self.reading(f"{kind}_of", path, nats)
+
+    def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
+        """The numbers about all weights together."""
+        held, labels_hold = findings.weights, label_entropy(findings)
+        error = held.standard_error or None
+        of_labels = ("", "")
+        if labels_hold is not None:
+            total = number_in_words(labels_hold * held.num_examples)
+            of_labels = (f"all labels: {total}", f"one label: {labels_hold:.4g}")
+        yield self.reading(kind, "", held.nats, error, of_labels[0])
+        per_example = held.nats_per_example
+        error = error / held.num_examples if error else None
+        yield self.reading(f"{kind}_per_example", "", per_example, error, of_labels[1])
+        if held.excess_loss is not None:
+            guess = "" if labels_hold is None else f"loss of guessing: {labels_hold:.4g}"
+            if noise_is_large(findings):
+                guess += ", of which this is no small part"
+            yield self.reading("excess_loss", "", held.excess_loss, None, guess)
+
+    def sentences(self, findings: Findings) -> Iterable[str]:
+        """Nats beside what labels hold, and whether they can be believed."""
+        held, labels_hold = findings.weights, label_entropy(findings)
+        if held is None:
+            return
+        held_how = "hold, by their Gaussian code,"
+        if held.structure == "posterior":
+            held_how = "pay for" if held.beta else "hold, at a price of 0,"
+        labels = ""
+        if labels_hold is not None:
+            labels = f", where one label holds at most {labels_hold:.3g}"
+        yield (
+            f"Its weights {held_how} {number_in_words(held.nats)} nats: "
+            f"{held.nats_per_example:.3g} per example{labels}."
+        )
+        if noise_is_large(findings):
+            yield (
+                "These nats are good to a factor of two or three at best: the code's noise would "
+                f"add {held.excess_loss:.3g} nats of loss, which is not small."
+            )
+
+    def figures(self, findings: Findings) -> Iterable[Drawing]:
+        """Where the nats are, and what they are at other prices or without the noisiest weights."""
+        held, curve, pruning = findings.weights, findings.curve, findings.pruning
+        if held is not None:
+            yield from bars_by_layer("Nats by layer or weight.", held.by_variable)
+        if curve is not None and np.all(curve.nats > 0):
+            loss = curve.expected_loss if np.all(np.isfinite(curve.expected_loss)) else None
+            caption = (
+                "Nats that the code holds at each price of a nat, and the loss under its noise; "
+                "the dotted line is the price 1/N, weight_beta = 1. Where the loss nears that of "
+                "guessing, the approximation has ended."
+            )
+            options = {"marked": 1 / curve.num_examples}
+            draw = partial(plots.plot_information_curve, curve.beta, curve.nats, loss, **options)
+            yield Drawing(caption, draw)
+        if pruning is not None:
+            caption = "Share of the weights at or above a signal-to-noise ratio"
+            options = {}
+            if len(pruning.accuracy):
+                caption += ", and the accuracy with the others set to zero"
+                options = {"thresholds": pruning.thresholds, "scores": pruning.accuracy}
+            draw = partial(plots.plot_pruning_curve, pruning.quantiles, **options)
+            yield Drawing(f"{caption}.", draw)
+
+
+def _code(exam: Examination, fisher) -> estimators.WeightInformation:
+    """The Gaussian code at one nat of training loss a nat."""
+    held = estimators.information_in_weights(exam.model, fisher, beta=exam.beta)
+    # Fisher saw a sample; the nats are shared out over the whole training set.
+    return dataclasses.replace(held, num_examples=exam.num_examples)
+
+
+def _curve(exam: Examination, fisher, task) -> estimators.InformationCurve:
+    """The Gaussian code at other prices; without labels the loss is not known."""
+    found = estimators.information_curve(
+        exam.model,
+        fisher,
+        beta=np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_PRICES) * exam.beta,
+        loss=task.loss if task else 0.0,
+    )
+    unknown = {} if task else {"loss": np.nan, "expected_loss": found.expected_loss + np.nan}
+    return dataclasses.replace(found, num_examples=exam.num_examples, **unknown)

@@ -1,0 +1,70 @@
+"""What a network with noisy weights does without those that its noise drowns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.auditing.performance import TaskPerformance, task_performance
+from keras_infobottleneck.data.sample import Sample
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers import VariationalWeights
+from keras_infobottleneck.models import make_deterministic
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["Pruning", "pruning_by_noise"]
+
+# Quantiles that are kept of the ratios, and the ratios below which weights are set to zero.
+NUM_QUANTILES = 201
+THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruning(Result):
+    """Signal-to-noise of the weights with a distribution, `|mean| / standard deviation`.
+
+    Attributes:
+        quantiles: `[201]`, of the ratios, from the smallest to the largest.
+        thresholds: `[points]`; weights with a smaller ratio were set to zero.
+        kept: `[points]`, share of the weights with a distribution that stayed.
+        accuracy: `[points]`, of the pruned networks; empty where labels are no classes.
+        num_weights: weights with a distribution.
+        num_examples: on which accuracy was taken.
+    """
+
+    quantiles: np.ndarray
+    thresholds: np.ndarray
+    kept: np.ndarray
+    accuracy: np.ndarray
+    num_weights: int
+    num_examples: int
+
+
+def pruning_by_noise(
+    model: keras.Model,
+    sample: Sample,
+    task: TaskPerformance | None,
+    likelihood: str | Callable | None,
+) -> Pruning:
+    """Ratios of all weights with noise, and the accuracy at a few thresholds, one network each."""
+    layers = layers_of_kind(model, VariationalWeights)
+    parts = [part for layer in layers for part in layer.signal_to_noise().values()]
+    ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+    accuracy, size = [], 0
+    if task is not None and task.accuracy is not None:
+        size = sample.size
+        for threshold in THRESHOLDS:
+            pruned = make_deterministic(model, prune_below=threshold)
+            found = task_performance(pruned, sample, likelihood or task.likelihood)
+            accuracy.append(found.accuracy)
+    return Pruning(
+        quantiles=np.quantile(ratios, np.linspace(0, 1, NUM_QUANTILES)),
+        thresholds=np.array(THRESHOLDS),
+        kept=np.array([np.mean(ratios >= threshold) for threshold in THRESHOLDS]),
+        accuracy=np.array(accuracy),
+        num_weights=len(ratios),
+        num_examples=size,
+    )

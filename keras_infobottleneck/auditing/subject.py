@@ -1,0 +1,174 @@
+"""What is audited: a model, the layers whose activations can be had, and what data there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_infobottleneck.auditing.entries import Omission
+from keras_infobottleneck.auditing.noise import weights_of_predictions
+from keras_infobottleneck.auditing.passing_through import passes_through
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.introspection.activations import activations_model, with_graph
+from keras_infobottleneck.introspection.walking import inner_layers, layers_of_kind, maker_of
+
+__all__ = ["HiddenLayer", "Subject", "reason_too_wide"]
+
+# Wider layers take minutes for their nulls, and every example has a state of its own.
+MAX_UNITS = 1024
+
+PASSES_THROUGH = "passes its input through: its activations are those of the layer before it"
+NO_ACTIVATIONS = (
+    "its activations cannot be had: it is not called just once in the forward pass, or the model "
+    "has no graph and was not called on one array"
+)
+NO_SIZE = "has no single output of floats and known size"
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenLayer:
+    """A layer whose activations can be had.
+
+    Attributes:
+        name: in the model.
+        num_units: activations of an example.
+        num_weights: trainable ones on which they depend.
+        is_output: whether they are the output, whose states are measured only where it is named.
+    """
+
+    name: str
+    num_units: int
+    num_weights: int
+    is_output: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What parts decide on whether they apply.
+
+    Attributes:
+        model: built.
+        layers: those whose activations can be had.
+        omissions: the layers left out, with the reason.
+        has_nuisance: whether a nuisance was given.
+        likelihood: as of `audit`.
+    """
+
+    model: keras.Model
+    layers: tuple[HiddenLayer, ...] = ()
+    omissions: tuple[Omission, ...] = ()
+    has_nuisance: bool = False
+    likelihood: str | Callable | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        names: Sequence[str] | None,
+        has_nuisance: bool,
+        likelihood: str | Callable | None,
+    ) -> Subject:
+        """Looks for the layers whose activations can be had.
+
+        Raises:
+            ValueError: a name that is not one of the model's layers.
+        """
+        found: list[HiddenLayer] = []
+        omitted: list[Omission] = []
+        outputs = _makers_of_output(model)
+        for layer in _candidates(model, names):
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            is_output = names is None and id(layer) in outputs
+            described = _described(model, layer, is_output, passes=names is not None)
+            if isinstance(described, str):
+                omitted.append(Omission("layers", layer.name, described))
+            else:
+                found.append(described)
+        return cls(model, tuple(found), tuple(omitted), has_nuisance, likelihood)
+
+    def has_layers_of_kind(self, kind: Any) -> bool:
+        """Whether the model holds a layer of a class, wherever it sits."""
+        return bool(layers_of_kind(self.model, kind))
+
+    @property
+    def reason_without_likelihood(self) -> str | None:
+        """Why there is no likelihood, None where there is one."""
+        try:
+            find_likelihood(self.model, self.likelihood)
+        except ValueError as error:
+            return Omission.of("task", "all", error).reason
+        return None
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether the inputs can be differentiated along, for all that a model tells about them."""
+        try:
+            return all("float" in x.dtype for x in self.model.inputs)
+        except (AttributeError, TypeError, ValueError):
+            return True  # a subclassed model
+
+
+def _candidates(model: keras.Model, names: Sequence[str] | None) -> list[keras.layers.Layer]:
+    """The model's own layers, or those named, of nested models too.
+
+    Raises:
+        ValueError: a name that is not one of the model's layers.
+    """
+    if names is None:
+        return list(model.layers)
+    own = {layer.name: layer for layer in model.layers}
+    known = {layer.name: layer for layer in inner_layers(model)} | own
+    are_known = (
+        not isinstance(names, str)
+        and isinstance(names, Sequence)
+        and bool(names)
+        and all(name in known for name in names)
+        and len(set(names)) == len(names)
+    )
+    if not are_known:
+        raise ValueError(
+            f"`layers` must be a sequence of names of the model's layers, {list(own)}, each once. "
+            f"Received: layers={names!r}"
+        )
+    return [layer for name, layer in known.items() if name in names]
+
+
+def _makers_of_output(model: keras.Model) -> set[int]:
+    """Layers that make the model's outputs; a subclassed model does not tell which they are."""
+    try:
+        return {id(maker_of(tensor)) for tensor in keras.tree.flatten(model.outputs)}
+    except (AttributeError, ValueError):
+        return set()
+
+
+def _described(
+    model: keras.Model, layer: keras.layers.Layer, is_output: bool, passes: bool
+) -> HiddenLayer | str:
+    """What there is to know of a layer before it is measured, or why its activations are not."""
+    if not passes and passes_through(layer):
+        return PASSES_THROUGH
+    try:
+        activations = with_graph(activations_model(model, layer))
+    except ValueError:
+        return NO_ACTIVATIONS
+    tensors = keras.tree.flatten(activations.output)
+    if len(tensors) > 1 or None in tensors[0].shape[1:] or "float" not in tensors[0].dtype:
+        return NO_SIZE
+    return HiddenLayer(
+        name=layer.name,
+        num_units=math.prod(tensors[0].shape[1:]),
+        num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(activations)),
+        is_output=is_output,
+    )
+
+
+def reason_too_wide(layer: HiddenLayer) -> str | None:
+    """Why a layer is too wide for what is read off its activations, None where it is not."""
+    if layer.num_units <= MAX_UNITS:
+        return None
+    return f"{layer.num_units:,} units, and more than {MAX_UNITS:,} take too long"
