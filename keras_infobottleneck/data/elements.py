@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +65,12 @@ class Asked:
                 f"`{self.name}` must be `(x, y)` arrays, a tf.data.Dataset or a "
                 f"keras.utils.PyDataset. Received: {self.name}={described(x)}"
             )
-        x, y = (tf.nest.map_structure(self._array, _joined(part)) for part in (x, y))
+        x, y = (tf.nest.map_structure(self._array, self._joined(part)) for part in (x, y))
+        if not tf.nest.flatten(x):
+            raise self.nothing()
         self._check_labels(y)
         lengths = [num_rows(array) for array in tf.nest.flatten((x, y))]
-        if None in lengths or not lengths:
+        if None in lengths:
             raise self._no_batches(described(element))
         if len(set(lengths)) != 1:
             raise ValueError(
@@ -110,19 +112,27 @@ class Asked:
         x, y = (*parts, None)[:2]
         return x, () if y is None else y
 
+    def _joined(self, part: Any) -> Any:
+        """Lists of plain numbers or words as arrays; any other list is a nest of arrays."""
+        if isinstance(part, Mapping):
+            return {key: self._joined(value) for key, value in part.items()}
+        if isinstance(part, list) and part and _is_plain(part):
+            try:
+                return np.asarray(part)
+            except ValueError:  # rows of unequal length
+                raise self._refusal("ragged arrays", part) from None
+        if type(part) in (list, tuple):
+            return type(part)(map(self._joined, part))
+        return part
+
     def _array(self, value: Any) -> Any:
         """A leaf as an array; tensors stay where they are, and text becomes one."""
         if tf.is_tensor(value):
             self._check_kind(value, value)
             return value
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            kind = "ragged arrays" if isinstance(value, list | tuple) else "other objects"
-            raise self._refusal(kind, value) from None
-        if array.dtype == object and array.ndim and not np.ma.is_masked(value):
-            if all(isinstance(each, str | bytes) for each in array.flat):
-                return tf.constant(array)
+        array = np.asarray(value)
+        if array.ndim and not np.ma.is_masked(value) and _is_words(array):
+            return tf.constant(array)
         self._check_kind(value, array)
         return array
 
@@ -141,7 +151,7 @@ class Asked:
                 "Received: inputs without labels"
             )
         for label in tf.nest.flatten(y):
-            if is_text(label):
+            if _is_text(label):
                 raise TypeError(
                     f"`{self.name}` must hold labels that are numbers; number the classes. "
                     f"Received: y={described(label)}"
@@ -151,7 +161,7 @@ class Asked:
         takes = f"; the model takes {self.takes}" if self.takes else ""
         return (ValueError if kind == "masked arrays" else TypeError)(
             f"`{self.name}` must hold dense arrays of real numbers or text, not {kind}: "
-            f"{ADVICE[kind]}{takes}. Received: {described(value)}"
+            f"{ADVICE[kind]}{takes}. Received: {_received(value)}"
         )
 
     def nothing(self) -> ValueError:
@@ -170,21 +180,27 @@ def num_rows(array: Any) -> int | None:
     return int(array.shape[0]) if len(array.shape) else None
 
 
-def is_text(array: Any) -> bool:
-    """Whether an array, a tensor or a spec is of text."""
-    dtype = array.dtype
-    return dtype == tf.string if isinstance(dtype, tf.DType) else dtype.kind in "SU"
+def _is_text(array: Any) -> bool:
+    """Whether an array, a tensor or a spec is of text, of which arrays are tensors by now."""
+    return array.dtype == tf.string
 
 
-def _joined(part: Any) -> Any:
-    """A list of plain numbers or words is one array; any other list is a nest of arrays."""
+def _is_words(array: np.ndarray) -> bool:
+    if array.dtype == object:
+        return all(isinstance(each, str | bytes) for each in array.flat)
+    return array.dtype.kind in "SU"
+
+
+def _is_plain(part: list) -> bool:
     plain = (int, float, complex, str, bytes, np.generic)
-    if isinstance(part, list) and part and all(isinstance(n, plain) for n in tf.nest.flatten(part)):
-        try:
-            return np.asarray(part)
-        except ValueError:
-            return (part,)
-    return part
+    return all(isinstance(each, plain) for each in tf.nest.flatten(part))
+
+
+def _received(value: Any) -> str:
+    if not hasattr(value, "shape"):
+        return described(value)
+    dtype = getattr(value.dtype, "name", value.dtype)
+    return f"{type(value).__name__} of shape {tuple(value.shape)} and dtype {dtype}"
 
 
 def _kind(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -35,6 +35,9 @@ class Source(abc.ABC):
     num_examples: int | None = None
     num_batches: int | None = None
 
+    def __init__(self, data: Any, asked: Asked):
+        self._data, self._asked = data, asked
+
     @abc.abstractmethod
     def parts(self, rows: int) -> Iterator[Element]:
         """Inputs and labels of so many examples at a time.
@@ -51,7 +54,13 @@ class Source(abc.ABC):
         """The inputs in a form that Keras' own loops take; an exception is added to the list."""
 
     def check_ends(self, count: int) -> None:
-        """Refuses data that do not say how many they are where they seem to have no end."""
+        """Refuses data of unknown length, of which this many examples have been read."""
+        if self.num_batches is None and self.num_examples is None and count > MOST_EXAMPLES:
+            raise ValueError(
+                f"`{self._asked.name}` must end; use `.take(n)`, or say how many batches there are "
+                "by `.apply(tf.data.experimental.assert_cardinality(n))`. Received: a dataset "
+                f"that does not say, of more than {MOST_EXAMPLES:,} examples"
+            )
 
 
 class Arrays(Source):
@@ -60,7 +69,7 @@ class Arrays(Source):
     is_dataset = False
 
     def __init__(self, data: Any, asked: Asked):
-        self._data = asked.arrays(data)
+        super().__init__(asked.arrays(data), asked)
         self.num_examples = _rows(self._data)
         if self.num_examples == 0:
             raise asked.nothing()
@@ -83,7 +92,7 @@ class Batched(Source):
     """Abstract: batches, joined or cut into parts of the size asked for."""
 
     def __init__(self, data: Any, asked: Asked):
-        self._data, self._asked = data, asked
+        super().__init__(data, asked)
         self._check_length()
 
     @abc.abstractmethod
@@ -91,12 +100,12 @@ class Batched(Source):
         """Finds the number of batches, and refuses what never ends."""
 
     @abc.abstractmethod
-    def _elements(self) -> Iterable[Any]:
-        """The batches as they come."""
+    def _all(self) -> Iterator[Element]:
+        """The batches as they come, checked."""
 
     def _batches(self) -> Iterator[Element]:
-        """The batches that hold anything."""
-        return filter(_rows, map(self._asked.arrays, self._elements()))
+        """Those that hold anything."""
+        return filter(_rows, self._all())
 
     def first_batch(self):
         """The first that holds anything."""
@@ -105,31 +114,25 @@ class Batched(Source):
         raise self._asked.nothing()
 
     def parts(self, rows):
-        """Batches joined or cut, on the host."""
-        return self._counted(_regrouped(self._batches(), rows))
-
-    def _counted(self, parts: Iterable[Element]) -> Iterator[Element]:
-        """The same parts; refused where they never seem to end."""
+        """Batches joined or cut."""
+        if self.num_batches is None:
+            rows = min(rows, MOST_EXAMPLES + 1)
         count = 0
-        for part in parts:
+        for part in self._joined(rows):
             count += _rows(part)
             self.check_ends(count)
             yield part
 
-    def check_ends(self, count):
-        """Refuses a dataset of unknown length beyond `MOST_EXAMPLES`."""
-        if self.num_batches is None and count > MOST_EXAMPLES:
-            raise ValueError(
-                f"`{self._asked.name}` must end; use `.take(n)`, or say how many batches there are "
-                "by `.apply(tf.data.experimental.assert_cardinality(n))`. Received: a dataset "
-                f"that does not say, of more than {MOST_EXAMPLES:,} examples"
-            )
+    def _joined(self, rows: int) -> Iterator[Element]:
+        """So many examples at a time, put together on the host."""
+        return _regrouped(self._batches(), rows)
 
     def _check_finite(self, is_finite: bool) -> None:
         if not is_finite and not self._asked.may_be_endless:
+            kind = "PyDataset" if isinstance(self._data, keras.utils.PyDataset) else "Dataset"
             raise ValueError(
                 f"`{self._asked.name}` must end; use `.take(n)` of a dataset and `num_batches` of "
-                f"a PyDataset. Received: an infinite {type(self._data).__name__}"
+                f"a PyDataset. Received: an infinite {kind}"
             )
 
 
@@ -140,18 +143,19 @@ class PyDatasets(Batched):
         self.num_batches = self._data.num_batches
         self._check_finite(self.num_batches is not None)
 
-    def _elements(self):
+    def _all(self):
         numbers = itertools.count() if self.num_batches is None else range(self.num_batches)
-        return map(self._element, numbers)
+        return map(self.batch, numbers)
 
-    def _element(self, number):
+    def batch(self, number: int) -> Element:
+        """One batch, checked."""
         element = self._data[number]
         # Keras takes a list in the place of the tuple here.
-        return tuple(element) if isinstance(element, list) else element
+        return self._asked.arrays(tuple(element) if isinstance(element, list) else element)
 
     def for_keras(self, raised):
         """Its batches, checked."""
-        return _Inputs(self._data, lambda n: self._asked.arrays(self._element(n))[0], raised)
+        return _Inputs(self._data, self, raised)
 
 
 class Datasets(Batched):
@@ -167,20 +171,14 @@ class Datasets(Batched):
         self._check_finite(length != tf.data.INFINITE_CARDINALITY)
         self.num_batches = None if length < 0 else length
 
-    def _elements(self):
-        return self._data
+    def _all(self):
+        return map(self._asked.arrays, self._data)
 
     def for_keras(self, raised):
         """The dataset; one of unknown length up to where it would be refused."""
         if self.num_batches is not None:
             return self._data
         return self._data.take(MOST_EXAMPLES // _rows(self.first_batch()) + 1)
-
-    def parts(self, rows):
-        """Batches joined or cut, inside TensorFlow if possible."""
-        if not self._knows_shapes:
-            return super().parts(rows)
-        return self._counted(self._joined_inside(rows))
 
     @functools.cached_property
     def _knows_shapes(self) -> bool:
@@ -192,7 +190,10 @@ class Datasets(Batched):
             for leaf in leaves
         )
 
-    def _joined_inside(self, rows):
+    def _joined(self, rows):
+        if not self._knows_shapes:
+            yield from super()._joined(rows)
+            return
         try:
             for element in self._data.rebatch(rows).prefetch(1):
                 yield self._asked.arrays(element)
@@ -205,18 +206,18 @@ class Datasets(Batched):
 class _Inputs(keras.utils.PyDataset):
     """The inputs of another one's batches; what it raises is kept before TensorFlow rewords it."""
 
-    def __init__(self, data: keras.utils.PyDataset, inputs: Callable[[int], Any], raised: list):
+    def __init__(self, data: keras.utils.PyDataset, source: PyDatasets, raised: list):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self._num_batches, self._inputs, self._raised = data.num_batches, inputs, raised
+        self._source, self._raised = source, raised
 
     @property
     def num_batches(self):
         """As of the other."""
-        return self._num_batches
+        return self._source.num_batches
 
     def __getitem__(self, index):
         try:
-            return (self._inputs(index),)
+            return (self._source.batch(index)[0],)
         except Exception as error:
             self._raised.append(error)
             raise
@@ -245,32 +246,25 @@ def _slice(element: Element, start: int, stop: int) -> Element:
     return tf.nest.map_structure(lambda a: a[start:stop], element)
 
 
-def _form(element: Element) -> Any:
-    """What batches must share to be joined."""
-    leaves = tf.nest.flatten(element)
-    return [(tuple(a.shape[1:]), a.dtype) for a in leaves]
-
-
 def _regrouped(batches: Iterable[Element], rows: int) -> Iterator[Element]:
-    """So many examples at a time, from batches of any size."""
-    held, count = [], 0
+    """So many examples at a time, copied from batches of any size."""
+    held, form, count = None, None, 0
     for batch in batches:
-        if held and _form(batch) != _form(held[0]):
-            yield _concatenated(held)
-            held, count = [], 0
-        held.append(batch)
-        count += _rows(batch)
-        if count >= rows:
-            whole = _concatenated(held)
-            for start in range(0, count - rows + 1, rows):
-                yield _slice(whole, start, start + rows)
-            rest = count % rows
-            held, count = ([_slice(whole, count - rest, count)] if rest else []), rest
-    if held:
-        yield _concatenated(held)
-
-
-def _concatenated(batches: list[Element]) -> Element:
-    if len(batches) == 1:
-        return batches[0]
-    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *batches)
+        arrays = [np.asarray(array) for array in tf.nest.flatten(batch)]
+        if held is not None and form != [(a.shape[1:], a.dtype) for a in arrays]:
+            yield _slice(tf.nest.pack_sequence_as(batch, held), 0, count)
+            held = None
+        start, size = 0, len(arrays[0])
+        while start < size:
+            if held is None:
+                held = [np.empty([rows, *a.shape[1:]], a.dtype) for a in arrays]
+                form, count = [(a.shape[1:], a.dtype) for a in arrays], 0
+            stop = start + min(rows - count, size - start)
+            for room, array in zip(held, arrays, strict=True):
+                room[count : count + stop - start] = array[start:stop]
+            start, count = stop, count + stop - start
+            if count == rows:
+                yield tf.nest.pack_sequence_as(batch, held)
+                held = None
+    if held is not None:
+        yield _slice(tf.nest.pack_sequence_as(batch, held), 0, count)

@@ -19,7 +19,7 @@ __all__ = ["batches_for"]
 
 @dataclass(frozen=True)
 class Form:
-    """An array by its shape, whose first axis are examples, and the type of its entries if known."""
+    """An array by its shape, whose first axis is examples, and the type of its entries if known."""
 
     shape: tuple[int | None, ...]
     dtype: str | None
@@ -85,6 +85,10 @@ def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool
     try:
         model(keras.tree.map_structure(lambda a: tf.repeat(a, _rows(wanted), 0), x), training=False)
     except Exception as error:
+        if any(form.dtype == "string" for form in keras.tree.flatten(forms)) and not _takes_text(
+            wanted
+        ):
+            raise TypeError(f"{must}. Received: {_words(forms)}") from error
         told = wanted is not None and not _fits(forms, wanted)
         cause = "" if told else f", on which it raised {_cause(error)}"
         raise ValueError(f"{must}. Received: {_words(forms)}{cause}") from error
@@ -139,6 +143,12 @@ def _mixes_text(forms: Any, wanted: Any) -> bool:
     """Whether text stands for numbers, or numbers for text."""
     pairs = _pairs(forms, wanted)
     return any((a.dtype == "string") != (b.dtype == "string") for a, b in pairs if b.dtype)
+
+
+def _takes_text(wanted: Any) -> bool:
+    """Whether the model says that it takes text."""
+    forms = [] if wanted is None else keras.tree.flatten(wanted)
+    return any(form.dtype == "string" for form in forms)
 
 
 def _is_miscounted(forms: Any, wanted: Any) -> bool:

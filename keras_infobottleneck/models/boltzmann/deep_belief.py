@@ -170,7 +170,7 @@ def _check_unlabelled(name, data):
     labelled = isinstance(data, tf.data.Dataset) and not isinstance(
         data.element_spec, tf.TensorSpec
     )
-    if labelled or isinstance(data, tuple | dict | keras.utils.PyDataset):
+    if labelled or isinstance(data, tuple | keras.utils.PyDataset):
         raise TypeError(
             f"`{name}` must be an array of visible units, or a batched tf.data.Dataset of them "
             f"without labels. Received: {name} of type {type(data).__name__}"
