@@ -1,10 +1,13 @@
 # make demo: sets up and runs the main job.  make test: sets up and runs the tests.
+# make test-quick: a few tests of every room.  make test-all: what make test leaves out.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= outputs/quickstart
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+NUMERICAL_ROOMS := introspection layers models estimators/fisher
 
-.PHONY: demo test lint reproduction-table docs clean
+.PHONY: demo test test-quick test-all lint reproduction-table docs clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed. Received: {sys.version.split()[0]}")'
@@ -18,7 +21,16 @@ demo: $(BIN)/.installed
 test: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST) -m 'not slow'
+
+test-quick: $(BIN)/.installed
+	$(PYTEST) -m quick
+
+# Long tests, then once more those whose numbers or kernels may differ where TensorFlow leaves
+# oneDNN off, as it does on processors without AVX-512.
+test-all: $(BIN)/.installed
+	$(PYTEST) -m slow
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m 'not slow' $(addprefix tests/,$(NUMERICAL_ROOMS))
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check --fix .

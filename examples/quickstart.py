@@ -23,14 +23,14 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, experiment, training
+from reproduction.frame import datasets, experiment, script, training
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/quickstart", full=False)
+script.define_flags("outputs/quickstart", resume=True)
 flags.DEFINE_enum(
     "dataset", "digits", ["digits", "mnist", "fashion_mnist", "cifar10"], "Images if no --data."
 )
@@ -232,4 +232,4 @@ def draw(rows, path):
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

@@ -1,17 +1,26 @@
 """Write ``docs/reproduction.md``: which claims of the five papers held, from the results kept.
 
-Every file in ``docs/results`` with an entry ``claims`` gives one row for each claim it judged; a
-claim that no file judged is "not run". A file may lack what the table shows: it is then named
-below the table, with all that it lacks. From the root of the tree:
+What is claimed, and what ``--full`` would run, is read from the ``claims.py`` of each experiment in
+``examples/reproduction``. Every file in ``docs/results`` with an entry ``claims`` gives one row for
+each claim it judged; a claim that no file judged is "not run". A file may lack what the table
+shows: it is then named below the table, with all that it lacks. From the root of the tree:
 
     python tools/write_reproduction_table.py
 """
 
+import importlib
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples"))  # where `reproduction` is found
+
+EXPERIMENTS = {
+    path.parent.name: importlib.import_module(f"reproduction.{path.parent.name}.claims")
+    for path in sorted((ROOT / "examples" / "reproduction").glob("*/claims.py"))
+}
 TARGET = ROOT / "docs" / "reproduction.md"
 
 PAPERS = {
@@ -21,47 +30,13 @@ PAPERS = {
     "4": ("Resolution and relevance", "Song, Marsili & Jo, 2018, arXiv 1710.11324"),
     "5": ("Algorithmic complexity", "Bakhtiarifard et al., 2026, arXiv 2605.15551"),
 }
-CLAIMS = {
-    "1-a": "Random labels: a sharp transition from over- to underfitting near beta = 1, at any N.",
-    "1-b": "So for other architectures, all of them before beta = 1.",
-    "1-c": "Ideally a random label is stored just where beta < 1: it costs the nats it saves.",
-    "1-d": "Real labels are fitted without overfitting over a wide range of beta > 1.",
-    "1-e": "Random labels: information grows linearly in N, about 3 nats a label (log 10 = 2.30).",
-    "1-f": "Information rises with the share of corrupted labels.",
-    "1-g": "Test error is U-shaped in beta, but not in the number of weights.",
-    "1-h": "Less information in the weights, less about nuisances, and as much about the task.",
-    "1-i": "I(z; x) + TC(z) of a noisy linear layer falls with the noise, between two bounds.",
-    "1-j": "What a representation tells about a nuisance is at most I(z; x) - I(x; y).",
-    "2-a": "Information Dropout is at least as good as binary dropout, most so in small networks.",
-    "2-b": "Information maps single out the digit from clutter, deeper layers more so.",
-    "2-c": "As beta rises the nuisance is forgotten first; the task's error falls, then rises.",
-    "2-d": "With a factorised prior the total correlation of the code falls as beta rises.",
-    "2-e": "At beta = 1 and y = x the objective is that of a variational autoencoder.",
-    "2-f": "The closed forms of the costs are the divergences they stand for.",
-    "3-a": "With a quadratic loss the corrected covariance is optimal; the printed one is half.",
-    "3-b": "The mean divergence from a prior is I(w; D) plus that of the marginal from the prior.",
-    "3-c": "Information in the weights is the slope of the least Lagrangian over beta.",
-    "3-d": "For logistic regression the Hessian is the Fisher matrix.",
-    "3-e": "A smaller batch or a larger learning rate lowers the Fisher trace at the end.",
-    "3-f": "Training on fewer classes ends at a lower Fisher trace.",
-    "3-g": "Fisher information of activations scales with that of the weights, monotonically.",
-    "3-h": "The Gaussian code of a trained network holds far more nats than its labels.",
-    "3-thm-2.2": "Training loss and information in the weights bound the error on new data.",
-    "3-fig-1": "The log determinant of the Fisher matrix rises in bumps, then falls (figure 1).",
-    "4-a": "Layers of a deep belief network lie close to the curve of maximal relevance.",
-    "4-b": "The layer that generates most reliably is the one nearest Zipf's law.",
-    "4-c": "Maximally informative samples follow a power law; mu = 1 maximises H[s] + H[K].",
-    "4-d": "Learning takes a Boltzmann machine's hidden layer towards maximal relevance.",
-    "4-e": "A trained layer is more relevant than untrained and shuffled ones at one resolution.",
-    "5-a": "Complexity of the weights falls below that of the initial weights in learning.",
-    "5-b": "More data lowers complexity further.",
-    "5-c": "Complexity rises during overfitting.",
-    "5-d": "In grokking, complexity follows the delayed generalisation, not the early fit.",
-    "5-e": "Complexity correlates with generalisation across runs.",
-    "5-f": "The reduction sits in the most significant bit planes.",
-    "5-g": "Ratios by plane predict the bit width at which accuracy collapses.",
-    "5-h": "It tells apart what binary complexity, gzip and lzma do not.",
-}
+# What is claimed, by number: of each paper the lettered claims, then a figure and a theorem.
+CLAIMS = dict(
+    sorted(
+        (claim for experiment in EXPERIMENTS.values() for claim in experiment.CLAIMS.items()),
+        key=lambda claim: (claim[0][0], len(claim[0]), claim[0]),
+    )
+)
 COLUMNS = ("paper", "no.", "claim", "setting", "measured", "verdict", "figure", "command", "min.")
 OF_RESULT = ("command", "minutes")
 OF_CLAIM = ("setting", "measured", "verdict", "criterion", "numbers")
@@ -92,37 +67,6 @@ What was run instead is in the column "setting". The papers' own networks and si
 `--full`, for a GPU: none of that was run, but every such network is built and takes a step in the
 tests.
 """
-FULL = {
-    "random_labels": (
-        "1-a to 1-g",
-        "small AlexNet on the images of `--data` (CIFAR-10), 5 sizes up to all 50,000, 16 prices "
-        "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged (in "
-        "the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
-    ),
-    "occlusions": (
-        "1-h, 2-b, 2-c",
-        "canvases of 96 x 96 with 21 fragments, the all-convolutional network of 96 pixels, "
-        "50,000 images, 80 epochs of SGD",
-    ),
-    "small_networks": (
-        "2-a",
-        "the all-convolutional network of 32 pixels (96 and 192 filters), all whitened images of "
-        "`--data` (CIFAR-10), 200 epochs of SGD",
-    ),
-    "autoencoder": ("2-d, 2-e", "all of MNIST, 512 hidden units, 100 epochs, 10 seeds"),
-    "information_during_training": (
-        "3-e, 3-f, 3-h",
-        "ResNet-18 on CIFAR-10, 30 epochs, batches of 32 to 2,048, 5 seeds",
-    ),
-    "resolution_relevance": (
-        "4-a, 4-b, 4-d, 4-e",
-        "the network of the MNIST row, 100 epochs a layer, 5 seeds",
-    ),
-    "weight_complexity": (
-        "5-a to 5-h",
-        "up to 40,000 examples of `--data`, addition modulo 97 with 512 units and 11,000 updates",
-    ),
-}
 
 
 def document(root: Path = ROOT) -> str:
@@ -173,8 +117,12 @@ def criteria(results: dict[str, dict]) -> list[str]:
 
 
 def table_of_full_scale() -> list[str]:
-    """By script, what `--full` would do."""
-    rows = [(f"`{script}`", claims, what) for script, (claims, what) in FULL.items()]
+    """By experiment, what `--full` would do."""
+    rows = [
+        (f"`{name}`", *experiment.AT_FULL_SIZE)
+        for name, experiment in EXPERIMENTS.items()
+        if hasattr(experiment, "AT_FULL_SIZE")
+    ]
     return [line(row) for row in [("experiment", "claims", "with `--full`"), ["---"] * 3, *rows]]
 
 

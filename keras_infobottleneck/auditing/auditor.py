@@ -13,9 +13,13 @@ import numpy as np
 from keras_infobottleneck.arguments import (
     check_count,
     check_flag,
+    check_instance,
     check_model,
-    check_seed,
+    check_names,
+    check_numbers,
+    check_verbose,
     described,
+    refusal,
 )
 from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.findings import LayerInformation
@@ -95,10 +99,10 @@ def audit(
     known = _checked_parts(parts)
     include = _checked_include(include, known)
     counts = _checked_counts(examples, known)
-    seed = check_seed("seed", seed)
+    seed = check_count("seed", seed, 0)
     check_flag("dry_run", dry_run)
-    if num_examples is not None:
-        check_count("num_examples", num_examples)
+    check_verbose("verbose", verbose)
+    check_count("num_examples", num_examples, optional=True)
     if isinstance(model, InformationBottleneckModel):
         if num_examples not in (None, model.num_examples):
             raise ValueError(
@@ -201,17 +205,7 @@ def _checked_include(
 ) -> Collection[str]:
     """The names of the parts asked for."""
     names = tuple(part.name for part in known)
-    if include is None:
-        return names
-    if isinstance(include, str) or not isinstance(include, Collection) or not include:
-        raise ValueError(
-            f"`include` must be a collection of parts, of {names}. "
-            f"Received: include={described(include)}"
-        )
-    unknown = [part for part in include if part not in names]
-    if unknown:
-        raise ValueError(f"`include` must name parts of {names}. Received: {unknown}")
-    return include
+    return names if include is None else check_names("include", include, names, "parts")
 
 
 def _checked_counts(
@@ -219,31 +213,22 @@ def _checked_counts(
 ) -> dict[str, int]:
     """How many examples each part takes."""
     default = {part.name: part.examples for part in known if part.examples is not None}
-    if not isinstance(examples, Mapping | None):
-        raise TypeError(
-            "`examples` must map parts to numbers of examples. "
-            f"Received: examples={described(examples)}"
-        )
+    expected = "a mapping from parts to numbers of examples"
+    check_instance("examples", examples, Mapping, expected, optional=True)
+    if examples:
+        check_names("examples", list(examples), default, "parts")
     for part, count in (examples or {}).items():
-        if part not in default:
-            raise ValueError(f"`examples` must name parts of {tuple(default)}. Received: {part!r}")
         check_count(f"examples[{part!r}]", count, 2)
     return {**default, **(examples or {})}
 
 
 def _checked_nuisance(nuisance: Any, count: int | None) -> np.ndarray:
     """Numbers, one for each example of the data where their count is known."""
-    nuisance = np.asarray(nuisance)
-    if nuisance.ndim < 1 or nuisance.dtype.kind not in "biuf":
-        raise ValueError(
-            "`nuisance` must be numbers, [examples, ...]. "
-            f"Received: nuisance of shape {nuisance.shape} and dtype {nuisance.dtype}"
-        )
+    given, shape = nuisance, "[examples, ...]"
+    nuisance = check_numbers("nuisance", nuisance, shape, booleans=True, dtype=None)
     if count is not None and len(nuisance) != count:
-        raise ValueError(
-            "`nuisance` must have one entry for each example of `data`. "
-            f"Received: {len(nuisance)} entries for {count} examples"
-        )
-    if len(nuisance) == 0 or np.all(nuisance == nuisance[:1]):
-        raise ValueError("`nuisance` must vary. Received: a constant nuisance")
+        expected = f"have one entry for each of the {count} examples of `data`"
+        raise refusal(ValueError, "nuisance", expected, given)
+    if np.all(nuisance == nuisance[:1]):
+        raise refusal(ValueError, "nuisance", "vary", given)
     return nuisance

@@ -10,8 +10,9 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
-from keras_infobottleneck.introspection.walking import layers_of_kind, mask_of
-from keras_infobottleneck.layers import InformationDropout, VariationalWeights
+from keras_infobottleneck.introspection.noise_weights import noise_weights
+from keras_infobottleneck.introspection.walking import mask_of
+from keras_infobottleneck.layers import InformationDropout
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result
 
@@ -98,8 +99,5 @@ def paid_for_weights(model: keras.Model) -> WeightInformation:
 
 def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
     """Trainable weights on which predictions depend: all but those that only noise is made from."""
-    noise = set()
-    for layer in layers_of_kind(model, InformationDropout | VariationalWeights):
-        inner = {id(weight) for weight in layer.layer.weights}
-        noise |= {id(weight) for weight in layer.weights} - inner
+    noise = {id(weight) for weight in noise_weights(model)}
     return [weight for weight in model.trainable_variables if id(weight) not in noise]

@@ -13,7 +13,11 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators.fisher import terms
-from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
+from keras_infobottleneck.estimators.fisher.independent_outputs import (
+    Bernoulli,
+    BernoulliProbabilities,
+    Normal,
+)
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.results.result import Result
 
@@ -111,9 +115,9 @@ def task_performance(
 
 def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
     """Predicted and true probabilities of the classes, of a bit its two; None without classes."""
-    if isinstance(term, Categorical | CategoricalProbabilities):
+    if isinstance(term, terms.Categorical | terms.CategoricalProbabilities):
         pair = term.probabilities, term.target(label)
-    elif isinstance(term, terms.Bernoulli | terms.BernoulliProbabilities) and term.num_outputs == 1:
+    elif isinstance(term, Bernoulli | BernoulliProbabilities) and term.num_outputs == 1:
         # A distribution of one's own may leave no axis for the one bit.
         ones = [tf.reshape(p, [-1, 1]) for p in (term.probabilities, term.target(label))]
         pair = [tf.concat([1 - p, p], -1) for p in ones]
@@ -126,9 +130,9 @@ def _labels_per_example(found: list[terms.Term]) -> int | None:
     """Classes at positions, bits and numbers that the log-probability of an example sums up."""
     count = 0
     for term in found:
-        if isinstance(term, Categorical | CategoricalProbabilities):
+        if isinstance(term, terms.Categorical | terms.CategoricalProbabilities):
             count += math.prod(term.eta[0].shape[1:-1])
-        elif isinstance(term, terms.Bernoulli | terms.BernoulliProbabilities | terms.Normal):
+        elif isinstance(term, Bernoulli | BernoulliProbabilities | Normal):
             count += term.num_outputs
         else:
             return None

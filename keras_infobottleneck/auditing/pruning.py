@@ -10,8 +10,7 @@ import numpy as np
 
 from keras_infobottleneck.auditing.performance import TaskPerformance, task_performance
 from keras_infobottleneck.data.sample import Sample
-from keras_infobottleneck.introspection.walking import layers_of_kind
-from keras_infobottleneck.layers import VariationalWeights
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models import make_deterministic
 from keras_infobottleneck.results.result import Result
 
@@ -50,7 +49,7 @@ def pruning_by_noise(
     likelihood: str | Callable | None,
 ) -> Pruning:
     """Ratios of all weights with noise, and the accuracy at a few thresholds, one network each."""
-    layers = layers_of_kind(model, VariationalWeights)
+    layers = noisy_layers(model, "weights")
     parts = [part for layer in layers for part in layer.signal_to_noise().values()]
     ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
     accuracy, size = [], 0

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_file, check_instance
 from keras_infobottleneck.auditing.document import Document
 from keras_infobottleneck.auditing.entries import Reading, counterparts
 from keras_infobottleneck.auditing.figures import images_of
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.results.files import write_text
 
 __all__ = ["InformationReport"]
 
@@ -53,10 +55,7 @@ class InformationReport(Findings):
         Raises:
             TypeError: a baseline that is no report.
         """
-        if not isinstance(baseline, InformationReport):
-            raise TypeError(
-                f"`baseline` must be an InformationReport. Received: baseline={baseline!r}"
-            )
+        check_instance("baseline", baseline, InformationReport, "an InformationReport")
         ours = {"N": self.num_examples, "seed": self.seed, **self.examples}
         theirs = {"N": baseline.num_examples, "seed": baseline.seed, **baseline.examples}
         found = [
@@ -85,8 +84,8 @@ class InformationReport(Findings):
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes `to_dict()`; the file is there whole or not at all."""
-        _check_folder(path)
-        _write(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
+        check_file("path", path)
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
 
     def to_html(self, path: str | os.PathLike, baseline: InformationReport | None = None) -> None:
         """Writes one self-contained page: no scripts, no other files, whole or not at all.
@@ -97,13 +96,13 @@ class InformationReport(Findings):
             path: of the file, in a folder that exists.
             baseline: as of `table`.
         """
-        _check_folder(path)
+        check_file("path", path)
         document = self._document(baseline)
         try:
             images = {part.name: images_of(part.figures(self)) for part in self.parts}
         except ImportError:
             images = None
-        _write(path, document.page(images))
+        write_text(path, document.page(images))
 
     def _document(self, baseline: InformationReport | None) -> Document:
         """What there is to read, beside the baseline where there is one."""
@@ -140,20 +139,3 @@ def _plain(value: Any) -> Any:
         # Not the value itself: an `Estimate` is a float whose text is not a number.
         return float(value) if math.isfinite(value) else str(float(value))
     return int(value) if isinstance(value, np.integer) else value
-
-
-def _check_folder(path: str | os.PathLike) -> None:
-    """Refuses a file that could not be written, before anything is made for it."""
-    folder = os.path.dirname(os.path.abspath(os.fspath(path)))
-    if not os.path.isdir(folder) or os.path.isdir(path):
-        raise ValueError(
-            f"`path` must be a file in a folder that exists. Received: path={os.fspath(path)!r}"
-        )
-
-
-def _write(path: str | os.PathLike, text: str) -> None:
-    """The file is replaced as a whole: a reader never sees half of it."""
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(partial, path)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
+from keras_infobottleneck.arguments import check_names
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
-from keras_infobottleneck.introspection.walking import inner_layers, layers_of_kind, maker_of
+from keras_infobottleneck.introspection.walking import inner_layers, maker_of
 
 __all__ = ["HiddenLayer", "Subject", "reason_too_wide"]
 
@@ -91,10 +91,6 @@ class Subject:
                 found.append(described)
         return cls(model, tuple(found), tuple(omitted), has_nuisance, likelihood)
 
-    def has_layers_of_kind(self, kind: Any) -> bool:
-        """Whether the model holds a layer of a class, wherever it sits."""
-        return bool(layers_of_kind(self.model, kind))
-
     @property
     def reason_without_likelihood(self) -> str | None:
         """Why there is no likelihood, None where there is one."""
@@ -123,18 +119,7 @@ def _candidates(model: keras.Model, names: Sequence[str] | None) -> list[keras.l
         return list(model.layers)
     own = {layer.name: layer for layer in model.layers}
     known = {layer.name: layer for layer in inner_layers(model)} | own
-    are_known = (
-        not isinstance(names, str)
-        and isinstance(names, Sequence)
-        and bool(names)
-        and all(name in known for name in names)
-        and len(set(names)) == len(names)
-    )
-    if not are_known:
-        raise ValueError(
-            f"`layers` must be a sequence of names of the model's layers, {list(own)}, each once. "
-            f"Received: layers={names!r}"
-        )
+    check_names("layers", names, known, "the model's layers")
     return [layer for name, layer in known.items() if name in names]
 
 

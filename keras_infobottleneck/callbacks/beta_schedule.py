@@ -6,7 +6,7 @@ from typing import Literal
 
 import keras
 
-from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.arguments import check_choice, check_count, check_instance, check_price
 
 __all__ = ["BetaSchedule"]
 
@@ -40,16 +40,10 @@ class BetaSchedule(keras.callbacks.Callback):
         num_epochs: int = 10,
     ):
         super().__init__()
-        if not isinstance(beta, keras.Variable):
-            raise TypeError(
-                "`beta` must be a variable, such as model.weight_beta or layer.beta. "
-                f"Received: beta={beta!r}"
-            )
-        if not callable(schedule) and schedule not in ("linear", "cosine", "cyclic"):
-            raise ValueError(
-                '`schedule` must be "linear", "cosine", "cyclic" or a function of the epoch. '
-                f"Received: schedule={schedule!r}"
-            )
+        expected = "a variable, such as model.weight_beta or layer.beta"
+        check_instance("beta", beta, keras.Variable, expected)
+        if not callable(schedule):
+            check_choice("schedule", schedule, ("linear", "cosine", "cyclic"))
         check_price("start", start)
         check_price("stop", stop)
         check_count("num_epochs", num_epochs, least=0)
@@ -58,6 +52,7 @@ class BetaSchedule(keras.callbacks.Callback):
 
     def value(self, epoch: int) -> float:
         """The beta of an epoch, counted from 0."""
+        check_count("epoch", epoch, 0)
         if callable(self.schedule):
             value = float(self.schedule(epoch))
             check_price(f"schedule({epoch})", value)

@@ -2,12 +2,16 @@
 
 import json
 import os
-import zipfile
 
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import check_file, check_model, refusal
+from keras_infobottleneck.results.archives import Archive, write_arrays
+
 __all__ = ["Checkpoint"]
+
+RULE = "The checkpoint must be a complete file of this callback"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -15,7 +19,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
     atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
-    on the epoch alone. ::
+    on the epoch alone:
 
         checkpoint = kib.callbacks.Checkpoint("training.npz")
         first = checkpoint.restore(model)
@@ -23,15 +27,14 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         filepath: where the state is kept; the folder must exist.
+
+    Raises:
+        TypeError, ValueError: `filepath` is no path, or no file in a folder that exists.
     """
 
     def __init__(self, filepath: str):
         super().__init__()
-        folder = os.path.dirname(os.path.abspath(filepath))
-        if not os.path.isdir(folder):
-            raise ValueError(
-                f"The folder of `filepath` must exist. Received: filepath={os.fspath(filepath)!r}"
-            )
+        check_file("filepath", filepath)
         self.filepath = os.fspath(filepath)
         self.history: dict[str, list] = {}
 
@@ -41,28 +44,23 @@ class Checkpoint(keras.callbacks.Callback):
         Returns 0, and changes nothing, where no file is.
 
         Raises:
-            ValueError: the model is not compiled; the file is broken, or belongs to a model of
-                other variables.
+            ValueError: the model is not compiled; the file is damaged, not of this callback, or
+                of a model of other variables.
         """
-        if getattr(model, "optimizer", None) is None:
-            raise ValueError(
-                f"`model` must be compiled with an optimizer. Received: model={model.name!r}"
-            )
+        if check_model("model", model).optimizer is None:
+            raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
             return 0
         model.optimizer.build(model.trainable_variables)
         variables = _state(model)
-        try:
-            with np.load(self.filepath, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-            values = [content[f"variable_{i}"] for i in range(int(content["num_variables"]))]
-            history, epoch = json.loads(str(content["history"])), int(content["epoch"])
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"The checkpoint must be a complete file of this callback. Received: "
-                f"filepath={self.filepath!r} ({type(error).__name__})"
-            ) from None
-        if [v.shape for v in variables] != [value.shape for value in values]:
+        archive = Archive(self.filepath, RULE, "filepath")
+        epoch, history = archive.count("epoch"), _history_of(archive.text("history"))
+        count = archive.count("num_variables")
+        values = [archive.take(f"variable_{i}") for i in range(count)]
+        archive.close()
+        if history is None:
+            archive.refuse("with a history that is none")
+        if not _fit(values, [variable.numpy() for variable in variables]):
             raise ValueError(
                 "The checkpoint must be of the same model and optimizer. "
                 f"Received: filepath={self.filepath!r}, of other variables"
@@ -80,18 +78,33 @@ class Checkpoint(keras.callbacks.Callback):
             # A metric may have a value for each class: a list of numbers, as JSON has it.
             self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(_state(self.model))}
-        temporary = f"{self.filepath}.part"
-        with open(temporary, "wb") as file:
-            np.savez(
-                file,
-                epoch=epoch + 1,
-                num_variables=len(values),
-                history=json.dumps(self.history),
-                **values,
-            )
-        os.replace(temporary, self.filepath)
+        about = {"epoch": epoch + 1, "num_variables": len(values)}
+        history = json.dumps(self.history)
+        write_arrays(self.filepath, {**about, "history": history, **values}, "filepath")
 
 
 def _state(model):
     """Weights, seeds and metrics of a model, and what its optimizer keeps."""
     return [*model.variables, *model.optimizer.variables]
+
+
+def _history_of(text: str) -> dict[str, list] | None:
+    """Names of metrics to lists of their values; None where the text is something else."""
+    try:
+        history = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_history = isinstance(history, dict) and all(isinstance(v, list) for v in history.values())
+    return history if is_history else None
+
+
+def _fit(values: list[np.ndarray], own: list[np.ndarray]) -> bool:
+    """Whether values are of the shapes and types of a model's own."""
+    return len(values) == len(own) and all(
+        value.shape == mine.shape
+        and (
+            value.dtype == mine.dtype
+            or (value.dtype.kind, value.dtype.itemsize) == ("V", mine.dtype.itemsize)
+        )
+        for value, mine in zip(values, own, strict=True)
+    )

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import math
 import numbers
 import os
@@ -11,6 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_file,
+    check_instance,
+    check_integers,
+    check_path,
+    refusal,
+)
+from keras_infobottleneck.results.files import write_text
 
 __all__ = ["Measure"]
 
@@ -66,22 +77,16 @@ class Measure(keras.callbacks.Callback):
         log_dir: str | os.PathLike | None = None,
     ):
         super().__init__()
-        if not isinstance(measurements, Mapping) or not measurements:
-            raise ValueError(
-                "measurements must map at least one name to a function of the model. "
-                f"Received: measurements={measurements!r}"
-            )
-        for name, function in measurements.items():
-            if not callable(function):
-                raise TypeError(
-                    f"measurements must be functions of the model. Received: {name}={function!r}"
-                )
+        expected = "a mapping from names to functions of the model"
+        check_instance("measurements", measurements, Mapping, expected)
+        if not measurements:
+            raise refusal(ValueError, "measurements", "hold at least one function", measurements)
+        if not all(isinstance(k, str) and callable(f) for k, f in measurements.items()):
+            raise refusal(TypeError, "measurements", f"be {expected}", measurements)
         self._measurements = dict(measurements)
         self._due = _schedule(every)
-        if csv_path is not None and not os.path.isdir(os.path.dirname(os.path.abspath(csv_path))):
-            raise ValueError(
-                f"The folder of `csv_path` must exist. Received: csv_path={os.fspath(csv_path)!r}"
-            )
+        check_file("csv_path", csv_path, optional=True)
+        check_path("log_dir", log_dir, optional=True)
         self._csv_path = csv_path
         self._log_dir = log_dir
         self._writer = None
@@ -117,7 +122,7 @@ class Measure(keras.callbacks.Callback):
         taken = sorted(set(values) & set(logs))
         if taken:
             raise ValueError(
-                f"measurements must not have names that are logged already. Received: {taken}"
+                f"`measurements` must not have names that are logged already. Received: {taken}"
             )
         logs.update(values if due else dict.fromkeys(values, math.nan))
 
@@ -147,17 +152,16 @@ class Measure(keras.callbacks.Callback):
 
 def _schedule(every) -> Callable[[int], bool]:
     """Whether a number of completed epochs is one to measure after."""
-    if isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1:
-        return lambda completed: completed % every == 0
     if callable(every):
         return every
-    if isinstance(every, Collection) and not isinstance(every, str | bytes) and len(every):
-        epochs = frozenset(every)
+    if isinstance(every, Collection) and not isinstance(every, str | bytes | Mapping):
+        epochs = frozenset(check_integers("every", list(every), "[epochs]", 0).tolist())
         return lambda completed: completed in epochs
-    raise ValueError(
-        "every must be a positive number of epochs, a collection of epochs or a function. "
-        f"Received: every={every!r}"
-    )
+    if not isinstance(every, numbers.Integral) or isinstance(every, bool):
+        expected = "be a number of epochs, a collection of epochs or a function"
+        raise refusal(TypeError, "every", expected, every)
+    number = check_count("every", every)
+    return lambda completed: completed % number == 0
 
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
@@ -173,7 +177,7 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
         scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
         if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
             raise TypeError(
-                "measurements must return a number, a mapping to numbers or a result of this "
+                "`measurements` must return a number, a mapping to numbers or a result of this "
                 f"package. Received: {key} of type {type(value).__name__}"
             )
     return {key: float(value) for key, value in found.items()}
@@ -183,17 +187,22 @@ def _read_csv(path) -> list[dict[str, float]]:
     """Rows of an earlier run; none where there is no file."""
     if path is None or not os.path.exists(path):
         return []
-    with open(path, newline="") as stream:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
-    return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+        return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise ValueError(
+            "`csv_path` must be a file written by this callback. "
+            f"Received: csv_path={os.fspath(path)!r} ({type(error).__name__})"
+        ) from None
 
 
 def _write_csv(path, rows: list[dict[str, float]]) -> None:
     """Replace the file at once: whoever reads it, or is killed here, has a whole file."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, stream.getvalue(), "csv_path")

@@ -1,15 +1,29 @@
-"""What a risk seen on N examples says about new ones, rounded to the safe side."""
+"""Bounds: on the risk on new data, rounded to the safe side, and on what a flat minimum holds.
+
+The formulas of the risk stand in `keras_infobottleneck.pac_bayes`, where training uses them too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_instance,
+    check_integers,
+    check_numbers,
+    check_positive,
+    described,
+)
 
-__all__ = ["monte_carlo_bound", "pac_bayes_bound"]
+__all__ = ["flat_minimum_bound", "monte_carlo_bound", "pac_bayes_bound"]
 
 SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
 
@@ -58,30 +72,31 @@ def pac_bayes_bound(
         al. (2021), arXiv 2007.12911. Achille, Paolini & Soatto (2020), arXiv 1905.12213,
         Theorem 2.2.
     """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    check_choice("kind", kind, KINDS)
     if (kind == "linear") != (beta is not None):
         raise ValueError(
             "`beta` belongs to kind='linear', which needs it. "
             f"Received: kind={kind!r}, beta={beta!r}"
         )
-    risk = _numbers("risk", risk, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
-    kl = _numbers("kl", kl, "zero or positive, and not NaN", lambda a: a >= 0)
-    num_examples = _numbers(
-        "num_examples", num_examples, "1 or more, and finite", lambda a: (a >= 1) & np.isfinite(a)
-    )
-    delta = _probability("delta", delta)
-    arguments = [tf.constant(array) for array in (risk, kl, num_examples, delta)]
+    given = {
+        "risk": check_numbers("risk", risk, None, 0, 1),
+        "kl": check_numbers("kl", kl, None, 0, finite=False),
+        "num_examples": check_integers("num_examples", num_examples, None, 1).astype(np.float64),
+        "delta": _probability("delta", delta),
+    }
     if kind == "linear":
-        beta = _numbers("beta", beta, "finite and above 1/2", lambda a: (a > 0.5) & np.isfinite(a))
-        bound = pac_bayes.linear_bound(*arguments, tf.constant(beta))
+        given["beta"] = check_numbers("beta", beta, None, 0.5, open_below=True)
+    _check_broadcast(given)
+    arguments = [tf.constant(array) for array in given.values()]
+    if kind == "linear":
+        bound = pac_bayes.linear_bound(*arguments)
     elif kind == "kl":
         bound = pac_bayes.kl_bound(*arguments)
     elif kind == "quadratic":
         bound = pac_bayes.quadratic_bound(*arguments)
     else:
         bound = pac_bayes.mcallester_bound(*arguments)
-    return _rounded_up(bound.numpy(), risk)
+    return _rounded_up(bound.numpy(), given["risk"])
 
 
 def monte_carlo_bound(mean, num_trials, delta: float):
@@ -106,32 +121,80 @@ def monte_carlo_bound(mean, num_trials, delta: float):
         Hoeffding (1963), "Probability inequalities for sums of bounded random variables",
         Theorem 1. Langford & Caruana (2001), "(Not) bounding the true error".
     """
-    mean = _numbers("mean", mean, "between 0 and 1", lambda a: (a >= 0) & (a <= 1))
-    num_trials = _numbers("num_trials", num_trials, "1 or more", lambda a: a >= 1)
+    mean = check_numbers("mean", mean, None, 0, 1)
+    num_trials = check_integers("num_trials", num_trials, None, 1)
     delta = _probability("delta", delta)
+    _check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
     nats = tf.constant(-np.log(delta) / num_trials)
     return _rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
 
 
-def _numbers(name, value, expected, accepted) -> np.ndarray:
-    """The argument in float64, checked."""
-    try:
-        array = np.asarray(value, "float64")
-    except (TypeError, ValueError):
-        array = np.asarray(np.nan)
-    if isinstance(value, bool) or not np.all(accepted(array)):
-        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
-    return array
+def flat_minimum_bound(
+    weights: Sequence[np.ndarray] | np.ndarray,
+    nuclear_norm: float,
+    *,
+    num_examples: int,
+    weight_beta: float = 1.0,
+    paper_form: bool = False,
+) -> float:
+    """Upper bound on the information in the weights at a minimum of the loss, in nats.
+
+    With the multiplicative noise that is best for a quadratic loss,
+    `I = 1/2 sum_i log(H_ii w_i^2 / beta)
+    <= (K/2) [log |w|^2 + log |H|_* - log(K^2 beta)]`, with H the Hessian of the loss summed over
+    examples and K the number of weights; Jensen's inequality twice, and `|H|_* >= tr H`. The
+    information is up to the constant of the log-uniform prior, so the bound may be negative.
+
+    Args:
+        weights: the weights at the minimum, one array or one per variable.
+        nuclear_norm: `|H|_*` of the *mean* loss, such as `hessian(...).nuclear_norm()`.
+        num_examples: N, by which the mean loss is multiplied.
+        weight_beta: weight of the information against the summed loss; 1 is the negative ELBO.
+        paper_form: the printed `log(K^2 beta / 2)`, larger by `(K/2) log 2`: the paper drops the
+            one half of the Taylor expansion. The bound stays valid and is looser.
+
+    Returns:
+        Nats.
+
+    Raises:
+        ValueError: no weights, all of them zero, or a number that is not positive.
+
+    References:
+        Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 4.3.
+    """
+    nuclear_norm = check_positive("nuclear_norm", nuclear_norm)
+    num_examples = check_count("num_examples", num_examples)
+    weight_beta = check_positive("weight_beta", weight_beta)
+    check_flag("paper_form", paper_form)
+    arrays = [weights] if isinstance(weights, np.ndarray) else weights
+    check_instance("weights", arrays, Sequence, "an array or a sequence of arrays")
+    parts = [check_numbers(f"weights[{i}]", array).ravel() for i, array in enumerate(arrays)]
+    flat = np.concatenate([np.zeros(0), *parts])
+    squared_norm = float(flat @ flat)
+    if not (np.isfinite(squared_norm) and squared_norm > 0):
+        raise ValueError(
+            "`weights` must not be all zero, nor so large that their square overflows. "
+            f"Received: weights={described(weights)}, of squared norm {squared_norm}"
+        )
+    size = flat.size
+    beta = weight_beta / 2 if paper_form else weight_beta
+    log_curvature = np.log(nuclear_norm) + np.log(num_examples)
+    return float(size / 2 * (np.log(squared_norm) + log_curvature - np.log(size**2 * beta)))
 
 
-def _probability(name, value) -> np.ndarray:
+def _probability(name: str, value) -> np.ndarray:
     """A probability with which something may fail."""
-    return _numbers(
-        name,
-        value,
-        "above 0 and below 1, a probability of failure",
-        lambda a: (a >= SMALLEST) & (a < 1),
-    )
+    return check_numbers(name, value, None, SMALLEST, 1, open_above=True)
+
+
+def _check_broadcast(arguments: dict[str, np.ndarray]) -> None:
+    """Refuses arrays of shapes that do not go together."""
+    shapes = {name: array.shape for name, array in arguments.items() if array.ndim}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        names = " and ".join(f"`{name}`" for name in shapes)
+        raise ValueError(f"{names} must broadcast. Received: shapes {shapes}") from None
 
 
 def _rounded_up(bound, risk):

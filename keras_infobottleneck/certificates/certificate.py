@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
 from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
-from keras_infobottleneck.certificates.certificate_data import check_data, two_examples
 from keras_infobottleneck.certificates.conditions import (
-    check_model,
-    check_numbers,
+    CheckedBatches,
+    certified_layers,
     check_outputs,
     ends_in_logits,
+    two_examples,
 )
-from keras_infobottleneck.certificates.trials import gibbs_errors
+from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.layers.independent_draws import IndependentDraws
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["Certificate", "certify"]
@@ -74,13 +74,16 @@ class Certificate(Result):
         """Nats in the weights per example of the certificate."""
         return self.kl / self.num_examples
 
+    def numbers(self) -> dict[str, float]:
+        """The bound on the error, then all other fields and properties that are numbers."""
+        return {**super().numbers(), **self._properties()}
+
     def to_dict(self) -> dict:
         """All fields and properties by name."""
-        return {
-            **super().to_dict(),
-            "confidence": self.confidence,
-            "kl_per_example": self.kl_per_example,
-        }
+        return {**super().to_dict(), **self._properties()}
+
+    def _properties(self) -> dict[str, float]:
+        return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
     def __repr__(self) -> str:
         return (
@@ -132,8 +135,8 @@ def certify(
         model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
             `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
-            one-hot rows. They may have trained the posterior, not the prior, and chosen nothing
-            that the prior depends on.
+            one-hot rows; 0 or 1 for a network of one output. They may have trained the posterior,
+            not the prior, and chosen nothing that the prior depends on.
         delta: probability with which the PAC-Bayes bound may fail.
         num_samples: draws for every example.
         delta_monte_carlo: probability with which the Monte Carlo may mislead.
@@ -158,21 +161,37 @@ def certify(
         neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
         (2015), arXiv 1506.02557.
     """
-    check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability)
+    check_probability("delta", delta)
+    check_probability("delta_monte_carlo", delta_monte_carlo)
+    if delta + delta_monte_carlo >= 1:
+        raise ValueError(
+            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
+            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
+        )
+    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("examples_per_draw", examples_per_draw)
+    check_probability("min_probability", min_probability)  # a loss without a bound has none
+    check_flag("allow_repeats", allow_repeats)
+    check_flag("from_logits", from_logits, optional=True)
+    check_verbose("verbose", verbose)
     seed = _stateless_seed(seed)
-    check_model(model)
+    anchoring = Anchoring(model)
+    layers = certified_layers(model, anchoring)
     from_logits = ends_in_logits(model, from_logits)
     batches = batches_for(model, data, batch_size)
     x = two_examples(batches)
-    num_classes = check_outputs(model, x, from_logits)
-    check_data(batches, num_classes, model.anchoring_fingerprints, allow_repeats)
+    num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
+    anchors = anchoring.fingerprints
 
     def make(reference):
+        def network():
+            return reference().network
+
         draws = IndependentDraws(
-            reference().network, reference().variational_layers, x, examples_per_draw
+            network(), Anchoring(reference()).noisy_layers, x, examples_per_draw
         )
         return draws, gibbs_errors(
-            reference,
+            network,
             draws,
             num_samples=num_samples,
             from_logits=from_logits,
@@ -181,19 +200,26 @@ def certify(
 
     key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
     draws, total = compiled(model, key, make)
-    sums = total.over(batches, seed, verbose=verbose)
+    checked = CheckedBatches(batches, num_classes, anchors, allow_repeats)
+    sums = total.over(checked, seed, verbose=verbose)
     sums = {name: float(value) for name, value in sums.items()}
     if not np.isfinite(sums["cross_entropy"]):
         raise ValueError(
             "Predictions must be finite; look for NaN in the data or the weights. "
             f"Received: a cross-entropy of {sums['cross_entropy']}"
         )
+    if not from_logits and sums["outside"]:
+        raise ValueError(
+            "The outputs must be probabilities where `from_logits` is False. Received: "
+            f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
+        )
 
     num_examples = batches.num_examples
     num_trials = int(sums["groups"]) * num_samples
     # Groups that are not full count the missing examples as right, and the bound makes up for it.
     filled = sums["groups"] * draws.group_size / num_examples
-    kl = _total_kl(model.variational_layers)
+    # In float64, where small divergences keep digits.
+    kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
     worst = float(-np.log(min_probability))
 
     def bound(risk):
@@ -217,30 +243,15 @@ def certify(
         num_trials=num_trials,
         method=_method(draws),
         min_probability=min_probability,
-        num_anchoring_examples=len(model.anchoring_fingerprints),
+        num_anchoring_examples=len(anchors),
     )
 
 
 def _stateless_seed(seed: int | None) -> tf.Tensor:
     """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
-    if seed is None:
+    if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
         seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise ValueError(
-            f"`seed` must be an integer from 0 to 2**64 - 1, or None. Received: seed={seed!r}"
-        )
     return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
-
-
-def _total_kl(layers) -> float:
-    """Divergence of the posteriors from the priors in float64, where small ones keep digits."""
-    normal = tfp.distributions.Normal
-    total = 0.0
-    for layer in layers:
-        for q, p in zip(layer.posterior().values(), layer.prior().values(), strict=True):
-            q, p = (normal(*(tf.cast(a, tf.float64) for a in (d.loc, d.scale))) for d in (q, p))
-            total += float(tf.reduce_sum(tfp.distributions.kl_divergence(q, p)))
-    return total
 
 
 def _method(draws) -> str:

@@ -1,89 +1,80 @@
-"""What models may be certified: each condition without which a certificate would be untrue."""
+"""What may be certified, on what data: each condition without which it would be untrue."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import refusal
+from keras_infobottleneck.certificates.trials import class_scores
+from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.fingerprints import example_fingerprints
+from keras_infobottleneck.layers.noisy_layer import resting
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+
 __all__ = [
-    "check_model",
-    "check_numbers",
+    "CheckedBatches",
+    "certified_layers",
     "check_outputs",
     "ends_in_logits",
+    "two_examples",
 ]
 
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
-def check_numbers(delta, delta_monte_carlo, num_samples, examples_per_draw, min_probability):
-    """Raise where a number is out of its range."""
-    for name, value in (("delta", delta), ("delta_monte_carlo", delta_monte_carlo)):
-        if not _is_number(value) or not 0 < value < 1:
-            raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
-    if delta + delta_monte_carlo >= 1:
-        raise ValueError(
-            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
-            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
-        )
-    for name, value in (("num_samples", num_samples), ("examples_per_draw", examples_per_draw)):
-        if not _is_number(value, int | np.integer) or value < 1:
-            raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {name}={value!r}")
-    if not _is_number(min_probability) or not 0 < min_probability < 1:
-        raise ValueError(
-            "`min_probability` must be above 0 and below 1: a loss without a bound has no "
-            f"certificate. Received: min_probability={min_probability!r}"
-        )
-
-
-def _is_number(value, kind=int | float | np.number) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def check_model(model):
-    """Raise where the divergence would not hold all that the network knows of the data."""
-    layers = getattr(model, "variational_layers", None)
-    if not isinstance(model, keras.Model) or layers is None:
-        raise TypeError(f"`model` must be an InformationBottleneckModel. Received: model={model!r}")
+def certified_layers(model, anchoring: Anchoring) -> list[VariationalWeights]:
+    """Layers with a distribution; raises where their divergence is not all the network knows."""
+    if not isinstance(model, InformationBottleneckModel):
+        raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
+    layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
             f"`model` has no VariationalWeights to certify. Received: model={model.name!r}"
         )
+    is_anchored = bool(len(anchoring.fingerprints))
     for layer in layers:
         if not layer.built:
             raise ValueError(
                 "`model` has no weights before it is built: call it on a batch first. "
                 f"Received: layer={layer.name!r}, not built"
             )
-        if layer.posterior_name != "gaussian":
+        if not isinstance(layer, VariationalWeights) or layer.posterior_name != "gaussian":
+            posterior = getattr(layer, "posterior_name", type(layer).__name__)
             raise ValueError(
                 "Only Gaussian posteriors can be certified: the others have no prior that is "
-                "fixed before the data. "
-                f"Received: layer={layer.name!r}, posterior={layer.posterior_name!r}"
+                f"fixed before the data. Received: layer={layer.name!r}, posterior={posterior!r}"
             )
         if not layer.prior_is_fixed:
             raise ValueError(
                 "The prior follows the posterior, and with it the data; call `model.anchor_prior` "
                 f"or give a `prior_scale`. Received: layer={layer.name!r}, prior_scale=None"
             )
-        if layer.anchored and not len(model.anchoring_fingerprints):
+        if layer.anchored and not is_anchored:
             raise ValueError(
                 "The data on which the prior depends are not known; anchor it by "
                 f"`model.anchor_prior`. Received: layer={layer.name!r}, anchored by itself"
             )
-    if model.unanchored_weights:
+    moved = anchoring.moved
+    if moved:
         must = (
             "Priors, and weights without a distribution, must be as they were when the prior was "
             "anchored, for what they have learned since is in no divergence"
-            if len(model.anchoring_fingerprints)
+            if is_anchored
             else "Where no prior was anchored every weight must have a distribution, for what the "
             "others have learned is in no divergence"
         )
         raise ValueError(
             f"{must}; use `variational_bias=True` and "
             "`InformationDropout(VariationalWeights(layer), ...)`, and freeze normalisation before "
-            f"`model.anchor_prior`. Received: {', '.join(model.unanchored_weights)}"
+            f"`model.anchor_prior`. Received: {', '.join(weight.path for weight in moved)}"
         )
+    return layers
 
 
 def ends_in_logits(model, from_logits) -> bool:
@@ -102,34 +93,119 @@ def ends_in_logits(model, from_logits) -> bool:
     return from_logits
 
 
-def check_outputs(model, x, from_logits) -> int:
+def two_examples(batches: Batches):
+    """The first example, twice: enough to tell rows that are examples from others."""
+    x = tf.nest.map_structure(lambda a: tf.concat([a, a], 0), batches.first_inputs())
+    example_fingerprints(x)  # refuses what is not numbers
+    return x
+
+
+def check_outputs(network, x, from_logits, pricing_weights) -> int:
     """Number of classes; raises unless the outputs are a row of class scores, a function of x."""
-    with keras.StatelessScope() as scope:
-        outputs = model(x)
-    changed = [v.path for v in model.variables if scope.get_current_value(v) is not None]
+    with keras.StatelessScope() as scope, resting():
+        outputs = network(x, training=False)
+    changed = [v.path for v in network.variables if scope.get_current_value(v) is not None]
     if changed:
         raise ValueError(
             "Predictions must draw nothing and change nothing but by the posterior; remove "
             f"`training=True` from the layers that do. Received: changes of {', '.join(changed)}"
         )
-    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[-1] < 2:
+    if not tf.is_tensor(outputs) or outputs.shape.rank not in (1, 2):
         shapes = tf.nest.map_structure(lambda a: tuple(a.shape), outputs)
         raise ValueError(
-            "`model` must have one output of shape [batch, classes], two classes or more. "
+            "`model` must have one output of shape [batch, classes], or of two classes [batch, 1]. "
             f"Received: {shapes}"
         )
-    others = [(weight, weight.value + 1.0) for weight in model.pricing_weights]
-    with keras.StatelessScope(state_mapping=others):
-        again = model(x)
+    others = [(weight, weight.value + 1.0) for weight in pricing_weights]
+    with keras.StatelessScope(state_mapping=others), resting():
+        again = network(x, training=False)
     if not np.array_equal(outputs, again, equal_nan=True):
         raise ValueError(
             "Predictions must not depend on what prices noise, which may move after the prior is "
             f"anchored. Received: one that reads {', '.join(w.path for w, _ in others)}"
         )
-    sums = tf.reduce_sum(outputs, -1).numpy()
-    if not from_logits and (np.min(outputs) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
+    scores = class_scores(outputs, from_logits)
+    sums = tf.reduce_sum(scores, -1).numpy()
+    if not from_logits and (np.min(scores) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
         raise ValueError(
             "The outputs must be probabilities where `from_logits` is False. "
             f"Received: a row that sums to {sums[0]:.4g}"
         )
-    return outputs.shape[-1]
+    return scores.shape[-1]
+
+
+class CheckedBatches:
+    """Batches that are checked as they are read, so that data is read once.
+
+    Raises, at the batch in which it shows, on labels that are no classes, on an example that the
+    prior depends on, and on one that came before.
+
+    Args:
+        batches: the data.
+        num_classes: of the network.
+        anchoring_inputs: fingerprints of the inputs that the prior depends on, whose labels may
+            have come in another form.
+        allow_repeats: whether equal examples are accepted.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        num_classes: int,
+        anchoring_inputs: np.ndarray,
+        allow_repeats: bool,
+    ):
+        self.num_batches = batches.num_batches
+        self._batches, self._num_classes = batches, num_classes
+        self._anchoring_inputs, self._allow_repeats = anchoring_inputs, allow_repeats
+
+    def stacks(self, most: int | None = None) -> Iterator[Batch]:
+        """As `Batches.stacks`."""
+        found, count, checked = [], 0, 0
+        for stack in self._batches.stacks(most):
+            is_example = np.ravel(stack.weights) > 0
+
+            def rows(a, is_example=is_example):
+                return np.reshape(a, [-1, *a.shape[2:]])[is_example]
+
+            x, y = (tf.nest.map_structure(rows, part) for part in (stack.x, stack.y))
+            inputs, examples = example_fingerprints(x, y)
+            _check_labels(y, self._num_classes)
+            known = int(np.isin(inputs, self._anchoring_inputs).sum())
+            if known:
+                raise ValueError(
+                    "`data` must hold no example that the prior depends on. Received: "
+                    f"{known} of {len(inputs)} examples among those of `anchor_prior`"
+                )
+            found.append(examples)
+            count += len(examples)
+            if count >= 2 * checked:  # sorting all of them at every batch would take longer
+                self._check_repeats(found)
+                checked = count
+            yield stack
+        self._check_repeats(found)
+
+    def _check_repeats(self, found) -> None:
+        examples = np.concatenate(found)
+        repeats = len(examples) - len(np.unique(examples))
+        if repeats and not self._allow_repeats:
+            raise ValueError(
+                "`data` must hold every example once; if equal ones are independent draws, say "
+                "allow_repeats=True. "
+                f"Received: {repeats} repeats among {len(examples)} examples"
+            )
+
+
+def _check_labels(y, num_classes: int) -> None:
+    if tf.nest.is_nested(y):
+        raise ValueError(f"The labels must be one array. Received: y={type(y).__name__}")
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[-1] == num_classes:  # one-hot
+        valid = np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1)
+    else:
+        valid = y.size == len(y) and np.all((y >= 0) & (y < num_classes) & (y == np.floor(y)))
+    if not valid:
+        raise ValueError(
+            f"The labels must be classes from 0 to {num_classes - 1}, or one-hot rows. "
+            f"Received: shape={y.shape}, values from {y.min()} to {y.max()}"
+        )

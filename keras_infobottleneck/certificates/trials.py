@@ -1,13 +1,106 @@
-"""What a network gets wrong that draws its weights anew for each prediction."""
+"""What a network gets wrong that draws its weights anew for each prediction.
+
+Noise that serves a whole batch makes its examples go wrong together; a certificate wants trials
+that are independent.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
+from keras_infobottleneck.layers.noisy_layer import drawing, resting
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
-__all__ = ["gibbs_errors"]
+__all__ = ["IndependentDraws", "class_scores", "gibbs_errors"]
+
+
+ROUNDING = 1e-6  # by which a probability may pass 1
+
+
+class IndependentDraws:
+    """``f_w(x)`` with ``w ~ q`` drawn anew for every group of `group_size` examples.
+
+    Every example's output has its exact distribution under ``w ~ q``, and groups are independent.
+
+    Layers are drawn in one of two ways. A dense layer with ``estimator="local"``, a vector for
+    each example as its input, and one place in the graph, gives every example noise of its own on
+    the pre-activations: given its input these are independent Gaussians, exactly as under
+    ``w ~ q``, and since the layer is not used again its weights matter nowhere else. Every other
+    layer, with a kernel that serves several positions or places, gets weights drawn for the
+    group. Where there is no such layer every example is a group, at the cost of a batch.
+
+    Args:
+        network: the Keras model, in inference mode.
+        layers: its variational layers, with Gaussian posteriors.
+        x: some inputs, at least two examples, with which the graph is probed.
+        group_size: examples that share drawn weights, where any must be shared.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        layers: Sequence[VariationalWeights],
+        x,
+        group_size: int = 1,
+    ):
+        inputs = _inputs_of_single_uses(network, layers)
+        self._network = network
+        self.local = _with_one_vector_per_example(network, inputs, x)
+        self.shared = [layer for layer in layers if not any(layer is one for one in self.local)]
+        self.group_size = group_size if self.shared else 1
+
+    def __call__(self, x, seed) -> tf.Tensor:
+        """The output tensor ``[batch, ...]``; the batch is a multiple of `group_size`.
+
+        Args:
+            x: inputs, a nest of tensors of known batch size.
+            seed: integer tensor of shape ``[2]``; the noise is a function of it.
+        """
+        if not self.shared:
+            return self._draw(x, seed)
+        num_groups = tf.nest.flatten(x)[0].shape[0] // self.group_size
+
+        def draw(element):
+            index, group = element
+            return self._draw(group, tf.random.experimental.stateless_fold_in(seed, index))
+
+        groups = tf.nest.map_structure(
+            lambda a: tf.reshape(a, [num_groups, self.group_size, *a.shape[1:]]), x
+        )
+        # Only its shape and dtype are used: the pass itself is pruned from the graph.
+        whole = self._network(x, training=False)
+        spec = tf.TensorSpec([self.group_size, *whole.shape[1:]], whole.dtype)
+        outputs = tf.map_fn(draw, (tf.range(num_groups), groups), fn_output_signature=spec)
+        return tf.reshape(outputs, [-1, *outputs.shape[2:]])
+
+    def _draw(self, x, seed):
+        """One group; every layer's noise has a seed of its own within the context."""
+        with drawing(seed):
+            pairs = [
+                pair
+                for layer in self.shared
+                for pair in zip(layer.variational_weights, layer.draw_weights(), strict=True)
+            ]
+        local_seed = tf.random.experimental.stateless_fold_in(seed, -1)
+        # Keras' own scope: what layers assign or add as losses is dropped with it.
+        with keras.StatelessScope(pairs), drawing(local_seed, activations=False, layers=self.local):
+            return self._network(x, training=False)
+
+
+def class_scores(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
+    """Scores of all classes, float32; one output, of two classes, is the score of the second."""
+    outputs = tf.cast(outputs, tf.float32)
+    if outputs.shape.rank == 1:
+        outputs = outputs[:, None]
+    if outputs.shape[-1] != 1:
+        return outputs
+    first = tf.zeros_like(outputs) if from_logits else 1.0 - outputs
+    return tf.concat([first, outputs], -1)
 
 
 def gibbs_errors(
@@ -17,7 +110,8 @@ def gibbs_errors(
 
     ``errors`` and ``cross_entropy`` (scaled to [0, 1]) of the drawn network over examples and
     draws, ``mean_errors`` of the network with mean weights and ``ensemble_errors`` of the average
-    probability over examples, ``groups`` that shared draws over batches.
+    probability over examples, ``outside`` the examples with a score that is no probability,
+    ``groups`` that shared draws over batches.
 
     Args:
         network_of: gives, when called, the network with mean weights.
@@ -29,7 +123,8 @@ def gibbs_errors(
 
     def of_batch(batch, base_seed):
         weights = tf.cast(batch.weights, tf.float64)
-        mean_scores = tf.cast(network_of()(batch.x), tf.float32)
+        with resting():
+            mean_scores = class_scores(network_of()(batch.x, training=False), from_logits)
         labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), mean_scores.shape[-1])
         seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)
         missing = -weights.shape[0] % draws.group_size
@@ -46,13 +141,14 @@ def gibbs_errors(
 
         def add_sample(index, errors, cross_entropy, probabilities):
             draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            scores = tf.cast(draws(x, draw_seed), tf.float32)[: weights.shape[0]]
+            scores = class_scores(draws(x, draw_seed), from_logits)[: weights.shape[0]]
             losses = pac_bayes.bounded_crossentropy(
                 labels, scores, from_logits=from_logits, min_probability=min_probability
             )
             probabilities += tf.nn.softmax(scores) if from_logits else scores
             return index + 1, errors + wrong(scores), cross_entropy + total(losses), probabilities
 
+        outside = tf.reduce_any(tf.abs(mean_scores - 0.5) > 0.5 + ROUNDING, -1)
         zero = tf.zeros([], tf.float64)
         _, errors, cross_entropy, probabilities = tf.while_loop(
             lambda index, *_: index < num_samples,
@@ -65,7 +161,39 @@ def gibbs_errors(
             "cross_entropy": cross_entropy,
             "mean_errors": wrong(mean_scores),
             "ensemble_errors": wrong(probabilities),
+            "outside": total(outside),
             "groups": tf.reduce_sum(tf.reduce_max(groups, -1)),
         }
 
     return CompiledSum(of_batch)
+
+
+def _inputs_of_single_uses(network, layers) -> list:
+    """Pairs of a local dense layer used once, in the open, and the symbolic tensor it is fed."""
+    if not isinstance(network, (keras.Sequential, keras.Function)):
+        return []
+    # Made anew, the graph holds the nodes that lead to the outputs and no others.
+    graph = keras.Model(network.inputs, network.outputs)
+    if type(network) not in (keras.Sequential, type(graph)):  # it may have a call of its own
+        return []
+    nodes = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+    pairs = []
+    for layer in layers:
+        uses = [node.input_tensors for node in nodes if node.operation is layer]
+        dense = isinstance(layer.layer, keras.layers.Dense) and layer.estimator == "local"
+        if dense and len(uses) == 1 and len(uses[0][0].shape) == 2:
+            pairs.append((layer, uses[0][0]))
+    return pairs
+
+
+def _with_one_vector_per_example(network, inputs, x) -> list:
+    """The layers whose input has as many rows as there are examples: no positions among them."""
+    if not inputs:
+        return []
+    probe = keras.Model(network.inputs, [tensor for _, tensor in inputs])
+    num_examples = len(tf.nest.flatten(x)[0])
+    names = [tensor.name for tensor in network.inputs]
+    named = isinstance(x, dict) and set(x) == set(names)
+    x = [x[name] for name in names] if named else tf.nest.flatten(x)
+    values = tf.nest.flatten(probe(x, training=False))
+    return [layer for (layer, _), a in zip(inputs, values, strict=True) if len(a) == num_examples]

@@ -4,9 +4,12 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
+from keras_infobottleneck.certificates.bounds import (
+    flat_minimum_bound,
+    monte_carlo_bound,
+    pac_bayes_bound,
+)
 from keras_infobottleneck.certificates.certificate import Certificate, certify
-from keras_infobottleneck.certificates.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )
@@ -21,9 +24,13 @@ from keras_infobottleneck.estimators.complexity.weight_compression import (
 )
 from keras_infobottleneck.estimators.complexity.weight_quantization import quantize_to
 from keras_infobottleneck.estimators.fisher import (
+    DirectGradient,
     FisherInformation,
+    KernelRule,
+    LayerRule,
     MemoryEstimate,
     fisher_information,
+    register_rule,
 )
 from keras_infobottleneck.estimators.fisher.hessian import Hessian, hessian
 from keras_infobottleneck.estimators.information.activation_bounds import (
@@ -36,6 +43,7 @@ from keras_infobottleneck.estimators.information.cross_entropy_decomposition imp
     CrossEntropyDecomposition,
     cross_entropy_decomposition,
 )
+from keras_infobottleneck.estimators.information.drawn_excess_loss import drawn_excess_loss
 from keras_infobottleneck.estimators.information.effective_information import (
     EffectiveInformation,
     activation_fisher,
@@ -94,11 +102,14 @@ __all__ = [
     "Certificate",
     "ComplexityRatio",
     "CrossEntropyDecomposition",
+    "DirectGradient",
     "EffectiveInformation",
     "Estimate",
     "FisherInformation",
     "Hessian",
     "InformationCurve",
+    "KernelRule",
+    "LayerRule",
     "MaximumRelevance",
     "MemoryEstimate",
     "MultiscaleRelevance",
@@ -119,6 +130,7 @@ __all__ = [
     "certify",
     "cross_entropy_decomposition",
     "decompose_uncertainty",
+    "drawn_excess_loss",
     "effective_information",
     "fisher_information",
     "flat_minimum_bound",
@@ -136,6 +148,7 @@ __all__ = [
     "pac_bayes_bound",
     "quantize_to",
     "quantized_complexity",
+    "register_rule",
     "relevance_null",
     "relevance_slope",
     "resolution_relevance",

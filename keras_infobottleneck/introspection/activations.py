@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from keras_infobottleneck.arguments import check_model, described, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.layer_output import LayerOutput
 
@@ -22,8 +23,7 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
         TypeError: a model or a layer of another type.
         ValueError: an unknown layer, or a name of several.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
+    check_model("model", model)
     found = _find_layer(model, layer)
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
@@ -95,5 +95,5 @@ def _find_layer(model, layer):
         if any(layer is each for each in inner):
             return layer
     else:
-        raise TypeError(f"`layer` must be a name, an index or a layer. Received: layer={layer!r}")
-    raise ValueError(f"`layer` must be one of the model's layers {names}. Received: layer={layer}")
+        raise refusal(TypeError, "layer", "be a name, an index or a layer", layer)
+    raise refusal(ValueError, "layer", f"be one of the model's layers {described(names)}", layer)

@@ -7,11 +7,16 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
 
-__all__ = ["CompiledSum", "compiled", "sum_over"]
+__all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
+
+# So many batches are summed in their own precision before they are added to a sum in float64:
+# rounding in float32 grows with the number of batches, and this many cost seven digits one.
+BATCHES_PER_PART = 256
 
 _KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
@@ -32,10 +37,13 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
     is_built = all(layer.built for layer in model._flatten_layers())
     weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
     if kept.get("weights", ()) not in ((), weights):
-        kept.clear()
+        # Not emptied: another thread may be at what it holds.
+        kept = _KEPT[model] = {}
     kept["weights"] = weights
     if key not in kept:
-        kept[key] = make(weakref.ref(model))
+        # Of two threads that make one at once both go on with the first.
+        made = make(weakref.ref(model))
+        return kept.setdefault(key, made)
     return kept[key]
 
 
@@ -66,20 +74,34 @@ class CompiledSum:
     def over(self, batches: Batches, *arguments: Any, verbose: int = 0) -> Any:
         """The sum, on the device, with a Keras progress bar on request."""
         bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
-        total = None
-        for index, stack in enumerate(batches.stacks(1 if verbose else None), start=1):
+        part, total, count = None, None, 0
+        most = 1 if verbose else BATCHES_PER_PART
+        for index, stack in enumerate(batches.stacks(most), start=1):
             # One function for stacks of every height.
             any_height = tf.nest.map_structure(
                 lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), stack
             )
             of_stack = self._of_stack.get_concrete_function(any_height, *arguments)
-            part = of_stack(stack, *arguments)
-            total = part if total is None else tf.nest.map_structure(tf.add, total, part)
+            more = of_stack(stack, *arguments)
+            if count >= BATCHES_PER_PART:
+                total, part, count = _in_float64(total, part), None, 0
+            part = more if part is None else tf.nest.map_structure(tf.add, part, more)
+            count += stack.weights.shape[0]
             if verbose:
                 bar.update(index)
         if verbose and batches.num_batches is None:
             bar.update(index, finalize=True)
-        return total
+        if total is None:
+            return part
+        total = _in_float64(total, part)
+        return tf.nest.map_structure(lambda a, p: tf.constant(a, p.dtype), total, part)
+
+
+def _in_float64(total: Any, part: Any) -> Any:
+    """The total on the host with a part added, in place: no copy of large sums is made."""
+    if total is None:
+        return tf.nest.map_structure(lambda p: np.array(p.numpy(), np.float64), part)
+    return tf.nest.map_structure(lambda a, p: np.add(a, p.numpy(), out=a), total, part)
 
 
 def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) -> Any:

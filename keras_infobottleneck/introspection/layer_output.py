@@ -10,18 +10,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.introspection.replaced_calls import replaced_call
+
 __all__ = ["LayerOutput"]
 
-# Held while a layer's `call` is another, which the next thread would take for the layer's own, and
-# while functions run as Python, which is so for all threads.
-_RECORDING = threading.RLock()
+# Held while functions run as Python, which is so for all threads: slower, with the same results.
+_EAGER = threading.RLock()
 
 
 class LayerOutput(keras.Model):
     """From a model's inputs to the output of one of its layers, recorded as the model runs.
 
-    The layer is left as it was after every call, also after one that failed. Threads record one
-    after the other, and what others run meanwhile is not recorded.
+    The layer is left as it was after every call, also after one that failed. What other threads
+    run meanwhile is not recorded.
 
     Args:
         model_of: gives the model, which this one must not keep alive.
@@ -52,7 +53,7 @@ class LayerOutput(keras.Model):
         if not outputs or not _are_here(outputs):
             # Inside a `tf.function`, whose tensors stay in its graph, or which was traced before
             # and calls no layer: without it, they are here.
-            with _RECORDING, _functions_run_as_python():
+            with _functions_run_as_python():
                 outputs = self._recorded(inputs)
         if len(outputs) != 1:
             shapes = [keras.tree.map_structure(lambda o: tuple(o.shape), o) for o in outputs]
@@ -69,42 +70,30 @@ class LayerOutput(keras.Model):
 
     def _recorded(self, inputs) -> list[Any]:
         """Outputs of the layer's calls during a run of the model."""
-        with _RECORDING, _calls_of(self._layer) as outputs:
+        outputs = []
+
+        def recording(call):
+            def recording_call(*args, **kwargs):
+                outputs.append(call(*args, **kwargs))
+                return outputs[-1]
+
+            return recording_call
+
+        with replaced_call(self._layer, recording):
             self.model(inputs)
         return outputs
 
 
 @contextmanager
-def _calls_of(layer: keras.layers.Layer) -> Iterator[list[Any]]:
-    """Fills a list with the layer's outputs while the context is open."""
-    outputs, call, own = [], layer.call, vars(layer)
-    before = {"call": own["call"]} if "call" in own else {}
-    thread = threading.get_ident()
-
-    def recording_call(*args, **kwargs):
-        output = call(*args, **kwargs)
-        if threading.get_ident() == thread:
-            outputs.append(output)
-        return output
-
-    # Past Keras' attribute tracking; an instance's attribute hides its class's method.
-    own["call"] = recording_call
-    try:
-        yield outputs
-    finally:
-        del own["call"]
-        own.update(before)
-
-
-@contextmanager
 def _functions_run_as_python() -> Iterator[None]:
     """Every `tf.function` runs as the Python function it was made from."""
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)
+    with _EAGER:
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
 
 
 def _are_here(outputs: list[Any]) -> bool:

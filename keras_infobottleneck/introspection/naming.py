@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import keras
 
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.walking import layers_in_order
 
-__all__ = ["layer_names", "numbered", "weight_names"]
+__all__ = ["layer_names", "numbered", "renumbered", "weight_names"]
 
 
 def numbered(paths: Iterable[str]) -> list[str]:
@@ -28,6 +28,20 @@ def numbered(paths: Iterable[str]) -> list[str]:
     return names
 
 
+def renumbered(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of version 0.1.0, which has `path`, `path_1`, `path_2`, as they are now.
+
+    A name that ends like this without the others before it is a path of its own.
+    """
+    new: dict[str, str] = {}
+    for name in names:
+        path, _, number = name.rpartition("_")
+        count = int(number) if number.isdecimal() and number == number.lstrip("0") else 0
+        is_later = count > 0 and path in new and (count == 1 or f"{path}_{count - 1}" in new)
+        new[name] = f"{path} #{count + 1}" if is_later else name
+    return tuple(new.values())
+
+
 def weight_names(model: keras.Model, variables: Sequence[keras.Variable]) -> tuple[str, ...]:
     """Names of some weights of a model, numbered among all of its weights.
 
@@ -39,7 +53,7 @@ def weight_names(model: keras.Model, variables: Sequence[keras.Variable]) -> tup
 
 
 def layer_names(model: keras.Model, layers: Sequence[keras.layers.Layer]) -> tuple[str, ...]:
-    """Names of some layers of a model, numbered among all of its layers."""
-    everything = all_layers(model)
+    """Names of some layers of a model, numbered among all of its layers in the weights' order."""
+    everything = layers_in_order(model)
     names = dict(zip(map(id, everything), numbered(x.path for x in everything), strict=True))
     return tuple(names[id(layer)] for layer in layers)

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 import keras
 
-__all__ = ["all_layers", "inner_layers", "layers_of_kind", "maker_of", "mask_of", "num_calls"]
+__all__ = [
+    "all_layers",
+    "inner_layers",
+    "layers_in_order",
+    "layers_of_kind",
+    "maker_of",
+    "mask_of",
+    "num_calls",
+]
 
 L = TypeVar("L")
 
@@ -18,6 +26,21 @@ L = TypeVar("L")
 def all_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """The layer itself and every layer inside it, each once."""
     return list(layer._flatten_layers())
+
+
+def layers_in_order(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The same layers as `all_layers`, in the order of `layer.weights`.
+
+    Keras' own walk goes backwards through the layers of a layer that sits in another.
+    """
+    found: dict[int, keras.layers.Layer] = {}
+    left = [layer]
+    while left:
+        each = left.pop()
+        if id(each) not in found:
+            found[id(each)] = each
+            left.extend(reversed(each._layers))
+    return list(found.values())
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_instance, refusal
+
 __all__ = ["chosen_variables"]
 
 
@@ -19,7 +21,11 @@ def chosen_variables(
         ValueError: none, one twice, one that is not the model's, or weights that are not floats
             of one type.
     """
+    expected = "a list of weights of the model"
+    check_instance("variables", variables, list | tuple, expected, optional=True)
     chosen = list(model.trainable_variables if variables is None else variables)
+    if not all(isinstance(variable, keras.Variable) for variable in chosen):
+        raise refusal(TypeError, "variables", f"be {expected}", variables)
     if not chosen:
         raise ValueError(
             "There must be at least one weight; name `variables` where none is trainable. "
@@ -28,10 +34,7 @@ def chosen_variables(
     own = {id(v) for v in model.weights}
     for variable in chosen:
         if id(variable) not in own:
-            name = getattr(variable, "path", variable)
-            raise ValueError(
-                f"`variables` must be weights of the model. Received: variables with {name!r}"
-            )
+            raise refusal(ValueError, "variables", "be weights of the model", [variable])
     if len({id(v) for v in chosen}) < len(chosen):
         raise ValueError(
             "`variables` must hold each weight once. "

@@ -49,7 +49,3 @@ class AnchoredPrior(keras.layers.Layer):
         """Freeze the prior of weight tensor `index`."""
         self.loc[index].assign(loc)
         self.spread[index].assign(spread + 0.0 * loc)
-
-    def prior(self, index: int):
-        """Location and log-scale for weight tensor `index`."""
-        return self.loc[index], self.spread[index]

@@ -1,26 +1,10 @@
-"""Which weights of a layer are drawn, and the layer called with them in place of its own."""
+"""A layer called with drawn weights in the place of its own."""
 
 import keras
 
-__all__ = ["DrawnWeights", "weights_to_draw"]
+from keras_infobottleneck.layers.linear_part import ADDED_LOSS
 
-# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
-DETERMINISTIC = ("bias", "beta", "gamma", "scale")
-
-
-def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included, each once."""
-    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
-    created_trainable = {
-        id(weight): weight
-        for inner in layer._flatten_layers()
-        for weight in inner._trainable_variables
-    }
-    return [
-        weight
-        for weight in created_trainable.values()
-        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
-    ]
+__all__ = ["DrawnWeights"]
 
 
 class DrawnWeights(keras.StatelessScope):
@@ -42,10 +26,7 @@ class DrawnWeights(keras.StatelessScope):
 
     def add_loss(self, loss):
         """Refuse: the loss would be lost with the scope."""
-        raise ValueError(
-            "`layer` must not add losses in its call; add them outside of VariationalWeights. "
-            f"Received: loss={loss!r}"
-        )
+        raise ValueError(ADDED_LOSS.format(loss))
 
     def add_update(self, update):
         """Remember what the layer assigns."""

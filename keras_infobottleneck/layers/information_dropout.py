@@ -9,7 +9,7 @@ from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.linear_part import without_activation
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper, call_with_mask
+from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -65,6 +65,8 @@ class InformationDropout(NoisyWrapper):
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
     """
+
+    noise = "activations"
 
     def __init__(
         self,
@@ -165,7 +167,7 @@ class InformationDropout(NoisyWrapper):
     def call(self, inputs, mask=None, training=None):
         """The wrapped layer's output, with noise in training, at a cost in evaluation too."""
         outputs = self._call_layer(inputs, mask=mask)
-        draws, counts = self._draws("activations", training), self._counts(training)
+        draws, counts = self.draws(training), self.counts(training)
         if not draws and not counts:
             return outputs
         activations = tf.cast(outputs, tf.float32)
@@ -173,7 +175,7 @@ class InformationDropout(NoisyWrapper):
         if counts:
             self._charge(self._unmasked(self._kl_divergence(activations, alpha), inputs, mask))
         if draws:
-            noise = distributions.standard_normal(tf.shape(outputs), self._next_seed())
+            noise = distributions.standard_normal(tf.shape(outputs), self.next_seed())
             outputs = tf.cast(activations * tf.exp(alpha * noise), outputs.dtype)
         return outputs
 

@@ -1,14 +1,23 @@
-"""A layer as what it is before its activation: an affine map with a kernel of our choice."""
+"""A layer as what it is before its activation, and what drawn weights make of that.
+
+For layers that are linear in one kernel: no weights are drawn for an example, its pre-activations
+are.
+"""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck import distributions
 
-__all__ = ["LinearPart", "has_linear_part", "without_activation"]
+__all__ = ["LinearPart", "NoisyAffine", "has_linear_part", "without_activation"]
 
+ADDED_LOSS = (
+    "`layer` must not add losses in its call; add them outside of VariationalWeights. "
+    "Received: loss={!r}"
+)
 LARGEST_PROBE_SIDE = 2**14
+MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
 
 
 def without_activation(layer: keras.layers.Layer, **overrides) -> keras.layers.Layer:
@@ -40,7 +49,7 @@ class LinearPart:
     read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
     """
 
-    def __init__(self, layer: keras.layers.Layer, input_shape, dtype: str):
+    def __init__(self, layer: keras.layers.Layer, input_shape, dtype):
         zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
         self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
@@ -53,8 +62,12 @@ class LinearPart:
         values = [kernel]
         if self._has_bias:
             values.append(tf.zeros(self._twin.weights[1].shape) if bias is None else bias)
-        with DrawnWeights(zip(self._twin.weights, values, strict=True)):
-            return self._twin(x)
+        pairs = zip(self._twin.weights, values, strict=True)
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            outputs = self._twin(x)
+        if scope.losses:
+            raise ValueError(ADDED_LOSS.format(scope.losses[0]))
+        return outputs
 
     def has_one_product_per_weight(self) -> bool:
         """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
@@ -66,6 +79,18 @@ class LinearPart:
         """
         if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
             return False
+        return self._with_channels_last()._passes_probes()
+
+    def _with_channels_last(self) -> "LinearPart":
+        """The same map in the format of data that every device can convolve."""
+        if self._twin.get_config().get("data_format") != "channels_first":
+            return self
+        layer = without_activation(self._twin, data_format="channels_last")
+        batch, channels, *places = self._input_shape
+        return LinearPart(layer, (batch, *places, channels), self._twin.dtype_policy)
+
+    def _passes_probes(self) -> bool:
+        """Whether probing kernels give the outputs that one product per weight would."""
         random = np.random.default_rng(0)
         x = random.uniform(0.5, 2.0, self._probe_shape()).astype("float32")
         x *= random.choice([-1.0, 1.0], x.shape).astype("float32")
@@ -125,3 +150,76 @@ def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
     labels = inputs if side == "input" else output
     named = labels.replace("...", "")
     return labels.replace("...", "0123456789"[: rank - len(named)]), kernel
+
+
+class NoisyAffine:
+    """The affine map of a built layer, with a law for its kernel, and perhaps its bias.
+
+    Not a Keras object on purpose: the layer that holds it must not track the twins inside.
+
+    Args:
+        layer: a Keras layer with a linear part.
+        input_shape: of its inputs.
+
+    References:
+        Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+    """
+
+    def __init__(self, layer, input_shape):
+        self._layer = layer
+        # Squares of small scales vanish in float16: variances are formed in float32.
+        self._variance = self._linear = LinearPart(layer, input_shape, "float32")
+        if layer.compute_dtype != "float32":
+            self._linear = LinearPart(layer, input_shape, layer.compute_dtype)
+
+    def is_exact(self) -> bool:
+        """Whether the layer is linear in the way that both estimators need."""
+        return self._variance.has_one_product_per_weight()
+
+    def local(self, inputs, law, parameters, next_seed) -> tf.Tensor:
+        """Pre-activations drawn with the mean and variance that the weights give them, float32.
+
+        Args:
+            inputs: of the layer.
+            law: the posterior of every weight.
+            parameters: pairs of its mean and spread, of the kernel and perhaps the bias.
+            next_seed: gives a fresh seed when called.
+        """
+        moments = [law.mean_and_variance(*pair) for pair in parameters]
+        means, variances = (list(column) for column in zip(*moments, strict=True))
+        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
+        variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
+        noise = distributions.standard_normal(tf.shape(mean), next_seed())
+        # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
+        return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
+
+    def flipout(self, inputs, law, parameters, next_seed) -> tf.Tensor:
+        """Mean pre-activations plus one perturbation with signs of its own for every example.
+
+        Arguments as of `local`; the law is symmetric.
+        """
+        means = [loc for loc, _ in parameters]
+        mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
+        noise = []
+        for loc, spread in parameters:
+            normal = distributions.standard_normal(tf.shape(spread), next_seed())
+            noise.append(law.sample(tf.zeros_like(loc), spread, normal))
+        inputs = tf.cast(inputs, tf.float32)
+        inputs *= _signs(inputs, self._linear.input_sign_axes(inputs.shape.rank), next_seed())
+        perturbation = self._variance(inputs, *noise)
+        axes = self._linear.output_sign_axes(mean.shape.rank)
+        # Minus: as in `local`.
+        return mean - perturbation * _signs(perturbation, axes, next_seed())
+
+    def _with_bias(self, weights):
+        """Kernel and bias: the drawn ones, or the layer's own bias where it is deterministic."""
+        if len(weights) == 1 and self._layer.bias is not None:
+            return [*weights, tf.convert_to_tensor(self._layer.bias)]
+        return weights
+
+
+def _signs(tensor, axes, seed):
+    """Random signs that vary along some axes of a tensor."""
+    shape = tf.shape(tensor)
+    sides = [shape[axis] if axis in axes else 1 for axis in range(tensor.shape.rank)]
+    return distributions.random_signs(tf.stack(sides), seed)

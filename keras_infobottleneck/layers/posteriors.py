@@ -4,12 +4,14 @@ Each is a law for every entry of one weight tensor, given `loc` (the wrapped lay
 and `spread` (the one extra tensor that is learned, unbounded and float32).
 """
 
+from __future__ import annotations
+
 import abc
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from keras_infobottleneck import distributions
 
@@ -21,7 +23,8 @@ __all__ = [
     "posterior_of",
 ]
 
-tfd = tfp.distributions
+if TYPE_CHECKING:  # imported where a distribution is made, which few programs ask for
+    from tensorflow_probability import distributions as tfd
 
 INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly feels
 INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
@@ -90,13 +93,13 @@ class GaussianPosterior(Posterior):
 
     def distribution(self, loc, spread):
         """Normal, entry by entry."""
-        return tfd.Normal(loc, tf.exp(spread))
+        return _tfd().Normal(loc, tf.exp(spread))
 
     def prior_distribution(self, loc, spread, prior):
         """Normal, broadcast to the weight's shape."""
         prior_loc, prior_spread = self._prior(loc, spread, prior)
         prior_loc, prior_scale = prior_loc + tf.zeros_like(loc), tf.exp(prior_spread)
-        return tfd.Normal(prior_loc, prior_scale + tf.zeros_like(loc))
+        return _tfd().Normal(prior_loc, prior_scale + tf.zeros_like(loc))
 
     def _prior(self, loc, spread, prior):
         """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
@@ -111,6 +114,13 @@ class GaussianPosterior(Posterior):
         energy = tf.reduce_mean(tf.exp(2.0 * spread)) + tf.reduce_mean(tf.square(loc))
         energy = tf.maximum(energy, MIN_ENERGY)
         return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
+
+
+def _tfd():
+    """The distributions of TensorFlow Probability, imported when they are first asked for."""
+    from tensorflow_probability import distributions as tfd
+
+    return tfd
 
 
 @tf.custom_gradient
@@ -165,7 +175,7 @@ class LogNormalPosterior(Posterior):
 
     def distribution(self, loc, spread):
         """Log-normal law of ``|w|``."""
-        return tfd.LogNormal(*self._log_moments(loc, spread))
+        return _tfd().LogNormal(*self._log_moments(loc, spread))
 
     def prior_distribution(self, loc, spread, prior):
         """The improper log-uniform whose constant makes the cap free."""

@@ -2,10 +2,10 @@
 
 from keras_infobottleneck.arguments import check_positive
 from keras_infobottleneck.layers.linear_part import has_linear_part
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 
-__all__ = ["check_layer", "check_options", "check_weights_kept"]
+__all__ = ["check_layer", "check_options"]
 
 
 def check_options(posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias):
@@ -48,7 +48,7 @@ def check_options(posterior, prior_scale, max_variance, estimator, initial_scale
 def check_layer(layer, estimator):
     """Raise where a layer cannot be wrapped, or not with this estimator."""
     for inner in layer._flatten_layers():
-        if isinstance(inner, NoisyWrapper) or inner._metrics:
+        if isinstance(inner, NoisyLayer) or inner._metrics:
             raise ValueError(
                 "`layer` must not contain layers that draw noise or own metrics; nest the other "
                 "way, as in InformationDropout(VariationalWeights(layer), beta). "
@@ -67,14 +67,4 @@ def check_layer(layer, estimator):
         raise ValueError(
             f'estimator="{estimator}" needs a layer that is linear in its one kernel; use '
             f'estimator="sample". Received: layer={layer!r}'
-        )
-
-
-def check_weights_kept(layer, weights, spreads):
-    """Raise where a layer's weights are no longer those that it was built with."""
-    if len(weights) != len(spreads):
-        raise ValueError(
-            "`layer` must keep the weights it was built with: quantize it, or give it LoRA, after "
-            f"make_deterministic. Received: layer={layer!r} with {len(weights)} weights to draw, "
-            f"{len(spreads)} scales"
         )

@@ -1,6 +1,7 @@
 """Noise on the weights: a network pays, in nats, for what its weights keep of the data."""
 
 import inspect
+import warnings
 from typing import Literal
 
 import keras
@@ -8,18 +9,41 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.introspection.making import charges_nothing
+from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.noisy_affine import NoisyAffine
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck.layers.linear_part import NoisyAffine
+from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
-from keras_infobottleneck.layers.variational_options import (
-    check_layer,
-    check_options,
-    check_weights_kept,
+from keras_infobottleneck.layers.variational_options import check_layer, check_options
+
+__all__ = ["VariationalWeights", "weights_to_draw"]
+
+NOTHING_CHARGED = (
+    "Nothing is charged for what the weights hold: train the layer's model as an "
+    "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
+    "that Keras trains"
 )
 
-__all__ = ["VariationalWeights"]
+
+# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
+DETERMINISTIC = ("bias", "beta", "gamma", "scale")
+
+
+def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
+    """The weights of a layer that get a distribution, frozen ones included, each once."""
+    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
+    created_trainable = {
+        id(weight): weight
+        for inner in layer._flatten_layers()
+        for weight in inner._trainable_variables
+    }
+    return [
+        weight
+        for weight in created_trainable.values()
+        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
+    ]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -66,6 +90,8 @@ class VariationalWeights(NoisyWrapper):
         Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
     """
 
+    noise = "weights"
+
     def __init__(
         self,
         layer: keras.layers.Layer,
@@ -94,6 +120,7 @@ class VariationalWeights(NoisyWrapper):
         self._law = posterior_of(posterior, max_variance)
         self._anchor = AnchoredPrior(name="anchored_prior")
         self._affine = None
+        self._said_nothing_charged = False
 
     def build(self, inputs_shape, value_shape=None, key_shape=None):
         """Build the wrapped layer and one spread per variational weight."""
@@ -176,12 +203,15 @@ class VariationalWeights(NoisyWrapper):
     def call(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
         """The wrapped layer with drawn weights in training, with mean weights otherwise."""
         others = [tensor for tensor in (value, key) if tensor is not None]
-        if not self._draws("weights", training):
+        if not self.draws(training):
             return self._call_layer(inputs, *others, mask=mask, **kwargs)
+        if training and not self._said_nothing_charged and charges_nothing():
+            self._said_nothing_charged = True
+            warnings.warn(NOTHING_CHARGED.format(self.name), stacklevel=2)
         if self.estimator == "sample":
             return self._call_with_sample(inputs, *others, mask=mask, **kwargs)
         draw = self._affine.local if self.estimator == "local" else self._affine.flipout
-        affine = draw(inputs, self._law, self._parameters(), self._next_seed)
+        affine = draw(inputs, self._law, self._parameters(), self.next_seed)
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs, *others, **kwargs):
@@ -191,18 +221,17 @@ class VariationalWeights(NoisyWrapper):
         return outputs
 
     def _noise(self, shape):
-        return distributions.standard_normal(shape, self._next_seed())
+        return distributions.standard_normal(shape, self.next_seed())
 
     @property
     def variational_weights(self) -> list[keras.Variable]:
         """The wrapped layer's weights that have a distribution; their values are the means."""
         return weights_to_draw(self.layer, self.variational_bias)
 
-    def _paths(self) -> list[str]:
-        """Path of every variational weight; a second one of the same path is called ``path #2``."""
-        paths = [weight.path for weight in self.variational_weights]
-        repeats = [paths[:index].count(path) for index, path in enumerate(paths)]
-        return [f"{p} #{r + 1}" if r else p for p, r in zip(paths, repeats, strict=True)]
+    def _by_path(self, values) -> dict:
+        """A value for each of `variational_weights`, by its path."""
+        paths = numbered(weight.path for weight in self.variational_weights)
+        return dict(zip(paths, values, strict=True))
 
     def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Pairs of mean and spread, float32."""
@@ -212,7 +241,12 @@ class VariationalWeights(NoisyWrapper):
                 f"Received: {self!r}"
             )
         weights = self.variational_weights
-        check_weights_kept(self.layer, weights, self._spread)
+        if len(weights) != len(self._spread):
+            raise ValueError(
+                "`layer` must keep the weights it was built with: quantize it, or give it LoRA, "
+                f"after make_deterministic. Received: layer={self.layer!r} with {len(weights)} "
+                f"weights to draw, {len(self._spread)} scales"
+            )
         return [
             (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
             for loc, spread in zip(weights, self._spread, strict=True)
@@ -221,21 +255,25 @@ class VariationalWeights(NoisyWrapper):
     def _priors(self) -> list[tuple[tf.Tensor, tf.Tensor] | None]:
         """Location and log-scale of every Gaussian prior; None where it is the best one."""
         if self.anchored:
-            return [self._anchor.prior(index) for index in range(len(self._spread))]
+            return list(zip(self._anchor.loc, self._anchor.spread, strict=True))
         if self.prior_scale is None:
             return [None] * len(self._spread)
         return [(tf.zeros([]), tf.constant(np.log(self.prior_scale), tf.float32))] * len(
             self._spread
         )
 
-    def kl_divergence(self) -> tf.Tensor:
-        """Information in the weights: total nats, a float32 scalar, summed over all of them."""
-        return tf.add_n(
-            [
-                self._law.kl_divergence(*parameters, prior)
-                for parameters, prior in zip(self._parameters(), self._priors(), strict=True)
-            ]
-        )
+    def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
+        """Information in the weights: total nats, a scalar, summed over all of them.
+
+        Args:
+            dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
+        """
+
+        def cast(pair):
+            return None if pair is None else tuple(tf.cast(a, dtype) for a in pair)
+
+        pairs = zip(self._parameters(), self._priors(), strict=True)
+        return tf.add_n([self._law.kl_divergence(*cast(q), cast(p)) for q, p in pairs])
 
     @property
     def prior_weights(self) -> list[keras.Variable]:
@@ -252,18 +290,12 @@ class VariationalWeights(NoisyWrapper):
 
         Log-space posteriors are laws of the magnitude ``|w|``; the sign is that of the mean.
         """
-        return {
-            path: self._law.distribution(*parameters)
-            for path, parameters in zip(self._paths(), self._parameters(), strict=True)
-        }
+        return self._by_path(self._law.distribution(*pair) for pair in self._parameters())
 
     def prior(self) -> dict:
         """TFP prior of every variational weight, by variable path, made when asked for."""
-        triples = zip(self._paths(), self._parameters(), self._priors(), strict=True)
-        return {
-            path: self._law.prior_distribution(*parameters, prior)
-            for path, parameters, prior in triples
-        }
+        pairs = zip(self._parameters(), self._priors(), strict=True)
+        return self._by_path(self._law.prior_distribution(*pair, prior) for pair, prior in pairs)
 
     def draw_weights(self) -> list[tf.Tensor]:
         """One draw of every one of `variational_weights`, float32."""
@@ -274,12 +306,11 @@ class VariationalWeights(NoisyWrapper):
 
     def signal_to_noise(self) -> dict:
         """``|mean| / standard deviation`` of every variational weight, by variable path."""
-        ratios = {}
-        for path, parameters in zip(self._paths(), self._parameters(), strict=True):
-            mean, variance = self._law.mean_and_variance(*parameters)
-            ratio = tf.abs(mean) / tf.sqrt(variance)
-            ratios[path] = tf.where(mean == 0.0, 0.0, ratio)
-        return ratios
+        moments = [self._law.mean_and_variance(*pair) for pair in self._parameters()]
+        return self._by_path(
+            tf.where(mean == 0.0, 0.0, tf.abs(mean) / tf.sqrt(variance))
+            for mean, variance in moments
+        )
 
     def anchor_prior(self, scale: bool = True):
         """Move the prior to the current posterior and freeze it there.

@@ -21,30 +21,37 @@ class Quadrature:
     Attributes:
         nodes: where a function is to be evaluated.
         weights: what its values count; they add up to the size of the matrix.
-        earlier: the same one step earlier, None once further steps change nothing.
+        other: a second rule for the same sum, None where the first is exact. Of a positive
+            semidefinite matrix it is Gauss-Radau's with a node at zero: where all even derivatives
+            of the function are negative and all odd ones positive, as of a logarithm, the two rules
+            lie on either side of what they estimate. Of another matrix it is the rule of one step
+            less.
+        is_bracket: whether the two are to lie on either side; the estimate is then their middle.
     """
 
     nodes: np.ndarray
     weights: np.ndarray
-    earlier: Quadrature | None = None
+    other: Quadrature | None = None
+    is_bracket: bool = False
 
-    def total(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
-        """The estimate of `sum_i function(eigenvalue_i)`."""
-        return float(np.sum(self.weights * function(self.nodes)))
+    def total(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The estimate of `sum_i function(eigenvalue_i)`, of one function or of several."""
+        total = function(self.nodes) @ self.weights
+        return 0.5 * (total + self.other.total(function)) if self.is_bracket else total
 
-    def change(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
-        """By how much the last step changed it."""
-        return abs(self.total(function) - self.earlier.total(function)) if self.earlier else 0.0
+    def gap(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """How far the rule itself may be off: half of the bracket, or the last step's change."""
+        return abs(self.total(function) - self.other.total(function)) if self.other else 0.0
 
     @staticmethod
     def spread(
         measures: Sequence[Quadrature], function: Callable[[np.ndarray], np.ndarray]
     ) -> Estimate:
-        """Mean over vectors; its error holds their spread and the change of the last step."""
-        totals = [measure.total(function) for measure in measures]
+        """Mean over vectors; its error holds their spread and what the rules leave open."""
+        totals = [float(measure.total(function)) for measure in measures]
         spread = np.std(totals, ddof=1) / np.sqrt(len(totals))
-        changes = [measure.change(function) for measure in measures]
-        return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(changes))))
+        gaps = [measure.gap(function) for measure in measures]
+        return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(gaps))))
 
 
 def tridiagonal(
@@ -87,7 +94,14 @@ def tridiagonal(
 
 
 def quadratures(
-    product: Product, size: int, *, num_probes: int, num_steps: int, seed: int, dtype: tf.DType
+    product: Product,
+    size: int,
+    *,
+    num_probes: int,
+    num_steps: int,
+    seed: int,
+    dtype: tf.DType,
+    is_semidefinite: bool = False,
 ) -> tuple[Quadrature, ...]:
     """One quadrature per random vector, `num_probes * num_steps` products in all.
 
@@ -98,16 +112,24 @@ def quadratures(
         num_steps: products for each.
         seed: of the random vectors.
         dtype: of the vectors.
+        is_semidefinite: whether no eigenvalue is negative, so that each rule can be bracketed.
 
     References:
-        Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature".
+        Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature";
+        Golub & Meurant, 2010, "Matrices, moments and quadrature", Section 6.2, for the bracket.
     """
     found = []
     for number in range(num_probes):
         start = probe(size, seed, number, dtype)
         diagonal, off, left = tridiagonal(product, start, num_steps)
-        earlier = _quadrature(diagonal[:-1], off[:-1], size) if left else None
-        found.append(_quadrature(diagonal, off, size, earlier))
+        other = None
+        if left and is_semidefinite:
+            other = _radau(diagonal, off, left, size)
+        elif left:
+            other = _gauss(diagonal[:-1], off[:-1], size)
+        nodes, weights = _rule(diagonal, off, size)
+        is_bracket = other is not None and is_semidefinite
+        found.append(Quadrature(nodes, weights, other, is_bracket))
     return tuple(found)
 
 
@@ -120,8 +142,8 @@ def spectral_sum(
     """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
     Unbiased over probes up to the quadrature, which is exact once `num_steps` reaches the number
-    of distinct eigenvalues. The standard error holds the spread between probes and, for the
-    quadrature, the change that its last step made.
+    of distinct eigenvalues. The standard error holds the spread between probes and what the
+    quadrature leaves open: half of its bracket, or the change that its last step made.
 
     Args:
         product: operator times vector.
@@ -132,14 +154,29 @@ def spectral_sum(
     return Quadrature.spread(quadratures(product, size, **options), function)
 
 
-def _quadrature(
-    diagonal: np.ndarray, off: np.ndarray, size: int, earlier: Quadrature | None = None
-) -> Quadrature:
-    """Gauss quadrature in the starting vector's spectral measure."""
+def _rule(diagonal: np.ndarray, off: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the Gauss quadrature in the starting vector's spectral measure."""
     if len(diagonal) == 0:
-        return Quadrature(np.zeros(0), np.zeros(0))
+        return np.zeros(0), np.zeros(0)
     values, vectors = np.linalg.eigh(_matrix(diagonal, off))
-    return Quadrature(values, size * vectors[0] ** 2, earlier)
+    return values, size * vectors[0] ** 2
+
+
+def _gauss(diagonal: np.ndarray, off: np.ndarray, size: int) -> Quadrature:
+    """The Gauss quadrature."""
+    return Quadrature(*_rule(diagonal, off, size))
+
+
+def _radau(diagonal: np.ndarray, off: np.ndarray, left: float, size: int) -> Quadrature:
+    """The rule of one node more, which is at zero."""
+    # The last entry that makes zero an eigenvalue of the extended matrix.
+    unit = np.zeros(len(diagonal))
+    unit[-1] = left**2
+    step = np.linalg.lstsq(_matrix(diagonal, off), unit, rcond=None)[0]
+    values, weights = _rule(np.append(diagonal, step[-1]), np.append(off, left), size)
+    # That eigenvalue as it is meant, without its rounding.
+    values[np.argmin(np.abs(values))] = 0.0
+    return Quadrature(values, weights)
 
 
 def largest_eigenvalues(

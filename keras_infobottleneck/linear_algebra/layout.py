@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import keras
 import numpy as np
+
+from keras_infobottleneck.arguments import check_instance, check_numbers, refusal
 
 __all__ = ["Layout"]
 
@@ -25,15 +27,9 @@ class Layout:
     shapes: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, variables: Sequence[keras.Variable]) -> Layout:
-        """Paths as Keras gives them, numbered where two weights share one."""
-        paths: list[str] = []
-        for variable in variables:
-            path, count = variable.path, 1
-            while path in paths:
-                path, count = f"{variable.path}_{count}", count + 1
-            paths.append(path)
-        return cls(tuple(paths), tuple(tuple(v.shape) for v in variables))
+    def of(cls, names: Sequence[str], tensors: Sequence[Any]) -> Layout:
+        """Names, and the shapes of the tensors that have them."""
+        return cls(tuple(names), tuple(tuple(tensor.shape) for tensor in tensors))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -54,17 +50,21 @@ class Layout:
         ]
 
     def check(self, tensors: Sequence[np.ndarray]) -> None:
-        """Refuses anything but one array per variable.
+        """Refuses anything but one array of finite numbers per variable.
 
         Raises:
-            ValueError: another number of arrays, or other shapes.
+            TypeError: no list, or other things than numbers.
+            ValueError: another number of arrays, other shapes, NaN.
         """
-        shapes = tuple(tuple(np.shape(t)) for t in tensors)
-        if shapes != self.shapes:
-            raise ValueError(
-                "`tensors` must be one array per variable, in the order and shapes of "
-                f"`variables`, {self.shapes}. Received: shapes={shapes}"
-            )
+        check_instance("tensors", tensors, list | tuple, "a list of one array per variable")
+        if len(tensors) != len(self.paths):
+            expected = f"be one array for each of {len(self.paths)} variables"
+            raise refusal(ValueError, "tensors", expected, tensors)
+        for number, (tensor, shape) in enumerate(zip(tensors, self.shapes, strict=True)):
+            name = f"tensors[{number}]"
+            if check_numbers(name, tensor, dtype=None).shape != shape:
+                expected = f"have the shape {shape} of {self.paths[number]!r}"
+                raise refusal(ValueError, name, expected, tensor)
 
     def join(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
         """One array per variable to one flat vector; see `check`."""

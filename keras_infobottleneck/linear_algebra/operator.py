@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_choice, check_count, check_positive, check_price
 from keras_infobottleneck.linear_algebra.lanczos import (
     Quadrature,
     largest_eigenvalues,
@@ -22,7 +24,9 @@ from keras_infobottleneck.linear_algebra.stochastic_trace import (
 )
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["Operator", "check_positive_integer"]
+__all__ = ["TRACE_METHODS", "Operator", "check_probes"]
+
+TRACE_METHODS = ("xtrace", "hutchinson")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class Operator:
         self.layout.check(tensors)
         products = self._finite([tf.constant(t, self.dtype) for t in tensors])
         return [p.numpy() for p in products]
+
+    def mixed(self, share: float, other: Operator, other_share: float) -> Operator:
+        """The sum of shares of two matrices over the same weights."""
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            mine, its = self.of_tensors(tensors), other.of_tensors(tensors)
+            return [share * v + other_share * w for v, w in zip(mine, its, strict=True)]
+
+        return dataclasses.replace(self, of_tensors=product)
 
     def product(self, flat: tf.Tensor) -> tf.Tensor:
         """Product with a flat vector, `[size]`."""
@@ -73,11 +86,8 @@ class Operator:
         seed: int = 0,
     ) -> Estimate:
         """Unbiased estimate; XTrace spends two products a probe, Hutchinson one."""
-        if method not in ("xtrace", "hutchinson"):
-            raise ValueError(
-                f"`method` must be 'xtrace' or 'hutchinson'. Received: method={method!r}"
-            )
-        check_positive_integer("num_probes", num_probes, 2)
+        check_choice("method", method, TRACE_METHODS)
+        check_probes(num_probes, seed=seed)
         estimator = xtrace if method == "xtrace" else hutchinson_trace
         return estimator(
             self.product, self.layout.size, num_probes=num_probes, seed=seed, dtype=self.dtype
@@ -85,7 +95,7 @@ class Operator:
 
     def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> np.ndarray:
         """Unbiased estimates of the diagonal by random signs, `[probes, size]`."""
-        check_positive_integer("num_probes", num_probes, 2)
+        check_probes(num_probes, seed=seed)
         rows = []
         for number in range(num_probes):
             v = probe(self.layout.size, seed, number, self.dtype)
@@ -96,8 +106,7 @@ class Operator:
         self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> tuple[Quadrature, ...]:
         """What random vectors see of the spectrum, for sums of any function of it."""
-        check_positive_integer("num_probes", num_probes, 2)
-        check_positive_integer("num_steps", num_steps, 2)
+        check_probes(num_probes, num_steps, seed)
         return quadratures(
             self.product,
             self.layout.size,
@@ -105,6 +114,7 @@ class Operator:
             num_steps=num_steps,
             seed=seed,
             dtype=self.dtype,
+            is_semidefinite=self.is_semidefinite,
         )
 
     def spectral_sum(
@@ -119,6 +129,7 @@ class Operator:
         Raises:
             ValueError: the shifted matrix is not positive definite.
         """
+        shift = check_positive("shift", shift)
 
         def logarithm(eigenvalues: np.ndarray) -> np.ndarray:
             if self.is_semidefinite:
@@ -138,13 +149,10 @@ class Operator:
         self, count: int, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
         """The `count` eigenvalues of largest magnitude, by Lanczos."""
-        check_positive_integer("count", count)
-        check_positive_integer("max_steps", max_steps)
-        if count > self.layout.size:
-            raise ValueError(
-                f"`count` must be at most the number of weights, {self.layout.size}. "
-                f"Received: count={count}"
-            )
+        check_count("count", count, most=self.layout.size)
+        check_count("max_steps", max_steps)
+        check_price("tolerance", tolerance)
+        check_count("seed", seed, 0)
         return largest_eigenvalues(
             self.product,
             self.layout.size,
@@ -156,8 +164,8 @@ class Operator:
         )
 
 
-def check_positive_integer(name: str, value: int, least: int = 1) -> int:
-    """Refuses anything but an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` must be an integer >= {least}. Received: {name}={value!r}")
-    return int(value)
+def check_probes(num_probes: int, num_steps: int = 2, seed: int = 0) -> None:
+    """What estimates by random vectors are asked: how many, products for each, their seed."""
+    check_count("num_probes", num_probes, 2)
+    check_count("num_steps", num_steps, 2)
+    check_count("seed", seed, 0)

@@ -98,11 +98,11 @@ class QuadratureSpectrum(Spectrum):
     def sums(self, functions):
         """One row: the mean over vectors."""
         # Rounding may put a zero eigenvalue a little below zero.
-        totals = [functions(np.maximum(m.nodes, 0.0)) @ m.weights for m in self.measures]
+        totals = [m.total(lambda nodes: functions(np.maximum(nodes, 0.0))) for m in self.measures]
         return np.mean(totals, 0)[None]
 
     def error(self, function):
-        """Spread between vectors, and the change of the last Lanczos step."""
+        """Spread between vectors, and what the quadrature of each leaves open."""
 
         def clipped(nodes):
             return function(np.maximum(nodes, 0.0))

@@ -3,8 +3,7 @@
 With them the models whose units are states: Boltzmann machines.
 """
 
-from keras_infobottleneck.models.boltzmann.deep_belief import DeepBeliefNetwork
-from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
+from keras_infobottleneck.models.boltzmann import DeepBeliefNetwork, RestrictedBoltzmannMachine
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 from keras_infobottleneck.models.conversion import (

@@ -8,12 +8,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.predicting import predict
-from keras_infobottleneck.models.anchoring.anchored_network import (
-    TOLERATED_MISCOUNT,
-    AnchoredNetwork,
+from keras_infobottleneck.introspection.naming import layer_names, weight_names
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.layers.noisy_layer import resting
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
+from keras_infobottleneck.models.charging import (
+    check_steps,
+    warn_of_collapse,
+    warn_of_nothing_charged,
 )
+from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
@@ -21,14 +28,18 @@ __all__ = ["InformationBottleneckModel"]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationBottleneckModel(AnchoredNetwork):
+class InformationBottleneckModel(NetworkHolder):
     """A Keras model whose objective charges for the information in its weights.
 
-    ``loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
-    + activation costs``, in nats. ``weight_beta = 1`` is the negative evidence lower bound per
-    example, and the critical value of the information bottleneck Lagrangian of the weights, whose
-    loss is a sum over examples ("Emergence", equation 3). The PAC-Bayes objectives put a bound on
-    the true risk in place of the sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
+    In nats, the objective is
+
+        loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
+               + activation costs
+
+    ``weight_beta = 1`` is the negative evidence lower bound per example, and the critical value of
+    the information bottleneck Lagrangian of the weights, whose loss is a sum over examples
+    ("Emergence", equation 3). The PAC-Bayes objectives put a bound on the true risk in place of the
+    sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
 
     The divergence is collected once from every `VariationalWeights`, wherever it sits and however
     often it is called; activation costs come from the layers that cause them. `compute_loss` holds
@@ -39,13 +50,14 @@ class InformationBottleneckModel(AnchoredNetwork):
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
             which is then trained. It is kept as `network`, to which `layers`, `inputs`,
-            `summary` and `export` refer.
+            `summary` and `export` refer. A subclass with layers and a `call` of its own gives
+            neither.
         name: name of the model.
         num_examples: number of training examples, by which the divergence is divided.
         weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
-        objective: ``"lagrangian"``, the formula above; or, with ``c = weight_beta * KL
-            + log(2 sqrt(num_examples) / delta)`` in nats, ``"pac_bayes_quadratic"``:
-            ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, or ``"pac_bayes_kl"``: the largest r
+        objective: ``"lagrangian"``, the formula above. With N for `num_examples` and
+            ``c = weight_beta * KL + log(2 sqrt(N) / delta)`` in nats, ``"pac_bayes_quadratic"`` is
+            ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, and ``"pac_bayes_kl"`` the largest r
             with ``kl(task loss || r) <= c / N``. Where more examples are trained on than the
             certificate will be taken on, `weight_beta` is the ratio of the two numbers.
         delta: of the PAC-Bayes objectives.
@@ -67,7 +79,10 @@ class InformationBottleneckModel(AnchoredNetwork):
         delta: float = 0.025,
         **kwargs,
     ):
-        _check_arguments(inputs, outputs, num_examples, weight_beta)
+        if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
+            _check_network(inputs, outputs)
+        check_count("num_examples", num_examples)
+        check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
@@ -84,6 +99,9 @@ class InformationBottleneckModel(AnchoredNetwork):
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
+        self._anchoring_data = None
+        self._said_collapse = self._said_nothing_charged = False
+        self._examples_per_epoch = 0.0  # the most that a `fit` was given
         self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
@@ -140,15 +158,21 @@ class InformationBottleneckModel(AnchoredNetwork):
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
-        """Posterior means; `training` is left open, so that activations are not charged."""
+        """Posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(x)
+        with resting():
+            return self(x, training=False) if self._call_has_training_arg else self(x)
 
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
         """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
+        if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
+            self._said_nothing_charged = warn_of_nothing_charged(self.network)
         history = super().fit(*args, **kwargs)
         if history.epoch:
+            if not self._said_collapse:
+                self._said_collapse = warn_of_collapse(self, history)
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             if seen:  # a `train_step` in place of this one counts nothing
@@ -177,18 +201,14 @@ class InformationBottleneckModel(AnchoredNetwork):
         Raises:
             ValueError: the model is not built.
         """
-        layers = self._built_variational_layers
+        layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
-        table = {}
-        for layer in layers:
-            # Layers of two nested models may have the same path.
-            same_path = sum(path.split(" #")[0] == layer.path for path in table)
-            key = f"{layer.path} #{same_path + 1}" if same_path else layer.path
-            table[key] = float(layer.kl_divergence())
-        return table
+        names = layer_names(self.network, layers)
+        return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
+    @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network, and the information in its weights once it is built."""
         super().summary(*args, **kwargs)
@@ -233,15 +253,91 @@ class InformationBottleneckModel(AnchoredNetwork):
         # A tuple of arrays is a structure of inputs here, as of `predict`.
         data = (x,) if isinstance(x, tuple) else x
         batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
-        sampler = self._samplers.get(self.network, int(num_samples), weights, activations)
-        sampler.seed(seed)
-        samples = predict(sampler, batches, batch_size=batch_size, verbose=verbose)
+        options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+        kinds = weights, activations
+        samples = self._samplers.predict(self.network, int(num_samples), *kinds, batches, **options)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+
+    @property
+    def variational_layers(self) -> list[VariationalWeights]:
+        """Every `VariationalWeights` in the network, each once."""
+        return layers_of_kind(self.network, VariationalWeights)
+
+    def anchor_prior(self, data, scale: bool = True):
+        """Move every prior to the current posterior and freeze it: a prior for certificates.
+
+        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
+        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
+        everything that the posterior, or the network it was made from, has learned from so far;
+        a warning says so where `fit` was given more.
+
+        Args:
+            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+                `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
+                random augmentation and the same examples in every pass.
+            scale: whether the prior takes the posterior's scales too, weight by weight.
+
+        Raises:
+            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
+                a prior that is anchored already.
+            TypeError: `data` of another kind.
+        """
+        Anchoring(self).anchor(data, scale, self._examples_per_epoch)
+        if self.compiled:
+            # The traced step holds the old prior.
+            self.make_train_function(force=True)
+            self.make_test_function(force=True)
+
+    @property
+    def anchoring_fingerprints(self) -> np.ndarray:
+        """Fingerprints, int64, of the examples on which the prior depends."""
+        return Anchoring(self).fingerprints
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that only say what noise on activations costs: no prediction may read them."""
+        return Anchoring(self).pricing_weights
+
+    @property
+    def deterministic_weights(self) -> list[keras.Variable]:
+        """Weights of the network without a distribution: biases, normalisation, its statistics.
+
+        Those that only price the noise of a layer are none of them: no prediction reads them.
+        """
+        return Anchoring(self).deterministic_weights
+
+    @property
+    def unanchored_weights(self) -> list[str]:
+        """Names of priors and deterministic weights that are not as they were when anchored.
+
+        What they have learned since is not in the divergence. Without anchoring, all of them.
+        """
+        return list(weight_names(self.network, Anchoring(self).moved))
+
+    def save_own_variables(self, store):
+        """The weights, and of an anchored model how many examples its prior depends on."""
+        super().save_own_variables(store)
+        Anchoring(self).save(store)
+
+    def load_own_variables(self, store):
+        """The weights, of a model that is anchored on the same examples."""
+        super().load_own_variables(Anchoring(self).load(store))
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model, its network rebuilt, with room for fingerprints if it is anchored."""
+        config, anchoring = Anchoring.split_config(config)
+        model = super().from_config(config, custom_objects=custom_objects)
+        Anchoring(model).restore(anchoring)
+        return model
 
     def get_config(self) -> dict:
         """The arguments of the constructor, the network among them."""
+        if self.network is self and type(self).get_config is InformationBottleneckModel.get_config:
+            return {**arguments_given(self), **Anchoring(self).config()}
         return {
             **super().get_config(),
+            **Anchoring(self).config(),
             "num_examples": self.num_examples,
             "weight_beta": float(self._weight_beta.numpy()),  # `float` of a mirrored variable fails
             "objective": self.objective,
@@ -253,11 +349,11 @@ def _batch_size(data):
     return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
 
 
-def _check_arguments(inputs, outputs, num_examples, weight_beta):
+def _check_network(inputs, outputs):
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
             f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
         )
-    check_count("num_examples", num_examples)
-    check_price("weight_beta", weight_beta)
+    if outputs is None:
+        check_steps(inputs)

@@ -3,14 +3,9 @@
 import keras
 
 from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.arguments import check_flag, check_probability
 
-__all__ = ["BoundedCrossentropy", "check_probability"]
-
-
-def check_probability(name: str, value) -> None:
-    """Raise unless `value` lies strictly between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise ValueError(f"`{name}` must be above 0 and below 1. Received: {name}={value!r}")
+__all__ = ["BoundedCrossentropy"]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -38,9 +33,8 @@ class BoundedCrossentropy(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(reduction=reduction, name=name, dtype=dtype)
-        check_probability("min_probability", min_probability)
-        self.from_logits = bool(from_logits)
-        self.min_probability = float(min_probability)
+        self.from_logits = check_flag("from_logits", from_logits)
+        self.min_probability = check_probability("min_probability", min_probability)
 
     def call(self, y_true, y_pred):
         """The loss of every example."""

@@ -1,7 +1,6 @@
 """From a deterministic model to a variational one, and back to plain Keras layers."""
 
-import copy
-import inspect
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -10,29 +9,25 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_positive
-from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
-from keras_infobottleneck.layers.drawn_weights import weights_to_draw
-from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
-from keras_infobottleneck.layers.noisy_wrapper import NoisyWrapper
-from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
-from keras_infobottleneck.models.rewriting import (
-    layers_of,
-    rebuildable_network,
-    rebuilt,
-    rewritten,
+from keras_infobottleneck.introspection.cloning import (
+    draws_unasked,
+    fresh_copy,
+    hand_on_adapted,
+    uncompiled_clone,
 )
+from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
+from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+from keras_infobottleneck.models.charging import check_steps
+from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten
 
 __all__ = [
     "LayerConversion",
     "make_deterministic",
     "make_variational",
 ]
-
-NOISY_LAYERS = (
-    "keras_infobottleneck>VariationalWeights",
-    "keras_infobottleneck>InformationDropout",
-)
 
 
 @dataclass(frozen=True)
@@ -81,11 +76,12 @@ def make_variational(
         ValueError: a model that is not built, names of no layer, or options that a layer refuses.
     """
     model = rebuildable_network(model)
+    check_steps(model)
     _check_include(include, _leaf_layers(model))
     conversions, pairs = [], []
 
     def convert(layer):
-        twin = type(layer).from_config(layer.get_config())
+        twin = fresh_copy(layer)
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
             return twin
         conversion = _plan(layer, include, options)
@@ -100,7 +96,7 @@ def make_variational(
         # The graph refers to layers by name.
         return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
 
-    network = uncompiled_clone(model, clone_function=convert, recursive=True)
+    network = uncompiled_clone(model, convert)
     for layer, twin in pairs:
         twin.set_weights(layer.get_weights())
     hand_on_adapted(model, network)
@@ -149,9 +145,9 @@ def _plan(layer, include, options) -> LayerConversion:
         wanted = include(layer) if callable(include) else layer.name in include
         if not wanted:
             return LayerConversion(layer.name, None, "not included")
-    if any(isinstance(inner, NoisyWrapper) for inner in layer._flatten_layers()):
+    if any(isinstance(inner, NoisyLayer) for inner in all_layers(layer)):
         return LayerConversion(layer.name, None, "draws noise itself")
-    if any(inner.activity_regularizer is not None for inner in layer._flatten_layers()):
+    if any(inner.activity_regularizer is not None for inner in all_layers(layer)):
         return LayerConversion(layer.name, None, "has an activity regularizer")
     if not layer.weights:
         return LayerConversion(layer.name, None, "has no weights")
@@ -180,7 +176,8 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             this threshold become zero. Weights without a distribution are kept.
 
     Returns:
-        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`).
+        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`). One with
+        layers of augmentation is held by another that has it augment in `fit` alone.
 
     Raises:
         TypeError: a subclassed model, or noisy layers inside a custom layer whose configuration
@@ -191,53 +188,46 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
     if prune_below is not None:
         check_positive("prune_below", prune_below)
     network = rebuildable_network(model)
-    if prune_below is not None and not any(
-        isinstance(layer, VariationalWeights) for layer in network._flatten_layers()
-    ):
+    noisy = noisy_layers(network)
+    if prune_below is not None and not any(layer.noise == "weights" for layer in noisy):
         raise ValueError(
             "`prune_below` needs weights with noise; `make_variational` gives them some. "
             f"Received: prune_below={prune_below}, model={model.name!r} without VariationalWeights"
         )
-    plain = rebuilt(network, _without_noise)
-    for layer in plain._flatten_layers():
-        if isinstance(layer, NoisyWrapper):
-            raise TypeError(
-                "`model` must hold its noisy layers in the open: a custom layer makes this one "
-                f"itself, where it cannot be replaced. Received: layer={layer!r}"
-            )
-    plain.set_weights(_mean_weights(network, prune_below))
-    return plain
+    classes = {keras.saving.get_registered_name(type(layer)): type(layer) for layer in noisy}
+    plain = rebuilt(network, functools.partial(_without_noise, classes))
+    for layer in noisy_layers(plain):
+        raise TypeError(
+            "`model` must hold its noisy layers in the open: a custom layer makes this one "
+            f"itself, where it cannot be replaced. Received: layer={layer!r}"
+        )
+    plain.set_weights(_mean_weights(network, noisy, prune_below))
+    if not any(draws_unasked(layer) for layer in all_layers(plain)):
+        return plain
+    # Called and exported, Keras leaves open whether it trains, which augmentation takes for yes.
+    inputs = plain.inputs[0] if isinstance(plain, keras.Sequential) else plain.input
+    return keras.Model(inputs, plain(inputs, training=False), name=plain.name)
 
 
-def _without_noise(config):
-    """For a noisy wrapper, the entry of the layer it holds in its place."""
-    if config.get("registered_name") not in NOISY_LAYERS:
+def _without_noise(classes, config):
+    """For a noisy layer, the entry of the layer that takes its place."""
+    kind = classes.get(config.get("registered_name"))
+    if kind is None:
         return None
-    inner = rewritten(config["config"]["layer"], _without_noise)
-    # What refers to the wrapper by name, the graph above all, finds its layer instead.
-    entry = {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
-    if "inbound_nodes" in config:
-        # A copy: wrappers take their configuration apart while they read it.
-        layer = keras.saving.deserialize_keras_object(copy.deepcopy(entry))
-        accepted = inspect.signature(layer.call).parameters
-        nodes = [
-            {**node, "kwargs": {k: v for k, v in node["kwargs"].items() if k in accepted}}
-            for node in config["inbound_nodes"]
-        ]
-        entry |= {"name": config["name"], "inbound_nodes": nodes}
-    return entry
+    inner = kind.without_noise(config["config"])
+    inner = rewritten(inner, functools.partial(_without_noise, classes))
+    return {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
 
 
-def _mean_weights(network, prune_below):
-    """The weights that remain without the wrappers, in order, pruned."""
-    wrappers = layers_of(network, NoisyWrapper)
-    dropped = {id(weight) for wrapper in wrappers for weight in _own_weights(wrapper)}
+def _mean_weights(network, noisy, prune_below):
+    """The weights that remain without noise, in order, pruned."""
+    dropped = {id(weight) for layer in noisy for weight in layer.noise_weights}
     ratios = {}
-    for wrapper in wrappers:
-        if isinstance(wrapper, VariationalWeights) and prune_below is not None:
-            weights, values = wrapper.variational_weights, wrapper.signal_to_noise().values()
+    if prune_below is not None:
+        for layer in noisy:
+            pairs = zip(layer.variational_weights, layer.signal_to_noise().values(), strict=True)
             # By identity: layers of two nested models may have the same path.
-            ratios |= {id(w): ratio for w, ratio in zip(weights, values, strict=True)}
+            ratios |= {id(weight): ratio for weight, ratio in pairs}
     means = []
     for weight in network.weights:
         if id(weight) in dropped:
@@ -247,9 +237,3 @@ def _mean_weights(network, prune_below):
             value = np.where(ratios[id(weight)] < prune_below, 0.0, value).astype(value.dtype)
         means.append(value)
     return means
-
-
-def _own_weights(wrapper):
-    """What a wrapper has beside the layer it holds: spreads, prices, noise parameters."""
-    inner = {id(weight) for weight in wrapper.layer.weights}
-    return [weight for weight in wrapper.weights if id(weight) not in inner]

@@ -1,12 +1,19 @@
 """A model that holds another one, and looks like it."""
 
+import functools
 import inspect
 
 import keras
 
-from keras_infobottleneck.layers.noisy_wrapper import resting
+from keras_infobottleneck.introspection.making import build_by_call
+from keras_infobottleneck.layers.noisy_layer import resting
 
-__all__ = ["NetworkHolder", "has_graph"]
+__all__ = ["NetworkHolder", "has_graph", "shows_arguments_of"]
+
+
+def shows_arguments_of(method):
+    """Decorates a method that passes its arguments on: `help` shows those of the other method."""
+    return functools.wraps(method, assigned=(), updated=())
 
 
 def has_graph(network: keras.Model) -> bool:
@@ -23,43 +30,61 @@ class NetworkHolder(keras.Model):
     """Abstract: holds a network of any kind, functional or subclassed, and hands its sides on.
 
     Keras rewrites the bases of a `Model` subclass when it is first used functionally, after which
-    the same class could no longer hold a subclassed network; holding has one road for both.
+    the same class could no longer hold a subclassed network; holding has one road for both. A
+    subclass with layers and a `call` of its own, as Keras' guides make them, is its own network.
 
     Args:
-        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind.
+        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind; or
+            none, in a subclass with a `call` of its own.
         name: name of the model.
     """
 
-    def __init__(self, inputs, outputs=None, name: str | None = None, **kwargs):
+    def __init__(self, inputs=None, outputs=None, name: str | None = None, **kwargs):
         # The network casts its own inputs: cast here too, token ids would be lost in float16.
         super().__init__(name=name, autocast=False, **kwargs)
-        self.network = inputs if outputs is None else keras.Model(inputs, outputs, name=self.name)
+        if outputs is not None:
+            self.network = keras.Model(inputs, outputs, name=self.name)
+        elif inputs is not None:
+            self.network = inputs
         if "dtype" not in kwargs:
             self.dtype_policy = self.network.dtype_policy
         self.supports_masking = True
         self.built = self.network.built
 
+    def __getattr__(self, name):
+        """A model that holds no network is one; as an attribute, Keras would follow it for ever."""
+        if name == "network":
+            return self
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def _held(self) -> keras.Model:
+        """The network, if it is another than the model itself."""
+        if self.network is self:
+            raise AttributeError("A model with a `call` of its own has no graph.")
+        return self.network
+
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers of the network."""
-        return self.network.layers
+        return super().layers if self.network is self else self.network.layers
 
     @property
     def inputs(self):
         """The symbolic inputs of a functional or sequential network."""
-        return self.network.inputs
+        return self._held.inputs
 
     @property
     def outputs(self):
         """The symbolic outputs of a functional or sequential network."""
-        return self.network.outputs
+        return self._held.outputs
 
     @property
     def input(self):
         """The symbolic input, or inputs in the structure in which the network takes them."""
         if isinstance(self.network, keras.Sequential):  # which has lists only
             return self.network.inputs[0]
-        return self.network.input
+        return self._held.input
 
     @property
     def output(self):
@@ -67,15 +92,17 @@ class NetworkHolder(keras.Model):
         if isinstance(self.network, keras.Sequential):
             outputs = self.network.outputs
             return outputs[0] if len(outputs) == 1 else outputs
-        return self.network.output
+        return self._held.output
 
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs of a functional network, by which losses may be given."""
-        return self.network.output_names
+        return self._held.output_names
 
     def build(self, input_shape):
-        """Nothing of its own: a network that was given unbuilt is built when first called."""
+        """A network that was given unbuilt is built when first called."""
+        if self.network is self:
+            build_by_call(self, input_shape)
         self.built = True
 
     def call(self, inputs, training=None, mask=None):
@@ -92,16 +119,26 @@ class NetworkHolder(keras.Model):
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the network's output."""
-        return self.network.compute_mask(inputs, mask)
+        return (
+            super().compute_mask(inputs, mask)
+            if self.network is self
+            else (self.network.compute_mask(inputs, mask))
+        )
 
     def compute_output_shape(self, input_shape):
         """The output shape of the network."""
-        return self.network.compute_output_shape(input_shape)
+        return (
+            super().compute_output_shape(input_shape)
+            if self.network is self
+            else (self.network.compute_output_shape(input_shape))
+        )
 
+    @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network."""
-        self.network.summary(*args, **kwargs)
+        (super() if self.network is self else self.network).summary(*args, **kwargs)
 
+    @shows_arguments_of(keras.Model.export)
     def export(self, *args, **kwargs):
         """Export the network with posterior means: the SavedModel needs only TensorFlow."""
         served = self.network
@@ -109,20 +146,22 @@ class NetworkHolder(keras.Model):
             # Keras leaves `training` open, as in `call`.
             outputs = served(self.input, training=False)
             served = keras.Model(self.input, outputs, name=self.name)
+            served(self.input)  # ONNX asks for a model that was called
         with resting():
-            return served.export(*args, **kwargs)
+            return (super() if served is self else served).export(*args, **kwargs)
 
     def get_config(self) -> dict:
-        """The network, beside name and dtype policy."""
-        return {
-            "name": self.name,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "network": keras.saving.serialize_keras_object(self.network),
-        }
+        """The network, if it is another, beside name and dtype policy."""
+        config = {"name": self.name, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+        if self.network is not self:
+            config["network"] = keras.saving.serialize_keras_object(self.network)
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """The model, its network rebuilt."""
+        if "network" not in config:
+            return cls(**config)
         config = dict(config)
         network = keras.saving.deserialize_keras_object(
             config.pop("network"), custom_objects=custom_objects

@@ -3,7 +3,8 @@
 import keras
 
 from keras_infobottleneck import pac_bayes
-from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy, check_probability
+from keras_infobottleneck.arguments import check_choice, check_probability
+from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 
 __all__ = ["check_loss", "check_objective", "price_of_weights"]
 
@@ -27,10 +28,7 @@ def price_of_weights(objective: str, task_loss, nats, num_examples: int, delta: 
 
 def check_objective(objective, delta) -> None:
     """Raise unless the two can be used."""
-    if objective not in OBJECTIVES:
-        raise ValueError(
-            f"`objective` must be one of {OBJECTIVES}. Received: objective={objective!r}"
-        )
+    check_choice("objective", objective, OBJECTIVES)
     check_probability("delta", delta)
 
 

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
-from keras_infobottleneck.models.rewriting import layers_of, rebuildable_network, rebuilt
+from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt
 
 __all__ = ["recalibrate_batch_normalization"]
 
@@ -83,18 +84,18 @@ def recalibrate_batch_normalization(
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
     """
     network = rebuildable_network(model)
-    layers = layers_of(network, keras.layers.BatchNormalization)
+    layers = layers_of_kind(network, keras.layers.BatchNormalization)
     if not layers:
         raise ValueError(f"`model` has no BatchNormalization layer. Received: model={model.name!r}")
     batches = batches_for(model, data, batch_size, needs_labels=False)
     recording = rebuilt(network, _with_batch_statistics)
-    for layer in layers_of(recording, keras.layers.BatchNormalization):
+    for layer in layers_of_kind(recording, keras.layers.BatchNormalization):
         if type(layer) is not _BatchStatistics:
             raise TypeError(
                 "Batch normalisation that is subclassed, renormalised or made by a custom layer "
                 f"itself cannot be recalibrated. Received: layer={layer!r}"
             )
-    recorders = layers_of(recording, _BatchStatistics)
+    recorders = layers_of_kind(recording, _BatchStatistics)
     pooled = {
         id(weight)
         for layer in recorders

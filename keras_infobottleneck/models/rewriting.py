@@ -1,12 +1,21 @@
 """A model built anew with some of its layers replaced, by way of its configuration."""
 
+import inspect
+
 import keras
 
-from keras_infobottleneck.introspection.cloning import hand_on_adapted
+from keras_infobottleneck.introspection.cloning import (
+    check_copyable,
+    fresh_copy,
+    hand_on_adapted,
+    uncompiled,
+    uncompiled_clone,
+)
+from keras_infobottleneck.introspection.walking import all_layers
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 
-__all__ = ["layers_of", "rebuildable_network", "rebuilt", "rewritten"]
+__all__ = ["rebuildable_network", "rebuilt", "rewritten"]
 
 
 def rebuildable_network(model):
@@ -21,16 +30,35 @@ def rebuildable_network(model):
         )
     if not network.built:
         raise ValueError(f"`model` must be built. Received: model={network.name!r}, not built")
+    check_copyable(network)
     return network
 
 
 def rebuilt(network, rule):
-    """A new model of the same structure, in which `rule` has replaced layers."""
+    """A new model of the same structure, in which `rule` has replaced layers.
+
+    A layer that sits in several models is one layer in the new one too, and is called with those
+    of its arguments that the layer in its place knows.
+    """
     # Classes of one's own need not be registered to be copied within a process.
-    classes = {type(layer) for layer in network._flatten_layers()}
+    classes = {type(layer) for layer in all_layers(network)}
     own = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
+
+    def copy_of(layer):
+        if not isinstance(layer, keras.layers.Layer):  # such as the sum of a skip connection
+            return fresh_copy(layer)
+        entry = rewritten(keras.saving.serialize_keras_object(layer), rule)
+        return keras.saving.deserialize_keras_object(uncompiled(entry))
+
+    def call(layer, *args, **kwargs):
+        known = inspect.signature(layer.call).parameters.values()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known):
+            names = {parameter.name for parameter in known}
+            kwargs = {name: value for name, value in kwargs.items() if name in names}
+        return layer(*args, **kwargs)
+
     with keras.saving.custom_object_scope(own):
-        rebuilt = type(network).from_config(rewritten(network.get_config(), rule))
+        rebuilt = uncompiled_clone(network, copy_of, call)
     if not rebuilt.built:
         rebuilt.build(network.input_shape)
     hand_on_adapted(network, rebuilt)
@@ -47,8 +75,3 @@ def rewritten(config, rule):
     if isinstance(config, (list, tuple)):
         return type(config)(rewritten(value, rule) for value in config)
     return config
-
-
-def layers_of(network, kind):
-    """Every layer of a kind, wherever it sits, each once."""
-    return [layer for layer in network._flatten_layers() if isinstance(layer, kind)]

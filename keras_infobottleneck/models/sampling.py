@@ -1,9 +1,12 @@
 """Predictions with drawn weights and activations, many for every example."""
 
+import threading
+
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.layers.noisy_wrapper import drawing
+from keras_infobottleneck.introspection.predicting import predict
+from keras_infobottleneck.layers.noisy_layer import drawing
 
 __all__ = ["Sampler", "Samplers"]
 
@@ -52,10 +55,15 @@ class Samplers:
 
     def __init__(self):
         self._samplers = {}
+        self._turn = threading.RLock()
 
-    def get(self, network, num_samples, weights, activations) -> Sampler:
-        """The sampler for these options."""
+    def predict(self, network, num_samples, weights, activations, batches, *, seed, **options):
+        """Samples from a seed; `options` are those of `keras.Model.predict`."""
         key = num_samples, bool(weights), bool(activations)
-        if key not in self._samplers:
-            self._samplers[key] = Sampler(network, *key)
-        return self._samplers[key]
+        # A sampler draws from where it was seeded: one thread after the other.
+        with self._turn:
+            if key not in self._samplers:
+                self._samplers[key] = Sampler(network, *key)
+            sampler = self._samplers[key]
+            sampler.seed(seed)
+            return predict(sampler, batches, **options)

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_instance, check_numbers
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_bit_planes"]
 
 if TYPE_CHECKING:
@@ -30,24 +33,24 @@ def plot_bit_planes(
     Raises:
         ValueError: If the ratios are not vectors of one length, or ``std`` does not match them.
     """
-    import matplotlib.pyplot as plt
-
     if not isinstance(ratios, Mapping):
         ratios, std = {"": ratios}, None if std is None else {"": std}
-    series = {label: np.asarray(values, float) for label, values in ratios.items()}
-    shapes = {values.shape for values in series.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise ValueError(f"ratios must be vectors of one length. Received: shapes {sorted(shapes)}")
-    spreads = {label: np.asarray(values, float) for label, values in (std or {}).items()}
-    for label, spread in spreads.items():
-        if label not in series or spread.shape != series[label].shape:
-            raise ValueError(
-                f"std must match ratios. Received: std of {label!r} with shape {spread.shape}"
-            )
-
-    if ax is None:
-        _, ax = plt.subplots()
+    std = {} if std is None else check_instance("std", std, Mapping, "a mapping, as `ratios` are")
+    if not ratios or not std.keys() <= ratios.keys():
+        raise ValueError(
+            "`ratios` must hold a series, and `std` spreads of some of the series. "
+            f"Received: ratios of {list(ratios)}, std of {list(std)}"
+        )
+    series: dict[str, np.ndarray] = {}
+    for label, values in ratios.items():
+        length = len(next(iter(series.values()))) if series else "num_bits"
+        series[label] = check_numbers(_named("ratios", label), values, f"[{length}]")
     planes = np.arange(len(next(iter(series.values()))))
+    spreads = {
+        label: check_numbers(_named("std", label), spread, f"[{len(planes)}]", 0)
+        for label, spread in std.items()
+    }
+    ax = axes_or_new(ax)
     ax.axhline(1.0, color="0.6", linewidth=1, linestyle="--")
     for label, values in series.items():
         ax.errorbar(
@@ -60,3 +63,8 @@ def plot_bit_planes(
     if any(series):
         ax.legend()
     return ax
+
+
+def _named(argument: str, label: str) -> str:
+    """What a series is called in a refusal."""
+    return f"{argument}[{label!r}]" if label else argument

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_named_numbers, check_text
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_information_by_layer"]
 
 
@@ -32,16 +35,14 @@ def plot_information_by_layer(
     Raises:
         ValueError: no bars, NaN, or errors or nulls of names that have no bar.
     """
-    values = np.array([float(value) for value in nats.values()])
-    if not len(values) or np.any(np.isnan(values)):
-        raise ValueError(f"`nats` must hold at least one number, and no NaN. Received: nats={nats}")
-    for name, given in (("errors", errors or {}), ("null", null or {})):
-        unknown = sorted(set(given) - set(nats))
-        if unknown:
-            raise ValueError(f"`{name}` must have names of `nats`. Received: {name} of {unknown}")
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    nats = check_named_numbers("nats", nats, finite=False)
+    values = np.array(list(nats.values()))
+    if errors is not None:
+        errors = check_named_numbers("errors", errors, 0, finite=False, known=nats)
+    if null is not None:
+        null = check_named_numbers("null", null, finite=False, known=nats)
+    check_text("label", label)
+    ax = axes_or_new(ax)
     rows = dict(zip(nats, range(len(nats)), strict=True))
     finite = np.where(np.isfinite(values), values, 0.0)
     spread = [(errors or {}).get(name, 0.0) for name in nats]

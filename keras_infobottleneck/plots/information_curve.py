@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers, check_positive
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_information_curve"]
 
 
@@ -23,19 +26,12 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
     Raises:
         ValueError: arrays that do not fit together, or prices that are not positive and increasing.
     """
-    beta, nats = np.asarray(beta, float), np.asarray(nats, float)
-    loss = None if expected_loss is None else np.asarray(expected_loss, float)
-    fits = beta.ndim == 1 and len(beta) and beta.shape == nats.shape
-    if not fits or (loss is not None and loss.shape != beta.shape):
-        raise ValueError(
-            "`beta`, `nats` and `expected_loss` must be vectors of one length. Received: shapes "
-            f"{beta.shape}, {nats.shape} and {None if loss is None else loss.shape}"
-        )
-    if not beta[0] > 0 or not np.all(np.diff(beta) > 0):
-        raise ValueError(f"`beta` must be positive and increasing. Received: beta={beta.tolist()}")
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    beta = check_numbers("beta", beta, "[points]", 0, open_below=True, increasing=True)
+    shape = f"[{len(beta)}]"
+    nats = check_numbers("nats", nats, shape)
+    loss = None if expected_loss is None else check_numbers("expected_loss", expected_loss, shape)
+    check_positive("marked", marked, optional=True)
+    ax = axes_or_new(ax)
     lines = ax.loglog(beta, nats, color="black", label="information in the weights")
     ax.set(xlabel="beta, price of a nat relative to the mean loss", ylabel="nats")
     if loss is not None:

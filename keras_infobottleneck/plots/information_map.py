@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers, check_text, refusal
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_information_map"]
 
 
@@ -24,15 +27,11 @@ def plot_information_map(nats, *, image=None, label: str = "nats", ax=None):
     Raises:
         ValueError: a map, or an image, of another shape, or a map that is not finite.
     """
-    nats = np.asarray(nats, float)
-    if nats.ndim not in (2, 3) or nats.size == 0 or not np.all(np.isfinite(nats)):
-        raise ValueError(
-            "`nats` must be finite numbers [height, width] or [height, width, channels]. "
-            f"Received: nats of shape {nats.shape}"
-        )
+    nats = _image("nats", nats)
     nats = nats.sum(-1) if nats.ndim == 3 else nats
+    check_text("label", label)
     if image is not None:
-        image = np.asarray(image, float)
+        image = _image("image", image)
         if image.ndim == 3 and image.shape[-1] in (1, 3, 4):
             image = image[..., :3].mean(-1)
         if image.ndim != 2 or min(image.shape) < 2:
@@ -40,9 +39,7 @@ def plot_information_map(nats, *, image=None, label: str = "nats", ax=None):
                 "`image` must be [height, width], or with a last axis of 1, 3 or 4 channels. "
                 f"Received: image of shape {image.shape}"
             )
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    ax = axes_or_new(ax)
     height, width = nats.shape
     drawn = ax.imshow(nats, cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
     if image is not None:
@@ -54,3 +51,12 @@ def plot_information_map(nats, *, image=None, label: str = "nats", ax=None):
     ax.set_axis_off()
     ax.figure.colorbar(drawn, ax=ax, label=label)
     return ax
+
+
+def _image(name: str, value) -> np.ndarray:
+    """Finite numbers, with or without a last axis of channels."""
+    image = check_numbers(name, value, "[height, width, ...]")
+    if image.ndim > 3:
+        expected = "have the shape [height, width] or [height, width, channels]"
+        raise refusal(ValueError, name, expected, value)
+    return image

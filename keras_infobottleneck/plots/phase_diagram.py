@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_number, check_numbers, check_text, refusal
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_phase_diagram"]
 
 
@@ -34,24 +37,15 @@ def plot_phase_diagram(
     Raises:
         ValueError: axes that are not positive and increasing, or values of another shape.
     """
-    axes = {"num_examples": np.asarray(num_examples, float), "beta": np.asarray(beta, float)}
-    for name, ticks in axes.items():
-        if ticks.ndim != 1 or len(ticks) < 2 or not ticks[0] > 0 or not np.all(np.diff(ticks) > 0):
-            raise ValueError(
-                f"`{name}` must be two or more positive numbers, increasing. "
-                f"Received: {name}={ticks.tolist()}"
-            )
-    sizes, prices = axes.values()
-    values = np.asarray(values, float)
-    if values.shape != (len(prices), len(sizes)):
-        raise ValueError(
-            f"`values` must be [prices, sizes], {(len(prices), len(sizes))}. "
-            f"Received: values of shape {values.shape}"
-        )
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
-    low, high = limits or (np.nanmin(values), np.nanmax(values))
+    sizes, prices = _ticks("num_examples", num_examples), _ticks("beta", beta)
+    shape = f"[{len(prices)}, {len(sizes)}]"
+    values = check_numbers("values", values, shape, finite=False, nan=True)
+    check_number("half_way", half_way, optional=True)
+    if limits is not None:
+        limits = check_numbers("limits", limits, "[2]", increasing=True)
+    check_text("label", label)
+    ax = axes_or_new(ax)
+    low, high = (np.nanmin(values), np.nanmax(values)) if limits is None else limits
     drawn = ax.pcolormesh(
         _edges(sizes), _edges(prices), values, cmap="cividis", vmin=low, vmax=high
     )
@@ -62,6 +56,14 @@ def plot_phase_diagram(
     ax.set(xscale="log", yscale="log", xlabel="number of examples N", ylabel="beta")
     ax.figure.colorbar(drawn, ax=ax, label=label)
     return ax
+
+
+def _ticks(name: str, value) -> np.ndarray:
+    """Two or more positive numbers, increasing."""
+    ticks = check_numbers(name, value, "[points]", 0, open_below=True, increasing=True)
+    if len(ticks) < 2:
+        raise refusal(ValueError, name, "be two or more numbers", value)
+    return ticks
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers, check_text, described, refusal
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_pruning_curve"]
 
 
@@ -30,29 +33,21 @@ def plot_pruning_curve(
             go together.
     """
     parts = signal_to_noise.values() if isinstance(signal_to_noise, Mapping) else [signal_to_noise]
-    flat = [np.asarray(part, float).reshape(-1) for part in parts]
-    ratios = np.sort(np.concatenate(flat)) if flat else np.zeros(0)
-    if not len(ratios) or not np.all(ratios >= 0):  # NaN is not
-        raise ValueError(
-            "`signal_to_noise` must hold ratios of zero or above. "
-            f"Received: {len(ratios)} ratios, smallest {ratios[0] if len(ratios) else None}"
-        )
+    flat = [check_numbers("signal_to_noise", part, None, 0, finite=False) for part in parts]
+    ratios = np.sort(np.concatenate([np.zeros(0), *(part.reshape(-1) for part in flat)]))
+    if not len(ratios):
+        raise refusal(ValueError, "signal_to_noise", "hold at least one ratio", signal_to_noise)
     if (thresholds is None) != (scores is None):
         raise ValueError(
             "`thresholds` and `scores` go together. "
-            f"Received: thresholds={thresholds!r}, scores={scores!r}"
+            f"Received: thresholds={described(thresholds)}, scores={described(scores)}"
         )
     if thresholds is not None:
-        thresholds, scores = np.asarray(thresholds, float), np.asarray(scores, float)
-        fits = thresholds.ndim == 1 and thresholds.shape == scores.shape and len(thresholds)
-        if not fits or not thresholds[0] > 0 or not np.all(np.diff(thresholds) > 0):
-            raise ValueError(
-                "`thresholds` must be positive and increasing, and `scores` as many. "
-                f"Received: thresholds={thresholds.tolist()}, scores={scores.tolist()}"
-            )
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+        options = {"open_below": True, "increasing": True}
+        thresholds = check_numbers("thresholds", thresholds, "[points]", 0, **options)
+        scores = check_numbers("scores", scores, f"[{len(thresholds)}]")
+    check_text("score_label", score_label)
+    ax = axes_or_new(ax)
     low, high = (0.01, 100.0) if thresholds is None else (thresholds[0], thresholds[-1])
     grid = np.geomspace(min(low, 0.01), max(high, 100.0), 200)
     kept = 1 - np.searchsorted(ratios, grid) / len(ratios)

@@ -6,6 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_instance,
+    check_integers,
+    check_numbers,
+    check_positive,
+    check_text,
+    refusal,
+)
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_rank_frequency", "plot_resolution_relevance"]
 
 
@@ -33,21 +43,20 @@ def plot_resolution_relevance(
     Returns:
         The matplotlib axes.
     """
-    resolution, relevance = np.asarray(resolution), np.asarray(relevance)
-    if resolution.ndim != 1 or resolution.shape != relevance.shape:
-        raise ValueError(
-            "`resolution` and `relevance` must be of one shape [points]. "
-            f"Received: shapes {resolution.shape} and {relevance.shape}"
-        )
-    for option, pair in (("hull", hull), ("null", null)):
-        if pair is not None and np.shape(pair)[:1] != (2,):
-            raise ValueError(
-                f"`{option}` must be a pair of arrays, resolution and relevance. "
-                f"Received: {option}={pair!r}"
-            )
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    resolution = check_numbers("resolution", resolution, "[points]")
+    relevance = check_numbers("relevance", relevance, f"[{len(resolution)}]")
+    if hull is not None:
+        hull = check_numbers("hull", hull, "[2, points]")
+    if null is not None:  # unknown above the resolution of all units
+        null = check_numbers("null", null, "[2, points]", nan=True)
+    if labels is not None:
+        labels = list(check_instance("labels", labels, list | tuple, "a list of text"))
+        if len(labels) != len(resolution):
+            raise refusal(ValueError, "labels", f"be one for each of {len(resolution)}", labels)
+        for index, text in enumerate(labels):
+            check_text(f"labels[{index}]", text)
+    check_text("name", name, optional=True)
+    ax = axes_or_new(ax)
     if hull is not None:
         ax.plot(*hull, color="black", label="maximal relevance")
         ax.plot([0, 0.5], [0, 0.5], color="0.8", linewidth=0.8, zorder=0)
@@ -74,15 +83,10 @@ def plot_rank_frequency(counts, *, mu: float = 1.0, name: str | None = None, ax=
     Returns:
         The matplotlib axes.
     """
-    counts = np.sort(np.asarray(counts))[::-1]
-    if counts.ndim != 1 or not len(counts) or counts[-1] < 1 or not mu > 0:
-        raise ValueError(
-            "`counts` must be positive and [num_states], and `mu` positive. "
-            f"Received: counts of shape {counts.shape}, mu={mu}"
-        )
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    counts = np.sort(check_integers("counts", counts, "[num_states]", 1))[::-1]
+    check_positive("mu", mu)
+    check_text("name", name, optional=True)
+    ax = axes_or_new(ax)
     rank = np.arange(1, len(counts) + 1)
     (line,) = ax.loglog(rank, counts, ".", markersize=3, label=name)
     law = counts[0] * rank ** (-1 / mu)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers, check_positive, check_text, refusal
+from keras_infobottleneck.plots.axes import axes_or_new
+
 __all__ = ["plot_spectrum"]
 
 # A line of more points looks the same.
@@ -34,17 +37,13 @@ def plot_spectrum(
         ValueError: eigenvalues that are not a vector of finite numbers, one of them positive, or a
             level that is not positive.
     """
-    values = np.sort(np.asarray(eigenvalues, float).reshape(-1))[::-1]
-    if np.ndim(eigenvalues) != 1 or not np.all(np.isfinite(values)) or not np.any(values > 0):
-        raise ValueError(
-            "`eigenvalues` must be a vector of finite numbers, one of them positive. "
-            f"Received: eigenvalues of shape {np.shape(eigenvalues)}"
-        )
-    if level is not None and not 0 < level < np.inf:
-        raise ValueError(f"`level` must be positive or None. Received: level={level!r}")
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    values = np.sort(check_numbers("eigenvalues", eigenvalues, "[count]"))[::-1]
+    if not np.any(values > 0):
+        raise refusal(ValueError, "eigenvalues", "hold a positive number", eigenvalues)
+    check_positive("level", level, optional=True)
+    check_text("level_label", level_label)
+    check_text("name", name, optional=True)
+    ax = axes_or_new(ax)
     positive = values[values > 0]
     ranks = np.unique(np.geomspace(1, len(positive), MAX_POINTS).astype(int))
     ax.loglog(ranks, positive[ranks - 1], color="black", marker=".", markersize=3, label=name)

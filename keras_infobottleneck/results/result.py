@@ -1,25 +1,134 @@
-"""What the results of estimators have in common."""
+"""What the results of estimators have in common: numbers to log, a dictionary, a table."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+import numbers
+from collections.abc import Sequence
+from html import escape
+from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["Result"]
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["Result", "is_number", "numbers_of_fields", "plain"]
+
+# Of a table in a notebook.
+MAX_ROWS = 20
 
 
 class Result:
-    """A frozen dataclass of numbers, words and arrays."""
+    """Base of everything that an estimator returns; for the most part a frozen dataclass.
+
+    A result can be asked for its `numbers()`, which a log takes, for everything as a dictionary,
+    and for a table.
+    """
+
+    # Fields that are arrays `[points]`: a row of the table for each point. None: a single row.
+    _points: ClassVar[tuple[str, ...]] = ()
+
+    def numbers(self) -> dict[str, float]:
+        """Every number by its name, the most important one first, as `callbacks.Measure` logs it.
+
+        Arrays are left out, or reduced to what a log can hold.
+        """
+        return numbers_of_fields(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Fields by name, as plain numbers and lists, for JSON."""
-        return _plain(dataclasses.asdict(self))
+        """Everything by name, as plain numbers, texts and lists, for JSON."""
+        return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    def to_dataframe(self) -> Any:
+        """A `pandas.DataFrame`: a row for each weight or point, where there are such, else one.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(
+                "`to_dataframe` needs pandas (pip install pandas). Received: no such package"
+            ) from None
+        return pandas.DataFrame(self._columns())
+
+    def _columns(self) -> dict[str, Sequence]:
+        """The table: name of a column to its entries."""
+        if self._points:
+            return {name: getattr(self, name) for name in self._points}
+        return {name: [value] for name, value in self.numbers().items()}
+
+    def __repr__(self) -> str:
+        """One line, whatever the arrays hold."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        shown = ", ".join(f"{k}={_in_short(v)}" for k, v in fields.items() if v is not None)
+        return f"{type(self).__name__}({shown})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the line, and the first rows of the table."""
+        columns = self._columns()
+        rows = list(zip(*columns.values(), strict=True))
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(_in_short(cell))}</td>" for cell in row) + "</tr>"
+            for row in rows[:MAX_ROWS]
+        )
+        more = f"<p>and {len(rows) - MAX_ROWS:,} more</p>" if len(rows) > MAX_ROWS else ""
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{escape(repr(self))}</p>{table}{more}"
 
 
-def _plain(value: Any) -> Any:
-    """Arrays as lists, in dictionaries too."""
+def numbers_of_fields(result: Any) -> dict[str, float]:
+    """The fields of a dataclass that are numbers, in their order."""
+    fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    return {name: float(value) for name, value in fields.items() if is_number(value)}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number; a truth value is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def plain(value: Any, *, strict: bool = False) -> Any:
+    """Numbers, texts, lists and dictionaries of such, in place of arrays and results.
+
+    Args:
+        value: a number, a text, an array, a result, or a collection of such.
+        strict: whether infinite numbers and NaN become texts, which strict JSON does not know.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        # Not the value itself: an `Estimate` is a float whose text is not a number.
+        value = float(value)
+        return str(value) if strict and not math.isfinite(value) else value
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist(), strict=strict)
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
+        return {str(key): plain(each, strict=strict) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, strict=strict) for each in value]
+    if isinstance(value, Result):
+        return plain(value.to_dict(), strict=strict)
+    raise TypeError(f"A result must hold plain values. Received: a {type(value).__name__}")
+
+
+def _in_short(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"array of shape {list(value.shape)}"
+    if isinstance(value, dict | tuple | list):
+        return f"{len(value)} entries"
+    if isinstance(value, Result):
+        return type(value).__name__
+    is_bare = isinstance(value, float | np.floating) and not isinstance(value, Estimate)
+    return f"{value:.6g}" if is_bare else str(value)

@@ -222,9 +222,34 @@ def test_every_part_has_numbers_or_a_reason(report):
         ("activations", "all"),
         ("nuisance", "all"),
         ("layers", "dropout"),
+        ("weights", "drawn code"),
     ]
+    assert "better than a guess" in report.omissions[-1].reason
     known = {measure.name for part in PARTS for measure in part.measures}
     assert {reading.name for reading in report.readings} <= known
+
+
+def test_a_code_that_loses_the_network_does_not_head_the_report():
+    # A sure classifier of few examples: at 1/N the code's noise passes the loss of guessing.
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    x = (rng.normal(size=(40, 6)) + 3.0 * y[:, None]).astype("float32")
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(2)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.02), loss)
+    model.fit(x, y, epochs=60, batch_size=40, verbose=0)
+    report = kib.audit(model, (x, y), include=("task", "fisher", "weights"))
+    drawn = report.others["drawn_code"]
+    assert drawn.excess_loss_at_full_price > drawn.loss_of_guessing - report.task.loss
+    assert drawn.beta < report.weights.beta
+    assert report.task.loss + drawn.excess_loss < drawn.loss_of_guessing
+    at_that_price = kib.estimators.information_in_weights(model, report.fisher, beta=drawn.beta)
+    assert drawn.nats == at_that_price.nats
+    heads = [reading.name for reading in report.readings if reading.part == "weights"]
+    assert heads[0] == "working_code"
+    assert "loses the network" in report.table()
 
 
 def test_labels_of_one_class_hold_zero_nats_without_a_sign():

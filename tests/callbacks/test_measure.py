@@ -149,14 +149,14 @@ def test_a_failing_measurement_leaves_the_rows_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("measurements", "every", "error", "message"),
     [
-        ({}, 1, ValueError, "at least one name"),
-        (norm, 1, ValueError, "at least one name"),
-        ({"norm": 3.0}, 1, TypeError, r"functions of the model.*norm=3.0"),
+        ({}, 1, ValueError, "at least one function"),
+        (norm, 1, TypeError, "a mapping from names to functions"),
+        ({"norm": 3.0}, 1, TypeError, r"functions of the model.*'norm': 3.0"),
         ({"norm": norm}, 0, ValueError, r"every.*0"),
-        ({"norm": norm}, True, ValueError, r"every.*True"),
+        ({"norm": norm}, True, TypeError, r"every.*True"),
         ({"norm": norm}, (), ValueError, r"every.*\(\)"),
-        ({"norm": norm}, "epoch", ValueError, r"every.*'epoch'"),
-        ({"norm": norm}, 2.5, ValueError, r"every.*2.5"),
+        ({"norm": norm}, "epoch", TypeError, r"every.*'epoch'"),
+        ({"norm": norm}, 2.5, TypeError, r"every.*2.5"),
     ],
 )
 def test_refuses_bad_arguments(measurements, every, error, message):
@@ -166,7 +166,7 @@ def test_refuses_bad_arguments(measurements, every, error, message):
 
 @pytest.mark.parametrize("result", [np.ones(3), "high", None, {"a": "high"}])
 def test_refuses_results_that_are_no_numbers(result):
-    with pytest.raises(TypeError, match=r"measurements must return.*bad"):
+    with pytest.raises(TypeError, match=r"`measurements` must return.*bad"):
         fit(small_model(), Measure({"bad": lambda model: result}))
 
 

@@ -39,12 +39,14 @@ class TestQuickstart:
         assert {"figure.png", "best.keras", "best_savedmodel"} <= set(os.listdir(folder))
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_killed_twice_and_resumed_it_ends_the_same(self, undisturbed, tmp_path):
         for checkpoint in ("dropout.npz", "weight_beta=0.1.npz"):
             kill_at(f"records/{checkpoint}", QUICKSTART, tmp_path)
         finish(QUICKSTART, tmp_path)
         assert result(tmp_path) == result(undisturbed[0])
 
+    @pytest.mark.slow
     def test_started_over_it_forgets_what_was_done(self, undisturbed, tmp_path):
         folder = tmp_path / "again"
         shutil.copytree(undisturbed[0], folder, ignore=shutil.ignore_patterns("result.json"))
@@ -76,7 +78,26 @@ def arrays(**changes):
     return {key: value for key, value in {**good, **changes}.items() if value is not None}
 
 
+def of_type(array, dtype):
+    """Zeros of the array's shape, the first element one."""
+    changed = np.zeros(array.shape, dtype)
+    changed.flat[0] = 1
+    return changed
+
+
 BAD_ARRAYS = {
+    "labels that do not fit into 32 bits": {
+        "y_train": np.array([0, 1, 2, 1]) + 2**40,
+        "y_test": np.array([0, 1]) + 2**40,
+    },
+    "labels of more classes than outputs can be": {"y_train": np.array([0, 1, 2, 2**31 - 1])},
+    "labels that are times": {"y_train": of_type(np.ones(4), "m8[s]")},
+    "labels that are dates": {"y_train": of_type(np.ones(4), "M8[s]")},
+    "pixels that are times": {"x_train": of_type(np.ones((4, 5, 5)), "m8[s]")},
+    "pixels too large for float32": {"x_train": np.full((4, 5, 5), 1e300)},
+    "pixels too small for float32": {"x_train": np.full((4, 5, 5), 1e-300)},
+    "test pixels too large for float32": {"x_test": np.full((2, 5, 5), 1e300)},
+    "pixels in records": {"x_train": np.zeros((4, 5, 5), [("red", "f4")])},
     "another key": {"y_test": None},
     "pickled objects": {"y_train": np.array([0, "a", None, 2], object)},
     "labels of another length": {"y_train": np.array([0, 1, 2])},

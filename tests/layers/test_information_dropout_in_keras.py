@@ -8,6 +8,7 @@ from keras.src import testing
 
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
 from tests.support.dropout_layers import data, example_total, regressor
+from tests.support.missing_kernels import called_where_the_device_can
 
 layers = keras.layers
 
@@ -182,11 +183,13 @@ class TestShapes:
             model.train_on_batch(x, np.zeros((count, 4)))
 
     def test_channels_first_equals_channels_last(self):
-        first, last = (
-            InformationDropout(layers.Conv2D(4, 3, activation="relu", data_format=data_format), 0.5)
+        plain, inner = (
+            layers.Conv2D(4, 3, activation="relu", data_format=data_format)
             for data_format in ("channels_first", "channels_last")
         )
         x = data(2, 3, 6, 6)
+        called_where_the_device_can(plain, x)
+        first, last = InformationDropout(plain, 0.5), InformationDropout(inner, 0.5)
         transposed = np.moveaxis(x, 1, -1)
         assert first(x, training=True).shape == (2, 4, 4, 4)
         last(transposed)

@@ -42,7 +42,7 @@ class TestNoise:
         lowest, highest = -(2**31), 2**31 - 1
         integers = [lowest, lowest + 1, lowest + 64, -1, 0, highest]
         bits = tf.constant([integers, integers[::-1]], tf.int32)
-        monkeypatch.setattr(distributions, "_random_bits", lambda shape, seed: bits)
+        monkeypatch.setattr(distributions.noise, "_random_bits", lambda shape, seed: bits)
         for jit_compile in (False, True):
             draw = tf.function(
                 lambda: distributions.standard_normal((12,), [0, 0]), jit_compile=jit_compile

@@ -36,7 +36,6 @@ def test_counts_are_drawn_by_rank_with_a_line_of_the_given_slope():
     "call",
     [
         lambda: plot_resolution_relevance([0.1], [0.1, 0.2]),
-        lambda: plot_resolution_relevance([0.1], [0.1], hull=maximum_relevance_curve(100)),
         lambda: plot_resolution_relevance([0.1], [0.1], null=[[0.1, 0.1, 0.2]]),
         lambda: plot_rank_frequency([]),
         lambda: plot_rank_frequency([3, 0]),
@@ -46,3 +45,8 @@ def test_counts_are_drawn_by_rank_with_a_line_of_the_given_slope():
 def test_bad_input_gives_one_clear_sentence(call):
     with pytest.raises(ValueError, match="Received: "):
         call()
+
+
+def test_a_curve_where_its_hull_is_wanted_is_refused():
+    with pytest.raises(TypeError, match=r"`hull` must hold numbers. Received: "):
+        plot_resolution_relevance([0.1], [0.1], hull=maximum_relevance_curve(100))

@@ -38,5 +38,5 @@ def linear_case(x):
     )
     rng = np.random.default_rng(1)
     values = tuple(rng.uniform(1, 5, v.shape) for v in model.trainable_variables)
-    layout = Layout.of(model.trainable_variables)
+    layout = Layout.of([v.path for v in model.trainable_variables], model.trainable_variables)
     return model, DiagonalFisher(layout, "expected", len(x), values)

@@ -33,7 +33,7 @@ import tensorflow as tf
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.autoencoder.claims import judge, summary
+from reproduction.autoencoder.claims import CLAIMS, judge, summary
 from reproduction.autoencoder.figure import draw_pictures, draw_total_correlation
 from reproduction.autoencoder.measures import encode, pictures, with_noise
 from reproduction.autoencoder.setup import (
@@ -41,12 +41,12 @@ from reproduction.autoencoder.setup import (
     fresh_autoencoder,
     reconstruction_error,
 )
-from reproduction.frame import datasets
-from reproduction.frame.experiment import Experiment, define_flags, main, read_settings
+from reproduction.frame import datasets, script
+from reproduction.frame.experiment import Experiment, read_settings
 from reproduction.frame.training import train
 
 FLAGS = flags.FLAGS
-define_flags("outputs/autoencoder")
+script.define_flags("outputs/autoencoder", resume=True, full=True)
 _SEEDS = flags.DEFINE_integer("seeds", None, "Repeats; default 5.", 2)
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs; default 40.", 1)
 
@@ -95,7 +95,7 @@ def run() -> None:
             cheapest = cheapest or codes
     draw_total_correlation(records, os.path.join(FLAGS.output_dir, "autoencoder.png"))
     draw_pictures(records, images.x_train.shape[1:3], FLAGS.output_dir)
-    experiment.conclude(judge(records, settings), by_beta=summary(records))
+    experiment.conclude(CLAIMS, judge(records, settings), by_beta=summary(records))
 
 
 def one_run(settings, x, x_test, beta, seed, checkpoint, codes, cheapest) -> dict:
@@ -141,4 +141,4 @@ def flat(images) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(run)
+    script.main(run)

@@ -2,6 +2,10 @@
 
 from reproduction.frame.verdicts import verdict
 
+CLAIMS = {
+    "3-thm-2.2": "Training loss and information in the weights bound the error on new data.",
+}
+
 
 def judge(rows: dict[str, dict], settings: dict) -> dict[str, dict]:
     """The verdict on theorem 2.2: the bounds hold, and they say something."""
@@ -21,7 +25,6 @@ def judge(rows: dict[str, dict], settings: dict) -> dict[str, dict]:
     certificate = first["certificate"]
     return {
         "3-thm-2.2": {
-            "claim": "Training loss and information in the weights bound the error on new data.",
             "setting": f"{settings['data']}, prior from {first['num_prior_examples']} images, "
             f"certified on {certificate['num_examples']} others with probability "
             f"{certificate['confidence']:.1%}",

@@ -34,9 +34,9 @@ import tensorflow as tf
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.certificate.claims import judge
+from reproduction.certificate.claims import CLAIMS, judge
 from reproduction.certificate.figure import draw
-from reproduction.frame import datasets, experiment, training
+from reproduction.frame import datasets, experiment, script, training
 
 
 class Plan(NamedTuple):
@@ -57,10 +57,17 @@ PLANS = {
 PRIOR_RATE, POSTERIOR_RATE = 1e-3, 1e-4  # Adam; the prior's falls to zero by a cosine
 DELTA, DELTA_MONTE_CARLO = 0.025, 0.01
 BATCH_SIZE = 128
+DEFAULT = {
+    "smoke": False,
+    "batch_size": BATCH_SIZE,
+    "prior_rate": PRIOR_RATE,
+    "posterior_rate": POSTERIOR_RATE,
+}
+SMOKE = {"smoke": True}
 MIN_STEPS = 1000  # of the prior: small data sets need more epochs
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/certificate", full=False)
+script.define_flags("outputs/certificate", resume=True)
 flags.DEFINE_multi_enum("network", list(PLANS), list(PLANS), "What to certify; may be repeated.")
 flags.DEFINE_float("prior_share", 0.5, "Share of the training set for the prior.", 0.1, 0.9)
 flags.DEFINE_integer("shift", 0, "Pixels by which training images are moved at random.", 0)
@@ -68,7 +75,9 @@ flags.DEFINE_integer("shift", 0, "Pixels by which training images are moved at r
 
 def run():
     """Certify every network asked for, judge, draw."""
-    settings = read_settings()
+    settings = experiment.read_settings(
+        DEFAULT, SMOKE, prior_share=FLAGS.prior_share, shift=FLAGS.shift
+    )
     images = datasets.load(path=FLAGS.data)
     order = np.random.default_rng(FLAGS.seed).permutation(len(images.x_train))
     if FLAGS.smoke:
@@ -80,18 +89,7 @@ def run():
         for name in FLAGS.network
     }
     draw(rows, runs.folder / "figure.png")
-    runs.conclude(judge(rows, settings), networks=rows)
-
-
-def read_settings() -> dict:
-    """All that the records depend on, from the flags."""
-    return {
-        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
-        **{name: FLAGS[name].value for name in ("seed", "prior_share", "shift", "smoke")},
-        "batch_size": BATCH_SIZE,
-        "prior_rate": PRIOR_RATE,
-        "posterior_rate": POSTERIOR_RATE,
-    }
+    runs.conclude(CLAIMS, judge(rows, settings), networks=rows)
 
 
 def build(name, images, dropout) -> keras.Model:
@@ -203,4 +201,4 @@ def moved(images, seed):
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

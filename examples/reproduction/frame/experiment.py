@@ -1,74 +1,38 @@
-"""What the claim scripts share: runs that survive a kill, and one verdict for each claim.
+"""What experiments share: runs that survive a kill, and one verdict for each claim.
 
-A script is a list of runs, each a function from settings to a record of plain numbers, and a
+An experiment is a list of runs, each a function from settings to a record of plain numbers, and a
 function from the records to claims. `Experiment` keeps every finished record in the output folder,
 so that a script that was killed goes on where it was, and ends with the same claims.
 """
 
 import json
 import os
-import shlex
 import shutil
-import sys
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
-
-import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 import keras_infobottleneck as kib
+from reproduction.frame import script
 from reproduction.frame.verdicts import FIELDS, VERDICTS
 
 
-def define_flags(output_dir: str, full: bool = True) -> None:
-    """The flags of every script; `output_dir` is the default, `full` whether there is `--full`."""
-    flags.DEFINE_string(
-        "data",
-        None,
-        "File .npz of x_train, y_train, x_test, y_test; else scikit-learn's digits.",
-    )
-    flags.DEFINE_string("output_dir", output_dir, "Where records, result.json and figures go.")
-    flags.DEFINE_integer("seed", 0, "Seed of data, weights and noise; repeats count up from it.", 0)
-    flags.DEFINE_bool("smoke", False, "Tiny sizes, less than a minute: shows that everything runs.")
-    flags.DEFINE_bool("resume", True, "Go on with what output_dir holds; --noresume starts over.")
-    if full:
-        flags.DEFINE_bool("full", False, "The published network and sizes: hours, on a GPU.")
-
-
-def main(run: Callable[[], None]) -> None:
-    """Start a claim script: what is wrong with flags or data is said in one line."""
-
-    def start(argv):
-        name = _script()
-        if len(argv) > 1:
-            sys.exit(f"{name}: takes flags only. Received: {argv[1:]}")
-        if flags.FLAGS.smoke and "full" in flags.FLAGS and flags.FLAGS.full:
-            sys.exit(f"{name}: takes --smoke or --full, not both. Received: both")
-        tf.config.experimental.enable_op_determinism()
-        try:
-            run()
-        except ValueError as error:
-            sys.exit(f"{name}: {error}")
-        except KeyboardInterrupt:
-            sys.exit(f"{name}: interrupted; the same command goes on where it was.")
-
-    app.run(start)
-
-
-def read_settings(default: dict, smoke: dict, full: dict, **given: Any) -> dict[str, Any]:
+def read_settings(
+    default: dict, smoke: dict, full: dict | None = None, **given: Any
+) -> dict[str, Any]:
     """All that the records of a script depend on: data, seed, sizes, and what flags were given."""
     if flags.FLAGS.data:
         given["data"] = os.path.basename(flags.FLAGS.data)
+    is_full = full is not None and flags.FLAGS.full
     return {
         "data": "digits",
         "seed": flags.FLAGS.seed,
         **default,
-        **(smoke if flags.FLAGS.smoke else full if flags.FLAGS.full else {}),
+        **(smoke if flags.FLAGS.smoke else full if is_full else {}),
         **{name: value for name, value in given.items() if value is not None},
     }
 
@@ -145,8 +109,16 @@ class Experiment:
         """Where training inside of the run `name` goes on."""
         return kib.callbacks.Checkpoint(os.fspath(self.folder / "records" / f"{name}.npz"))
 
-    def conclude(self, claims: dict[str, dict[str, Any]], **more: Any) -> None:
-        """Write `result.json`: settings, command, minutes, a verdict for each claim, and `more`."""
+    def conclude(
+        self, titles: dict[str, str], judged: dict[str, dict[str, Any]], **more: Any
+    ) -> None:
+        """Write `result.json`: settings, command, minutes, a verdict for each claim, and `more`.
+
+        Args:
+            titles: what is claimed, by the number of the claim.
+            judged: the other `FIELDS` of each claim that was judged.
+        """
+        claims = {number: {"claim": titles[number], **claim} for number, claim in judged.items()}
         for number, claim in claims.items():
             if set(claim) != set(FIELDS) or claim["verdict"] not in VERDICTS:
                 raise ValueError(
@@ -154,7 +126,7 @@ class Experiment:
                     f"Received: {number} with {claim}"
                 )
         result = {
-            "command": _command(),
+            "command": script.command(),
             **self._minutes(),
             "settings": self.settings,
             "claims": dict(sorted(claims.items())),
@@ -182,9 +154,7 @@ class Experiment:
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""
-        part = self.folder / f"{name}.part"
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(part, self.folder / name)
+        script.write_json(self.folder / name, content)
 
 
 def _read(path: Path) -> Any:
@@ -193,21 +163,3 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError:
         return "a settings.json that is no run's"
-
-
-def _command() -> str:
-    """The command that was given, without folders: a result names no machine."""
-    flags_of = flags.FLAGS.flags_by_module_dict()
-    given = [
-        f"--data={os.path.basename(flag.value)}" if flag.name == "data" else flag.serialize()
-        for module in (sys.argv[0], __name__)
-        for flag in flags_of.get(module, ())
-        if flag.present and flag.name not in ("output_dir", "resume")
-    ]
-    return shlex.join(["python", f"examples/{_script()}", *given])
-
-
-def _script() -> str:
-    """The script that runs, from the folder of all examples where it is in it."""
-    path, examples = Path(sys.argv[0]).resolve(), Path(__file__).parents[2]
-    return path.relative_to(examples).as_posix() if examples in path.parents else path.name

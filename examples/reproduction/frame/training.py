@@ -58,6 +58,23 @@ def start_again(model: keras.Model, untrained: keras.Model, learning_rate: float
     model.optimizer.learning_rate = learning_rate
 
 
+def optimizer(
+    epochs: int, steps_per_epoch: int, *, rate: float | None = None, falls_at: tuple = ()
+) -> keras.optimizers.Optimizer:
+    """Adam, its rate falling from 0.01 to zero by a cosine; or what was published for All-CNN.
+
+    With `rate` it is gradient descent with Nesterov's momentum, its rate falling tenfold at each
+    share of the epochs in `falls_at`.
+    """
+    schedules = keras.optimizers.schedules
+    if rate is None:
+        return keras.optimizers.Adam(schedules.CosineDecay(1e-2, epochs * steps_per_epoch))
+    steps = [round(share * epochs) * steps_per_epoch for share in falls_at]
+    rates = [rate / 10**falls for falls in range(len(falls_at) + 1)]
+    falling = schedules.PiecewiseConstantDecay(steps, rates)
+    return keras.optimizers.SGD(falling, momentum=0.9, nesterov=True)
+
+
 def error_rate(model: keras.Model, x, y) -> float:
     """Share of wrong answers of a classifier, without noise."""
     # Called as it is: tracing a function for one pass takes longer than the pass.

@@ -1,7 +1,6 @@
 """Identities of papers 1, 2 and 4, one function each: numbers, a sentence, and whether it holds.
 
-Every function returns a `Claim`. Its criterion stands in `CRITERIA`, and was written before the
-first run.
+Every function returns a `Found`. Claims and criteria stand in ``claims.py``.
 """
 
 import functools
@@ -14,21 +13,10 @@ from scipy import optimize
 
 import keras_infobottleneck as kib
 
-CRITERIA = {
-    "1-i": "per unit: falls with alpha, at least g(alpha), less than 0.02 nats above it",
-    "1-j": "no violation above 1e-9 nats in 1,000 random problems, sufficiency within 1e-5 nats",
-    "2-e": "loss and every gradient equal within 1e-5 relative",
-    "2-f": "within 4 standard errors of the Monte-Carlo mean; differences constant within 1e-5",
-    "4-c": "fitted exponent within 1e-3 of -mu; slopes of the curve bracket -mu; H[s] + H[K] "
-    "largest at mu = 1",
-}
 
-
-class Claim(NamedTuple):
+class Found(NamedTuple):
     """What was measured, and whether the criterion holds."""
 
-    paper: int
-    claim: str
     setting: str
     measured: str
     holds: bool
@@ -44,10 +32,7 @@ def layer_formula():
     bounds = [kib.estimators.activation_information_bounds(a, [8]) for a in alphas]
     lower = [bound.per_unit[0] for bound in bounds]
     above = np.subtract(exact, lower)
-    return Claim(
-        1,
-        "I(z;x) + TC(z) of a noisy linear layer falls with the noise and lies just above "
-        "dim(z) g(alpha), g = -1/2 log(1 - exp(-alpha)).",
+    return Found(
         "400 Gaussian inputs, 8 units, 4,000 examples, alpha 0.05 to 1",
         f"above g(alpha) by {above.min():.4f} to {above.max():.4f} nats per unit",
         bool(np.all(np.diff(exact) < 0) and np.all(above >= 0) and np.all(above < 0.02)),
@@ -76,9 +61,7 @@ def nuisance_bound():
         slacks.append(nats["z"] - nats["x"] - of_x_about_y - of_n)
         deficits.append(of_x_about_y - of_y)
         about_nuisance.append(of_n)
-    return Claim(
-        1,
-        "A sufficient representation holds no more about a nuisance than I(z;x) - I(x;y).",
+    return Found(
         "linear-Gaussian, 1,000 random problems, task seen through noise of 1e-6 of the label's",
         f"smallest slack {min(slacks):.3g} nats where I(z;n) is {np.mean(about_nuisance):.2f} on "
         f"average; sufficiency missed by at most {max(deficits):.1g} nats",
@@ -121,9 +104,7 @@ def autoencoder():
     pairs = list(zip(gradients, tape.gradient(bound, values), strict=True))
     errors = [float(tf.norm(a - b) / tf.norm(b)) for a, b in pairs]
     error = abs(float(loss / bound) - 1)
-    return Claim(
-        2,
-        "Information Dropout with the input as the task and beta = 1 is a variational autoencoder.",
+    return Found(
         "exponential encoder of 3 units, linear decoder, 8 examples, one draw of the noise",
         f"loss off by {error:.1g}, gradients by at most {max(errors):.1g}, relative",
         bool(max(error, *errors) < 1e-5),
@@ -149,10 +130,7 @@ def activation_divergence():
     alpha = 0.001 + 0.7 / (1 + np.exp(-hard.alpha_layer(x).numpy().astype(float)))
     constants = information + np.log(alpha)
     spread = float(np.ptp(constants))
-    return Claim(
-        2,
-        "The closed form for a log-normal prior is the divergence, and that for the log-uniform "
-        "prior is -log alpha up to a constant.",
+    return Found(
         "4 examples, 3 units, 20,000 draws each",
         f"largest deviation {z_score.max():.2f} standard errors; constant {constants.mean():.5f}, "
         f"spread {spread:.1g}",
@@ -183,9 +161,7 @@ def maximal_relevance():
     bracketed = np.all((-prices[1:] <= slopes + 1e-9) & (slopes <= -prices[:-1] + 1e-9))
     best_mu = float(curve.mu[np.argmax(curve.resolution + curve.relevance)])
     error = max(abs(exponent + mu) for mu, exponent in exponents.items())
-    return Claim(
-        4,
-        "Maximally informative samples have m_k ~ k^(-1-mu), and H[s] + H[K] is largest at mu = 1.",
+    return Found(
         "numerical optimum over 50 counts for mu 0.5, 1, 2; exact integer samples of 1,000",
         f"exponent of k m_k off -mu by at most {error:.1g}; sum largest at mu = {best_mu:g}",
         bool(error < 1e-3 and bracketed and best_mu == 1.0),
@@ -193,7 +169,7 @@ def maximal_relevance():
     )
 
 
-CLAIMS = {
+MEASURES = {
     "1-i": layer_formula,
     "1-j": nuisance_bound,
     "2-e": autoencoder,

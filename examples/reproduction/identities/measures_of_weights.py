@@ -7,17 +7,7 @@ import numpy as np
 from scipy import integrate, optimize
 
 import keras_infobottleneck as kib
-from reproduction.identities.measures import Claim
-
-CRITERIA = {
-    "3-a": "nats and Lagrangian equal within 1e-6 relative; trace ratio at small beta within "
-    "1e-4 of 1/2; printed minus true of equation 8 within 1e-9 of -k/2",
-    "3-b": "equal within 1e-12 nats",
-    "3-c": "slope and information equal within 1e-6 relative, for both",
-    "3-d": "largest difference below 1e-10 of the largest entry",
-    "3-g": "scaling within 1e-8 relative; smallest eigenvalue of the difference above -1e-9 of "
-    "the largest",
-}
+from reproduction.identities.measures import Found
 
 
 def _linear_case():
@@ -81,10 +71,7 @@ def quadratic_optimum():
 
     printed_posterior = beta / 2 * np.linalg.inv(curvature + beta / 2 / scale**2 * np.eye(size))
     missing = printed.nats - divergence(printed_posterior)
-    return Claim(
-        3,
-        "For a quadratic loss the best Gaussian is beta (H + beta / lambda^2 I)^-1; the printed "
-        "one has about half its trace, and equation 8 misses k/2.",
+    return Found(
         f"linear model of {size} weights, beta = {beta}, prior scale {scale}",
         f"Lagrangian off by {errors['lagrangian']:.1g} and nats by {errors['nats']:.1g}, relative; "
         f"printed trace {ratio(beta):.4f} of the true one, {ratio(1e-6):.5f} at beta = 1e-6; "
@@ -109,9 +96,7 @@ def average_divergence():
     joint = (data[:, None] * posterior).T[None, None]
     terms = kib.estimators.cross_entropy_decomposition(joint, np.full([1, 6, 4], 1 / 6))
     gap = average - terms.overfitting - np.sum(marginal * np.log(marginal / prior))
-    return Claim(
-        3,
-        "On average over data sets the divergence is I(w;D) plus that of the marginal.",
+    return Found(
         "4 data sets, 6 weights, random laws",
         f"difference {abs(gap):.1g} nats of {average:.4f}",
         bool(abs(gap) < 1e-12),
@@ -146,9 +131,7 @@ def slope_of_the_lagrangian():
     wells = -mean_loss / price - np.log(total)
     slope = (least[price + step] - least[price - step]) / (2 * step)
     errors["two_wells"] = float(abs(slope / wells - 1))
-    return Claim(
-        3,
-        "The slope of the least Lagrangian over beta is the information in the weights.",
+    return Found(
         "linear model with the best prior scale at each price; two wells on a line, exact",
         f"slope off by {errors['quadratic']:.1g} and {errors['two_wells']:.1g}, relative "
         f"({curve.nats[1]:.4f} and {wells:.4f} nats)",
@@ -175,9 +158,7 @@ def logistic_regression():
         pair = zip(fisher.matvec(tensors), curvature.matvec(tensors), strict=True)
         difference = max(difference, *(float(np.abs(a - b).max()) for a, b in pair))
     largest = float(np.abs(fisher.matrix).max())
-    return Claim(
-        3,
-        "For logistic regression the Hessian is the Fisher matrix.",
+    return Found(
         "4 inputs, 3 classes, 30 examples, random weights and labels",
         f"largest difference {difference:.1g}, largest entry {largest:.3g}",
         bool(difference < 1e-10 * largest),
@@ -205,9 +186,7 @@ def activation_order():
     # F >= F_few / 2, a mean over half of the examples; twice the price halves F_few and its floor.
     below, above = of(few, 0.02, 0.8 * np.sqrt(2)), of(more, 0.01, 0.8)
     smallest = float(np.linalg.eigvalsh(above - below).min() / np.abs(above).max())
-    return Claim(
-        3,
-        "F_{z|x} scales with the Fisher matrix of the weights and is monotone in its order.",
+    return Found(
         "tanh network 5-4-3, 10 examples; F of half of the examples below F of all",
         f"scaling off by {scaling:.1g}; smallest eigenvalue of the difference {smallest:.1g}, both "
         "relative",
@@ -216,7 +195,7 @@ def activation_order():
     )
 
 
-CLAIMS = {
+MEASURES = {
     "3-a": quadratic_optimum,
     "3-b": average_divergence,
     "3-c": slope_of_the_lagrangian,

@@ -7,65 +7,35 @@ Neural Network?" (Achille, Paolini & Soatto, 2019), 4-c of "Resolution and relev
 form. Run time: seconds.
 """
 
-import json
 import os
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where `reproduction` is found
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
-from absl import app, flags
+from absl import flags
+
+from reproduction.frame import experiment, script
+from reproduction.identities.claims import CLAIMS, judge
+from reproduction.identities.measures import MEASURES
+from reproduction.identities.measures_of_weights import MEASURES as MEASURES_OF_WEIGHTS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output_dir", "outputs/identities", "Where result.json is written.")
-flags.DEFINE_bool("smoke", False, "Accepted as by every example; the whole run takes seconds.")
+script.define_flags("outputs/identities", data=False, resume=True)
 
 
-def main(argv):
-    """Compute every identity, print a table, write results."""
-    if len(argv) > 1:
-        sys.exit(f"identities/run.py: takes flags only. Received: {argv[1:]}")
-    output = Path(FLAGS.output_dir)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        sys.exit(
-            "identities/run.py: --output_dir must be a folder that can be written to. "
-            f"Received: {output} ({error.strerror})"
-        )
-    start = time.monotonic(), time.process_time()
-    from reproduction.identities import measures as of_distributions
-    from reproduction.identities import measures_of_weights as of_weights
-
-    parts = (of_distributions, of_weights)
-    measures = {name: measure for part in parts for name, measure in part.CLAIMS.items()}
-    criteria = {name: text for part in parts for name, text in part.CRITERIA.items()}
-    claims = {}
-    for name, measure in sorted(measures.items()):
-        found = measure()
-        verdict = "reproduced" if found.holds else "not reproduced"
-        claims[name] = {
-            "paper": found.paper,
-            "claim": found.claim,
-            "setting": found.setting,
-            "measured": found.measured,
-            "verdict": verdict,
-            "criterion": criteria[name],
-            "numbers": found.numbers,
-        }
-        print(f"{name}  {verdict}: {found.measured}")
-    report = {
-        "command": "python examples/reproduction/identities/run.py",
-        "minutes": round((time.monotonic() - start[0]) / 60, 2),
-        "core_minutes": round((time.process_time() - start[1]) / 60, 2),
-        "claims": claims,
+def run():
+    """Compute every identity, judge."""
+    FLAGS["smoke"].unparse()  # accepted as by every script; the whole takes seconds
+    runs = experiment.Experiment(FLAGS.output_dir, {})
+    measures = dict(sorted((MEASURES | MEASURES_OF_WEIGHTS).items()))
+    found = {
+        number: runs.run(number, lambda measure=measure: measure()._asdict())
+        for number, measure in measures.items()
     }
-    (output / "result.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    reproduced = sum(claim["verdict"] == "reproduced" for claim in claims.values())
-    print(f"RESULT {reproduced} of {len(claims)} identities reproduced")
+    runs.conclude(CLAIMS, judge(found))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.main(run)

@@ -3,7 +3,19 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from reproduction.frame.verdicts import said, spread, verdict
+from reproduction.frame.verdicts import column, said, spread, verdict
+
+CLAIMS = {
+    "3-d": "For logistic regression the Hessian is the Fisher matrix.",
+    "3-e": "A smaller batch or a larger learning rate lowers the Fisher trace at the end.",
+    "3-f": "Training on fewer classes ends at a lower Fisher trace.",
+    "3-h": "The Gaussian code of a trained network holds far more nats than its labels.",
+    "3-fig-1": "The log determinant of the Fisher matrix rises in bumps, then falls (figure 1).",
+}
+AT_FULL_SIZE = (  # claims, and what --full runs
+    "3-e, 3-f, 3-h",
+    "ResNet-18 on CIFAR-10, 30 epochs, batches of 32 to 2,048, 5 seeds",
+)
 
 ORDERED = 0.9  # rank correlation, in every seed, from which a curve counts as rising
 LATE_FALL = 0.9  # share of its maximum under which a curve must end to have fallen
@@ -31,7 +43,6 @@ def hessian_equals_fisher(records: list[dict]) -> dict:
     """3-d: largest entry of the difference."""
     linear, hidden = column(records, "logistic"), column(records, "hidden_layer")
     return {
-        "claim": "For logistic regression the Hessian is the Fisher matrix.",
         "setting": f"5 features, 3 classes, 60 examples, float64, {len(records)} seeds",
         "criterion": f"largest entry of H - F over that of H at most {EQUAL:g}, in every seed",
         "verdict": verdict(linear.max() <= EQUAL),
@@ -49,7 +60,6 @@ def noisier_descent_lowers_the_trace(groups: dict[str, list[dict]]) -> dict:
     ordered = [s["at_equal_epochs"]["ordered"] for s in both]
     at_equal_loss = [s["at_equal_loss"]["ends_differ"] for s in both]
     return {
-        "claim": "A smaller batch or a larger learning rate lowers the Fisher trace at the end.",
         "criterion": "partly: trace after all epochs ordered by batch size or by learning rate "
         f"(rank correlation at least {ORDERED} in every seed, ends two standard errors apart); "
         "reproduced: by both, and the ends of both two standard errors apart the same way at the "
@@ -68,7 +78,6 @@ def fewer_classes_lower_the_trace(groups: dict[str, list[dict]]) -> dict:
     equal = sweep(groups["equal_classes"], "classes")
     ordered = [s["at_equal_epochs"]["ordered"] for s in (published, equal)]
     return {
-        "claim": "Training on fewer classes ends at a lower Fisher trace.",
         "criterion": "final trace ordered by the number of classes (rank correlation at least "
         f"{ORDERED} in every seed, ends two standard errors apart), as published and with equal "
         "examples and outputs; partly: one of the two",
@@ -120,7 +129,6 @@ def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) 
         for beta, row in paying.items()
     ]
     return {
-        "claim": "The Gaussian code of a trained network holds far more nats than its labels.",
         "criterion": "information in the weights at beta = 1/N and the best prior scale over "
         "N log |Y|: at least 3 in every seed; partly: at least 1",
         "verdict": verdict(of_code.min() >= 3.0, of_code.min() >= 1.0),
@@ -158,7 +166,6 @@ def log_determinant_rises_and_falls(records: list[dict]) -> dict:
     by_factor = [record["by_factor"] for record in records]
     drops = [traces["1"] / traces["2"] for traces in by_factor]
     return {
-        "claim": "The log determinant of the Fisher matrix rises in bumps and falls late (Fig. 1).",
         "criterion": f"partly: log det(I + N F) ends under {LATE_FALL} of its maximum in every "
         "seed; reproduced: with the logits rescaled to one entropy of the predictions it ends "
         f"under {LATE_FALL} of what it was there too. Maxima on the way are counted, not judged",
@@ -234,8 +241,3 @@ def ends(found: dict, when: str, name: str) -> str:
 def shown(values, digits: int = 2) -> str:
     """Mean and standard error over seeds."""
     return said(spread(values), f".{digits}f")
-
-
-def column(records: list[dict], name: str) -> np.ndarray:
-    """One entry of every record."""
-    return np.array([record[name] for record in records])

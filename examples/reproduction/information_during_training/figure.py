@@ -3,8 +3,8 @@
 import matplotlib
 import numpy as np
 
-from reproduction.frame.verdicts import spread
-from reproduction.information_during_training.claims import column, grouped
+from reproduction.frame.verdicts import column, spread
+from reproduction.information_during_training.claims import grouped
 
 matplotlib.use("Agg")
 

@@ -30,9 +30,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is im
 
 from absl import flags
 
-from reproduction.frame import datasets
-from reproduction.frame.experiment import Experiment, define_flags, main, read_settings
-from reproduction.information_during_training.claims import judge
+from reproduction.frame import datasets, script
+from reproduction.frame.experiment import Experiment, read_settings
+from reproduction.information_during_training.claims import CLAIMS, judge
 from reproduction.information_during_training.figure import draw
 from reproduction.information_during_training.records import (
     run_code,
@@ -43,7 +43,7 @@ from reproduction.information_during_training.records import (
 )
 
 FLAGS = flags.FLAGS
-define_flags("outputs/information_during_training")
+script.define_flags("outputs/information_during_training", resume=True, full=True)
 _SEEDS = flags.DEFINE_integer("seeds", None, "Repeats; default 3.", 2)
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs of the classifiers of images.", 1)
 
@@ -121,7 +121,7 @@ def run() -> None:
     for name, record in records.items():
         groups.setdefault(name.split("-")[0], []).append(record)
     draw(groups, settings, os.path.join(FLAGS.output_dir, "information_during_training.png"))
-    experiment.conclude(judge(groups, settings))
+    experiment.conclude(CLAIMS, judge(groups, settings))
 
 
 def planned(settings: dict) -> dict[str, tuple]:
@@ -152,4 +152,4 @@ def planned(settings: dict) -> dict[str, tuple]:
 
 
 if __name__ == "__main__":
-    main(run)
+    script.main(run)

@@ -1,9 +1,17 @@
 """Verdicts of the experiment, from its records and nothing else; criteria in every claim."""
 
-import numpy as np
-from scipy.stats import spearmanr
+from reproduction.frame.verdicts import rank_correlation, said, spread, verdict
 
-from reproduction.frame.verdicts import said, spread, verdict
+CLAIMS = {
+    "1-h": "Less information in the weights, less about nuisances, and as much about the task.",
+    "2-b": "Information maps single out the digit from clutter, deeper layers more so.",
+    "2-c": "As beta rises the nuisance is forgotten first; the task's error falls, then rises.",
+}
+AT_FULL_SIZE = (  # claims, and what --full runs
+    "1-h, 2-b, 2-c",
+    "canvases of 96 x 96 with 21 fragments, the all-convolutional network of 96 pixels, "
+    "50,000 images, 80 epochs of SGD",
+)
 
 INSIDE = 0.9  # area under the ROC for the image's own places
 FORGOTTEN = 0.8  # error on the superimposed digit, of 0.9 by chance
@@ -22,7 +30,6 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
         found = [record for record in records if record["task"] == task]
         size = f"{settings[task]['num_examples']} examples, {settings[task]['epochs']} epochs"
         claims[number] = {
-            "claim": function.__doc__,
             "setting": f"{settings['data']}, {setting}, {size}, {settings['seeds']} seeds",
             **function(found),
         }
@@ -148,10 +155,3 @@ def by_beta(records: list[dict], value) -> dict[float, dict]:
     """Mean and standard error over seeds, for every beta."""
     betas = sorted({record["beta"] for record in records})
     return {b: spread([value(record) for record in records if record["beta"] == b]) for b in betas}
-
-
-def rank_correlation(a, b) -> float:
-    """Spearman's, 0 where one side is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(spearmanr(a, b).statistic)

@@ -31,15 +31,15 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, experiment, nuisances
+from reproduction.frame import datasets, experiment, nuisances, script
 from reproduction.frame.training import error_rate
-from reproduction.occlusions.claims import judge
+from reproduction.occlusions.claims import CLAIMS, judge
 from reproduction.occlusions.figure import draw
 from reproduction.occlusions.measures import activation_bound, heat_maps, reading_error, roc_areas
 from reproduction.occlusions.setup import noisy_network, perceptron, train
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/occlusions")
+script.define_flags("outputs/occlusions", resume=True, full=True)
 flags.DEFINE_integer("seeds", None, "Repeats of every network; default 3, of the digits 2.", 1)
 
 # Betas are multiplied by the number of training examples, as published.
@@ -135,7 +135,7 @@ def run():
                 records.append({"task": task, "seed": seed, "beta": beta, **record})
     draw(records, runs.folder / "figure.png")
     slim = [{k: v for k, v in record.items() if k != "pictures"} for record in records]
-    runs.conclude(judge(slim, settings), records=slim)
+    runs.conclude(CLAIMS, judge(slim, settings), records=slim)
 
 
 def clutter(settings, images, seed, beta, checkpoint) -> dict:
@@ -225,4 +225,4 @@ def chosen(images, settings, task, random) -> datasets.Images:
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

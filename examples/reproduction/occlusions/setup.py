@@ -49,14 +49,8 @@ def _noisy_dense(settings, units, activation):
 def _compiled(settings, task, model):
     """The model with the optimizer of its task."""
     steps = -(-settings[task]["num_examples"] // settings[task]["batch_size"])
-    epochs = settings[task]["epochs"]
-    if settings["optimizer"] == "sgd":
-        steps_of = [round(share * epochs) * steps for share in (3 / 8, 3 / 4)]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(steps_of, [1e-2, 1e-3, 1e-4])
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    else:
-        rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * steps)
-        optimizer = keras.optimizers.Adam(rate)
+    published = {"rate": 1e-2, "falls_at": (3 / 8, 3 / 4)} if settings["optimizer"] == "sgd" else {}
+    optimizer = training.optimizer(settings[task]["epochs"], steps, **published)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=steps)
     return model

@@ -26,34 +26,57 @@ import keras
 import numpy as np
 from absl import flags
 
-from reproduction.frame import datasets, experiment
-from reproduction.random_labels.claims import judge
+from reproduction.frame import datasets, experiment, script
+from reproduction.random_labels.claims import CLAIMS, judge
 from reproduction.random_labels.codes import CODES, build, prepare
 from reproduction.random_labels.figure import plot
 from reproduction.random_labels.training import train_at_prices
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/random_labels")
+script.define_flags("outputs/random_labels", resume=True, full=True)
 flags.DEFINE_integer(
     "seeds", None, "Repeats with other examples, labels, weights; default 3, of the digits 2.", 1
 )
 flags.DEFINE_list("codes", None, "Networks to compare; by default all but alexnet, which is slow.")
 
-RANDOM_BETAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
-REAL_BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0)
-# Networks without a memory are followed upwards from where they learn everything.
-SHARED_BETAS = (0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
 PUBLISHED_BETAS = tuple(float(beta) for beta in np.geomspace(1e-3, 1e2, 16))
-CORRUPTED = (0.25, 0.5, 0.75)
-WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 LARGEST, NUM_TEST = 4000, 2000
-COMPARED = (
-    "mlp",
-    "mlp whitened",
-    "cnn",
-    "residual",
-    "memory of points",
-)
+COMPARED = ("mlp", "mlp whitened", "cnn", "residual", "memory of points")
+DEFAULT = {
+    "code": "memory of logits",
+    "random_betas": (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0),
+    "real_betas": (0.03, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 60.0),
+    # Networks without a memory are followed upwards from where they learn everything.
+    "shared_betas": (
+        *(0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12),
+        *(0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4),
+    ),
+    "corrupted": (0.25, 0.5, 0.75),
+    "updates": 500,
+    "shared_updates": 150,
+    "widths": (4, 8, 16, 32, 64, 128, 256, 512),
+    "width_epochs": 60,
+}
+SMOKE = {
+    "sizes": [40, 80],
+    "compared": (),
+    "compared_size": 80,
+    "random_betas": (0.1, 1.0, 3.0),
+    "real_betas": (0.1, 1.0, 3.0),
+    "shared_betas": (0.01, 0.1),
+    "corrupted": (),
+    "widths": (4,),
+    "updates": 40,
+    "shared_updates": 20,
+    "width_epochs": 2,
+}
+FULL = {
+    "code": "alexnet anew",
+    "compared": (),
+    "updates": 36_000,
+    "random_betas": PUBLISHED_BETAS,
+    "real_betas": PUBLISHED_BETAS,
+}
 
 
 def run():
@@ -71,7 +94,7 @@ def run():
         for seed in settings["seeds"]
     ]
     plot(records, widths, settings, os.path.join(FLAGS.output_dir, "figure.png"))
-    runs.conclude(judge(records, widths, settings), records=records, widths=widths)
+    runs.conclude(CLAIMS, judge(records, widths, settings), records=records, widths=widths)
 
 
 def read_settings(images) -> dict:
@@ -81,33 +104,16 @@ def read_settings(images) -> dict:
         raise ValueError(f"--codes must be among {comparable}. Received: {sorted(unknown)}")
     largest = len(images.x_train) if FLAGS.full else min(LARGEST, len(images.x_train))
     num_seeds = FLAGS.seeds or (3 if FLAGS.data else 2)
-    settings = {
-        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
+    default = DEFAULT | {
         "seeds": list(range(FLAGS.seed, FLAGS.seed + num_seeds)),
         "sizes": [largest // 16, largest // 8, largest // 4, largest // 2, largest],
         "num_classes": images.num_classes,
-        "code": "memory of logits",
         "compared": COMPARED if FLAGS.codes is None else FLAGS.codes,
         "compared_size": largest // 8,
-        "random_betas": RANDOM_BETAS,
-        "real_betas": REAL_BETAS,
-        "shared_betas": SHARED_BETAS,
-        "corrupted": CORRUPTED,
-        "updates": 500,
-        "shared_updates": 150,
-        "widths": WIDTHS,
-        "width_epochs": 60,
         "num_test": min(NUM_TEST, len(images.x_test)),
     }
-    if FLAGS.full:
-        settings |= {"code": "alexnet anew", "compared": (), "updates": 36_000}
-        settings |= {"random_betas": PUBLISHED_BETAS, "real_betas": PUBLISHED_BETAS}
-    if FLAGS.smoke:
-        settings |= {"seeds": [FLAGS.seed], "sizes": [40, 80], "compared": (), "compared_size": 80}
-        settings |= {"random_betas": (0.1, 1.0, 3.0), "real_betas": (0.1, 1.0, 3.0)}
-        settings |= {"shared_betas": (0.01, 0.1), "corrupted": (), "widths": (4,)}
-        settings |= {"updates": 40, "shared_updates": 20, "width_epochs": 2}
-        settings |= {"num_test": min(100, len(images.x_test))}
+    smoke = SMOKE | {"seeds": [FLAGS.seed], "num_test": min(100, len(images.x_test))}
+    settings = experiment.read_settings(default, smoke, FULL)
     needed = settings["sizes"][-1] if FLAGS.smoke else 16 * images.num_classes
     if len(images.x_train) < needed:
         raise ValueError(
@@ -201,4 +207,4 @@ def train_width(images, settings: dict, units: int, seed: int) -> dict:
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

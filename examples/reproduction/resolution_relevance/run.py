@@ -31,8 +31,8 @@ import numpy as np
 from absl import flags
 
 from keras_infobottleneck import estimators, models
-from reproduction.frame import datasets, experiment
-from reproduction.resolution_relevance.claims import judge
+from reproduction.frame import datasets, experiment, script
+from reproduction.resolution_relevance.claims import CLAIMS, judge
 from reproduction.resolution_relevance.figure import draw
 from reproduction.resolution_relevance.measures import (
     before_and_after,
@@ -42,7 +42,7 @@ from reproduction.resolution_relevance.measures import (
 )
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/resolution_relevance")
+script.define_flags("outputs/resolution_relevance", resume=True, full=True)
 flags.DEFINE_integer("seeds", 2, "Repeats of every network.", 1)
 flags.DEFINE_integer("epochs", None, "Epochs per layer; default 100 (digits) or 10 (--data).", 1)
 flags.DEFINE_list("units", None, "Widths of the layers; default 64..5 (digits) or 500..5 (--data).")
@@ -54,6 +54,7 @@ MNIST_UNITS = [500, 250, 120, 60, 30, 25, 20, 15, 10, 5]
 CLASSIFIER_UNITS = [60, 40, 25, 15, 10]
 MACHINE_UNITS = 20  # few enough that states repeat before and after learning
 SMOKE = {"units": [12, 6], "epochs": 2, "generated": 50, "gibbs_steps": 5, "seeds": 1}
+SMOKE |= {"classifier_epochs": 2}
 FULL = {"epochs": 100, "seeds": 5}
 
 
@@ -76,25 +77,23 @@ def run():
         records.append(record)
     draw(records[0], curve, runs.folder / "figure.png")
     slim = [{k: _without_frequencies(v) for k, v in record.items()} for record in records]
-    runs.conclude(judge(records, settings), num_samples=len(rows[0]), records=slim)
+    runs.conclude(CLAIMS, judge(records, settings), num_samples=len(rows[0]), records=slim)
 
 
 def read_settings() -> dict:
     """All that the result depends on, from the flags."""
     small = FLAGS.data is None
-    settings = {
-        "data": os.path.basename(FLAGS.data) if FLAGS.data else "digits",
-        "units": FLAGS.units or (DIGITS_UNITS if small else MNIST_UNITS),
+    units = FLAGS.units or (DIGITS_UNITS if small else MNIST_UNITS)
+    if not all(str(size).isdigit() and int(size) > 0 for size in units):
+        raise ValueError(f"--units must be positive integers. Received: --units={FLAGS.units}")
+    default = {
+        "units": [int(size) for size in units],
         "epochs": FLAGS.epochs or (100 if small else 10),
         "batch_size": 20 if small else 100,
-        "classifier_epochs": 2 if FLAGS.smoke else 20,
+        "classifier_epochs": 20,
+        **{name: FLAGS[name].value for name in ("generated", "gibbs_steps", "seeds")},
     }
-    for name in ("generated", "gibbs_steps", "seeds", "seed"):
-        settings[name] = FLAGS[name].value
-    if not all(str(size).isdigit() and int(size) > 0 for size in settings["units"]):
-        raise ValueError(f"--units must be positive integers. Received: --units={FLAGS.units}")
-    settings["units"] = [int(size) for size in settings["units"]]
-    return settings | (SMOKE if FLAGS.smoke else FULL if FLAGS.full else {})
+    return experiment.read_settings(default, SMOKE, FULL)
 
 
 def network(settings, seed, data, curve) -> dict:
@@ -178,4 +177,4 @@ def _without_frequencies(value):
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

@@ -4,6 +4,15 @@ import numpy as np
 
 from reproduction.frame.verdicts import said, spread, verdict
 
+CLAIMS = {
+    "2-a": "Information Dropout is at least as good as binary dropout, most so in small networks.",
+}
+AT_FULL_SIZE = (  # claims, and what --full runs
+    "2-a",
+    "the all-convolutional network of 32 pixels (96 and 192 filters), all whitened images of "
+    "`--data` (CIFAR-10), 200 epochs of SGD",
+)
+
 PRIORS = ("log_uniform", "log_normal")
 
 
@@ -30,8 +39,6 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
     }
     return {
         "2-a": {
-            "claim": "Information Dropout generalises as well as binary dropout or better, and "
-            "gains more in smaller networks.",
             "setting": f"{settings['data']}, All-CNN of {widths[0]:.0%} to {widths[-1]:.0%} of the "
             f"filters {settings['blocks']}, {num_examples} examples, {settings['epochs']} epochs, "
             f"{settings['seeds']} seeds; chosen on held-out images: {strengths}",

@@ -30,12 +30,12 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import all_cnn, datasets, experiment, nuisances, training
-from reproduction.small_networks.claims import judge
+from reproduction.frame import all_cnn, datasets, experiment, nuisances, script, training
+from reproduction.small_networks.claims import CLAIMS, judge
 from reproduction.small_networks.figure import draw
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/small_networks")
+script.define_flags("outputs/small_networks", resume=True, full=True)
 flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 2)
 
 # Rates of dropout, or betas times the number of training examples, as published.
@@ -122,7 +122,7 @@ def run():
     draw(records, runs.folder / "figure.png")
     size = len(parts(settings, images, seeds.start)[0].x_train)
     claims = judge(records, settings, size, chosen)
-    runs.conclude(claims, chosen=chosen, held_out_errors=tried, records=records)
+    runs.conclude(CLAIMS, claims, chosen=chosen, held_out_errors=tried, records=records)
 
 
 def parts(settings, images, seed) -> tuple[datasets.Images, datasets.Images]:
@@ -168,15 +168,9 @@ def build(settings, images, method, width, strength) -> keras.Model:
         strength=strength / len(images.x_train) if is_information else strength,
         **published,
     )
-    steps, epochs = -(-len(images.x_train) // settings["batch_size"]), settings["epochs"]
-    if settings["is_published"]:
-        at = [round(share * epochs) * steps for share in (0.4, 0.6, 0.8)]
-        rates = [5e-2, 5e-3, 5e-4, 5e-5]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(at, rates)
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    else:
-        rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * steps)
-        optimizer = keras.optimizers.Adam(rate)
+    steps = -(-len(images.x_train) // settings["batch_size"])
+    published = {"rate": 5e-2, "falls_at": (0.4, 0.6, 0.8)} if settings["is_published"] else {}
+    optimizer = training.optimizer(settings["epochs"], steps, **published)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 
@@ -199,4 +193,4 @@ def whiten(x, x_test):
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

@@ -6,7 +6,7 @@ model's own shuffled weights: what of a reduction is arrangement, not distributi
 
 import numpy as np
 
-from reproduction.frame.verdicts import said, spread, verdict
+from reproduction.frame.verdicts import rank_correlation, said, spread, verdict
 from reproduction.weight_complexity.claims_of_planes import (
     it_sits_in_the_top_planes,
     planes_predict_bit_width,
@@ -17,8 +17,22 @@ from reproduction.weight_complexity.reading import (
     by_budget,
     column,
     first,
-    rank_correlation,
     regimens,
+)
+
+CLAIMS = {
+    "5-a": "Complexity of the weights falls below that of the initial weights in learning.",
+    "5-b": "More data lowers complexity further.",
+    "5-c": "Complexity rises during overfitting.",
+    "5-d": "In grokking, complexity follows the delayed generalisation, not the early fit.",
+    "5-e": "Complexity correlates with generalisation across runs.",
+    "5-f": "The reduction sits in the most significant bit planes.",
+    "5-g": "Ratios by plane predict the bit width at which accuracy collapses.",
+    "5-h": "It tells apart what binary complexity, gzip and lzma do not.",
+}
+AT_FULL_SIZE = (  # claims, and what --full runs
+    "5-a to 5-h",
+    "up to 40,000 examples of `--data`, addition modulo 97 with 512 units and 11,000 updates",
 )
 
 COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
@@ -48,7 +62,6 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
     )
     return {
         name: {
-            "claim": function.__doc__.splitlines()[0],
             "setting": adder if found is grokking else mlp,
             **function(found),
         }

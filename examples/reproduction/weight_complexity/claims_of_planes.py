@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from reproduction.frame.verdicts import spread, verdict
-from reproduction.weight_complexity.reading import AT_LARGEST, rank_correlation, regimens
+from reproduction.frame.verdicts import rank_correlation, spread, verdict
+from reproduction.weight_complexity.reading import AT_LARGEST, regimens
 
 
 def it_sits_in_the_top_planes(records: list[dict]) -> dict:

@@ -1,7 +1,6 @@
 """What the verdicts read off its records."""
 
 import numpy as np
-from scipy.stats import spearmanr
 
 MEASURES = ("ratio", "shuffled_ratio")
 AT_LARGEST = "at the largest budget, where published and equal_updates are the same runs"
@@ -21,13 +20,6 @@ def by_budget(records: list[dict], key: str) -> dict[int, float]:
     """Mean over seeds."""
     sizes = sorted({record["budget"] for record in records})
     return {n: float(np.mean([r[key] for r in records if r["budget"] == n])) for n in sizes}
-
-
-def rank_correlation(a, b) -> float:
-    """Spearman's, 0 where one side is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(spearmanr(a, b).statistic)
 
 
 def first(values: np.ndarray, condition: np.ndarray) -> float | None:

@@ -16,13 +16,12 @@ where it was and ends with the same result.
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
+from math import gcd
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where `reproduction` is found
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
-
-from functools import partial
-from math import gcd
 
 import keras
 import numpy as np
@@ -30,13 +29,13 @@ import tensorflow as tf
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import experiment
-from reproduction.weight_complexity.claims import judge
+from reproduction.frame import experiment, script
+from reproduction.weight_complexity.claims import CLAIMS, judge
 from reproduction.weight_complexity.figure import plot
 from reproduction.weight_complexity.setup import build_adder, build_mlp, load_data
 
 FLAGS = flags.FLAGS
-experiment.define_flags("outputs/weight_complexity")
+script.define_flags("outputs/weight_complexity", resume=True, full=True)
 flags.DEFINE_enum("task", "all", ["all", "budgets", "grokking"], "What to run.")
 flags.DEFINE_integer("max_examples", 10_000, "Training examples used at most.", 1)
 flags.DEFINE_list("budgets", ["100", "200", "500", "1000", "all"], "Training examples.")
@@ -51,6 +50,7 @@ BATCH_SIZE = 128
 CHECKPOINTS = 20
 REGIMENS = ("published", "equal_updates", "no_decay")
 PTQ_BITS = range(1, 9)
+SIZES = ("max_examples", "budgets", "width", "modulus", "grok_width", "grok_updates")
 SMOKE = {"budgets": ["40", "80"], "seeds": 1, "epochs": 4, "width": 0.0625, "modulus": 11}
 SMOKE |= {"grok_width": 16, "grok_updates": 400}
 FULL = {"max_examples": 60_000, "modulus": 97, "grok_width": 512, "grok_updates": 11_000}
@@ -66,15 +66,13 @@ def run():
     planned = planned_runs(settings, data, runs)
     records = [runs.run(name, compute) for name, compute in planned.items()]
     plot(records, runs.folder / "figure.png")
-    runs.conclude(judge(records, settings))
+    runs.conclude(CLAIMS, judge(records, settings))
 
 
 def read_settings() -> dict:
     """All that the result depends on, from the flags."""
-    names = ("task", "max_examples", "budgets", "seeds", "epochs", "width", "modulus")
-    settings = {name: FLAGS[name].value for name in (*names, "grok_width", "grok_updates", "seed")}
-    settings["data"] = os.path.basename(FLAGS.data) if FLAGS.data else "digits"
-    return settings | (SMOKE if FLAGS.smoke else FULL if FLAGS.full else {})
+    default = {name: FLAGS[name].value for name in (*SIZES, "task", "epochs", "seeds")}
+    return experiment.read_settings(default, SMOKE, FULL)
 
 
 def check_budgets(budgets: list[str], examples: int) -> None:
@@ -237,4 +235,4 @@ def scores(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]
 
 
 if __name__ == "__main__":
-    experiment.main(run)
+    script.main(run)

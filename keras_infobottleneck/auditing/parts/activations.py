@@ -14,8 +14,7 @@ from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.noise import activation_information
 from keras_infobottleneck.auditing.part import LayerPart
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
-from keras_infobottleneck.introspection.walking import layers_of_kind
-from keras_infobottleneck.layers import InformationDropout
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 __all__ = ["Activations"]
 
@@ -38,18 +37,18 @@ class Activations(LayerPart):
 
     def reason_to_omit(self, subject: Subject) -> str | None:
         """Only layers with noise on their activations pay."""
-        if not subject.has_layers_of_kind(InformationDropout):
+        if not noisy_layers(subject.model, "activations"):
             return "the model has no `InformationDropout` layer"
         return None
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
         """All that pay, whichever layers were named."""
-        paying = layers_of_kind(subject.model, InformationDropout)
+        paying = noisy_layers(subject.model, "activations")
         return [HiddenLayer(layer.name, num_units=0, num_weights=0) for layer in paying]
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
         """The `ActivationInformation`."""
-        paying = layers_of_kind(exam.model, InformationDropout)
+        paying = noisy_layers(exam.model, "activations")
         found = next(each for each in paying if each.name == layer.name)
         sample = exam.examples("activations")
         return {"activations": activation_information(exam.model, found, sample)}

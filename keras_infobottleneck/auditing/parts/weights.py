@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
+from keras_infobottleneck.auditing.drawn_code import draw_code
 from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
@@ -19,10 +20,9 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.pruning import pruning_by_noise
 from keras_infobottleneck.auditing.subject import Subject
-from keras_infobottleneck.introspection.walking import layers_of_kind
-from keras_infobottleneck.layers import VariationalWeights
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
-__all__ = ["Weights", "label_entropy", "noise_is_large"]
+__all__ = ["Weights", "has_lost_the_network", "label_entropy", "noise_is_large"]
 
 NUM_PRICES, DECADES = 25, 3
 # Noise that adds this share of the loss of guessing is not small.
@@ -44,7 +44,15 @@ def noise_is_large(findings: Findings) -> bool:
     held, guessing = findings.weights, label_entropy(findings)
     if held is None or held.excess_loss is None or guessing is None:
         return False
-    return held.excess_loss > LARGE_NOISE * guessing
+    drawn = findings.others.get("drawn_code")
+    excess = held.excess_loss if drawn is None else drawn.excess_loss_at_full_price
+    return excess > LARGE_NOISE * guessing
+
+
+def has_lost_the_network(findings: Findings) -> bool:
+    """Whether networks drawn from the code at the full price do no better than a guess."""
+    held, drawn = findings.weights, findings.others.get("drawn_code")
+    return held is not None and drawn is not None and drawn.beta < held.beta
 
 
 class Weights(AuditPart):
@@ -81,9 +89,25 @@ class Weights(AuditPart):
             "loss that the code's noise adds",
             "nats per example",
             "local approximation, too low where the noise is large",
-            "What it costs to have weights only as precise as the code says. Where it is not "
-            "small beside the loss of guessing, the nats above are good to a factor of two or "
-            "three at best.",
+            "What it costs to have weights only as precise as the code says, as the curvature "
+            "predicts it; the drawn noise below is what it really costs.",
+        ),
+        Measure(
+            "drawn_excess_loss",
+            "loss that the code's drawn noise adds",
+            "nats per example",
+            "unbiased for the examples taken; the error is over draws",
+            "Measured on networks with drawn weights. Where it passes what the network knows "
+            "more than a guess, a code of this price has lost the network, and its nats are no "
+            "number of this network.",
+        ),
+        Measure(
+            "working_code",
+            "in all weights, by their Gaussian code at the largest price that works",
+            "nats",
+            "local approximation of one code's divergence, from a diagonal, which over-counts",
+            "The nats of the largest price, from 1/N downwards in steps of half a decade, at "
+            "which networks drawn from the code still do better than a guess.",
         ),
         Measure(
             "posterior",
@@ -133,12 +157,12 @@ class Weights(AuditPart):
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
         """Weights without noise are priced by the Fisher matrix."""
-        return () if subject.has_layers_of_kind(VariationalWeights) else ("fisher",)
+        return () if noisy_layers(subject.model, "weights") else ("fisher",)
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
         """`weights`, and `pruning` of those with noise or the `curve` of those without."""
         task = exam.results.get("task")
-        if layers_of_kind(exam.model, VariationalWeights):
+        if noisy_layers(exam.model, "weights"):
             exam.omit("weights", "Gaussian code", HAS_POSTERIOR)
             paid = exam.attempt("weights", "paid", lambda: paid_for_weights(exam.model))
             if paid is not None and paid.beta == 0:
@@ -156,6 +180,9 @@ class Weights(AuditPart):
         return {
             "weights": exam.attempt("weights", "Gaussian code", lambda: _code(exam, fisher)),
             "curve": exam.attempt("weights", "other prices", lambda: _curve(exam, fisher, task)),
+            "drawn_code": exam.attempt(
+                "weights", "drawn code", lambda: draw_code(exam, fisher, task)
+            ),
         }
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
@@ -185,6 +212,10 @@ class Weights(AuditPart):
         if labels_hold is not None:
             total = number_in_words(labels_hold * held.num_examples)
             of_labels = (f"all labels: {total}", f"one label: {labels_hold:.4g}")
+        drawn = findings.others.get("drawn_code")
+        if has_lost_the_network(findings):
+            price = f"weight_beta = {drawn.beta * held.num_examples:.3g}"
+            yield self.reading("working_code", "", drawn.nats, None, price)
         yield self.reading(kind, "", held.nats, error, of_labels[0])
         per_example = held.nats_per_example
         error = error / held.num_examples if error else None
@@ -194,6 +225,11 @@ class Weights(AuditPart):
             if noise_is_large(findings):
                 guess += ", of which this is no small part"
             yield self.reading("excess_loss", "", held.excess_loss, None, guess)
+        if drawn is not None:
+            guess = f"loss of guessing: {drawn.loss_of_guessing:.4g}"
+            at_full = drawn.excess_loss_at_full_price
+            error = drawn.standard_error if drawn.beta == held.beta else None
+            yield self.reading("drawn_excess_loss", "", at_full, error, guess)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Nats beside what labels hold, and whether they can be believed."""
@@ -203,6 +239,16 @@ class Weights(AuditPart):
         held_how = "hold, by their Gaussian code,"
         if held.structure == "posterior":
             held_how = "pay for" if held.beta else "hold, at a price of 0,"
+        drawn = findings.others.get("drawn_code")
+        if has_lost_the_network(findings):
+            yield (
+                f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
+                f"adds {drawn.excess_loss_at_full_price:.3g} nats of loss where guessing has "
+                f"{drawn.loss_of_guessing:.3g}. It works up to weight_beta = "
+                f"{drawn.beta * held.num_examples:.3g}, where the weights hold "
+                f"{number_in_words(drawn.nats)} nats."
+            )
+            return
         labels = ""
         if labels_hold is not None:
             labels = f", where one label holds at most {labels_hold:.3g}"
@@ -212,8 +258,9 @@ class Weights(AuditPart):
         )
         if noise_is_large(findings):
             yield (
-                "These nats are good to a factor of two or three at best: the code's noise would "
-                f"add {held.excess_loss:.3g} nats of loss, which is not small."
+                "These nats are good to a factor of two or three at best: the code's noise adds "
+                f"{held.excess_loss if drawn is None else drawn.excess_loss:.3g} nats of loss, "
+                "which is not small."
             )
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:

@@ -12,6 +12,15 @@ from typing import Literal
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_integers,
+    described,
+    refusal,
+)
+
 __all__ = [
     "block_decomposition_complexity",
     "coding_theorem_tables",
@@ -70,14 +79,20 @@ def block_decomposition_complexity(
         Soler-Toscano et al. (2014), "Calculating Kolmogorov complexity from the output frequency
         distributions of small Turing machines", PLoS ONE 9(5). The tables are those of ``pybdm``.
     """
-    _check_options(boundary, min_length, shift, normalized)
+    check_choice("boundary", boundary, ("ignore", "recursive", "correlated"))
+    min_length, shift = check_count("min_length", min_length), check_count("shift", shift)
+    if check_flag("normalized", normalized) and boundary == "correlated":
+        raise ValueError(
+            "`normalized` is not defined for overlapping blocks, boundary='correlated'. "
+            f"Received: normalized={normalized!r}"
+        )
     bits = _as_bits(bits)
     counts = _count_by_size(bits, boundary, min_length, shift)
     if not counts:
         block = f"{BLOCK_SIDE} x {BLOCK_SIDE}" if bits.ndim == 2 else f"{STRING_LENGTH}"
         raise ValueError(
-            f"bits must hold at least one block (of {block}, or with boundary='recursive' of "
-            f"min_length). Received: bits.shape={bits.shape}, boundary={boundary!r}"
+            f"`bits` must hold at least one block (of {block}, or with boundary='recursive' of "
+            f"min_length). Received: bits={described(bits)}, boundary={boundary!r}"
         )
     tables = coding_theorem_tables(bits.ndim)
     complexity = sum(complexity_of_counts(n, tables[size]) for size, n in counts.items())
@@ -195,34 +210,12 @@ def _squares(parts: np.ndarray | None, min_length: int):
 
 def _as_bits(bits: np.ndarray) -> np.ndarray:
     """Check that the array holds nothing but 0 and 1, and make it uint8."""
-    bits = np.asarray(bits)
-    if bits.dtype.kind not in "bui":
-        raise TypeError(
-            f"bits must be an array of booleans or integers. Received: bits.dtype={bits.dtype}"
-        )
+    bits = check_integers("bits", bits, booleans=True)
     if bits.ndim not in (1, 2):
-        raise ValueError(f"bits must have one or two axes. Received: bits.shape={bits.shape}")
+        raise refusal(ValueError, "bits", "have one or two axes", bits)
     # The bitwise "or" of all values tells in one pass whether any is outside 0 and 1.
     if bits.dtype.kind != "b" and bits.size and np.bitwise_or.reduce(bits, axis=None) not in (0, 1):
         raise ValueError(
-            "bits must hold only 0 and 1. "
-            f"Received: bits.min()={bits.min()}, bits.max()={bits.max()}"
+            f"`bits` must hold only 0 and 1. Received: bits from {bits.min()} to {bits.max()}"
         )
     return bits.astype(np.uint8, copy=False)
-
-
-def _check_options(boundary: str, min_length: int, shift: int, normalized: bool) -> None:
-    """Raise ValueError for an option that is out of range."""
-    if boundary not in ("ignore", "recursive", "correlated"):
-        raise ValueError(
-            "boundary must be 'ignore', 'recursive' or 'correlated'. "
-            f"Received: boundary={boundary!r}"
-        )
-    for name, value in (("min_length", min_length), ("shift", shift)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a positive integer. Received: {name}={value!r}")
-    if normalized and boundary == "correlated":
-        raise ValueError(
-            "normalized is not defined for overlapping blocks, boundary='correlated'. "
-            f"Received: normalized={normalized!r}"
-        )

@@ -9,7 +9,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["ComplexityRatio", "QuantizedComplexity"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComplexityRatio(Result):
     """Complexity over that of a baseline; ``by_plane [num_bits]``, least significant first.
 
@@ -45,7 +45,7 @@ class ComplexityRatio(Result):
 
 
 @dataclass(frozen=True)
-class QuantizedComplexity:
+class QuantizedComplexity(Result):
     """Complexity of quantised weights, in bits. Planes count from the least significant.
 
     Attributes:
@@ -114,23 +114,18 @@ class QuantizedComplexity:
         ]
         return "\n".join(lines + [f"skipped {path}: {why}" for path, why in self.skipped.items()])
 
-    def to_dict(self) -> dict:
-        """Plain numbers, strings and lists, for JSON."""
+    def numbers(self) -> dict[str, float]:
+        """The bits and their ratios, the number of planes, and how full the fullest one is."""
+        return {**super().numbers(), "saturation": max(self.saturation.values())}
+
+    def _columns(self) -> dict[str, list]:
+        shapes = [self.shapes[path] for path in self.by_layer]
         return {
-            "total_bits": self.total_bits,
-            "by_plane": self.by_plane.tolist(),
-            "by_layer": self.by_layer,
-            "planes": {path: bits.tolist() for path, bits in self.planes.items()},
-            "ratio": self.ratio,
-            "ratio_std": self.ratio_std,
-            "shuffled_ratio": self.shuffled_ratio,
-            "shuffled_ratio_std": self.shuffled_ratio_std,
-            "baseline": self.baseline,
-            "against_baseline": self.against_baseline.to_dict(),
-            "against_shuffled": self.against_shuffled.to_dict(),
-            "saturation": self.saturation,
-            "shapes": {path: list(shape) for path, shape in self.shapes.items()},
-            "skipped": self.skipped,
-            "num_bits": self.num_bits,
-            "options": self.options,
+            "weight": list(self.by_layer),
+            "rows": [rows for rows, _ in shapes],
+            "columns": [columns for _, columns in shapes],
+            "bits": list(self.by_layer.values()),
+            "ratio": [self.against_baseline.by_layer[path] for path in self.by_layer],
+            "shuffled_ratio": [self.against_shuffled.by_layer[path] for path in self.by_layer],
+            "saturation": [self.saturation[path] for path in self.by_layer],
         }

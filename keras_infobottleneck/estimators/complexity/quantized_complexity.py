@@ -1,11 +1,19 @@
 """Algorithmic complexity of a network's weights, by bit plane and layer (QuBD), with its nulls."""
 
-from numbers import Real
 from typing import Literal
 
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_integers,
+    check_number,
+    check_verbose,
+    described,
+    refusal,
+)
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     NUM_BLOCKS,
@@ -18,15 +26,15 @@ from keras_infobottleneck.estimators.complexity.complexity_result import (
     QuantizedComplexity,
 )
 from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    Layout,
     WeightMatrix,
     Weights,
-    weight_matrices,
+    matrices_of_blocks,
 )
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
-    check_num_bits,
+    MAX_BITS,
     quantization_levels,
 )
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["quantized_complexity"]
 
@@ -42,6 +50,7 @@ def quantized_complexity(
     num_crops: int = 8,
     seed: int = 0,
     verbose: int = 0,
+    layout: Layout | None = None,
 ) -> QuantizedComplexity:
     """Algorithmic complexity of the weights of a network, in bits, beside that of its null.
 
@@ -56,7 +65,7 @@ def quantized_complexity(
     to the *shuffled* weights tells how much is arrangement, and is always computed.
 
     Args:
-        weights: A Keras model, or arrays ``[out, in...]`` (see ``weight_matrices``). Of a model
+        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model
             with variational layers convert first, or the noise scales are measured as well.
         num_bits: Bit planes, from 1 to 16.
         clip_percentile: Central share of the weights, in percent, that sets the quantiser's
@@ -70,6 +79,10 @@ def quantized_complexity(
         num_crops: Crops of each larger matrix.
         seed: Seed of shuffles and crops.
         verbose: 1 shows a progress bar over tensors.
+        layout: Of arrays: ``"out_first"`` for ``[out, in...]``, ``"keras"`` for ``[..., in, out]``
+            as ``model.get_weights()`` gives them. By default the biases in a sequence tell, or a
+            sentence asks; without biases the first axis is the output. Give the model itself where
+            you can: it also tells embeddings, depthwise and einsum kernels.
 
     Returns:
         A ``QuantizedComplexity``.
@@ -83,28 +96,34 @@ def quantized_complexity(
         Bakhtiarifard et al. (2026), "Characterizing Learning in DNNs using Tractable Algorithmic
         Complexity Analysis", arXiv 2605.15551, Eq 2, Eq 14.
     """
-    _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops)
-    if isinstance(baseline, str) and baseline != "shuffled":
-        raise ValueError(
-            "baseline must be 'shuffled', a model, arrays or a QuantizedComplexity. "
-            f"Received: baseline={baseline!r}"
-        )
-    matrices, skipped = weight_matrices(weights)
-    measured = [matrix for matrix in matrices if min(matrix.shape) >= BLOCK_SIDE]
-    for matrix in matrices:
-        if min(matrix.shape) < BLOCK_SIDE:
-            skipped[matrix.path] = f"smaller than a block as {matrix.shape[0]} x {matrix.shape[1]}"
-    if not measured:
-        raise ValueError(
-            f"weights must hold a matrix of at least {BLOCK_SIDE} x {BLOCK_SIDE}. "
-            f"Received: {skipped}"
-        )
+    check_count("num_bits", num_bits, most=MAX_BITS)
+    check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)
+    check_count("num_shuffles", num_shuffles, 2)  # a spread needs two
+    check_count("num_crops", num_crops)
+    check_count("seed", seed, 0)
+    check_verbose("verbose", verbose)
+    if isinstance(baseline, str):
+        check_choice("baseline", baseline, ("shuffled",))
+    elif not isinstance(baseline, QuantizedComplexity):
+        of_arrays = None if isinstance(baseline, keras.Model) else layout
+        matrices_of_blocks(baseline, of_arrays, BLOCK_SIDE, "baseline")
+    measured, skipped = matrices_of_blocks(weights, layout, BLOCK_SIDE)
+    if crop is not None:
+        crop = tuple(check_integers("crop", crop, "[2]", BLOCK_SIDE).tolist())
+        if all(np.all(np.less(matrix.shape, crop)) for matrix in measured):
+            raise refusal(ValueError, "crop", "be no larger than every matrix of the weights", crop)
     options = {"clip_percentile": clip_percentile, "crop": crop}
     shapes = {matrix.path: matrix.shape for matrix in measured}
     given = None if isinstance(baseline, str) else baseline
     if given is not None and not isinstance(given, QuantizedComplexity):
         given = quantized_complexity(
-            given, num_bits=num_bits, **options, num_shuffles=2, num_crops=num_crops, seed=seed
+            given,
+            num_bits=num_bits,
+            **options,
+            num_shuffles=2,
+            num_crops=num_crops,
+            seed=seed,
+            layout=None if isinstance(given, keras.Model) else layout,
         )
     if given is not None:
         _check_comparable(given, shapes, num_bits, options)
@@ -178,28 +197,6 @@ def _crop_corners(
     return [tuple(rng.integers(0, room, endpoint=True)) for _ in range(num_crops)]
 
 
-def _check_options(num_bits, clip_percentile, num_shuffles, crop, num_crops) -> None:
-    """Raise ValueError for an option that is out of range."""
-    check_num_bits(num_bits)
-    is_number = isinstance(clip_percentile, Real) and not isinstance(clip_percentile, bool)
-    if clip_percentile is not None and not (is_number and 0 < clip_percentile <= 100):
-        raise ValueError(
-            "clip_percentile must be None or a percentage above 0 and at most 100. "
-            f"Received: clip_percentile={clip_percentile!r}"
-        )
-    check_positive_integer("num_shuffles", num_shuffles, 2)  # a spread needs two
-    check_positive_integer("num_crops", num_crops)
-    if crop is not None and not (
-        isinstance(crop, tuple)
-        and len(crop) == 2
-        and all(isinstance(side, int | np.integer) and side >= BLOCK_SIDE for side in crop)
-    ):
-        raise ValueError(
-            f"crop must be None or a tuple (rows, columns) of at least {BLOCK_SIDE} each. "
-            f"Received: crop={crop!r}"
-        )
-
-
 def _check_comparable(
     baseline: QuantizedComplexity, shapes: dict, num_bits: int, options: dict
 ) -> None:
@@ -207,12 +204,12 @@ def _check_comparable(
     ours, theirs = list(shapes.values()), list(baseline.shapes.values())
     if ours != theirs:
         raise ValueError(
-            "baseline must have matrices of the same shapes, as the measure does not scale with "
-            f"size. Received: shapes {theirs} for weights of shapes {ours}"
+            "`baseline` must have matrices of the same shapes, as the measure does not scale with "
+            f"size. Received: shapes {described(theirs)} for weights of shapes {described(ours)}"
         )
     ours = {"num_bits": num_bits, **options}
     theirs = {"num_bits": baseline.num_bits, **baseline.options}
     if ours != theirs:
         raise ValueError(
-            f"baseline must have been measured with the same options, {ours}. Received: {theirs}"
+            f"`baseline` must have been measured with the same options, {ours}. Received: {theirs}"
         )

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_number
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     block_decomposition_complexity,
 )
-from keras_infobottleneck.estimators.complexity.weight_matrices import Weights, weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    Layout,
+    Weights,
+    matrices_of_blocks,
+)
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
-    check_num_bits,
+    MAX_BITS,
     quantization_levels,
 )
 from keras_infobottleneck.results.result import Result
@@ -20,7 +25,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["WeightCompression", "weight_compression"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WeightCompression(Result):
     """Comparators of ``quantized_complexity``, sums over the same tensors.
 
@@ -52,7 +57,11 @@ class WeightCompression(Result):
 
 
 def weight_compression(
-    weights: Weights, *, num_bits: int = 8, clip_percentile: float | None = 99.9
+    weights: Weights,
+    *,
+    num_bits: int = 8,
+    clip_percentile: float | None = 99.9,
+    layout: Layout | None = None,
 ) -> WeightCompression:
     """Complexity of the signs, and sizes under gzip and lzma, of the weights of a network.
 
@@ -62,9 +71,9 @@ def weight_compression(
     deterministic; lzma takes about a second per million weights, and all bytes are in memory.
 
     Args:
-        weights: A Keras model, or arrays ``[out, in...]`` (see ``weight_matrices``).
+        weights: A Keras model, or arrays (see ``layout``).
         num_bits: Bit planes, from 1 to 16.
-        clip_percentile: As in ``quantized_complexity``.
+        clip_percentile, layout: As in ``quantized_complexity``.
 
     Returns:
         A ``WeightCompression``.
@@ -72,23 +81,16 @@ def weight_compression(
     Raises:
         TypeError, ValueError: As ``quantized_complexity``.
     """
-    check_num_bits(num_bits)
-    matrices, skipped = weight_matrices(weights)
+    check_count("num_bits", num_bits, most=MAX_BITS)
+    check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)
+    matrices, skipped = matrices_of_blocks(weights, layout, BLOCK_SIDE)
     raw, planes, sign_bits = [], [], 0.0
     for matrix in matrices:
-        if min(matrix.shape) < BLOCK_SIDE:
-            skipped[matrix.path] = f"smaller than a block as {matrix.shape[0]} x {matrix.shape[1]}"
-            continue
         values = matrix.values()
         sign_bits += block_decomposition_complexity(values > 0)
         raw.append(values.astype(np.float32).tobytes())
         levels = quantization_levels(values, num_bits=num_bits, clip_percentile=clip_percentile)
         planes += [np.packbits((levels >> i) & 1).tobytes() for i in range(num_bits)]
-    if not raw:
-        raise ValueError(
-            f"weights must hold a matrix of at least {BLOCK_SIDE} x {BLOCK_SIDE}. "
-            f"Received: {skipped}"
-        )
     raw, planes = b"".join(raw), b"".join(planes)
     return WeightCompression(
         sign_bits=sign_bits,

@@ -3,10 +3,15 @@
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_model
 from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
-from keras_infobottleneck.introspection.cloning import hand_on_adapted, uncompiled_clone
+from keras_infobottleneck.introspection.cloning import (
+    check_copyable,
+    hand_on_adapted,
+    uncompiled_clone,
+)
 
-__all__ = ["check_num_bits", "quantization_levels", "quantize_to"]
+__all__ = ["MAX_BITS", "quantization_levels", "quantize_to"]
 
 MAX_BITS = 16
 
@@ -60,17 +65,15 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
     References:
         Bakhtiarifard et al. (2026), arXiv 2605.15551, post-training quantisation experiment.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"model must be a Keras model. Received: model of type {type(model).__name__}"
-        )
-    check_num_bits(num_bits)
-    matrices, _ = weight_matrices(model)
+    check_model("model", model)
+    check_count("num_bits", num_bits, most=MAX_BITS)
+    matrices, _ = weight_matrices(model, name="model")
+    check_copyable(model)
     try:
         copy = uncompiled_clone(model)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
-            "model must be one that keras.models.clone_model can copy, Functional or Sequential. "
+            "`model` must be one that keras.models.clone_model can copy, Functional or Sequential. "
             f"Received: model={model.name!r} of type {type(model).__name__}"
         ) from error
     copy.set_weights(model.get_weights())
@@ -80,15 +83,6 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
         quantized = matrix.to_tensor(_symmetric(matrix.values(), num_bits))
         copy.weights[position[id(matrix.tensor)]].assign(quantized)
     return copy
-
-
-def check_num_bits(num_bits: int) -> None:
-    """Raise ValueError unless ``num_bits`` is a whole number from 1 to 16."""
-    whole = isinstance(num_bits, int | np.integer) and not isinstance(num_bits, bool)
-    if not whole or not 1 <= num_bits <= MAX_BITS:
-        raise ValueError(
-            f"num_bits must be a whole number from 1 to {MAX_BITS}. Received: num_bits={num_bits!r}"
-        )
 
 
 def _symmetric(matrix: np.ndarray, num_bits: int) -> np.ndarray:

@@ -2,6 +2,32 @@
 
 from keras_infobottleneck.estimators.fisher.estimation import fisher_information
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
-from keras_infobottleneck.estimators.fisher.memory import MemoryEstimate
+from keras_infobottleneck.estimators.fisher.planning import MemoryEstimate
+from keras_infobottleneck.estimators.fisher.rules import (
+    DirectGradient,
+    KernelRule,
+    LayerRule,
+    register_rule,
+)
+from keras_infobottleneck.estimators.fisher.structures import (
+    DenseFisher,
+    DiagonalFisher,
+    GramFisher,
+    ImplicitFisher,
+    KroneckerFisher,
+)
 
-__all__ = ["FisherInformation", "MemoryEstimate", "fisher_information"]
+__all__ = [
+    "DenseFisher",
+    "DiagonalFisher",
+    "DirectGradient",
+    "FisherInformation",
+    "GramFisher",
+    "ImplicitFisher",
+    "KernelRule",
+    "KroneckerFisher",
+    "LayerRule",
+    "MemoryEstimate",
+    "fisher_information",
+    "register_rule",
+]

@@ -1,4 +1,4 @@
-"""`fisher_information`: its arguments, and the memory plan."""
+"""`fisher_information`: what is asked for, checked, planned and measured."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.fisher.information import FisherInformation
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_model,
+    check_seed,
+    check_verbose,
+)
+from keras_infobottleneck.estimators.fisher.information import (
+    LABELS,
+    STRUCTURES,
+    FisherInformation,
+)
 from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
-    check_labels,
     find_likelihood,
 )
-from keras_infobottleneck.estimators.fisher.memory import MemoryEstimate, check_fits
-from keras_infobottleneck.estimators.fisher.request import Request
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource
-from keras_infobottleneck.estimators.fisher.trial import try_one_example
+from keras_infobottleneck.estimators.fisher.planning import (
+    MemoryEstimate,
+    check_fits,
+    try_one_example,
+)
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.weights import chosen_variables
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
-__all__ = ["fisher_information"]
+__all__ = ["STRUCTURES", "fisher_information"]
 
 Structure = Literal["diagonal", "kronecker", "dense", "gram", "implicit"]
-STRUCTURES = ("diagonal", "kronecker", "dense", "gram", "implicit")
 
 
 def fisher_information(
@@ -55,8 +66,9 @@ def fisher_information(
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`. `x` alone will do
             unless `labels="empirical"`. The first axis of every array is examples.
         structure: "diagonal", exact; "kronecker", an approximation by one Kronecker product per
-            kernel; "dense", the matrix; "gram", exact by the scores themselves, where there are
-            fewer examples times outputs than weights; "implicit", exact products with vectors.
+            kernel, scaled to the exact trace of each variable; "dense", the matrix; "gram", exact
+            by the scores themselves, where there are fewer examples times outputs than weights;
+            "implicit", exact products with vectors.
         labels: "expected", the exact expectation over labels, at one backward pass per output
             (recommended for few classes; exact for the given inputs); "sampled", `num_samples`
             draws per example, unbiased; "empirical", the labels in `data`, which is another
@@ -69,6 +81,9 @@ def fisher_information(
         variables: weights of the model; all trainable ones by default.
         batch_size: examples per batch for arrays, 128 by default; a dataset brings its own. For
             "diagonal" batches are split where the outputs of a layer would leave the cache.
+        first_example: number of the first example, where the data are a shard of more. Draws belong
+            to the number of an example: shards with the same seed, added up, give what the whole
+            gives.
         memory_limit: bytes, beside the model's own; the system's free memory by default.
         dry_run: print and return the memory estimate, and do nothing.
         seed: of the drawn labels, which do not depend on the batch size (but for a distribution
@@ -78,9 +93,10 @@ def fisher_information(
     Returns:
         A `FisherInformation`; a `MemoryEstimate` for a dry run. One pass over the data, nothing
         on the host per batch. With one gradient pass as the unit a diagonal costs about one, and
-        about one more backward pass per further column. Layers that are linear in their kernel,
-        biases, normalisations and embeddings have rules; every other weight costs one pass of the
-        model per example.
+        about one more backward pass per further column; Kronecker factors of a convolution cost one
+        diagonal more, for the exact trace. Layers that are linear in their kernel, biases,
+        normalisations and embeddings have rules, and `register_rule` gives layers of your own one;
+        every other weight costs one pass of the model per example.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, or a result that would not fit, in
@@ -89,24 +105,22 @@ def fisher_information(
     References:
         Martens, 2020, "New insights and perspectives on the natural gradient method",
         arXiv 1412.1193; Martens & Grosse, 2015, arXiv 1503.05671 and Grosse & Martens, 2016,
-        arXiv 1602.01407 for the Kronecker form; Kunstner, Balles & Hennig, 2019,
-        arXiv 1905.12558, on what "empirical" is not.
+        arXiv 1602.01407 and Eschenhagen et al., 2023, arXiv 2311.00636, for the Kronecker forms;
+        Kunstner, Balles & Hennig, 2019, arXiv 1905.12558, on what "empirical" is not.
     """
-    if structure not in STRUCTURES:
-        raise ValueError(
-            f"`structure` must be one of {STRUCTURES}. Received: structure={structure!r}"
-        )
-    check_labels(labels)
-    check_positive_integer("num_samples", num_samples)
+    check_model("model", model)
+    check_choice("structure", structure, STRUCTURES)
+    check_choice("labels", labels, LABELS)
+    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("memory_limit", memory_limit, optional=True)
+    check_flag("dry_run", dry_run)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
     if num_samples > 1 and labels != "sampled":
         raise ValueError(
             "`num_samples` is for labels='sampled'. "
             f"Received: num_samples={num_samples}, labels={labels!r}"
         )
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-        raise ValueError(f"`seed` must be an integer or None. Received: seed={seed!r}")
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
     batches = batches_for(
         model,
@@ -117,13 +131,24 @@ def fisher_information(
     )
     chosen = chosen_variables(model, variables)
     trial = try_one_example(model, source, batches)
-    plan = check_fits(structure, model, chosen, batches, trial, memory_limit, quiet=dry_run)
+    kind = STRUCTURES[structure]
+    measurement = Measurement(
+        model,
+        chosen,
+        source,
+        batches,
+        num_columns=trial.num_columns,
+        num_positions=max(trial.positions.get(id(v), 1) for v in chosen),
+        position_bytes=[trial.position_bytes.get(id(v), 0) for v in chosen],
+        verbose=verbose,
+    )
+    plan = check_fits(kind, measurement, memory_limit, quiet=dry_run)
     if dry_run:
         print(plan)
         return plan
+    if kind.splits_batches:
+        batches.split(trial.rows_in_cache(chosen))
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
-    if structure == "diagonal":
-        batches.split(trial.rows_in_cache(chosen))
-    request = Request(model, chosen, source, batches, int(seed) % 2**62, verbose)
-    return getattr(request, structure)()
+    measurement.draw_labels_by(seed)
+    return kind.measured(measurement)

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
+from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
-from keras_infobottleneck.estimators.fisher.trial import check_rematerialised
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["Hessian", "hessian"]
 
 
 @dataclass(frozen=True, repr=False)
-class Hessian:
+class Hessian(Result):
     """Second derivatives of the mean negative log-likelihood, by products; may be indefinite.
 
     Attributes:
@@ -84,11 +90,7 @@ class Hessian:
         Raises:
             ValueError: the shift does not make the matrix positive definite.
         """
-        if not np.isscalar(shift) or not np.isfinite(shift) or shift <= 0:
-            raise ValueError(f"`shift` must be a positive number. Received: shift={shift!r}")
-        return self.operator.logdet(
-            float(shift), num_probes=num_probes, num_steps=num_steps, seed=seed
-        )
+        return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
@@ -104,6 +106,48 @@ class Hessian:
         return self.operator.spectral_sum(
             np.abs, num_probes=num_probes, num_steps=num_steps, seed=seed
         )
+
+    def numbers(self) -> dict[str, float]:
+        """The trace, estimated as by default, with its error; examples and weights."""
+        trace = self.trace()
+        return {
+            "trace": float(trace),
+            "standard_error": trace.standard_error,
+            "num_examples": float(self.num_examples),
+            "size": float(self.size),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a report prints: plain numbers; the traces are estimated as by default."""
+        about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
+        return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
+
+    def _columns(self) -> dict[str, list]:
+        rows = self.by_variable()
+        traces = [row["trace"] for row in rows.values()]
+        return {
+            "variable": list(rows),
+            "trace": [float(trace) for trace in traces],
+            "standard_error": [trace.standard_error for trace in traces],
+            "size": [row["size"] for row in rows.values()],
+        }
+
+    def _repr_html_(self) -> str:
+        """The line alone: a table would be passes over the data."""
+        return f"<p>{escape(repr(self))}</p>"
+
+    def __add__(self, other: Hessian) -> Hessian:
+        """The result for the union of two disjoint data sets."""
+        if not isinstance(other, Hessian):
+            return NotImplemented
+        if self.layout != other.layout:
+            raise ValueError(
+                "Only results of the same variables add up. "
+                f"Received: {self.size} weights and {other.size} weights"
+            )
+        count = self.num_examples + other.num_examples
+        share = self.num_examples / count
+        return Hessian(self.operator.mixed(share, other.operator, 1.0 - share), count)
 
     def __repr__(self) -> str:
         return (
@@ -140,11 +184,11 @@ def hessian(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
+    check_model("model", model)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
-    inputs = batches.first_inputs()
-    check_rematerialised(model, inputs)
-    found.terms(model(inputs, training=False))  # refused before it is traced
+    # What cannot be measured is refused before it is traced.
+    found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
@@ -159,6 +203,7 @@ def hessian(
                     log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
                     loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
                 slopes, moves = step.slopes(inner, loss)
+            check_moments()
             # The gradient of `slopes . moves`, the derivative along the step.
             return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
 
@@ -166,8 +211,14 @@ def hessian(
 
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
-        total = compiled(model, ("hessian", found, tuple(map(id, variables))), make)
+        total = compiled(
+            model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
+        )
         return [p / batches.num_examples for p in total.over(batches, tensors)]
 
-    operator = Operator(Layout.of(variables), product, tf.as_dtype(variables[0].dtype))
+    operator = Operator(
+        Layout.of(weight_names(model, variables), variables),
+        product,
+        tf.as_dtype(variables[0].dtype),
+    )
     return Hessian(operator, batches.count())

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import abc
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
+from keras_infobottleneck.estimators.fisher.scores import Measurement
+from keras_infobottleneck.introspection.naming import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
+from keras_infobottleneck.results.archives import Archive, write_arrays
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result
 
-__all__ = ["FisherInformation", "check_count", "check_shift"]
+__all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
+
+LABELS = ("expected", "sampled", "empirical")
+# Of files. The first called the second weight of a path `path_1`; it is `path #2` since.
+FORMAT = 2
 
 
 @dataclass(frozen=True, repr=False)
-class FisherInformation(abc.ABC):
+class FisherInformation(Result, abc.ABC):
     """Fisher information of the weights, `F = mean_x E_y [g g^T]` with `g = grad_w log p(y|x)`.
 
     A mean over examples: the matrix of the whole data is `num_examples` times this one. `a + b`
@@ -39,7 +47,22 @@ class FisherInformation(abc.ABC):
     num_examples: int
     standard_error: float = field(default=0.0, kw_only=True)
 
+    # What the argument `structure` says, and the structures in whose place this one is named where
+    # their memory is too much.
     structure: ClassVar[str]
+    cheaper_than: ClassVar[tuple[str, ...]] = ()
+    # Whether batches are split where the outputs of a layer would leave the cache.
+    splits_batches: ClassVar[bool] = False
+
+    @classmethod
+    @abc.abstractmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Bytes that the result holds, and those that its making takes on top."""
+
+    @classmethod
+    @abc.abstractmethod
+    def measured(cls, measurement: Measurement) -> Self:
+        """The result, by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -83,6 +106,16 @@ class FisherInformation(abc.ABC):
             ValueError: the implicit structure, which has no matrix to take a power of.
         """
 
+    def _num_eigenvalues(self, count: int | None) -> int:
+        """How many are asked for, all by default."""
+        given = check_count("count", count, most=self.size, optional=True)
+        return self.size if given is None else given
+
+    def _checked_power(self, rows, exponent, shift) -> tuple[np.ndarray, float, float]:
+        """The arguments of `power_product`."""
+        rows = check_numbers("rows", rows, f"[rows, {self.size}]", dtype=None)
+        return rows, check_number("exponent", exponent), check_price("shift", shift)
+
     def trace(self) -> Estimate:
         """Trace of F, with the standard error from the drawn labels."""
         total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
@@ -93,6 +126,24 @@ class FisherInformation(abc.ABC):
         return {
             path: {"trace": float(np.sum(d, dtype=np.float64)), "size": d.size}
             for path, d in zip(self.variables, self.diagonal(), strict=True)
+        }
+
+    def numbers(self) -> dict[str, float]:
+        """The trace with its error, and how many examples and weights it is about."""
+        trace = self.trace()
+        return {
+            "trace": float(trace),
+            "standard_error": trace.standard_error,
+            "num_examples": float(self.num_examples),
+            "size": float(self.size),
+        }
+
+    def _columns(self) -> dict[str, list]:
+        rows = self.by_variable()
+        return {
+            "variable": list(rows),
+            "trace": [row["trace"] for row in rows.values()],
+            "size": [row["size"] for row in rows.values()],
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,66 +194,84 @@ class FisherInformation(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def _from_arrays(cls, fields: dict[str, Any], arrays: Any) -> Self:
-        """The inverse of `_arrays`."""
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> Self:
+        """The inverse of `_arrays`; takes each array from the file, which checks it."""
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive without pickled objects."""
+        """Writes everything to a NumPy archive without pickled objects, as a whole or not at all.
+
+        Args:
+            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+
+        Raises:
+            ValueError: no file in a folder that exists; the implicit structure.
+            OSError: the file cannot be written.
+        """
         shapes = [",".join(map(str, shape)) for shape in self.layout.shapes]
-        np.savez(
-            path,
-            structure=self.structure,
-            labels=self.labels,
-            num_examples=self.num_examples,
-            standard_error=self.standard_error,
-            paths=np.array(self.layout.paths, dtype=str),
-            shapes=np.array(shapes, dtype=str),
+        arrays = {
+            "format": FORMAT,
+            "structure": self.structure,
+            "labels": self.labels,
+            "num_examples": self.num_examples,
+            "standard_error": self.standard_error,
+            "paths": np.array(self.layout.paths, dtype=str),
+            "shapes": np.array(shapes, dtype=str),
             **self._arrays(),
-        )
+        }
+        write_arrays(_with_suffix(path), arrays)
 
     @staticmethod
     def from_npz(path: str | os.PathLike) -> FisherInformation:
         """Reads what `to_npz` wrote, of whatever structure; `.npz` may be left out, as there.
 
         Raises:
-            ValueError: a file that `to_npz` did not write.
+            FileNotFoundError: no file.
+            ValueError: a file that `to_npz` did not write, or that was damaged since.
         """
-        refusal = (
-            "`path` must be a file written by `FisherInformation.to_npz`. "
-            f"Received: path={str(path)!r}"
-        )
-        if not os.path.exists(path):
-            path = os.fspath(path).removesuffix(".npz") + ".npz"
-        elif not zipfile.is_zipfile(path):
-            raise ValueError(refusal)
-        with np.load(path, allow_pickle=False) as archive:
-            kinds = {kind.structure: kind for kind in FisherInformation.__subclasses__()}
-            structure = str(archive["structure"]) if "structure" in archive else None
-            if structure not in kinds:
-                raise ValueError(refusal)
-            shapes = tuple(
-                tuple(int(n) for n in str(shape).split(",") if n) for shape in archive["shapes"]
-            )
-            fields = {
-                "layout": Layout(tuple(str(p) for p in archive["paths"]), shapes),
-                "labels": str(archive["labels"]),
-                "num_examples": int(archive["num_examples"]),
-                "standard_error": float(archive["standard_error"]),
-            }
-            return kinds[structure]._from_arrays(fields, archive)
+        if isinstance(path, str | os.PathLike) and not os.path.exists(path):
+            path = _with_suffix(path)
+        archive = Archive(path, "`path` must be a file written by `FisherInformation.to_npz`")
+        structure = archive.text("structure", STRUCTURES)
+        layout = _layout_from(archive)
+        fields = {
+            "layout": layout,
+            "labels": archive.text("labels", LABELS),
+            "num_examples": archive.count("num_examples"),
+            "standard_error": archive.error("standard_error"),
+        }
+        result = STRUCTURES[structure]._from_archive(fields, archive)
+        archive.close()
+        return result
 
 
-def check_shift(shift: float, floor: float = 0.0) -> float:
-    """Refuses what cannot be added to the diagonal."""
-    if isinstance(shift, bool) or not np.isscalar(shift) or not np.isfinite(shift) or shift < floor:
-        raise ValueError(f"`shift` must be a finite number >= {floor:g}. Received: shift={shift!r}")
-    return float(shift)
+def _with_suffix(path: str | os.PathLike) -> str | os.PathLike:
+    """The path with `.npz`; what is no path is left to whom refuses it."""
+    is_path = isinstance(path, str | os.PathLike)
+    return f"{os.fspath(path).removesuffix('.npz')}.npz" if is_path else path
 
 
-def check_count(count: int | None, size: int) -> int:
-    """How many eigenvalues: at most `size`, all by default."""
-    if count is None:
-        return size
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 < count <= size:
-        raise ValueError(f"`count` must be an integer from 1 to {size}. Received: count={count!r}")
-    return int(count)
+def _layout_from(archive: Archive) -> Layout:
+    """Names and shapes of the weights."""
+    names, words = archive.texts("paths"), archive.texts("shapes")
+    version = archive.count("format") if "format" in archive else 1
+    if version > FORMAT:
+        archive.refuse(f"in format {version}, of a later version")
+    names = renumbered(names) if version == 1 else names
+    shapes = []
+    for word in words:
+        sides = word.split(",") if word else []
+        if not all(side.isdecimal() and int(side[:19]) > 0 for side in sides):
+            archive.refuse("with shapes that are none")
+        shapes.append(tuple(int(side[:19]) for side in sides))
+    if len(names) != len(shapes) or len(set(names)) < len(names):
+        archive.refuse(f"with {len(set(names))} paths of {len(shapes)} weights")
+    return Layout(names, tuple(shapes))
+
+
+# Name to structure, of all that are registered.
+STRUCTURES: dict[str, type[FisherInformation]] = {}
+
+
+def register_structure(kind: type[FisherInformation]) -> None:
+    """Makes a structure known to `fisher_information` under its name."""
+    STRUCTURES[kind.structure] = kind

@@ -1,8 +1,7 @@
-"""From a model's outputs to the distribution of its label."""
+"""Which likelihood a model has: the one asked for, or that of its compiled loss."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -10,17 +9,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import draws, terms
-from keras_infobottleneck.estimators.fisher.categorical import Categorical, CategoricalProbabilities
-from keras_infobottleneck.estimators.fisher.compiled_loss import likelihood_of_loss
+from keras_infobottleneck.arguments import refusal
+from keras_infobottleneck.estimators.fisher.distribution_likelihood import DistributionLikelihood
+from keras_infobottleneck.estimators.fisher.independent_outputs import (
+    Bernoulli,
+    BernoulliProbabilities,
+    Normal,
+)
+from keras_infobottleneck.estimators.fisher.terms import (
+    Categorical,
+    CategoricalProbabilities,
+    Likelihood,
+    as_float,
+)
 
 __all__ = [
-    "DistributionLikelihood",
     "Labels",
-    "Likelihood",
     "NamedLikelihood",
-    "check_labels",
     "find_likelihood",
+    "likelihood_of_loss",
 ]
 
 Labels = Literal["expected", "sampled", "empirical"]
@@ -37,38 +44,30 @@ NAMES = (
 )
 
 
-class Likelihood(abc.ABC):
-    """How outputs become terms; `name` is what a result or an error says."""
-
-    name: str
-
-    @abc.abstractmethod
-    def terms(self, outputs: Any) -> list[terms.Term]:
-        """The independent terms of the label's distribution, in the order of the labels."""
-
-    def terms_of_rows(self, outputs: Any, num_rows: int) -> list[terms.Term]:
-        """The same for so many examples, whose number layers of text and others forget."""
-
-        def counted(tensor: Any) -> Any:
-            if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
-                return tensor
-            if tensor.shape[0] is not None:
-                return tensor
-            return tf.ensure_shape(tensor, [num_rows, *tensor.shape[1:]])
-
-        return self.terms(tf.nest.map_structure(counted, outputs))
-
-    def labels(self, y: Any, count: int) -> list[Any]:
-        """The label of each term."""
-        if count == 1:
-            return [y]
-        leaves = tf.nest.flatten(y)
-        if len(leaves) != count:
-            raise ValueError(
-                f"The labels must match the {count} distributions of the likelihood. "
-                f"Received: {len(leaves)} label arrays"
-            )
-        return leaves
+# Loss, by the name under which Keras knows it, to the likelihood that it is minus the logarithm of.
+LIKELIHOODS = {
+    "binary_crossentropy": "bernoulli",
+    "BinaryCrossentropy": "bernoulli",
+    "categorical_crossentropy": "categorical",
+    "CategoricalCrossentropy": "categorical",
+    "sparse_categorical_crossentropy": "categorical",
+    "SparseCategoricalCrossentropy": "categorical",
+    # Divided by a number and cut off at a least probability, both of which say what training is
+    # charged: the network predicts a distribution over classes, and everything here is about that.
+    "keras_infobottleneck>BoundedCrossentropy": "categorical",
+    "mean_squared_error": "normal",
+    "MeanSquaredError": "normal",
+}
+# No logarithm of a likelihood, although the network predicts that of the same outputs.
+FOCAL = {
+    "binary_focal_crossentropy": "bernoulli",
+    "BinaryFocalCrossentropy": "bernoulli",
+    "categorical_focal_crossentropy": "categorical",
+    "CategoricalFocalCrossentropy": "categorical",
+}
+# What makes a loss one of other labels than those given, and the value at which it does not.
+OF_OTHER_LABELS = {"label_smoothing": 0.0, "ignore_class": None}
+GIVE = "a name such as 'normal', or a callable from outputs to a TFP distribution"
 
 
 class NamedLikelihood(Likelihood):
@@ -90,26 +89,30 @@ class NamedLikelihood(Likelihood):
                 f"`likelihood={self.name!r}` is for one output tensor; give a callable from the "
                 f"outputs to a TFP distribution. Received: outputs={type(outputs).__name__}"
             )
-        eta = _as_float(outputs)
-        if len(eta.shape) < 2 or None in eta.shape[1:]:
+        eta = as_float(outputs)
+        is_of_classes = self.name.startswith("categorical")
+        if eta.shape.rank < (2 if is_of_classes else 1) or None in eta.shape[1:]:
             raise ValueError(
-                "The model's output must have the shape [batch, ..., outputs]. "
+                "The model's output must have the shape [batch, ..., "
+                f"{'classes]' if is_of_classes else 'outputs] or [batch]'}. "
                 f"Received: shape={tuple(eta.shape)}"
             )
         if tf.executing_eagerly():  # tried on one example, before it is traced
             self._check_probabilities(eta)
         if self.name == "normal":
-            return [terms.Normal(eta)]
+            return [Normal(_with_last_axis(eta))]
         if self.name == "categorical":
             return [Categorical(eta)]
         if self.name == "bernoulli":
-            return [terms.Bernoulli(eta)]
+            return [Bernoulli(_with_last_axis(eta))]
         # Gradients through a saturated softmax or sigmoid are lost; those of its logits are not.
         if self.name == "categorical_probabilities":
             logits = _input_of(eta, "Softmax")
             return [CategoricalProbabilities(eta) if logits is None else Categorical(logits)]
         logits = _input_of(eta, "Sigmoid")
-        return [terms.BernoulliProbabilities(eta) if logits is None else terms.Bernoulli(logits)]
+        if logits is None:
+            return [BernoulliProbabilities(_with_last_axis(eta))]
+        return [Bernoulli(_with_last_axis(logits))]
 
     def _check_probabilities(self, eta: tf.Tensor) -> None:
         """Refuses logits where the name, or the loss that it was read from, says probabilities."""
@@ -129,148 +132,88 @@ class NamedLikelihood(Likelihood):
         )
 
 
-class DistributionLikelihood(Likelihood):
-    """A callable from outputs to a TFP distribution, or a nest of independent ones."""
-
-    def __init__(self, distribution: Callable[[Any], Any]):
-        self.distribution = distribution
-        self.name = getattr(distribution, "__name__", type(distribution).__name__)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DistributionLikelihood) and other.distribution is self.distribution
-
-    def __hash__(self) -> int:
-        return hash(self.distribution)
-
-    def terms(self, outputs):
-        """Closed forms where every distribution has one, else one term by differentiation."""
-        from tensorflow_probability import distributions as tfd
-
-        outputs = tf.nest.map_structure(_as_float, outputs)
-        made = self.distribution(outputs)
-        leaves = [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
-        for leaf in leaves:
-            if not isinstance(leaf, tfd.Distribution):
-                raise TypeError(
-                    "`likelihood` must return a TFP distribution or a nest of them. "
-                    f"Received: likelihood returned {type(leaf).__name__}"
-                )
-        known = [_closed_form(leaf, tfd) for leaf in leaves]
-        if all(term is not None for term in known):
-            return known
-        if len(leaves) > 1:
-            raise ValueError(
-                "A nest of distributions may hold Categorical, Bernoulli and Normal only; use a "
-                f"joint distribution. Received: {[type(leaf).__name__ for leaf in leaves]}"
-            )
-        return [_AnyDistribution(self.distribution, outputs)]
-
-
-class _AnyDistribution(terms.Term):
-    """Any TFP distribution: `eta` are the outputs, the score is a gradient, draws are its own."""
-
-    def __init__(self, distribution: Callable[[Any], Any], outputs: Any):
-        super().__init__(*tf.nest.flatten(outputs))
-        self.distribution = distribution
-        self.outputs = outputs
-
-    @property
-    def num_columns(self):
-        """Refused: the expectation over labels has no closed form here."""
-        raise ValueError(
-            "`labels='expected'` needs a Categorical, Bernoulli or Normal likelihood; use "
-            f"labels='sampled'. Received: {type(self.distribution(self.outputs)).__name__}"
-        )
-
-    def draw(self, key, first, num_samples):
-        """Draws differ with the batch size: the distribution takes one seed for a batch."""
-        made = self.distribution(self.outputs)
-        return made.sample(num_samples, seed=draws.seed_pair(key, first))
-
-    def score(self, y):
-        """By differentiation with respect to the outputs."""
-        with tf.GradientTape() as tape:
-            outputs = tf.nest.map_structure(tf.identity, self.outputs)
-            tape.watch(tf.nest.flatten(outputs))
-            log_prob = tf.reduce_sum(self._log_prob(outputs, y))
-        return tape.gradient(
-            log_prob, tf.nest.flatten(outputs), unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-
-    def log_prob(self, y):
-        """Summed over whatever the distribution leaves beside examples."""
-        log_prob = self._log_prob(self.outputs, y)
-        return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
-
-    def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
-        """Of labels of the distribution's shape: others pair with each other's examples."""
-        made = self.distribution(outputs)
-        if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
-            y = tf.cast(y, made.dtype)
-        log_prob = made.log_prob(y)
-        # A joint distribution may have a shape for each part.
-        if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
-            raise ValueError(
-                f"{type(made).__name__} labels must have the distribution's shape "
-                f"{(*made.batch_shape, *made.event_shape)}. "
-                f"Received: y.shape={tuple(y.shape)}"
-            )
-        return log_prob
-
-    def column(self, k):
-        """Refused, see `num_columns`."""
-        return self.num_columns
-
-    def multiply(self, tangents):
-        """Refused, see `num_columns`."""
-        return self.num_columns
-
-
 def find_likelihood(model: keras.Model, likelihood: str | Callable | None) -> Likelihood:
     """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
     if likelihood is None:
         return NamedLikelihood(likelihood_of_loss(model))
-    if isinstance(likelihood, str) and likelihood in NAMES:
-        return NamedLikelihood(likelihood)
     if callable(likelihood) and not isinstance(likelihood, type):
         return DistributionLikelihood(likelihood)
-    raise ValueError(
-        f"`likelihood` must be one of {NAMES}, a callable from outputs to a TFP distribution, or "
-        f"None. Received: likelihood={likelihood!r}"
-    )
+    if isinstance(likelihood, str) and likelihood in NAMES:
+        return NamedLikelihood(likelihood)
+    kind = ValueError if isinstance(likelihood, str) else TypeError
+    expected = f"be one of {NAMES}, a callable from outputs to a TFP distribution, or None"
+    raise refusal(kind, "likelihood", expected, likelihood)
 
 
-def check_labels(labels: str) -> None:
-    """Refuses any other word."""
-    if labels not in ("expected", "sampled", "empirical"):
+def likelihood_of_loss(model: keras.Model) -> str:
+    """Name of the likelihood.
+
+    Raises:
+        ValueError: no loss, several, or one that is minus the logarithm of no known likelihood.
+    """
+    losses = [loss for loss in keras.tree.flatten(getattr(model, "loss", None)) if loss is not None]
+    if not losses:
         raise ValueError(
-            f"`labels` must be 'expected', 'sampled' or 'empirical'. Received: labels={labels!r}"
+            f"`likelihood` must be given where the model has no compiled loss: {GIVE}. "
+            "Received: likelihood=None, loss=None"
         )
+    names = [_name(loss) for loss in losses]
+    if len(losses) > 1:
+        raise ValueError(
+            "`likelihood` cannot be read from several losses; give a callable from the outputs to "
+            "a nest of independent TFP distributions, one for each label. "
+            f"Received: likelihood=None, losses {names}"
+        )
+    name = names[0]
+    config = losses[0].get_config() if isinstance(losses[0], keras.losses.Loss) else {}
+    found = LIKELIHOODS.get(name) or FOCAL.get(name)
+    if found is None:
+        raise ValueError(
+            f"`likelihood` cannot be read from the compiled loss; give {GIVE}. "
+            f"Received: likelihood=None, loss={name}"
+        )
+    if found != "normal" and not config.get("from_logits", False):
+        found += "_probabilities"
+    axis = config.get("axis", -1)
+    if found.startswith("categorical") and axis != -1:
+        raise ValueError(
+            "`likelihood` cannot be read from a loss with classes on another axis than the last; "
+            "give a callable such as `lambda o: tfd.Categorical(logits=keras.ops.moveaxis(o, "
+            f"{axis}, -1))`, or likelihood={found!r} where {axis} is the last. "
+            f"Received: likelihood=None, loss={name}"
+        )
+    reasons = [
+        f"{key}={config[key]}"
+        for key, unused in OF_OTHER_LABELS.items()
+        if config.get(key, unused) != unused
+    ]
+    if name in FOCAL:
+        reasons.append("weights that follow the predictions")
+    if reasons:
+        raise ValueError(
+            f"`likelihood` cannot be read from a loss with {' and '.join(reasons)}; give "
+            f"likelihood={found!r}, the distribution that the network predicts. "
+            f"Received: likelihood=None, loss={name}"
+        )
+    return found
 
 
-def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:
-    """The term of a TFP distribution of a known family, without its `Independent` wrapping."""
-    while isinstance(distribution, tfd.Independent):
-        distribution = distribution.distribution
-    if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):
-        return Categorical(distribution.logits_parameter())
-    if type(distribution) is tfd.Bernoulli:
-        return terms.Bernoulli(distribution.logits_parameter())
-    if type(distribution) is tfd.Normal:
-        loc, scale = distribution.loc, distribution.scale
-        shape = tf.broadcast_static_shape(loc.shape, scale.shape)
-        return terms.Normal(tf.broadcast_to(loc, shape), scale)
-    return None
+def _name(loss: Any) -> str:
+    """Under which Keras knows a loss, or that of a function."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        return keras.saving.get_registered_name(type(loss))
+    return getattr(loss, "__name__", type(loss).__name__)
 
 
-def _as_float(outputs: tf.Tensor) -> tf.Tensor:
-    """At least float32: scores are formed in it."""
-    outputs = tf.convert_to_tensor(outputs)
-    return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
+def _with_last_axis(eta: tf.Tensor) -> tf.Tensor:
+    """One number per example as one output."""
+    return eta[:, None] if eta.shape.rank == 1 else eta
 
 
 def _input_of(tensor: tf.Tensor, kind: str) -> tf.Tensor | None:
     """What went into the traced operation that made the tensor, if it is of that kind."""
     if tf.executing_eagerly() or tensor.op.type != kind:
         return None
-    return _as_float(tensor.op.inputs[0])
+    return as_float(tensor.op.inputs[0])

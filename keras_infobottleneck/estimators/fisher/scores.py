@@ -1,4 +1,4 @@
-"""One forward pass over a batch, and the per-example scores that follow from it.
+"""The per-example scores of a batch, and sums of what follows from them over all batches.
 
 With `eta` the parameters of the label's distribution and `u_nk` the columns of its information
 about them, the Fisher matrix is `F = 1/N sum_n sum_k g_nk g_nk^T` with scores
@@ -8,20 +8,35 @@ about them, the Fisher matrix is `F = 1/N sum_n sum_k g_nk g_nk^T` with scores
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import Rows, VariableGradient, by_example
-from keras_infobottleneck.estimators.fisher.likelihoods import Labels, Likelihood
-from keras_infobottleneck.estimators.fisher.recording import recorded
-from keras_infobottleneck.estimators.fisher.terms import Term
+from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.likelihoods import Labels
+from keras_infobottleneck.estimators.fisher.rules.example_loop import ExampleLoop, LoopGradient
+from keras_infobottleneck.estimators.fisher.rules.rule import (
+    Call,
+    LayerRule,
+    VariableGradient,
+    by_example,
+    registered_rules,
+    rules_running,
+)
+from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
+from keras_infobottleneck.introspection.compiled_passes import (
+    BATCHES_PER_PART,
+    CompiledSum,
+    compiled,
+)
+from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.linear_algebra.layout import Layout
 
-__all__ = ["ColumnSource", "ExampleLoop", "Scores"]
+__all__ = ["ColumnSource", "Measurement", "Scores"]
 
 Tensors = list[tf.Tensor]
 
@@ -101,9 +116,19 @@ class Scores:
         self.weights = batch.weights
         self.num_rows = batch.weights.shape[0]
         self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
+        # Each rule with the calls of its layer, in the order of their first call. The weights of a
+        # call that no rule covers are left to the loop over examples.
+        records: dict[LayerRule, list[Call]] = {}
+
+        def run(rule, call, inputs, args, kwargs):
+            record, outputs = rule.run(call, inputs, args, kwargs)
+            self._tape.watch(outputs)
+            records.setdefault(rule, []).append(record)
+            return outputs
+
         with self._tape:
             self._tape.watch([v.value for v in variables])
-            with recorded(model, self._tape, self.num_rows) as records:
+            with rules_running(model, run, self.num_rows):
                 outputs = model(batch.x, training=False)
             terms = source.likelihood.terms_of_rows(outputs, self.num_rows)
         self.terms = terms
@@ -134,7 +159,7 @@ class Scores:
             if gradient is None and len(candidates) == 1:
                 forms.append(candidates[0])
             else:
-                forms.append(Rows(variable, self.num_rows))
+                forms.append(LoopGradient(variable, self.num_rows))
         return forms
 
     def gradients(self, k: Any) -> list[Any]:
@@ -152,10 +177,10 @@ class Scores:
             key: tf.ensure_shape(gradient, outputs[key].shape)
             for key, gradient in gradients.items()
         }
-        rest = [form.variable for form in self.forms if isinstance(form, Rows)]
+        rest = [form.variable for form in self.forms if isinstance(form, LoopGradient)]
         loop = self._loop(rest, cotangents) if rest else None
         return [
-            loop if isinstance(form, Rows) else [gradients[id(call)] for call in form.calls]
+            loop if isinstance(form, LoopGradient) else [gradients[id(call)] for call in form.calls]
             for form in self.forms
         ]
 
@@ -182,56 +207,103 @@ class Scores:
         return ExampleLoop(self.num_rows, variables, gradient)
 
 
-class ExampleLoop:
-    """A compiled loop over examples; what was asked for once is made once.
+class Measurement:
+    """What a structure is made from: sums over all examples, one compiled pass each.
 
     Args:
-        num_rows: examples.
-        variables: what the gradients are about.
-        gradient: from the example's number to its gradients.
+        model: the model, run in inference mode.
+        variables: the weights that F is about.
+        source: which labels.
+        batches: the examples.
+        num_columns: backward passes that a batch takes.
+        num_positions: the most positions of one example at which a kernel is used.
+        position_bytes: for each weight what comes in and goes out of it at all positions of one
+            example, 0 for what is no kernel.
+        verbose: 1 for a Keras progress bar.
     """
 
-    def __init__(self, num_rows: int, variables: list[keras.Variable], gradient: Callable):
-        self._num_rows = num_rows
-        self._index = {id(v): i for i, v in enumerate(variables)}
-        self._variables = variables
-        self._gradient = gradient
-        self._made: dict[str, Any] = {}
+    def __init__(
+        self,
+        model: keras.Model,
+        variables: list[keras.Variable],
+        source: ColumnSource,
+        batches: Batches,
+        *,
+        num_columns: int,
+        num_positions: int = 1,
+        position_bytes: Sequence[int] = (0,),
+        verbose: int = 0,
+    ):
+        self.model, self.variables, self.source = model, variables, source
+        self.batches, self.verbose = batches, verbose
+        self.num_columns = num_columns
+        self.num_positions, self.position_bytes = num_positions, position_bytes
+        self.layout = Layout.of(weight_names(model, variables), variables)
+        self.dtype = tf.as_dtype(variables[0].dtype)
+        self.key = tf.constant(0, tf.int64)
 
-    def squares(self, variable: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum of squared gradients, and squared norms `[batch]`."""
-        if "squares" not in self._made:
-            self._made["squares"] = self._sum_squares()
-        totals, norms = self._made["squares"]
-        index = self._index[id(variable)]
-        return totals[index], norms[:, index]
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of one number for each weight."""
+        return self.layout.size * self.dtype.size
 
-    def rows(self, variable: keras.Variable) -> tf.Tensor:
-        """Every example's gradient, `[batch, *variable.shape]`."""
-        if "rows" not in self._made:
-            self._made["rows"] = tf.map_fn(
-                self._gradient,
-                tf.range(self._num_rows),
-                fn_output_signature=[tf.TensorSpec(v.shape, v.dtype) for v in self._variables],
-                parallel_iterations=1,
+    @property
+    def sum_copies(self) -> int:
+        """Bytes of a sum over batches while it is made, by those of its result."""
+        num_batches = self.batches.num_batches
+        # Many batches are summed in parts, and these in float64.
+        return 1 if num_batches is not None and num_batches <= BATCHES_PER_PART else 3
+
+    def draw_labels_by(self, seed: int) -> None:
+        """Fixes the seed of the drawn labels."""
+        self.key = tf.constant(seed % 2**62, tf.int64)
+
+    def fields(self) -> dict[str, Any]:
+        """What every result says about itself; the examples are counted where they were not."""
+        return {
+            "layout": self.layout,
+            "labels": self.source.labels,
+            "num_examples": self.batches.count(),
+        }
+
+    def kept(self, name: str, make: Callable[[Callable], Any]) -> Any:
+        """What `make` gives for this measurement, see `compiled`."""
+        key = (name, self.source, tuple(map(id, self.variables)), registered_rules())
+        return compiled(self.model, key, make)
+
+    def summed(self, name: str, of_scores: Callable[[Scores], Any]) -> Any:
+        """Sum over batches of `of_scores`."""
+        variables, source = self.variables, self.source
+
+        def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+            return CompiledSum(
+                lambda batch, key: of_scores(Scores(model_of(), variables, source, batch, key))
             )
-        return self._made["rows"][self._index[id(variable)]]
 
-    def _sum_squares(self) -> tuple[Tensors, tf.Tensor]:
-        dtype = self._variables[0].dtype
+        return self.kept(name, make).over(self.batches, self.key, verbose=self.verbose)
 
-        def body(n, totals, norms):
-            squares = [tf.square(g) for g in self._gradient(n)]
-            norm = tf.stack([tf.cast(tf.reduce_sum(s), dtype) for s in squares])
-            totals = [total + s for total, s in zip(totals, squares, strict=True)]
-            return n + 1, totals, norms.write(n, norm)
+    def mean(self, total: tf.Tensor) -> np.ndarray:
+        """A sum over examples as a mean, on the host.
 
-        norms = tf.TensorArray(dtype, size=self._num_rows, element_shape=[len(self._variables)])
-        totals = [tf.zeros(v.shape, v.dtype) for v in self._variables]
-        _, totals, norms = tf.while_loop(
-            lambda n, *_: n < self._num_rows,
-            body,
-            (tf.constant(0), totals, norms),
-            parallel_iterations=1,
-        )
-        return totals, norms.stack()
+        Raises:
+            ValueError: it is not finite.
+        """
+        mean = total.numpy()
+        mean /= self.batches.num_examples
+        if not np.all(np.isfinite(mean)):
+            raise ValueError(
+                "The scores must be finite; look for NaN in the data, labels outside the classes, "
+                "logits where the likelihood takes probabilities, or overflow in the model. "
+                f"Received: likelihood={self.source.likelihood.name!r}, a result that is not finite"
+            )
+        return mean
+
+    def error(self, total: Any, total_of_squares: Any) -> float:
+        """Standard error of a mean from its examples' sum and sum of squares."""
+        if self.source.labels != "sampled":
+            return 0.0
+        count = self.batches.num_examples
+        if count == 1:
+            return float("nan")  # no spread is seen; 0.0 would say that the trace is exact
+        variance = float(total_of_squares) / count - (float(total) / count) ** 2
+        return float(np.sqrt(max(variance, 0.0) / (count - 1)))

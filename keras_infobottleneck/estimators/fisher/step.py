@@ -8,21 +8,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.recording import rules_running
-from keras_infobottleneck.estimators.fisher.rules.rule import KernelRule, Rule
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, rules_running
+from keras_infobottleneck.estimators.fisher.second_derivatives import (
+    check_differentiable_again,
+    exact_moments,
+)
 
 __all__ = ["Step"]
 
 Tensors = list[tf.Tensor]
-
-# TensorFlow calls them not differentiable, and a tape passes over them as if they were constants.
-# All but the first are those of quantisation.
-GRADIENTS_WITHOUT_GRADIENT = (
-    "ResizeBilinearGrad",
-    "FakeQuantWithMinMaxArgsGradient",
-    "FakeQuantWithMinMaxVarsGradient",
-    "FakeQuantWithMinMaxVarsPerChannelGradient",
-)
 
 
 class Step:
@@ -62,10 +57,10 @@ class Step:
             return outputs
 
         watch(self._values)
-        with rules_running(model, run, num_rows, self._is_for):
+        with exact_moments(), rules_running(model, run, num_rows, self._is_for):
             return model(inputs, training=False)
 
-    def _is_for(self, rule: Rule) -> bool:
+    def _is_for(self, rule: LayerRule) -> bool:
         """Whether the rule's layer moves, by its kernel or bias."""
         return isinstance(rule, KernelRule) and any(id(v) in self._index for v in rule.variables())
 
@@ -90,7 +85,7 @@ class Step:
         places = [outputs for _, outputs, _ in self._calls] + self._values
         moves = [moved for *_, moved in self._calls] + self._tangents
         found = tape.gradient(targets, places, output_gradients=output_gradients)
-        _check_differentiable_again()
+        check_differentiable_again()
         # An embedding's are slices, which no tape differentiates.
         pairs = [
             (tf.convert_to_tensor(slope), move)
@@ -113,7 +108,7 @@ class Step:
                 if gradient is not None:
                     parts[i].append(tf.convert_to_tensor(gradient))
         for (rule, *_), gradient in zip(self._calls, found[2], strict=True):
-            i = self._index.get(id(rule.layer.bias))
+            i = self._index.get(id(rule.bias))
             if i is not None and gradient is not None:
                 # A sum of its own: the fused operation for kernel and bias is slower than both.
                 gradient = tf.cast(gradient, self._values[i].dtype)
@@ -122,16 +117,3 @@ class Step:
             tf.add_n(part) if part else tf.zeros_like(value)
             for part, value in zip(parts, self._values, strict=True)
         ]
-
-
-def _check_differentiable_again() -> None:
-    """Refuses a traced gradient whose own would be left out, and products wrong, in silence."""
-    kinds = {operation.type for operation in tf.compat.v1.get_default_graph().get_operations()}
-    for kind in GRADIENTS_WITHOUT_GRADIENT:
-        if kind in kinds:
-            raise ValueError(
-                "Products need the gradient of every gradient, and TensorFlow has none for "
-                "bilinear resizing and simulated quantisation; resize with "
-                "interpolation='nearest', or give `variables` behind it. "
-                f"Received: an operation {kind}"
-            )

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import numbers
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_flag,
+    check_integers,
+    check_numbers,
+    check_positive,
+    refusal,
+)
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -32,6 +39,16 @@ class ActivationInformationBounds(Result):
     lower: np.ndarray
     upper: np.ndarray
     network: float
+
+    _points = ("per_unit", "lower", "upper")
+
+    def numbers(self) -> dict[str, float]:
+        """The bound through all layers; of the layers the smallest and largest of each."""
+        found = {"network": self.network}
+        for name in self._points:
+            values = getattr(self, name)
+            found |= {f"{name}_min": float(values.min()), f"{name}_max": float(values.max())}
+        return found
 
     def __repr__(self) -> str:
         return (
@@ -68,18 +85,12 @@ def activation_information_bounds(alpha, num_units) -> ActivationInformationBoun
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.2 and Corollary 5.3.
     """
-    units = np.atleast_1d(np.asarray(num_units))
-    if units.ndim != 1 or units.dtype.kind not in "iu" or units.size == 0 or units.min() < 1:
-        raise ValueError(
-            "`num_units` must be positive integers, one for each layer. "
-            f"Received: num_units={num_units!r}"
-        )
-    alpha = _positive("alpha", alpha)
+    num_units = [num_units] if isinstance(num_units, numbers.Number) else num_units
+    units = check_integers("num_units", num_units, "[layers]", 1)
+    given, alpha = alpha, check_numbers("alpha", alpha, None, 0, open_below=True)
     if alpha.shape not in ((), (1,), units.shape):
-        raise ValueError(
-            f"`alpha` must be one number, or one for each of {len(units)} layers. "
-            f"Received: alpha of shape {alpha.shape}"
-        )
+        expected = f"be one number, or one for each of {len(units)} layers"
+        raise refusal(ValueError, "alpha", expected, given)
     per_unit = np.broadcast_to(_nats_per_unit(alpha), units.shape)
     upper = units * (per_unit + 1.0)
     return ActivationInformationBounds(per_unit, units * per_unit, upper, float(upper.min()))
@@ -111,20 +122,14 @@ def linear_layer_information(kernel, alpha, x) -> float:
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.1.
     """
-    kernel, x = _finite("kernel", kernel), _finite("x", x)
-    if kernel.ndim != 2 or x.ndim != 2 or x.shape[1] != len(kernel) or len(x) == 0:
-        raise ValueError(
-            "`kernel` must have the shape [inputs, units] and `x` the shape [examples, inputs]. "
-            f"Received: kernel of shape {kernel.shape}, x of shape {x.shape}"
-        )
-    alpha = _positive("alpha", alpha)
+    kernel = check_numbers("kernel", kernel, "[inputs, units]")
+    x = check_numbers("x", x, f"[examples, {len(kernel)}]")
+    given, alpha = alpha, check_numbers("alpha", alpha, None, 0, open_below=True)
     try:
         variance = np.broadcast_to(np.expm1(alpha), kernel.shape) * kernel**2
-    except ValueError as error:
-        raise ValueError(
-            f"`alpha` must broadcast to the kernel's shape {kernel.shape}. "
-            f"Received: alpha of shape {alpha.shape}"
-        ) from error
+    except ValueError:
+        expected = f"broadcast to the kernel's shape {kernel.shape}"
+        raise refusal(ValueError, "alpha", expected, given) from None
     has_weights = np.any(kernel != 0, 0)  # a unit without any tells nothing
     noise = x**2 @ variance[:, has_weights]
     signal = np.mean(((x - x.mean(0)) @ kernel[:, has_weights]) ** 2, 0)
@@ -153,27 +158,16 @@ def noise_variance_of_information(
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Propositions 4.1 and 5.2.
     """
-    nats = _finite("nats", nats)
-    if np.any(nats < 0):
-        raise ValueError(f"`nats` must not be negative. Received: nats={nats}")
-    sizes, cap = _positive("num_weights", num_weights), _positive("max_variance", max_variance)
+    nats = check_numbers("nats", nats, None, 0)
+    sizes = check_integers("num_weights", num_weights, None, 1)
+    if sizes.ndim and nats.ndim and sizes.shape != nats.shape:
+        expected = f"be one number, or one for each of the nats, of shape {nats.shape}"
+        raise refusal(ValueError, "num_weights", expected, num_weights)
+    cap = check_positive("max_variance", max_variance)
+    check_flag("paper_form", paper_form)
     return cap * np.exp(-(1.0 if paper_form else 2.0) * nats / sizes)
 
 
 def _nats_per_unit(alpha: np.ndarray) -> np.ndarray:
     """`-1/2 log(1 - exp(-alpha))`."""
     return -0.5 * np.log(-np.expm1(-alpha))
-
-
-def _finite(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
-        raise ValueError(f"`{name}` must hold finite numbers. Received: {name}={values!r}")
-    return array.astype(np.float64)
-
-
-def _positive(name: str, values: Any) -> np.ndarray:
-    array = _finite(name, values)
-    if np.any(array <= 0):
-        raise ValueError(f"`{name}` must be positive. Received: {name}={values!r}")
-    return array

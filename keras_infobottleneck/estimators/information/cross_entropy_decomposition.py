@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["CrossEntropyDecomposition", "cross_entropy_decomposition"]
@@ -31,6 +32,10 @@ class CrossEntropyDecomposition(Result):
     efficiency: float
     overfitting: float
     cross_entropy: float
+
+    def numbers(self) -> dict[str, float]:
+        """The cross-entropy, then its terms."""
+        return {"cross_entropy": self.cross_entropy, **super().numbers()}
 
     def __repr__(self) -> str:
         return (
@@ -93,20 +98,8 @@ def _mean_log(p: np.ndarray, above, below) -> float:
 
 def _checked(joint, q) -> tuple[np.ndarray, np.ndarray]:
     """Both in float64."""
-    joint, q = np.asarray(joint), np.asarray(q)
-    if joint.ndim != 4 or q.shape != joint.shape[1:] or 0 in joint.shape:
-        raise ValueError(
-            "`joint` must have the shape [theta, x, y, w] and `q` the shape [x, y, w]. "
-            f"Received: joint of shape {joint.shape}, q of shape {q.shape}"
-        )
-    for name, array in (("joint", joint), ("q", q)):
-        is_real = array.dtype.kind in "fiub"
-        if not is_real or not np.all(np.isfinite(array) & (array >= 0)):
-            seen = f"values from {array.min()} to {array.max()}" if is_real else str(array.dtype)
-            raise ValueError(
-                f"`{name}` must hold probabilities, finite and not negative. Received: {seen}"
-            )
-    joint, q = joint.astype(np.float64), q.astype(np.float64)
+    joint = check_numbers("joint", joint, "[theta, x, y, w]", 0, booleans=True)
+    q = check_numbers("q", q, str(list(joint.shape[1:])), 0, booleans=True)
     if abs(joint.sum() - 1.0) > TOLERANCE:
         raise ValueError(f"`joint` must add up to one. Received: a sum of {joint.sum()}")
     off = np.abs(q.sum(1) - 1.0)[joint.sum((0, 2)) > 0]

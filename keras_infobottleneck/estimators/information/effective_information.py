@@ -8,8 +8,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import check_verbose
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.results.result import Result
@@ -45,6 +46,8 @@ class EffectiveInformation(Result):
     beta: float
     prior_scale: float
     paper_form: bool
+
+    _points = ("per_example",)
 
     def __repr__(self) -> str:
         return (
@@ -109,6 +112,7 @@ def effective_information(
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Definition 3.1 and Proposition 3.2, corrected.
     """
+    check_verbose("verbose", verbose)
     linearised = LinearisedLayer.of(
         model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 import keras
 
+from keras_infobottleneck.arguments import check_count
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.memory import CHEAPER, available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.information import STRUCTURES
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
 from keras_infobottleneck.introspection.weights import chosen_variables
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["check_eigenvectors_fit", "check_eigenvectors_will_fit", "eigenvector_bytes"]
 
@@ -65,9 +66,13 @@ def check_eigenvectors_will_fit(
     # A matrix that does not fit is refused where it would be made.
     if limit is None or to_make > limit or with_vectors <= limit:
         return
-    others = {name: max(needs(name)) for name in CHEAPER[structure]}
-    fitting = [name for name, need in others.items() if need <= limit]
-    advice = f"; structure={fitting[0]!r} needs {mebibytes(others[fitting[0]])}" if fitting else ""
+    cheaper = [name for name, kind in STRUCTURES.items() if structure in kind.cheaper_than]
+    needed = {name: max(needs(name)) for name in cheaper}
+    fitting = {name: need for name, need in needed.items() if need <= limit}
+    advice = ""
+    if fitting:  # what holds most tells most
+        best = max(fitting, key=fitting.get)
+        advice = f"; structure={best!r} needs {mebibytes(fitting[best])}"
     raise ValueError(
         f"structure={structure!r} needs {mebibytes(with_vectors)} with its eigenvectors{advice}. "
         f"Received: memory_limit={mebibytes(limit)}"
@@ -80,8 +85,7 @@ def check_eigenvectors_fit(fisher: FisherInformation, memory_limit: int | None) 
     Raises:
         ValueError: with the bytes; or a limit that is not a positive integer.
     """
-    if memory_limit is not None:
-        check_positive_integer("memory_limit", memory_limit)
+    check_count("memory_limit", memory_limit, optional=True)
     num_rows = len(fisher.rows) if isinstance(fisher, GramFisher) else 0
     need = eigenvector_bytes(fisher.structure, fisher.size, num_rows)
     limit = available_bytes() if memory_limit is None else memory_limit

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import numbers
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.arguments import check_keywords, check_model, check_number, check_numbers
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
+    LARGEST,
+    SMALLEST,
     Minimum,
-    check_positive,
+    check_code_options,
     check_prior_scale,
 )
-from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -55,6 +56,18 @@ class InformationCurve(Result):
     def lagrangian(self) -> np.ndarray:
         """`expected_loss + beta * nats`; with the best prior scale its slope is `nats`."""
         return self.expected_loss + self.beta * self.nats
+
+    _points = (
+        *("beta", "nats", "expected_loss", "prior_scale", "standard_error"),
+        "loss_standard_error",
+    )
+
+    def numbers(self) -> dict[str, float]:
+        """Of the point whose price is nearest to `1 / num_examples`; the loss, and N."""
+        point = np.argmin(np.abs(np.log(self.beta * self.num_examples)))
+        names = ("nats", *(name for name in self._points if name != "nats"))
+        found = {name: float(getattr(self, name)[point]) for name in names}
+        return {**found, **super().numbers()}
 
     def __repr__(self) -> str:
         return (
@@ -98,18 +111,22 @@ def information_curve(
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
     """
-    prices = None if beta is None else _increasing(beta)
+    check_keywords(information_curve, fisher_information, fisher_options)
+    check_model("model", model)
+    prices = [beta] if isinstance(beta, numbers.Number) else beta
+    if beta is not None:
+        prices = check_numbers("beta", prices, "[prices]", SMALLEST, LARGEST, increasing=True)
+    loss = check_number("loss", loss, optional=True)
     scale = check_prior_scale(prior_scale, "optimal")
+    check_code_options(structure, paper_form, num_probes, num_steps)
     if loss is None and isinstance(data, FisherInformation):
         raise ValueError(
             "`loss` must be given beside a Fisher matrix, which does not hold it. "
             "Received: loss=None"
         )
-    if loss is not None and (not np.isscalar(loss) or not np.isfinite(loss)):
-        raise ValueError(f"`loss` must be a finite number or None. Received: loss={loss!r}")
     if loss is None:
         options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
-        loss = _mean_loss(model, data, **options)
+        loss = finite_loss(MeanLoss(model, data, **options)())
     minimum = Minimum.of(
         model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps
     )
@@ -124,43 +141,6 @@ def information_curve(
         prior_scale=np.array([code.prior_scale for code in codes]),
         standard_error=np.array([code.standard_error for code in codes]),
         loss_standard_error=np.array([code.excess_error for code in codes]),
-        loss=float(loss),
+        loss=loss,
         num_examples=num_examples,
     )
-
-
-def _increasing(beta: Sequence[float]) -> np.ndarray:
-    """Prices as an array."""
-    prices = np.array([check_positive("beta", price) for price in np.ravel(beta).tolist()])
-    if len(prices) == 0 or np.any(np.diff(prices) <= 0):
-        raise ValueError(f"`beta` must hold increasing prices. Received: beta={beta!r}")
-    return prices
-
-
-def _mean_loss(model: keras.Model, data: Any, likelihood: Any, batch_size: int | None) -> float:
-    """Mean negative log-likelihood at the model's weights, by one pass."""
-    batches = batches_for(model, data, batch_size)
-    found = find_likelihood(model, likelihood)
-
-    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        # Refused before it is traced.
-        found.terms(model_of()(batches.first_inputs(), training=False))
-
-        def step(batch):
-            outputs = model_of()(batch.x, training=False)
-            terms = found.terms_of_rows(outputs, batch.weights.shape[0])
-            labels = found.labels(batch.y, len(terms))
-            log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
-            return -tf.reduce_sum(
-                tf.cast(log_prob, tf.float64) * tf.cast(batch.weights, tf.float64)
-            )
-
-        return CompiledSum(step)
-
-    total = float(compiled(model, ("mean loss", found), make).over(batches))
-    if not np.isfinite(total):
-        raise ValueError(
-            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
-            f"overflow, or give `loss`. Received: a mean loss of {total}"
-        )
-    return total / batches.num_examples

@@ -17,13 +17,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_instance
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
-from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
-    check_positive,
+    check_price_of_nat,
     check_prior_scale,
     variables_of,
 )
@@ -31,7 +32,6 @@ from keras_infobottleneck.introspection.activations import activations_model, wi
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.linear_algebra.layout import Layout
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 
 __all__ = ["LinearisedLayer"]
 
@@ -84,6 +84,12 @@ class LinearisedLayer:
         Raises:
             TypeError, ValueError: an argument that cannot be used.
         """
+        check_flag("paper_form", paper_form)
+        check_count("memory_limit", memory_limit, optional=True)
+        beta = check_price_of_nat(beta)
+        scale = check_prior_scale(prior_scale, "optimal")
+        expected = "a FisherInformation of the model"
+        check_instance("fisher", fisher, FisherInformation, expected)
         activations = with_graph(activations_model(model, layer))
         outputs = keras.tree.flatten(activations.output)
         if len(outputs) != 1 or None in outputs[0].shape[1:]:
@@ -98,10 +104,6 @@ class LinearisedLayer:
                 "it with a `keras.Input` of floats, to which bytes may be given too. "
                 f"Received: inputs of dtype {dtypes}"
             )
-        if not isinstance(fisher, FisherInformation):
-            raise TypeError(
-                f"`fisher` must be a FisherInformation of the model. Received: fisher={fisher!r}"
-            )
         if fisher.structure == "implicit":
             raise ValueError(
                 "The noise of the weights needs eigenvectors of the Fisher matrix; use "
@@ -109,8 +111,6 @@ class LinearisedLayer:
                 "Received: structure='implicit'"
             )
         check_eigenvectors_fit(fisher, memory_limit)
-        beta = check_positive("beta", beta)
-        scale = check_prior_scale(prior_scale, "optimal")
         variables = variables_of(model, fisher)
         own = {id(v) for v in activations.weights}
         upstream = [i for i, v in enumerate(variables) if id(v) in own]
@@ -170,8 +170,6 @@ class LinearisedLayer:
         Raises:
             ValueError: with the numbers.
         """
-        if memory_limit is not None:
-            check_positive_integer("memory_limit", memory_limit)
         need = self._bytes_per_example(inputs)
         limit = available_bytes() if memory_limit is None else memory_limit
         if limit is not None and need > limit:

@@ -9,17 +9,35 @@ from typing import Any, Protocol, runtime_checkable
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_model,
+    check_number,
+    refusal,
+)
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.estimation import STRUCTURES
 from keras_infobottleneck.estimators.information.eigenvector_memory import (
     check_eigenvectors_fit,
     check_eigenvectors_will_fit,
 )
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
+from keras_infobottleneck.introspection.naming import renumbered, weight_names
 from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
 
-__all__ = ["Minimum", "check_positive", "check_prior_scale", "variables_of"]
+__all__ = [
+    "LARGEST",
+    "SMALLEST",
+    "Minimum",
+    "check_code_options",
+    "check_price_of_nat",
+    "check_prior_scale",
+    "variables_of",
+]
 
 # Between these, squares of prior scales and their ratios to prices keep well within float64.
 SMALLEST, LARGEST = 1e-75, 1e75
@@ -58,8 +76,7 @@ class Minimum:
             ValueError, TypeError: as of `fisher_information` and `variables_of`; options beside a
                 Fisher matrix.
         """
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+        check_model("model", model)
         options = dict(fisher_options or {})
         if options.get("dry_run"):
             raise ValueError(
@@ -132,7 +149,7 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
             tell apart; scales of noise.
     """
     chosen = list(model.trainable_variables)
-    is_default = Layout.of(chosen) == fisher.layout
+    is_default = Layout.of(weight_names(model, chosen), chosen) == fisher.layout
     if not is_default:
         chosen = _named(model, fisher)
     in_model, in_matrix = (Counter(v.path for v in group) for group in (model.weights, chosen))
@@ -149,7 +166,10 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
 
 def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable]:
     """The model's weights with the paths and shapes of the matrix."""
-    named = dict(zip(Layout.of(model.weights).paths, model.weights, strict=True))
+    names = weight_names(model, model.weights)
+    # A file of 0.1.0 does not tell a path that ends in `_1` from the second weight of a path.
+    named = dict(zip(renumbered(names), model.weights, strict=True))
+    named |= dict(zip(names, model.weights, strict=True))
     chosen = []
     for path, shape in zip(fisher.layout.paths, fisher.layout.shapes, strict=True):
         if path not in named or tuple(named[path].shape) != shape:
@@ -186,23 +206,27 @@ def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None =
             )
 
 
-def check_positive(name: str, value: float, others: str = "") -> float:
-    """Refuses anything but a positive number that can be squared."""
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not SMALLEST <= value <= LARGEST:
-        raise ValueError(
-            f"`{name}` must be {others}a positive number from {SMALLEST:g} to {LARGEST:g}. "
-            f"Received: {name}={value!r}"
-        )
-    return float(value)
+def check_price_of_nat(beta: float) -> float:
+    """The price; a positive number that can be squared."""
+    return check_number("beta", beta, SMALLEST, LARGEST)
+
+
+def check_code_options(structure: str, paper_form: bool, num_probes: int, num_steps: int) -> None:
+    """What `information_in_weights` and `information_curve` are asked beside prices."""
+    check_choice("structure", structure, STRUCTURES)
+    check_flag("paper_form", paper_form)
+    check_count("num_probes", num_probes, 2)
+    check_count("num_steps", num_steps, 2)
 
 
 def check_prior_scale(prior_scale: float | str, *names: str) -> float | None:
-    """A positive number, or None for one of the names."""
+    """A positive number that can be squared, or None for one of the names."""
     if isinstance(prior_scale, str) and prior_scale in names:
         return None
-    choices = "".join(f"{name!r} or " for name in names)
-    return check_positive("prior_scale", prior_scale, choices)
+    if isinstance(prior_scale, str):
+        expected = f"be a positive number or {' or '.join(map(repr, names))}"
+        raise refusal(ValueError, "prior_scale", expected, prior_scale)
+    return check_number("prior_scale", prior_scale, SMALLEST, LARGEST)
 
 
 def _squared_norm(variable: keras.Variable) -> float:

@@ -8,8 +8,17 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_numbers,
+    check_positive,
+    check_seed,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.estimators.information.nuisance_critics import Classifier, Discriminator
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
@@ -116,11 +125,21 @@ def nuisance_information(
         lower bounds; van den Oord, Li, Vinyals (2018), arXiv 1807.03748, for the bound whose
         own value is among those compared with.
     """
-    z, n, shares = _checked(z, n)
-    _check_options(len(z), num_folds, num_permutations, epochs, batch_size)
-    if not isinstance(discriminator, keras.Model | None):
-        raise TypeError(
-            f"`discriminator` must be a `keras.Model`. Received: discriminator={discriminator!r}"
+    check_flag("normalize", normalize)
+    check_count("num_folds", num_folds, 2)
+    check_count("num_permutations", num_permutations)
+    check_count("epochs", epochs)
+    check_count("batch_size", batch_size, most=2**31 - 1)  # as TensorFlow counts rows
+    check_positive("learning_rate", learning_rate)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
+    if discriminator is not None:
+        check_model("discriminator", discriminator)
+    z, n, shares = _standardised_pairs(z, n)
+    if len(z) < 10 * num_folds:
+        raise ValueError(
+            "`num_folds` must leave at least 10 examples per fold. "
+            f"Received: num_folds={num_folds} of {len(z)} examples"
         )
     rng = np.random.default_rng(seed)
     upper_bound = float("inf") if shares is None else -float(np.sum(shares * np.log(shares)))
@@ -208,20 +227,12 @@ def _of_discriminator(critic: Discriminator, normalize, shares, num_values) -> C
     return judge
 
 
-def _checked(z, n):
+def _standardised_pairs(z, n):
     """Standardised `z`; `n` as numbers of classes and their shares, or standardised and None."""
-    z, n = np.asarray(z), np.asarray(n)
-    if z.ndim < 2 or n.ndim < 1 or len(z) != len(n):
-        raise ValueError(
-            "`z` must be [num_examples, ...] and `n` [num_examples, ...] of equal length. "
-            f"Received: shapes {z.shape} and {n.shape}"
-        )
-    if z.dtype.kind not in "biuf" or n.dtype.kind not in "biuf":
-        raise ValueError(f"`z` and `n` must be numbers. Received: dtypes {z.dtype} and {n.dtype}")
-    if not (np.isfinite(z).all() and np.isfinite(n).all()):
-        raise ValueError("`z` and `n` must be finite. Received: NaN or infinite values")
-    if n.size == 0 or np.all(n == n[:1]):
-        raise ValueError("`n` must vary. Received: a constant nuisance")
+    z = check_numbers("z", z, "[num_examples, units, ...]", booleans=True, dtype=None)
+    n = check_numbers("n", n, f"[{len(z)}, ...]", booleans=True, dtype=None)
+    if np.all(n == n[:1]):
+        raise ValueError(f"`n` must vary. Received: n={described(n)}, all alike")
     if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # classes as many data sets store them
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
@@ -236,20 +247,3 @@ def _standardised(values):
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
     return scaled.astype(np.float32)
-
-
-def _check_options(num_examples, num_folds, num_permutations, epochs, batch_size):
-    """Refuse options that are not positive integers, or folds that are too small."""
-    options = {
-        "num_folds": (num_folds, 2),
-        "num_permutations": (num_permutations, 1),
-        "epochs": (epochs, 1),
-        "batch_size": (batch_size, 1),
-    }
-    for name, (value, smallest) in options.items():
-        check_positive_integer(name, value, smallest)
-    if num_examples < 10 * num_folds:
-        raise ValueError(
-            f"At least 10 examples per fold are needed. "
-            f"Received: {num_examples} examples in {num_folds} folds"
-        )

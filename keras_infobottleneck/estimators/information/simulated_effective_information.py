@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.memory import available_bytes, mebibytes
+from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.input_covariance import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["simulated_effective_information"]
@@ -66,12 +66,13 @@ def simulated_effective_information(
             memory; a unit that the noise does not move at some example, for which the information
             is infinite.
     """
+    check_flag("linear_input", linear_input)
+    check_count("seed", seed, 0)
     linearised = LinearisedLayer.of(
         model, layer, fisher, beta, prior_scale, memory_limit=memory_limit
     )
     least = 2 * linearised.num_units + NUM_GROUPS
-    check_positive_integer("num_draws", num_draws, least)
-    check_positive_integer("seed", seed, 0)
+    check_count("num_draws", num_draws, least)
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     # Draws, what is left of them without a group, and the latter centred.

@@ -8,7 +8,14 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_numbers,
+    check_seed,
+    refusal,
+)
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["TotalCorrelation", "total_correlation"]
@@ -107,13 +114,10 @@ def total_correlation(
         Achille, Soatto (2018), Information Dropout, arXiv 1611.01353; Schäfer, Strimmer (2005),
         Statistical Applications in Genetics and Molecular Biology 4(1), for the shrinkage.
     """
-    if estimator not in ("unbiased", "plain", "shrinkage"):
-        raise ValueError(
-            "`estimator` must be 'unbiased', 'plain' or 'shrinkage'. "
-            f"Received: estimator={estimator!r}"
-        )
-    check_positive_integer("num_permutations", num_permutations, 2)
-    z, num_constant = _checked_units(z, log)
+    check_choice("estimator", estimator, ("unbiased", "plain", "shrinkage"))
+    check_count("num_permutations", num_permutations, 2)
+    check_seed("seed", seed)
+    z, num_constant = _varying_units(z, check_flag("log", log))
     num_examples, num_units = z.shape
     if estimator != "shrinkage" and num_examples <= num_units:
         raise ValueError(
@@ -142,21 +146,16 @@ def total_correlation(
     )
 
 
-def _checked_units(z, log):
+def _varying_units(z, log):
     """Activations as float64 `[num_examples, units that vary]`, and how many never vary."""
-    z = np.asarray(z)
-    if z.ndim < 2 or len(z) < 3 or z.dtype.kind not in "biuf":
-        raise ValueError(
-            "`z` must be numbers [num_examples, ...] with at least 3 examples. "
-            f"Received: shape {z.shape}, dtype {z.dtype}"
-        )
-    z = z.reshape(len(z), -1).astype(np.float64)
-    if not np.isfinite(z).all():
-        raise ValueError("`z` must be finite. Received: NaN or infinite values")
+    given, z = z, check_numbers("z", z, "[num_examples, units, ...]", booleans=True)
+    if len(z) < 3:
+        raise refusal(ValueError, "z", "hold at least 3 examples", given)
+    z = z.reshape(len(z), -1)
     if log:
         if z.min() <= 0:
             raise ValueError(
-                f"`log=True` needs positive activations. Received: minimum {z.min():.3g}"
+                f"`z` must be positive where `log` is True. Received: z from {z.min():.3g} on"
             )
         z = np.log(z)
     varies = np.ptp(z, axis=0) > 0
@@ -179,8 +178,9 @@ def _estimate(z, estimator):
     eigenvalues = np.linalg.eigvalsh(correlation)
     if eigenvalues[0] < SMALLEST_EIGENVALUE:
         raise ValueError(
-            "The total correlation is infinite where units determine each other; leave such units "
-            f"out. Received: smallest eigenvalue of the correlation matrix {eigenvalues[0]:.1e}"
+            "The total correlation of `z` is infinite where units determine each other; leave "
+            "such units out. Received: smallest eigenvalue of the correlation matrix "
+            f"{eigenvalues[0]:.1e}"
         )
     nats = -0.5 * float(np.sum(np.log(eigenvalues)))
     if estimator == "unbiased":

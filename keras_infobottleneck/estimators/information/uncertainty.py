@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_numbers, refusal
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["Uncertainty", "decompose_uncertainty"]
@@ -14,7 +15,7 @@ TOLERANCE = 1e-3
 TOLERANCE_OF_HALVES = {"float16": 2.0**-6, "bfloat16": 2.0**-3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Uncertainty(Result):
     """What a prediction does not know, one number per example: ``total = aleatoric + epistemic``.
 
@@ -29,6 +30,13 @@ class Uncertainty(Result):
     aleatoric: np.ndarray
     epistemic: np.ndarray
     unit: str = "nats"
+
+    _points = ("total", "aleatoric", "epistemic")
+
+    def numbers(self) -> dict[str, float]:
+        """Means over the examples, and how many there are."""
+        means = {name: float(getattr(self, name).mean()) for name in self._points}
+        return {**means, "num_examples": float(len(self.total))}
 
 
 def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncertainty:
@@ -71,19 +79,15 @@ def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncer
         return _of_regression(mean, scale)
     if scale is not None:
         raise TypeError("`scale` is for a regression, beside `mean`. Received: probabilities")
-    given = np.asarray(probabilities)
+    shape = "[samples, batch, classes]"
+    given = check_numbers("probabilities", probabilities, shape, dtype=None)
     p = given.astype("float64")
-    if p.ndim != 3 or 0 in p.shape:
-        raise ValueError(
-            "`probabilities` must have the shape [samples, batch, classes]. "
-            f"Received: probabilities of shape {p.shape}"
-        )
     sums = p.sum(-1)
     tolerance = TOLERANCE_OF_HALVES.get(str(given.dtype), TOLERANCE)
-    if not np.all(p >= 0) or np.abs(sums - 1.0).max() > tolerance:
+    if p.min() < 0 or np.abs(sums - 1.0).max() > tolerance:
         raise ValueError(
             "`probabilities` must be non-negative with rows that sum to one (apply a softmax to "
-            f"logits). Received: values in [{p.min()}, {p.max()}]"
+            f"logits). Received: probabilities from {p.min()} to {p.max()}"
         )
     p /= sums[..., None]
     total = _entropy(p.mean(0))
@@ -93,24 +97,15 @@ def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncer
 
 def _of_regression(mean, scale) -> Uncertainty:
     """The law of total variance."""
-    mean = np.asarray(mean, "float64")
-    if mean.ndim < 2 or len(mean) < 2 or 0 in mean.shape:
-        raise ValueError(
-            "`mean` must have the shape [samples, batch, ...] with at least two samples. "
-            f"Received: mean of shape {mean.shape}"
-        )
-    scale = np.asarray(0.0 if scale is None else scale, "float64")
-    if not np.all(np.isfinite(mean)) or not np.all((scale >= 0) & (scale < np.inf)):
-        raise ValueError(
-            "`mean` must be finite and `scale` finite and not negative. Received: others"
-        )
+    given, mean = mean, check_numbers("mean", mean, "[samples, batch, ...]")
+    if len(mean) < 2:
+        raise refusal(ValueError, "mean", "be of at least two samples", given)
+    scale = check_numbers("scale", 0.0 if scale is None else scale, None, 0)
     try:
         scale = np.broadcast_to(scale, mean.shape)
     except ValueError:
-        raise ValueError(
-            f"`scale` must broadcast to the shape of `mean`, {mean.shape}. "
-            f"Received: scale of shape {scale.shape}"
-        ) from None
+        expected = f"broadcast to the shape of `mean`, {mean.shape}"
+        raise refusal(ValueError, "scale", expected, scale) from None
     aleatoric = np.mean(scale**2, axis=0)
     epistemic = np.var(mean, axis=0, ddof=1)
     return Uncertainty(

@@ -9,13 +9,19 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_keywords,
+    check_named_numbers,
+    check_price,
+)
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
-    check_positive,
+    check_code_options,
+    check_price_of_nat,
     check_prior_scale,
 )
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["WeightInformation", "information_in_weights"]
@@ -71,20 +77,25 @@ class WeightInformation(Result):
         Raises:
             ValueError: no parts, a divergence that is not finite, no examples, or a negative price.
         """
-        parts = {str(name): float(nats) for name, nats in divergences.items()}
-        if not parts or not np.all(np.isfinite(list(parts.values()))):
-            raise ValueError(
-                "`divergences` must hold at least one part, and finite nats. "
-                f"Received: divergences={divergences!r}"
-            )
-        count = check_positive_integer("num_examples", num_examples)
-        price = 0.0 if beta == 0 else check_positive("beta", beta, "0 or ")
+        parts = check_named_numbers("divergences", divergences)
+        count = check_count("num_examples", num_examples)
+        price = check_price("beta", beta)
         return cls(sum(parts.values()), parts, count, price, None, 0.0)
 
     @property
     def nats_per_example(self) -> float:
         """`nats / num_examples`."""
         return self.nats / self.num_examples
+
+    def numbers(self) -> dict[str, float]:
+        """The nats, in all and per example, then what they depend on."""
+        nats = {"nats": self.nats, "nats_per_example": self.nats_per_example}
+        return {**nats, **super().numbers()}
+
+    def _columns(self) -> dict[str, Any]:
+        if not self.by_variable:
+            return super()._columns()
+        return {"variable": list(self.by_variable), "nats": list(self.by_variable.values())}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
@@ -164,8 +175,10 @@ def information_in_weights(
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Proposition 2.5 and equation 8, corrected.
     """
-    beta = check_positive("beta", beta)
+    check_keywords(information_in_weights, fisher_information, fisher_options)
+    beta = check_price_of_nat(beta)
     scale = check_prior_scale(prior_scale, "optimal", "optimal_by_variable")
+    check_code_options(structure, paper_form, num_probes, num_steps)
     by_variable = isinstance(prior_scale, str) and prior_scale == "optimal_by_variable"
     chosen = data.structure if isinstance(data, FisherInformation) else structure
     if by_variable and chosen != "diagonal":

@@ -8,6 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import (
+    check_model,
+    check_numbers,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.introspection.activations import activations_model
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -48,18 +54,19 @@ def hidden_states(
     Raises:
         TypeError: for a model or a layer of another type.
         ValueError: for an unknown layer, one that has several outputs, is not called, or is called
-            several times or in a loop, wrong thresholds, no data, a list of more arrays than the
-            model has inputs, or activations that are NaN.
+            several times or in a loop, wrong thresholds, data that the model does not take, none
+            or without an end, or activations that are NaN.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a `keras.Model`. Received: model={model!r}")
-    is_binary = np.ndim(threshold) == 0
-    thresholds = tuple(np.atleast_1d(np.asarray(threshold, float)).tolist())
-    is_increasing = np.all(np.isfinite(thresholds)) and np.all(np.diff(thresholds) > 0)
-    if not 1 <= len(thresholds) <= 255 or not is_increasing:
+    check_model("model", model)
+    check_verbose("verbose", verbose)
+    levels = check_numbers("threshold", threshold, increasing=True)
+    if levels.ndim > 1 or not 1 <= levels.size <= 255:
         raise ValueError(
-            f"`threshold` must be one to 255 increasing numbers. Received: threshold={threshold!r}"
+            "`threshold` must be one number, or one to 255 increasing ones. "
+            f"Received: threshold={described(threshold)}"
         )
+    is_binary = levels.ndim == 0
+    thresholds = tuple(levels.reshape(-1).tolist())
     levels_of = _compiled(activations_model(model, layer), thresholds)
     options = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
     batches = batches_for(model, data, batch_size, **options)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_numbers
 from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
     solve_exactly,
     solve_relaxed,
@@ -42,6 +44,18 @@ class MaximumRelevance(Result):
     gap: np.ndarray
     num_samples: int
 
+    _points = ("resolution", "relevance", "mu", "gap")
+
+    def numbers(self) -> dict[str, float]:
+        """The largest relevance and where it is, the largest gap, and the number of samples."""
+        best = int(np.argmax(self.relevance))
+        return {
+            "relevance": float(self.relevance[best]),
+            "resolution": float(self.resolution[best]),
+            "gap": float(self.gap.max()),
+            **super().numbers(),
+        }
+
     def __repr__(self):
         best = int(np.argmax(self.relevance))
         return (
@@ -57,12 +71,7 @@ class MaximumRelevance(Result):
         below it by no more than where their tangents meet: with the default `mu` 9e-3 for a few
         samples, 3e-3 from 20 on, 1e-3 from 1,000 on; with twice as many `mu` less than half.
         """
-        resolution = np.asarray(resolution, float)
-        if not np.all((resolution >= 0) & (resolution <= 1)):
-            raise ValueError(
-                "`resolution` must lie in [0, 1] (units of log M). "
-                f"Received: resolution={resolution}"
-            )
+        resolution = check_numbers("resolution", resolution, None, 0, 1)
         x, y = self.hull()
         return np.interp(resolution, x, y)[()]
 
@@ -110,19 +119,9 @@ def maximum_relevance_curve(num_samples: int, *, mu=None) -> MaximumRelevance:
         Song, Marsili, Jo (2018), arXiv 1710.11324; Cubero, Jo, Marsili, Roudi, Song (2019),
         arXiv 1808.00249.
     """
-    if not isinstance(num_samples, int | np.integer) or isinstance(num_samples, bool):
-        raise TypeError(f"`num_samples` must be an integer. Received: num_samples={num_samples!r}")
-    if not 2 <= num_samples <= LARGEST_NUM_SAMPLES:
-        raise ValueError(
-            f"`num_samples` must lie in 2..{LARGEST_NUM_SAMPLES}. "
-            f"Received: num_samples={num_samples}"
-        )
-    mu = DEFAULT_MU if mu is None else np.atleast_1d(np.asarray(mu, float))
-    if mu.ndim != 1 or not len(mu) or not np.all(np.isfinite(mu) & (mu > -1)):
-        raise ValueError(f"`mu` must be finite numbers above -1, not empty. Received: mu={mu}")
-    if not np.all(np.diff(mu) > 0):
-        raise ValueError(f"`mu` must be increasing. Received: mu={mu}")
-    num_samples = int(num_samples)
+    num_samples = check_count("num_samples", num_samples, 2, LARGEST_NUM_SAMPLES)
+    mu = DEFAULT_MU if mu is None else [mu] if isinstance(mu, numbers.Real) else mu
+    mu = check_numbers("mu", mu, "[points]", -1, open_below=True, increasing=True)
     solve = solve_exactly if num_samples <= LARGEST_EXACT else solve_relaxed
     points = np.array([_point(*solve(num_samples, trade_off), num_samples) for trade_off in mu])
     return MaximumRelevance(*points[:, :2].T, mu.copy(), points[:, 2], num_samples)

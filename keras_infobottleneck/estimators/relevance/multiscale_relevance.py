@@ -8,6 +8,14 @@ from typing import Literal
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_integers,
+    check_number,
+    check_numbers,
+    check_seed,
+    described,
+)
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     resolution_relevance,
     resolution_relevance_of_counts,
@@ -32,6 +40,8 @@ class MultiscaleRelevance(Result):
     resolution: np.ndarray
     relevance: np.ndarray
 
+    _points = ("scales", "resolution", "relevance")
+
     def __repr__(self):
         return f"MultiscaleRelevance(area={self.area:.6f}, scales={len(self.scales)})"
 
@@ -55,18 +65,11 @@ def multiscale_relevance(spikes) -> MultiscaleRelevance:
     References:
         Cubero, Marsili, Roudi (2020), arXiv 1802.10354.
     """
-    spikes = np.asarray(spikes)
-    if spikes.dtype != bool and not np.issubdtype(spikes.dtype, np.integer):
-        raise TypeError(f"`spikes` must be integers or bool. Received: spikes.dtype={spikes.dtype}")
-    if spikes.ndim != 1 or len(spikes) < 3:
+    spikes = check_integers("spikes", spikes, "[time_points]", 0, booleans=True)
+    if len(spikes) < 3 or spikes.sum() < 2:
         raise ValueError(
-            "`spikes` must be [time_points] with at least 3 of them. "
-            f"Received: spikes.shape={spikes.shape}"
-        )
-    if spikes.min() < 0 or spikes.sum() < 2:
-        raise ValueError(
-            "`spikes` must be non-negative with a sum of at least 2. "
-            f"Received: minimum {spikes.min()}, sum {spikes.sum()}"
+            "`spikes` must be at least 2 at 3 time points or more. "
+            f"Received: spikes={described(spikes)}, in all {spikes.sum()}"
         )
     num_points = len(spikes)
     largest = np.round(np.log10(0.99 * num_points), 2)
@@ -109,40 +112,34 @@ def layer_multiscale_relevance(
     Raises:
         ValueError: for a wrong shape, values that are not finite, or wrong `by` or `scales`.
     """
-    activations = np.asarray(activations)
-    if activations.ndim != 2 or len(activations) < 2 or activations.shape[1] < 1:
+    shape = "[num_samples, units]"
+    activations = check_numbers("activations", activations, shape, booleans=True, dtype=None)
+    if len(activations) < 2:
         raise ValueError(
-            "`activations` must be [num_samples, units] with at least 2 samples. "
-            f"Received: activations.shape={activations.shape}"
+            "`activations` must be of at least 2 samples. "
+            f"Received: activations={described(activations)}"
         )
-    if not np.isfinite(activations).all():
-        raise ValueError("`activations` must be finite. Received: NaN or infinite values")
+    check_choice("by", by, ("units", "threshold", "bits"))
+    check_number("threshold", threshold)
+    check_seed("seed", seed)
     num_units = activations.shape[1]
     if by == "units":
-        scales = _checked_scales(
-            scales, np.unique(np.geomspace(1, num_units, 20).round().astype(int)), 1, num_units
-        ).astype(int)
+        default = np.unique(np.geomspace(1, num_units, 20).round().astype(int))
+        scales = default if scales is None else scales
+        scales = check_integers("scales", scales, "[scales]", 1, num_units)
         order = np.random.default_rng(seed).permutation(num_units)
         states = activations[:, order] > threshold
         coarser = (states[:, :count] for count in scales)
     elif by == "threshold":
-        scales = _checked_scales(scales, np.linspace(0.05, 0.95, 19), 0, 1)
+        scales = np.linspace(0.05, 0.95, 19) if scales is None else scales
+        scales = check_numbers("scales", scales, "[scales]", 0, 1)
         coarser = (activations > value for value in np.quantile(activations, scales))
-    elif by == "bits":
-        scales = _checked_scales(scales, np.arange(1, 9), 1, 8).astype(int)
+    else:
+        scales = np.arange(1, 9) if scales is None else scales
+        scales = check_integers("scales", scales, "[scales]", 1, 8)
         ranks = _share_below(activations)
         coarser = (np.floor(ranks * 2**bits).astype(np.uint8) for bits in scales)
-    else:
-        raise ValueError(f"`by` must be 'units', 'threshold' or 'bits'. Received: by={by!r}")
     return _curve(scales, [resolution_relevance(states) for states in coarser])
-
-
-def _checked_scales(scales, default, low, high):
-    """Scales as an array, checked to lie within their range."""
-    scales = default if scales is None else np.asarray(scales)
-    if scales.ndim != 1 or not len(scales) or scales.min() < low or scales.max() > high:
-        raise ValueError(f"`scales` must lie in [{low}, {high}]. Received: scales={scales}")
-    return scales
 
 
 def _share_below(activations):

@@ -7,8 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_integers,
+    check_numbers,
+    check_seed,
+    described,
+)
 from keras_infobottleneck.estimators.relevance.resolution_relevance import resolution_relevance
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceNull", "relevance_null"]
@@ -38,6 +45,8 @@ class RelevanceNull(Result):
     kind: str
     num_draws: int
 
+    _points = ("curve_units", "curve_resolution", "curve_relevance", "curve_relevance_std")
+
     def __repr__(self):
         return (
             f"RelevanceNull(resolution={self.resolution:.4f} ± {self.resolution_std:.4f}, "
@@ -51,6 +60,7 @@ class RelevanceNull(Result):
         Interpolates along the numbers of units, from (0, 0): what independent units would show
         at equal resolution. NaN above the resolution of all units.
         """
+        resolution = check_numbers("resolution", resolution, None, 0)
         x = np.concatenate([[0.0], self.curve_resolution])
         mean = np.concatenate([[0.0], self.curve_relevance])
         std = np.concatenate([[0.0], self.curve_relevance_std])
@@ -86,15 +96,15 @@ def relevance_null(
         TypeError: for states that are neither bool nor integer.
         ValueError: for a wrong shape, kind or number of draws.
     """
-    states = np.asarray(states)
-    if states.ndim != 2 or states.shape[1] < 2:
+    states = check_integers("states", states, "[num_samples, units]", booleans=True)
+    if states.shape[1] < 2:
         raise ValueError(
-            "`states` must be [num_samples, units] with at least 2 units: a single unit has no "
-            f"independent surrogate. Received: states.shape={states.shape}"
+            "`states` must be of at least 2 units: a single unit has no independent surrogate. "
+            f"Received: states={described(states)}"
         )
-    if kind not in ("shuffled", "independent"):
-        raise ValueError(f"`kind` must be 'shuffled' or 'independent'. Received: kind={kind!r}")
-    check_positive_integer("num_draws", num_draws, 2)
+    check_choice("kind", kind, ("shuffled", "independent"))
+    check_count("num_draws", num_draws, 2)
+    check_seed("seed", seed)
     resolution_relevance(states, num_levels=num_levels)  # checks the values before any draw
     rng = np.random.default_rng(seed)
     num_units = states.shape[1]

@@ -6,7 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from keras_infobottleneck.arguments import check_count, check_integers, described
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
+from keras_infobottleneck.estimators.relevance.state_keys import check_states
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["ResolutionRelevance", "resolution_relevance", "resolution_relevance_of_counts"]
@@ -66,11 +68,12 @@ def resolution_relevance(states, *, num_levels: int | None = None) -> Resolution
     References:
         Song, Marsili, Jo (2018), arXiv 1710.11324.
     """
+    check_count("num_levels", num_levels, 2, optional=True)
     if isinstance(states, StateCounts):
         return resolution_relevance_of_counts(states.counts)
-    states = np.asarray(states)
+    states = check_states(states)
     if num_levels is None:
-        is_levels = states.ndim == 2 and np.issubdtype(states.dtype, np.integer) and states.size
+        is_levels = states.ndim == 2 and states.dtype != bool
         num_levels = max(2, int(states.max()) + 1) if is_levels else 2
     return resolution_relevance_of_counts(StateCounts(num_levels).update(states).counts)
 
@@ -85,17 +88,13 @@ def resolution_relevance_of_counts(counts) -> ResolutionRelevance:
         TypeError: for counts that are not integers.
         ValueError: for a wrong shape, negative counts, or a sum below 2.
     """
-    counts = np.asarray(counts)
-    if not np.issubdtype(counts.dtype, np.integer):
-        raise TypeError(f"`counts` must be integers. Received: counts.dtype={counts.dtype}")
-    if counts.ndim != 1 or (counts < 0).any():
-        raise ValueError(
-            "`counts` must be non-negative and one-dimensional. "
-            f"Received: counts of shape {counts.shape}, minimum {counts.min(initial=0)}"
-        )
+    counts = check_integers("counts", counts, "[num_states]", 0)
     num_samples = int(counts.sum())
     if num_samples < 2:
-        raise ValueError(f"At least 2 samples are needed. Received: num_samples={num_samples}")
+        raise ValueError(
+            "`counts` must be of at least 2 samples. "
+            f"Received: counts={described(counts)}, in all {num_samples}"
+        )
     frequencies, multiplicities = _multiplicities(counts)
     share = frequencies * multiplicities / num_samples
     resolution = -float(np.sum(share * np.log(frequencies / num_samples)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_infobottleneck.estimators.relevance.state_keys import state_keys, tally
+from keras_infobottleneck.arguments import check_count, check_instance
+from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
 
 __all__ = ["StateCounts"]
 
@@ -27,17 +28,13 @@ class StateCounts:
     """
 
     def __init__(self, num_levels: int = 2):
-        if not isinstance(num_levels, int | np.integer) or num_levels < 2:
-            raise ValueError(
-                f"`num_levels` must be an integer of at least 2. Received: num_levels={num_levels}"
-            )
-        self.num_levels = int(num_levels)
+        self.num_levels = check_count("num_levels", num_levels, 2)
         self._num_units = None  # 0 for labels, known after the first batch
         self._runs = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
 
     def update(self, states) -> StateCounts:
         """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""
-        states = np.asarray(states)
+        states = check_states(states)
         keys = state_keys(states, self.num_levels)
         self._check_units(states.shape[1] if states.ndim == 2 else 0)
         self._runs.append(tally(keys))
@@ -46,8 +43,7 @@ class StateCounts:
 
     def merge(self, other: StateCounts) -> StateCounts:
         """Add the counts of another table, of states of the same kind."""
-        if not isinstance(other, StateCounts):
-            raise TypeError(f"`other` must be a `StateCounts`. Received: other={other!r}")
+        check_instance("other", other, StateCounts, "a StateCounts")
         if other._runs:
             if other._num_units and other.num_levels != self.num_levels:
                 raise ValueError(

@@ -5,11 +5,30 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["state_keys", "tally"]
+from keras_infobottleneck.arguments import check_integers, described
+
+__all__ = ["check_states", "state_keys", "tally"]
 
 # Below this many keys the way to the GPU and back costs more than the sort.
 MIN_KEYS_FOR_GPU = 100_000
 ROWS_AT_ONCE = 1 << 18
+
+
+def check_states(states) -> np.ndarray:
+    """States as an array of booleans or integers, `[num_samples, units]` or labels.
+
+    Raises:
+        TypeError: for real activations, and other values that are neither bool nor integer.
+        ValueError: for another rank, no samples or no units.
+    """
+    words = "integers or booleans, which `hidden_states` makes of activations by a threshold"
+    states = check_integers("states", states, booleans=True, words=words)
+    if states.ndim not in (1, 2) or 0 in states.shape:
+        raise ValueError(
+            "`states` must have the shape [num_samples, units], or [num_samples] for labels, and "
+            f"not be empty. Received: states={described(states)}"
+        )
+    return states
 
 
 def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
@@ -19,37 +38,26 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
     fingerprint (two lanes).
 
     Args:
-        states: bool or integer `[num_samples, units]` with values in 0..num_levels-1, or integer
-            labels `[num_samples]`.
+        states: as `check_states` gives them; units with values in 0..num_levels-1.
         num_levels: levels of each unit.
 
     Returns:
         uint64 `[num_samples, lanes]`.
 
     Raises:
-        TypeError: for values that are neither bool nor integer.
-        ValueError: for another rank, no samples, no units, or values outside the levels.
+        ValueError: for values outside the levels.
     """
-    states = np.asarray(states)
-    if states.dtype != bool and not np.issubdtype(states.dtype, np.integer):
-        raise TypeError(
-            "`states` must be bool or integer; real activations are made into states by a "
-            f"threshold (`hidden_states`). Received: states.dtype={states.dtype}"
-        )
-    if states.ndim not in (1, 2) or 0 in states.shape:
-        raise ValueError(
-            "`states` must be [num_samples, units] or labels [num_samples], neither empty. "
-            f"Received: states.shape={states.shape}"
-        )
     if states.ndim == 1:
         if states.dtype == np.uint64 and states.max() > np.iinfo(np.int64).max:
-            raise ValueError(f"Labels must be below 2^63. Received: states.max()={states.max()}")
+            raise ValueError(
+                f"Labels in `states` must be below 2^63. Received: states up to {states.max()}"
+            )
         return states.astype(np.int64).view(np.uint64)[:, None]
     if states.dtype != bool:
         low, high = states.min(), states.max()
         if low < 0 or high >= num_levels:
             raise ValueError(
-                f"Units must lie in 0..{num_levels - 1} (`num_levels`). "
+                f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
                 f"Received: states between {low} and {high}"
             )
     if states.dtype == bool and states.shape[1] == 64:

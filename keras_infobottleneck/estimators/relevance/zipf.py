@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_infobottleneck.linear_algebra.operator import check_positive_integer
+from keras_infobottleneck.arguments import check_count, check_integers, check_numbers, described
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
@@ -16,7 +16,7 @@ DIRECT_TERMS = 1000
 LARGEST_GAMMA = 100.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ZipfExponent(Result):
     """Fit of `m_k ~ k^-gamma` to the counts of states.
 
@@ -55,25 +55,18 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
     References:
         Clauset, Shalizi, Newman (2009), arXiv 0706.1062, appendix B.
     """
-    counts = np.asarray(counts)
-    if not np.issubdtype(counts.dtype, np.integer):
-        raise TypeError(f"`counts` must be integers. Received: counts.dtype={counts.dtype}")
-    if counts.ndim != 1:
-        raise ValueError(f"`counts` must be [num_states]. Received: counts.shape={counts.shape}")
-    if not isinstance(min_count, int | np.integer) or min_count < 1:
-        raise ValueError(
-            f"`min_count` must be an integer of at least 1. Received: min_count={min_count!r}"
-        )
-    counts = counts[counts >= min_count]
+    given = check_integers("counts", counts, "[num_states]", 0)
+    min_count = check_count("min_count", min_count)
+    counts = given[given >= min_count]
     if len(counts) == 0 or counts.max() == counts.min():
         raise ValueError(
-            "An exponent needs at least 2 different counts of at least `min_count`. "
-            f"Received: {len(counts)} counts, all {counts[0] if len(counts) else 'below it'}"
+            "`counts` must hold at least 2 different ones of at least `min_count`. "
+            f"Received: counts={described(given)}, min_count={min_count}"
         )
     mean_log = float(np.mean(np.log(counts / min_count)))
     if -_log_zeta_derivatives(LARGEST_GAMMA, min_count)[0] > mean_log:
         raise ValueError(
-            f"The counts must spread so far that their exponent is at most {LARGEST_GAMMA:g}; take "
+            f"`counts` must spread so far that their exponent is at most {LARGEST_GAMMA:g}; take "
             f"a smaller `min_count`. Received: counts up to {counts.max()}, min_count={min_count}"
         )
     low, high = 1.0, LARGEST_GAMMA
@@ -88,7 +81,7 @@ def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
         mu=gamma - 1,
         gamma=gamma,
         standard_error=float(information**-0.5),
-        min_count=int(min_count),
+        min_count=min_count,
         num_states=len(counts),
     )
 
@@ -117,7 +110,7 @@ def _log_zeta_derivatives(gamma, start):
     return -mean, sums[2] / sums[0] - mean**2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class RelevanceSlope(Result):
     """Slope `dH[K] / dH[s] = -mu` between neighbouring points of a resolution-relevance curve.
 
@@ -131,6 +124,8 @@ class RelevanceSlope(Result):
     resolution: np.ndarray
     slope: np.ndarray
     optimum: float
+
+    _points = ("resolution", "slope")
 
 
 def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> RelevanceSlope:
@@ -149,20 +144,16 @@ def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> Relev
     References:
         The rule for the optimum is that of the PrOpRe package (github.com/potestiolab/propre).
     """
-    resolution, relevance = np.asarray(resolution, float), np.asarray(relevance, float)
-    if resolution.ndim != 1 or resolution.shape != relevance.shape:
-        raise ValueError(
-            "`resolution` and `relevance` must be of one shape [points]. "
-            f"Received: shapes {resolution.shape} and {relevance.shape}"
-        )
-    check_positive_integer("points_per_step", points_per_step)
+    resolution = check_numbers("resolution", resolution, "[points]")
+    relevance = check_numbers("relevance", relevance, f"[{len(resolution)}]")
+    check_count("points_per_step", points_per_step)
     order = np.argsort(resolution)
     groups = np.arange(len(order)) // points_per_step
     x, y = _group_means(groups, resolution[order], relevance[order])
     x, y = _group_means(np.unique(x, return_inverse=True)[1], x, y)
     if len(x) < 2:
         raise ValueError(
-            "A slope needs at least 2 different resolutions. "
+            "`resolution` must hold at least 2 different ones. "
             f"Received: {len(x)} after averaging {points_per_step} points per step"
         )
     slope = np.diff(y) / np.diff(x)

@@ -1,1 +1,6 @@
 """Boltzmann machines, whose units are states."""
+
+from keras_infobottleneck.models.boltzmann.deep_belief import DeepBeliefNetwork
+from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
+
+__all__ = ["DeepBeliefNetwork", "RestrictedBoltzmannMachine"]

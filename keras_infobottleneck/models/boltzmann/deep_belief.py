@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, refusal
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
 from keras_infobottleneck.models.boltzmann.visible_units import hidden_probabilities, training_data
 
@@ -47,8 +48,12 @@ class DeepBeliefNetwork(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
-        if isinstance(units, str) or not isinstance(units, Sequence) or not len(units):
-            raise ValueError(f"`units` must be a list of numbers of units. Received: units={units}")
+        if not isinstance(units, Sequence | np.ndarray) or isinstance(units, str):
+            raise refusal(TypeError, "units", "be a sequence of numbers of units", units)
+        if not len(units):
+            raise refusal(ValueError, "units", "hold at least one number of units", units)
+        units = [check_count(f"units[{index}]", size) for index, size in enumerate(units)]
+        check_count("seed", seed, 0, 2**31 - 1001, optional=True)
         super().__init__(**kwargs)
         self.seed = int(np.random.default_rng().integers(2**30) if seed is None else seed)
         self.machines = [
@@ -91,32 +96,45 @@ class DeepBeliefNetwork(keras.Model):
             "seed": self.seed,
         }
 
-    def fit(self, x, *, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: list | None = None,
+        validation_data=None,
+        **kwargs,
+    ):
         """Train every layer in turn.
 
         Args:
             x: visible units `[num_examples, visible]` in [0, 1], or a batched `tf.data.Dataset` of
                 them.
             validation_data: the same kind.
-            **kwargs: as for `keras.Model.fit`, given to each machine.
+            batch_size, epochs, verbose, callbacks, **kwargs: as for `keras.Model.fit`, given to
+                each machine.
 
         Returns:
             dict from layer name to the `keras.callbacks.History` of its machine.
 
         Raises:
-            TypeError: data with labels, or of another kind.
+            TypeError: data with labels, sparse data, or data of another kind.
         """
+        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+        options |= {"callbacks": callbacks, **kwargs}
         if not self.compiled:
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
         for name, data in (("x", x), ("validation_data", validation_data)):
             _check_unlabelled(name, data)
-        x = training_data(self, x)
+        x, _ = training_data(self, x)
         if validation_data is not None:
-            validation_data = training_data(self, validation_data, "validation_data")
+            validation_data, _ = training_data(self, validation_data, "validation_data")
         histories = {}
         for machine in self.machines:
             machine.compile_from_config(self.get_compile_config())
-            histories[machine.name] = machine.fit(x, validation_data=validation_data, **kwargs)
+            histories[machine.name] = machine.fit(x, validation_data=validation_data, **options)
             x, validation_data = (_upwards(machine, data) for data in (x, validation_data))
         return histories
 
@@ -132,6 +150,8 @@ class DeepBeliefNetwork(keras.Model):
                 up and a unit is on where its probability exceeds 1/2.
         """
         top = self._machine(layer)
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size)
         for machine in self.machines[: layer - 1]:
             if sample:
                 x = machine.hidden_states(x, sample=True, batch_size=batch_size).astype("float32")
@@ -158,11 +178,7 @@ class DeepBeliefNetwork(keras.Model):
 
     def _machine(self, layer):
         """Machine whose hidden units are the layer."""
-        if not isinstance(layer, int | np.integer) or not 1 <= layer <= len(self.machines):
-            raise ValueError(
-                f"`layer` must be an integer in 1..{len(self.machines)}. Received: layer={layer!r}"
-            )
-        return self.machines[layer - 1]
+        return self.machines[check_count("layer", layer, most=len(self.machines)) - 1]
 
 
 def _check_unlabelled(name, data):

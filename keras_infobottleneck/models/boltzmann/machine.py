@@ -6,14 +6,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
+from keras_infobottleneck.models.boltzmann.log_partition import (
+    annealed_log_partition,
+    enumerated_log_partition,
+)
 from keras_infobottleneck.models.boltzmann.visible_units import (
     hidden_probabilities,
+    log_odds,
     training_data,
-    visible_units,
 )
+from keras_infobottleneck.models.network_holder import shows_arguments_of
+from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["RestrictedBoltzmannMachine"]
+
+# Units of the smaller side whose states are enumerated: a second for a thousand on the other.
+MAX_ENUMERATED = 20
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -32,6 +42,9 @@ class RestrictedBoltzmannMachine(keras.Model):
     the free energy of the validation data minus that of the epoch's training data, which grows with
     overfitting.
 
+    Training starts from visible biases at the log-odds of the data, of a dataset those of its
+    first batch, unless they were set before (Hinton, 2012, section 8).
+
     The number of draws made and the chains are weights, so that a saved and reloaded machine
     continues as if undisturbed. One device only: no replica-aware chains.
 
@@ -49,7 +62,7 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
-        guide to training restricted Boltzmann machines, for the free-energy gap.
+        guide to training restricted Boltzmann machines, for biases and the free-energy gap.
     """
 
     def __init__(
@@ -62,12 +75,11 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
+        check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**31):
-            raise ValueError(f"`seed` must be an integer in 0..2^31-1. Received: seed={seed!r}")
+            check_count(name, value, most=2**31 - 1)  # as TensorFlow counts
+        check_flag("persistent", persistent)
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_steps = int(num_steps)
@@ -139,9 +151,16 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     def free_energy(self, visible):
         """Free energy of each example, `[batch]`, nats."""
-        visible = tf.cast(visible_units(self, visible), self.variable_dtype)
+        if not tf.is_symbolic_tensor(visible):
+            visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
+        visible = tf.cast(visible, self.variable_dtype)
         return self._energy(visible, self._hidden_input(visible))
 
+    @property
+    def _shape_of_visible(self) -> str:
+        return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
+
+    @shows_arguments_of(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
         if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
@@ -149,7 +168,11 @@ class RestrictedBoltzmannMachine(keras.Model):
                 "`fit` takes no weights of examples, each of which counts once in the likelihood. "
                 "Received: sample_weight or class_weight"
             )
-        return super().fit(training_data(self, x), *args, **kwargs)
+        x, visible = training_data(self, x)
+        if not int(self.num_draws) and not np.any(self.visible_bias):
+            # From zero, sparse data would first be learned as one state with all units on.
+            self.visible_bias.assign(log_odds(visible))
+        return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
         """Make one step of contrastive divergence."""
@@ -204,6 +227,50 @@ class RestrictedBoltzmannMachine(keras.Model):
         logged = (self._reconstruction_error, self._free_energy, self._free_energy_gap)
         return {metric.name: metric.result() for metric in logged}
 
+    def log_partition(
+        self, *, num_chains: int = 100, num_temperatures: int = 1000, seed: int = 0
+    ) -> Estimate:
+        """`log Z` in nats, so that `-free_energy(v) - log Z` is the log-probability of `v`.
+
+        Exact (standard error 0) where one side has at most 20 units; else by annealed importance
+        sampling from the machine without its kernel, whose error over the chains is stated: it
+        cannot see modes that no chain found, which make `log Z` too low.
+
+        Args:
+            num_chains, num_temperatures: of the annealing; its cost is that of as many Gibbs steps.
+            seed: of its draws.
+        """
+        if not self.built:
+            raise ValueError("The machine must be built, by `fit` or a call. Received: no weights")
+        check_count("num_chains", num_chains, 2, 2**31 - 1)
+        check_count("num_temperatures", num_temperatures, most=2**31 - 1)
+        check_count("seed", seed, 0, 2**31 - 1)
+        weights = [w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)]
+        if min(self.kernel.shape) <= MAX_ENUMERATED:
+            return Estimate(enumerated_log_partition(*weights))
+        value, error = annealed_log_partition(
+            *weights, weights[1], num_chains=num_chains, num_steps=num_temperatures, seed=seed
+        )
+        return Estimate(value, error)
+
+    def log_likelihood(self, x, *, batch_size: int = 1000, **options) -> Estimate:
+        """Mean log-probability of binary examples, nats per example.
+
+        Args:
+            x: visible units `[num_examples, visible]`, 0 or 1; of values in between the number is
+                that of their energy and no log-probability.
+            batch_size: examples at a time.
+            options: as of `log_partition`, whose error is the one stated.
+        """
+        check_keywords(self.log_likelihood, self.log_partition, options)
+        check_count("batch_size", batch_size)
+        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
+        log_z = self.log_partition(**options)
+        starts = range(0, len(x), batch_size)
+        energies = [self.free_energy(x[i : i + batch_size]).numpy() for i in starts]
+        mean = float(np.mean(np.concatenate(energies), dtype=np.float64))
+        return Estimate(-mean - log_z, log_z.standard_error)
+
     def hidden_states(self, x, *, sample: bool = False, batch_size: int = 1000) -> np.ndarray:
         """States of the hidden units, bool `[num_examples, units]`.
 
@@ -211,6 +278,8 @@ class RestrictedBoltzmannMachine(keras.Model):
             x: visible units `[num_examples, visible]` in [0, 1].
             sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
         """
+        check_flag("sample", sample)
+        check_count("batch_size", batch_size, most=2**31 - 1)
         probability = hidden_probabilities(self, x, batch_size)
         if not sample:
             return probability > 0.5
@@ -225,15 +294,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             states: hidden units `[num_states, units]`.
             num_steps: Gibbs steps, visible and back, before the visible units are read off.
         """
-        states = np.asarray(states)
-        if states.ndim != 2 or states.shape[1] != self.units:
-            raise ValueError(
-                f"`states` must be [num_states, {self.units}]. Received: shape {states.shape}"
-            )
-        if not isinstance(num_steps, int | np.integer) or num_steps < 0:
-            raise ValueError(
-                f"`num_steps` must be a non-negative integer. Received: num_steps={num_steps!r}"
-            )
+        shape = f"[num_states, {self.units}]"
+        states = check_numbers("states", states, shape, 0, 1, booleans=True, dtype=None)
+        check_count("num_steps", num_steps, 0, 2**31 - 1)
         states = tf.cast(states, self.variable_dtype)
         return self._generate(states, tf.constant(int(num_steps))).numpy()
 

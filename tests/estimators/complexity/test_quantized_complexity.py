@@ -182,25 +182,27 @@ GOOD = gaussian(8, 8)
 @pytest.mark.parametrize(
     ("weights", "options", "error", "message"),
     [
-        ("dense", {}, TypeError, "weights must be a Keras model.*str"),
-        (None, {}, TypeError, "weights must be a Keras model.*NoneType"),
-        ([[1.0, 2.0]], {}, TypeError, "NumPy arrays.*list"),
+        ("dense", {}, TypeError, "`weights` must be a Keras model.*'dense'"),
+        (None, {}, TypeError, "`weights` must be a Keras model.*None"),
+        ([[1.0, 2.0]], {}, TypeError, "NumPy arrays.*weight_0.*1.0, 2.0"),
         (np.ones((8, 8), int), {}, TypeError, "floating point.*int64"),
         (keras.Sequential(), {}, ValueError, "built"),
         (np.where(GOOD > 2, np.nan, GOOD) * np.inf, {}, ValueError, "finite.*weight_0"),
         ([], {}, ValueError, "at least 4 x 4"),
         (GOOD, {"num_bits": 0}, ValueError, "num_bits.*0"),
         (GOOD, {"num_bits": 17}, ValueError, "num_bits.*17"),
-        (GOOD, {"num_bits": 7.5}, ValueError, "num_bits.*7.5"),
+        (GOOD, {"num_bits": 7.5}, TypeError, "num_bits.*7.5"),
         (GOOD, {"clip_percentile": 0}, ValueError, "clip_percentile.*0"),
         (GOOD, {"clip_percentile": 101.0}, ValueError, "clip_percentile.*101"),
-        (GOOD, {"clip_percentile": "99"}, ValueError, "clip_percentile.*'99'"),
+        (GOOD, {"clip_percentile": "99"}, TypeError, "clip_percentile.*'99'"),
         (GOOD, {"num_shuffles": 1}, ValueError, "num_shuffles.*1"),
         (GOOD, {"crop": (2, 8)}, ValueError, r"crop.*\(2, 8\)"),
         (GOOD, {"crop": 8}, ValueError, "crop.*8"),
+        (GOOD, {"crop": (10**6, 10**6)}, ValueError, "no larger than every matrix"),
         (GOOD, {"num_crops": 0}, ValueError, "num_crops.*0"),
         (GOOD, {"baseline": "initial"}, ValueError, "baseline.*'initial'"),
-        (GOOD, {"baseline": 3}, TypeError, "int"),
+        (GOOD, {"baseline": 3}, TypeError, "`baseline` must be.*3"),
+        (GOOD, {"baseline": None}, TypeError, "`baseline` must be.*None"),
         (GOOD, {"baseline": gaussian(8, 12)}, ValueError, "same shapes"),
         (
             GOOD,
@@ -213,3 +215,19 @@ GOOD = gaussian(8, 8)
 def test_refuses_bad_input(weights, options, error, message):
     with pytest.raises(error, match=message):
         quantized_complexity(weights, **options)
+
+
+def test_the_weights_of_a_model_as_a_list_have_the_complexity_of_the_model():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((12, 12, 6)), keras.layers.Conv2D(20, 5), keras.layers.Conv2D(8, 5)]
+    )
+    of_model = quantized_complexity(model)
+    for given in (
+        quantized_complexity(model.get_weights()),
+        quantized_complexity(model.get_weights(), layout="keras", baseline=model),
+    ):
+        assert given.total_bits == of_model.total_bits
+        assert given.shuffled_ratio == of_model.shuffled_ratio
+    transposed = quantized_complexity(model.get_weights(), layout="out_first")
+    assert transposed.total_bits != of_model.total_bits

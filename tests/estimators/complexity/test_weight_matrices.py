@@ -149,3 +149,58 @@ def test_layers_of_a_subclassed_model_that_share_a_name_are_all_kept():
     matrices, skipped = weight_matrices(model)
     assert len({m.path for m in matrices}) == 2
     assert len(skipped) == 2
+
+
+def small_network(*layers, shape):
+    return keras.Sequential([keras.layers.Input(shape), *layers])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: small_network(keras.layers.Dense(9), keras.layers.Dense(5), shape=(7,)),
+        lambda: small_network(
+            keras.layers.Conv2D(5, (3, 4)), keras.layers.BatchNormalization(), shape=(8, 8, 4)
+        ),
+        lambda: small_network(keras.layers.LSTM(6), keras.layers.Dense(8), shape=(5, 4)),
+        # A square kernel does not tell; the others of the list do.
+        lambda: small_network(keras.layers.Dense(7), keras.layers.Dense(9), shape=(7,)),
+    ],
+)
+def test_a_list_of_keras_weights_is_what_the_model_is(model):
+    model = model()
+    of_model, _ = weight_matrices(model)
+    of_list, _ = weight_matrices(model.get_weights())
+    assert len(of_model) == len(of_list) > 0
+    for mine, its in zip(of_model, of_list, strict=True):
+        np.testing.assert_array_equal(mine.values(), its.values())
+
+
+def test_a_list_whose_outputs_come_first_is_taken_so():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in ((9, 7), (9,), (5, 9), (5,))]
+    for matrix, array in zip(weight_matrices(arrays)[0], arrays[::2], strict=True):
+        np.testing.assert_array_equal(matrix.values(), array)
+    # Without biases nothing tells, and the first axis is the output.
+    (matrix,), _ = weight_matrices(arrays[:1])
+    np.testing.assert_array_equal(matrix.values(), arrays[0])
+    (matrix,), _ = weight_matrices(arrays[:1], layout="keras")
+    np.testing.assert_array_equal(matrix.values(), arrays[0].T)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((6, 6), (6,)), ((9, 7), (9,), (9, 7), (7,)), ((9, 7), (4,))], ids=str
+)
+def test_a_list_whose_biases_do_not_tell_is_asked_about(shapes):
+    arrays = [np.ones(shape, "float32") for shape in shapes]
+    with pytest.raises(ValueError, match=r"`layout` must say .* Received: arrays of shapes"):
+        weight_matrices(arrays)
+    assert len(weight_matrices(arrays, layout="keras")[0]) == len(shapes) // 2
+
+
+def test_a_layout_is_one_of_two_and_not_for_models():
+    model = small_network(keras.layers.Dense(9), shape=(7,))
+    with pytest.raises(ValueError, match=r"for arrays.*Received: layout='keras'"):
+        weight_matrices(model, layout="keras")
+    with pytest.raises(ValueError, match="`layout` must be one of"):
+        weight_matrices(model.get_weights(), layout="torch")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.estimators import fisher_information, information_curve
-from keras_infobottleneck.estimators.fisher import gradients, hessian, request, trial
+from keras_infobottleneck.estimators import fisher_information, hessian, information_curve
+from keras_infobottleneck.estimators.fisher import planning, scores
+from keras_infobottleneck.estimators.fisher.planning import Trial
+from keras_infobottleneck.estimators.fisher.rules import kernel, rule
 from keras_infobottleneck.estimators.fisher.scores import Scores
-from keras_infobottleneck.estimators.fisher.trial import Trial
 from tests.support import reference_fisher as reference
 from tests.support.small_classifiers import (
     IMAGES,
@@ -87,7 +88,7 @@ def test_divergence_of_a_small_step_is_half_the_quadratic_form():
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     exact = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
     for size in (1, 3000, 9000):
-        monkeypatch.setattr(request, "BLOCK_BYTES", size)
+        monkeypatch.setattr(rule, "BLOCK_BYTES", size)
         result = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
         assert reference.relative_error(diagonal(result), diagonal(exact)) < 1e-6
         assert result.standard_error == pytest.approx(exact.standard_error, rel=1e-5)
@@ -105,7 +106,7 @@ def test_batches_split_for_the_cache_give_the_same(labels, monkeypatch):
         return Scores(model, variables, source, batch, key)
 
     monkeypatch.setattr(Trial, "rows_in_cache", lambda *_: 3)
-    monkeypatch.setattr(request, "Scores", noted)
+    monkeypatch.setattr(scores, "Scores", noted)
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(7)
     for data in (IMAGES, dataset):
         split = fisher_information(classifier(), data, **options)
@@ -118,7 +119,7 @@ def test_batches_split_for_the_cache_give_the_same(labels, monkeypatch):
 def test_no_part_is_small_beside_the_weights_or_less_than_one_example(monkeypatch):
     variables = classifier().trainable_variables
     weights = 4 * sum(np.prod(v.shape) for v in variables)
-    monkeypatch.setattr(trial, "CACHE_BYTES", 0)
+    monkeypatch.setattr(planning, "CACHE_BYTES", 0)
     assert Trial(1, 10).rows_in_cache(variables) == 4 * weights // 10
     assert Trial(1, 5 * weights).rows_in_cache(variables) == 1
     assert Trial(1, 0).rows_in_cache(variables) is None, "no layer with a rule"
@@ -129,7 +130,7 @@ def test_a_second_call_does_not_trace_again(monkeypatch):
     options = {"likelihood": "categorical", "batch_size": 4}
     fisher_information(model, IMAGES, **options)
     traces = []
-    monkeypatch.setattr(gradients.Bilinear, "rows", lambda *_: traces.append(1))
+    monkeypatch.setattr(kernel.BilinearGradient, "rows", lambda *_: traces.append(1))
     model.layers[0].kernel.assign_add(tf.ones_like(model.layers[0].kernel))
     first = fisher_information(model, IMAGES, seed=1, **options)
     model.layers[0].kernel.assign_add(tf.ones_like(model.layers[0].kernel))

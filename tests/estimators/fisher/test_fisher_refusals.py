@@ -36,15 +36,13 @@ BAD_ARGUMENTS = {
     "labels": ({"labels": "true"}, "`labels`"),
     "likelihood": ({"likelihood": "poisson"}, "`likelihood`"),
     "uncompiled": ({"likelihood": None}, "`likelihood`"),
-    "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
     "zero samples": ({"num_samples": 0}, "`num_samples`"),
     "samples of nothing": ({"num_samples": 2, "labels": "expected"}, "`num_samples`"),
     "batch size": ({"batch_size": 0}, "`batch_size`"),
-    "seed": ({"seed": 0.5}, "`seed`"),
+    "seed": ({"seed": -1}, "`seed`"),
     "memory limit": ({"memory_limit": -1}, "`memory_limit`"),
     "no variables": ({"variables": []}, "at least one weight"),
     "foreign variable": ({"variables": [keras.Variable(np.ones(2))]}, "weights of the model"),
-    "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
     "expected of another": (
         {"likelihood": lambda out: tfp.distributions.Laplace(out, 1.0), "labels": "expected"},
         "labels='sampled'",
@@ -54,6 +52,24 @@ BAD_ARGUMENTS = {
         "joint distribution",
     ),
 }
+
+
+# Of the wrong kind, rather than of the wrong value.
+BAD_KINDS = {
+    "structure": ({"structure": 3}, "`structure`"),
+    "seed": ({"seed": 0.5}, "`seed`"),
+    "number of samples": ({"num_samples": 2.5}, "`num_samples`"),
+    "memory limit": ({"memory_limit": "all"}, "`memory_limit`"),
+    "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
+    "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_KINDS)
+def test_arguments_of_another_kind(model, name):
+    arguments, word = BAD_KINDS[name]
+    options = {"likelihood": "categorical", **arguments}
+    check(TypeError, word, lambda: fisher_information(model, (X, Y), **options))
 
 
 @pytest.mark.parametrize("name", BAD_ARGUMENTS)
@@ -68,7 +84,7 @@ BAD_DATA = {
     "a name": ("mnist", TypeError, "`data`"),
     "a function": (lambda: 0, TypeError, "`data`"),
     "a generator": ((pair for pair in [(X, Y)]), TypeError, "Python generator"),
-    "objects": (np.array([{}, {}]), TypeError, "numbers"),
+    "objects": (np.array([{}, {}]), TypeError, "numeric"),
     "lengths": ((X, Y[:5]), ValueError, "same examples"),
     "empty": ((X[:0], Y[:0]), ValueError, "at least one example"),
     "sample weights": ((X, Y, np.ones(6)), ValueError, "sample weights"),
@@ -96,7 +112,7 @@ def test_bad_data(model, name, structure):
 
 def test_other_refusals(model, tmp_path):
     options = {"likelihood": "categorical"}
-    check(ValueError, r"`\(x, y\)`", lambda: fisher_information(model, [X, Y], **options))
+    check(ValueError, "in a tuple", lambda: fisher_information(model, [X, Y], **options))
     check(TypeError, "`model`", lambda: fisher_information(layers.Dense(2), (X, Y), **options))
     dataset = tf.data.Dataset.from_tensors((X, Y))
     check(

@@ -93,22 +93,26 @@ BAD = [
     (activation_information_bounds, (np.nan, [3]), "alpha"),
     (activation_information_bounds, ([0.1, 0.2], [3]), "alpha"),
     (activation_information_bounds, (0.1, [0]), "num_units"),
-    (activation_information_bounds, (0.1, [1.5]), "num_units"),
+    (activation_information_bounds, (0.1, [1.5]), "num_units", TypeError),
     (activation_information_bounds, (0.1, []), "num_units"),
-    (linear_layer_information, (np.ones([3, 2]), 0.1, np.ones([4, 2])), "kernel"),
+    (linear_layer_information, (np.ones([3, 2]), 0.1, np.ones([4, 2])), "x"),
     (linear_layer_information, (np.ones(3), 0.1, np.ones([4, 3])), "kernel"),
     (linear_layer_information, (np.ones([3, 2]), [0.1] * 3, np.ones([4, 3])), "alpha"),
     (linear_layer_information, (np.ones([3, 2]), -0.1, np.ones([4, 3])), "alpha"),
     (linear_layer_information, (np.ones([3, 2]), 0.1, np.full([4, 3], np.inf)), "x"),
     (noise_variance_of_information, (-1.0, 3), "nats"),
     (noise_variance_of_information, (1.0, 0), "num_weights"),
-    (noise_variance_of_information, ("much", 3), "nats"),
+    (noise_variance_of_information, ("much", 3), "nats", TypeError),
+    (noise_variance_of_information, (1.0, 3.5), "num_weights", TypeError),
+    (noise_variance_of_information, ([1.0, 2.0], [1, 2, 3]), "num_weights"),
 ]
 
 
-@pytest.mark.parametrize(("function", "arguments", "name"), BAD)
-def test_bad_input_is_one_sentence(function, arguments, name):
-    with pytest.raises(ValueError, match=rf"`{name}` must .*Received: "):
+@pytest.mark.parametrize(
+    ("function", "arguments", "name", "error"), [(*case, ValueError)[:4] for case in BAD]
+)
+def test_bad_input_is_one_sentence(function, arguments, name, error):
+    with pytest.raises(error, match=rf"`{name}` must .*Received: "):
         function(*arguments)
 
 

@@ -144,7 +144,7 @@ def test_doubled_inputs_are_felt_a_quarter_and_four_times_as_printed():
     x = np.random.default_rng(0).normal(size=(5, 4))
     model, fisher = linear_case(x)
     model.layers[0].bias.trainable = False
-    layout = Layout.of([model.layers[0].kernel])
+    layout = Layout.of([model.layers[0].kernel.path], [model.layers[0].kernel])
     fisher = DiagonalFisher(layout, "expected", 5, (fisher.values[0],))
     for paper_form, factor in ((False, 1 / 4), (True, 4)):
         options = {"layer": "z", "fisher": fisher, "paper_form": paper_form, **OPTIONS}
@@ -156,7 +156,7 @@ def test_a_signal_without_noise_is_infinite():
     x = np.random.default_rng(0).normal(size=(5, 4))
     x[0] = 0.0
     model, fisher = linear_case(x)
-    layout = Layout.of([model.layers[0].kernel])
+    layout = Layout.of([model.layers[0].kernel.path], [model.layers[0].kernel])
     fisher = DiagonalFisher(layout, "expected", 5, (fisher.values[0],))  # no noise on the bias
     found = effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
     assert found.per_example[0] == found.nats == np.inf
@@ -174,7 +174,12 @@ def test_dead_units_tell_nothing():
     )
     model.layers[0].bias.assign([-100.0, 100.0, 100.0])
     _, fisher = linear_case(x)
-    fisher = DiagonalFisher(Layout.of(model.trainable_variables), "expected", 5, fisher.values)
+    fisher = DiagonalFisher(
+        Layout.of([v.path for v in model.trainable_variables], fisher.values),
+        "expected",
+        5,
+        fisher.values,
+    )
     found = effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
     assert np.all(np.isfinite(found.per_example))
     with pytest.raises(ValueError, match=r"move every unit.*Received: 5 of 5 examples"):

@@ -55,7 +55,7 @@ def test_what_cannot_carry_noise_is_refused(case):
     last = fisher_information(model, x, variables=model.layers[-1].trainable_variables, **options)
     with pytest.raises(ValueError, match=r"must depend on weights.*Received: layer='narrow'"):
         effective_information(model, x, layer="narrow", fisher=last, **OPTIONS)
-    with pytest.raises(ValueError, match=r"`num_draws` must be an integer >= 16.*Received: "):
+    with pytest.raises(ValueError, match=r"`num_draws` must be at least 16.*Received: "):
         simulated_effective_information(
             model, x, layer="narrow", fisher=fishers["diagonal"], num_draws=15, **OPTIONS
         )

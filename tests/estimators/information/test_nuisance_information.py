@@ -179,9 +179,9 @@ N = np.arange(100) % 3
 @pytest.mark.parametrize(
     ("z", "n", "options", "error", "message"),
     [
-        (Z[:, 0], N, {}, ValueError, "equal length"),
-        (Z, N[:50], {}, ValueError, "equal length"),
-        (Z, np.full(100, "a"), {}, ValueError, "numbers"),
+        (Z[:, 0], N, {}, ValueError, r"`z` must have the shape \[num_examples, units, ...\]"),
+        (Z, N[:50], {}, ValueError, r"`n` must have the shape \[100, ...\]"),
+        (Z, np.full(100, "a"), {}, TypeError, "numbers"),
         (np.where(Z > 1, np.inf, Z), N, {}, ValueError, "finite"),
         (Z, np.full(100, np.nan), {}, ValueError, "finite"),
         (Z, np.ones(100, int), {}, ValueError, "vary"),
@@ -189,7 +189,10 @@ N = np.arange(100) % 3
         (Z, N, {"num_folds": 20}, ValueError, "10 examples per fold"),
         (Z, N, {"num_permutations": 0}, ValueError, "num_permutations"),
         (Z, N, {"epochs": 0}, ValueError, "epochs"),
-        (Z, N, {"batch_size": 2.5}, ValueError, "batch_size"),
+        (Z, N, {"batch_size": 2.5}, TypeError, "batch_size"),
+        (Z, N, {"learning_rate": 0.0}, ValueError, "learning_rate"),
+        (Z, N, {"learning_rate": np.nan}, ValueError, "learning_rate"),
+        (Z, N, {"seed": -1}, ValueError, "seed"),
         (Z, N, {"discriminator": "mlp"}, TypeError, "discriminator"),
     ],
 )

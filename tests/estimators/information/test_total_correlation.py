@@ -134,9 +134,8 @@ Z = np.random.default_rng(8).normal(size=(10, 4))
 @pytest.mark.parametrize(
     ("z", "options", "message"),
     [
-        (Z[:, 0], {}, "num_examples"),
+        (Z[:, 0], {}, r"`z` must have the shape \[num_examples, units, ...\]"),
         (Z[:2], {}, "at least 3 examples"),
-        (np.full((5, 2), "a"), {}, "numbers"),
         (np.where(Z > 1, np.nan, Z), {}, "finite"),
         (Z, {"log": True}, "positive"),
         (Z * [1, 0, 0, 0], {}, "2 units that vary"),
@@ -148,4 +147,18 @@ Z = np.random.default_rng(8).normal(size=(10, 4))
 )
 def test_bad_input_gives_one_clear_sentence(z, options, message):
     with pytest.raises(ValueError, match=f"(?s){message}.*Received: "):
+        total_correlation(z, **options)
+
+
+@pytest.mark.parametrize(
+    ("z", "options", "message"),
+    [
+        (np.full((5, 2), "a"), {}, "numbers"),
+        (Z + 1j, {}, "numbers"),
+        (Z, {"log": 1}, "log"),
+        (Z, {"seed": 1.5}, "seed"),
+    ],
+)
+def test_input_of_another_kind_gives_one_clear_sentence(z, options, message):
+    with pytest.raises(TypeError, match=f"{message}.*Received: "):
         total_correlation(z, **options)

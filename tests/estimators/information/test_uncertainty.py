@@ -74,7 +74,7 @@ def test_a_regression_is_split_by_the_law_of_total_variance():
         ({"mean": np.ones(3)}, ValueError, "samples, batch"),
         ({"mean": np.ones((1, 3))}, ValueError, "two samples"),
         ({"mean": np.full((2, 3), np.nan)}, ValueError, "finite"),
-        ({"mean": np.ones((2, 3)), "scale": -1.0}, ValueError, "not negative"),
+        ({"mean": np.ones((2, 3)), "scale": -1.0}, ValueError, "at least 0"),
         ({"mean": np.ones((2, 3)), "scale": np.ones(4)}, ValueError, "broadcast"),
     ],
 )

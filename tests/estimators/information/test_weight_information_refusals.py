@@ -18,7 +18,7 @@ layers = keras.layers
 
 BAD = [
     ({"beta": 0.0}, ValueError, "beta"),
-    ({"beta": "1"}, ValueError, "beta"),
+    ({"beta": "1"}, TypeError, "beta"),
     ({"beta": np.inf}, ValueError, "beta"),
     ({"beta": 1e-320}, ValueError, "beta"),
     ({"prior_scale": 1e200}, ValueError, "prior_scale"),
@@ -53,6 +53,13 @@ def test_a_fisher_matrix_of_another_model_or_with_options_is_refused(case):
         information_in_weights(other, fishers["dense"], beta=0.1)
     with pytest.raises(ValueError, match=r"has been measured.*Received: labels='expected'"):
         information_in_weights(model, fishers["dense"], beta=0.1, labels="expected")
+
+
+def test_an_unexpected_keyword_is_of_the_function_that_was_called(case):
+    model, (x, _), _ = case
+    for function in (information_in_weights, information_curve):
+        with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) got .* 'colour'$"):
+            function(model, x, beta=0.1, colour="red")
 
 
 def test_extreme_numbers_that_are_allowed_stay_finite(case):
@@ -128,5 +135,5 @@ def test_scales_of_noise_are_refused_and_the_means_are_those_of_a_plain_layer():
      ({"a": 1.0}, 0, 0.1, "num_examples"), ({"a": 1.0}, 5, -0.1, "beta")],
 )  # fmt: skip
 def test_bad_divergences_are_one_sentence(divergences, num_examples, beta, word):
-    with pytest.raises(ValueError, match=rf"`{word}` must .*Received: "):
+    with pytest.raises(ValueError, match=rf"`{word}.* must .*Received: "):
         WeightInformation.from_divergences(divergences, num_examples=num_examples, beta=beta)

@@ -142,7 +142,7 @@ def test_a_failed_call_does_not_spoil_the_next(model, x):
         ({"layer": keras.layers.Dense(2)}, {}, ValueError, "one of the model's layers"),
         ({}, {"threshold": [0.5, 0.1]}, ValueError, "increasing"),
         ({}, {"threshold": []}, ValueError, "increasing"),
-        ({}, {"threshold": np.nan}, ValueError, "increasing"),
+        ({}, {"threshold": np.nan}, ValueError, "finite"),
         ({}, {"batch_size": 0}, ValueError, "batch_size"),
         ({"data": np.full((4, 6), np.nan, "float32"), "layer": 0}, {}, ValueError, "NaN"),
         ({"data": np.zeros((0, 6), "float32")}, {}, ValueError, "at least one example"),

@@ -158,5 +158,5 @@ def test_bad_input_gives_one_clear_sentence(num_samples, options, error):
 
 
 def test_a_resolution_outside_the_unit_interval_is_refused():
-    with pytest.raises(ValueError, match=r"units of log M.*Received"):
+    with pytest.raises(ValueError, match=r"`resolution` must .* in \[0, 1\]. Received"):
         maximum_relevance_curve(10).at(1.2)

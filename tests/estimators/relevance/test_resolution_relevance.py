@@ -147,12 +147,12 @@ def test_critical_hierarchical_feature_model(num_units, resolution, relevance):
     ("states", "error", "message"),
     [
         (np.random.default_rng(0).random((5, 3)), TypeError, "threshold"),
-        (np.array([["a"]]), TypeError, "bool or integer"),
-        (np.zeros((0, 3), bool), ValueError, "neither empty"),
-        (np.zeros((3, 0), bool), ValueError, "neither empty"),
+        (np.array([["a"]]), TypeError, "integers or booleans"),
+        (np.zeros((0, 3), bool), ValueError, "not be empty"),
+        (np.zeros((3, 0), bool), ValueError, "not be empty"),
         (np.zeros((3, 2, 2), bool), ValueError, "num_samples, units"),
-        (np.array([[-1, 0], [1, 0]]), ValueError, "Units must lie in"),
-        (np.array([[True, False]]), ValueError, "At least 2 samples"),
+        (np.array([[-1, 0], [1, 0]]), ValueError, "`states` must lie in"),
+        (np.array([[True, False]]), ValueError, "at least 2 samples"),
         (np.array([2**63, 1], np.uint64), ValueError, "below 2\\^63"),
     ],
 )

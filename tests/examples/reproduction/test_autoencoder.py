@@ -19,24 +19,28 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_its_claims_and_draws(undisturbed):
     assert list(result(undisturbed)["claims"]) == ["2-d", "2-e"]
     for name in ("autoencoder.png", "autoencoder_pictures.png"):
         assert 5_000 < (undisturbed / name).stat().st_size < 150_000
 
 
+@pytest.mark.slow
 def test_the_gaussian_autoencoder_is_the_special_case(undisturbed):
     claim = result(undisturbed)["claims"]["2-e"]
     assert claim["verdict"] == "reproduced"
     assert all(0 <= d < 1e-4 for when in claim["numbers"].values() for d in when.values())
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/beta_1-*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)
     assert result(tmp_path) == result(undisturbed)
 
 
+@pytest.mark.slow
 def test_refuses_a_folder_of_other_settings(undisturbed):
     settings = json.loads((undisturbed / "settings.json").read_text())
     Experiment(undisturbed, settings)

@@ -16,6 +16,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_certifies_on_what_the_prior_has_not_seen(undisturbed):
     report = result(undisturbed)
     network = report["networks"]["fcn"]
@@ -28,12 +29,14 @@ def test_it_certifies_on_what_the_prior_has_not_seen(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_in_the_posterior_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/fcn.npz", SCRIPT, tmp_path, ONE)
     finish(SCRIPT, tmp_path, ONE)
     assert result(tmp_path) == result(undisturbed)
 
 
+@pytest.mark.slow
 def test_other_flags_and_bad_files_end_with_one_sentence(undisturbed, tmp_path):
     refused = run(SCRIPT, undisturbed, ONE, "--shift=2")
     assert refused.returncode != 0

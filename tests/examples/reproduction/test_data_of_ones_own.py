@@ -19,6 +19,7 @@ def write(path, num_examples, shape, num_classes):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "flags"),
     [
@@ -32,6 +33,7 @@ def test_classes_may_be_more_than_ten(script, flags, tmp_path):
     assert result(tmp_path / "out")["settings"]["data"] == "data.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "num_examples", "shape", "sentence"),
     [

@@ -2,12 +2,12 @@
 
 import json
 import os
-import pathlib
 
 import pytest
 from absl import flags
 
 from reproduction.frame import experiment as frame
+from reproduction.frame import script
 
 
 @pytest.fixture
@@ -31,7 +31,6 @@ def data(experiment, tmp_path):
 
 def claim(**changes):
     return {
-        "claim": "c",
         "setting": "s",
         "measured": "m",
         "verdict": "partly",
@@ -59,7 +58,7 @@ def test_time_is_of_the_clock_and_of_all_cores(experiment, tmp_path):
     runs = experiment.Experiment(tmp_path, {})
     runs.run("a", work)
     runs.times["a"] = {"seconds": 90.0, "core_seconds": 180.0}
-    runs.conclude({"1-a": claim()})
+    runs.conclude({"1-a": "c"}, {"1-a": claim()})
     assert (result(tmp_path)["minutes"], result(tmp_path)["core_minutes"]) == (1.5, 3.0)
 
 
@@ -74,7 +73,7 @@ def test_records_that_know_no_core_time_are_still_read(experiment, tmp_path):
     runs.write("records/old.json", {"seconds": 60.0, "record": {"sum": 1}})
     assert runs.run("old", pytest.fail) == {"sum": 1}
     runs.run("new", work)
-    runs.conclude({"1-a": claim()})
+    runs.conclude({"1-a": "c"}, {"1-a": claim()})
     assert result(tmp_path)["minutes"] >= 1.0
     assert "core_minutes" not in result(tmp_path)
 
@@ -109,10 +108,10 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(
 ):
     experiment.Experiment(tmp_path, {})  # what is there can be read
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(ValueError, match=r"written to\. Received: .*\(No space left on device\)"):
         experiment.Experiment(tmp_path, {})
 
@@ -121,15 +120,15 @@ def test_an_interruption_is_one_sentence(experiment, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment.sys, "argv", ["script.py"])
-    monkeypatch.setattr(experiment.app, "run", lambda start: start(["script.py"]))
+    monkeypatch.setattr(script.sys, "argv", ["script.py"])
+    monkeypatch.setattr(script.app, "run", lambda start: start(["script.py"]))
     with pytest.raises(SystemExit, match=r"script\.py: interrupted; the same command goes on"):
-        experiment.main(interrupted)
+        script.main(interrupted)
 
 
 @pytest.mark.parametrize("changes", [{"verdict": "perhaps"}, {"more": 1}])
 def test_a_claim_that_is_not_whole_is_refused(experiment, tmp_path, changes):
     runs = experiment.Experiment(tmp_path, {})
     with pytest.raises(ValueError, match=r"Received: 1-a with"):
-        runs.conclude({"1-a": claim(**changes)})
+        runs.conclude({"1-a": "c"}, {"1-a": claim(**changes)})
     assert not (tmp_path / "result.json").exists()

@@ -52,6 +52,7 @@ def takes_a_step(model, x, y):
     return any((a != b).any() for a, b in zip(after, before, strict=True))
 
 
+@pytest.mark.slow
 def test_autoencoder(settings_of):
     settings, script = settings_of("autoencoder")
     x = script.flat(images(28, 28, 1).x_train)
@@ -59,6 +60,7 @@ def test_autoencoder(settings_of):
     assert takes_a_step(model, x, x)
 
 
+@pytest.mark.slow
 def test_resnet(settings_of):
     settings, _ = settings_of("information_during_training")
     data = images(32, 32, 3)
@@ -67,6 +69,7 @@ def test_resnet(settings_of):
     assert takes_a_step(model, data.x_train, data.y_train)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dropout", "log_uniform", "log_normal"])
 def test_small_networks(settings_of, method):
     settings, script = settings_of("small_networks")
@@ -76,6 +79,7 @@ def test_small_networks(settings_of, method):
     assert takes_a_step(model, data.x_train, data.y_train)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["clutter", "superimposed", "occlusion"])
 def test_occlusions(settings_of, task):
     settings, _ = settings_of("occlusions")
@@ -89,6 +93,7 @@ def test_occlusions(settings_of, task):
     assert takes_a_step(model, data.x_train, data.y_train)
 
 
+@pytest.mark.slow
 def test_alexnet():
     data = images(32, 32, 3)
     examples = prepare("alexnet anew", data, data.y_train, np.arange(4), 4)
@@ -97,6 +102,7 @@ def test_alexnet():
     assert takes_a_step(model, examples.x, examples.y)
 
 
+@pytest.mark.slow
 def test_adder(settings_of):
     settings, script = settings_of("weight_complexity")
     model = script.build_adder(settings["modulus"], settings["grok_width"], 1.0)

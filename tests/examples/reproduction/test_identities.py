@@ -9,11 +9,12 @@ from keras_infobottleneck import estimators
 from tests.support.example_runs import ROOT, finish, run
 
 SCRIPT = "reproduction/identities/run.py"
-FIELDS = {"paper", "claim", "setting", "measured", "verdict", "criterion", "numbers"}
+FIELDS = {"claim", "setting", "measured", "verdict", "criterion", "numbers"}
 
 
 def test_it_writes_every_identity_and_one_result_line(tmp_path):
-    assert finish(SCRIPT, tmp_path).splitlines()[-1] == "RESULT 10 of 10 identities reproduced"
+    last = finish(SCRIPT, tmp_path).splitlines()[-1]
+    assert last == f"RESULT reproduced: 10 -> {tmp_path}"
     report = json.loads((tmp_path / "result.json").read_text())
     published = json.loads((ROOT / "docs" / "results" / "identities.json").read_text())
     assert report["command"] == published["command"]

@@ -24,12 +24,14 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_its_claims_and_draws(undisturbed):
     assert list(result(undisturbed)["claims"]) == ["3-d", "3-e", "3-f", "3-fig-1", "3-h"]
     figure = undisturbed / "information_during_training.png"
     assert 10_000 < figure.stat().st_size < 150_000
 
 
+@pytest.mark.slow
 def test_hessian_is_the_fisher_matrix_for_logistic_regression_only(undisturbed):
     claim = result(undisturbed)["claims"]["3-d"]
     assert claim["verdict"] == "reproduced"
@@ -37,6 +39,7 @@ def test_hessian_is_the_fisher_matrix_for_logistic_regression_only(undisturbed):
     assert min(claim["numbers"]["hidden_layer"]) > 0.1
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/paying-*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)

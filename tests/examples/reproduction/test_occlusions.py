@@ -20,6 +20,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_its_claims_and_draws_the_figure(undisturbed):
     report = result(undisturbed)
     assert list(report["claims"]) == ["1-h", "2-b", "2-c"]
@@ -28,6 +29,7 @@ def test_judges_its_claims_and_draws_the_figure(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/superimposed-*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)

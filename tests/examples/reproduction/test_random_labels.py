@@ -19,6 +19,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_every_claim_and_draws_the_figure(undisturbed):
     claims = result(undisturbed)["claims"]
     assert list(claims) == [f"1-{letter}" for letter in "abcdefg"]
@@ -29,6 +30,7 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)

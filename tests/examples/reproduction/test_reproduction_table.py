@@ -56,6 +56,11 @@ def test_every_claim_has_a_row(tool):
         assert all(rows(text, f"{paper}-{letter}") for letter in letters)
 
 
+def test_experiments_that_judge_one_claim_say_the_same_of_it(tool):
+    for experiment in tool.EXPERIMENTS.values():
+        assert experiment.CLAIMS.items() <= tool.CLAIMS.items()
+
+
 def test_a_claim_without_result_is_not_run(tool, tree):
     found = rows(tool.document(tree), "2-d")
     assert [row[5] for row in found] == ["not run"]

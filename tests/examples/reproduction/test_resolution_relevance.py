@@ -16,6 +16,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_judges_its_claims_and_draws_the_figure(undisturbed):
     report = result(undisturbed)
     assert list(report["claims"]) == ["4-a", "4-b", "4-d", "4-e"]
@@ -29,6 +30,7 @@ def test_it_judges_its_claims_and_draws_the_figure(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/network-0.json", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)
@@ -61,6 +63,7 @@ def test_verdicts_follow_from_the_records():
     assert verdicts() == ["not reproduced"] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--data=absent.npz", "--units=3,x", "--epochs=0"])
 def test_bad_flags_end_in_one_sentence_and_write_nothing(flag, tmp_path):
     done = run(SCRIPT, tmp_path / "out", flag)
@@ -70,6 +73,7 @@ def test_bad_flags_end_in_one_sentence_and_write_nothing(flag, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_data_without_labels_end_in_one_sentence(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=np.zeros((5, 2, 2)))
     done = run(SCRIPT, tmp_path / "out", f"--data={tmp_path / 'data.npz'}")

@@ -23,6 +23,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_chooses_trains_judges_and_draws(undisturbed):
     report = result(undisturbed)
     assert list(report["claims"]) == ["2-a"]
@@ -33,6 +34,7 @@ def test_it_chooses_trains_judges_and_draws(undisturbed):
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_one_seed_has_no_standard_error_to_judge_by(tmp_path):
     refused = run(SCRIPT, tmp_path / "out", "--seeds=1")
     assert refused.returncode != 0
@@ -40,12 +42,14 @@ def test_one_seed_has_no_standard_error_to_judge_by(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/log_uniform-*.npz", SCRIPT, tmp_path)
     finish(SCRIPT, tmp_path)
     assert result(tmp_path) == result(undisturbed)
 
 
+@pytest.mark.slow
 def test_photographs_are_seen_in_sixteen_pixels(tmp_path):
     random = np.random.default_rng(0)
     x, y = random.integers(0, 256, (180, 32, 32, 3), np.uint8), np.arange(180) % 10

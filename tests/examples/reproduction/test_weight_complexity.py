@@ -16,6 +16,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_every_claim_and_draws_the_figure(undisturbed):
     claims = result(undisturbed)["claims"]
     assert list(claims) == [f"5-{letter}" for letter in "abcdefgh"]
@@ -25,12 +26,14 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
     assert (undisturbed / "figure.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
     kill_at("records/grokking*.npz", SCRIPT, tmp_path)
     assert "done before" in finish(SCRIPT, tmp_path)
     assert result(tmp_path) == result(undisturbed)
 
 
+@pytest.mark.slow
 def test_refuses_a_directory_with_other_settings(undisturbed):
     before = (undisturbed / "result.json").read_text()
     refused = run(SCRIPT, undisturbed, "--task=grokking")
@@ -39,6 +42,7 @@ def test_refuses_a_directory_with_other_settings(undisturbed):
     assert (undisturbed / "result.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_one_experiment_is_one_panel(tmp_path):
     finish(SCRIPT, tmp_path, "--task=grokking")
     image = plt.imread(tmp_path / "figure.png")
@@ -46,6 +50,7 @@ def test_one_experiment_is_one_panel(tmp_path):
     assert ink[:, : image.shape[1] // 2].sum() > 0.25 * ink.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--width=-1", "--modulus=1", "--grok_updates=50"])
 def test_sizes_that_nothing_can_be_made_of_are_refused(flag, tmp_path):
     refused = run(SCRIPT, tmp_path / "out", flag)

@@ -1,1 +1,27 @@
-"""Rules for the per-example gradients of layers, one file a family of layers."""
+"""How layers are differentiated example by example: one file for each family of layers."""
+
+from keras_infobottleneck.estimators.fisher.rules.convolution import (
+    ConvolutionRule,
+    DepthwiseRule,
+    TransposeRule,
+)
+from keras_infobottleneck.estimators.fisher.rules.einsum import EinsumRule
+from keras_infobottleneck.estimators.fisher.rules.kernel import DirectGradient, KernelRule
+from keras_infobottleneck.estimators.fisher.rules.kernel_free import (
+    EmbeddingRule,
+    NormalizationRule,
+)
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
+
+__all__ = [
+    "ConvolutionRule",
+    "DepthwiseRule",
+    "DirectGradient",
+    "EinsumRule",
+    "EmbeddingRule",
+    "KernelRule",
+    "LayerRule",
+    "NormalizationRule",
+    "TransposeRule",
+    "register_rule",
+]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
 from keras_infobottleneck.estimators.fisher.rules.patches import Patches
-from keras_infobottleneck.estimators.fisher.rules.rule import KernelRule, leading
+from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
 
 __all__ = ["ConvolutionRule", "DepthwiseRule", "TransposeRule"]
 
@@ -111,3 +113,15 @@ class TransposeRule(_ConvolutionRule):
         lead = products.shape.rank - 3
         products = tf.transpose(products, [*range(lead + 1), lead + 2, lead + 1])
         return tf.reshape(products, [*leading(products, lead), *self.kernel.shape])
+
+
+for convolution in (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D):
+    register_rule(convolution, ConvolutionRule, check=False)
+for depthwise in (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D):
+    register_rule(depthwise, DepthwiseRule, check=False)
+for transposed in (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+):
+    register_rule(transposed, TransposeRule, check=False)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.gradients import Call, Direct, Tokens
-from keras_infobottleneck.estimators.fisher.rules.rule import Rule
+from keras_infobottleneck.estimators.fisher.rules.kernel import DirectGradient
+from keras_infobottleneck.estimators.fisher.rules.rule import (
+    Call,
+    LayerRule,
+    VariableGradient,
+    register_rule,
+)
 
-__all__ = ["EmbeddingRule", "NormalizationRule"]
+__all__ = ["EmbeddingRule", "NormalizationRule", "TokenGradient"]
 
 
-class NormalizationRule(Rule):
+class NormalizationRule(LayerRule):
     """Scale and offset after a normalisation: `y = normalised * gamma + beta`."""
 
     def variables(self):
@@ -51,14 +56,14 @@ class NormalizationRule(Rule):
         found = []
         if self.layer.gamma is not None:
             found.append(
-                Direct(
+                DirectGradient(
                     self.layer.gamma,
                     calls,
                     gradient=lambda x, g: summed(x * g),
                 )
             )
         if self.layer.beta is not None:
-            found.append(Direct(self.layer.beta, calls, gradient=lambda _, g: summed(g)))
+            found.append(DirectGradient(self.layer.beta, calls, gradient=lambda _, g: summed(g)))
         return found
 
     def accepts(self, inputs):
@@ -66,11 +71,57 @@ class NormalizationRule(Rule):
         return axes == sorted(axes) and 0 not in axes
 
 
-class EmbeddingRule(Rule):
+class EmbeddingRule(LayerRule):
     """`Embedding`: a look-up, linear in the table."""
 
     def variables(self):
         return [self.layer.embeddings]
 
     def gradients(self, calls):
-        return [Tokens(self.layer.embeddings, calls)]
+        return [TokenGradient(self.layer.embeddings, calls)]
+
+
+class TokenGradient(VariableGradient):
+    """Rows of an embedding, looked up by integer tokens; a token's repeats in an example add up."""
+
+    def _flat(self, gradients, start, stop):
+        """Tokens `[batch, positions]` and their gradients `[batch, positions, dim]`, all calls."""
+        tokens = [call.inputs[start:stop] for call in self.calls]
+        batch = tf.shape(tokens[0])[0]
+        dim = self.variable.shape[1]
+        gradients = [tf.cast(g[start:stop], self.dtype) for g in gradients]
+        return (
+            tf.concat([tf.reshape(tf.cast(t, tf.int32), [batch, -1]) for t in tokens], 1),
+            tf.concat([tf.reshape(g, [batch, -1, dim]) for g in gradients], 1),
+        )
+
+    def rows(self, gradients, start, stop):
+        """Scattered into the whole table, for dense results only."""
+        tokens, gradients = self._flat(gradients, start, stop)
+        batch, positions = tf.shape(tokens)[0], tokens.shape[1]
+        example = tf.repeat(tf.range(batch), positions)
+        index = tf.stack([example, tf.reshape(tokens, [-1])], 1)
+        vocabulary, dim = self.variable.shape
+        updates = tf.reshape(gradients, [-1, dim])
+        table = tf.scatter_nd(index, updates, tf.stack([batch, vocabulary, dim]))
+        return tf.ensure_shape(table, [None, vocabulary, dim])
+
+    def squares(self, gradients):
+        """Each token's total in its example, shared among its repeats, squared and scattered."""
+        tokens, gradients = self._flat(gradients, 0, None)
+        same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)
+        totals = tf.matmul(same, gradients)
+        shares = tf.square(totals) / tf.reduce_sum(same, 2)[..., None]
+        index = tf.reshape(tokens, [-1, 1])
+        updates = tf.reshape(shares, [-1, shares.shape[2]])
+        squares = tf.scatter_nd(index, updates, tf.constant(list(self.variable.shape)))
+        return squares, tf.reduce_sum(shares, [1, 2])
+
+
+for normalization in (
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+):
+    register_rule(normalization, NormalizationRule, check=False)
+register_rule(keras.layers.Embedding, EmbeddingRule, check=False)

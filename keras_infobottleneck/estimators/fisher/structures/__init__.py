@@ -1,1 +1,9 @@
-"""The forms that a Fisher information matrix can be kept in, one file a structure."""
+"""The structures of a Fisher matrix: one file each, with its sums, its bytes and its answers."""
+
+from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher
+from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
+from keras_infobottleneck.estimators.fisher.structures.implicit import ImplicitFisher
+from keras_infobottleneck.estimators.fisher.structures.kronecker import KroneckerFisher
+
+__all__ = ["DenseFisher", "DiagonalFisher", "GramFisher", "ImplicitFisher", "KroneckerFisher"]

@@ -1,4 +1,4 @@
-"""The whole matrix."""
+"""The whole matrix: its sums, its bytes, what it answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -35,6 +36,27 @@ class DenseFisher(FisherInformation):
     matrix: np.ndarray
 
     structure = "dense"
+    cheaper_than = ("gram",)
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """The matrix, once more for its sums, and the scores of a batch."""
+        matrix = measurement.layout.size * measurement.vector_bytes
+        scores = 2 * measurement.batches.size * measurement.vector_bytes
+        return matrix, measurement.sum_copies * matrix + scores
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> DenseFisher:
+        """Outer products of the scores, summed."""
+
+        def of_scores(scores):
+            products, norms = outer_sums(scores)
+            norms = tf.cast(norms, tf.float64)
+            return products, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
+
+        products, norm, norm_squared = measurement.summed("dense", of_scores)
+        matrix, error = measurement.mean(products), measurement.error(norm, norm_squared)
+        return cls(matrix=matrix, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
         """The matrix' diagonal."""
@@ -47,11 +69,11 @@ class DenseFisher(FisherInformation):
     def logdet(self, shift: float) -> Estimate:
         """From the eigenvalues; -inf where the shifted matrix is singular."""
         with np.errstate(divide="ignore"):
-            return Estimate(float(np.sum(np.log(self._spectrum + check_shift(shift)))))
+            return Estimate(float(np.sum(np.log(self._spectrum + check_price("shift", shift)))))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """By a symmetric eigensolver in float64."""
-        return self._spectrum[: check_count(count, self.size)]
+        return self._spectrum[: self._num_eigenvalues(count)]
 
     @functools.cached_property
     def _spectrum(self) -> np.ndarray:
@@ -59,8 +81,9 @@ class DenseFisher(FisherInformation):
         values = np.linalg.eigvalsh(self.matrix.astype(np.float64))[::-1]
         return np.maximum(values, 0.0)
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """From the eigenvectors, in float64."""
+        check_probes(num_probes, num_steps, seed)
         values, vectors = self._eigenvectors
         ends = np.cumsum((0, *self.layout.sizes))
         shares = {
@@ -71,8 +94,9 @@ class DenseFisher(FisherInformation):
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """From the eigenvectors, in float64."""
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
         values, vectors = self._eigenvectors
-        return (rows @ vectors * (values + check_shift(shift)) ** exponent) @ vectors.T
+        return (rows @ vectors * (values + shift) ** exponent) @ vectors.T
 
     @functools.cached_property
     def _eigenvectors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +113,9 @@ class DenseFisher(FisherInformation):
         return {"matrix": self.matrix}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(matrix=arrays["matrix"], **fields)
+    def _from_archive(cls, fields, archive):
+        size = fields["layout"].size
+        return cls(matrix=archive.second_moments("matrix", (size, size)), **fields)
 
 
 def score_rows(scores: Scores, k) -> tf.Tensor:
@@ -113,3 +138,6 @@ def outer_sums(scores: Scores) -> tuple[tf.Tensor, tf.Tensor]:
     dtype = scores.forms[0].dtype
     zeros = tf.zeros([size, size], dtype), tf.zeros([scores.num_rows], dtype)
     return sum_over(scores.num_columns, of_column, zeros)
+
+
+register_structure(DenseFisher)

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.gradients import Bilinear, VariableGradient
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
+from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES, VariableGradient
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["DiagonalFisher", "square_sums"]
-
-# Patches of a batch that are kept from one column to the next, of all layers together.
-KEPT_BYTES = 96 * 2**20
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +35,27 @@ class DiagonalFisher(FisherInformation):
     values: tuple[np.ndarray, ...]
 
     structure = "diagonal"
+    cheaper_than = ("dense", "gram", "kronecker")
+    splits_batches = True
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """One number per weight, the same for its sums, and a block of gradients."""
+        sums = measurement.sum_copies * measurement.vector_bytes
+        return measurement.vector_bytes, sums + BLOCK_BYTES
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> DiagonalFisher:
+        """Squares of the scores, summed."""
+
+        def of_scores(scores):
+            squares, norms = square_sums(scores)
+            return squares, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
+
+        squares, norm, norm_squared = measurement.summed("diagonal", of_scores)
+        values = tuple(measurement.mean(s) for s in squares)
+        error = measurement.error(norm, norm_squared)
+        return cls(values=values, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
         """The values themselves."""
@@ -48,24 +68,26 @@ class DiagonalFisher(FisherInformation):
 
     def logdet(self, shift: float) -> Estimate:
         """Sum of logarithms; -inf where an entry and the shift are both zero."""
-        shift = check_shift(shift)
+        shift = check_price("shift", shift)
         with np.errstate(divide="ignore"):
             return Estimate(sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """The largest entries."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         return np.sort(np.concatenate([v.reshape(-1) for v in self.values]))[::-1][:count]
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """The entries, each variable's own."""
+        check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(v.reshape(-1), {i: 1.0}) for i, v in enumerate(self.values)]
         return ExactSpectrum(len(parts), parts)
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """Elementwise product."""
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
         flat = self.layout.join(self.values).astype(np.float64)
-        return rows * (flat + check_shift(shift)) ** exponent
+        return rows * (flat + shift) ** exponent
 
     def _merged(self, other: DiagonalFisher, num_examples: int) -> DiagonalFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
@@ -77,12 +99,13 @@ class DiagonalFisher(FisherInformation):
         return {f"values_{i}": v for i, v in enumerate(self.values)}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        count = len(fields["layout"].paths)
-        return cls(values=tuple(arrays[f"values_{i}"] for i in range(count)), **fields)
+    def _from_archive(cls, fields, archive):
+        shapes = enumerate(fields["layout"].shapes)
+        values = tuple(archive.array(f"values_{i}", shape, least=0) for i, shape in shapes)
+        return cls(values=values, **fields)
 
 
-def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.Tensor]:
+def square_sums(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Squared scores summed over examples and columns, and per example over weights, `[batch]`.
 
     A kernel that sees one position per example needs no gradient: the squares of its two factors
@@ -90,18 +113,14 @@ def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.T
     """
 
     def is_late(form: VariableGradient) -> bool:
-        return isinstance(form, Bilinear) and form.positions == 1
+        return isinstance(form, BilinearGradient) and form.positions == 1
 
     if scores.num_columns > 1:
-        left = KEPT_BYTES
-        for form in scores.forms:
-            if isinstance(form, Bilinear) and form.positions > 1 and form.inputs_bytes() <= left:
-                left -= form.inputs_bytes()
-                form.keep_inputs()
+        keep_inputs(scores.forms)
 
     def of_column(k):
         return [
-            tf.square(form.outputs(g)[:, 0]) if is_late(form) else form.squares(g, block_bytes)
+            tf.square(form.outputs(g)[:, 0]) if is_late(form) else form.squares(g)
             for form, g in zip(scores.forms, scores.gradients(k), strict=True)
         ]
 
@@ -118,3 +137,6 @@ def square_sums(scores: Scores, block_bytes: int) -> tuple[list[tf.Tensor], tf.T
         squares.append(square)
         norms.append(tf.cast(norm, tf.float64))
     return squares, tf.add_n(norms)
+
+
+register_structure(DiagonalFisher)

@@ -10,14 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -35,6 +36,34 @@ class GramFisher(FisherInformation):
     rows: np.ndarray
 
     structure = "gram"
+    cheaper_than = ("dense",)
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """A score for each example and column, once more to join them, and those of a batch."""
+        scores = measurement.num_columns * measurement.vector_bytes
+        result = measurement.batches.count() * scores
+        return result, result + 2 * measurement.batches.size * scores
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> GramFisher:
+        """The scores of every batch, side by side."""
+        variables, source = measurement.variables, measurement.source
+
+        def make(model_of):
+            def step(batch, key):
+                return all_rows(Scores(model_of(), variables, source, batch, key))
+
+            return tf.function(step, autograph=False)
+
+        step = measurement.kept("gram", make)
+        rows = rows_of(step, measurement.batches, measurement.key, measurement.verbose)
+        norms = np.einsum("nkw,nkw->n", rows, rows, dtype=np.float64)
+        if not np.all(np.isfinite(norms)):
+            measurement.mean(tf.constant(norms))
+        error = measurement.error(norms.sum(), (norms**2).sum())
+        rows = rows.reshape(-1, measurement.layout.size)
+        return cls(rows=rows, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
         """Mean square of each column of R."""
@@ -48,14 +77,14 @@ class GramFisher(FisherInformation):
     def logdet(self, shift: float) -> Estimate:
         """From the dual's eigenvalues; the other directions hold the shift alone."""
         with np.errstate(divide="ignore"):
-            logs = np.log(self._spectrum + check_shift(shift))
+            logs = np.log(self._spectrum + check_price("shift", shift))
             rest = self.size - len(self._spectrum)
             others = rest * np.log(np.float64(shift)) if rest else 0.0
         return Estimate(float(logs.sum() + others))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """Those of the dual, then zeros."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
 
     @functools.cached_property
@@ -66,8 +95,9 @@ class GramFisher(FisherInformation):
         # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
         return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """Eigenvalues of the dual; the zeros beside them are left out."""
+        check_probes(num_probes, num_steps, seed)
         if self._as_dense is not None:
             return self._as_dense.spectrum()
         values, vectors = self._dual
@@ -80,7 +110,7 @@ class GramFisher(FisherInformation):
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """The shift's own power, corrected in the span of the scores."""
-        shift = check_shift(shift)
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
         if self._as_dense is not None:
             return self._as_dense.power_product(rows, exponent, shift)
         values, vectors = self._dual
@@ -114,8 +144,11 @@ class GramFisher(FisherInformation):
         return {"rows": self.rows}
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        return cls(rows=arrays["rows"], **fields)
+    def _from_archive(cls, fields, archive):
+        rows = archive.array("rows", (None, fields["layout"].size))
+        if len(rows) < fields["num_examples"]:
+            archive.refuse(f"with {len(rows)} rows of {fields['num_examples']} examples")
+        return cls(rows=rows, **fields)
 
 
 def all_rows(scores: Scores) -> tf.Tensor:
@@ -142,3 +175,6 @@ def rows_of(step: Callable, batches: Batches, key: tf.Tensor, verbose: int) -> n
         parts.append(rows.numpy()[:, :count].transpose(1, 0, 2))
         bar.update(number)
     return np.concatenate(parts)
+
+
+register_structure(GramFisher)

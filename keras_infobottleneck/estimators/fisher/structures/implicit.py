@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_choice
 from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.gradients import by_example
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
+    register_structure,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource
+from keras_infobottleneck.estimators.fisher.rules.rule import by_example
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
-from keras_infobottleneck.introspection.compiled_passes import sum_over
-from keras_infobottleneck.linear_algebra.operator import Operator
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
+from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator, check_probes
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -40,6 +41,40 @@ class ImplicitFisher(FisherInformation):
     make_diagonal: Callable[[], DiagonalFisher]
 
     structure = "implicit"
+    cheaper_than = ("dense", "gram", "kronecker", "diagonal")
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """Nothing but a few vectors."""
+        return 0, 4 * measurement.vector_bytes
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> ImplicitFisher:
+        """No pass yet: each product is one."""
+        variables, source, batches = (
+            measurement.variables,
+            measurement.source,
+            measurement.batches,
+        )
+
+        def make(model_of):
+            return CompiledSum(
+                lambda batch, key, tangents: product_sum(
+                    model_of(), variables, source, batch, key, tangents
+                )
+            )
+
+        total = measurement.kept("implicit", make)
+
+        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            sums = total.over(batches, measurement.key, tensors)
+            return [s / batches.num_examples for s in sums]
+
+        return cls(
+            operator=Operator(measurement.layout, product, measurement.dtype, is_semidefinite=True),
+            make_diagonal=lambda: DiagonalFisher.measured(measurement),
+            **measurement.fields(),
+        )
 
     def diagonal(self) -> list[np.ndarray]:
         """Exact, by one pass over the data on the first call."""
@@ -53,6 +88,8 @@ class ImplicitFisher(FisherInformation):
 
     def trace(self, *, method: str = "exact", num_probes: int = 8, seed: int = 0) -> Estimate:
         """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
+        check_choice("method", method, ("exact", *TRACE_METHODS))
+        check_probes(num_probes, seed=seed)
         if method != "exact":
             return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
         total = sum(float(np.sum(d, dtype=np.float64)) for d in self.diagonal())
@@ -62,8 +99,6 @@ class ImplicitFisher(FisherInformation):
         self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> Estimate:
         """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
-        if check_shift(shift) == 0.0:
-            raise ValueError("`shift` must be positive for this structure. Received: shift=0.0")
         return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
@@ -79,7 +114,7 @@ class ImplicitFisher(FisherInformation):
         Multiple ones are found once: fewer than `count` where no more are distinct.
         """
         return self.operator.eigenvalues(
-            check_count(count, self.size), tolerance=tolerance, max_steps=max_steps, seed=seed
+            self._num_eigenvalues(count), tolerance=tolerance, max_steps=max_steps, seed=seed
         )
 
     def spectrum(
@@ -96,6 +131,10 @@ class ImplicitFisher(FisherInformation):
             "'gram'. Received: structure='implicit'"
         )
 
+    def _repr_html_(self) -> str:
+        """The line alone: a table would be a pass over the data."""
+        return f"<p>{escape(repr(self))}</p>"
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
@@ -104,16 +143,11 @@ class ImplicitFisher(FisherInformation):
 
     def _merged(self, other: ImplicitFisher, num_examples: int) -> ImplicitFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
-
-        def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-            mine, its = self.operator.of_tensors(tensors), other.operator.of_tensors(tensors)
-            return [a * v + b * w for v, w in zip(mine, its, strict=True)]
-
         return ImplicitFisher(
             self.layout,
             self.labels,
             num_examples,
-            Operator(self.layout, product, self.operator.dtype, is_semidefinite=True),
+            self.operator.mixed(a, other.operator, b),
             lambda: self.make_diagonal() + other.make_diagonal(),
         )
 
@@ -124,8 +158,8 @@ class ImplicitFisher(FisherInformation):
         )
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        raise ValueError("No file holds an implicit result. Received: structure='implicit'")
+    def _from_archive(cls, fields, archive):
+        archive.refuse("of an implicit result, which no file holds")
 
 
 def product_sum(
@@ -179,3 +213,6 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
 
 def _sum_row(a: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
+
+
+register_structure(ImplicitFisher)

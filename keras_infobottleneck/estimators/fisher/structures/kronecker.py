@@ -2,99 +2,129 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_price
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
-    check_count,
-    check_shift,
+    register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
+from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.scores import Measurement
+from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
+from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
+    choose_forms,
+    factor_entries,
+    factor_sums,
+    from_upper_blocks,
+    plan_blocks,
+    with_bias,
+)
+from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["KroneckerBlock", "KroneckerFisher"]
-
-
-@dataclass(frozen=True)
-class KroneckerBlock:
-    """One kernel, with its bias where it has one for every output.
-
-    Attributes:
-        kernel: number of the kernel in the order of variables.
-        bias: number of the bias, -1 without.
-        order: for each kernel entry its place in `[groups, in, out]`, flat.
-        inputs: `[groups, in, in]`, a last row and column for the bias; sum over positions, mean
-            over examples.
-        outputs: `[groups, out, out]`; mean over positions and examples, sum over columns.
-    """
-
-    kernel: int
-    bias: int
-    order: np.ndarray
-    inputs: np.ndarray
-    outputs: np.ndarray
-
-    def gather(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
-        """Kernel and bias to `[groups, in, out]`."""
-        groups, fan_out = self.outputs.shape[:2]
-        canonical = np.empty(self.order.size, self.inputs.dtype)
-        canonical[self.order.reshape(-1)] = np.reshape(tensors[self.kernel], -1)
-        canonical = canonical.reshape(groups, -1, fan_out)
-        if self.bias < 0:
-            return canonical
-        bias = np.reshape(tensors[self.bias], [groups, 1, fan_out])
-        return np.concatenate([canonical, bias], 1)
-
-    def scatter(self, canonical: np.ndarray, into: list, shapes: Sequence) -> None:
-        """The inverse of `gather`."""
-        kernel = canonical if self.bias < 0 else canonical[:, :-1]
-        into[self.kernel] = np.reshape(kernel, -1)[self.order].reshape(shapes[self.kernel])
-        if self.bias >= 0:
-            into[self.bias] = canonical[:, -1].reshape(shapes[self.bias])
-
-    @functools.cached_property
-    def eigenvectors(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        """Eigenvalues `[groups, n]` and vectors `[groups, n, n]` of both factors, in float64."""
-        pairs = [np.linalg.eigh(a.astype(np.float64)) for a in (self.inputs, self.outputs)]
-        return tuple((np.maximum(values, 0.0), vectors) for values, vectors in pairs)
-
-    @functools.cached_property
-    def spectrum(self) -> np.ndarray:
-        """Products of the factors' eigenvalues, flat."""
-        # Second moments have no negative eigenvalue; those of rounding stand for zero.
-        first = np.maximum(np.linalg.eigvalsh(self.inputs.astype(np.float64)), 0.0)
-        second = np.maximum(np.linalg.eigvalsh(self.outputs.astype(np.float64)), 0.0)
-        return np.reshape(first[:, :, None] * second[:, None, :], -1)
+__all__ = ["KroneckerFisher"]
 
 
 @dataclass(frozen=True, repr=False)
 class KroneckerFisher(FisherInformation):
-    """Block-diagonal F with one Kronecker product per kernel, an approximation.
+    """Block-diagonal F with one Kronecker product per kernel, scaled to exact traces.
 
-    Exact for one Dense layer and one example. For a kernel that is used at several positions,
-    inputs are summed and output gradients averaged over them, as if positions were independent.
-    Weights without a kernel's block (normalisations, embeddings, recurrent layers) have their
-    exact diagonal.
+    An approximation, but for the trace of every variable, which is exact. Of a kernel that is used
+    at several positions the factors have one of two forms: "expand" takes positions for
+    independent, "reduce" is for networks that sum or average over them. The form is the one whose
+    trace was nearer to the exact one on the first examples; `factors()` says which, and how far the
+    factors' trace was from the exact one before they were scaled to it. Weights without a kernel's
+    block (normalisations, embeddings, recurrent layers) have their exact diagonal.
 
     Attributes:
         blocks: one for each kernel.
         rest: diagonal of the other variables, by their number.
+
+    References:
+        Martens & Grosse, 2015, arXiv 1503.05671; Grosse & Martens, 2016, arXiv 1602.01407;
+        Eschenhagen et al., 2023, arXiv 2311.00636, for the two forms.
     """
 
     blocks: tuple[KroneckerBlock, ...]
     rest: dict[int, np.ndarray]
 
     structure = "kronecker"
+    cheaper_than = ("dense", "gram")
+
+    @classmethod
+    def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
+        """The factors, and once more for their sums, which are of all positions of a batch."""
+        factors = factor_entries(measurement.model, measurement.variables) * measurement.dtype.size
+        positions = [measurement.batches.size * size for size in measurement.position_bytes]
+        # Of one kernel after the other, and those that are kept.
+        positions = min(sum(positions), max(positions) + KEPT_BYTES)
+        work = measurement.sum_copies * factors + BLOCK_BYTES + positions
+        # Each kernel's order of entries is kept too, as 32-bit integers.
+        return factors + 4 * measurement.layout.size, work
+
+    @classmethod
+    def measured(cls, measurement: Measurement) -> KroneckerFisher:
+        """Factors, and diagonals where there are none."""
+        forms = choose_forms(measurement)
+        reduced = {kernel for kernel, form in forms.items() if form == "reduce"}
+        plans: list = measurement.kept("kronecker plans", lambda _: [])
+
+        def of_scores(scores):
+            plans[:] = plan_blocks(scores)
+            *sums, norms = factor_sums(scores, plans, reduced)
+            return sums, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
+
+        sums, norm, norm_squared = measurement.summed("kronecker", of_scores)
+        inputs, bias_rows, outputs, rest, traces = sums
+        blocks = []
+        for plan, upper, *parts in zip(plans, inputs, bias_rows, outputs, traces, strict=True):
+            first = from_upper_blocks([measurement.mean(block) for block in upper])
+            row, second, exact = map(measurement.mean, parts)
+            if plan.bias >= 0:
+                first = with_bias(first, row)
+            form = forms.get(plan.kernel, "expand")
+            blocks.append(
+                KroneckerBlock(plan.kernel, plan.bias, plan.order, first, second, exact, form)
+            )
+        in_block = {i for plan in plans for i in (plan.kernel, plan.bias)}
+        others = [i for i in range(len(measurement.variables)) if i not in in_block]
+        return cls(
+            blocks=tuple(blocks),
+            rest={i: measurement.mean(r) for i, r in zip(others, rest, strict=True)},
+            standard_error=measurement.error(norm, norm_squared),
+            **measurement.fields(),
+        )
+
+    def factors(self) -> dict[str, dict[str, Any]]:
+        """Path of each kernel to `{"form", "trace_ratio"}`.
+
+        The ratio is the trace of the factors over the exact one, of kernel and bias together: how
+        far the form was off before it was scaled. NaN where the exact trace is zero.
+        """
+        found = {}
+        for block in self.blocks:
+            exact = float(block.exact_traces.sum())
+            ratio = float(block.factor_traces.sum()) / exact if exact else float("nan")
+            found[self.variables[block.kernel]] = {"form": block.form, "trace_ratio": ratio}
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a report prints, with the form of each kernel's factors."""
+        return {**super().to_dict(), "factors": self.factors()}
 
     def diagonal(self) -> list[np.ndarray]:
         """Products of the factors' diagonals."""
         found: list = [self.rest.get(i) for i in range(len(self.variables))]
         for block in self.blocks:
-            first = np.diagonal(block.inputs, axis1=1, axis2=2)
+            first = np.diagonal(block.scaled_inputs, axis1=1, axis2=2)
             second = np.diagonal(block.outputs, axis1=1, axis2=2)
             block.scatter(first[:, :, None] * second[:, None, :], found, self.layout.shapes)
         return found
@@ -106,13 +136,13 @@ class KroneckerFisher(FisherInformation):
         for i, values in self.rest.items():
             found[i] = values * tensors[i]
         for block in self.blocks:
-            product = block.inputs @ block.gather(tensors) @ block.outputs
+            product = block.scaled_inputs @ block.gather(tensors) @ block.outputs
             block.scatter(product, found, self.layout.shapes)
         return found
 
     def logdet(self, shift: float) -> Estimate:
         """From the factors' eigenvalues: finite for singular factors and a positive shift."""
-        shift = check_shift(shift)
+        shift = check_price("shift", shift)
         spectra = [block.spectrum for block in self.blocks] + list(self.rest.values())
         with np.errstate(divide="ignore"):
             logs = (float(np.sum(np.log(np.float64(shift) + s))) for s in spectra)
@@ -120,13 +150,14 @@ class KroneckerFisher(FisherInformation):
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
         """Products of the factors' eigenvalues."""
-        count = check_count(count, self.size)
+        count = self._num_eigenvalues(count)
         spectra = [block.spectrum for block in self.blocks]
         spectra += [np.reshape(v, -1) for v in self.rest.values()]
         return np.sort(np.concatenate(spectra))[::-1][:count]
 
-    def spectrum(self, **_: int) -> ExactSpectrum:
+    def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
         """Products of the factors' eigenvalues; a bias has its share of its kernel's."""
+        check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(np.reshape(v, -1), {i: 1.0}) for i, v in self.rest.items()]
         for block in self.blocks:
             (first, vectors), (second, _) = block.eigenvectors
@@ -140,7 +171,8 @@ class KroneckerFisher(FisherInformation):
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
         """By the eigenvectors of the factors, row by row."""
-        shift, found = check_shift(shift), np.empty(np.shape(rows))
+        rows, exponent, shift = self._checked_power(rows, exponent, shift)
+        found = np.empty(rows.shape)
         rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}
         powers = []
         for block in self.blocks:
@@ -161,16 +193,8 @@ class KroneckerFisher(FisherInformation):
 
     def _merged(self, other: KroneckerFisher, num_examples: int) -> KroneckerFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples
-        blocks = tuple(
-            KroneckerBlock(
-                mine.kernel,
-                mine.bias,
-                mine.order,
-                a * mine.inputs + b * its.inputs,
-                a * mine.outputs + b * its.outputs,
-            )
-            for mine, its in zip(self.blocks, other.blocks, strict=True)
-        )
+        pairs = zip(self.blocks, other.blocks, strict=True)
+        blocks = tuple(mine.merged(its, a) for mine, its in pairs)
         rest = {i: a * v + b * other.rest[i] for i, v in self.rest.items()}
         error = self._merged_error(other)
         return KroneckerFisher(
@@ -184,20 +208,21 @@ class KroneckerFisher(FisherInformation):
             arrays[f"order_{number}"] = block.order
             arrays[f"inputs_{number}"] = block.inputs
             arrays[f"outputs_{number}"] = block.outputs
+            arrays[f"traces_{number}"] = block.exact_traces
+            arrays[f"form_{number}"] = np.array(block.form)
         return arrays
 
     @classmethod
-    def _from_arrays(cls, fields, arrays):
-        count = sum(name.startswith("block_") for name in arrays)
-        blocks = tuple(
-            KroneckerBlock(
-                *(int(i) for i in arrays[f"block_{n}"]),
-                arrays[f"order_{n}"],
-                arrays[f"inputs_{n}"],
-                arrays[f"outputs_{n}"],
-            )
-            for n in range(count)
-        )
-        names = [name for name in arrays if name.startswith("rest_")]
-        rest = {int(name.removeprefix("rest_")): arrays[name] for name in names}
-        return cls(blocks=blocks, rest=rest, **fields)
+    def _from_archive(cls, fields, archive):
+        shapes, blocks = fields["layout"].shapes, []
+        while f"block_{len(blocks)}" in archive:
+            blocks.append(KroneckerBlock.from_archive(archive, len(blocks), shapes))
+        in_block = [i for block in blocks for i in (block.kernel, block.bias) if i >= 0]
+        if len(set(in_block)) < len(in_block):
+            archive.refuse("with two blocks of one weight")
+        others = [i for i in range(len(shapes)) if i not in in_block]
+        rest = {i: archive.array(f"rest_{i}", shapes[i], least=0) for i in others}
+        return cls(blocks=tuple(blocks), rest=rest, **fields)
+
+
+register_structure(KroneckerFisher)

@@ -1,78 +1,216 @@
-"""What a pass over a batch adds to the Kronecker factors."""
+"""What a pass over a batch adds to the Kronecker factors, and which factors a kernel has.
+
+Of a kernel that is used at several positions the gradient of an example is `G = sum_t x_t d_t^T`.
+The form "expand" takes `x_t d_t^T` for independent and adds up their second moments; "reduce"
+takes `G` for `(mean_t x_t) (sum_t d_t)^T`, which is exact where the network sums or averages the
+positions of a linear layer. With one position both are the same.
+
+References:
+    Eschenhagen, Immer, Turner, Schneider & Hennig, 2023, "Kronecker-Factored Approximate Curvature
+    for Modern Neural Network Architectures", arXiv 2311.00636, Section 3.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.gradients import Bilinear, Direct
-from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.rules.kernel import (
+    BilinearGradient,
+    DirectGradient,
+    KernelRule,
+    keep_inputs,
+)
+from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
+from keras_infobottleneck.introspection.walking import all_layers
 
-__all__ = ["factor_sums", "from_upper_blocks", "plan_blocks", "with_bias"]
+__all__ = [
+    "BlockPlan",
+    "choose_forms",
+    "factor_entries",
+    "factor_sums",
+    "from_upper_blocks",
+    "plan_blocks",
+    "with_bias",
+]
 
 # Least width of the blocks in which a symmetric product is made: narrower ones are slower.
 BLOCK_WIDTH = 192
+# Examples on which the form of each kernel's factors is chosen.
+NUM_TRIED = 128
 
 
-def plan_blocks(scores: Scores) -> list[tuple[int, int, np.ndarray]]:
-    """Kernel, bias or -1, and order of each block."""
+@dataclass(frozen=True)
+class BlockPlan:
+    """Which variables a block is about.
+
+    Attributes:
+        kernel: number of the kernel.
+        bias: number of the bias, -1 without.
+        order: for each kernel entry its place in `[groups, in, out]`, flat.
+    """
+
+    kernel: int
+    bias: int
+    order: np.ndarray
+
+
+def factor_entries(model: keras.Model, variables: Sequence[keras.Variable]) -> int:
+    """Entries of all Kronecker factors, and of the diagonals that go with them."""
+    chosen = {id(v): math.prod(v.shape) for v in variables}
+    entries = 0
+    for layer in all_layers(model):
+        rule = rule_for(layer)
+        if isinstance(rule, KernelRule) and chosen.pop(id(rule.kernel), None) is not None:
+            groups, fan_in, fan_out = rule.block()
+            entries += groups * ((fan_in + 1) ** 2 + fan_out**2)
+    return entries + sum(chosen.values())
+
+
+def plan_blocks(scores: Scores) -> list[BlockPlan]:
+    """One plan for each kernel."""
     biases = {
         id(form.calls[0]): i
         for i, form in enumerate(scores.forms)
-        if isinstance(form, Direct) and form.is_bias
+        if isinstance(form, DirectGradient) and form.is_bias
     }
     plans = []
     for i, form in enumerate(scores.forms):
-        if isinstance(form, Bilinear):
+        if isinstance(form, BilinearGradient):
             places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
             with tf.init_scope():
                 order = form.arrange(tf.constant(places)).numpy()
-            plans.append((i, biases.get(id(form.calls[0]), -1), order))
+            plans.append(BlockPlan(i, biases.get(id(form.calls[0]), -1), order))
     return plans
 
 
-def factor_sums(scores: Scores, plans, block_bytes: int):
+def choose_forms(measurement: Measurement) -> dict[int, str]:
+    """Number of each kernel with several positions to "expand" or "reduce", kept with the model.
+
+    The form whose trace is nearer to the exact one, by ratio, on the first examples.
+    """
+    forms: dict[int, str] = measurement.kept("kronecker forms", lambda _: {})
+    if forms or measurement.num_positions == 1:
+        return forms
+    variables, source, kernels = measurement.variables, measurement.source, []
+
+    def make(model_of):
+        def step(batch, key):
+            scores = Scores(model_of(), variables, source, batch, key)
+            plans = plan_blocks(scores)
+            plans = [plan for plan in plans if scores.forms[plan.kernel].positions > 1]
+            kernels[:] = [plan.kernel for plan in plans]
+            return tf.reduce_sum(batch.weights), _trial_sums(scores, plans)
+
+        return tf.function(step, autograph=False)
+
+    step, found, count = make(lambda: measurement.model), 0.0, 0.0
+    for batch in measurement.batches:
+        rows, sums = step(batch, measurement.key)
+        found, count = found + np.array(sums, np.float64), count + float(rows)
+        if count >= NUM_TRIED:
+            break
+    for kernel, (exact, x, d, x_reduced, d_reduced) in zip(kernels, found, strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expand, reduce = np.abs(
+                np.log(np.array([x * d, x_reduced * d_reduced]) / count / exact)
+            )
+        forms[kernel] = "reduce" if reduce < expand else "expand"
+    return forms
+
+
+def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
+    """Of each block the exact trace and the traces of both pairs of factors, `[blocks, 5]`."""
+    forms = [scores.forms[plan.kernel] for plan in plans]
+    keep_inputs(forms, scores.weights)
+
+    def of_column(k):
+        rows, gradients = [], scores.gradients(k)
+        for plan, form in zip(plans, forms, strict=True):
+            d = form.outputs(gradients[plan.kernel])
+            sums = [form.norms(d), tf.square(d), tf.square(tf.reduce_sum(d, 1))]
+            exact, expanded, reduced = (tf.reduce_sum(a) for a in sums)
+            rows.append([exact + reduced if plan.bias >= 0 else exact, expanded, reduced])
+        return tf.convert_to_tensor(rows)
+
+    zeros = tf.zeros([len(plans), 3], forms[0].dtype) if forms else tf.zeros([0, 3])
+    outputs = sum_over(scores.num_columns, of_column, zeros)
+    rows = []
+    for plan, form, sums in zip(plans, forms, tf.unstack(outputs), strict=True):
+        exact, *moments = tf.unstack(sums)
+        x, positions = form.inputs(weights=scores.weights), form.positions
+        ones = positions * tf.cast(tf.reduce_sum(scores.weights), x.dtype) * (plan.bias >= 0)
+        expanded = tf.reduce_sum(tf.square(x)) + ones
+        reduced = tf.reduce_sum(tf.square(tf.reduce_sum(x, 1))) / positions + ones
+        d, d_reduced = (moment / positions for moment in moments)
+        rows.append([exact, expanded, d, reduced, d_reduced])
+    return rows
+
+
+def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tuple[Any, ...]:
     """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
 
     Input factors are `[groups, in, in]` in blocks, see `from_upper_blocks`, without the bias, see
-    `with_bias` for its row. Diagonals are those of the rest. Traces, `[batch, n]`, are each
-    example's of each output factor and of each diagonal.
+    `with_bias` for its row. Diagonals are those of the rest. Traces are exact: of each block's
+    kernel and bias, `[blocks, 2]`, and each example's of everything, `[batch]`; both in float64.
+
+    Args:
+        scores: of the batch.
+        plans: the blocks.
+        reduced: numbers of the kernels whose form is "reduce".
     """
-    in_block = {i for kernel, bias, *_ in plans for i in (kernel, bias) if i >= 0}
+    in_block = {i for plan in plans for i in (plan.kernel, plan.bias) if i >= 0}
     forms = scores.forms
     rest = [i for i in range(len(forms)) if i not in in_block]
-
-    def of_column(k):
-        gradients = scores.gradients(k)
-        outputs = []
-        for kernel, *_ in plans:
-            d = forms[kernel].outputs(gradients[kernel])
-            outputs.append((_second_moment(d), tf.reduce_sum(d**2, [1, 2, 3])))
-        return outputs, [forms[i].squares(gradients[i], block_bytes) for i in rest]
-
-    def no_outputs(form: Bilinear):
-        groups, _, fan_out = form.block
-        return tf.zeros([groups, fan_out, fan_out], form.dtype), tf.zeros(
-            [form.num_rows], form.dtype
-        )
-
-    zeros = [no_outputs(forms[plan[0]]) for plan in plans], [forms[i].no_squares() for i in rest]
-    outputs, squares = sum_over(scores.num_columns, of_column, zeros)
-    inputs, bias_rows, factors, traces = [], [], [], []
-    for (kernel, _, _), (factor, trace) in zip(plans, outputs, strict=True):
-        form, positions = forms[kernel], forms[kernel].positions
-        inputs.append(_upper_blocks(form.inputs(weights=scores.weights)))
-        count = tf.cast(positions * tf.reduce_sum(scores.weights), form.dtype)
+    inputs, bias_rows = [], []
+    keep_inputs((forms[plan.kernel] for plan in plans), scores.weights)
+    for plan in plans:
+        form = forms[plan.kernel]
+        x = form.inputs(weights=scores.weights)
+        if plan.kernel in reduced:
+            x = tf.reduce_sum(x, 1, keepdims=True) / math.sqrt(form.positions)
+        inputs.append(_upper_blocks(x))
+        count = tf.cast(form.positions * tf.reduce_sum(scores.weights), form.dtype)
         row = form.sum_of_inputs(scores.weights)
         bias_rows.append(tf.concat([row, tf.fill([form.block[0], 1], count)], 1))
-        factors.append(factor / positions)
-        traces.append(trace / positions)
-    traces = [tf.cast(trace, tf.float64) for trace in traces + [norms for _, norms in squares]]
-    return inputs, bias_rows, factors, [values for values, _ in squares], tf.stack(traces, 1)
+
+    def of_column(k):
+        gradients, outputs = scores.gradients(k), []
+        for plan in plans:
+            form = forms[plan.kernel]
+            d = form.outputs(gradients[plan.kernel])
+            total = tf.reduce_sum(d, 1, keepdims=True)
+            factor = _second_moment(total if plan.kernel in reduced else d) / form.positions
+            of_bias = tf.reduce_sum(tf.square(total), [1, 2, 3]) * (plan.bias >= 0)
+            outputs.append((factor, form.norms(d), of_bias))
+        return outputs, [forms[i].squares(gradients[i]) for i in rest]
+
+    def no_outputs(form: BilinearGradient):
+        groups, _, fan_out = form.block
+        none = tf.zeros([form.num_rows], form.dtype)
+        return tf.zeros([groups, fan_out, fan_out], form.dtype), none, none
+
+    zeros = [no_outputs(forms[p.kernel]) for p in plans], [forms[i].no_squares() for i in rest]
+    outputs, squares = sum_over(scores.num_columns, of_column, zeros)
+    traces = [tf.stack([tf.cast(a, tf.float64) for a in pair]) for _, *pair in outputs]
+    norms = [tf.reduce_sum(pair, 0) for pair in traces]
+    norms += [tf.cast(norm, tf.float64) for _, norm in squares]
+    return (
+        inputs,
+        bias_rows,
+        [factor for factor, *_ in outputs],
+        [values for values, _ in squares],
+        [tf.reduce_sum(pair, 1) for pair in traces],
+        tf.add_n(norms),
+    )
 
 
 def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:

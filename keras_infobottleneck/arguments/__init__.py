@@ -1,0 +1,55 @@
+"""What the arguments of public functions may be: a check each, before any work.
+
+The rule, everywhere: TypeError where the kind is wrong (text, None, a fraction where a count is
+asked, an array where a number is), ValueError where the kind is right and the value is not. Every
+refusal is one sentence that names the argument, what was expected and what was received.
+"""
+
+from keras_infobottleneck.arguments.arrays import check_integers, check_numbers
+from keras_infobottleneck.arguments.values import (
+    check_choice,
+    check_count,
+    check_file,
+    check_flag,
+    check_instance,
+    check_keywords,
+    check_layer,
+    check_model,
+    check_named_numbers,
+    check_names,
+    check_number,
+    check_path,
+    check_positive,
+    check_price,
+    check_probability,
+    check_seed,
+    check_text,
+    check_verbose,
+    described,
+    refusal,
+)
+
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_file",
+    "check_flag",
+    "check_instance",
+    "check_integers",
+    "check_keywords",
+    "check_layer",
+    "check_model",
+    "check_named_numbers",
+    "check_names",
+    "check_number",
+    "check_numbers",
+    "check_path",
+    "check_positive",
+    "check_price",
+    "check_probability",
+    "check_seed",
+    "check_text",
+    "check_verbose",
+    "described",
+    "refusal",
+]

@@ -1,0 +1,132 @@
+"""Checks of arguments that are arrays of numbers, or lists that stand for one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments.values import Range, described, refusal
+
+__all__ = ["check_integers", "check_numbers"]
+
+
+def check_numbers(
+    name: str,
+    value: Any,
+    shape: str | None = None,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    open_below: bool = False,
+    open_above: bool = False,
+    finite: bool = True,
+    nan: bool = False,
+    increasing: bool = False,
+    booleans: bool = False,
+    dtype: Any = np.float64,
+) -> np.ndarray:
+    """The value as an array of real numbers, in float64 unless another type is asked for.
+
+    Args:
+        name: of the argument.
+        value: what was given: an array, a tensor, a number, lists of numbers.
+        shape: of the array, such as "[num_examples, units]", none of it empty; "..." at the end
+            stands for any further axes, and a number for an axis of this size. None takes any.
+        least, most, open_below, open_above, finite: as of `check_number`.
+        nan: whether NaN is taken.
+        increasing: whether each number must be larger than the one before.
+        booleans: whether True and False are taken.
+        dtype: of the result; None for that of the value.
+
+    Raises:
+        TypeError: other things than numbers, or complex ones.
+        ValueError: another shape, or numbers outside the range.
+    """
+    array = _array(name, value, shape, "numbers", "fiub" if booleans else "fiu")
+    array = array if dtype is None else array.astype(dtype, copy=False)
+    allowed = Range(least, most, open_below, open_above, finite)
+    fits = allowed.holds(array)
+    _check_all(name, value, array, fits | np.isnan(array) if nan else fits, str(allowed))
+    if increasing and array.ndim and not np.all(np.diff(array) > 0):
+        raise refusal(ValueError, name, "be increasing", value)
+    return array
+
+
+def check_integers(
+    name: str,
+    value: Any,
+    shape: str | None = None,
+    least: int | None = None,
+    most: int | None = None,
+    *,
+    booleans: bool = False,
+    words: str = "",
+) -> np.ndarray:
+    """The value as an array of integers, of its own type.
+
+    Args:
+        name, value, shape, booleans: as of `check_numbers`.
+        least, most: what each must lie between.
+        words: for the refusal of other things, where more is to be said than "integers".
+
+    Raises:
+        TypeError: other things than integers.
+        ValueError: another shape, or integers outside the range.
+    """
+    words = words or ("integers or booleans" if booleans else "integers")
+    array = _array(name, value, shape, words, "iub" if booleans else "iu")
+    if least is not None:
+        _check_all(name, value, array, array >= least, f"at least {least}")
+    if most is not None:
+        _check_all(name, value, array, array <= most, f"at most {most}")
+    return array
+
+
+def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> np.ndarray:
+    """The value as an array of one of several kinds of numbers, of a shape."""
+    form = f"have the shape {shape} and not be empty" if shape else "be numbers"
+    try:
+        if isinstance(value, keras.Variable):
+            value = keras.ops.convert_to_numpy(value)
+        array = np.asarray(value)
+    except ValueError:  # lists of unequal length
+        raise refusal(ValueError, name, form, value) from None
+    except Exception:  # somebody's own class fails
+        raise refusal(TypeError, name, form, value) from None
+    if _is_empty_list(value):
+        array = np.zeros(array.shape, int)  # of no kind yet
+    kind = "f" if str(array.dtype).startswith("bfloat") else array.dtype.kind
+    if kind not in kinds:
+        raise refusal(TypeError, name, f"hold {words}", value)
+    if np.ma.is_masked(value):
+        raise refusal(ValueError, name, "have no masked entries", value)
+    if shape is not None and not _has_shape(array, shape):
+        raise refusal(ValueError, name, form, value)
+    return array
+
+
+def _is_empty_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and not value
+
+
+def _has_shape(array: np.ndarray, shape: str) -> bool:
+    """Whether an array is as a shape in words says, and holds anything."""
+    axes = shape.strip("[]").split(", ")
+    if axes[-1] == "...":
+        axes = axes[:-1] + [""] * (array.ndim - len(axes) + 1)
+    sizes = zip(axes, array.shape, strict=False)
+    is_as_said = all(not axis.isdecimal() or int(axis) == size for axis, size in sizes)
+    return array.ndim == len(axes) and array.size > 0 and is_as_said
+
+
+def _check_all(name: str, value: Any, array: np.ndarray, fits: np.ndarray, expected: str) -> None:
+    """Refuses an array of which some entries do not fit, and says one of them."""
+    if not np.all(fits):
+        wrong = f", with {array[~fits][0]}" if array.ndim else ""
+        raise ValueError(
+            f"`{name}` must hold numbers that are {expected}. "
+            f"Received: {name}={described(value)}{wrong}"
+        )

@@ -1,0 +1,94 @@
+"""The Gaussian code of the weights put to the test: its noise is drawn and the loss measured."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.performance import TaskPerformance
+from keras_infobottleneck.estimators import (
+    FisherInformation,
+    drawn_excess_loss,
+    information_in_weights,
+)
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["DrawnCode", "draw_code"]
+
+NUM_DRAWS = 4
+# Factor between the prices that are tried, and how many, from 1/N downwards.
+STEP, NUM_PRICES = 10**-0.5, 9
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnCode(Result):
+    """The most expensive price, from 1/N downwards, at which the network still works.
+
+    Attributes:
+        beta: that price of a nat relative to the mean loss.
+        nats: what the weights hold by their code at that price.
+        excess_loss: measured loss that the code's noise adds there, nats per example.
+        standard_error: of the excess loss, over draws.
+        excess_loss_at_full_price: the same at 1/N.
+        loss_of_guessing: of an example, by knowing only how frequent the classes are.
+        num_draws: draws of all weights at each price.
+    """
+
+    beta: float
+    nats: float
+    excess_loss: float
+    standard_error: float
+    excess_loss_at_full_price: float
+    loss_of_guessing: float
+    num_draws: int
+
+    def works_at(self, beta: float) -> bool:
+        """Whether this is the code at that price."""
+        return self.beta == beta
+
+
+def draw_code(
+    exam: Examination, fisher: FisherInformation, task: TaskPerformance | None
+) -> DrawnCode:
+    """The code at the largest price at which its noise costs less than what is known.
+
+    Raises:
+        ValueError: no classes to guess, a network that knows no more than a guess, or none of the
+            prices.
+    """
+    if task is None or task.label_entropy is None:
+        raise ValueError("The code is tried where labels are classes. Received: none")
+    guessing = task.label_entropy * (task.labels_per_example or 1)
+    if task.loss >= guessing:
+        raise ValueError(
+            "The code is tried on a network that does better than a guess. "
+            f"Received: a loss of {task.loss:.4g} where guessing has {guessing:.4g}"
+        )
+    at_full_price = None
+    for number in range(NUM_PRICES):
+        beta = exam.beta * STEP**number
+        excess = drawn_excess_loss(
+            exam.model,
+            exam.examples("fisher").data,
+            fisher,
+            beta=beta,
+            num_draws=NUM_DRAWS,
+            likelihood=exam.likelihood or task.likelihood,
+            seed=exam.seed,
+        )
+        at_full_price = float(excess) if at_full_price is None else at_full_price
+        if task.loss + excess < guessing:
+            held = information_in_weights(exam.model, fisher, beta=beta)
+            return DrawnCode(
+                beta=beta,
+                nats=held.nats,
+                excess_loss=float(excess),
+                standard_error=excess.standard_error,
+                excess_loss_at_full_price=at_full_price,
+                loss_of_guessing=guessing,
+                num_draws=NUM_DRAWS,
+            )
+    raise ValueError(
+        "The code's noise must leave the network better than a guess at some price. Received: "
+        f"prices from {exam.beta:.2g} down to {beta:.2g}, at none of which it does"
+    )

@@ -1,0 +1,132 @@
+"""The log-space distributions that TensorFlow Probability lacks, as its classes.
+
+They describe (density, divergence, moments); nothing draws from them in training. Their
+divergences are registered with TensorFlow Probability.
+"""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_infobottleneck.distributions.noise import (
+    HALF_LOG_TWO_PI,
+    kl_log_normal_log_uniform,
+    kl_truncated_log_normal_log_uniform,
+    truncated_log_normal_mean_and_variance,
+)
+
+__all__ = ["LogUniform", "TruncatedLogNormal", "TruncatedLogUniform"]
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+
+class LogUniform(tfd.Distribution):
+    """The improper density ``c / z`` on z > 0, its constant fixed so that noise at the cap is free.
+
+    ``log c = -1/2 log(2 pi e max_scale^2)``: a log-normal whose ``log z`` has standard deviation
+    `max_scale` has KL 0, a narrower one ``log(max_scale / scale)``. It cannot be sampled.
+    """
+
+    def __init__(self, max_scale, validate_args=False, allow_nan_stats=True, name="LogUniform"):
+        parameters = dict(locals())
+        self._max_scale = tf.convert_to_tensor(max_scale, dtype_hint=tf.float32)
+        super().__init__(
+            dtype=self._max_scale.dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"max_scale": tfp.util.ParameterProperties()}
+
+    @property
+    def max_scale(self) -> tf.Tensor:
+        """Standard deviation of ``log z`` at which noise carries no information."""
+        return self._max_scale
+
+    def _event_shape(self):
+        return tf.TensorShape([])
+
+    def _log_prob(self, value):
+        return -tf.math.log(value) - HALF_LOG_TWO_PI - 0.5 - tf.math.log(self.max_scale)
+
+
+class TruncatedLogNormal(tfd.TransformedDistribution):
+    """``log z`` is normal of `loc` and `scale`, kept within [log low, log high]."""
+
+    def __init__(self, loc, scale, low, high, validate_args=False, name="TruncatedLogNormal"):
+        parameters = dict(locals())
+        self.low, self.high = float(low), float(high)
+        super().__init__(
+            distribution=tfd.TruncatedNormal(loc, scale, math.log(low), math.log(high)),
+            bijector=tfb.Exp(),
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        keys = ("loc", "scale", "low", "high")
+        return {key: tfp.util.ParameterProperties() for key in keys}
+
+    @property
+    def loc(self) -> tf.Tensor:
+        """Mean of ``log z`` before truncation."""
+        return self.distribution.loc
+
+    @property
+    def scale(self) -> tf.Tensor:
+        """Standard deviation of ``log z`` before truncation."""
+        return self.distribution.scale
+
+    def _mean(self):
+        moments = truncated_log_normal_mean_and_variance
+        return moments(self.loc, self.scale, self.low, self.high)[0]
+
+    def _variance(self):
+        moments = truncated_log_normal_mean_and_variance
+        return moments(self.loc, self.scale, self.low, self.high)[1]
+
+
+class TruncatedLogUniform(tfd.TransformedDistribution):
+    """``log z`` is uniform on [log low, log high]: the proper log-uniform prior."""
+
+    def __init__(self, low, high, validate_args=False, name="TruncatedLogUniform"):
+        parameters = dict(locals())
+        self.low, self.high = float(low), float(high)
+        super().__init__(
+            distribution=tfd.Uniform(math.log(low), math.log(high)),
+            bijector=tfb.Exp(),
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {key: tfp.util.ParameterProperties() for key in ("low", "high")}
+
+
+@tfd.RegisterKL(tfd.LogNormal, LogUniform)
+def _kl_log_normal_log_uniform(a, b, name=None):
+    del name
+    # Broadcast over loc, on which the divergence does not depend.
+    return kl_log_normal_log_uniform(a.scale, b.max_scale) + tf.zeros_like(a.loc)
+
+
+@tfd.RegisterKL(TruncatedLogNormal, TruncatedLogUniform)
+def _kl_truncated_log_normal_truncated_log_uniform(a, b, name=None):
+    del name
+    if (a.low, a.high) != (b.low, b.high):
+        raise ValueError(
+            "The two distributions must be truncated to the same interval. "
+            f"Received: low={a.low} and {b.low}, high={a.high} and {b.high}"
+        )
+    return kl_truncated_log_normal_log_uniform(a.loc, a.scale, a.low, a.high)

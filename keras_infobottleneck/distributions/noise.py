@@ -1,0 +1,182 @@
+"""Noise, and the moments and divergences of the distributions that it makes.
+
+Everything random in the package comes from `standard_normal`; drawing for training is
+``loc + scale * noise``.
+
+Letters: ``loc`` and ``scale`` are the mean and standard deviation of ``log z``; ``low`` and
+``high`` bound ``z``; ``l``, ``u`` are the bounds of ``log z`` in units of ``scale`` from ``loc``.
+"""
+
+import math
+
+import tensorflow as tf
+
+__all__ = [
+    "kl_log_normal_log_normal",
+    "kl_log_normal_log_uniform",
+    "kl_normal_normal",
+    "kl_truncated_log_normal_log_uniform",
+    "random_signs",
+    "standard_normal",
+    "truncated_log_normal_mean_and_variance",
+    "truncated_normal",
+]
+
+HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+# cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
+# Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.
+COS_QUARTER = (0.9999999532, -1.233698208, 0.2536507096, -0.02081057138, 0.0008581625433)
+SIN_QUARTER = (1.57079632, -0.6459637604, 0.0796899226, -0.004674150669, 0.0001516751178)
+
+
+def standard_normal(shape, seed) -> tf.Tensor:
+    """Standard normal noise, float32, of the given `shape`.
+
+    Box and Muller's transform of integers from the counter-based philox generator, which XLA
+    compiles well: about half the time of `tf.random.stateless_normal` with that generator, with
+    and without ``jit_compile``, and a hundredth of its default under ``jit_compile`` on the CPU.
+    Values reach 6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds;
+    the replica's number is folded in, so that they draw different noise.
+
+    Args:
+        shape: shape of the result, a tuple or an integer tensor.
+        seed: integer tensor of shape ``[2]``, as `keras.random.SeedGenerator.next` gives it.
+    """
+    size = tf.reduce_prod(shape)
+    bits = _random_bits((2, (size + 1) // 2), seed)
+    first, second = tf.unstack(tf.cast(bits, tf.float32) * 2.0**-32)
+    # 2^-26 is the middle of the lowest bucket; as an offset it would round away beside 0.5.
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(first + 0.5, 2.0**-26)))
+    # A half circle by polynomials (XLA's cosine is slow on the CPU), and a random sign: the lowest
+    # bit, which the rounding to float32 left unused.
+    radius = tf.where(tf.equal(bits[0] & 1, 0), radius, -radius)
+    turn = 2.0 * second
+    square = tf.square(turn)
+    cosine, sine = _polynomial(COS_QUARTER, square), turn * _polynomial(SIN_QUARTER, square)
+    return tf.reshape(tf.concat([radius * cosine, radius * sine], 0)[:size], shape)
+
+
+def random_signs(shape, seed) -> tf.Tensor:
+    """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`."""
+    size = tf.reduce_prod(shape)
+    words = _random_bits(((size + 31) // 32, 1), seed)
+    bits = tf.bitwise.right_shift(words, tf.range(32)) & 1  # 32 signs from one integer
+    return tf.reshape(1.0 - 2.0 * tf.cast(tf.reshape(bits, [-1])[:size], tf.float32), shape)
+
+
+def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
+    """Map standard normal `noise` to a normal of `loc` and `scale` kept within [low, high].
+
+    The inverse distribution function at ``Phi(l) + Phi(noise) Z``; exact, differentiable in `loc`
+    and `scale`, and the identity ``loc + scale * noise`` where the bounds are far away. `loc`
+    should lie within about ten scales of the bounds.
+    """
+    lower, upper = _standard_bounds(loc, scale, low, high)
+    # 1 - p keeps its digits only near p = 0: the mass between the bounds is taken in the smaller
+    # tail, and the quantile in whichever tail of the result is smaller.
+    in_right_tail = lower + upper > 0
+    start, stop = tf.where(in_right_tail, -upper, lower), tf.where(in_right_tail, -lower, upper)
+    mass = _ndtr(stop) - _ndtr(start)
+    below = _ndtr(lower) + _ndtr(noise) * mass
+    above = _ndtr(-upper) + _ndtr(-noise) * mass
+    tiny = 1e-37  # smallest float32 probability whose quantile is finite
+    tail = tf.math.ndtri(tf.clip_by_value(tf.minimum(below, above), tiny, 0.5))
+    standard = tf.where(below < above, tail, -tail)
+    return tf.clip_by_value(loc + scale * standard, low, high)
+
+
+def truncated_log_normal_mean_and_variance(loc, scale, low, high) -> tuple[tf.Tensor, tf.Tensor]:
+    """Exact moments of z, its logarithm normal but kept within [log low, log high]."""
+    # As in the divergence below, the terms cancel for wide noise: float64 inside.
+    dtype = tf.convert_to_tensor(loc).dtype
+    loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
+    lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
+    mass, first, second = (_log_interval(lower - k * scale, upper - k * scale) for k in range(3))
+    mean = tf.exp(loc + 0.5 * tf.square(scale) + first - mass)
+    # log(E z^2 / (E z)^2), not E z^2 - (E z)^2, which would lose the digits of small noise.
+    log_ratio = tf.square(scale) + second - 2.0 * first + mass
+    variance = tf.square(mean) * tf.math.expm1(tf.maximum(log_ratio, 0.0))
+    return tf.cast(mean, dtype), tf.cast(variance, dtype)
+
+
+def kl_normal_normal(loc, log_scale, prior_loc, prior_log_scale) -> tf.Tensor:
+    """KL in nats, per entry, between two normals given by the logarithm of their scales."""
+    scaled_variance = tf.exp(2.0 * (log_scale - prior_log_scale))
+    scaled_distance = tf.square((loc - prior_loc) * tf.exp(-prior_log_scale))
+    return 0.5 * (scaled_variance + scaled_distance - 1.0) - (log_scale - prior_log_scale)
+
+
+def kl_log_normal_log_normal(loc, scale, prior_loc, prior_scale) -> tf.Tensor:
+    """KL in nats, per entry, between two log-normals ("Information Dropout", softplus case).
+
+    ``[scale^2 + (loc - prior_loc)^2] / (2 prior_scale^2) - log(scale / prior_scale) - 1/2``
+    """
+    return kl_normal_normal(loc, tf.math.log(scale), prior_loc, tf.math.log(prior_scale))
+
+
+def kl_log_normal_log_uniform(scale, max_scale) -> tf.Tensor:
+    """KL in nats, per entry, of a log-normal to the `LogUniform` that is free at `max_scale`.
+
+    ``log(max_scale / scale)``: -log alpha of "Information Dropout" with alpha the scale, and
+    ``1/2 log(max_variance / alpha)`` of "Emergence" 4.1 with alpha the variance.
+    """
+    return tf.math.log(max_scale / scale)
+
+
+def kl_truncated_log_normal_log_uniform(loc, scale, low, high) -> tf.Tensor:
+    """KL in nats, per entry, of a log-normal truncated to [low, high] to the log-uniform on it.
+
+    With ``l = (log low - loc) / scale``, ``u = (log high - loc) / scale``, ``Z = Phi(u) - Phi(l)``:
+    ``log(u - l) - 1/2 log(2 pi e) - log Z - (l phi(l) - u phi(u)) / (2 Z)``. Exact; `loc` should
+    lie within about a thousand scales of the support.
+
+    References:
+        Neklyudov et al. (2017), "Structured Bayesian Pruning", arXiv 1705.07283.
+    """
+    # The terms cancel to nothing for wide noise: float64 inside keeps six digits of the float32.
+    dtype = tf.convert_to_tensor(loc).dtype
+    loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
+    lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
+    log_z = _log_interval(lower, upper)
+    low_edge = lower * tf.exp(-0.5 * tf.square(lower) - HALF_LOG_TWO_PI - log_z)
+    high_edge = upper * tf.exp(-0.5 * tf.square(upper) - HALF_LOG_TWO_PI - log_z)
+    kl = tf.math.log(upper - lower) - HALF_LOG_TWO_PI - 0.5 - log_z - 0.5 * (low_edge - high_edge)
+    return tf.cast(kl, dtype)
+
+
+def _random_bits(shape, seed):
+    """Uniform int32; the generator is named because others are slow under XLA."""
+    seed = tf.cast(seed, tf.int32)
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+    return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
+
+
+def _polynomial(coefficients, x):
+    """Horner's scheme, the constant coefficient first."""
+    value = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
+
+
+def _standard_bounds(loc, scale, low, high):
+    return (low - loc) / scale, (high - loc) / scale
+
+
+def _ndtr(x):
+    return 0.5 * tf.math.erfc(-x * math.sqrt(0.5))
+
+
+def _log_interval(lower, upper):
+    """``log(Phi(upper) - Phi(lower))``, exact in both tails."""
+    from tensorflow_probability import distributions as tfd
+
+    flip = lower + upper > 0
+    left, right = tf.where(flip, -upper, lower), tf.where(flip, -lower, upper)
+    normal = tfd.Normal(tf.zeros([], left.dtype), tf.ones([], left.dtype))
+    log_right = normal.log_cdf(right)
+    return log_right + tf.math.log1p(-tf.exp(normal.log_cdf(left) - log_right))

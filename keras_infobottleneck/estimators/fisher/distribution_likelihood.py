@@ -1,0 +1,125 @@
+"""A likelihood given as a callable from outputs to a TFP distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher import terms
+from keras_infobottleneck.estimators.fisher.independent_outputs import Bernoulli, Normal
+
+__all__ = ["DistributionLikelihood"]
+
+
+class DistributionLikelihood(terms.Likelihood):
+    """A callable from outputs to a TFP distribution, or a nest of independent ones."""
+
+    def __init__(self, distribution: Callable[[Any], Any]):
+        self.distribution = distribution
+        self.name = getattr(distribution, "__name__", type(distribution).__name__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DistributionLikelihood) and other.distribution is self.distribution
+
+    def __hash__(self) -> int:
+        return hash(self.distribution)
+
+    def terms(self, outputs):
+        """Closed forms where every distribution has one, else one term by differentiation."""
+        from tensorflow_probability import distributions as tfd
+
+        outputs = tf.nest.map_structure(terms.as_float, outputs)
+        made = self.distribution(outputs)
+        leaves = [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
+        for leaf in leaves:
+            if not isinstance(leaf, tfd.Distribution):
+                raise TypeError(
+                    "`likelihood` must return a TFP distribution or a nest of them. "
+                    f"Received: likelihood returned {type(leaf).__name__}"
+                )
+        known = [_closed_form(leaf, tfd) for leaf in leaves]
+        if all(term is not None for term in known):
+            return known
+        if len(leaves) > 1:
+            raise ValueError(
+                "A nest of distributions may hold Categorical, Bernoulli and Normal only; use a "
+                f"joint distribution. Received: {[type(leaf).__name__ for leaf in leaves]}"
+            )
+        return [_AnyDistribution(self.distribution, outputs)]
+
+
+class _AnyDistribution(terms.Term):
+    """Any TFP distribution: `eta` are the outputs, the score is a gradient, draws are its own."""
+
+    def __init__(self, distribution: Callable[[Any], Any], outputs: Any):
+        super().__init__(*tf.nest.flatten(outputs))
+        self.distribution = distribution
+        self.outputs = outputs
+
+    @property
+    def num_columns(self):
+        """Refused: the expectation over labels has no closed form here."""
+        raise ValueError(
+            "`labels='expected'` needs a Categorical, Bernoulli or Normal likelihood; use "
+            f"labels='sampled'. Received: {type(self.distribution(self.outputs)).__name__}"
+        )
+
+    def draw(self, key, first, num_samples):
+        """Draws differ with the batch size: the distribution takes one seed for a batch."""
+        made = self.distribution(self.outputs)
+        return made.sample(num_samples, seed=terms.seed_pair(key, first))
+
+    def score(self, y):
+        """By differentiation with respect to the outputs."""
+        with tf.GradientTape() as tape:
+            outputs = tf.nest.map_structure(tf.identity, self.outputs)
+            tape.watch(tf.nest.flatten(outputs))
+            log_prob = tf.reduce_sum(self._log_prob(outputs, y))
+        return tape.gradient(
+            log_prob, tf.nest.flatten(outputs), unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+
+    def log_prob(self, y):
+        """Summed over whatever the distribution leaves beside examples."""
+        log_prob = self._log_prob(self.outputs, y)
+        return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
+
+    def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
+        """Of labels of the distribution's shape: others pair with each other's examples."""
+        made = self.distribution(outputs)
+        if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
+            y = tf.cast(y, made.dtype)
+        log_prob = made.log_prob(y)
+        # A joint distribution may have a shape for each part.
+        if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
+            raise ValueError(
+                f"{type(made).__name__} labels must have the distribution's shape "
+                f"{(*made.batch_shape, *made.event_shape)}. "
+                f"Received: y.shape={tuple(y.shape)}"
+            )
+        return log_prob
+
+    def column(self, k):
+        """Refused, see `num_columns`."""
+        return self.num_columns
+
+    def multiply(self, tangents):
+        """Refused, see `num_columns`."""
+        return self.num_columns
+
+
+def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:
+    """The term of a TFP distribution of a known family, without its `Independent` wrapping."""
+    while isinstance(distribution, tfd.Independent):
+        distribution = distribution.distribution
+    if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):
+        return terms.Categorical(distribution.logits_parameter())
+    if type(distribution) is tfd.Bernoulli:
+        return Bernoulli(distribution.logits_parameter())
+    if type(distribution) is tfd.Normal:
+        loc, scale = distribution.loc, distribution.scale
+        shape = tf.broadcast_static_shape(loc.shape, scale.shape)
+        return Normal(tf.broadcast_to(loc, shape), scale)
+    return None

@@ -1,0 +1,164 @@
+"""Terms whose outputs are independent of each other: bits and real numbers."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.terms import (
+    TINY_PROBABILITY,
+    Term,
+    draw_normal,
+    draw_uniform,
+    sum_example,
+)
+
+__all__ = ["Bernoulli", "BernoulliProbabilities", "Normal"]
+
+
+class _OverBits(Term):
+    """What both parametrisations of the Bernoulli distribution share."""
+
+    @property
+    @abc.abstractmethod
+    def probabilities(self) -> tf.Tensor:
+        """Probabilities of a one."""
+
+    def draw(self, key, first, num_samples):
+        """One uniform number per output."""
+        eta = self.eta[0]
+        noise = draw_uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
+        noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), eta.dtype)
+        return tf.cast(noise < self.probabilities, eta.dtype)
+
+    def target(self, y: tf.Tensor) -> tf.Tensor:
+        """Labels of the outputs' shape; one outside [0, 1] becomes NaN."""
+        y = _of_shape(y, self.eta[0], "Bernoulli")
+        return tf.where((y >= 0) & (y <= 1), y, tf.constant(math.nan, y.dtype))
+
+
+class Bernoulli(_OverBits):
+    """Independent bits with `eta` = logits: `A = diag(p (1 - p))`."""
+
+    @property
+    def probabilities(self):
+        """Sigmoid of the logits."""
+        return tf.sigmoid(self.eta[0])
+
+    @property
+    def _variance(self):
+        return tf.sigmoid(self.eta[0]) * tf.sigmoid(-self.eta[0])
+
+    def score(self, y):
+        """`y - p`."""
+        return [self.target(y) - self.probabilities]
+
+    def log_prob(self, y):
+        """Sum over outputs."""
+        logits = self.eta[0]
+        cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(self.target(y), logits)
+        return -sum_example(cross_entropy)
+
+    def column(self, k):
+        """`e_k sqrt(p_k (1 - p_k))`."""
+        return [self._unit(k) * tf.sqrt(self._variance)]
+
+    def multiply(self, tangents):
+        """`p (1 - p) v`."""
+        return [self._variance * tangents[0]]
+
+
+class BernoulliProbabilities(_OverBits):
+    """Independent bits with `eta` = probabilities: `A = diag(1 / (p (1 - p)))`."""
+
+    @property
+    def probabilities(self):
+        """The outputs themselves."""
+        return self.eta[0]
+
+    @property
+    def _variance(self):
+        return tf.maximum(self.eta[0] * (1 - self.eta[0]), TINY_PROBABILITY)
+
+    def score(self, y):
+        """`(y - p) / (p (1 - p))`."""
+        return [(self.target(y) - self.eta[0]) / self._variance]
+
+    def log_prob(self, y):
+        """Sum over outputs."""
+        y, p = self.target(y), self.eta[0]
+        one = y * tf.math.log(tf.maximum(p, TINY_PROBABILITY))
+        return sum_example(one + (1 - y) * tf.math.log(tf.maximum(1 - p, TINY_PROBABILITY)))
+
+    def column(self, k):
+        """`e_k / sqrt(p_k (1 - p_k))`."""
+        return [self._unit(k) * tf.math.rsqrt(self._variance)]
+
+    def multiply(self, tangents):
+        """`v / (p (1 - p))`."""
+        return [tangents[0] / self._variance]
+
+
+class Normal(Term):
+    """Independent normals with `eta` = loc and, unless it is the constant one, scale.
+
+    `A = diag(1 / scale^2)` for loc and `diag(2 / scale^2)` for scale.
+    """
+
+    def __init__(self, loc: tf.Tensor, scale: tf.Tensor | None = None):
+        if scale is None:
+            super().__init__(loc)
+        else:
+            super().__init__(loc, tf.broadcast_to(scale, loc.shape))
+
+    @property
+    def _scale(self):
+        return self.eta[1] if len(self.eta) == 2 else tf.ones_like(self.eta[0])
+
+    @property
+    def num_columns(self):
+        """One per parameter."""
+        return len(self.eta) * self.num_outputs
+
+    def draw(self, key, first, num_samples):
+        """One normal number per output."""
+        loc = self.eta[0]
+        noise = draw_normal(key, first, loc.shape[0], (num_samples, *loc.shape[1:]))
+        noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), loc.dtype)
+        return loc + self._scale * noise
+
+    def score(self, y):
+        """`(y - loc) / scale^2` and `((y - loc)^2 / scale^2 - 1) / scale`."""
+        y = _of_shape(y, self.eta[0], "Normal")
+        error = (y - self.eta[0]) / self._scale
+        return [error / self._scale, (error**2 - 1) / self._scale][: len(self.eta)]
+
+    def log_prob(self, y):
+        """Sum over outputs."""
+        y = _of_shape(y, self.eta[0], "Normal")
+        error = (y - self.eta[0]) / self._scale
+        constant = 0.5 * math.log(2 * math.pi)
+        return sum_example(-0.5 * error**2 - tf.math.log(self._scale) - constant)
+
+    def column(self, k):
+        """`e_k / scale` for loc, `sqrt(2) e_k / scale` for scale."""
+        loc, scale = self._unit(k), math.sqrt(2.0) * self._unit(k - self.num_outputs)
+        return [loc / self._scale, scale / self._scale][: len(self.eta)]
+
+    def multiply(self, tangents):
+        """Divides by the variances of the scores."""
+        return [v * c / self._scale**2 for v, c in zip(tangents, (1.0, 2.0), strict=False)]
+
+
+def _of_shape(y: tf.Tensor, eta: tf.Tensor, name: str) -> tf.Tensor:
+    """Labels in the shape of the outputs, a missing last axis of one added."""
+    if y.shape == eta.shape[:-1] and eta.shape[-1] == 1:
+        y = y[..., None]
+    if y.shape != eta.shape:
+        raise ValueError(
+            f"{name} labels must have the outputs' shape {tuple(eta.shape)}. "
+            f"Received: y.shape={tuple(y.shape)}"
+        )
+    return tf.cast(y, eta.dtype)

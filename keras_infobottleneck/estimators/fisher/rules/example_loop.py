@@ -1,0 +1,86 @@
+"""Weights that no rule covers: the model is run on one example at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.rules.rule import VariableGradient
+
+__all__ = ["ExampleLoop", "LoopGradient"]
+
+Tensors = list[tf.Tensor]
+
+
+class LoopGradient(VariableGradient):
+    """Any other use of a variable: what a loop over examples gives, see `ExampleLoop`."""
+
+    def __init__(self, variable, num_rows: int):
+        super().__init__(variable, [])
+        self.num_rows = num_rows
+
+    def rows(self, gradients, start, stop):
+        """The wanted part of the loop's stack."""
+        return gradients.rows(self.variable)[start:stop]
+
+    def squares(self, gradients):
+        """Summed in the loop, nothing stacked."""
+        return gradients.squares(self.variable)
+
+
+class ExampleLoop:
+    """A compiled loop over examples; what was asked for once is made once.
+
+    Args:
+        num_rows: examples.
+        variables: what the gradients are about.
+        gradient: from the example's number to its gradients.
+    """
+
+    def __init__(self, num_rows: int, variables: list[keras.Variable], gradient: Callable):
+        self._num_rows = num_rows
+        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._variables = variables
+        self._gradient = gradient
+        self._made: dict[str, Any] = {}
+
+    def squares(self, variable: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum of squared gradients, and squared norms `[batch]`."""
+        if "squares" not in self._made:
+            self._made["squares"] = self._sum_squares()
+        totals, norms = self._made["squares"]
+        index = self._index[id(variable)]
+        return totals[index], norms[:, index]
+
+    def rows(self, variable: keras.Variable) -> tf.Tensor:
+        """Every example's gradient, `[batch, *variable.shape]`."""
+        if "rows" not in self._made:
+            self._made["rows"] = tf.map_fn(
+                self._gradient,
+                tf.range(self._num_rows),
+                fn_output_signature=[tf.TensorSpec(v.shape, v.dtype) for v in self._variables],
+                parallel_iterations=1,
+            )
+        return self._made["rows"][self._index[id(variable)]]
+
+    def _sum_squares(self) -> tuple[Tensors, tf.Tensor]:
+        dtype = self._variables[0].dtype
+
+        def body(n, totals, norms):
+            squares = [tf.square(g) for g in self._gradient(n)]
+            norm = tf.stack([tf.cast(tf.reduce_sum(s), dtype) for s in squares])
+            totals = [total + s for total, s in zip(totals, squares, strict=True)]
+            return n + 1, totals, norms.write(n, norm)
+
+        norms = tf.TensorArray(dtype, size=self._num_rows, element_shape=[len(self._variables)])
+        totals = [tf.zeros(v.shape, v.dtype) for v in self._variables]
+        _, totals, norms = tf.while_loop(
+            lambda n, *_: n < self._num_rows,
+            body,
+            (tf.constant(0), totals, norms),
+            parallel_iterations=1,
+        )
+        return totals, norms.stack()

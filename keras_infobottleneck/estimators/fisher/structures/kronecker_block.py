@@ -1,0 +1,139 @@
+"""One kernel's Kronecker product, and its scale."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_infobottleneck.results.archives import Archive
+
+__all__ = ["KroneckerBlock"]
+
+FORMS = ("expand", "reduce", "mixed")
+
+
+@dataclass(frozen=True)
+class KroneckerBlock:
+    """One kernel, with its bias where it has one for every output.
+
+    Attributes:
+        kernel: number of the kernel in the order of variables.
+        bias: number of the bias, -1 without.
+        order: for each kernel entry its place in `[groups, in, out]`, flat.
+        inputs: `[groups, in, in]`, a last row and column for the bias; mean over examples. Over
+            positions it is a sum in the form "expand", and in "reduce" it is of inputs summed over
+            positions, divided by their number.
+        outputs: `[groups, out, out]`; mean over examples, sum over columns. Over positions it is a
+            mean in the form "expand", and in "reduce" of gradients summed over positions, divided
+            by their number.
+        traces: exact traces of the kernel and of the bias, to which the factors are scaled; None
+            for results of version 0.1.0, which are not.
+        form: "expand", "reduce", or "mixed" where results of both were merged.
+    """
+
+    kernel: int
+    bias: int
+    order: np.ndarray
+    inputs: np.ndarray
+    outputs: np.ndarray
+    traces: np.ndarray | None = None
+    form: str = "expand"
+
+    @functools.cached_property
+    def factor_traces(self) -> np.ndarray:
+        """What the factors make of the traces of kernel and bias, before they are scaled."""
+        second = np.trace(self.outputs, axis1=1, axis2=2, dtype=np.float64)
+        first = np.diagonal(self.inputs, axis1=1, axis2=2).astype(np.float64)
+        if self.bias < 0:
+            return np.array([second @ first.sum(1), 0.0])
+        return np.array([second @ first[:, :-1].sum(1), second @ first[:, -1]])
+
+    @property
+    def exact_traces(self) -> np.ndarray:
+        """Traces of kernel and bias, those of the factors where no others are known."""
+        return self.factor_traces if self.traces is None else self.traces
+
+    @functools.cached_property
+    def scaled_inputs(self) -> np.ndarray:
+        """`inputs` scaled on both sides, so that kernel and bias have their exact traces."""
+        if self.traces is None:
+            return self.inputs
+        # Where the factors vanish no factor would bring the trace back.
+        ratios = np.divide(
+            self.traces, self.factor_traces, out=np.ones(2), where=self.factor_traces > 0
+        )
+        scales = np.full(self.inputs.shape[-1], np.sqrt(ratios[0]), self.inputs.dtype)
+        if self.bias >= 0:
+            scales[-1] = np.sqrt(ratios[1])
+        return scales[:, None] * self.inputs * scales
+
+    def merged(self, other: KroneckerBlock, share: float) -> KroneckerBlock:
+        """The mean over both, of which this one has the share."""
+        rest = 1.0 - share
+        return KroneckerBlock(
+            self.kernel,
+            self.bias,
+            self.order,
+            share * self.inputs + rest * other.inputs,
+            share * self.outputs + rest * other.outputs,
+            share * self.exact_traces + rest * other.exact_traces,
+            self.form if self.form == other.form else "mixed",
+        )
+
+    def gather(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+        """Kernel and bias to `[groups, in, out]`."""
+        groups, fan_out = self.outputs.shape[:2]
+        canonical = np.empty(self.order.size, self.inputs.dtype)
+        canonical[self.order.reshape(-1)] = np.reshape(tensors[self.kernel], -1)
+        canonical = canonical.reshape(groups, -1, fan_out)
+        if self.bias < 0:
+            return canonical
+        bias = np.reshape(tensors[self.bias], [groups, 1, fan_out])
+        return np.concatenate([canonical, bias], 1)
+
+    def scatter(self, canonical: np.ndarray, into: list, shapes: Sequence) -> None:
+        """The inverse of `gather`."""
+        kernel = canonical if self.bias < 0 else canonical[:, :-1]
+        into[self.kernel] = np.reshape(kernel, -1)[self.order].reshape(shapes[self.kernel])
+        if self.bias >= 0:
+            into[self.bias] = canonical[:, -1].reshape(shapes[self.bias])
+
+    @functools.cached_property
+    def eigenvectors(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Eigenvalues `[groups, n]` and vectors `[groups, n, n]` of both factors, in float64."""
+        factors = self.scaled_inputs, self.outputs
+        pairs = [np.linalg.eigh(a.astype(np.float64)) for a in factors]
+        return tuple((np.maximum(values, 0.0), vectors) for values, vectors in pairs)
+
+    @functools.cached_property
+    def spectrum(self) -> np.ndarray:
+        """Products of the factors' eigenvalues, flat."""
+        # Second moments have no negative eigenvalue; those of rounding stand for zero.
+        first = np.maximum(np.linalg.eigvalsh(self.scaled_inputs.astype(np.float64)), 0.0)
+        second = np.maximum(np.linalg.eigvalsh(self.outputs.astype(np.float64)), 0.0)
+        return np.reshape(first[:, :, None] * second[:, None, :], -1)
+
+    @classmethod
+    def from_archive(cls, archive: Archive, number: int, shapes: Sequence) -> KroneckerBlock:
+        """A block of a file, which must fit its weights."""
+        kernel, bias = archive.array(f"block_{number}", (2,), kinds="iu").tolist()
+        if not (0 <= kernel < len(shapes) and -1 <= bias < len(shapes)):
+            archive.refuse(f"with block_{number} of weights that it does not name")
+        order = archive.array(f"order_{number}", shapes[kernel], kinds="iu")
+        inputs = archive.second_moments(f"inputs_{number}", (None, None, None))
+        outputs = archive.second_moments(f"outputs_{number}", (len(inputs), None, None))
+        groups, fan_out = outputs.shape[:2]
+        fan_in = inputs.shape[1] - (bias >= 0)
+        is_whole = np.array_equal(np.sort(order, None), np.arange(order.size))
+        of_bias = groups * fan_out if bias < 0 else math.prod(shapes[bias])
+        if not is_whole or order.size != groups * fan_in * fan_out or of_bias != groups * fan_out:
+            archive.refuse(f"with factors in block_{number} that do not fit its weights")
+        if f"traces_{number}" not in archive:  # of version 0.1.0
+            return cls(kernel, bias, order, inputs, outputs)
+        traces = archive.array(f"traces_{number}", (2,), least=0)
+        form = archive.text(f"form_{number}", FORMS)
+        return cls(kernel, bias, order, inputs, outputs, traces, form)

@@ -1,0 +1,74 @@
+"""The mean negative log-likelihood of a model, at its own weights or at others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.model_data import batches_for
+
+__all__ = ["MeanLoss", "finite_loss"]
+
+
+class MeanLoss:
+    """Mean negative log-likelihood of the data in inference mode; a call is one compiled pass.
+
+    Args:
+        model: any Keras model.
+        data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
+        likelihood, batch_size: as of `fisher_information`.
+        variables: the weights whose values a call may give.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data: Any,
+        likelihood: Any = None,
+        batch_size: int | None = None,
+        variables: Sequence[keras.Variable] = (),
+    ):
+        self._batches = batches = batches_for(model, data, batch_size)
+        found = find_likelihood(model, likelihood)
+
+        def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+            # Refused before it is traced.
+            found.terms(model_of()(batches.first_inputs(), training=False))
+
+            def step(batch, values):
+                with keras.StatelessScope(list(zip(variables, values, strict=True))):
+                    outputs = model_of()(batch.x, training=False)
+                terms = found.terms_of_rows(outputs, batch.weights.shape[0])
+                labels = found.labels(batch.y, len(terms))
+                log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
+                weights = tf.cast(batch.weights, tf.float64)
+                return -tf.reduce_sum(tf.cast(log_prob, tf.float64) * weights)
+
+            return CompiledSum(step)
+
+        key = ("mean loss", found, tuple(map(id, variables)))
+        self._sum = compiled(model, key, make)
+
+    def __call__(self, values: Sequence[tf.Tensor] = ()) -> float:
+        """The mean at these values of the variables; NaN or infinite where the model overflows."""
+        return float(self._sum.over(self._batches, list(values))) / self._batches.num_examples
+
+
+def finite_loss(loss: float) -> float:
+    """The loss, if it is a number.
+
+    Raises:
+        ValueError: NaN or infinite.
+    """
+    if not np.isfinite(loss):
+        raise ValueError(
+            "The mean loss must be finite; look for NaN in the data, labels outside the classes or "
+            f"overflow, or give `loss`. Received: a mean loss of {loss}"
+        )
+    return loss

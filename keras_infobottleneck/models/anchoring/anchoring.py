@@ -1,0 +1,170 @@
+"""A prior that is moved to the posterior and kept there, as certificates need it."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.introspection.making import set_late
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
+from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
+from keras_infobottleneck.models.anchoring.anchoring_examples import anchoring_examples
+
+__all__ = ["TOLERATED_MISCOUNT", "Anchoring"]
+
+TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from what was said of it
+MARK = "num_anchoring_examples"  # in the file, beside the model's own variables
+
+
+class Anchoring:
+    """What the prior of a model depends on, and what must not move once it is anchored.
+
+    Made when asked for: a model keeps an `AnchoringData` once it is anchored, before that nothing.
+
+    Args:
+        model: an `InformationBottleneckModel`.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+
+    @property
+    def data(self) -> AnchoringData | None:
+        """The fingerprints that the model keeps, None before it is anchored."""
+        return self.model._anchoring_data
+
+    @property
+    def fingerprints(self) -> np.ndarray:
+        """Of the examples on which the prior depends, int64."""
+        return np.zeros(0, "int64") if self.data is None else self.data.fingerprints
+
+    @property
+    def noisy_layers(self) -> list[NoisyLayer]:
+        """Every layer of the network that draws noise on its weights, each once."""
+        return noisy_layers(self.model.network, "weights")
+
+    @property
+    def built_layers(self) -> list[NoisyLayer]:
+        """The same; raises where one has no weights yet."""
+        layers = self.noisy_layers
+        for layer in layers:
+            if not layer.built:
+                raise ValueError(
+                    "The model has no weights before it is built: call it on a batch first. "
+                    f"Received: layer={layer.name!r}, not built"
+                )
+        return layers
+
+    @property
+    def pricing_weights(self) -> list[keras.Variable]:
+        """Weights that only say what noise costs: no prediction may read them."""
+        layers = noisy_layers(self.model.network)
+        return [weight for layer in layers for weight in layer.pricing_weights]
+
+    @property
+    def deterministic_weights(self) -> list[keras.Variable]:
+        """Weights of the network without a distribution that predictions read."""
+        # A subclass that is its own network holds the price and the fingerprints too.
+        books = [] if self.data is None else self.data.weights
+        accounted = {id(w) for w in (self.model._weight_beta, *books, *self.pricing_weights)}
+        for layer in self.noisy_layers:
+            accounted |= {id(weight) for weight in layer.noise_weights}
+            accounted |= {id(weight) for weight in layer.variational_weights}
+        return [weight for weight in self.model.network.weights if id(weight) not in accounted]
+
+    @property
+    def kept(self) -> list[keras.Variable]:
+        """What must not move once the prior is anchored: weights without a distribution, priors."""
+        priors = [weight for layer in self.noisy_layers for weight in layer.prior_weights]
+        return self.deterministic_weights + priors
+
+    @property
+    def moved(self) -> list[keras.Variable]:
+        """Those of `kept` that are not as they were when anchored; before that all of them."""
+        return self.kept if self.data is None else self.data.moved(self.kept)
+
+    def anchor(self, data, scale: bool, examples_per_epoch: float) -> None:
+        """Move every prior to its posterior, and remember the examples that it depends on."""
+        layers = self._layers_to_anchor()
+        examples = anchoring_examples(self.model, data)
+        if self.data is not None:
+            raise ValueError(
+                "The prior is anchored already. "
+                f"Received: a second set of {len(examples)} anchoring examples"
+            )
+        if len(examples) < (1.0 - TOLERATED_MISCOUNT) * examples_per_epoch:
+            warnings.warn(
+                f"An epoch of `fit` held {examples_per_epoch:.0f} examples, the anchoring "
+                f"data hold {len(examples)}: a certificate on examples that the posterior has "
+                "seen before it was anchored is void.",
+                stacklevel=3,
+            )
+        for layer in layers:
+            layer.anchor_prior(scale)
+        self._make_room(len(examples), len(self.kept))
+        self.data.remember(examples, self.kept)
+
+    def _layers_to_anchor(self) -> list[VariationalWeights]:
+        """The layers whose prior moves; raises where there is none, or one that cannot."""
+        layers = self.built_layers
+        if not layers:
+            raise ValueError(
+                "The model has no VariationalWeights to anchor. "
+                f"Received: model={self.model.name!r}"
+            )
+        for layer in layers:
+            if not isinstance(layer, VariationalWeights) or layer.posterior_name != "gaussian":
+                posterior = getattr(layer, "posterior_name", type(layer).__name__)
+                raise ValueError(
+                    "Only Gaussian priors can be anchored. "
+                    f"Received: layer={layer.name!r}, posterior={posterior!r}"
+                )
+        return layers
+
+    def _make_room(self, num_examples: int, num_weights: int) -> None:
+        data = AnchoringData(num_examples, num_weights, name="anchoring_data")
+        # Under this name it stands in saved files.
+        set_late(self.model, "_anchoring_data", data)
+
+    def config(self) -> dict:
+        """What the configuration of an anchored model says besides, of others nothing."""
+        if self.data is None:
+            return {}
+        return {MARK: len(self.fingerprints), "num_anchored_weights": len(self.kept)}
+
+    def restore(self, config: dict) -> None:
+        """Make room for the fingerprints of which `config` tells."""
+        if config.get(MARK):
+            self._make_room(config[MARK], config["num_anchored_weights"])
+
+    @staticmethod
+    def split_config(config: dict) -> tuple[dict, dict]:
+        """A model's configuration, and what `restore` takes out of it."""
+        keys = MARK, "num_anchored_weights"
+        return {k: v for k, v in config.items() if k not in keys}, {
+            k: v for k, v in config.items() if k in keys
+        }
+
+    def save(self, store) -> None:
+        """Besides the weights, how many examples an anchored prior depends on."""
+        if self.data is not None:
+            store[MARK] = np.array(len(self.fingerprints))
+
+    def load(self, store) -> dict:
+        """The weights in a store; raises where it is of a model anchored on other examples.
+
+        Said here, because Keras comes first to the model, that a prior misses.
+        """
+        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        saved = {key: store[key] for key in keys}
+        anchored = int(saved.pop(MARK, 0))
+        if anchored and anchored != len(self.fingerprints):
+            raise ValueError(
+                f"The weights are of a model anchored on {anchored} examples: call `anchor_prior` "
+                "on the same data before loading them, or load the whole `.keras` file. "
+                f"Received: a model anchored on {len(self.fingerprints)}"
+            )
+        return saved

@@ -1,0 +1,86 @@
+"""What a price does not reach, or crushes: said once, in a sentence."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import keras
+
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
+from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
+
+__all__ = ["check_steps", "warn_of_collapse", "warn_of_nothing_charged"]
+
+COLLAPSED = 1e-3  # nats in the weights for an example
+SHARE_OF_GUESSING = 0.98  # of the loss of guessing: no better
+
+STEPS = ("train_step", "test_step", "compute_loss")
+
+
+def check_steps(network: keras.Model) -> None:
+    """Raise where a network has steps of its own, which a model that holds it would not take."""
+    own = [name for name in STEPS if getattr(type(network), name) is not getattr(keras.Model, name)]
+    if own:
+        raise ValueError(
+            f"The network's own {', '.join(own)} would not run: give the method to a subclass of "
+            "InformationBottleneckModel, where `super()` adds the price, and the network without "
+            f"it. Received: {type(network).__name__} with its own {', '.join(own)}"
+        )
+
+
+def warn_of_nothing_charged(network: keras.Model) -> bool:
+    """Say so where no layer of a model draws noise. Returns whether it was said."""
+    is_free = not noisy_layers(network)
+    if is_free:
+        warnings.warn(
+            "Nothing is charged: no layer of the model has a distribution over its weights or "
+            "noise on its activations; `make_variational` gives a network the first. "
+            f"Received: model={network.name!r}",
+            stacklevel=3,
+        )
+    return is_free
+
+
+def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bool:
+    """Say so where the price has left nothing in the weights and the network guesses.
+
+    Args:
+        model: an `InformationBottleneckModel`.
+        history: of its training, of which the last epoch counts.
+
+    Returns:
+        Whether it was said.
+    """
+    logs = {name: values[-1] for name, values in history.history.items()}
+    nats = logs.get("weight_information", math.inf) / model.num_examples
+    guessing = _loss_of_guessing(model)
+    if not nats < COLLAPSED or guessing is None:
+        return False
+    if logs.get("task_loss", 0.0) < SHARE_OF_GUESSING * guessing:
+        return False
+    warnings.warn(
+        f"The price collapsed the model: its weights hold {nats:.1e} nats an example and it "
+        f"predicts no better than guessing (task loss {logs['task_loss']:.3g}, guessing "
+        f"{guessing:.3g}). Raise the price slowly, by `BetaSchedule(model.weight_beta)`, or make "
+        "it smaller.",
+        stacklevel=3,
+    )
+    return True
+
+
+def _loss_of_guessing(model) -> float | None:
+    """Of equal probabilities for all classes, None where the loss is no cross-entropy of one."""
+    try:
+        loss = keras.losses.get(model.loss)
+        num_classes = model.output.shape[-1]
+    except (AttributeError, TypeError, ValueError):  # several losses or outputs, or no graph
+        return None
+    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
+    if name == "binarycrossentropy":
+        return math.log(2.0)
+    if name in ("sparsecategoricalcrossentropy", "categoricalcrossentropy") and num_classes > 1:
+        return math.log(num_classes)
+    if isinstance(loss, BoundedCrossentropy) and num_classes > 1:
+        return math.log(num_classes) / math.log(1.0 / loss.min_probability)
+    return None

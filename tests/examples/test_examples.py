@@ -1,0 +1,110 @@
+"""Every example as a user runs it, at its smallest size: what must hold at any size holds."""
+
+import json
+
+import pytest
+
+from tests.support.example_runs import EXAMPLES, finish, run
+
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "quickstart.py")
+IN_EVERY_RUN = ("fisher_of_a_transformer.py", "resume.py")  # whose numbers are known beforehand
+
+
+def result_of(script, folder):
+    """The result of a script's smoke run; its last line says so."""
+    last = finish(script, folder).splitlines()[-1]
+    assert last.startswith("RESULT ")
+    assert last.endswith(f"-> {folder}")
+    result = json.loads((folder / "result.json").read_text("utf-8"))
+    assert result["command"] == f"python examples/{script} --smoke"
+    assert result["smoke"] is True
+    return result
+
+
+def audit(result, folder):
+    assert result["nats"].keys() == {"true labels", "random labels"}
+    assert result["nats_of_the_labels"] == pytest.approx(60 * 2.302585)
+    assert "<html" in (folder / "report.html").read_text("utf-8")
+
+
+def certificate(result, folder):
+    assert result["observed_error"] < result["error_bound"] <= 1.0
+    assert result["certificate"]["num_examples"] == 100
+    assert result["nats"] > 0.0
+
+
+def complexity_while_training(result, folder):
+    for rows in result["rows"].values():
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+        assert rows[0]["bits_ratio"] == 1.0  # the initial weights over themselves
+    assert (folder / "no_decay.csv").exists()
+
+
+def convert_and_prune(result, folder):
+    assert 0.0 < result["share_kept"] < 1.0
+    assert set(result["test_accuracy"]) >= {"trained", "pruned by signal to noise"}
+    assert (folder / "pruned.keras").exists()
+
+
+def fisher_of_a_transformer(result, folder):
+    assert result["ratio_by_step"]["0.001"] == pytest.approx(1.0, abs=0.02)
+    parts = result["by_part"].values()
+    assert sum(part["trace"] for part in parts) == pytest.approx(result["trace"], rel=1e-4)
+
+
+def information_dropout_heat_map(result, folder):
+    for areas in (result["area"], result["area_before_training"]):
+        assert all(0.0 < area < 1.0 for area in areas.values())
+    assert all(nats > 0.0 for nats in result["nats_per_image"].values())
+
+
+def relevance_of_layers(result, folder):
+    for rows in result["layers"].values():
+        for row in rows:
+            assert row["relevance"] <= row["possible"] + 9e-3  # vertices are joined below the hull
+            assert row["relevance"] <= row["resolution"] <= 1.0 + 1e-9
+
+
+def resume(result, folder):
+    assert result["largest_difference"] == 0.0
+    assert result["died_in_epoch"] == 2
+    assert result["nats"] > 0.0
+
+
+def uncertainty(result, folder):
+    for nats in (result["nats"][name] for name in ("epistemic", "aleatoric", "total")):
+        assert all(value > 0.0 for value in nats.values())
+    parts = [result["nats"][name]["known classes"] for name in ("epistemic", "aleatoric")]
+    assert sum(parts) == pytest.approx(result["nats"]["total"]["known classes"], rel=1e-4)
+    assert all(0.0 <= area <= 1.0 for area in result["areas"].values())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, marks=() if script in IN_EVERY_RUN else pytest.mark.slow)
+        for script in SCRIPTS
+    ],
+)
+def test_it_runs_and_writes_what_it_says(script, tmp_path):
+    folder = tmp_path / "out"
+    holds = globals()[script.removesuffix(".py")]
+    holds(result_of(script, folder), folder)
+    figures = "figure.png" in (EXAMPLES / script).read_text("utf-8")
+    assert (folder / "figure.png").exists() == figures
+
+
+def test_what_a_file_lacks_is_one_sentence_and_nothing_is_written(tmp_path):
+    refused = run("resume.py", tmp_path / "out", f"--data={tmp_path / 'none.npz'}")
+    assert refused.returncode != 0
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith("resume.py: The data file must exist. Received: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    refused = run("resume.py", tmp_path / "file" / "out")
+    assert refused.returncode != 0
+    assert "resume.py: --output_dir must be a folder that can be written to. " in refused.stderr
+    assert "Traceback" not in refused.stderr

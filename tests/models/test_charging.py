@@ -1,0 +1,100 @@
+"""What a price does not reach, or crushes, is said once; steps that would not run are refused."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import keras_infobottleneck as kib
+
+X = np.random.default_rng(0).normal(size=(256, 5)).astype("float32")
+Y = (X @ np.eye(5, 3)).argmax(1)
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def messages(model, text, **options):
+    """How often a text is said while a model trains twice."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            model.fit(X, Y, epochs=40, batch_size=32, verbose=0, **options)
+    return sum(text in str(each.message) for each in said)
+
+
+def network(weight_beta, variational=True):
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense(3)
+    layer = kib.layers.VariationalWeights(dense, seed=0) if variational else dense
+    model = kib.InformationBottleneckModel(
+        keras.Sequential([keras.Input([5]), layer]), num_examples=256, weight_beta=weight_beta
+    )
+    model.compile(keras.optimizers.Adam(0.05), LOSS)
+    return model
+
+
+def test_a_collapse_is_said_once():
+    model = network(1e4)
+    assert messages(model, "The price collapsed the model") == 1
+    assert float(model.weight_information()) / 256 < 1e-3  # what was said is so
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["task_loss"] > 0.98 * np.log(3)
+
+
+@pytest.mark.parametrize("weight_beta", [0.0, 1.0])
+def test_a_model_that_learns_is_told_nothing(weight_beta):
+    assert messages(network(weight_beta), "price") == 0
+
+
+def test_a_model_without_a_distribution_is_told_once_that_nothing_is_charged():
+    assert messages(network(1.0, variational=False), "Nothing is charged") == 1
+    assert messages(network(0.0, variational=False), "Nothing is charged") == 0
+
+
+def test_a_layer_in_a_plain_model_says_once_that_nothing_is_charged():
+    def plain(kind=keras.Model):
+        inputs = keras.Input([5])
+        model = kind(inputs, kib.layers.VariationalWeights(keras.layers.Dense(3))(inputs))
+        model.compile("adam", LOSS)
+        return model
+
+    class Charging(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            return loss + self.layers[-1].kl_divergence() / 256
+
+    assert messages(plain(), "Nothing is charged") == 1
+    assert messages(plain(Charging), "Nothing is charged") == 0
+    assert messages(network(1.0), "Nothing is charged") == 0
+
+
+@pytest.mark.parametrize("name", ["train_step", "test_step", "compute_loss"])
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda net: kib.InformationBottleneckModel(net, num_examples=10),
+        lambda net: kib.make_variational(net, num_examples=10, verbose=0),
+    ],
+    ids=["hold", "make_variational"],
+)
+def test_steps_of_the_network_are_refused_rather_than_dropped(name, hold):
+    def own(self, *args, **kwargs):
+        raise AssertionError
+
+    kind = type("Own", (keras.Model,), {name: own})
+    inputs = keras.Input([5])
+    model = kind(inputs, keras.layers.Dense(3)(inputs))
+    with pytest.raises(ValueError, match=rf"own {name} would not run.*Received: Own"):
+        hold(model)
+
+
+def test_a_step_of_a_subclass_runs_and_the_price_is_added():
+    class Doubled(kib.InformationBottleneckModel):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 2.0 * super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    plain = network(1.0)
+    doubled = Doubled(plain.network, num_examples=256)
+    doubled.compile("adam", LOSS)
+    options = {"verbose": 0, "return_dict": True}
+    loss = plain.evaluate(X, Y, **options)["loss"]
+    assert doubled.evaluate(X, Y, **options)["loss"] == pytest.approx(2.0 * loss, rel=1e-5)

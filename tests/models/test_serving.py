@@ -1,0 +1,111 @@
+"""What is served is the same every time, in every format that is installed."""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_infobottleneck as kib
+
+IMAGES = np.random.default_rng(0).random([6, 8, 8, 3]).astype("float32")
+TWO = np.random.default_rng(1).normal(size=(6, 5)).astype("float32")
+
+
+def noisy(layer):
+    return kib.layers.VariationalWeights(layer, initial_scale=0.3)
+
+
+def image_model():
+    """With convolutions, noise on weights and activations, and layers that augment."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomTranslation(0.3, 0.3)]),
+        noisy(keras.layers.Conv2D(4, 3, activation="relu")),
+        keras.layers.GlobalAveragePooling2D(),
+        kib.layers.InformationDropout(keras.layers.Dense(5, "relu"), 0.1),
+        noisy(keras.layers.Dense(3)),
+    ]
+    network = keras.Sequential([keras.Input([8, 8, 3]), *layers])
+    return kib.InformationBottleneckModel(network, num_examples=6)
+
+
+def graph_model():
+    """A graph without augmentation."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input([5])
+    hidden = noisy(keras.layers.Dense(4, "relu"))(inputs)
+    outputs = noisy(keras.layers.Dense(3))(hidden)
+    return kib.InformationBottleneckModel(inputs, outputs, num_examples=6)
+
+
+MODELS = {"images": (image_model, IMAGES), "graph": (graph_model, TWO)}
+
+
+def of_saved_model(path, x):
+    loaded = tf.saved_model.load(str(path))
+    return loaded.serve(x).numpy()
+
+
+def of_onnx(path, x):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path))
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+def of_litert(path, x):
+    interpreter = tf.lite.Interpreter(model_path=str(path))
+    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], x.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(taken["index"])
+
+
+def of_openvino(path, x):
+    openvino = pytest.importorskip("openvino")
+    compiled = openvino.compile_model(openvino.Core().read_model(str(path)), "CPU")
+    return compiled([x])[compiled.output(0)]
+
+
+FORMATS = {
+    "tf_saved_model": ("", of_saved_model, None),
+    "onnx": (".onnx", of_onnx, "tf2onnx"),
+    "litert": (".tflite", of_litert, None),
+    "openvino": (".xml", of_openvino, "openvino"),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_exported_model_serves_its_predictions(name, model, tmp_path):
+    suffix, served, package = FORMATS[name]
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs {package}")
+    build, x = MODELS[model]
+    built = build()
+    path = tmp_path / f"model{suffix}"
+    built.export(path, format=name, verbose=False)
+    for _ in range(2):
+        np.testing.assert_allclose(served(path, x), built.predict(x, verbose=0), atol=1e-5)
+
+
+def test_without_noise_a_network_that_augments_serves_the_same_every_time(tmp_path):
+    model = image_model()
+    plain = kib.make_deterministic(model)
+    expected = model.predict(IMAGES, verbose=0)
+    plain.export(tmp_path / "plain", verbose=False)
+    plain.save(tmp_path / "plain.keras")
+    loaded = keras.saving.load_model(tmp_path / "plain.keras")
+    for _ in range(2):
+        for outputs in (
+            plain(IMAGES),
+            plain.predict(IMAGES, verbose=0),
+            loaded(IMAGES),
+            of_saved_model(tmp_path / "plain", IMAGES),
+        ):
+            np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    assert np.abs(plain(IMAGES, training=True) - expected).max() > 1e-3  # `fit` augments
+    assert len(kib.make_deterministic(graph_model()).layers) == 3  # no model around others

@@ -1,0 +1,1 @@
+"""What public functions must refuse: bad values of every argument, table by table."""

@@ -1,0 +1,183 @@
+"""Bad calls of functions that take a network."""
+
+import keras
+import numpy as np
+
+import keras_infobottleneck as kib
+from tests.support.bad_calls.bad_values import (
+    BUDGET,
+    CHOICE,
+    FLAG,
+    LARGE,
+    LAYER_OF,
+    LIKELIHOOD,
+    MAPPING,
+    MODEL,
+    NAN,
+    NUMBER,
+    OBJECT,
+    POSITIVE,
+    PRICE,
+    PROBABILITY,
+    SCALE,
+    SEED,
+    TEXT,
+    VERBOSE,
+    Mute,
+    count,
+    kinds,
+    values,
+)
+from tests.support.bad_calls.things import things
+
+DATA_OPTIONS = {"batch_size": count(), "likelihood": LIKELIHOOD}
+VARIABLES = kinds("kernel", 3, [3], {}, Mute()) + values([], [keras.Variable(1.0)])
+FISHER = {
+    **DATA_OPTIONS,
+    "labels": CHOICE,
+    "memory_limit": BUDGET,
+    "num_samples": count(),
+    "seed": SEED,
+    "variables": VARIABLES,
+    "verbose": VERBOSE,
+}
+CODE = {
+    "model": MODEL,
+    "prior_scale": SCALE,
+    "structure": CHOICE,
+    "paper_form": FLAG,
+    "num_probes": count(2),
+    "num_steps": count(2),
+    **FISHER,
+}
+OF_LAYER = {
+    "model": MODEL,
+    "layer": LAYER_OF,
+    "fisher": OBJECT,
+    "beta": POSITIVE,
+    "prior_scale": SCALE,
+    "memory_limit": BUDGET,
+}
+PROBES = {"num_probes": count(2), "seed": kinds(1.5, "a", None) + values(-1)}
+
+
+def network_table():
+    """Of `kib.estimators` and the functions of `kib`."""
+    e, t = kib.estimators, things()
+    layer = {"model": t.net, "x": t.x, "layer": "hidden", "fisher": t.fisher, "beta": 0.1}
+    code = {"model": t.net, "data": t.data}
+    names = kinds("hidden", 3, LARGE, [3]) + values([], ["absent"], ["hidden", "hidden"])
+    return {
+        "audit": (
+            kib.audit,
+            {**code, "include": ("weights",)},
+            {
+                "model": MODEL,
+                "nuisance": kinds("a", Mute()) + values(np.ones(12), np.arange(3)),
+                "layers": names,
+                "include": kinds("task", 3, None) + values([], ["absent"]),
+                "examples": [*MAPPING, *kinds({"task": 2.5}), *values({"task": 0}, {"none": 3})],
+                "num_examples": count(),
+                "likelihood": LIKELIHOOD,
+                "seed": SEED,
+                "dry_run": FLAG,
+                "verbose": VERBOSE,
+            },
+        ),
+        "make_deterministic": (
+            kib.make_deterministic,
+            {"model": t.noisy},
+            {"model": [*MODEL, *values(t.broken)], "prune_below": POSITIVE},
+        ),
+        "make_variational": (
+            kib.make_variational,
+            {"model": t.net, "num_examples": 12, "verbose": 0},
+            {
+                "model": [*MODEL, *values(t.broken)],
+                "num_examples": count(),
+                "include": kinds("hidden", 3, [3]) + values([], ["absent"]),
+                "weight_beta": PRICE,
+                "objective": CHOICE,
+                "delta": PROBABILITY,
+                "name": TEXT,
+                "verbose": VERBOSE,
+                "seed": SEED,
+                "prior_scale": POSITIVE,
+                "estimator": CHOICE,
+            },
+        ),
+        "recalibrate_batch_normalization": (
+            kib.recalibrate_batch_normalization,
+            {"model": t.normalised, "data": t.x},
+            {"model": MODEL, "batch_size": count(), "verbose": VERBOSE},
+        ),
+        "activation_fisher": (e.activation_fisher, layer, {**OF_LAYER, "paper_form": FLAG}),
+        "effective_information": (
+            e.effective_information,
+            layer,
+            {**OF_LAYER, "paper_form": FLAG, "verbose": VERBOSE},
+        ),
+        "simulated_effective_information": (
+            e.simulated_effective_information,
+            layer,
+            {
+                **OF_LAYER,
+                "linear_input": FLAG,
+                "num_draws": count(16),
+                "seed": PROBES["seed"],
+            },
+        ),
+        "certify": (
+            e.certify,
+            {"model": t.noisy, "data": t.data, "from_logits": True},
+            {
+                "model": MODEL,
+                "delta": PROBABILITY,
+                "num_samples": count(),
+                "delta_monte_carlo": PROBABILITY,
+                "examples_per_draw": count(),
+                "min_probability": PROBABILITY,
+                "from_logits": kinds(1, "yes"),
+                "allow_repeats": FLAG,
+                "batch_size": count(),
+                "seed": SEED,
+                "verbose": VERBOSE,
+            },
+        ),
+        "fisher_information": (
+            e.fisher_information,
+            code,
+            {"model": MODEL, "structure": CHOICE, "dry_run": FLAG, **FISHER},
+        ),
+        "hessian": (e.hessian, code, {"model": MODEL, "variables": VARIABLES, **DATA_OPTIONS}),
+        "information_in_weights": (
+            e.information_in_weights,
+            {**code, "beta": 0.1},
+            {"beta": POSITIVE, **CODE},
+        ),
+        "information_curve": (
+            e.information_curve,
+            code,
+            {
+                "beta": kinds("a", ["a"], 1j) + values([2.0, 1.0], [-1.0], []),
+                "loss": NUMBER,
+                **CODE,
+            },
+        ),
+        "hidden_states": (
+            e.hidden_states,
+            {"model": t.net, "data": t.x, "layer": "hidden"},
+            {
+                "model": MODEL,
+                "layer": LAYER_OF,
+                "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
+                "batch_size": count(),
+                "verbose": VERBOSE,
+            },
+        ),
+        "quantize_to": (
+            e.quantize_to,
+            {"model": t.net, "num_bits": 3},
+            {"model": MODEL, "num_bits": [*count(), *values(17)]},
+        ),
+    }
