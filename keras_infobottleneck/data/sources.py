@@ -14,11 +14,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.elements import Asked, num_rows
 
-<<<<<<< keras_infobottleneck/data/sources.py
-__all__ = ["Arrays", "Batched", "Datasets", "PyDatasets", "Source", "source_of"]
-=======
 __all__ = ["Source", "source_of"]
->>>>>>> /tmp/theirs.py
 
 # A dataset that cannot say how many batches it has is taken for one without an end beyond these.
 MOST_EXAMPLES = 10_000_000
@@ -67,11 +63,7 @@ class Source(abc.ABC):
             )
 
 
-<<<<<<< keras_infobottleneck/data/sources.py
-class Arrays(Source):
-=======
 class _Arrays(Source):
->>>>>>> /tmp/theirs.py
     """Arrays, cut into parts."""
 
     is_dataset = False
@@ -96,11 +88,7 @@ class _Arrays(Source):
         return self._data[0]
 
 
-<<<<<<< keras_infobottleneck/data/sources.py
-class Batched(Source):
-=======
 class _Batched(Source):
->>>>>>> /tmp/theirs.py
     """Abstract: batches, joined or cut into parts of the size asked for."""
 
     def __init__(self, data: Any, asked: Asked):
@@ -148,11 +136,7 @@ class _Batched(Source):
             )
 
 
-<<<<<<< keras_infobottleneck/data/sources.py
-class PyDatasets(Batched):
-=======
 class _PyDatasets(Batched):
->>>>>>> /tmp/theirs.py
     """A `keras.utils.PyDataset`."""
 
     def _check_length(self):
@@ -174,11 +158,7 @@ class _PyDatasets(Batched):
         return _Inputs(self._data, self, raised)
 
 
-<<<<<<< keras_infobottleneck/data/sources.py
-class Datasets(Batched):
-=======
 class _Datasets(Batched):
->>>>>>> /tmp/theirs.py
     """A `tf.data.Dataset`, whose batches TensorFlow joins where it knows their shapes.
 
     An exception of a Python function inside it is TensorFlow's when it comes out, of its own kind
@@ -226,11 +206,7 @@ class _Datasets(Batched):
 class _Inputs(keras.utils.PyDataset):
     """The inputs of another one's batches; what it raises is kept before TensorFlow rewords it."""
 
-<<<<<<< keras_infobottleneck/data/sources.py
-    def __init__(self, data: keras.utils.PyDataset, source: PyDatasets, raised: list):
-=======
     def __init__(self, data: keras.utils.PyDataset, source: _PyDatasets, raised: list):
->>>>>>> /tmp/theirs.py
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self._source, self._raised = source, raised
 
@@ -255,17 +231,10 @@ def source_of(data: Any, asked: Asked) -> Source:
         ValueError: what `Asked` refuses, data without examples, or without an end.
     """
     if isinstance(data, tf.data.Dataset):
-<<<<<<< keras_infobottleneck/data/sources.py
-        return Datasets(data, asked)
-    if isinstance(data, keras.utils.PyDataset):
-        return PyDatasets(data, asked)
-    return Arrays(data, asked)
-=======
         return _Datasets(data, asked)
     if isinstance(data, keras.utils.PyDataset):
         return _PyDatasets(data, asked)
     return _Arrays(data, asked)
->>>>>>> /tmp/theirs.py
 
 
 def _rows(element: Element) -> int:
