@@ -136,7 +136,7 @@ class _Batched(Source):
             )
 
 
-class _PyDatasets(Batched):
+class _PyDatasets(_Batched):
     """A `keras.utils.PyDataset`."""
 
     def _check_length(self):
@@ -158,7 +158,7 @@ class _PyDatasets(Batched):
         return _Inputs(self._data, self, raised)
 
 
-class _Datasets(Batched):
+class _Datasets(_Batched):
     """A `tf.data.Dataset`, whose batches TensorFlow joins where it knows their shapes.
 
     An exception of a Python function inside it is TensorFlow's when it comes out, of its own kind
