@@ -19,8 +19,8 @@ from keras_infobottleneck.certificates.conditions import (
     two_examples,
 )
 from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.result import Result
 
@@ -173,12 +173,13 @@ def certify(
     check_probability("min_probability", min_probability)  # a loss without a bound has none
     check_flag("allow_repeats", allow_repeats)
     check_flag("from_logits", from_logits, optional=True)
+    check_count("batch_size", batch_size, optional=True)
     check_verbose("verbose", verbose)
     seed = _stateless_seed(seed)
     anchoring = Anchoring(model)
     layers = certified_layers(model, anchoring)
     from_logits = ends_in_logits(model, from_logits)
-    batches = Batches(data, batch_size)
+    batches = batches_for(model, data, batch_size)
     x = two_examples(batches)
     num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
     anchors = anchoring.fingerprints
