@@ -1,6 +1,5 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-import warnings
 from typing import Literal
 
 import keras
@@ -14,17 +13,17 @@ from keras_infobottleneck.arguments import (
     check_seed,
     check_text,
     check_verbose,
-    described,
 )
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.models.charging import (
-    check_steps,
+    check_network,
     warn_of_collapse,
+    warn_of_miscount,
     warn_of_nothing_charged,
 )
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
@@ -87,7 +86,7 @@ class InformationBottleneckModel(NetworkHolder):
         **kwargs,
     ):
         if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
-            _check_network(inputs, outputs)
+            check_network(inputs, outputs)
         check_count("num_examples", num_examples)
         check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
@@ -184,18 +183,8 @@ class InformationBottleneckModel(NetworkHolder):
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             if seen:  # a `train_step` in place of this one counts nothing
-                self._check_count(seen / len(history.epoch))
+                warn_of_miscount(self.num_examples, seen / len(history.epoch))
         return history
-
-    def _check_count(self, examples_per_epoch: float):
-        miscount = abs(examples_per_epoch - self.num_examples)
-        if miscount > TOLERATED_MISCOUNT * self.num_examples:
-            warnings.warn(
-                "The information in the weights is divided by num_examples="
-                f"{self.num_examples}, but an epoch held {examples_per_epoch:.0f} examples; "
-                "num_examples is the size of the training set.",
-                stacklevel=3,
-            )
 
     def weight_information(self, by_layer: bool = False):
         """Divergence of the weights from their prior, in nats, summed over all of them.
@@ -355,13 +344,3 @@ class InformationBottleneckModel(NetworkHolder):
 
 def _batch_size(data):
     return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
-
-
-def _check_network(inputs, outputs):
-    if (outputs is None) != isinstance(inputs, keras.Model):
-        raise TypeError(
-            "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
-            f"where it is. Received: inputs={described(inputs)}, outputs={described(outputs)}"
-        )
-    if outputs is None:
-        check_steps(inputs)

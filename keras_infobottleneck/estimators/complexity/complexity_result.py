@@ -1,6 +1,6 @@
 """What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class QuantizedComplexity(Result):
         skipped: What was not measured, with the reason.
         num_bits: Bit planes.
         options: ``clip_percentile`` and ``crop``, as asked.
+        rearranged: By kind, the ratio to the weights in another arrangement, where asked.
     """
 
     total_bits: float
@@ -82,6 +83,7 @@ class QuantizedComplexity(Result):
     skipped: dict[str, str]
     num_bits: int
     options: dict[str, float | tuple[int, int] | None]
+    rearranged: dict[str, ComplexityRatio] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
