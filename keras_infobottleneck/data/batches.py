@@ -90,8 +90,9 @@ class Batches:
         self._fingerprint: dict[int, int] | None = None
         self._size: Any = None  # of a data set known after its first batch
         if not self.is_dataset:
-            self._size = min(batch_size or default_batch_size, self.num_examples)
-            self.num_batches = -(-self.num_examples // self._size)
+            rows: int = self.num_examples or 0  # arrays without any were refused
+            self._size = min(batch_size or default_batch_size, rows)
+            self.num_batches = -(-rows // self._size)
         elif batch_size is not None:
             raise ValueError(
                 "`batch_size` is for arrays; a dataset brings its own batches. "
