@@ -23,17 +23,13 @@ from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.models.charging import (
     check_network,
+    examples_in,
     warn_of_collapse,
     warn_of_miscount,
     warn_of_nothing_charged,
 )
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
-from keras_infobottleneck.models.objective import (
-    check_loss,
-    check_objective,
-    examples_in,
-    price_of_weights,
-)
+from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
 from keras_infobottleneck.models.sampling import Samplers
 
 __all__ = ["InformationBottleneckModel"]

@@ -15,6 +15,7 @@ from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 __all__ = [
     "check_network",
     "check_steps",
+    "examples_in",
     "warn_of_collapse",
     "warn_of_miscount",
     "warn_of_nothing_charged",
@@ -114,3 +115,8 @@ def _loss_of_guessing(model) -> float | None:
     if isinstance(loss, BoundedCrossentropy) and num_classes > 1:
         return math.log(num_classes) / math.log(1.0 / loss.min_probability)
     return None
+
+
+def examples_in(batch) -> tf.Tensor:
+    """How many examples a batch holds, whatever its nest of arrays."""
+    return tf.shape(next(x for x in keras.tree.flatten(batch) if x is not None))[0]

@@ -25,7 +25,10 @@ from tests.support.reference_distributions import (
 
 tfd = tfp.distributions
 # Quadrature asked for twelve digits says so where rounding leaves eleven.
-pytestmark = pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning")
+pytestmark = [
+    pytest.mark.quick,
+    pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning"),
+]
 
 
 class TestTruncatedMoments:

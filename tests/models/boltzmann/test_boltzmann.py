@@ -123,8 +123,8 @@ def test_logs_are_what_they_say(bars):
     machine.compile(keras.optimizers.SGD(0.0))
     history = machine.fit(train, validation_data=held, batch_size=300, epochs=1, verbose=0).history
     free = [machine.free_energy(part).numpy().mean() for part in (train, held)]
-    kernel = machine.kernel.numpy()
-    reconstruction = 1 / (1 + np.exp(-machine(held).numpy() @ kernel.T))
+    kernel, bias = machine.kernel.numpy(), machine.visible_bias.numpy()
+    reconstruction = 1 / (1 + np.exp(-machine(held).numpy() @ kernel.T - bias))
     assert history["free_energy"][0] == pytest.approx(free[0], rel=1e-4)
     assert history["val_free_energy"][0] == pytest.approx(free[1], rel=1e-4)
     assert history["val_free_energy_gap"][0] == pytest.approx(free[1] - free[0], abs=1e-4)

@@ -68,5 +68,5 @@ def test_the_next_machine_starts_at_the_log_odds_of_the_states_below():
 
 @pytest.mark.parametrize("data", [sparse.csr_matrix(X), tf.sparse.from_dense(X)])
 def test_sparse_containers_are_refused_in_a_sentence(data):
-    with pytest.raises(TypeError, match=r"must be a dense array.*Received: (Sparse|csr)"):
+    with pytest.raises(TypeError, match=r"must hold dense arrays.*Received: (Sparse|csr)"):
         machine().fit(data, verbose=0)
