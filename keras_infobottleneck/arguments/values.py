@@ -140,13 +140,14 @@ def check_number(
     open_below: bool = False,
     open_above: bool = False,
     finite: bool = True,
+    nan: bool = False,
     optional: bool = False,
 ) -> float | None:
     """The value as a float; a number between two ends, which belong to the range unless open.
 
     Raises:
         TypeError: not a number.
-        ValueError: NaN, infinite where `finite`, or outside the range.
+        ValueError: NaN unless `nan`, infinite where `finite`, or outside the range.
     """
     _check_kind(name, value, numbers.Real, "a number", optional)
     if value is None:
@@ -156,7 +157,7 @@ def check_number(
     except OverflowError:  # an integer of hundreds of digits
         number = math.inf if value > 0 else -math.inf
     allowed = Range(least, most, open_below, open_above, finite)
-    if not allowed.holds(number):
+    if not (allowed.holds(number) or (nan and math.isnan(number))):
         raise refusal(ValueError, name, f"be {allowed}", value)
     return number
 
@@ -240,26 +241,31 @@ def check_choice(
     return value
 
 
-def check_names(name: str, value: Any, known: Collection[str], of: str) -> list[str]:
-    """The value as a list; a collection of one or more names, each known and there once.
+def check_names(
+    name: str, value: Any, known: Collection[str], of: str, *, least: int = 1
+) -> list[str]:
+    """The value as a list; a collection of names, each known and there once.
 
     Args:
         name: of the argument.
         value: what was given.
         known: the names that there are.
         of: what they are names of, for the refusal.
+        least: how many there must be.
 
     Raises:
         TypeError: text, or what is no collection of text.
-        ValueError: no name, an unknown one, or one twice.
+        ValueError: too few, an unknown one, or one twice.
     """
     expected = f"be a collection of names of {of}"
     is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
     if not is_collection or _is_array(value) or not all(isinstance(each, str) for each in value):
         raise refusal(TypeError, name, expected, value)
-    if not value or len(set(value)) < len(value) or not set(value) <= set(known):
+    is_short, is_known = len(value) < least, set(value) <= set(known)
+    if is_short or not is_known or len(set(value)) < len(value):
         words = described(list(known))
-        raise refusal(ValueError, name, f"{expected}, one or more of {words}, each once", value)
+        expected += f", at least {least} of {words}, each once"
+        raise refusal(ValueError, name, expected, value)
     return list(value)
 
 
