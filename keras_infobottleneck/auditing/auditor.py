@@ -30,10 +30,9 @@ from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.subject import Subject
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample, draw_sample, first_examples
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models import InformationBottleneckModel
 
 __all__ = ["audit"]
@@ -116,12 +115,10 @@ def audit(
         num_examples = model.num_examples
     if likelihood is not None:
         find_likelihood(model, likelihood)
-    batches = Batches(data, needs_labels=False)
-    if nuisance is not None:
-        nuisance = _checked_nuisance(nuisance, batches.num_examples)
     with undisturbed(model):
-        ensure_built(model, batches)
-        _check_inputs(model, batches)
+        batches = batches_for(model, data, needs_labels=False)
+        if nuisance is not None:
+            nuisance = _checked_nuisance(nuisance, batches.num_examples)
         subject = Subject.of(model, layers, nuisance is not None, likelihood)
         plan = AuditPlan.of(subject, known, include, counts)
 
@@ -162,17 +159,6 @@ def audit(
             omissions=tuple(exam.omissions),
             parts=known,
         )
-
-
-def _check_inputs(model: keras.Model, batches: Batches) -> None:
-    """Refuses data that the model does not take."""
-    try:
-        model(batches.first_inputs(), training=False)
-    except Exception as error:
-        shapes = keras.tree.map_structure(lambda a: tuple(a.shape), batches.first_inputs())
-        raise ValueError(
-            f"`data` must hold inputs that the model takes. Received: examples of shape {shapes}"
-        ) from error
 
 
 def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:

@@ -20,7 +20,7 @@ NUM_DRAWS = 4
 STEP, NUM_PRICES = 10**-0.5, 9
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DrawnCode(Result):
     """The most expensive price, from 1/N downwards, at which the network still works.
 

@@ -11,7 +11,7 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import ActivationInformation
 from keras_infobottleneck.auditing.performance import TaskPerformance
 from keras_infobottleneck.auditing.pruning import Pruning
-from keras_infobottleneck.results.result import Result
+from keras_infobottleneck.results.result import Result, numbers_of_fields
 
 __all__ = ["Findings", "LayerInformation"]
 
@@ -50,6 +50,15 @@ class LayerInformation(Result):
     def taken(self, part: str) -> str:
         """What a part took of the layer, in words; "" where it is everything."""
         return self.views.get(part, "")
+
+    def numbers(self) -> dict[str, float]:
+        """Of every result, under its name, the numbers that it says it has."""
+        found = numbers_of_fields(self)
+        results = {**{f.name: getattr(self, f.name) for f in _results_of(self)}, **self.others}
+        for name, result in results.items():
+            if isinstance(result, Result):
+                found |= {f"{name}_{key}": value for key, value in result.numbers().items()}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The results' own dictionaries; of sensitivities their mean over examples."""

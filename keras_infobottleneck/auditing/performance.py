@@ -19,13 +19,12 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     Normal,
 )
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.introspection.weights import ensure_built
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["TaskPerformance", "task_performance"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TaskPerformance(Result):
     """Means over examples. What only classes have is None for other likelihoods.
 
@@ -68,7 +67,6 @@ def task_performance(
     if not sample.has_labels:
         raise ValueError("`data` holds no labels. Received: y=None")
     batches = Batches(sample.data)
-    ensure_built(model, batches)
     found = find_likelihood(model, likelihood)
     columns: dict[str, list[np.ndarray]] = {}
     targets = []

@@ -19,8 +19,8 @@ from keras_infobottleneck.certificates.conditions import (
     two_examples,
 )
 from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.result import Result
 
@@ -179,7 +179,7 @@ def certify(
     anchoring = Anchoring(model)
     layers = certified_layers(model, anchoring)
     from_logits = ends_in_logits(model, from_logits)
-    batches = Batches(data, batch_size)
+    batches = batches_for(model, data, batch_size)
     x = two_examples(batches)
     num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
     anchors = anchoring.fingerprints

@@ -1,21 +1,22 @@
-"""Examples in batches of one fixed shape, from arrays, a `tf.data.Dataset` or a `PyDataset`."""
+"""Examples in batches of one fixed shape, from data of any kind."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count
+from keras_infobottleneck.data.elements import Asked, num_rows
+from keras_infobottleneck.data.sources import source_of
 
 __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
-# Arrays are handed over in stacks of batches of about this size.
+# Examples are given in stacks of batches of about this size.
 STACK_BYTES = 32 * 2**20
 
 
@@ -36,250 +37,191 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Examples as `Batch`; every full pass is checked to hold the same ones.
+    """The one reader of data; every full pass is checked to hold the same examples.
 
-    The last batch is filled up, so that a compiled function sees one shape only.
+    The last batch is filled up, so that a compiled function sees one shape only. Batches of a
+    dataset are joined to stacks as arrays are, so that their size is a matter of memory and speed.
+
+    An exception that the data raise when they are read comes out as it is.
 
     Args:
         data: `(x, y)` arrays, or `x` alone where labels are not needed, or a `tf.data.Dataset` or
             `keras.utils.PyDataset` of `(x, y)` batches. `x` and `y` may be nests of arrays.
         batch_size: examples per batch, for arrays only; a dataset brings its own batches.
         needs_labels: whether data without labels is refused.
+        first_example: number of the first example, where the data are a shard of more.
+        name: of the argument that the data are.
+        takes: the inputs that the model takes, in words for refusals.
+        check: called on the inputs of one example of each shape that is met.
+        default_batch_size: of arrays.
+        may_be_endless: whether data without an end are taken, of which only the start is read.
 
     Raises:
         TypeError: data of another kind.
-        ValueError: empty or infinite data, arrays of unequal length, missing labels, sample
-            weights, or a `batch_size` that is not a positive integer or comes with a dataset.
+        ValueError: data without examples or without an end, arrays of unequal length, missing
+            labels, sample weights, or a `batch_size` that is no count or comes with a dataset.
     """
 
-    def __init__(self, data: Any, batch_size: int | None = None, *, needs_labels: bool = True):
-        self.needs_labels = needs_labels
-        self.is_dataset = isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
-        self.num_examples: int | None = None
-        self.num_batches: int | None = None
-        self._fingerprint: int | None = None
-        self._size = 0
-        self._most_rows: int | None = None
-        check_count("batch_size", batch_size, optional=True)
-        if self.is_dataset:
-            if batch_size is not None:
-                raise ValueError(
-                    "`batch_size` is for arrays; a dataset brings its own batches. "
-                    f"Received: batch_size={batch_size}"
-                )
-            self._data = data
-            self.num_batches = _dataset_length(data)
-        else:
-            self._data = self._arrays(data)
-            self.num_examples = len(tf.nest.flatten(self._data[0])[0])
-            self._size = min(batch_size or DEFAULT_BATCH_SIZE, self.num_examples)
+    def __init__(
+        self,
+        data: Any,
+        batch_size: int | None = None,
+        *,
+        needs_labels: bool = True,
+        first_example: int = 0,
+        name: str = "data",
+        takes: str = "",
+        check: Callable[[Any], None] | None = None,
+        default_batch_size: int = DEFAULT_BATCH_SIZE,
+        may_be_endless: bool = False,
+    ):
+        self._first_example = check_count("first_example", first_example, 0)
+        if batch_size is not None:
+            batch_size = check_count("batch_size", batch_size)
+        self._asked = Asked(name, needs_labels, takes, may_be_endless)
+        self._check, self._checked = check, set()
+        self._source = source_of(data, self._asked)
+        self.is_dataset = self._source.is_dataset
+        self.num_examples, self.num_batches = self._source.num_examples, self._source.num_batches
+        self._first: Any = None
+        self._fingerprint: dict[int, int] | None = None
+        self._size: int | None = None
+        if not self.is_dataset:
+            self._size = min(batch_size or default_batch_size, self.num_examples)
             self.num_batches = -(-self.num_examples // self._size)
+        elif batch_size is not None:
+            raise ValueError(
+                "`batch_size` is for arrays; a dataset brings its own batches. "
+                f"Received: batch_size={batch_size}"
+            )
+
+    @property
+    def size(self) -> int:
+        """Examples per batch; of a dataset those of its first one."""
+        self.first_inputs()
+        return self._size
 
     def split(self, rows: int | None) -> None:
         """From now on no batch is larger than `rows`, if given: larger ones are split evenly."""
-        self._most_rows = rows
-        if not self.is_dataset:
-            self._size = self._part(self._size)
+        self._size = -(-self.size // -(-self.size // (rows or self.size)))
+        if self.num_examples is not None:
             self.num_batches = -(-self.num_examples // self._size)
+        elif rows is not None:
+            self.num_batches = None
 
-    def _part(self, rows: int) -> int:
-        """Size of a batch made of so many examples, or of its equal parts."""
-        return -(-rows // -(-rows // (self._most_rows or rows)))
+    def count(self) -> int:
+        """Number of examples; a dataset is passed over once to learn it."""
+        if self.num_examples is None:
+            for _ in self.parts():
+                pass
+        return self.num_examples
 
-    def _arrays(self, data: Any) -> tuple[Any, Any]:
-        """The pair (x, y) as nests of arrays of equal length."""
-        if isinstance(data, Iterator):
-            raise TypeError(
-                "`data` must give the same examples in every pass, which a Python generator or "
-                "iterator does not; give arrays, a keras.utils.PyDataset, or "
-                "`tf.data.Dataset.from_generator` of a function that makes it. "
-                f"Received: data={data!r}"
-            )
-        x, y = _pair(data)
-        if isinstance(x, (str, bytes)) or x is None or callable(x):
-            raise TypeError(
-                "`data` must be `(x, y)` arrays, a tf.data.Dataset or a keras.utils.PyDataset. "
-                f"Received: data={data!r}"
-            )
-        x = tf.nest.map_structure(_as_input, _joined(x))
-        y = tf.nest.map_structure(_as_array, _joined(y))
-        self._check_labels(y)
-        leaves = tf.nest.flatten((x, y))
-        lengths = sorted({len(a) if a.ndim else 0 for a in leaves})
-        if len(lengths) != 1:
+    def first_inputs(self) -> Any:
+        """Inputs of the first example, with a batch axis of one."""
+        if self._first is None:
+            self.first_batch()
+        return self._first
+
+    def first_batch(self) -> tuple[Any, Any]:
+        """Inputs and labels of the first batch, of arrays all of them."""
+        batch = self._source.first_batch()
+        if self._first is None:
+            self._size = self._size or num_rows(tf.nest.flatten(batch)[0])
+            self._check_form(batch)
+            self._first = _one(batch[0])
+        return batch
+
+    def parts(self, most: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Inputs and labels as arrays or tensors, many batches at a time, none filled up.
+
+        Args:
+            most: at most so many batches at a time.
+        """
+        first = self.first_inputs()
+        example = sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(first))
+        batches = max(1, STACK_BYTES // max(1, example * self._size))
+        seen, fingerprint = 0, {}
+        for part in self._source.parts(self._size * min(batches, most or batches)):
+            self._check_form(part)
+            if self.is_dataset:
+                for number, leaf in enumerate(tf.nest.flatten(part)):
+                    before = fingerprint.get(number, 0)
+                    fingerprint[number] = zlib.crc32(_content(leaf), before)
+            seen += num_rows(tf.nest.flatten(part)[0])
+            yield part
+        if self._fingerprint not in (None, fingerprint):
             raise ValueError(
-                f"All arrays in `data` must hold the same examples. Received: lengths={lengths}"
+                f"`{self._asked.name}` must give the same examples in the same order in every "
+                "pass; shuffling or random augmentation changed them. "
+                f"Received: others among {seen} in this pass"
             )
-        if lengths[0] == 0:
-            raise ValueError("`data` must hold at least one example. Received: 0 examples")
-        return x, y
+        self._fingerprint, self.num_examples = fingerprint, seen
 
-    def _check_labels(self, y: Any) -> None:
-        if self.needs_labels and isinstance(y, tuple) and not y:
-            raise ValueError(
-                "These labels come from `data`, which must be `(x, y)`. Received: y=None"
-            )
+    def stacks(self, most: int | None = None) -> Iterator[Batch]:
+        """Batches in stacks, for a compiled loop over each.
+
+        Args:
+            most: at most so many batches in one stack.
+        """
+        first = self._first_example
+        for x, y in self.parts(most):
+            rows = num_rows(tf.nest.flatten(x)[0])
+            yield _stack(x, y, rows, self._size, first)
+            first += rows
 
     def __iter__(self) -> Iterator[Batch]:
         for stack in self.stacks():
             for i in range(stack.weights.shape[0]):
                 yield tf.nest.map_structure(lambda a, i=i: a[i], stack)
 
-    def stacks(self, most: int | None = None) -> Iterator[Batch]:
-        """Batches in stacks, for a compiled loop over each; a dataset's come one by one.
+    def for_keras(self) -> tuple[Any, list[BaseException]]:
+        """The inputs in a form that Keras' own loops take, and a list of what they raise there."""
+        raised: list[BaseException] = []
+        return self._source.for_keras(raised), raised
 
-        Args:
-            most: at most so many batches in one stack.
-        """
-        first, fingerprint = 0, 0
-        for x, y in self._raw(most):
-            rows = int(tf.nest.flatten(x)[0].shape[0])
-            if rows == 0:
-                continue
-            if self.is_dataset:
-                for leaf in tf.nest.flatten((x, y)):
-                    fingerprint = zlib.crc32(_content(leaf), fingerprint)
-                self._size = max(self._size, self._part(rows))
-            yield self._stack(x, y, rows, first)
-            first += rows
-        if first == 0:
-            raise ValueError("`data` must hold at least one example. Received: 0 examples")
-        if self._fingerprint is not None and self._fingerprint != fingerprint:
-            raise ValueError(
-                "`data` must give the same examples in the same order in every pass; shuffling or "
-                f"random augmentation changed them. Received: data={self._data!r}"
-            )
-        self._fingerprint = fingerprint
-        self.num_examples = first
+    def check_ends(self, count: int) -> None:
+        """Refuses data that do not say how many they are, of which so many have been read."""
+        self._source.check_ends(count)
 
-    @property
-    def size(self) -> int:
-        """Examples per batch, of a dataset the most seen so far."""
-        return self._size or len(tf.nest.flatten(self._first()[0])[0])
-
-    def count(self) -> int:
-        """Number of examples; a dataset is passed over once to learn it."""
-        if self.num_examples is None:
-            for _ in self:
-                pass
-        return self.num_examples
-
-    def first_inputs(self) -> Any:
-        """Inputs of the first example, with a batch axis of one."""
-        x, _ = self._first()
-        return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
-
-    def _first(self) -> tuple[Any, Any]:
-        """The first batch that holds anything."""
-        for x, y in self._raw(1):
-            if len(tf.nest.flatten(x)[0]):
-                return x, y
-        raise ValueError("`data` must hold at least one example. Received: 0 examples")
-
-    def _raw(self, most: int | None) -> Iterator[tuple[Any, Any]]:
-        """Examples as they come, arrays in parts of whole batches."""
-        if not self.is_dataset:
-            example = sum(np.asarray(a[:1]).nbytes for a in tf.nest.flatten(self._data))
-            count = max(1, STACK_BYTES // max(1, example * self._size))
-            part = self._size * min(count, most or count)
-            for start in range(0, self.num_examples, part):
-                yield tf.nest.map_structure(lambda a, s=start: a[s : s + part], self._data)
-            return
-        if isinstance(self._data, keras.utils.PyDataset):
-            elements = (self._data[i] for i in range(len(self._data)))
-        else:
-            elements = iter(self._data)
-        for element in elements:
-            x, y = _pair(element)
-            self._check_labels(y)
-            x, y = tf.nest.map_structure(_as_input, x), tf.nest.map_structure(_as_array, y)
-            shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten((x, y))]
-            if len({shape[:1] for shape in shapes}) != 1 or () in shapes:
-                raise ValueError(
-                    "A dataset must give batches, whose arrays hold the same examples; call "
-                    f"`.batch(n)`. Received: arrays of shapes {shapes}"
-                )
-            yield x, y
-
-    def _stack(self, x: Any, y: Any, rows: int, first: int) -> Batch:
-        """The rows as a stack of batches of the fixed size, the last filled up."""
-        count = -(-rows // self._size)
-        missing = count * self._size - rows
-
-        def stacked(a: Any) -> tf.Tensor:
-            a = tf.convert_to_tensor(a)
-            if missing:
-                a = tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0)
-            return tf.reshape(a, [count, self._size, *a.shape[1:]])
-
-        weights = np.ones(count * self._size, np.float32)
-        weights[rows:] = 0.0
-        return Batch(
-            tf.nest.map_structure(stacked, x),
-            tf.nest.map_structure(stacked, y),
-            tf.constant(weights.reshape(count, self._size)),
-            tf.constant(first + self._size * np.arange(count), tf.int64),
-        )
+    def _check_form(self, part: tuple[Any, Any]) -> None:
+        """Hands an example of each new shape to the check."""
+        if self._check is not None:
+            leaves = tf.nest.flatten(part[0])
+            form = tuple((tuple(a.shape[1:]), str(a.dtype)) for a in leaves)
+            if form not in self._checked:
+                self._check(_one(part[0]))
+                self._checked.add(form)
 
 
-def _pair(element: Any) -> tuple[Any, Any]:
-    """(x, y) of one element; y is () where there is none."""
-    if not isinstance(element, tuple):
-        return element, ()
-    if len(element) == 3 and element[2] is None:
-        element = element[:2]
-    if len(element) not in (1, 2):
-        raise ValueError(
-            "`data` must be `(x, y)`; sample weights are not taken, a mean over examples weighs "
-            f"each the same. Received: a tuple of {len(element)}"
-        )
-    x, y = element if len(element) == 2 else (*element, None)
-    return x, () if y is None else y
+def _one(x: Any) -> Any:
+    """The first example, as tensors."""
+    return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
 
 
-def _joined(a: Any) -> Any:
-    """A list of plain numbers is one array; any other list is a nest of arrays."""
-    numbers = (int, float, np.number, np.bool_)
-    if isinstance(a, list) and all(isinstance(n, numbers) for n in tf.nest.flatten(a)):
-        return np.asarray(a)
-    return a
+def _stack(x: Any, y: Any, rows: int, size: int, first: int) -> Batch:
+    """The rows as a stack of batches of one size, the last filled up."""
+    count = -(-rows // size)
+    missing = count * size - rows
 
+    def stacked(a: Any) -> tf.Tensor:
+        a = tf.convert_to_tensor(a)
+        if missing:
+            a = tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0)
+        return tf.reshape(a, [count, size, *a.shape[1:]])
 
-def _as_input(a: Any) -> Any:
-    """As `_as_array`; text too, as objects, which is how Keras takes it."""
-    if not tf.is_tensor(a):
-        a = np.asarray(a)
-        if a.dtype == object and all(isinstance(each, str) for each in a.flat):
-            return tf.constant(a)
-    return _as_array(a)
-
-
-def _as_array(a: Any) -> Any:
-    """Anything array-like; tensors stay where they are."""
-    if isinstance(a, (tf.SparseTensor, tf.RaggedTensor)):
-        raise TypeError(f"`data` must hold dense arrays. Received: {type(a).__name__}")
-    if tf.is_tensor(a):
-        return a
-    a = np.asarray(a)
-    if a.dtype == object:
-        raise TypeError(f"`data` must hold numeric arrays. Received: dtype={a.dtype}")
-    return a
+    weights = np.ones(count * size, np.float32)
+    weights[rows:] = 0.0
+    return Batch(
+        tf.nest.map_structure(stacked, x),
+        tf.nest.map_structure(stacked, y),
+        tf.constant(weights.reshape(count, size)),
+        tf.constant(first + size * np.arange(count), tf.int64),
+    )
 
 
 def _content(leaf: Any) -> Any:
-    """What is hashed; of text its letters, not where in memory they are."""
+    """What is hashed, a running sum over all parts; of text its letters, not where they are."""
     array = np.ascontiguousarray(leaf)
-    return b"\0".join(array.ravel().tolist()) if array.dtype == object else array
-
-
-def _dataset_length(data: tf.data.Dataset | keras.utils.PyDataset) -> int | None:
-    """Number of batches, None where a dataset cannot say."""
-    if isinstance(data, keras.utils.PyDataset):
-        length = len(data)
-    else:
-        length = int(data.cardinality())
-        if length == tf.data.UNKNOWN_CARDINALITY:
-            return None
-    if length == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("`data` must end; use `.take(n)`. Received: an infinite dataset")
-    return length
+    if array.dtype == object:
+        return b"".join(b"%d:%b" % (len(text), text) for text in array.ravel().tolist())
+    return array.view(np.uint8)  # numbers that NumPy does not know have no buffer

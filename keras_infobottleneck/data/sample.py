@@ -66,15 +66,11 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
     count = min(count, batches.num_examples or count)
     kept, indices = None, np.zeros(count, np.int64)
     seen = 0
-    for stack in batches.stacks():
-        rows = int(np.sum(stack.weights))
-        # Rows that fill up the last batch come last.
-        arrays = [
-            np.reshape(leaf, [-1, *leaf.shape[2:]])[:rows]
-            for leaf in tf.nest.flatten((stack.x, stack.y))
-        ]
+    for part in batches.parts():
+        arrays = [np.asarray(leaf) for leaf in tf.nest.flatten(part)]
+        rows = len(arrays[0])
         if kept is None:
-            structure = (stack.x, stack.y)
+            structure = part
             kept = [np.empty([count, *a.shape[1:]], a.dtype) for a in arrays]
         numbers = seen + np.arange(rows)
         # An example beyond the first `count` takes the place of a random one, ever more rarely.
@@ -84,8 +80,6 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
             buffer[places[enters]] = array[enters]
         indices[places[enters]] = numbers[enters]
         seen += rows
-    if kept is None:
-        raise ValueError("`data` must hold at least one example. Received: 0 examples")
     order = rng.permutation(min(count, seen))
     # Texts are tensors, which NumPy would hold as objects of any kind.
     drawn = [tf.constant(b[order]) if b.dtype == object else b[order] for b in kept]

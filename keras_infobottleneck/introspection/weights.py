@@ -7,41 +7,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_instance, check_model, refusal
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.arguments import check_instance, refusal
 
-__all__ = ["check_finite", "check_list_of_inputs", "chosen_variables", "ensure_built"]
-
-
-def ensure_built(model: keras.Model, batches: Batches) -> None:
-    """Lets a model that has no weights yet make them, from one example.
-
-    Raises:
-        TypeError: not a Keras model.
-        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
-    """
-    check_model("model", model)
-    check_list_of_inputs(model, batches)
-    if not model.built or not model.weights:
-        model(batches.first_inputs(), training=False)
-
-
-def check_list_of_inputs(model: keras.Model, batches: Batches) -> None:
-    """Refuses a list that is too long, of which Keras takes the first arrays and says nothing.
-
-    Raises:
-        ValueError: a list of arrays for a model of fewer inputs, such as `[x, y]`.
-    """
-    x = () if batches.is_dataset else batches.first_inputs()
-    try:
-        count = len(model.inputs)
-    except (AttributeError, TypeError, ValueError):
-        return  # a subclassed model, or one that was not built
-    if isinstance(x, list) and len(x) > count:
-        raise ValueError(
-            "A list in `data` holds the arrays of several inputs; give labels in a tuple, "
-            f"`(x, y)`. Received: a list of {len(x)} arrays for a model of {count} input(s)"
-        )
+__all__ = ["check_finite", "chosen_variables"]
 
 
 def chosen_variables(

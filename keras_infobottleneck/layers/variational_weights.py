@@ -318,6 +318,12 @@ class VariationalWeights(NoisyWrapper):
             for mean, variance in moments
         )
 
+    def make_room_for_prior(self):
+        """Have the prior be one that is kept: what is loaded or anchored next."""
+        if self.built and not self.anchored:
+            self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
+        self.anchored = True
+
     def anchor_prior(self, scale: bool = True):
         """Move the prior to the current posterior and freeze it there.
 
@@ -335,8 +341,6 @@ class VariationalWeights(NoisyWrapper):
         spreads = [spread for _, spread in parameters]
         if not scale:
             spreads = [tf.math.log(prior.scale) for prior in self.prior().values()]
-        if not self.anchored:
-            self._anchor.build(tuple(tuple(loc.shape) for loc, _ in parameters))
-            self.anchored = True
+        self.make_room_for_prior()
         for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
             self._anchor.assign(index, loc, spread)

@@ -15,6 +15,7 @@ from keras_infobottleneck.arguments import (
     check_verbose,
 )
 from keras_infobottleneck.introspection.making import arguments_given
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import resting
@@ -233,7 +234,8 @@ class InformationBottleneckModel(NetworkHolder):
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
         Args:
-            x: inputs, as `keras.Model.predict` takes them.
+            x: inputs, an array or a structure of them; a `tf.data.Dataset` or a
+                `keras.utils.PyDataset`, whose labels do not matter.
             num_samples: draws for every example; batches draw independently of each other.
             weights: whether weights are drawn.
             activations: whether activations are drawn.
@@ -242,6 +244,10 @@ class InformationBottleneckModel(NetworkHolder):
 
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
+
+        Raises:
+            TypeError: data of another kind.
+            ValueError: inputs that the model does not take, none, or without an end.
         """
         check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
         check_flag("weights", weights)
@@ -249,9 +255,12 @@ class InformationBottleneckModel(NetworkHolder):
         check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
         check_verbose("verbose", verbose, ("auto",))
         check_seed("seed", seed)
+        # A tuple of arrays is a structure of inputs here, as of `predict`.
+        data = (x,) if isinstance(x, tuple) else x
+        batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
         options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
         kinds = weights, activations
-        samples = self._samplers.predict(self.network, int(num_samples), *kinds, x, **options)
+        samples = self._samplers.predict(self.network, int(num_samples), *kinds, batches, **options)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
 
     @property

@@ -55,7 +55,7 @@ def warn_of_miscount(num_examples: int, examples_per_epoch: float) -> None:
             f"The information in the weights is divided by num_examples={num_examples}, but an "
             f"epoch held {examples_per_epoch:.0f} examples; num_examples is the size of the "
             "training set.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_verbose
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt
 
@@ -69,13 +71,15 @@ def recalibrate_batch_normalization(
     Args:
         model: an `InformationBottleneckModel`, or a sequential or functional model. Only its
             moving means and variances change.
-        data: inputs as `keras.Model.predict` takes them, or an ``(x, y)`` tuple.
+        data: inputs, an array or a list or dictionary of them, or ``(x, y)``; a `tf.data.Dataset`
+            or a `keras.utils.PyDataset`. Labels do not matter.
         batch_size, verbose: as of `keras.Model.predict`.
 
     Raises:
         TypeError: a subclassed model, or batch normalisation that cannot be replaced: a subclass
-            of it, with ``renorm=True``, or made by a custom layer itself.
-        ValueError: a model that is not built, or without batch normalisation.
+            of it, with ``renorm=True``, or made by a custom layer itself; data of another kind.
+        ValueError: a model that is not built, or without batch normalisation; data that it does
+            not take.
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
@@ -86,6 +90,7 @@ def recalibrate_batch_normalization(
     layers = layers_of_kind(network, keras.layers.BatchNormalization)
     if not layers:
         raise ValueError(f"`model` has no BatchNormalization layer. Received: model={model.name!r}")
+    batches = batches_for(model, data, batch_size, needs_labels=False)
     recording = rebuilt(network, _with_batch_statistics)
     for layer in layers_of_kind(recording, keras.layers.BatchNormalization):
         if type(layer) is not _BatchStatistics:
@@ -102,8 +107,7 @@ def recalibrate_batch_normalization(
     targets = [weight for weight in recording.weights if id(weight) not in pooled]
     for target, weight in zip(targets, network.weights, strict=True):
         target.assign(weight)
-    x = data[0] if isinstance(data, tuple) else data
-    _Recording(recording).predict(x, batch_size=batch_size, verbose=verbose)
+    predict(_Recording(recording), batches, batch_size=batch_size, verbose=verbose)
     for layer, recorder in zip(layers, recorders, strict=True):
         if layer.trainable:
             layer.moving_mean.assign(recorder.pooled_mean)

@@ -5,6 +5,7 @@ import threading
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.layers.noisy_layer import drawing
 
 __all__ = ["Sampler", "Samplers"]
@@ -56,8 +57,8 @@ class Samplers:
         self._samplers = {}
         self._turn = threading.RLock()
 
-    def predict(self, network, num_samples, weights, activations, x, *, seed, **options):
-        """Samples of `x` from a seed; `options` are those of `keras.Model.predict`."""
+    def predict(self, network, num_samples, weights, activations, batches, *, seed, **options):
+        """Samples from a seed; `options` are those of `keras.Model.predict`."""
         key = num_samples, bool(weights), bool(activations)
         # A sampler draws from where it was seeded: one thread after the other.
         with self._turn:
@@ -65,4 +66,4 @@ class Samplers:
                 self._samplers[key] = Sampler(network, *key)
             sampler = self._samplers[key]
             sampler.seed(seed)
-            return sampler.predict(x, **options)
+            return predict(sampler, batches, **options)

@@ -141,13 +141,13 @@ def test_a_seed_decides_everything_however_the_data_come(model, data):
 
 
 def test_sample_is_uniform_and_in_random_order():
-    stacks = list(Batches(tf.data.Dataset.range(20).batch(7), needs_labels=False).stacks())
+    parts = [(np.arange(start, min(start + 7, 20)), ()) for start in (0, 7, 14)]
 
     class Stream:
         num_examples = None
 
-        def stacks(self):
-            return stacks
+        def parts(self):
+            return parts
 
     hits = np.zeros([20, 2])
     for seed in range(600):

@@ -118,7 +118,7 @@ class QuantizedComplexity(Result):
 
     def numbers(self) -> dict[str, float]:
         """The bits and their ratios, the number of planes, and how full the fullest one is."""
-        return {**super().numbers(), "saturation": max(self.saturation.values())}
+        return {**super().numbers(), "saturation": float(max(self.saturation.values()))}
 
     def _columns(self) -> dict[str, list]:
         shapes = [self.shapes[path] for path in self.by_layer]

@@ -16,7 +16,6 @@ from keras_infobottleneck.arguments import (
     check_seed,
     check_verbose,
 )
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import (
     LABELS,
     STRUCTURES,
@@ -32,7 +31,8 @@ from keras_infobottleneck.estimators.fisher.planning import (
     try_one_example,
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
-from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.weights import chosen_variables
 
 __all__ = ["STRUCTURES", "fisher_information"]
 
@@ -49,6 +49,7 @@ def fisher_information(
     num_samples: int = 1,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
+    first_example: int = 0,
     memory_limit: int | None = None,
     dry_run: bool = False,
     seed: int | None = None,
@@ -80,6 +81,9 @@ def fisher_information(
         variables: weights of the model; all trainable ones by default.
         batch_size: examples per batch for arrays, 128 by default; a dataset brings its own. For
             "diagonal" batches are split where the outputs of a layer would leave the cache.
+        first_example: number of the first example, where the data are a shard of more. Draws belong
+            to the number of an example: shards with the same seed, added up, give what the whole
+            gives.
         memory_limit: bytes, beside the model's own; the system's free memory by default.
         dry_run: print and return the memory estimate, and do nothing.
         seed: of the drawn labels, which do not depend on the batch size (but for a distribution
@@ -118,8 +122,13 @@ def fisher_information(
             f"Received: num_samples={num_samples}, labels={labels!r}"
         )
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
-    batches = Batches(data, batch_size, needs_labels=labels == "empirical")
-    ensure_built(model, batches)
+    batches = batches_for(
+        model,
+        data,
+        batch_size,
+        needs_labels=labels == "empirical",
+        first_example=first_example,
+    )
     chosen = chosen_variables(model, variables)
     trial = try_one_example(model, source, batches)
     kind = STRUCTURES[structure]

@@ -12,15 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_model
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.naming import weight_names
-from keras_infobottleneck.introspection.weights import chosen_variables, ensure_built
+from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
@@ -186,8 +186,7 @@ def hessian(
     """
     check_model("model", model)
     found = find_likelihood(model, likelihood)
-    batches = Batches(data, batch_size)
-    ensure_built(model, batches)
+    batches = batches_for(model, data, batch_size)
     # What cannot be measured is refused before it is traced.
     found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)

@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_instance
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
@@ -31,6 +30,7 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["LinearisedLayer"]
@@ -147,10 +147,10 @@ class LinearisedLayer:
         Raises:
             ValueError, TypeError: data that is not one array of finite floats.
         """
-        batches = Batches(x, needs_labels=False)
+        batches = batches_for(self.model, x, name="x", needs_labels=False)
         parts = []
-        for batch in batches:
-            leaves = tf.nest.flatten(batch.x)
+        for part, _ in batches.parts():
+            leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(part)]
             if leaves[0].dtype == tf.uint8:  # images as they are stored
                 leaves[0] = tf.cast(leaves[0], tf.float32)
             if len(leaves) != 1 or not leaves[0].dtype.is_floating:
@@ -158,7 +158,7 @@ class LinearisedLayer:
                     "`x` must be one array of floats or of uint8, along which activations can be "
                     f"differentiated. Received: {[leaf.dtype.name for leaf in leaves]}"
                 )
-            parts.append(leaves[0].numpy()[: int(np.sum(batch.weights))])
+            parts.append(leaves[0].numpy())
         inputs = np.concatenate(parts)
         if not np.all(np.isfinite(inputs)):
             raise ValueError("`x` must be finite. Received: NaN or infinite inputs")

@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.weights import ensure_built
+from keras_infobottleneck.introspection.model_data import batches_for
 
 __all__ = ["MeanLoss", "finite_loss"]
 
@@ -35,8 +34,7 @@ class MeanLoss:
         batch_size: int | None = None,
         variables: Sequence[keras.Variable] = (),
     ):
-        self._batches = batches = Batches(data, batch_size)
-        ensure_built(model, batches)
+        self._batches = batches = batches_for(model, data, batch_size)
         found = find_likelihood(model, likelihood)
 
         def make(model_of: Callable[[], keras.Model]) -> CompiledSum:

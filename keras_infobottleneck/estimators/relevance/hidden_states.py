@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import (
-    check_count,
     check_model,
     check_numbers,
     check_verbose,
     described,
 )
-from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.activations import activations_model
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.weights import check_list_of_inputs
+from keras_infobottleneck.introspection.model_data import batches_for
 
 __all__ = ["hidden_states"]
+
+BATCH_SIZE = 256
 
 
 def hidden_states(
@@ -29,7 +29,7 @@ def hidden_states(
     layer: str | int | keras.layers.Layer,
     *,
     threshold: float | Sequence[float] = 0.0,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     verbose: int = 0,
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
@@ -45,7 +45,7 @@ def hidden_states(
             flattened.
         threshold: one value, strictly exceeded, for binary states; increasing values for levels
             `0..len(threshold)`, the number of thresholds exceeded.
-        batch_size: for array data.
+        batch_size: examples per batch, for arrays; 256 by default.
         verbose: 1 for a progress bar.
 
     Returns:
@@ -54,11 +54,10 @@ def hidden_states(
     Raises:
         TypeError: for a model or a layer of another type.
         ValueError: for an unknown layer, one that has several outputs, is not called, or is called
-            several times or in a loop, wrong thresholds, no data, a list of more arrays than the
-            model has inputs, or activations that are NaN.
+            several times or in a loop, wrong thresholds, data that the model does not take, none
+            or without an end, or activations that are NaN.
     """
     check_model("model", model)
-    check_count("batch_size", batch_size)
     check_verbose("verbose", verbose)
     levels = check_numbers("threshold", threshold, increasing=True)
     if levels.ndim > 1 or not 1 <= levels.size <= 255:
@@ -69,17 +68,16 @@ def hidden_states(
     is_binary = levels.ndim == 0
     thresholds = tuple(levels.reshape(-1).tolist())
     levels_of = _compiled(activations_model(model, layer), thresholds)
-    batches = _input_batches(model, data, batch_size)
-    progress = keras.utils.Progbar(None, verbose=verbose)
+    options = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
+    batches = batches_for(model, data, batch_size, **options)
+    progress = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     states = []
-    for batch in batches:
-        levels, has_nan = levels_of(batch)
+    for inputs, _ in batches.parts(1):
+        levels, has_nan = levels_of(inputs)
         if has_nan:
             raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
         states.append(levels.numpy())
         progress.add(1)
-    if not states:
-        raise ValueError("`data` must hold at least one example. Received: no batches")
     states = np.concatenate(states)
     return states.astype(bool) if is_binary else states
 
@@ -104,7 +102,7 @@ def _compiled(activations_of, thresholds):
         traced = []
 
         def run(inputs):
-            inputs = tf.nest.map_structure(_as_tensor, inputs)
+            inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
             function = traced[0] if traced else tf.function(levels_of, autograph=False)
             # One for batches of every size, of which no call can trace another.
             any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
@@ -116,31 +114,6 @@ def _compiled(activations_of, thresholds):
     return compiled(activations_of, ("levels", thresholds), make)
 
 
-def _as_tensor(array):
-    """The same as a tensor; sparse and ragged ones as they are."""
-    return array if tf.is_tensor(array) else tf.convert_to_tensor(array)
-
-
 def _of_any_size(tensor):
     """What a tensor is, but for the number of examples."""
-    if isinstance(tensor, tf.Tensor):
-        return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
-    return tf.type_spec_from_value(tensor)
-
-
-def _input_batches(model, data, batch_size):
-    """Batches of inputs, without labels or weights; those of a dataset as they come."""
-    if isinstance(data, keras.utils.PyDataset):
-        batches = map(data.__getitem__, range(data.num_batches))
-    elif isinstance(data, tf.data.Dataset):
-        batches = data
-    else:
-        inputs = data[:1] if isinstance(data, tuple) else (data,)
-        arrays = Batches(inputs, batch_size, needs_labels=False)
-        check_list_of_inputs(model, arrays)
-        for batch in arrays:
-            rows = int(np.sum(batch.weights))
-            yield tf.nest.map_structure(lambda a, rows=rows: a[:rows], batch.x)
-        return
-    for batch in batches:
-        yield batch[0] if isinstance(batch, tuple) else batch
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)

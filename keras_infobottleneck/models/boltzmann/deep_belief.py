@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_flag, check_numbers, refusal
+from keras_infobottleneck.arguments import check_count, check_flag, refusal
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
-from keras_infobottleneck.models.boltzmann.visible_units import visible_units
+from keras_infobottleneck.models.boltzmann.visible_units import hidden_probabilities, training_data
 
 __all__ = ["DeepBeliefNetwork"]
 
@@ -128,10 +128,9 @@ class DeepBeliefNetwork(keras.Model):
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")
         for name, data in (("x", x), ("validation_data", validation_data)):
             _check_unlabelled(name, data)
-        visible_units(x)
-        if not self.built:
-            first = x.element_spec if isinstance(x, tf.data.Dataset) else np.asarray(x)
-            self.build((None, *first.shape[1:]))
+        x, _ = training_data(self, x)
+        if validation_data is not None:
+            validation_data, _ = training_data(self, validation_data, "validation_data")
         histories = {}
         for machine in self.machines:
             machine.compile_from_config(self.get_compile_config())
@@ -153,13 +152,11 @@ class DeepBeliefNetwork(keras.Model):
         top = self._machine(layer)
         check_flag("sample", sample)
         check_count("batch_size", batch_size)
-        shape = self.machines[0]._shape_of_visible
-        x = check_numbers("x", x, shape, 0, 1, booleans=True, dtype=None)
         for machine in self.machines[: layer - 1]:
             if sample:
                 x = machine.hidden_states(x, sample=True, batch_size=batch_size).astype("float32")
             else:
-                x = machine.predict(x, batch_size=batch_size, verbose=0)
+                x = hidden_probabilities(machine, x, batch_size)
         return top.hidden_states(x, sample=sample, batch_size=batch_size)
 
     def generate(self, layer: int, states, num_steps: int = 0) -> np.ndarray:
@@ -189,7 +186,7 @@ def _check_unlabelled(name, data):
     labelled = isinstance(data, tf.data.Dataset) and not isinstance(
         data.element_spec, tf.TensorSpec
     )
-    if labelled or isinstance(data, tuple | dict | keras.utils.PyDataset):
+    if labelled or isinstance(data, tuple | keras.utils.PyDataset):
         raise TypeError(
             f"`{name}` must be an array of visible units, or a batched tf.data.Dataset of them "
             f"without labels. Received: {name} of type {type(data).__name__}"

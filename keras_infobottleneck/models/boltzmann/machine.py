@@ -12,7 +12,11 @@ from keras_infobottleneck.models.boltzmann.log_partition import (
     annealed_log_partition,
     enumerated_log_partition,
 )
-from keras_infobottleneck.models.boltzmann.visible_units import log_odds, visible_units
+from keras_infobottleneck.models.boltzmann.visible_units import (
+    hidden_probabilities,
+    log_odds,
+    training_data,
+)
 from keras_infobottleneck.models.network_holder import shows_arguments_of
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -159,14 +163,15 @@ class RestrictedBoltzmannMachine(keras.Model):
     @shows_arguments_of(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
-        visible = visible_units(x)
-        if visible is not None and visible.ndim == 2 and len(visible):
-            if not self.built:
-                self.build((None, visible.shape[1]))
-            is_new = not int(self.num_draws) and not np.any(self.visible_bias)
-            if is_new and visible.shape[1] == self.visible_bias.shape[0]:
-                # From zero, sparse data would first be learned as one state with all units on.
-                self.visible_bias.assign(log_odds(visible))
+        if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "`fit` takes no weights of examples, each of which counts once in the likelihood. "
+                "Received: sample_weight or class_weight"
+            )
+        x, visible = training_data(self, x)
+        if not int(self.num_draws) and not np.any(self.visible_bias):
+            # From zero, sparse data would first be learned as one state with all units on.
+            self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -275,8 +280,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         """
         check_flag("sample", sample)
         check_count("batch_size", batch_size, most=2**31 - 1)
-        x = check_numbers("x", x, self._shape_of_visible, 0, 1, booleans=True, dtype=None)
-        probability = self.predict(x, batch_size=batch_size, verbose=0)
+        probability = hidden_probabilities(self, x, batch_size)
         if not sample:
             return probability > 0.5
         states = self._bernoulli(probability, 0).numpy().astype(bool)

@@ -1,40 +1,44 @@
-"""The data that visible units stand for: in which range it lies, and how often a unit is on."""
+"""The data that visible units stand for: in which range they lie, and how often a unit is on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["log_odds", "visible_units"]
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.predicting import predict
+
+__all__ = ["hidden_probabilities", "log_odds", "training_data"]
 
 
-def visible_units(x) -> np.ndarray | None:
-    """The array that `fit` was given, of a dataset its first batch; None where Keras refuses it.
+def training_data(machine: keras.Model, data: Any, name: str = "x") -> tuple[Any, np.ndarray]:
+    """The data, an array as one, and the values of all or of a dataset's first batch.
+
+    The machine is built for them. The first batch of a dataset is made once more for that; it may
+    be endless.
 
     Raises:
-        TypeError: sparse data.
-        ValueError: values outside [0, 1].
+        TypeError: data of another kind.
+        ValueError: other than `[num_examples, visible]` for the machine, or outside [0, 1].
     """
-    if isinstance(x, tf.data.Dataset):
-        x = next(iter(x.take(1)), ())
-    elif isinstance(x, keras.utils.PyDataset):
-        x = x[0]
-    visible = x[0] if isinstance(x, tuple) and x else x
-    if isinstance(visible, tf.SparseTensor) or type(visible).__module__.startswith("scipy.sparse"):
-        raise TypeError(
-            "Visible units must be a dense array, such as `x.toarray()` or `tf.sparse.to_dense(x)` "
-            f"gives. Received: {type(visible).__name__} of shape {tuple(visible.shape)}"
-        )
-    if not isinstance(visible, np.ndarray | tf.Tensor):
-        return None
-    visible = np.asarray(visible)
-    if visible.size and not (visible.min() >= 0 and visible.max() <= 1):
-        raise ValueError(
-            "Visible units must lie in [0, 1]. "
-            f"Received: values from {visible.min()} to {visible.max()}"
-        )
-    return visible
+    batches = _batches(machine, data, name=name, may_be_endless=True)
+    values = _in_range(batches.first_batch()[0], name)
+    return (data if batches.is_dataset else values), values
+
+
+def hidden_probabilities(machine: keras.Model, x: Any, batch_size: int) -> np.ndarray:
+    """Probabilities of the hidden units, `[num_examples, units]`; `batch_size` is for arrays.
+
+    Raises:
+        TypeError, ValueError: as of `training_data`, or data without an end.
+    """
+    batches = _batches(machine, x, default_batch_size=batch_size)
+    _in_range(batches.first_batch()[0], "x")
+    return predict(machine, batches, batch_size=None if batches.is_dataset else batches.size)
 
 
 def log_odds(visible: np.ndarray) -> np.ndarray:
@@ -44,3 +48,20 @@ def log_odds(visible: np.ndarray) -> np.ndarray:
     """
     on = np.sum(visible, 0, dtype=np.float64) + 1.0
     return np.log(on) - np.log(len(visible) + 2.0 - on)
+
+
+def _batches(machine: keras.Model, data: Any, **options: Any) -> Batches:
+    """The reader; a tuple of arrays is no pair of inputs and labels."""
+    is_dataset = isinstance(data, tf.data.Dataset | keras.utils.PyDataset)
+    data = data if is_dataset else (data,)
+    return batches_for(machine, data, needs_labels=False, **{"name": "x", **options})
+
+
+def _in_range(visible: Any, name: str) -> np.ndarray:
+    values = np.asarray(visible)
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError(
+            f"`{name}` must hold visible units in [0, 1]. "
+            f"Received: values from {values.min()} to {values.max()}"
+        )
+    return values

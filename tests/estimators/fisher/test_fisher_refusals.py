@@ -60,7 +60,6 @@ BAD_KINDS = {
     "seed": ({"seed": 0.5}, "`seed`"),
     "number of samples": ({"num_samples": 2.5}, "`num_samples`"),
     "memory limit": ({"memory_limit": "all"}, "`memory_limit`"),
-    "boolean batch size": ({"batch_size": True}, "`batch_size`"),
     "likelihood class": ({"likelihood": tfp.distributions.Categorical}, "`likelihood`"),
     "array for variable": ({"variables": [np.ones(2)]}, "weights of the model"),
 }
@@ -85,7 +84,7 @@ BAD_DATA = {
     "a name": ("mnist", TypeError, "`data`"),
     "a function": (lambda: 0, TypeError, "`data`"),
     "a generator": ((pair for pair in [(X, Y)]), TypeError, "Python generator"),
-    "objects": (np.array([{}, {}]), TypeError, "numeric"),
+    "objects": (np.array([{}, {}]), TypeError, "numbers"),
     "lengths": ((X, Y[:5]), ValueError, "same examples"),
     "empty": ((X[:0], Y[:0]), ValueError, "at least one example"),
     "sample weights": ((X, Y, np.ones(6)), ValueError, "sample weights"),
@@ -113,7 +112,7 @@ def test_bad_data(model, name, structure):
 
 def test_other_refusals(model, tmp_path):
     options = {"likelihood": "categorical"}
-    check(ValueError, "in a tuple", lambda: fisher_information(model, [X, Y], **options))
+    check(ValueError, r"`\(x, y\)`", lambda: fisher_information(model, [X, Y], **options))
     check(TypeError, "`model`", lambda: fisher_information(layers.Dense(2), (X, Y), **options))
     dataset = tf.data.Dataset.from_tensors((X, Y))
     check(

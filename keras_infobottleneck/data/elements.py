@@ -1,0 +1,227 @@
+"""What an element of data may be: inputs, and perhaps labels, as arrays of the same examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import described
+
+__all__ = ["Asked", "num_rows"]
+
+# What is no dense array of real numbers or of text, and what to do about it.
+ADVICE = {
+    "complex numbers": "give real and imaginary parts as numbers of their own",
+    "masked arrays": "give `.filled(value)`, since the mask would be lost",
+    "ragged arrays": "pad the rows to one length",
+    "sparse arrays": "make them dense",
+    "dates": "count them in a unit of time",
+    "records": "give each field as an array",
+    "other objects": "convert them to numbers",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a function asks of its data.
+
+    Sample weights are asked for by none. Every mean in this package counts each example once, as
+    do its standard errors, certificates and prices per example; and Keras divides a weighted loss
+    by the number of examples, not by the sum of their weights.
+
+    Attributes:
+        name: of the argument.
+        needs_labels: whether inputs alone are refused.
+        takes: the inputs that the model takes, in words; empty where that is not known.
+        may_be_endless: whether it reads no further than it needs.
+    """
+
+    name: str = "data"
+    needs_labels: bool = True
+    takes: str = ""
+    may_be_endless: bool = False
+
+    def arrays(self, element: Any) -> tuple[Any, Any]:
+        """Inputs and labels, () where there are none, as nests of arrays of equal length.
+
+        Raises:
+            TypeError: anything but dense arrays of real numbers or text.
+            ValueError: sample weights, missing labels, or arrays of unequal length.
+        """
+        x, y = self._pair(element)
+        if isinstance(x, Iterator):
+            raise TypeError(
+                f"`{self.name}` must give the same examples in every pass, which a Python "
+                "generator or iterator does not; give arrays, a keras.utils.PyDataset, or "
+                "`tf.data.Dataset.from_generator` of a function that makes it. "
+                f"Received: {self.name}={described(x)}"
+            )
+        if x is None or isinstance(x, str | bytes | int | float | np.generic) or callable(x):
+            raise TypeError(
+                f"`{self.name}` must be `(x, y)` arrays, a tf.data.Dataset or a "
+                f"keras.utils.PyDataset. Received: {self.name}={described(x)}"
+            )
+        x, y = (tf.nest.map_structure(self._array, self._joined(part)) for part in (x, y))
+        if not tf.nest.flatten(x):
+            raise self.nothing()
+        self._check_labels(y)
+        lengths = [num_rows(array) for array in tf.nest.flatten((x, y))]
+        if None in lengths:
+            raise self._no_batches(described(element))
+        if len(set(lengths)) != 1:
+            raise ValueError(
+                f"`{self.name}` must hold arrays of the same examples, whose number is their first "
+                f"axis. Received: {' and '.join(map(str, sorted(set(lengths))))} examples"
+            )
+        return x, y
+
+    def check_spec(self, spec: Any) -> None:
+        """Refuses a `tf.data.Dataset` for what it says of its elements, before one is read.
+
+        Raises:
+            TypeError, ValueError: as of `arrays`.
+        """
+        if isinstance(spec, tuple):
+            # TensorFlow has a spec of its own for None, without a public name.
+            spec = tuple(None if type(p).__name__ == "NoneTensorSpec" else p for p in spec)
+        x, y = self._pair(spec)
+        for leaf in tf.nest.flatten((x, y)):
+            self._check_kind(leaf, leaf)
+            if leaf.shape.rank == 0:
+                raise self._no_batches(f"elements of {described(spec)}")
+        self._check_labels(y)
+
+    def _pair(self, element: Any) -> tuple[Any, Any]:
+        """(x, y) of an element; y is () where there is none."""
+        parts = element if isinstance(element, tuple) else (element,)
+        if len(parts) == 3 and parts[2] is not None:
+            raise ValueError(
+                f"`{self.name}` must be `(x, y)` without sample weights, since every mean, error "
+                "and price here counts each example once; leave them out, or repeat examples. "
+                f"Received: weights {described(parts[2])}"
+            )
+        if not 1 <= len(parts) <= 3:
+            raise ValueError(
+                f"`{self.name}` must be `(x, y)`; several inputs are a list or a dictionary. "
+                f"Received: a tuple of {len(parts)}"
+            )
+        x, y = (*parts, None)[:2]
+        return x, () if y is None else y
+
+    def _joined(self, part: Any) -> Any:
+        """Lists of plain numbers or words as arrays; any other list is a nest of arrays."""
+        if isinstance(part, Mapping):
+            return {key: self._joined(value) for key, value in part.items()}
+        if isinstance(part, list) and part and _is_plain(part):
+            try:
+                return np.asarray(part)
+            except ValueError:  # rows of unequal length
+                raise self._refusal("ragged arrays", part) from None
+        if type(part) in (list, tuple):
+            return type(part)(map(self._joined, part))
+        return part
+
+    def _array(self, value: Any) -> Any:
+        """A leaf as an array; tensors stay where they are, and text becomes one."""
+        if tf.is_tensor(value):
+            self._check_kind(value, value)
+            return value
+        array = np.asarray(value)
+        if array.ndim and not np.ma.is_masked(value) and _is_words(array):
+            return tf.constant(array)
+        self._check_kind(value, array)
+        return array
+
+    def _check_kind(self, value: Any, array: Any) -> None:
+        kind = _kind(value) or _kind(array)
+        if kind:
+            raise self._refusal(kind, value)
+
+    def _check_labels(self, y: Any) -> None:
+        """Refuses labels that are missing or text, where they are used."""
+        if not self.needs_labels:
+            return
+        if isinstance(y, tuple) and not y:
+            raise ValueError(
+                f"`{self.name}` must be `(x, y)`, since its labels are used. "
+                "Received: inputs without labels"
+            )
+        for label in tf.nest.flatten(y):
+            if _is_text(label):
+                raise TypeError(
+                    f"`{self.name}` must hold labels that are numbers; number the classes. "
+                    f"Received: y={described(label)}"
+                )
+
+    def _refusal(self, kind: str, value: Any) -> Exception:
+        takes = f"; the model takes {self.takes}" if self.takes else ""
+        return (ValueError if kind == "masked arrays" else TypeError)(
+            f"`{self.name}` must hold dense arrays of real numbers or text, not {kind}: "
+            f"{ADVICE[kind]}{takes}. Received: {_received(value)}"
+        )
+
+    def nothing(self) -> ValueError:
+        """What is raised on data without examples."""
+        return ValueError(f"`{self.name}` must hold at least one example. Received: 0 examples")
+
+    def _no_batches(self, received: str) -> ValueError:
+        return ValueError(
+            f"`{self.name}` must hold arrays with an axis of examples; of a dataset of single "
+            f"examples call `.batch(n)`. Received: {received}"
+        )
+
+
+def num_rows(array: Any) -> int | None:
+    """Examples in an array; None where it has no axis of them."""
+    return int(array.shape[0]) if len(array.shape) else None
+
+
+def _is_text(array: Any) -> bool:
+    """Whether an array, a tensor or a spec is of text, of which arrays are tensors by now."""
+    return array.dtype == tf.string
+
+
+def _is_words(array: np.ndarray) -> bool:
+    if array.dtype == object:
+        return all(isinstance(each, str | bytes) for each in array.flat)
+    return array.dtype.kind in "SU"
+
+
+def _is_plain(part: list) -> bool:
+    plain = (int, float, complex, str, bytes, np.generic)
+    return all(isinstance(each, plain) for each in tf.nest.flatten(part))
+
+
+def _received(value: Any) -> str:
+    if not hasattr(value, "shape"):
+        return described(value)
+    dtype = getattr(value.dtype, "name", value.dtype)
+    return f"{type(value).__name__} of shape {tuple(value.shape)} and dtype {dtype}"
+
+
+def _kind(value: Any) -> str | None:
+    """Which of `ADVICE` it is, if any: of an array, a tensor, a spec, or anything else."""
+    if isinstance(value, tf.SparseTensor | tf.SparseTensorSpec | tf.IndexedSlices):
+        return "sparse arrays"
+    if type(value).__module__.startswith("scipy.sparse"):
+        return "sparse arrays"
+    if isinstance(value, tf.RaggedTensor | tf.RaggedTensorSpec):
+        return "ragged arrays"
+    if np.ma.is_masked(value):
+        return "masked arrays"
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, tf.DType):
+        if dtype.is_complex:
+            return "complex numbers"
+        return "other objects" if dtype in (tf.variant, tf.resource) else None
+    if not isinstance(dtype, np.dtype):
+        return None if hasattr(value, "__array__") else "other objects"
+    if dtype.names:
+        return "records"
+    kinds = {"c": "complex numbers", "m": "dates", "M": "dates", "O": "other objects"}
+    # Numbers of 16 bits that NumPy does not know are "V" too.
+    return "other objects" if dtype.type is np.void else kinds.get(dtype.kind)
