@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # Of a value in a refusal, in characters; what is longer is cut.
-MAX_CHARACTERS = 120
+MAX_CHARACTERS, MAX_ENTRIES = 120, 8
 # TensorFlow and NumPy count in 64 bits.
 LARGEST_INTEGER = 2**63 - 1
 
@@ -68,14 +68,14 @@ def _short(value: Any) -> str:
     if _is_array(value):
         dtype = getattr(value.dtype, "name", value.dtype)
         return f"array of shape {tuple(value.shape)} and dtype {dtype}"
-    if isinstance(value, list | tuple) and any(map(_is_array, value)):
+    # Of long lists only the first few entries are looked at.
+    if isinstance(value, list | tuple) and any(map(_is_array, value[:MAX_ENTRIES])):
         parts = ", ".join(described(each) for each in value[:4])
         more = ", ..." if len(value) > 4 else ""
         return f"{type(value).__name__} of {len(value)}: {parts}{more}"
     if isinstance(value, Mapping) and any(map(_is_array, value.values())):
         parts = (f"{key!r}: {described(each)}" for key, each in list(value.items())[:4])
         return f"{{{', '.join(parts)}}}"
-    # Of long lists only the first few entries are made into words.
     return reprlib.repr(value) if isinstance(value, list | tuple | set | dict) else repr(value)
 
 
