@@ -26,7 +26,7 @@ class Estimate(float):
         number.standard_error = float(standard_error)
         return number
 
-    def __getnewargs__(self) -> tuple[float, float]:
+    def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]  # two for a float's one
         """What pickle and copy need to make the number again."""
         return float(self), self.standard_error
 
