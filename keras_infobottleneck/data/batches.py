@@ -62,29 +62,6 @@ class Batches:
             labels, sample weights, or a `batch_size` that is no count or comes with a dataset.
     """
 
-<<<<<<< HEAD
-    def __init__(self, data: Any, batch_size: int | None = None, *, needs_labels: bool = True):
-        self.needs_labels = needs_labels
-        self.is_dataset = isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
-        self.num_examples: Any = None  # of a data set known after the first pass
-        self.num_batches: int | None = None
-        self._fingerprint: int | None = None
-        self._size = 0
-        self._most_rows: int | None = None
-        check_count("batch_size", batch_size, optional=True)
-        if self.is_dataset:
-            if batch_size is not None:
-                raise ValueError(
-                    "`batch_size` is for arrays; a dataset brings its own batches. "
-                    f"Received: batch_size={batch_size}"
-                )
-            self._data = data
-            self.num_batches = _dataset_length(data)
-        else:
-            self._data = self._arrays(data)
-            self.num_examples = len(tf.nest.flatten(self._data[0])[0])
-            self._size = min(batch_size or DEFAULT_BATCH_SIZE, self.num_examples)
-=======
     def __init__(
         self,
         data: Any,
@@ -111,7 +88,6 @@ class Batches:
         self._size: int | None = None
         if not self.is_dataset:
             self._size = min(batch_size or default_batch_size, self.num_examples)
->>>>>>> main
             self.num_batches = -(-self.num_examples // self._size)
         elif batch_size is not None:
             raise ValueError(
