@@ -21,6 +21,7 @@ demo: $(BIN)/.installed
 test: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 	$(PYTEST) -m 'not slow'
 
 test-quick: $(BIN)/.installed

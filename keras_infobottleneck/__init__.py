@@ -49,3 +49,8 @@ __all__ = [
     "plots",
     "recalibrate_batch_normalization",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names; what this file imports besides is an inside."""
+    return __all__

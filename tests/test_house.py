@@ -11,10 +11,22 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_infobottleneck"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-IGNORED = {".git", ".venv", "outputs", "build", "dist", "__pycache__", ".ruff_cache", ".hypothesis"}
+IGNORED = {
+    ".git",
+    ".venv",
+    "outputs",
+    "build",
+    "dist",
+    "__pycache__",
+    ".ruff_cache",
+    ".mypy_cache",
+    ".hypothesis",
+}
 TEXT = {".py", ".toml", ".txt", ".md", ".cff", ".yml", ".yaml", ".cfg", ".json", ""}
 
 # What each part may import from the package; a part may always import from itself.

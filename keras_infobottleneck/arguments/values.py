@@ -1,6 +1,7 @@
 """Checks of arguments that are one value: a number, a word, a path, a model.
 
-Every check returns the checked value. With `optional=True` None is taken too, and returned.
+Every check returns the checked value. With `optional=True` None is taken too, and returned: as
+each caller knows which it asked for, the type is then `Any`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ __all__ = [
     "check_keywords",
     "check_layer",
     "check_model",
-    "check_named_numbers",
     "check_names",
     "check_number",
     "check_path",
@@ -142,7 +142,7 @@ def check_number(
     finite: bool = True,
     nan: bool = False,
     optional: bool = False,
-) -> float | None:
+) -> Any:
     """The value as a float; a number between two ends, which belong to the range unless open.
 
     Raises:
@@ -169,7 +169,7 @@ def check_count(
     most: int = LARGEST_INTEGER,
     *,
     optional: bool = False,
-) -> int | None:
+) -> Any:
     """The value as an int; an integer of at least `least` and at most `most`.
 
     Raises:
@@ -186,7 +186,7 @@ def check_count(
     return int(value)
 
 
-def check_positive(name: str, value: Any, *, optional: bool = False) -> float | None:
+def check_positive(name: str, value: Any, *, optional: bool = False) -> Any:
     """The value as a float; a finite number above zero."""
     return check_number(name, value, 0.0, open_below=True, optional=optional)
 
@@ -219,15 +219,13 @@ def check_verbose(name: str, value: Any, words: Collection[str] = ()) -> int | s
     return value if isinstance(value, bool) else check_count(name, value, 0, 2)
 
 
-def check_text(name: str, value: Any, *, optional: bool = False) -> str | None:
+def check_text(name: str, value: Any, *, optional: bool = False) -> Any:
     """The value; text. Anything else is a TypeError."""
     _check_kind(name, value, str, "text", optional)
     return value
 
 
-def check_choice(
-    name: str, value: Any, choices: Collection[str], *, optional: bool = False
-) -> str | None:
+def check_choice(name: str, value: Any, choices: Collection[str], *, optional: bool = False) -> Any:
     """The value; one of several words.
 
     Raises:
@@ -270,7 +268,7 @@ def check_names(
 
 
 def check_instance(
-    name: str, value: Any, kind: type, expected: str, *, optional: bool = False
+    name: str, value: Any, kind: Any, expected: str, *, optional: bool = False
 ) -> Any:
     """The value; an object of a class. Anything else is a TypeError.
 
@@ -290,18 +288,18 @@ def check_model(name: str, value: Any) -> keras.Model:
     return check_instance(name, value, keras.Model, "a keras.Model")
 
 
-def check_layer(name: str, value: Any, *, optional: bool = False) -> keras.Layer | None:
+def check_layer(name: str, value: Any, *, optional: bool = False) -> Any:
     """The value; a Keras layer. Anything else is a TypeError."""
     return check_instance(name, value, keras.Layer, "a Keras layer", optional=optional)
 
 
-def check_path(name: str, value: Any, *, optional: bool = False) -> str | None:
+def check_path(name: str, value: Any, *, optional: bool = False) -> Any:
     """The value as text; the path of a file or folder. Anything else is a TypeError."""
     _check_kind(name, value, str | os.PathLike, "a path", optional)
     return None if value is None else os.fspath(value)
 
 
-def check_file(name: str, value: Any, *, optional: bool = False) -> str | None:
+def check_file(name: str, value: Any, *, optional: bool = False) -> Any:
     """Where a file is to be written: the path as text, a link's target for a link.
 
     Args:
@@ -332,33 +330,3 @@ def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any])
     for name in options:
         if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}")
-
-
-def check_named_numbers(
-    name: str,
-    value: Any,
-    least: float = -math.inf,
-    *,
-    finite: bool = True,
-    known: Collection[str] | None = None,
-) -> dict[str, float]:
-    """The value as a dictionary; a mapping from names to numbers.
-
-    Args:
-        name, value, least, finite: as of `check_number`, for each number.
-        known: the names that there are; any by default, but at least one.
-
-    Raises:
-        TypeError: no mapping, or values that are no numbers.
-        ValueError: no name, unknown names, or numbers outside the range.
-    """
-    _check_kind(name, value, Mapping, "a mapping from names to numbers")
-    if not value and known is None:
-        raise refusal(ValueError, name, "hold at least one number", value)
-    unknown = sorted(str(key) for key in value if known is not None and key not in known)
-    if unknown:
-        raise refusal(ValueError, name, f"have names among {described(list(known))}", unknown)
-    return {
-        str(key): check_number(f"{name}[{key!r}]", each, least, finite=finite)
-        for key, each in value.items()
-    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,7 +60,9 @@ def with_costs(
         exam_of: from part to number of examples to an examination of that many.
     """
     parts = [part for part in parts if part.name in plan]
-    seconds = {part.name: part.seconds_without_trial(plan.num_weights) for part in parts}
+    seconds: dict[str, Any] = {
+        part.name: part.seconds_without_trial(plan.num_weights) for part in parts
+    }
     tried = [part for part in parts if seconds[part.name] is None]
     sizes = trial_sizes(plan, parts, available)
     runs = [[measure(exam_of(counts), plan, tried) for _ in range(2)] for counts in sizes]

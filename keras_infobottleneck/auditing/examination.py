@@ -90,7 +90,7 @@ class Examination:
         for batch in Batches(sample.inputs, needs_labels=False):
             rows = int(np.sum(batch.weights))
             z = keras.ops.cast(cut(batch.x, training=False)[:rows], "float32")
-            if layer.view != "units":
+            if layer.view != "units" and layer.channels is not None:
                 z = keras.ops.moveaxis(z, 1 + layer.channels, -1)
                 z = keras.ops.reshape(z, [rows, num_places, layer.num_units])
             if layer.view == "average":

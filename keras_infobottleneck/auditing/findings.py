@@ -173,6 +173,6 @@ def _plain_fields(findings: Findings | LayerInformation) -> dict[str, Any]:
     """Every field and every other result, as its own dictionary where it has one."""
     found = {field.name: getattr(findings, field.name) for field in _results_of(findings)}
     return {
-        name: value.to_dict() if dataclasses.is_dataclass(value) else value
+        name: value.to_dict() if dataclasses.is_dataclass(type(value)) else value
         for name, value in {**found, **findings.others}.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,7 +61,8 @@ def activation_information(
             "The layer is not called once in the model's own graph; `evaluate` logs what it pays. "
             f"Received: layer={layer.name!r}"
         ) from error
-    by_unit, totals = 0.0, []
+    by_unit: Any = 0.0
+    totals = []
     for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         inputs = to_layer(batch.x, training=False)

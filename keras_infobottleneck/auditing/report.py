@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -175,7 +176,7 @@ class InformationReport(Findings):
         )
         return Document(self.title, sentences, sections, self.omissions, picture, before)
 
-    def _columns(self) -> dict[str, list]:
+    def _columns(self) -> dict[str, Sequence[Any]]:
         """A row for each number."""
         readings = self.readings
         names = ("part", "name", "where", "value", "standard_error", "beside")

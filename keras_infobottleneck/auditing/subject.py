@@ -59,7 +59,9 @@ class HiddenLayer:
     @property
     def num_units(self) -> int:
         """Numbers that are taken of an example."""
-        return math.prod(self.shape) if self.view == "units" else self.shape[self.channels]
+        if self.view == "units" or self.channels is None:
+            return math.prod(self.shape)
+        return self.shape[self.channels]
 
     @property
     def in_words(self) -> str:

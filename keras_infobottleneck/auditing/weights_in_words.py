@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from keras_infobottleneck.auditing.entries import Verdict, number_in_words
 from keras_infobottleneck.auditing.findings import Findings
@@ -19,7 +20,7 @@ def noise_is_large(findings: Findings) -> bool:
     held, guessing = findings.weights, findings.label_nats
     if held is None or held.excess_loss is None or guessing is None:
         return False
-    drawn = findings.others.get("drawn_code")
+    drawn: Any = findings.others.get("drawn_code")
     excess = held.excess_loss if drawn is None else drawn.excess_loss_at_full_price
     return excess > LARGE_NOISE * guessing
 
@@ -38,7 +39,7 @@ def sentences_on_weights(findings: Findings) -> Iterable[str]:
     held_how = "hold, by their Gaussian code,"
     if held.structure == "posterior":
         held_how = "pay for" if held.beta else "hold, at a price of 0,"
-    drawn = findings.others.get("drawn_code")
+    drawn: Any = findings.others.get("drawn_code")
     if has_lost_the_network(findings):
         yield (
             f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
@@ -75,7 +76,7 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
             "what labels hold is known for classes only",
         )
     is_paid, lost = held.structure == "posterior", has_lost_the_network(findings)
-    drawn = findings.others.get("drawn_code")
+    drawn: Any = findings.others.get("drawn_code")
     total = drawn.nats if lost else held.nats
     nats = total / held.num_examples
     evidence = (

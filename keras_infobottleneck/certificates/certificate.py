@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -215,7 +216,7 @@ def certify(
             f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
         )
 
-    num_examples = batches.num_examples
+    num_examples: Any = batches.num_examples  # known after the pass
     num_trials = int(sums["groups"]) * num_samples
     # Groups that are not full count the missing examples as right, and the bound makes up for it.
     filled = sums["groups"] * draws.group_size / num_examples

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
+from keras_infobottleneck.introspection.walking import nodes_of
 from keras_infobottleneck.layers.noisy_layer import drawing, resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
@@ -176,7 +177,7 @@ def _inputs_of_single_uses(network, layers) -> list:
     graph = keras.Model(network.inputs, network.outputs)
     if type(network) not in (keras.Sequential, type(graph)):  # it may have a call of its own
         return []
-    nodes = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+    nodes = nodes_of(graph)
     pairs = []
     for layer in layers:
         uses = [node.input_tensors for node in nodes if node.operation is layer]

@@ -8,6 +8,8 @@ import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from keras_infobottleneck.distributions.noise import (
     HALF_LOG_TWO_PI,
@@ -17,9 +19,6 @@ from keras_infobottleneck.distributions.noise import (
 )
 
 __all__ = ["LogUniform", "TruncatedLogNormal", "TruncatedLogUniform"]
-
-tfd = tfp.distributions
-tfb = tfp.bijectors
 
 
 class LogUniform(tfd.Distribution):

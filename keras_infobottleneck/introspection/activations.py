@@ -9,6 +9,7 @@ import keras
 from keras_infobottleneck.arguments import check_model, described, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.layer_output import LayerOutput
+from keras_infobottleneck.introspection.walking import inner_layers, num_calls
 
 __all__ = ["activations_model", "with_graph"]
 
@@ -27,7 +28,7 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
     found = _find_layer(model, layer)
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
-        if len(found._inbound_nodes) == 1:  # of several calls, `found.output` is the first
+        if num_calls(found) == 1:  # of several calls, `found.output` is the first
             try:
                 graph = keras.Model(model_of().inputs, found.output, name=found.name)
             except (AttributeError, ValueError):
@@ -77,7 +78,7 @@ def _symbolic_inputs(model):
 def _find_layer(model, layer):
     """Layer of the model that a name, an index or a layer means."""
     names = [each.name for each in model.layers]
-    inner = model._flatten_layers(include_self=False)
+    inner = inner_layers(model)
     if isinstance(layer, str):
         matches = [each for each in model.layers if each.name == layer]
         matches = matches or [each for each in inner if each.name == layer]

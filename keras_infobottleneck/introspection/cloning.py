@@ -3,10 +3,11 @@
 import inspect
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.walking import all_layers, layers_of_kind
 
 __all__ = [
     "check_copyable",
@@ -119,9 +120,9 @@ def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:
     adapted or loaded, and a vocabulary is no weight. By the methods with which Keras saves them.
     """
     kinds = (keras.layers.Normalization, *LOOKUPS)
-    adapted = [[x for x in m._flatten_layers() if isinstance(x, kinds)] for m in (model, copy)]
+    adapted = [[x for x in all_layers(m) if isinstance(x, kinds)] for m in (model, copy)]
     for layer, twin in zip(*adapted, strict=True):
-        store = {}
+        store: dict[str, Any] = {}
         layer.save_own_variables(store)
         twin.load_own_variables(store)
         if isinstance(layer, LOOKUPS):

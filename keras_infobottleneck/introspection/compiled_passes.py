@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.introspection.walking import all_layers
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 
@@ -34,7 +35,7 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
             itself kept by its function, it would never be freed.
     """
     kept = _KEPT.setdefault(model, {})
-    is_built = all(layer.built for layer in model._flatten_layers())
+    is_built = all(layer.built for layer in all_layers(model))
     weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
     if kept.get("weights", ()) not in ((), weights):
         # Not emptied: another thread may be at what it holds.

@@ -22,7 +22,7 @@ def noise_weights(
         model: the model.
         noise: only of layers whose noise is on these.
     """
-    found = {}
+    found: dict[int, keras.Variable] = {}
     for layer in all_layers(model):
         if noise in (None, getattr(layer, "noise", None)):
             found |= {id(weight): weight for weight in getattr(layer, "noise_weights", ())}

@@ -13,11 +13,17 @@ import keras
 __all__ = [
     "all_layers",
     "inner_layers",
+    "is_rematerialised",
     "layers_in_order",
     "layers_of_kind",
     "maker_of",
     "mask_of",
+    "nodes_of",
     "num_calls",
+    "own_losses",
+    "own_metrics",
+    "own_weights",
+    "takes_training",
 ]
 
 L = TypeVar("L")
@@ -70,3 +76,33 @@ def maker_of(tensor: Any) -> keras.Operation:
         AttributeError: a tensor that is no output of a Keras graph.
     """
     return tensor._keras_history.operation
+
+
+def nodes_of(graph: keras.Function) -> list[Any]:
+    """Every call of an operation in a graph, with its `operation` and `input_tensors`."""
+    return [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+
+
+def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The weights that a layer made itself for training, frozen or not, without inner layers'."""
+    return list(layer._trainable_variables)
+
+
+def own_metrics(layer: keras.layers.Layer) -> list[Any]:
+    """The metrics that a layer made itself."""
+    return list(layer._metrics)
+
+
+def own_losses(layer: keras.layers.Layer) -> list[Any]:
+    """The losses that a layer itself has added in the forward pass that runs."""
+    return layer._get_own_losses()
+
+
+def is_rematerialised(layer: keras.layers.Layer) -> bool:
+    """Whether Keras runs the layer again for its gradient."""
+    return layer._remat_mode is not None
+
+
+def takes_training(layer: keras.layers.Layer) -> bool:
+    """Whether the layer's `call` has the argument `training`."""
+    return layer._call_has_training_arg

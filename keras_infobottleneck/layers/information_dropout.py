@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.introspection.walking import own_losses
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.linear_part import without_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
@@ -231,7 +232,7 @@ class InformationDropout(NoisyWrapper):
         total = tf.reduce_sum(nats)
         # Keras clears the losses at the start of every forward pass: examples seen by several
         # calls in one pass (time steps, shared use) are counted at the first.
-        is_first_call = not self._get_own_losses()
+        is_first_call = not own_losses(self)
         self._information.update_state(total, num_examples if is_first_call else 0.0)
         cost = self.beta * tf.math.divide_no_nan(total, num_examples)
         self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss

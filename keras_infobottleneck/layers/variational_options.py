@@ -1,6 +1,7 @@
 """What `VariationalWeights` accepts: said in one sentence, before any work."""
 
 from keras_infobottleneck.arguments import check_choice, check_flag, check_positive, check_seed
+from keras_infobottleneck.introspection.walking import all_layers, own_metrics
 from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
@@ -46,8 +47,8 @@ def check_options(
 
 def check_layer(layer, estimator):
     """Raise where a layer cannot be wrapped, or not with this estimator."""
-    for inner in layer._flatten_layers():
-        if isinstance(inner, NoisyLayer) or inner._metrics:
+    for inner in all_layers(layer):
+        if isinstance(inner, NoisyLayer) or own_metrics(inner):
             raise ValueError(
                 "`layer` must not contain layers that draw noise or own metrics; nest the other "
                 "way, as in InformationDropout(VariationalWeights(layer), beta). "

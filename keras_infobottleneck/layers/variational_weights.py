@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
+from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights
 from keras_infobottleneck.layers.linear_part import NoisyAffine
@@ -36,9 +37,7 @@ def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[k
     """The weights of a layer that get a distribution, frozen ones included, each once."""
     # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
     created_trainable = {
-        id(weight): weight
-        for inner in layer._flatten_layers()
-        for weight in inner._trainable_variables
+        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
     }
     return [
         weight
@@ -275,11 +274,12 @@ class VariationalWeights(NoisyWrapper):
             dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
         """
 
-        def cast(pair):
+        def cast(pair) -> Any:
             return None if pair is None else tuple(tf.cast(a, dtype) for a in pair)
 
         pairs = zip(self._parameters(), self._priors(), strict=True)
-        return tf.add_n([self._law.kl_divergence(*cast(q), cast(p)) for q, p in pairs])
+        parts = [[*cast(q), cast(p)] for q, p in pairs]
+        return tf.add_n([self._law.kl_divergence(*part) for part in parts])
 
     @property
     def prior_weights(self) -> list[keras.Variable]:

@@ -37,7 +37,9 @@ class Quadrature:
     def total(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The estimate of `sum_i function(eigenvalue_i)`, of one function or of several."""
         total = function(self.nodes) @ self.weights
-        return 0.5 * (total + self.other.total(function)) if self.is_bracket else total
+        if self.other is None or not self.is_bracket:
+            return total
+        return 0.5 * (total + self.other.total(function))
 
     def gap(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         """How far the rule itself may be off: half of the bracket, or the last step's change."""
@@ -69,7 +71,8 @@ def tridiagonal(
     Returns:
         Diagonal, off-diagonal, and the size of what is left outside the space.
     """
-    diagonal, off = [], []
+    diagonal: list[float] = []
+    off: list[float] = []
     vector = start.numpy() / np.linalg.norm(start.numpy())
     # On the host: a basis of many vectors is what a device has least room for.
     basis = np.empty([num_steps, len(vector)], vector.dtype)

@@ -17,7 +17,7 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
@@ -169,7 +169,7 @@ class InformationBottleneckModel(NetworkHolder):
         """Posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with resting():
-            return self(x, training=False) if self._call_has_training_arg else self(x)
+            return self(x, training=False) if takes_training(self) else self(x)
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):

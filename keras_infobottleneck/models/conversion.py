@@ -100,7 +100,8 @@ def make_variational(
     if include is not None and not callable(include):
         known = [layer.name for layer in _leaf_layers(model)]
         include = check_names("include", include, known, "layers of the model")
-    conversions, pairs = [], []
+    conversions: list[LayerConversion] = []
+    pairs = []
 
     def convert(layer):
         twin = fresh_copy(layer)

@@ -51,7 +51,7 @@ def plot_information_by_layer(
     spread = [(errors or {}).get(name, 0.0) for name in nats]
     ax.barh(list(rows.values()), finite, xerr=spread, color="0.7", edgecolor="black", capsize=2)
     for row in np.flatnonzero(~np.isfinite(values)):
-        ax.text(0, row, " infinite", va="center", fontsize=8)
+        ax.text(0, float(row), " infinite", va="center", fontsize=8)
     if null:
         places = [rows[name] for name in null]
         ax.plot(list(null.values()), places, "kx", label="null")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_infobottleneck.arguments import check_numbers, check_positive
@@ -32,7 +34,7 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
     loss = None if expected_loss is None else check_numbers("expected_loss", expected_loss, shape)
     check_positive("marked", marked, optional=True)
     ax = axes_or_new(ax)
-    lines = ax.loglog(beta, nats, color="black", label="information in the weights")
+    lines: list[Any] = ax.loglog(beta, nats, color="black", label="information in the weights")
     ax.set(
         xlabel="beta, price of a nat relative to the mean loss",
         ylabel="information in the weights, nats",

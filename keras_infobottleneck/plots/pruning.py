@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def plot_pruning_curve(
     kept = 1 - np.searchsorted(ratios, grid) / len(ratios)
     ax.semilogx(grid, kept, color="black", label="weights kept")
     ax.set(xlabel="signal-to-noise threshold", ylabel="share of weights kept", ylim=(0, 1.02))
-    lines = ax.get_lines()
+    lines: list[Any] = list(ax.get_lines())
     if thresholds is not None:
         right = ax.twinx()
         lines = [*lines, *right.plot(thresholds, scores, "o--", color="0.4", label=score_label)]

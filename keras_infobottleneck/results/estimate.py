@@ -30,7 +30,7 @@ class Estimate(float):
         )
         return number
 
-    def __getnewargs__(self) -> tuple[float, float]:
+    def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]  # two for a float's one
         """What pickle and copy need to make the number again."""
         return float(self), self.standard_error
 

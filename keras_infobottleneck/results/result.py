@@ -26,6 +26,7 @@ class Result:
     and for a table.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     # Fields that are arrays `[points]`: a row of the table for each point. None: a single row.
     _points: ClassVar[tuple[str, ...]] = ()
 

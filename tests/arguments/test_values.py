@@ -31,6 +31,8 @@ from keras_infobottleneck.arguments import (
     described,
 )
 
+pytestmark = pytest.mark.quick
+
 
 class Mute:
     """An object that cannot be printed."""

@@ -2,9 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.passing_through import AUGMENTATION
+
+pytestmark = pytest.mark.quick
 
 layers = keras.layers
 RNG = np.random.default_rng(0)

@@ -12,6 +12,8 @@ from keras_infobottleneck.auditing.parts import effective
 from keras_infobottleneck.auditing.registration import PARTS
 from tests.support.audited_networks import COUNT, examples, network
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.example_runs import ENVIRONMENT, ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def run(script, *flags):

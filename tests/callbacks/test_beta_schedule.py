@@ -3,6 +3,8 @@ import pytest
 
 from keras_infobottleneck.callbacks import BetaSchedule
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def beta():

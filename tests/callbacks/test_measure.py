@@ -13,6 +13,8 @@ from tensorflow.core.util import event_pb2
 import keras_infobottleneck as kib
 from keras_infobottleneck.callbacks import Measure
 
+pytestmark = pytest.mark.quick
+
 X = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
 Y = X[:, :1]
 

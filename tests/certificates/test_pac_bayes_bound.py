@@ -10,6 +10,8 @@ import tensorflow as tf
 import keras_infobottleneck as kib
 from keras_infobottleneck import pac_bayes
 
+pytestmark = pytest.mark.quick
+
 bound = kib.estimators.pac_bayes_bound
 monte_carlo_bound = kib.estimators.monte_carlo_bound
 KINDS = ("kl", "mcallester", "quadratic")

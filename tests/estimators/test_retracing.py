@@ -17,6 +17,8 @@ from keras_infobottleneck.estimators import (
     hidden_states,
 )
 
+pytestmark = pytest.mark.quick
+
 X = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
 
 

@@ -8,6 +8,8 @@ from keras import layers
 
 import keras_infobottleneck as kib
 
+pytestmark = pytest.mark.quick
+
 NUMBERS = np.random.default_rng(0).normal(3.0, 5.0, size=(20, 4)).astype("float32")
 WORDS = tf.constant([["a b"], ["b c d"], ["c a"]])
 

@@ -7,6 +7,8 @@ import pytest
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights, drawing
 from tests.support.dropout_layers import constant_layer, data
 
+pytestmark = pytest.mark.quick
+
 layers = keras.layers
 
 

@@ -12,6 +12,8 @@ from keras_infobottleneck.layers.linear_part import (
     without_activation,
 )
 
+pytestmark = pytest.mark.quick
+
 LINEAR = {
     "dense": (layers.Dense, (3, "tanh"), {}, (2, 5)),
     "dense_over_time": (layers.Dense, (3,), {}, (2, 4, 5)),

@@ -16,6 +16,8 @@ from tests.support.reference_distributions import (
     values_and_gradients,
 )
 
+pytestmark = pytest.mark.quick
+
 
 class TestNoise:
     def test_standard_normal_follows_the_normal_law(self):

@@ -40,8 +40,16 @@ def test_frozen_layers_still_draw_and_still_cost(tmp_path):
         assert not np.allclose(frozen(x, training=True), frozen(x))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
-@pytest.mark.parametrize("name", ["dense", "conv2d"])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        *(
+            ("dense", policy)
+            for policy in ("mixed_float16", "mixed_bfloat16", "float16", "float64")
+        ),
+        ("conv2d", "mixed_float16"),
+    ],
+)
 @pytest.mark.parametrize("estimator", LINEAR)
 def test_the_policy_of_the_wrapped_layer_governs_and_scales_are_float32(estimator, name, policy):
     layer = make(name, estimator=estimator, dtype=policy)

@@ -10,6 +10,8 @@ from keras_infobottleneck.linear_algebra.lanczos import Quadrature, quadratures
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 
+pytestmark = pytest.mark.quick
+
 SIZE, RANK, SHIFT = 20_000, 64, 1e-3
 # A few sharp directions among very many empty ones, as of a classifier.
 VALUES = np.zeros(SIZE, np.float32)

@@ -16,6 +16,8 @@ from tests.support.bottleneck_networks import (
     small_data,
 )
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def data():

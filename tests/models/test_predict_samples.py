@@ -9,6 +9,8 @@ from keras import layers
 import keras_infobottleneck as kib
 from tests.support.bottleneck_networks import VariationalWeights, make_model, small_data
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -16,6 +16,8 @@ from keras import layers
 
 import keras_infobottleneck as kib
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 VariationalWeights = kib.layers.VariationalWeights
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

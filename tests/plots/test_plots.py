@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 
 from keras_infobottleneck import plots
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(autouse=True)
 def close_figures():

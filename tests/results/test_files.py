@@ -16,6 +16,8 @@ from keras_infobottleneck.arguments import check_file
 from keras_infobottleneck.results import files
 from keras_infobottleneck.results.files import whole_file, write_text
 
+pytestmark = pytest.mark.quick
+
 SIZE = 200_000
 
 # A process that fills a file with one letter, again and again, by the module alone: without its

@@ -45,3 +45,12 @@ def noisy_network():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     return model
+
+
+def regression():
+    """A network of two numbers, and data for it."""
+    hidden = keras.layers.Dense(4, "tanh", name="hidden")
+    model = keras.Sequential([keras.Input((5,)), hidden, keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype("float32")
+    return model, (x, x[:, :2])

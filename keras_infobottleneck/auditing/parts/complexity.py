@@ -25,7 +25,7 @@ __all__ = ["Complexity"]
 NOISE = 0.015
 SATURATED = 0.5
 TRIAL_SIDE = 256
-REARRANGEMENTS = ("within_rows", "within_columns", "renumbered")
+REARRANGEMENTS: tuple[Any, ...] = ("within_rows", "within_columns", "renumbered")
 
 
 class Complexity(AuditPart):

@@ -83,7 +83,7 @@ class Effective(LayerPart):
         model, name = exam.model, layer.name
         if layer.view == "average":
             model, name = _with_averages(model, layer), AVERAGES
-        options = {"layer": name, "fisher": fisher, "beta": exam.beta}
+        options: dict[str, Any] = {"layer": name, "fisher": fisher, "beta": exam.beta}
         found = estimators.effective_information(model, inputs, **options)
         return {"effective": dataclasses.replace(found, layer=layer.name)}
 

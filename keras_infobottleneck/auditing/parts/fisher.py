@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -44,10 +44,10 @@ def diagonal_of(exam: Examination) -> estimators.FisherInformation | None:
 
 
 def _diagonal(
-    exam: Examination, likelihood: str | Callable | None, labels: str
+    exam: Examination, likelihood: str | Callable | None, labels: Literal["expected", "sampled"]
 ) -> estimators.FisherInformation:
     """One Fisher matrix."""
-    return estimators.fisher_information(
+    found: Any = estimators.fisher_information(
         exam.model,
         exam.examples("fisher").inputs,
         labels=labels,
@@ -55,6 +55,7 @@ def _diagonal(
         variables=weights_of_predictions(exam.model),
         seed=exam.seed,
     )
+    return found
 
 
 class Fisher(AuditPart):
@@ -137,13 +138,13 @@ class Fisher(AuditPart):
         if fisher is None or not fisher.trace() > 0:
             return None
         traces = {path: each["trace"] for path, each in fisher.by_variable().items()}
-        most = max(traces, key=traces.get)
+        most = max(traces, key=lambda path: traces[path])
         share = traces[most] / float(fisher.trace())
         evidence = f"{share:.0%} of a trace of {number_in_words(float(fisher.trace()))}"
         unsure = "the trace by weight is exact for the examples taken"
         if fisher.labels == "sampled":
             unsure = f"labels are drawn: the trace has an error of {fisher.trace()!r}"
-        if task is not None and task.prediction_entropy is not None:
+        if task and task.prediction_entropy is not None and task.label_entropy is not None:
             sure = f"{task.prediction_entropy:.2g} of {task.label_entropy:.2g} nats a label"
             evidence += f"; entropy of the predictions {sure}"
             if task.prediction_entropy < SURE * task.label_entropy:
@@ -165,7 +166,8 @@ class Fisher(AuditPart):
         """The diagonal by rank, with the level below which the code spends nothing."""
         if findings.fisher is None:
             return
-        values, held, options = findings.fisher.eigenvalues(), findings.weights, {}
+        values, options = findings.fisher.eigenvalues(), dict[str, Any]()
+        held: Any = findings.weights
         if not np.any(values > 0):
             return
         caption = "Entries of the Fisher diagonal by rank."

@@ -81,6 +81,7 @@ class Relevance(LayerPart):
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """Both numbers of each layer, beside the null and what is possible."""
+        possible: Any = findings.maximum_relevance  # measured wherever a layer was
         for name, point in findings.results_of_layers("relevance").items():
             layer = findings.layers[name]
             states = f"{point.num_states:,} states of M = {point.num_samples:,}"
@@ -90,7 +91,7 @@ class Relevance(LayerPart):
                 states += f", on above {layer.threshold:.3g}"
             states = self.beside(findings, name, states)
             yield self.reading("resolution", name, point.resolution, None, states)
-            most = findings.maximum_relevance.at(point.resolution)
+            most = possible.at(point.resolution)
             beside = f"most possible here, to 0.003: {most:.4g}"
             if layer.relevance_null is not None:
                 mean, std = layer.relevance_null.at(point.resolution)
@@ -147,7 +148,8 @@ class Relevance(LayerPart):
             mean = math.nan if null is None else null.at(point.resolution)[0]
             if not math.isnan(mean):
                 nulls.append((point.resolution, mean))
-        if not points:
+        possible = findings.maximum_relevance
+        if not points or possible is None:
             return
         caption = (
             "Layers in their order, with the most relevance that a sample of this size can have; "
@@ -158,7 +160,7 @@ class Relevance(LayerPart):
             [point.resolution for point in points.values()],
             [point.relevance for point in points.values()],
             labels=list(points),
-            hull=findings.maximum_relevance.hull(),
+            hull=possible.hull(),
             null=tuple(zip(*nulls, strict=True)) if nulls else None,
             name="layers",
         )

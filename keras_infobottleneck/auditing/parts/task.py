@@ -77,12 +77,13 @@ class Task(AuditPart):
             frequent = f"the most frequent class: {task.most_frequent:.4g}"
             error = task.accuracy_standard_error
             yield self.reading("accuracy", "", task.accuracy, error, frequent)
+        if task.prediction_entropy is not None:
             labels = f"entropy of the labels: {task.label_entropy:.4g}"
             yield self.reading("prediction_entropy", "", task.prediction_entropy, None, labels)
 
     def verdict(self, findings: Findings) -> Verdict | None:
         """Whether it does better than knowing only how frequent classes are."""
-        task = findings.task
+        task: Any = findings.task  # of one that has an accuracy, all numbers of labels are known
         if task is None or task.accuracy is None:
             return None
         error = task.accuracy_standard_error

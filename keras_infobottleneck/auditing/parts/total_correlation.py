@@ -45,7 +45,7 @@ class TotalCorrelation(LayerPart):
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
         """The estimate and its null."""
         z = exam.activations("total_correlation", layer)
-        options = {"num_permutations": NUM_PERMUTATIONS, "seed": exam.seed}
+        options: dict[str, Any] = {"num_permutations": NUM_PERMUTATIONS, "seed": exam.seed}
         found = estimators.total_correlation(z, **options)
         return {"total_correlation": found}
 

@@ -194,14 +194,15 @@ class Weights(AuditPart):
 
     def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
         """The numbers about all weights together."""
-        held, labels_hold = findings.weights, findings.label_nats
+        held: Any = findings.weights  # of a part that was measured
+        labels_hold = findings.label_nats
         error = held.standard_error or None
         of_labels = ("", "")
         if labels_hold is not None:
             total = number_in_words(labels_hold * held.num_examples)
             one = f"{findings.labels_in_words}: {labels_hold:.4g}"
             of_labels = (f"all labels: {total}", one)
-        drawn = findings.others.get("drawn_code")
+        drawn: Any = findings.others.get("drawn_code")
         if has_lost_the_network(findings):
             price = f"weight_beta = {drawn.beta * held.num_examples:.3g}"
             yield self.reading("working_code", "", drawn.nats, None, price)
@@ -230,7 +231,8 @@ class Weights(AuditPart):
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
         """Of the weights of each layer, shared out over the training examples."""
-        held, found = findings.weights, {}
+        held = findings.weights
+        found: dict[str, float] = {}
         if held is None:
             return found
         lost = has_lost_the_network(findings)
@@ -278,8 +280,10 @@ def _curve(exam: Examination, fisher, task) -> estimators.InformationCurve:
     found = estimators.information_curve(
         exam.model,
         fisher,
-        beta=np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_PRICES) * exam.beta,
+        beta=(np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_PRICES) * exam.beta).tolist(),
         loss=task.loss if task else 0.0,
     )
-    unknown = {} if task else {"loss": np.nan, "expected_loss": found.expected_loss + np.nan}
+    unknown: dict[str, Any] = (
+        {} if task else {"loss": np.nan, "expected_loss": found.expected_loss + np.nan}
+    )
     return dataclasses.replace(found, num_examples=exam.num_examples, **unknown)

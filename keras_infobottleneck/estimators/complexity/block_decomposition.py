@@ -175,7 +175,8 @@ def _window_codes(parts: np.ndarray, size: int) -> np.ndarray:
         codes = np.moveaxis(codes, axis, 0)
         length = len(codes) - size + 1
         stride = size ** (axis - 1)
-        codes = sum(codes[i : i + length] << np.uint16(i * stride) for i in range(size))
+        shifted = [codes[i : i + length] << np.uint16(i * stride) for i in range(size)]
+        codes = np.add.reduce(shifted, axis=0, dtype=codes.dtype)
         codes = np.moveaxis(codes, 0, axis)
     return codes
 

@@ -1,6 +1,8 @@
 """What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,8 @@ class ComplexityRatio(Result):
         cls, planes: dict[str, np.ndarray], baseline: dict[str, np.ndarray]
     ) -> "ComplexityRatio":
         """Ratio of sums of ``planes [num_bits]`` to means of ``baseline [num_draws, num_bits]``."""
-        ours, theirs = sum(planes.values()), sum(baseline.values())
+        ours = np.sum([*planes.values()], axis=0)
+        theirs = np.sum([*baseline.values()], axis=0)
 
         def spread(value, draws):
             return (value / draws).std(axis=0, ddof=1) if len(draws) > 1 else np.zeros_like(value)
@@ -120,7 +123,7 @@ class QuantizedComplexity(Result):
         """The bits and their ratios, the number of planes, and how full the fullest one is."""
         return {**super().numbers(), "saturation": float(max(self.saturation.values()))}
 
-    def _columns(self) -> dict[str, list]:
+    def _columns(self) -> dict[str, Sequence[Any]]:
         shapes = [self.shapes[path] for path in self.by_layer]
         return {
             "weight": list(self.by_layer),

@@ -1,7 +1,7 @@
 """Algorithmic complexity of a network's weights, by bit plane and layer (QuBD), with its nulls."""
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -125,7 +125,7 @@ def quantized_complexity(
         crop = tuple(check_integers("crop", crop, "[2]", BLOCK_SIDE).tolist())
         if all(np.all(np.less(matrix.shape, crop)) for matrix in measured):
             raise refusal(ValueError, "crop", "be no larger than every matrix of the weights", crop)
-    options = {"clip_percentile": clip_percentile, "crop": crop}
+    options: dict[str, Any] = {"clip_percentile": clip_percentile, "crop": crop}
     shapes = {matrix.path: matrix.shape for matrix in measured}
     given = None if isinstance(baseline, str) else baseline
     if given is not None and not isinstance(given, QuantizedComplexity):
@@ -170,7 +170,7 @@ def quantized_complexity(
     if given is not None:
         fixed = [bits[np.newaxis] for bits in given.planes.values()]
         against_baseline = ComplexityRatio.of(planes, dict(zip(planes, fixed, strict=True)))
-    by_plane = sum(planes.values())
+    by_plane = np.sum([*planes.values()], axis=0)
     return QuantizedComplexity(
         total_bits=float(by_plane.sum()),
         by_plane=by_plane,

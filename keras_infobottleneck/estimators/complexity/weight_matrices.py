@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from keras_infobottleneck.arguments import check_choice, refusal
 from keras_infobottleneck.introspection.naming import weight_names
 from keras_infobottleneck.introspection.noise_weights import noise_weights
+from keras_infobottleneck.introspection.walking import inner_layers
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
-Weights = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Weights: TypeAlias = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")
@@ -182,8 +183,7 @@ def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[s
 def _special_layouts(model: keras.Model) -> dict[int, tuple[tuple[int, ...], int]]:
     """Permutation and number of output axes of the kernels that are not ``[..., in, out]``."""
     layouts = {}
-    # Keras has no public walk that also reaches the layers held by custom layers.
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    for layer in inner_layers(model):
         if not layer.built:
             continue
         if isinstance(layer, keras.layers.EinsumDense):

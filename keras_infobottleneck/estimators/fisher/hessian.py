@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -62,7 +62,13 @@ class Hessian(Result):
         """Exact, by one pass over the data."""
         return self.operator.matvec(tensors)
 
-    def trace(self, *, method: str = "xtrace", num_probes: int = 8, seed: int = 0) -> Estimate:
+    def trace(
+        self,
+        *,
+        method: Literal["xtrace", "hutchinson"] = "xtrace",
+        num_probes: int = 8,
+        seed: int = 0,
+    ) -> Estimate:
         """Unbiased estimate, by "xtrace" or "hutchinson"."""
         return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
 
@@ -122,7 +128,7 @@ class Hessian(Result):
         about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
         return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
 
-    def _columns(self) -> dict[str, list]:
+    def _columns(self) -> dict[str, Sequence[Any]]:
         rows = self.by_variable()
         traces = [row["trace"] for row in rows.values()]
         return {

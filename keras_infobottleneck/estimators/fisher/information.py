@@ -6,7 +6,7 @@ import abc
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -138,7 +138,7 @@ class FisherInformation(Result, abc.ABC):
             "size": float(self.size),
         }
 
-    def _columns(self) -> dict[str, list]:
+    def _columns(self) -> dict[str, Sequence[Any]]:
         rows = self.by_variable()
         return {
             "variable": list(rows),
@@ -176,7 +176,7 @@ class FisherInformation(Result, abc.ABC):
                 f"Received: {self.structure!r} of {self.labels!r} labels and {self.size} weights, "
                 f"{other.structure!r} of {other.labels!r} labels and {other.size} weights"
             )
-        return self._merged(other, self.num_examples + other.num_examples)
+        return self._merged(cast(Self, other), self.num_examples + other.num_examples)
 
     def _merged_error(self, other: FisherInformation) -> float:
         """Standard error of the mean over both."""

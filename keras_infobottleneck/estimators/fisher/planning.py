@@ -24,6 +24,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -77,7 +78,9 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
     """Runs the model and the likelihood on one example, once for each kind of request."""
 
     def make(model_of: Callable[[], keras.Model]) -> Trial:
-        sizes, positions, of_positions = [0], {}, {}
+        sizes = [0]
+        positions: dict[int, Any] = {}
+        of_positions: dict[Any, Any] = {}
 
         def note(rule: LayerRule, record: Call) -> None:
             outputs = record.outputs
@@ -222,7 +225,7 @@ def check_fits(
 
 def _check_rematerialised(model: keras.Model, inputs: Any) -> None:
     """Refuses layers that Keras runs again for their gradients, where it cannot trace them."""
-    layers = [layer.name for layer in model._flatten_layers() if layer._remat_mode is not None]
+    layers = [layer.name for layer in all_layers(model) if is_rematerialised(layer)]
     if not layers:
         return
     try:

@@ -302,7 +302,7 @@ class Measurement:
         """Standard error of a mean from its examples' sum and sum of squares."""
         if self.source.labels != "sampled":
             return 0.0
-        count = self.batches.num_examples
+        count: Any = self.batches.num_examples  # known after the pass
         if count == 1:
             return float("nan")  # no spread is seen; 0.0 would say that the trace is exact
         variance = float(total_of_squares) / count - (float(total) / count) ** 2

@@ -53,7 +53,7 @@ def check_eigenvectors_will_fit(
         """Bytes to make the matrix, and to hold it beside its eigenvectors."""
         with contextlib.redirect_stdout(io.StringIO()):  # a dry run prints its plan for people
             options = {**fisher_options, "structure": name, "dry_run": True}
-            plan = fisher_information(model, data, **options)
+            plan: Any = fisher_information(model, data, **options)
         variables = chosen_variables(model, fisher_options.get("variables"))
         vector = plan.num_weights * (8 if str(variables[0].dtype) == "float64" else 4)
         vectors = eigenvector_bytes(name, plan.num_weights, plan.result_bytes // vector)
@@ -71,7 +71,7 @@ def check_eigenvectors_will_fit(
     fitting = {name: need for name, need in needed.items() if need <= limit}
     advice = ""
     if fitting:  # what holds most tells most
-        best = max(fitting, key=fitting.get)
+        best = max(fitting, key=lambda name: fitting[name])
         advice = f"; structure={best!r} needs {mebibytes(fitting[best])}"
     raise ValueError(
         f"structure={structure!r} needs {mebibytes(with_vectors)} with its eigenvectors{advice}. "

@@ -15,6 +15,7 @@ The printed form drops the one half of the Taylor expansion and has `-k` for `-k
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
@@ -72,7 +73,9 @@ def gaussian_code(
         )
         return dataclasses.replace(code, nats=code.nats - sizes / 2)
     is_free = prior_scale is None
-    scale = best_prior_scale(spectrum, squared_norms, beta) if is_free else prior_scale
+    scale = prior_scale
+    if scale is None:
+        scale = best_prior_scale(spectrum, squared_norms, beta)
     if scale in (0.0, np.inf):  # weights of zero, or weights that change nothing, are free
         return GaussianCode(np.zeros(len(squared_norms)), 0.0, scale)
     ratio = scale**2 / beta
@@ -122,7 +125,7 @@ def best_prior_scale(spectrum: Spectrum, squared_norms: np.ndarray, beta: float)
     low, high = -np.inf, np.inf
     for _ in range(MAX_STEPS):
         ratio = np.exp(point) / beta
-        _, felt, felt_twice = spectrum.sums(lambda values, r=ratio: _terms(r * values)).sum(0)
+        _, felt, felt_twice = spectrum.sums(partial(_terms_of, ratio)).sum(0)
         error = point + np.log(felt) - np.log(squared_norm)
         if abs(error) < 1e-12:
             break
@@ -131,6 +134,11 @@ def best_prior_scale(spectrum: Spectrum, squared_norms: np.ndarray, beta: float)
         slope = 2.0 - felt_twice / felt
         point = np.clip(point - error / slope, low, high)
     return float(np.exp(point / 2))
+
+
+def _terms_of(ratio: float, values: np.ndarray) -> np.ndarray:
+    """The terms of eigenvalues, for this ratio of the squared prior scale to the price."""
+    return _terms(ratio * values)
 
 
 def _terms(ratios: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ def information_curve(
             "Received: loss=None"
         )
     if loss is None:
-        options = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
+        options: dict[str, Any] = {k: fisher_options.get(k) for k in ("likelihood", "batch_size")}
         loss = finite_loss(MeanLoss(model, data, **options)())
     minimum = Minimum.of(
         model, data, structure, fisher_options, num_probes=num_probes, num_steps=num_steps
@@ -135,7 +135,7 @@ def information_curve(
         prices = np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_POINTS) / num_examples
     codes = [minimum.code(float(price), scale, paper_form=paper_form) for price in prices]
     return InformationCurve(
-        beta=prices,
+        beta=np.asarray(prices),
         nats=np.array([code.nats.sum() for code in codes]),
         expected_loss=loss + np.array([code.excess_loss for code in codes]),
         prior_scale=np.array([code.prior_scale for code in codes]),

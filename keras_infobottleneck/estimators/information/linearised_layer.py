@@ -220,7 +220,7 @@ class LinearisedLayer:
 
         They are the scores of a normal law with the activations as its mean, by the layer rules.
         """
-        scores = fisher_information(
+        scores: Any = fisher_information(
             self.model,
             part,
             structure="gram",

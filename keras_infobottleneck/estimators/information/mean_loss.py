@@ -57,7 +57,9 @@ class MeanLoss:
 
     def __call__(self, values: Sequence[tf.Tensor] = ()) -> float:
         """The mean at these values of the variables; NaN or infinite where the model overflows."""
-        return float(self._sum.over(self._batches, list(values))) / self._batches.num_examples
+        total = float(self._sum.over(self._batches, list(values)))
+        count: Any = self._batches.num_examples  # known after the pass
+        return total / count
 
 
 def finite_loss(loss: float) -> float:

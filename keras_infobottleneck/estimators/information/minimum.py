@@ -25,6 +25,7 @@ from keras_infobottleneck.estimators.information.eigenvector_memory import (
 )
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
 from keras_infobottleneck.introspection.naming import renumbered, weight_names
+from keras_infobottleneck.introspection.walking import all_layers, inner_layers
 from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
@@ -87,7 +88,7 @@ class Minimum:
             if options.get("variables") is None:
                 _check_no_noise(model)
             check_eigenvectors_will_fit(model, data, structure, options)
-            fisher = fisher_information(model, data, structure=structure, **options)
+            fisher: Any = fisher_information(model, data, **{"structure": structure, **options})
             variables = chosen_variables(model, options.get("variables"))
         elif options.keys() - {"memory_limit"}:
             raise ValueError(
@@ -99,8 +100,9 @@ class Minimum:
             fisher, variables = data, variables_of(model, data)
         norms = [_squared_norm(variable) for variable in variables]
         spectrum = fisher.spectrum(num_probes=num_probes, num_steps=num_steps)
-        trace = fisher.trace() if fisher.labels == "sampled" else 0.0
-        relative_error = trace.standard_error / trace if trace else 0.0
+        relative_error = 0.0
+        if fisher.labels == "sampled" and (trace := fisher.trace()):
+            relative_error = trace.standard_error / trace
         return cls(fisher, spectrum, np.array(norms), relative_error)
 
     @property
@@ -127,9 +129,10 @@ class Minimum:
 
     def codes_by_variable(self, beta: float, *, paper_form: bool = False) -> list[GaussianCode]:
         """The best code of each variable, with the best scale of each; for a diagonal."""
+        spectrum: Any = self.spectrum  # of a diagonal, which tells variables apart
         return [
             gaussian_code(
-                self.spectrum.of_variable(number),
+                spectrum.of_variable(number),
                 self.squared_norms[number : number + 1],
                 np.array([size]),
                 beta,
@@ -185,17 +188,21 @@ def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable
 class _NoisyWeights(Protocol):
     """A layer whose weights carry noise, and which knows what they cost."""
 
+    name: str
+    trainable: bool
+    weights: list[keras.Variable]
+
     def kl_divergence(self) -> Any:
         """Nats."""
 
 
 def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None = None) -> None:
     """Refuses scales of noise among the variables, which are all trainable ones by default."""
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if not isinstance(layer, _NoisyWeights):
             continue
         # The wrapped layer has the means; what the layer has of its own are the scales.
-        inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.weights}
+        inner = {id(v) for part in inner_layers(layer) for v in part.weights}
         scales = {id(v) for v in layer.weights} - inner
         chosen = set() if variables is None else {id(v) for v in variables}
         if scales & chosen or (variables is None and layer.trainable):

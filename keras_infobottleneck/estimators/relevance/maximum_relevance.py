@@ -77,10 +77,10 @@ class MaximumRelevance(Result):
 
     def hull(self) -> tuple[np.ndarray, np.ndarray]:
         """Vertices of the upper hull from (0, 0) to (1, 0), resolution increasing."""
-        vertices = []
+        vertices: list[tuple[float, float]] = []
         points = zip(self.resolution.tolist(), self.relevance.tolist(), strict=True)
         for x, y in sorted({(0.0, 0.0), *points, (1.0, 0.0)}):
-            while len(vertices) > 1 and _turns_left(*vertices[-2:], (x, y)):
+            while len(vertices) > 1 and _turns_left(vertices[-2], vertices[-1], (x, y)):
                 vertices.pop()
             vertices.append((x, y))
         x, y = np.array(vertices).T
@@ -124,7 +124,8 @@ def maximum_relevance_curve(num_samples: int, *, mu=None) -> MaximumRelevance:
     mu = check_numbers("mu", mu, "[points]", -1, open_below=True, increasing=True)
     solve = solve_exactly if num_samples <= LARGEST_EXACT else solve_relaxed
     points = np.array([_point(*solve(num_samples, trade_off), num_samples) for trade_off in mu])
-    return MaximumRelevance(*points[:, :2].T, mu.copy(), points[:, 2], num_samples)
+    resolution, relevance, error = points.T
+    return MaximumRelevance(resolution, relevance, mu.copy(), error, num_samples)
 
 
 def _point(frequencies, multiplicities, gap, num_samples):

@@ -33,7 +33,9 @@ class StateCounts(Result):
     def __init__(self, num_levels: int = 2):
         self.num_levels = check_count("num_levels", num_levels, 2)
         self._num_units = None  # 0 for labels, known after the first batch
-        self._runs = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
+        self._runs: list[
+            tuple
+        ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
 
     def update(self, states) -> StateCounts:
         """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""

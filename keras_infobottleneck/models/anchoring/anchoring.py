@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -105,7 +106,8 @@ class Anchoring:
         for layer in layers:
             layer.anchor_prior(scale)
         self._make_room(len(examples), len(self.kept))
-        self.data.remember(examples, self.kept)
+        kept: Any = self.data  # there is room for them now
+        kept.remember(examples, self.kept)
 
     def _layers_to_anchor(self) -> list[VariationalWeights]:
         """The layers whose prior moves; raises where there is none, or one that cannot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -122,7 +123,7 @@ class DeepBeliefNetwork(keras.Model):
         Raises:
             TypeError: data with labels, sparse data, or data of another kind.
         """
-        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+        options: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
         options |= {"callbacks": callbacks, **kwargs}
         if not self.compiled:
             raise ValueError("`compile` must be called before `fit`. Received: no optimizer")

@@ -245,11 +245,18 @@ class RestrictedBoltzmannMachine(keras.Model):
         check_count("num_chains", num_chains, 2, 2**31 - 1)
         check_count("num_temperatures", num_temperatures, most=2**31 - 1)
         check_count("seed", seed, 0, 2**31 - 1)
-        weights = [w.numpy() for w in (self.kernel, self.visible_bias, self.hidden_bias)]
+        kernel, visible = self.kernel.numpy(), self.visible_bias.numpy()
+        hidden = self.hidden_bias.numpy()
         if min(self.kernel.shape) <= MAX_ENUMERATED:
-            return Estimate(enumerated_log_partition(*weights))
+            return Estimate(enumerated_log_partition(kernel, visible, hidden))
         value, error = annealed_log_partition(
-            *weights, weights[1], num_chains=num_chains, num_steps=num_temperatures, seed=seed
+            kernel,
+            visible,
+            hidden,
+            visible,
+            num_chains=num_chains,
+            num_steps=num_temperatures,
+            seed=seed,
         )
         return Estimate(value, error)
 

@@ -6,6 +6,8 @@ from keras_infobottleneck.estimators import block_decomposition_complexity
 from keras_infobottleneck.estimators.complexity.block_decomposition import coding_theorem_tables
 from tools.write_coding_theorem_tables import tables
 
+pytestmark = pytest.mark.quick
+
 PARTITIONS = {
     "ignore": PartitionIgnore,
     "recursive": PartitionRecursive,

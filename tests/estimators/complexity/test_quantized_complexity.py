@@ -7,6 +7,8 @@ from pybdm import BDM
 
 from keras_infobottleneck.estimators import quantized_complexity
 
+pytestmark = pytest.mark.quick
+
 
 def gaussian(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

@@ -15,6 +15,8 @@ from keras_infobottleneck.estimators import (
 from tests.support import reference_fisher as reference
 from tests.support.small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier
 
+pytestmark = pytest.mark.quick
+
 layers = keras.layers
 
 

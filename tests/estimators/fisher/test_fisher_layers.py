@@ -13,7 +13,7 @@ from tests.support.networks_of_every_layer import BATCH, CASES, EXAMPLES, inputs
 SEED = 7
 STRUCTURES = ("diagonal", "dense", "gram", "implicit")
 # Label modes choose weights of classes whatever the layer: all structures of them on a few.
-EVERY_MODE = ("dense on a sequence", "depthwise conv2d", "gru", "shared layer")
+EVERY_MODE = ("dense on a sequence", "depthwise conv2d", "time in the batch", "shared layer")
 
 
 def label_weights(labels, probabilities, y):

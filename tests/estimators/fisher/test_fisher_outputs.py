@@ -11,6 +11,8 @@ from keras_infobottleneck.estimators import (
     information_in_weights,
 )
 
+pytestmark = pytest.mark.quick
+
 layers = keras.layers
 X = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
 CLASSES, COINS = np.arange(6) % 3, np.arange(6) % 2

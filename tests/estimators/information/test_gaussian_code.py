@@ -16,6 +16,8 @@ from keras_infobottleneck.linear_algebra.spectrum import (
 )
 from tests.support import reference_information as reference
 
+pytestmark = pytest.mark.quick
+
 BETA, PRIOR_SCALE = 0.03, 0.7
 
 

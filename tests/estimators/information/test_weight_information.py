@@ -16,6 +16,8 @@ from keras_infobottleneck.estimators import (
 from tests.support import reference_information as reference
 from tests.support.small_minimum import BETA, EXACT, dense_matrix, small_minimum, weights_of
 
+pytestmark = pytest.mark.quick
+
 layers = keras.layers
 
 

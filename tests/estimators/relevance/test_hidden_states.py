@@ -9,6 +9,8 @@ import keras_infobottleneck as kib
 from keras_infobottleneck.estimators import hidden_states
 from keras_infobottleneck.introspection.compiled_passes import _KEPT
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def model():

@@ -9,6 +9,8 @@ from keras_infobottleneck.estimators import (
 )
 from keras_infobottleneck.estimators.relevance.zipf import _log_zeta_derivatives
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("gamma", [1.2, 2.0, 3.5, 8.0])
 @pytest.mark.parametrize("start", [1, 2, 10])

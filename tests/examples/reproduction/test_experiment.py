@@ -9,6 +9,8 @@ from absl import flags
 from reproduction.frame import experiment as frame
 from reproduction.frame import script
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def experiment(monkeypatch):

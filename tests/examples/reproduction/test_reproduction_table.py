@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.example_runs import ROOT
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def tool():

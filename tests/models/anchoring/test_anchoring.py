@@ -11,6 +11,8 @@ from keras import layers
 
 import keras_infobottleneck as kib
 
+pytestmark = pytest.mark.quick
+
 VariationalWeights = kib.layers.VariationalWeights
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(12, 4)).astype("float32")

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli, squares
 
+pytestmark = pytest.mark.quick
+
 
 def word(counter, key):
     """One word by the published rounds, in integers of any size."""

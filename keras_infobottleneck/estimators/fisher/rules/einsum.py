@@ -40,7 +40,9 @@ class EinsumRule(KernelRule):
 
     def _split(self, rank: int) -> tuple[str, str, str, str]:
         """Letters of positions, groups, in and out."""
-        inp, out = self._letters(rank)
+        letters = self._letters(rank)
+        assert letters is not None  # `accepts` was asked
+        inp, out = letters
         return (
             "".join(c for c in out[1:] if c in inp and c not in self.ker),
             "".join(c for c in self.ker if c in inp and c in out),

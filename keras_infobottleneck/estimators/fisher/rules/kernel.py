@@ -297,8 +297,9 @@ def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = N
     """Keeps x of kernels with several positions, of as many as `KEPT_BYTES` hold together."""
     left = KEPT_BYTES
     for form in forms:
-        is_many = isinstance(form, BilinearGradient) and form.positions > 1
-        if is_many and form.inputs_bytes() <= left:
+        if not isinstance(form, BilinearGradient) or form.positions == 1:
+            continue
+        if form.inputs_bytes() <= left:
             left -= form.inputs_bytes()
             form.keep_inputs(weights)
 

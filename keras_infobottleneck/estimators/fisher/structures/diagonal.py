@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -112,7 +113,7 @@ def square_sums(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor]:
     are multiplied once, after the second has been summed over columns.
     """
 
-    def is_late(form: VariableGradient) -> bool:
+    def is_late(form: VariableGradient) -> TypeGuard[BilinearGradient]:
         return isinstance(form, BilinearGradient) and form.positions == 1
 
     if scores.num_columns > 1:

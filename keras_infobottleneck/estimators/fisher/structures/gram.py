@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -163,7 +164,7 @@ def all_rows(scores: Scores) -> tf.Tensor:
     )
 
 
-def rows_of(step: Callable, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
+def rows_of(step: Any, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
     """The scores of all examples, `[examples, columns, weights]`, by the compiled `all_rows`."""
     parts = []
     bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 import keras
 import numpy as np
@@ -86,7 +87,13 @@ class ImplicitFisher(FisherInformation):
         """Exact, by one pass over the data."""
         return self.operator.matvec(tensors)
 
-    def trace(self, *, method: str = "exact", num_probes: int = 8, seed: int = 0) -> Estimate:
+    def trace(
+        self,
+        *,
+        method: Literal["exact", "xtrace", "hutchinson"] = "exact",
+        num_probes: int = 8,
+        seed: int = 0,
+    ) -> Estimate:
         """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
         check_choice("method", method, ("exact", *TRACE_METHODS))
         check_probes(num_probes, seed=seed)

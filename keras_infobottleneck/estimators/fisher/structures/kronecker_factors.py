@@ -100,7 +100,8 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
     forms: dict[int, str] = measurement.kept("kronecker forms", lambda _: {})
     if forms or measurement.num_positions == 1:
         return forms
-    variables, source, kernels = measurement.variables, measurement.source, []
+    variables, source = measurement.variables, measurement.source
+    kernels: list[int] = []
 
     def make(model_of):
         def step(batch, key):
@@ -112,7 +113,8 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 
         return tf.function(step, autograph=False)
 
-    step, found, count = make(lambda: measurement.model), 0.0, 0.0
+    step, count = make(lambda: measurement.model), 0.0
+    found: Any = 0.0  # `[kernels, 5]` from the first batch on
     for batch in measurement.batches:
         rows, sums = step(batch, measurement.key)
         found, count = found + np.array(sums, np.float64), count + float(rows)
@@ -129,7 +131,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 
 def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
     """Of each block the exact trace and the traces of both pairs of factors, `[blocks, 5]`."""
-    forms = [scores.forms[plan.kernel] for plan in plans]
+    forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
 
     def of_column(k):
@@ -168,7 +170,7 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
         reduced: numbers of the kernels whose form is "reduce".
     """
     in_block = {i for plan in plans for i in (plan.kernel, plan.bias) if i >= 0}
-    forms = scores.forms
+    forms: list[Any] = scores.forms
     rest = [i for i in range(len(forms)) if i not in in_block]
     inputs, bias_rows = [], []
     keep_inputs((forms[plan.kernel] for plan in plans), scores.weights)

@@ -1,0 +1,41 @@
+"""The check of an argument that maps names to numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from keras_infobottleneck.arguments.values import check_instance, check_number, described, refusal
+
+__all__ = ["check_named_numbers"]
+
+
+def check_named_numbers(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    *,
+    finite: bool = True,
+    known: Collection[str] | None = None,
+) -> dict[str, float]:
+    """The value as a dictionary; a mapping from names to numbers.
+
+    Args:
+        name, value, least, finite: as of `check_number`, for each number.
+        known: the names that there are; any by default, but at least one.
+
+    Raises:
+        TypeError: no mapping, or values that are no numbers.
+        ValueError: no name, unknown names, or numbers outside the range.
+    """
+    check_instance(name, value, Mapping, "a mapping from names to numbers")
+    if not value and known is None:
+        raise refusal(ValueError, name, "hold at least one number", value)
+    unknown = sorted(str(key) for key in value if known is not None and key not in known)
+    if unknown:
+        raise refusal(ValueError, name, f"have names among {described(list(known or ()))}", unknown)
+    return {
+        str(key): check_number(f"{name}[{key!r}]", each, least, finite=finite)
+        for key, each in value.items()
+    }
