@@ -63,7 +63,7 @@ class Source(abc.ABC):
             )
 
 
-class Arrays(Source):
+class _Arrays(Source):
     """Arrays, cut into parts."""
 
     is_dataset = False
@@ -88,7 +88,7 @@ class Arrays(Source):
         return self._data[0]
 
 
-class Batched(Source):
+class _Batched(Source):
     """Abstract: batches, joined or cut into parts of the size asked for."""
 
     def __init__(self, data: Any, asked: Asked):
@@ -136,7 +136,7 @@ class Batched(Source):
             )
 
 
-class PyDatasets(Batched):
+class _PyDatasets(_Batched):
     """A `keras.utils.PyDataset`."""
 
     def _check_length(self):
@@ -158,7 +158,7 @@ class PyDatasets(Batched):
         return _Inputs(self._data, self, raised)
 
 
-class Datasets(Batched):
+class _Datasets(_Batched):
     """A `tf.data.Dataset`, whose batches TensorFlow joins where it knows their shapes.
 
     An exception of a Python function inside it is TensorFlow's when it comes out, of its own kind
@@ -206,7 +206,7 @@ class Datasets(Batched):
 class _Inputs(keras.utils.PyDataset):
     """The inputs of another one's batches; what it raises is kept before TensorFlow rewords it."""
 
-    def __init__(self, data: keras.utils.PyDataset, source: PyDatasets, raised: list):
+    def __init__(self, data: keras.utils.PyDataset, source: _PyDatasets, raised: list):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self._source, self._raised = source, raised
 
@@ -231,10 +231,10 @@ def source_of(data: Any, asked: Asked) -> Source:
         ValueError: what `Asked` refuses, data without examples, or without an end.
     """
     if isinstance(data, tf.data.Dataset):
-        return Datasets(data, asked)
+        return _Datasets(data, asked)
     if isinstance(data, keras.utils.PyDataset):
-        return PyDatasets(data, asked)
-    return Arrays(data, asked)
+        return _PyDatasets(data, asked)
+    return _Arrays(data, asked)
 
 
 def _rows(element: Element) -> int:

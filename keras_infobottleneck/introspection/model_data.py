@@ -16,9 +16,15 @@ from keras_infobottleneck.introspection.compiled_passes import compiled
 
 __all__ = ["batches_for"]
 
+# What Keras, TensorFlow and Python raise on inputs of another form; others are the model's own.
+DATA_ERRORS = (
+    *(AttributeError, LookupError, TypeError, ValueError),
+    *(tf.errors.InvalidArgumentError, tf.errors.UnimplementedError),
+)
+
 
 @dataclass(frozen=True)
-class Form:
+class _Form:
     """An array by its shape, whose first axis is examples, and the type of its entries if known."""
 
     shape: tuple[int | None, ...]
@@ -28,7 +34,7 @@ class Form:
         sizes = ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape[1:])])
         return f"[{sizes}] of {self.dtype}" if self.dtype else f"[{sizes}]"
 
-    def takes(self, other: Form) -> bool:
+    def takes(self, other: _Form) -> bool:
         """Whether an array of another form fits; of another rank Keras may make it fit."""
         pairs = zip(self.shape[1:], other.shape[1:], strict=False)
         same_rank = len(self.shape) == len(other.shape)
@@ -84,7 +90,7 @@ def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool
         raise ValueError(f"{must}{labels}. Received: {_words(forms)}")
     try:
         model(keras.tree.map_structure(lambda a: tf.repeat(a, _rows(wanted), 0), x), training=False)
-    except Exception as error:
+    except DATA_ERRORS as error:
         if any(form.dtype == "string" for form in keras.tree.flatten(forms)) and not _takes_text(
             wanted
         ):
@@ -110,11 +116,11 @@ def _forms_of(model: keras.Model) -> Any:
     shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if not shape or not all(size is None or isinstance(size, int) for size in shape):
         return None
-    return Form((None, *shape[1:]), None)
+    return _Form((None, *shape[1:]), None)
 
 
-def _form(array: Any) -> Form:
-    return Form(tuple(array.shape), keras.backend.standardize_dtype(array.dtype))
+def _form(array: Any) -> _Form:
+    return _Form(tuple(array.shape), keras.backend.standardize_dtype(array.dtype))
 
 
 def _words(forms: Any) -> str:
@@ -132,7 +138,7 @@ def _rows(wanted: Any) -> int:
     return (forms[0].shape[0] or 1) if forms else 1
 
 
-def _pairs(forms: Any, wanted: Any) -> list[tuple[Form, Form]]:
+def _pairs(forms: Any, wanted: Any) -> list[tuple[_Form, _Form]]:
     """What goes with what, where that is known."""
     if wanted is None or (isinstance(forms, Mapping) and not isinstance(wanted, Mapping)):
         return []
@@ -169,5 +175,7 @@ def _cause(error: Exception) -> str:
     text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:.*?\].*", "", str(error))
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception encountered")]
+    if lines and lines[0].startswith("in user code"):
+        lines = lines[-1:]
     words = lines[0] if lines else "no words"
     return f"{type(error).__name__}: {words[:160]}"

@@ -196,9 +196,7 @@ def test_what_is_no_dense_array_of_real_numbers_is_named(door, kind):
 
 @pytest.mark.parametrize("door", DOORS)
 def test_text_for_a_model_of_numbers_is_refused(door):
-    words = (
-        r"inputs that the model takes: \[batch, 4\] of float32. Received: \[batch, 4\] of string"
-    )
+    words = r"inputs that the model takes: \[batch, 4\].* Received: \[batch, 4\] of string"
     text = np.full((NUM, WIDTH), "a")
     for data in (text, text.astype(object), text.tolist()):
         refused(door, shaped(door, data), TypeError, words)

@@ -84,7 +84,7 @@ BAD_DATA = {
     "a name": ("mnist", TypeError, "`data`"),
     "a function": (lambda: 0, TypeError, "`data`"),
     "a generator": ((pair for pair in [(X, Y)]), TypeError, "Python generator"),
-    "objects": (np.array([{}, {}]), TypeError, "numeric"),
+    "objects": (np.array([{}, {}]), TypeError, "numbers"),
     "lengths": ((X, Y[:5]), ValueError, "same examples"),
     "empty": ((X[:0], Y[:0]), ValueError, "at least one example"),
     "sample weights": ((X, Y, np.ones(6)), ValueError, "sample weights"),
@@ -112,7 +112,7 @@ def test_bad_data(model, name, structure):
 
 def test_other_refusals(model, tmp_path):
     options = {"likelihood": "categorical"}
-    check(ValueError, "in a tuple", lambda: fisher_information(model, [X, Y], **options))
+    check(ValueError, r"`\(x, y\)`", lambda: fisher_information(model, [X, Y], **options))
     check(TypeError, "`model`", lambda: fisher_information(layers.Dense(2), (X, Y), **options))
     dataset = tf.data.Dataset.from_tensors((X, Y))
     check(
