@@ -21,14 +21,16 @@ from keras_infobottleneck.arguments import (
     described,
     refusal,
 )
+from keras_infobottleneck.auditing.cost import trial_sizes, with_costs
 from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.findings import LayerInformation
-from keras_infobottleneck.auditing.part import AuditPart, LayerPart
+from keras_infobottleneck.auditing.measuring import measure
+from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.subject import Subject
-from keras_infobottleneck.data.sample import draw_sample
+from keras_infobottleneck.data.sample import Sample, draw_sample, first_examples
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models import InformationBottleneckModel
@@ -86,7 +88,8 @@ def audit(
             `InformationBottleneckModel` knows its own. The price of a nat in the weights is 1/N.
         likelihood: as of `fisher_information`; by default read from the compiled loss.
         seed: of the sample and everything drawn.
-        dry_run: print and return what would be measured on how many examples, and do nothing.
+        dry_run: print and return what would be measured on how many examples, and about how many
+            seconds and bytes each part would take, from trials on a few of them.
         verbose: 1 for a Keras progress bar over parts and layers.
 
     Returns:
@@ -118,23 +121,33 @@ def audit(
             nuisance = _checked_nuisance(nuisance, batches.num_examples)
         subject = Subject.of(model, layers, nuisance is not None, likelihood)
         plan = AuditPlan.of(subject, known, include, counts)
+
+        def exam_of(sample: Sample, counts: Mapping[str, int]) -> Examination:
+            return Examination(
+                model=model,
+                sample=sample,
+                counts=counts,
+                num_examples=num_examples or sample.num_examples,
+                nuisance=nuisance,
+                likelihood=likelihood,
+                seed=seed,
+                omissions=list(plan.omissions),
+            )
+
         if dry_run:
+            available = batches.num_examples or max(counts.values())
+            _, sizes = trial_sizes(plan, known, available)
+            few = max(sizes.values(), default=2)
+            tried = first_examples(batches, few, available)
+            available = available if tried.size == few else tried.size
+            plan = with_costs(plan, subject, known, available, tried, partial(exam_of, tried))
             print(plan)
             return plan
         sample = draw_sample(batches, max(counts.values()), seed)
         if nuisance is not None:
             nuisance = _checked_nuisance(nuisance, sample.num_examples)
-        exam = Examination(
-            model=model,
-            sample=sample,
-            counts=plan.examples,
-            num_examples=num_examples or sample.num_examples,
-            nuisance=nuisance,
-            likelihood=likelihood,
-            seed=seed,
-            omissions=list(plan.omissions),
-        )
-        _measure(exam, subject, plan, [part for part in known if part.name in plan], verbose)
+        exam = exam_of(sample, plan.examples)
+        measure(exam, plan, known, verbose)
         return InformationReport.of(
             exam.results,
             model_name=model.name,
@@ -146,33 +159,6 @@ def audit(
             omissions=tuple(exam.omissions),
             parts=known,
         )
-
-
-def _measure(
-    exam: Examination,
-    subject: Subject,
-    plan: AuditPlan,
-    parts: list[AuditPart],
-    verbose: int,
-) -> None:
-    """Measures the model, then layer by layer. Nothing that an estimator refuses makes it fail."""
-    of_layers = [part for part in parts if isinstance(part, LayerPart)]
-    of_model = [part for part in parts if part not in of_layers]
-    steps = len(of_model) + len(plan.layers)
-    progress = keras.utils.Progbar(steps, verbose=verbose, unit_name="measurement")
-    for part in of_model:
-        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
-        progress.add(1)
-    for name, chosen in plan.layers.items():
-        found = exam.layers.setdefault(name, {})
-        for part in of_layers:
-            for layer in part.layers(subject):
-                if layer.name == name and part.name in chosen:
-                    measure = partial(part.measure_layer, exam, layer)
-                    found.update(exam.attempt(part.name, name, measure) or {})
-        progress.add(1)
-    for part in of_layers:
-        exam.results.update(exam.attempt(part.name, "all", partial(part.measure, exam)) or {})
 
 
 def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:

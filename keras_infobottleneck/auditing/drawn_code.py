@@ -20,13 +20,14 @@ NUM_DRAWS = 4
 STEP, NUM_PRICES = 10**-0.5, 9
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DrawnCode(Result):
     """The most expensive price, from 1/N downwards, at which the network still works.
 
     Attributes:
         beta: that price of a nat relative to the mean loss.
         nats: what the weights hold by their code at that price.
+        by_variable: weight to nats at that price, which add up to all of them.
         excess_loss: measured loss that the code's noise adds there, nats per example.
         standard_error: of the excess loss, over draws.
         excess_loss_at_full_price: the same at 1/N.
@@ -36,6 +37,7 @@ class DrawnCode(Result):
 
     beta: float
     nats: float
+    by_variable: dict[str, float]
     excess_loss: float
     standard_error: float
     excess_loss_at_full_price: float
@@ -82,6 +84,7 @@ def draw_code(
             return DrawnCode(
                 beta=beta,
                 nats=held.nats,
+                by_variable=held.by_variable,
                 excess_loss=float(excess),
                 standard_error=excess.standard_error,
                 excess_loss_at_full_price=at_full_price,

@@ -7,7 +7,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["Measure", "Omission", "Reading", "Verdict", "counterparts", "number_in_words"]
+__all__ = [
+    "Measure",
+    "Omission",
+    "Reading",
+    "Verdict",
+    "counterparts",
+    "number_in_words",
+    "omissions_by_reason",
+]
 
 MAX_CHARACTERS = 300
 
@@ -38,12 +46,14 @@ class Omission:
     Attributes:
         part: of the report, or "layers" for a layer that no part is about.
         where: layer, weight or measure; "all" where the whole part is missing.
-        reason: one sentence.
+        reason: one sentence, the same for all that are left out for the same reason.
+        detail: what of the place the reason is about, such as its number of units.
     """
 
     part: str
     where: str
     reason: str
+    detail: str = ""
 
     @classmethod
     def of(cls, part: str, where: str, error: Exception) -> Omission:
@@ -59,9 +69,14 @@ class Omission:
         """Plain strings, for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def place(self) -> str:
+        """Where something is missing, with what there is to say of the place."""
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{'' if self.where == 'all' else self.where}{detail}"
+
     def __str__(self) -> str:
-        place = self.part if self.where == "all" else f"{self.part}, {self.where}"
-        return f"{place}: {self.reason}"
+        return f"{self.part}{', ' if self.place else ''}{self.place}: {self.reason}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +117,7 @@ class Reading:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
         return {
+            "part": self.part,
             "name": self.name,
             "where": self.where,
             "value": self.value,
@@ -131,6 +147,25 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Plain strings and a number, for JSON."""
         return dataclasses.asdict(self)
+
+
+def omissions_by_reason(omissions: Iterable[Omission]) -> dict[str, str]:
+    """Each reason once, with everything that is missing for it: parts, and places in them."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for omission in omissions:
+        places = groups.setdefault(omission.reason, {}).setdefault(omission.part, [])
+        if omission.place and omission.place not in places:
+            places.append(omission.place)
+    found = {}
+    for reason, parts in groups.items():
+        same: dict[tuple[str, ...], list[str]] = {}  # parts that miss the same places
+        for part, places in parts.items():
+            same.setdefault(tuple(places), []).append(part)
+        found[reason] = "; ".join(
+            ", ".join(names) + (f" of {', '.join(places)}" if places else "")
+            for places, names in same.items()
+        )
+    return found
 
 
 def number_in_words(value: float, error: float | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from keras_infobottleneck.introspection.activations import activations_model
 
 __all__ = ["Examination", "undisturbed"]
 
-NOTHING = ("", np.zeros([0, 0], np.float32))
+NOTHING = (None, np.zeros([0, 0], np.float32))
 
 
 @dataclasses.dataclass
@@ -49,7 +50,7 @@ class Examination:
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     layers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     _once: dict[str, Any] = dataclasses.field(default_factory=dict)
-    _activations: tuple[str, np.ndarray] = NOTHING
+    _activations: tuple[HiddenLayer | None, np.ndarray] = NOTHING
 
     @property
     def beta(self) -> float:
@@ -63,20 +64,43 @@ class Examination:
     def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
         """Activations of the part's examples, `[examples, units]` float32, in inference mode.
 
-        Those of the last layer are kept, for all parts that take them.
+        They are what the layer's `view` takes. Those of the last layer are kept, for all parts
+        that take the same.
 
         Raises:
             ValueError: activations that are not finite.
         """
         count = self.counts[part]
-        name, z = self._activations
-        if name != layer.name or len(z) < min(count, self.sample.size):
+        seen, z = self._activations
+        if seen != layer or len(z) < min(count, self.sample.size):
             self._activations = NOTHING  # the last layer's need not be kept beside the next one's
-            z = _activations(self.model, layer, self.sample.first(count))
-            self._activations = layer.name, z
+            z = self._taken(layer, self.sample.first(count))
+            self._activations = layer, z
         if not np.all(np.isfinite(z[:count])):
             raise ValueError("The activations must be finite. Received: NaN or infinite values")
         return z[:count]
+
+    def _taken(self, layer: HiddenLayer, sample: Sample) -> np.ndarray:
+        """What is taken of a layer, of all examples, `[examples, units]`."""
+        cut = activations_model(self.model, layer.name)
+        parts, first = [], 0
+        num_places = math.prod(layer.shape) // max(1, layer.num_units)
+        # Of any number of examples the first have the same places.
+        places = np.random.default_rng(self.seed).integers(num_places, size=sample.size)
+        for batch in Batches(sample.inputs, needs_labels=False):
+            rows = int(np.sum(batch.weights))
+            z = keras.ops.cast(cut(batch.x, training=False)[:rows], "float32")
+            if layer.view != "units":
+                z = keras.ops.moveaxis(z, 1 + layer.channels, -1)
+                z = keras.ops.reshape(z, [rows, num_places, layer.num_units])
+            if layer.view == "average":
+                z = keras.ops.mean(z, 1)
+            elif layer.view == "place":
+                chosen = places[first : first + rows, np.newaxis, np.newaxis]
+                z = keras.ops.take_along_axis(z, chosen, 1)
+            parts.append(keras.ops.convert_to_numpy(z).reshape(rows, -1))
+            first += rows
+        return np.concatenate(parts)
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """What several parts take, measured when the first of them asks."""
@@ -95,17 +119,6 @@ class Examination:
     def omit(self, part: str, where: str, reason: str) -> None:
         """Says what is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
-
-
-def _activations(model: keras.Model, layer: HiddenLayer, sample: Sample) -> np.ndarray:
-    """Activations of all examples, `[examples, units]`."""
-    cut = activations_model(model, layer.name)
-    parts = []
-    for batch in Batches(sample.inputs, needs_labels=False):
-        rows = int(np.sum(batch.weights))
-        values = keras.ops.cast(cut(batch.x, training=False), "float32")
-        parts.append(keras.ops.convert_to_numpy(values)[:rows].reshape(rows, -1))
-    return np.concatenate(parts)
 
 
 @contextlib.contextmanager

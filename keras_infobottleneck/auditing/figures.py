@@ -15,6 +15,8 @@ __all__ = ["Drawing", "bars_by_layer", "images_of"]
 
 # A single bar shows nothing that its number does not, and more than these cannot be read.
 MIN_BARS, MAX_BARS = 2, 40
+# Inches, at which text can be read on a telephone too, and dots per inch for its fine screen.
+WIDTH, DPI = 5.0, 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Drawing:
     Attributes:
         caption: one sentence or two, which also stand in for the figure where it cannot be seen.
         draw: draws into the matplotlib axes that it is given as `ax`.
-        height: inches, for a width of 6.4.
+        height: inches, for a width of 5.
     """
 
     caption: str
@@ -33,10 +35,18 @@ class Drawing:
 
 
 def bars_by_layer(caption: str, nats: Mapping[str, float], **options: Any) -> Iterator[Drawing]:
-    """A bar for each layer or weight, where there are several."""
-    if MIN_BARS <= len(nats) <= MAX_BARS:
-        draw = partial(plots.plot_information_by_layer, nats, **options)
-        yield Drawing(caption, draw, 1.0 + 0.3 * len(nats))
+    """A bar for each layer or weight, where there are several; of too many the longest."""
+    if len(nats) < MIN_BARS:
+        return
+    shown = sorted(nats, key=lambda name: -nats[name])[:MAX_BARS]
+    if len(nats) > MAX_BARS:
+        caption = f"{caption} The {MAX_BARS} largest of {len(nats)}."
+    kept = {name: value for name, value in nats.items() if name in shown}
+    for option in ("errors", "null"):
+        if option in options:
+            options[option] = {name: options[option][name] for name in kept}
+    draw = partial(plots.plot_information_by_layer, kept, **options)
+    yield Drawing(caption, draw, 1.0 + 0.3 * len(kept))
 
 
 def images_of(drawings: Iterable[Drawing]) -> list[tuple[str, str]]:
@@ -49,11 +59,11 @@ def images_of(drawings: Iterable[Drawing]) -> list[tuple[str, str]]:
 
     found = []
     for drawing in drawings:
-        figure = Figure(figsize=(6.4, drawing.height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, drawing.height), layout="constrained")
         drawing.draw(ax=figure.subplots())
         stream = io.BytesIO()
         # Without its version the same report gives the same page.
-        figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
         address = base64.b64encode(stream.getvalue()).decode("ascii")
         found.append((f"data:image/png;base64,{address}", drawing.caption))
     return found

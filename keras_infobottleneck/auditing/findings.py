@@ -11,12 +11,13 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import ActivationInformation
 from keras_infobottleneck.auditing.performance import TaskPerformance
 from keras_infobottleneck.auditing.pruning import Pruning
+from keras_infobottleneck.results.result import Result, numbers_of_fields
 
 __all__ = ["Findings", "LayerInformation"]
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerInformation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class LayerInformation(Result):
     """What was measured of one layer; None for what was not.
 
     Attributes:
@@ -26,6 +27,7 @@ class LayerInformation:
         threshold: above which a unit counts as on.
         relevance, relevance_null: of the on-off states.
         total_correlation, nuisance: of the activations.
+        views: part to what it took of a layer with places, where that is not everything.
         others: results of further parts, by name.
     """
 
@@ -37,12 +39,26 @@ class LayerInformation:
     relevance_null: estimators.RelevanceNull | None = None
     total_correlation: estimators.TotalCorrelation | None = None
     nuisance: estimators.NuisanceInformation | None = None
+    views: Mapping[str, str] = dataclasses.field(default_factory=dict)
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Self:
         """From results by name: those without a field of their own are among the others."""
         return cls(**_sorted_out(cls, results))
+
+    def taken(self, part: str) -> str:
+        """What a part took of the layer, in words; "" where it is everything."""
+        return self.views.get(part, "")
+
+    def numbers(self) -> dict[str, float]:
+        """Of every result, under its name, the numbers that it says it has."""
+        found = numbers_of_fields(self)
+        results = {**{f.name: getattr(self, f.name) for f in _results_of(self)}, **self.others}
+        for name, result in results.items():
+            if isinstance(result, Result):
+                found |= {f"{name}_{key}": value for key, value in result.numbers().items()}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The results' own dictionaries; of sensitivities their mean over examples."""
@@ -53,7 +69,7 @@ class LayerInformation:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Findings:
+class Findings(Result):
     """Everything this package measures, of one model. What was not measured is None and omitted.
 
     Attributes:
@@ -104,6 +120,19 @@ class Findings:
             f"What {self.model_name!r} knows: {self.num_weights:,} weights, "
             f"{self.num_examples:,} training examples"
         )
+
+    @property
+    def label_nats(self) -> float | None:
+        """What the labels of an example hold at most; None where they are no classes."""
+        if self.task is None or self.task.label_entropy is None:
+            return None
+        return self.task.label_entropy * (self.task.labels_per_example or 1)
+
+    @property
+    def labels_in_words(self) -> str:
+        """What is labelled in an example."""
+        count = 1 if self.task is None else self.task.labels_per_example or 1
+        return "one label" if count == 1 else f"an example's {count:,} labels"
 
     def results_of_layers(self, name: str) -> dict[str, Any]:
         """Layer to its result of a name, for the layers that have one."""

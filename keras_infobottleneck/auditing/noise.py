@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ActivationInformation(Result):
     """What an `InformationDropout` layer pays for an example.
 

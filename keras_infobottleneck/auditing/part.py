@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing
 from keras_infobottleneck.auditing.findings import Findings
-from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject, View
 
 __all__ = ["AuditPart", "LayerPart"]
 
@@ -45,12 +46,14 @@ class AuditPart(abc.ABC):
         title: its heading.
         examples: how many examples it takes by default; None where it takes no data.
         measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
+        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
     """
 
     name: str
     title: str
     examples: int | None = None
     measures: tuple[Measure, ...] = ()
+    nats_label: str = ""
 
     def reason_to_omit(self, subject: Subject) -> str | None:
         """Why the part does not apply to a model and its data, None where it does."""
@@ -80,10 +83,39 @@ class AuditPart(abc.ABC):
         del findings
         return None
 
+    def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
+        """Layer to nats an example, for the picture of the network; `nats_label` says of what."""
+        del findings
+        return {}
+
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """What to draw, the most telling first."""
         del findings
         return ()
+
+    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
+        """The fewest examples that cost in proportion, by which a dry run foretells seconds."""
+        del layers
+        return 2
+
+    def seconds_without_trial(self, num_weights: int) -> float | None:
+        """What it takes, where that is told without a trial on a few examples."""
+        del num_weights
+        return None
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """What it holds at most, beside the model and its examples."""
+        del num_weights, layers, num_examples
+        return 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the part is, as plain strings, for JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "nats_label": self.nats_label,
+            "measures": [dataclasses.asdict(measure) for measure in self.measures],
+        }
 
     def reading(
         self, name: str, where: str, value: float, error: float | None = None, beside: str = ""
@@ -98,7 +130,14 @@ class LayerPart(AuditPart):
 
     Its results stand in `report.layers[name]`, those with a name of their own in
     `report.layers[name].others`.
+
+    Attributes:
+        narrower: what is taken of a layer with places, such as a convolution, where all of its
+            units are left out: the channels averaged over places, those at one place of each
+            example, drawn at random, or nothing ("units").
     """
+
+    narrower: View = "units"
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
         """Layers it could be about: all whose activations can be had, but the output."""
@@ -110,6 +149,25 @@ class LayerPart(AuditPart):
         """Why a layer is left out, such as what it would cost; None where it is measured."""
         del subject, layer, num_examples
         return None
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """The activations of a layer, and a copy of them."""
+        return max((8 * num_examples * layer.num_units for layer in layers), default=0)
+
+    def chosen(
+        self, subject: Subject, layer: HiddenLayer, num_examples: int
+    ) -> tuple[HiddenLayer, str | None]:
+        """What is taken of a layer, and the reason where it is left out."""
+        reason = self.reason_to_omit_layer(subject, layer, num_examples)
+        if reason and layer.channels is not None and self.narrower != "units":
+            seen = layer.seen_as(self.narrower)
+            if self.reason_to_omit_layer(subject, seen, num_examples) is None:
+                return seen, None
+        return layer, reason
+
+    def beside(self, findings: Findings, layer: str, *words: str) -> str:
+        """What to compare a layer's number with, and what was taken of the layer."""
+        return "; ".join(each for each in (*words, findings.layers[layer].taken(self.name)) if each)
 
     @abc.abstractmethod
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:

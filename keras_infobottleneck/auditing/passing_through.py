@@ -45,13 +45,31 @@ PASSING_THROUGH = (
     keras.layers.Identity,
     keras.layers.Masking,
     keras.layers.Permute,
+    keras.layers.RepeatVector,
     keras.layers.Reshape,
     keras.layers.SpatialDropout1D,
     keras.layers.SpatialDropout2D,
     keras.layers.SpatialDropout3D,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling3D,
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
 )
 
 
 def passes_through(layer: keras.layers.Layer) -> bool:
-    """Whether a layer only passes its input through, moved to other places at most."""
+    """Whether a layer only passes its input through, moved or repeated at most.
+
+    So do sequences of such layers, layers that apply one to each step, and activations that are
+    the identity.
+    """
+    if isinstance(layer, keras.Sequential | keras.layers.Pipeline):
+        return all(passes_through(each) for each in layer.layers)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return passes_through(layer.layer)
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return layer.interpolation == "nearest"
     return isinstance(layer, PASSING_THROUGH)

@@ -24,7 +24,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["TaskPerformance", "task_performance"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TaskPerformance(Result):
     """Means over examples. What only classes have is None for other likelihoods.
 

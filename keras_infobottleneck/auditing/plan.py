@@ -6,15 +6,31 @@ import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from keras_infobottleneck.auditing.entries import Omission
+from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
 
-__all__ = ["AuditPlan"]
+__all__ = ["AuditPlan", "Cost"]
 
 SWITCHED_OFF = "switched off by `include`"
 NO_LAYER = "the model has no layer that it could be about"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a part takes.
+
+    Attributes:
+        seconds: on this machine as busy as it was, with what is compiled once.
+        bytes: that it holds at most, beside the model and the sample.
+    """
+
+    seconds: float
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"about {self.seconds:,.2g} s, {self.bytes / 2**20:,.1f} MiB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +42,20 @@ class AuditPlan:
         num_weights: trainable weights, scales of noise not counted.
         titles: part to its heading, of the parts that are measured.
         examples: part to how many examples it takes at most; parts without data have none.
-        layers: layer to the parts that measure it, in the model's order.
+        taken: part to the layers that it measures, and what it takes of them.
         omissions: what will not be measured, and why.
+        costs: part to what it takes; empty where no examples were tried.
+        sample_bytes: of the examples that are held, 0 where none were tried.
     """
 
     model_name: str
     num_weights: int
     titles: dict[str, str]
     examples: dict[str, int]
-    layers: dict[str, tuple[str, ...]]
+    taken: dict[str, tuple[HiddenLayer, ...]]
     omissions: tuple[Omission, ...]
+    costs: dict[str, Cost] = dataclasses.field(default_factory=dict)
+    sample_bytes: int = 0
 
     @classmethod
     def of(
@@ -53,40 +73,69 @@ class AuditPlan:
                 omissions.append(Omission(part.name, "all", reason))
             else:
                 kept.append(part)
-        layers: dict[str, list[str]] = {layer.name: [] for layer in subject.layers}
+        taken = {}
         of_layers = [part for part in kept if isinstance(part, LayerPart)]
         for part in of_layers:
-            chosen = list(part.layers(subject))
-            for layer in chosen:
-                count = counts.get(part.name, 0)
-                reason = part.reason_to_omit_layer(subject, layer, count)
+            candidates, layers = list(part.layers(subject)), []
+            for candidate in candidates:
+                layer, reason = part.chosen(subject, candidate, counts.get(part.name, 0))
                 if reason:
-                    omissions.append(Omission(part.name, layer.name, reason))
+                    detail = f"{layer.num_units:,} units, {layer.num_weights:,} weights"
+                    omissions.append(Omission(part.name, layer.name, reason, detail))
                 else:
-                    layers.setdefault(layer.name, []).append(part.name)
-            if not chosen:
+                    layers.append(layer)
+            taken[part.name] = tuple(layers)
+            if not candidates:
                 omissions.append(Omission(part.name, "all", NO_LAYER))
         missing = {omission.part for omission in omissions if omission.where == "all"}
         kept = [part for part in kept if part.name not in missing]
-        taken = {part.name for part in kept}.union(*(part.shares(subject) for part in kept))
+        needed = {part.name for part in kept}.union(*(part.shares(subject) for part in kept))
         return cls(
             model_name=subject.model.name,
             num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(subject.model)),
             titles={part.name: part.title for part in kept},
-            examples={part: count for part, count in counts.items() if part in taken},
-            layers={name: tuple(of) for name, of in layers.items() if of},
+            examples={part: count for part, count in counts.items() if part in needed},
+            taken=taken,
             omissions=(*omissions, *(subject.omissions if of_layers else ())),
         )
 
+    @property
+    def seconds(self) -> float:
+        """Of all parts, NaN where no examples were tried."""
+        return sum(cost.seconds for cost in self.costs.values()) if self.costs else math.nan
+
+    @property
+    def bytes(self) -> int:
+        """Of the examples and of the part that holds most."""
+        most = max((cost.bytes for cost in self.costs.values()), default=0)
+        return self.sample_bytes + most
+
     def __contains__(self, part: str) -> bool:
         return part in self.titles
+
+    @property
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """Layer to the parts that measure it."""
+        found: dict[str, tuple[str, ...]] = {}
+        for part, layers in self.taken.items():
+            for layer in layers:
+                found[layer.name] = (*found.get(layer.name, ()), part)
+        return found
 
     def __str__(self) -> str:
         lines = [f"Audit of {self.model_name!r}, {self.num_weights:,} weights:"]
         for part, title in self.titles.items():
             count = self.examples.get(part)
             of = f", at most {count:,} examples" if count else ""
-            names = ", ".join(name for name, parts in self.layers.items() if part in parts)
-            lines.append(f"  {part}: {title}{of}{': ' if names else ''}{names}")
-        lines += [f"  not measured: {omission}" for omission in self.omissions]
+            cost = f": {self.costs[part]}" if part in self.costs else ""
+            lines.append(f"  {part}: {title}{of}{cost}")
+            views: dict[str, list[str]] = {}
+            for layer in self.taken.get(part, ()):
+                view = "" if layer.view == "units" else f", channels {VIEWS[layer.view]}"
+                views.setdefault(view, []).append(layer.name)
+            lines += [f"    of {', '.join(names)}{view}" for view, names in views.items()]
+        for reason, places in omissions_by_reason(self.omissions).items():
+            lines.append(f"  not measured: {places}: {reason}")
+        if self.costs:
+            lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")
         return "\n".join(lines)

@@ -21,7 +21,7 @@ NUM_QUANTILES = 201
 THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Pruning(Result):
     """Signal-to-noise of the weights with a distribution, `|mean| / standard deviation`.
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
+from html import escape
 from typing import Any
 
-import numpy as np
-
 from keras_infobottleneck.arguments import check_file, check_instance
-from keras_infobottleneck.auditing.document import Document
-from keras_infobottleneck.auditing.entries import Reading, counterparts
+from keras_infobottleneck.auditing.document import Document, Section
+from keras_infobottleneck.auditing.entries import (
+    Reading,
+    Verdict,
+    counterparts,
+    omissions_by_reason,
+)
 from keras_infobottleneck.auditing.figures import images_of
 from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.network_picture import NetworkPicture
+from keras_infobottleneck.auditing.page import page_of, verdicts_of
 from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.recorded import fields_of_record
 from keras_infobottleneck.results.files import write_text
+from keras_infobottleneck.results.result import plain
 
 __all__ = ["InformationReport"]
 
@@ -44,10 +51,23 @@ class InformationReport(Findings):
         """A few sentences on what was found."""
         sentences = [sentence for part in self.parts for sentence in part.sentences(self)]
         if self.omissions:
-            count = len(self.omissions)
+            count, reasons = len(self.omissions), len(omissions_by_reason(self.omissions))
             things = "thing was" if count == 1 else "things were"
-            sentences.append(f"{count} {things} not measured; the reasons are below.")
+            for_reasons = "the reason is" if reasons == 1 else f"the {reasons} reasons are"
+            sentences.append(f"{count} {things} not measured; {for_reasons} below.")
         return sentences
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Part to what it means for somebody who has to act on it."""
+        found = {part.name: part.verdict(self) for part in self.parts}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    def numbers(self) -> dict[str, float]:
+        """Measure, and layer or weight where it is of one, to number."""
+        return {
+            f"{each.name}/{each.where}" if each.where else each.name: float(each.value)
+            for each in self.readings
+        }
 
     def differences(self, baseline: InformationReport) -> list[str]:
         """In what two reports were measured differently, so that their numbers are not alike.
@@ -79,8 +99,38 @@ class InformationReport(Findings):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON; infinite numbers and NaN are strings."""
         found = super().to_dict()
-        del found["parts"]
-        return _plain({**found, "readings": [reading.to_dict() for reading in self.readings]})
+        found["parts"] = [
+            {
+                **part.to_dict(),
+                "sentences": list(part.sentences(self)),
+                "verdict": verdict.to_dict() if (verdict := part.verdict(self)) else None,
+                "nats_by_layer": dict(part.nats_by_layer(self)),
+            }
+            for part in self.parts
+        ]
+        readings = [reading.to_dict() for reading in self.readings]
+        return plain({**found, "readings": readings}, strict=True)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike) -> InformationReport:
+        """Reads what `to_json` wrote, to be read again and to be a baseline.
+
+        Readings, sentences, verdicts, omissions and `task` come back; the other results, such as
+        `fisher`, are not in the file whole and are None. Figures, which are drawn from them, are
+        left out of its page. Files of version 0.1.0 have readings and omissions only.
+
+        Raises:
+            ValueError: a file that holds no report.
+        """
+        with open(path, encoding="utf-8") as stream:
+            try:
+                record = json.load(stream)
+            except ValueError as error:
+                raise ValueError(
+                    "`path` must be a file that `InformationReport.to_json` wrote. "
+                    f"Received: no JSON in {os.fspath(path)!r}"
+                ) from error
+        return cls(**fields_of_record(record))
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes `to_dict()`; the file is there whole or not at all."""
@@ -102,7 +152,7 @@ class InformationReport(Findings):
             images = {part.name: images_of(part.figures(self)) for part in self.parts}
         except ImportError:
             images = None
-        write_text(path, document.page(images))
+        write_text(path, page_of(document, images))
 
     def _document(self, baseline: InformationReport | None) -> Document:
         """What there is to read, beside the baseline where there is one."""
@@ -110,10 +160,30 @@ class InformationReport(Findings):
         if baseline is not None:
             sentences += [f"Beside the baseline: {each}." for each in self.differences(baseline)]
             before = counterparts(self.readings, baseline.readings)
-        titles = {part.name: part.title for part in self.parts}
-        return Document(
-            self.title, sentences, titles, self.readings, self.omissions, self.examples, before
+        verdicts, sections = self.verdicts(), []
+        all_readings = self.readings
+        for part in self.parts:
+            readings = [reading for reading in all_readings if reading.part == part.name]
+            if readings:
+                verdict, count = verdicts.get(part.name), self.examples.get(part.name)
+                sections.append(Section(part.name, part.title, readings, verdict, count))
+        nats = {part.nats_label: part.nats_by_layer(self) for part in self.parts}
+        picture = NetworkPicture(
+            {label: by_layer for label, by_layer in nats.items() if by_layer},
+            self.label_nats,
+            self.labels_in_words,
         )
+        return Document(self.title, sentences, sections, self.omissions, picture, before)
+
+    def _columns(self) -> dict[str, list]:
+        """A row for each number."""
+        readings = self.readings
+        names = ("part", "name", "where", "value", "standard_error", "beside")
+        return {name: [getattr(each, name) for each in readings] for name in names}
+
+    def _repr_html_(self) -> str:
+        """What to read first, for notebooks."""
+        return f"<b>{escape(self.title)}</b>{verdicts_of(self._document(None))}"
 
     def __repr__(self) -> str:
         found = [f"{self.num_weights:,} weights, N={self.num_examples:,}"]
@@ -123,19 +193,3 @@ class InformationReport(Findings):
             found.append(f"{self.weights.nats:.4g} nats in the weights")
         found.append(f"{len(self.readings)} readings, {len(self.omissions)} omissions")
         return f"InformationReport({self.model_name!r}: {', '.join(found)})"
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which knows no arrays, no infinity and no NaN."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, float | np.floating):
-        # Not the value itself: an `Estimate` is a float whose text is not a number.
-        return float(value) if math.isfinite(value) else str(float(value))
-    return int(value) if isinstance(value, np.integer) else value

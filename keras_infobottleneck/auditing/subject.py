@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import keras
 
@@ -16,7 +17,7 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
 from keras_infobottleneck.introspection.walking import inner_layers, maker_of
 
-__all__ = ["HiddenLayer", "Subject", "reason_too_wide"]
+__all__ = ["VIEWS", "HiddenLayer", "Subject", "View", "reason_too_wide"]
 
 # Wider layers take minutes for their nulls, and every example has a state of its own.
 MAX_UNITS = 1024
@@ -28,22 +29,46 @@ NO_ACTIVATIONS = (
 )
 NO_SIZE = "has no single output of floats and known size"
 
+View = Literal["units", "average", "place"]
+VIEWS = {"average": "averaged over places", "place": "at one place of each example"}
+
 
 @dataclasses.dataclass(frozen=True)
 class HiddenLayer:
     """A layer whose activations can be had.
 
+    Of a layer whose units are channels at places, as those of a convolution or a sequence are,
+    `num_units` counts what is taken by its `view`: all units, or each channel once.
+
     Attributes:
         name: in the model.
-        num_units: activations of an example.
+        shape: of the activations of an example.
         num_weights: trainable ones on which they depend.
         is_output: whether they are the output, whose states are measured only where it is named.
+        channels: axis of the channels in `shape`, where there are others; None without places.
+        view: what is taken of them.
     """
 
     name: str
-    num_units: int
+    shape: tuple[int, ...]
     num_weights: int
     is_output: bool = False
+    channels: int | None = None
+    view: View = "units"
+
+    @property
+    def num_units(self) -> int:
+        """Numbers that are taken of an example."""
+        return math.prod(self.shape) if self.view == "units" else self.shape[self.channels]
+
+    @property
+    def in_words(self) -> str:
+        """What is taken, "" where it is everything."""
+        return "" if self.view == "units" else f"{self.num_units:,} channels {VIEWS[self.view]}"
+
+    def seen_as(self, view: View) -> HiddenLayer:
+        """The same layer, of which something else is taken."""
+        return dataclasses.replace(self, view=view)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +169,14 @@ def _described(
     tensors = keras.tree.flatten(activations.output)
     if len(tensors) > 1 or None in tensors[0].shape[1:] or "float" not in tensors[0].dtype:
         return NO_SIZE
+    shape = tuple(tensors[0].shape[1:])
+    first = getattr(layer, "data_format", None) == "channels_first"
     return HiddenLayer(
         name=layer.name,
-        num_units=math.prod(tensors[0].shape[1:]),
+        shape=shape,
         num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(activations)),
         is_output=is_output,
+        channels=None if len(shape) < 2 else 0 if first else len(shape) - 1,
     )
 
 
@@ -156,4 +184,4 @@ def reason_too_wide(layer: HiddenLayer) -> str | None:
     """Why a layer is too wide for what is read off its activations, None where it is not."""
     if layer.num_units <= MAX_UNITS:
         return None
-    return f"{layer.num_units:,} units, and more than {MAX_UNITS:,} take too long"
+    return f"more than {MAX_UNITS:,} units take too long"

@@ -22,6 +22,7 @@ from keras_infobottleneck.arguments import (
     refusal,
 )
 from keras_infobottleneck.results.files import write_text
+from keras_infobottleneck.results.result import Result, numbers_of_fields
 
 __all__ = ["Measure"]
 
@@ -47,12 +48,14 @@ class Measure(keras.callbacks.Callback):
 
     Example:
         ``Measure({"qubd": kib.estimators.quantized_complexity}, every=5, csv_path="qubd.csv")``
-        logs ``qubd_total_bits``, ``qubd_ratio``, ...
+        logs ``qubd_total_bits``, ``qubd_ratio``, ..., and with
+        ``{"fisher": lambda model: kib.estimators.fisher_information(model, x)}`` it logs
+        ``fisher_trace``, ``fisher_standard_error``, ...
 
     Args:
         measurements: From a name to a function of the model. A number is logged under the name; a
-            mapping, or a result of this package (a dataclass), as ``name_key`` for each of its
-            numbers (of a dataclass, its floats).
+            mapping, or a result of this package, as ``name_key`` for each of its numbers, which
+            are what ``result.numbers()`` gives; those of any other dataclass are its fields.
         every: Measure after each multiple of this number of epochs, or after the epochs in this
             collection, or where this function of the number of completed epochs is true.
         csv_path: File for one row a measurement, with the number of completed epochs first.
@@ -63,9 +66,11 @@ class Measure(keras.callbacks.Callback):
         results: The last result of each measurement, as returned.
 
     Raises:
-        TypeError: If a measurement is not callable, or returns none of the above.
-        ValueError: If there are no measurements, ``every`` is out of range, or a name is one that
-            training logs itself.
+        TypeError: If a measurement is not callable, or, when it is first taken, returns none of
+            the above or a result without any number.
+        ValueError: If there are no measurements, ``every`` is out of range, ``csv_path`` is
+            no file in a folder that exists or not one of this callback, two numbers have one name,
+            or a name is one that training logs itself.
     """
 
     def __init__(
@@ -137,7 +142,12 @@ class Measure(keras.callbacks.Callback):
         row: dict[str, float] = {_EPOCH: completed}
         for name, function in self._measurements.items():
             self.results[name] = function(self.model)
-            row.update(_numbers(name, self.results[name]))
+            found = _numbers(name, self.results[name])
+            if taken := sorted(found.keys() & row.keys()):
+                raise ValueError(
+                    f"`measurements` must have names that differ. Received: {taken} twice"
+                )
+            row |= found
         self.rows.append(row)
         if self._csv_path is not None:
             _write_csv(self._csv_path, self.rows)
@@ -165,22 +175,30 @@ def _schedule(every) -> Callable[[int], bool]:
 
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
-    """Take the numbers of a result, by the key they are logged under."""
-    if isinstance(result, Mapping):
-        found = {f"{name}_{key}": value for key, value in result.items()}
-    elif dataclasses.is_dataclass(result):
-        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-        found = {f"{name}_{k}": v for k, v in fields.items() if isinstance(v, float)}
-    else:
-        found = {name: result}
-    for key, value in found.items():
-        scalar = isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
-        if not isinstance(value, numbers.Real) and not (scalar and value.ndim == 0):
-            raise TypeError(
-                "`measurements` must return a number, a mapping to numbers or a result of this "
-                f"package. Received: {key} of type {type(value).__name__}"
-            )
-    return {key: float(value) for key, value in found.items()}
+    """The numbers of a result, by the key that each is logged under.
+
+    Raises:
+        TypeError: something else than a number, a mapping to such, or a result; or one without any.
+    """
+    if isinstance(result, Result):
+        result = result.numbers()
+    elif dataclasses.is_dataclass(result) and not isinstance(result, type):
+        result = numbers_of_fields(result)
+    if isinstance(result, Mapping) and result:
+        found: dict[str, float] = {}
+        for key, value in result.items():
+            found |= _numbers(f"{name}_{key}", value)
+        return found
+    is_array = isinstance(result, np.ndarray) or keras.ops.is_tensor(result)
+    # NumPy knows no kind of bfloat16: V.
+    is_scalar = is_array and result.ndim == 0 and np.asarray(result).dtype.kind in "biufV"
+    if isinstance(result, numbers.Real) or is_scalar:
+        return {name: float(result)}
+    what = "without any number" if isinstance(result, Mapping) else "of"
+    raise TypeError(
+        "`measurements` must return a number, a mapping to numbers or a result of this package, "
+        f"with a number at least. Received: {name} {what} of type {type(result).__name__}"
+    )
 
 
 def _read_csv(path) -> list[dict[str, float]]:
@@ -189,7 +207,10 @@ def _read_csv(path) -> list[dict[str, float]]:
         return []
     try:
         with open(path, newline="", encoding="utf-8") as stream:
-            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+            reader = csv.DictReader(stream)
+            if not reader.fieldnames or reader.fieldnames[0] != _EPOCH:
+                raise KeyError(_EPOCH)
+            rows = [{k: float(v) for k, v in row.items() if v} for row in reader]
         return [{**row, _EPOCH: int(row[_EPOCH])} for row in rows]
     except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise ValueError(

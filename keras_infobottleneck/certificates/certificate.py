@@ -173,6 +173,7 @@ def certify(
     check_probability("min_probability", min_probability)  # a loss without a bound has none
     check_flag("allow_repeats", allow_repeats)
     check_flag("from_logits", from_logits, optional=True)
+    check_count("batch_size", batch_size, optional=True)
     check_verbose("verbose", verbose)
     seed = _stateless_seed(seed)
     anchoring = Anchoring(model)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
 
-__all__ = ["Sample", "draw_sample"]
+__all__ = ["Sample", "draw_sample", "first_examples"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,5 +81,23 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
         indices[places[enters]] = numbers[enters]
         seen += rows
     order = rng.permutation(min(count, seen))
-    x, y = tf.nest.pack_sequence_as(structure, [buffer[order] for buffer in kept])
+    # Texts are tensors, which NumPy would hold as objects of any kind.
+    drawn = [tf.constant(b[order]) if b.dtype == object else b[order] for b in kept]
+    x, y = tf.nest.pack_sequence_as(structure, drawn)
     return Sample(x, y, indices[order], seen)
+
+
+def first_examples(batches: Batches, count: int, num_examples: int) -> Sample:
+    """The first examples, at most `count`: for trials, without a pass over all."""
+    kept: list[list[np.ndarray]] = []
+    seen = 0
+    for batch in batches:
+        rows = int(np.sum(batch.weights))
+        kept.append([np.asarray(leaf)[:rows] for leaf in tf.nest.flatten((batch.x, batch.y))])
+        structure, seen = (batch.x, batch.y), seen + rows
+        if seen >= count:
+            break
+    arrays = [np.concatenate(leaves)[:count] for leaves in zip(*kept, strict=True)]
+    arrays = [tf.constant(a) if a.dtype == object else a for a in arrays]
+    x, y = tf.nest.pack_sequence_as(structure, arrays)
+    return Sample(x, y, np.arange(min(count, seen)), num_examples)

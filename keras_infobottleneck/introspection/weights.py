@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_instance, refusal
 
-__all__ = ["chosen_variables"]
+__all__ = ["check_finite", "chosen_variables"]
 
 
 def chosen_variables(
@@ -45,9 +45,20 @@ def chosen_variables(
         raise ValueError(
             f"`variables` must be all float32 or all float64. Received: dtypes={dtypes}"
         )
-    for variable in chosen:
-        if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
-            raise ValueError(
-                f"The model's weights must be finite. Received: {variable.path!r} is not"
-            )
+    check_finite(chosen)
     return chosen
+
+
+def check_finite(variables: Sequence[keras.Variable]) -> None:
+    """Refuses weights of which some are NaN or infinite.
+
+    Raises:
+        ValueError: with the first of them.
+    """
+    for variable in variables:
+        value = tf.convert_to_tensor(variable.value)
+        if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
+            raise ValueError(
+                "`model` must have weights that are finite. "
+                f"Received: {variable.path!r} with NaN or infinite values"
+            )

@@ -2,7 +2,14 @@
 
 import keras
 
-from keras_infobottleneck.arguments import check_positive, check_price
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_flag,
+    check_layer,
+    check_positive,
+    check_price,
+    refusal,
+)
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["check_options", "output_activation"]
@@ -20,21 +27,11 @@ NON_NEGATIVE = {
 def check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
     """Raise where an option is out of range, or a layer has an output or a twin of no use."""
     check_price("beta", beta)
-    if prior not in NON_NEGATIVE:
-        raise ValueError(
-            f'`prior` must be "log_uniform" or "log_normal". Received: prior={prior!r}'
-        )
+    check_choice("prior", prior, NON_NEGATIVE)
     check_positive("max_alpha", max_alpha)
-    if not isinstance(activation_is_nonnegative, bool):
-        raise TypeError(
-            "`activation_is_nonnegative` must be True or False. "
-            f"Received: activation_is_nonnegative={activation_is_nonnegative!r}"
-        )
-    if alpha_layer is layer or not isinstance(alpha_layer, keras.layers.Layer | None):
-        raise TypeError(
-            "`alpha_layer` must be None or a Keras layer of its own. "
-            f"Received: alpha_layer={alpha_layer!r}"
-        )
+    check_flag("activation_is_nonnegative", activation_is_nonnegative)
+    if check_layer("alpha_layer", alpha_layer, optional=True) is layer:
+        raise refusal(ValueError, "alpha_layer", "be a layer of its own", alpha_layer)
     activation = output_activation(layer)
     if activation not in NON_NEGATIVE[prior] and not activation_is_nonnegative:
         names = ", ".join(function.__name__ for function in NON_NEGATIVE[prior])

@@ -162,7 +162,11 @@ class InformationDropout(NoisyWrapper):
             config["alpha_layer"] = keras.saving.deserialize_keras_object(
                 config["alpha_layer"], custom_objects=custom_objects
             )
-        return super().from_config(config, custom_objects=custom_objects)
+        layer = super().from_config(config, custom_objects=custom_objects)
+        if config["alpha_layer"] is None and isinstance(layer.layer, VariationalWeights):
+            # Models anchor the prior of a twin, which has no configuration here, with the others.
+            layer.alpha_layer.anchored = layer.layer.anchored
+        return layer
 
     def call(self, inputs, mask=None, training=None):
         """The wrapped layer's output, with noise in training, at a cost in evaluation too."""

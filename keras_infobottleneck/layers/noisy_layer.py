@@ -11,7 +11,14 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_seed
+from keras_infobottleneck.arguments import (
+    check_flag,
+    check_instance,
+    check_integers,
+    check_layer,
+    check_seed,
+    refusal,
+)
 from keras_infobottleneck.introspection.walking import layers_of_kind
 
 __all__ = [
@@ -93,6 +100,17 @@ def drawing(
         activations: whether activations are multiplied by noise.
         layers: the noisy layers that draw; by default all.
     """
+    check_flag("weights", weights)
+    check_flag("activations", activations)
+    if isinstance(seed, tf.Tensor | tf.Variable):
+        if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
+            raise refusal(ValueError, "seed", "be two integers", seed)
+    else:
+        seed = check_integers("seed", seed, "[2]")
+    if layers is not None:
+        check_instance("layers", layers, list | tuple | set | frozenset, "a collection of layers")
+        for layer in layers:
+            check_layer("layers", layer)
     scope = _Drawing(tf.cast(seed, tf.int32), weights, activations, layers)
     before = _drawing.get()
     _drawing.set(scope)
@@ -243,8 +261,7 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
     """Abstract: adds noise to the layer it holds, whose dtype policy governs."""
 
     def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs):
-        if not isinstance(layer, keras.layers.Layer):
-            raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
+        check_layer("layer", layer)
         policy = keras.dtype_policies.get(kwargs.pop("dtype", layer.dtype_policy))
         if policy.name != layer.dtype_policy.name:
             raise ValueError(

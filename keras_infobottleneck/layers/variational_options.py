@@ -1,6 +1,6 @@
 """What `VariationalWeights` accepts: said in one sentence, before any work."""
 
-from keras_infobottleneck.arguments import check_positive
+from keras_infobottleneck.arguments import check_choice, check_flag, check_positive, check_seed
 from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
@@ -8,17 +8,25 @@ from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 __all__ = ["check_layer", "check_options"]
 
 
-def check_options(posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias):
+def check_options(
+    *,
+    posterior="gaussian",
+    prior_scale=None,
+    max_variance=1.0,
+    estimator="local",
+    initial_scale=None,
+    variational_bias=False,
+    seed=None,
+    **_,
+):
     """Raise where an option is unknown, out of range, or does not go with another."""
-    if posterior not in ("gaussian", "log_normal", "truncated_log_normal"):
-        raise ValueError(
-            '`posterior` must be "gaussian", "log_normal" or "truncated_log_normal". '
-            f"Received: posterior={posterior!r}"
-        )
-    if estimator not in ("local", "flipout", "sample"):
-        raise ValueError(
-            f'`estimator` must be "local", "flipout" or "sample". Received: estimator={estimator!r}'
-        )
+    check_choice("posterior", posterior, ("gaussian", "log_normal", "truncated_log_normal"))
+    check_choice("estimator", estimator, ("local", "flipout", "sample"))
+    check_positive("prior_scale", prior_scale, optional=True)
+    check_positive("initial_scale", initial_scale, optional=True)
+    check_positive("max_variance", max_variance)
+    check_flag("variational_bias", variational_bias)
+    check_seed("seed", seed)
     if posterior != "gaussian" and estimator == "flipout":
         raise ValueError(
             'estimator="flipout" needs a symmetric posterior, posterior="gaussian". '
@@ -29,15 +37,6 @@ def check_options(posterior, prior_scale, max_variance, estimator, initial_scale
             '`prior_scale` belongs to posterior="gaussian". '
             f"Received: prior_scale={prior_scale!r}, posterior={posterior!r}"
         )
-    if not isinstance(variational_bias, bool):
-        raise TypeError(
-            "`variational_bias` must be True or False. "
-            f"Received: variational_bias={variational_bias!r}"
-        )
-    for name, value in (("prior_scale", prior_scale), ("initial_scale", initial_scale)):
-        if value is not None:
-            check_positive(name, value)
-    check_positive("max_variance", max_variance)
     if posterior != "gaussian" and (initial_scale or INITIAL_LOG_SCALE) ** 2 >= max_variance:
         raise ValueError(
             "`initial_scale`, squared, must be under `max_variance`. "

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
@@ -107,7 +108,12 @@ class VariationalWeights(NoisyWrapper):
     ):
         super().__init__(layer, seed=seed, **kwargs)
         check_options(
-            posterior, prior_scale, max_variance, estimator, initial_scale, variational_bias
+            posterior=posterior,
+            prior_scale=prior_scale,
+            max_variance=max_variance,
+            estimator=estimator,
+            initial_scale=initial_scale,
+            variational_bias=variational_bias,
         )
         check_layer(layer, estimator)
         self.posterior_name = posterior
@@ -312,6 +318,12 @@ class VariationalWeights(NoisyWrapper):
             for mean, variance in moments
         )
 
+    def make_room_for_prior(self):
+        """Have the prior be one that is kept: what is loaded or anchored next."""
+        if self.built and not self.anchored:
+            self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
+        self.anchored = True
+
     def anchor_prior(self, scale: bool = True):
         """Move the prior to the current posterior and freeze it there.
 
@@ -319,6 +331,7 @@ class VariationalWeights(NoisyWrapper):
             scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
                 it keeps the scale it has now.
         """
+        check_flag("scale", scale)
         if self.posterior_name != "gaussian":
             raise ValueError(
                 "Only a Gaussian prior can be moved to the posterior. "
@@ -328,8 +341,6 @@ class VariationalWeights(NoisyWrapper):
         spreads = [spread for _, spread in parameters]
         if not scale:
             spreads = [tf.math.log(prior.scale) for prior in self.prior().values()]
-        if not self.anchored:
-            self._anchor.build(tuple(tuple(loc.shape) for loc, _ in parameters))
-            self.anchored = True
+        self.make_room_for_prior()
         for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
             self._anchor.assign(index, loc, spread)

@@ -1,23 +1,30 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-import warnings
 from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_price
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_price,
+    check_seed,
+    check_text,
+    check_verbose,
+)
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT, Anchoring
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.models.charging import (
-    check_steps,
+    check_network,
     warn_of_collapse,
+    warn_of_miscount,
     warn_of_nothing_charged,
 )
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
@@ -80,10 +87,11 @@ class InformationBottleneckModel(NetworkHolder):
         **kwargs,
     ):
         if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
-            _check_network(inputs, outputs)
+            check_network(inputs, outputs)
         check_count("num_examples", num_examples)
         check_price("weight_beta", weight_beta)
         check_objective(objective, delta)
+        check_text("name", name, optional=True)
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
@@ -176,18 +184,8 @@ class InformationBottleneckModel(NetworkHolder):
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
             if seen:  # a `train_step` in place of this one counts nothing
-                self._check_count(seen / len(history.epoch))
+                warn_of_miscount(self.num_examples, seen / len(history.epoch))
         return history
-
-    def _check_count(self, examples_per_epoch: float):
-        miscount = abs(examples_per_epoch - self.num_examples)
-        if miscount > TOLERATED_MISCOUNT * self.num_examples:
-            warnings.warn(
-                "The information in the weights is divided by num_examples="
-                f"{self.num_examples}, but an epoch held {examples_per_epoch:.0f} examples; "
-                "num_examples is the size of the training set.",
-                stacklevel=3,
-            )
 
     def weight_information(self, by_layer: bool = False):
         """Divergence of the weights from their prior, in nats, summed over all of them.
@@ -201,6 +199,8 @@ class InformationBottleneckModel(NetworkHolder):
         Raises:
             ValueError: the model is not built.
         """
+        check_flag("by_layer", by_layer)
+        check_flag("by_layer", by_layer)
         layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
@@ -249,7 +249,12 @@ class InformationBottleneckModel(NetworkHolder):
             TypeError: data of another kind.
             ValueError: inputs that the model does not take, none, or without an end.
         """
-        check_count("num_samples", num_samples)
+        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+        check_flag("weights", weights)
+        check_flag("activations", activations)
+        check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
+        check_verbose("verbose", verbose, ("auto",))
+        check_seed("seed", seed)
         # A tuple of arrays is a structure of inputs here, as of `predict`.
         data = (x,) if isinstance(x, tuple) else x
         batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
@@ -282,6 +287,7 @@ class InformationBottleneckModel(NetworkHolder):
                 a prior that is anchored already.
             TypeError: `data` of another kind.
         """
+        check_flag("scale", scale)
         Anchoring(self).anchor(data, scale, self._examples_per_epoch)
         if self.compiled:
             # The traced step holds the old prior.
@@ -347,13 +353,3 @@ class InformationBottleneckModel(NetworkHolder):
 
 def _batch_size(data):
     return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]
-
-
-def _check_network(inputs, outputs):
-    if (outputs is None) != isinstance(inputs, keras.Model):
-        raise TypeError(
-            "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
-            f"where it is. Received: inputs={inputs!r}, outputs={outputs!r}"
-        )
-    if outputs is None:
-        check_steps(inputs)

@@ -7,10 +7,18 @@ import warnings
 
 import keras
 
+from keras_infobottleneck.arguments import described
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
+from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 
-__all__ = ["check_steps", "warn_of_collapse", "warn_of_nothing_charged"]
+__all__ = [
+    "check_network",
+    "check_steps",
+    "warn_of_collapse",
+    "warn_of_miscount",
+    "warn_of_nothing_charged",
+]
 
 COLLAPSED = 1e-3  # nats in the weights for an example
 SHARE_OF_GUESSING = 0.98  # of the loss of guessing: no better
@@ -26,6 +34,28 @@ def check_steps(network: keras.Model) -> None:
             f"The network's own {', '.join(own)} would not run: give the method to a subclass of "
             "InformationBottleneckModel, where `super()` adds the price, and the network without "
             f"it. Received: {type(network).__name__} with its own {', '.join(own)}"
+        )
+
+
+def check_network(inputs, outputs) -> None:
+    """Raise unless they are a model, or inputs and outputs, that can be held and charged."""
+    if (outputs is None) != isinstance(inputs, keras.Model):
+        raise TypeError(
+            "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
+            f"where it is. Received: inputs={described(inputs)}, outputs={described(outputs)}"
+        )
+    if outputs is None:
+        check_steps(inputs)
+
+
+def warn_of_miscount(num_examples: int, examples_per_epoch: float) -> None:
+    """Say so where an epoch does not hold the examples by which the divergence is divided."""
+    if abs(examples_per_epoch - num_examples) > TOLERATED_MISCOUNT * num_examples:
+        warnings.warn(
+            f"The information in the weights is divided by num_examples={num_examples}, but an "
+            f"epoch held {examples_per_epoch:.0f} examples; num_examples is the size of the "
+            "training set.",
+            stacklevel=3,
         )
 
 

@@ -8,7 +8,16 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_infobottleneck.arguments import check_positive
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_keywords,
+    check_names,
+    check_positive,
+    check_price,
+    check_text,
+    check_verbose,
+    described,
+)
 from keras_infobottleneck.introspection.cloning import (
     draws_unasked,
     fresh_copy,
@@ -16,11 +25,14 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled_clone,
 )
 from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.weights import check_finite
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
+from keras_infobottleneck.layers.variational_options import check_options
 from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.charging import check_steps
+from keras_infobottleneck.models.objective import check_objective
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten
 
 __all__ = [
@@ -75,9 +87,19 @@ def make_variational(
         TypeError: a subclassed model, or `include` of another kind.
         ValueError: a model that is not built, names of no layer, or options that a layer refuses.
     """
+    check_keywords(make_variational, VariationalWeights, options)
+    check_count("num_examples", num_examples)
+    check_price("weight_beta", weight_beta)
+    check_objective(objective, delta)
+    check_text("name", name, optional=True)
+    check_verbose("verbose", verbose)
+    check_options(**options)
     model = rebuildable_network(model)
+    check_finite(model.weights)
     check_steps(model)
-    _check_include(include, _leaf_layers(model))
+    if include is not None and not callable(include):
+        known = [layer.name for layer in _leaf_layers(model)]
+        include = check_names("include", include, known, "layers of the model")
     conversions, pairs = [], []
 
     def convert(layer):
@@ -100,6 +122,9 @@ def make_variational(
     for layer, twin in pairs:
         twin.set_weights(layer.get_weights())
     hand_on_adapted(model, network)
+    if include is not None and not any(row.estimator for row in conversions):
+        reasons = described({row.layer: row.reason for row in conversions})
+        raise ValueError(f"`include` must choose a layer to convert. Received: {reasons}")
     result = InformationBottleneckModel(
         network,
         name=name or model.name,
@@ -121,22 +146,6 @@ def _leaf_layers(model):
     for layer in model.layers:
         layers += _leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
     return layers
-
-
-def _check_include(include, layers):
-    if include is None or callable(include):
-        return
-    if isinstance(include, str) or not isinstance(include, Collection):
-        raise TypeError(
-            "`include` must be a collection of layer names, or a function of a layer. "
-            f"Received: include={include!r}"
-        )
-    unknown = set(include) - {layer.name for layer in layers}
-    if unknown:
-        raise ValueError(
-            "`include` must name layers of the model. "
-            f"Received: include={list(include)!r}, in which unknown: {sorted(map(str, unknown))}"
-        )
 
 
 def _plan(layer, include, options) -> LayerConversion:
@@ -185,9 +194,9 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
         ValueError: a model that is not built, a threshold that is not positive, or one for a model
             without noise on its weights.
     """
-    if prune_below is not None:
-        check_positive("prune_below", prune_below)
+    check_positive("prune_below", prune_below, optional=True)
     network = rebuildable_network(model)
+    check_finite(network.weights)
     noisy = noisy_layers(network)
     if prune_below is not None and not any(layer.noise == "weights" for layer in noisy):
         raise ValueError(

@@ -57,9 +57,10 @@ class NetworkHolder(keras.Model):
             return self
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    @property
     def _held(self) -> keras.Model:
         """The network, if it is another than the model itself."""
+        # A method: Keras saves layers under the first property, in alphabetical order, that has
+        # them, which for those of the network is `network`.
         if self.network is self:
             raise AttributeError("A model with a `call` of its own has no graph.")
         return self.network
@@ -72,19 +73,19 @@ class NetworkHolder(keras.Model):
     @property
     def inputs(self):
         """The symbolic inputs of a functional or sequential network."""
-        return self._held.inputs
+        return self._held().inputs
 
     @property
     def outputs(self):
         """The symbolic outputs of a functional or sequential network."""
-        return self._held.outputs
+        return self._held().outputs
 
     @property
     def input(self):
         """The symbolic input, or inputs in the structure in which the network takes them."""
         if isinstance(self.network, keras.Sequential):  # which has lists only
             return self.network.inputs[0]
-        return self._held.input
+        return self._held().input
 
     @property
     def output(self):
@@ -92,12 +93,12 @@ class NetworkHolder(keras.Model):
         if isinstance(self.network, keras.Sequential):
             outputs = self.network.outputs
             return outputs[0] if len(outputs) == 1 else outputs
-        return self._held.output
+        return self._held().output
 
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs of a functional network, by which losses may be given."""
-        return self._held.output_names
+        return self._held().output_names
 
     def build(self, input_shape):
         """A network that was given unbuilt is built when first called."""

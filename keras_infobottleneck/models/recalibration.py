@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_verbose
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.introspection.walking import layers_of_kind
@@ -83,6 +84,8 @@ def recalibrate_batch_normalization(
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
     """
+    check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
+    check_verbose("verbose", verbose, ("auto",))
     network = rebuildable_network(model)
     layers = layers_of_kind(network, keras.layers.BatchNormalization)
     if not layers:

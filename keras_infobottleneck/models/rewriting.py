@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.introspection.cloning import (
     check_copyable,
     fresh_copy,
@@ -20,8 +21,7 @@ __all__ = ["rebuildable_network", "rebuilt", "rewritten"]
 
 def rebuildable_network(model):
     """The network of a model, if it is one whose layers can be replaced."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a Keras model. Received: model={model!r}")
+    check_model("model", model)
     network = model.network if isinstance(model, InformationBottleneckModel) else model
     if not has_graph(network):
         raise TypeError(

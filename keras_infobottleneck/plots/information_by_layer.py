@@ -18,6 +18,7 @@ def plot_information_by_layer(
     errors: Mapping[str, float] | None = None,
     null: Mapping[str, float] | None = None,
     label: str = "nats",
+    name: str = "layer",
     ax=None,
 ):
     """Draw a bar for each layer or weight, in the given order from above, and the null beside it.
@@ -26,7 +27,8 @@ def plot_information_by_layer(
         nats: name to nats; infinite ones are written out.
         errors: name to standard error, for some or all of them.
         null: name to what the same estimator shows where there is nothing, marked by a cross.
-        label: unit, written at the axis.
+        label: unit, written at the axis of the bars.
+        name: what there is a bar of, written at the other.
         ax: axes to draw into; new ones by default.
 
     Returns:
@@ -42,6 +44,7 @@ def plot_information_by_layer(
     if null is not None:
         null = check_named_numbers("null", null, finite=False, known=nats)
     check_text("label", label)
+    check_text("name", name)
     ax = axes_or_new(ax)
     rows = dict(zip(nats, range(len(nats)), strict=True))
     finite = np.where(np.isfinite(values), values, 0.0)
@@ -56,5 +59,5 @@ def plot_information_by_layer(
     ax.set_yticks(list(rows.values()), list(rows))
     ax.invert_yaxis()
     ax.axvline(0.0, color="black", linewidth=0.8)
-    ax.set_xlabel(label)
+    ax.set(xlabel=label, ylabel=name)
     return ax

@@ -33,7 +33,10 @@ def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | No
     check_positive("marked", marked, optional=True)
     ax = axes_or_new(ax)
     lines = ax.loglog(beta, nats, color="black", label="information in the weights")
-    ax.set(xlabel="beta, price of a nat relative to the mean loss", ylabel="nats")
+    ax.set(
+        xlabel="beta, price of a nat relative to the mean loss",
+        ylabel="information in the weights, nats",
+    )
     if loss is not None:
         right = ax.twinx()
         lines += right.plot(beta, loss, "--", color="0.4", label="expected loss")

@@ -19,6 +19,7 @@ def plot_spectrum(
     level: float | None = None,
     level_label: str = "",
     name: str | None = None,
+    label: str = "eigenvalue",
     ax=None,
 ):
     """Draw eigenvalues by rank, largest first, both in log; zeros and below are counted in words.
@@ -28,6 +29,7 @@ def plot_spectrum(
         level: a height to mark, such as `beta / prior_scale^2`, below which a direction is free.
         level_label: legend entry of the level.
         name: legend entry of the eigenvalues.
+        label: what they are, with their unit, written at the axis.
         ax: axes to draw into; new ones by default.
 
     Returns:
@@ -52,7 +54,7 @@ def plot_spectrum(
     rest = len(values) - len(positive)
     ax.set(
         xlabel="rank" + (f" ({rest:,} more are zero or negative)" if rest else ""),
-        ylabel="eigenvalue",
+        ylabel=label,
     )
     if name or level_label:
         ax.legend()

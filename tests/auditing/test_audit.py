@@ -88,6 +88,16 @@ def test_layers_are_the_estimators_own(report, model, data):
 def test_complexity_is_the_estimators_own(report, model):
     ours, theirs = report.complexity, estimators.quantized_complexity(model)
     assert (ours.total_bits, ours.ratio) == (theirs.total_bits, theirs.ratio)
+    kinds = ("within_rows", "within_columns", "renumbered")
+    theirs = estimators.quantized_complexity(model, rearrangements=kinds).rearranged
+    assert {kind: each.value for kind, each in ours.rearranged.items()} == {
+        kind: each.value for kind, each in theirs.items()
+    }
+    (ratio,) = [r for r in report.readings if r.name == "complexity_ratio" and not r.where]
+    spread = np.hypot(ours.shuffled_ratio_std, theirs["renumbered"].std)
+    assert ratio.standard_error == pytest.approx(spread)
+    noise = abs(ours.shuffled_ratio - 1) <= max(0.015, 2 * spread)
+    assert ("not arranged" in report.verdicts()["complexity"].statement) == noise
 
 
 def test_fisher_of_a_few_examples_is_priced_by_all_of_them(model, data):

@@ -86,7 +86,7 @@ def report(model):
 def test_a_tenth_part_is_in_the_plan(model, capsys):
     plan = kib.audit(model, examples(), parts=[Norms(), Firing()], dry_run=True)
     assert "norms: Size of the weights" in capsys.readouterr().out
-    assert "firing: How often units are on, at most 40 examples: first" in str(plan)
+    assert "firing: How often units are on, at most 40 examples\n    of first\n" in str(plan)
     assert plan.examples["firing"] == 40
     assert "firing" in plan.layers["first"]
     assert ("firing", "second") in {(o.part, o.where) for o in plan.omissions}

@@ -71,8 +71,9 @@ def test_layers_that_cost_too_much_are_named(model, data, monkeypatch):
     report = kib.audit(model, data, include=["relevance", "effective"], examples={"effective": 60})
     assert set(report.layers) == {"second", "logits"}
     reasons = {(o.part, o.where): o.reason for o in report.omissions if o.where == "first"}
-    assert "8 units" in reasons["relevance", "first"]
-    assert "8 units by 56 weights by 60 examples" in reasons["effective", "first"]
+    assert "more than 6 units" in reasons["relevance", "first"]
+    assert "units by weights by examples" in reasons["effective", "first"]
+    assert {o.detail for o in report.omissions if o.where == "first"} == {"8 units, 56 weights"}
     assert report.layers["second"].effective is None  # 5 units by 101 weights
     assert report.layers["logits"].effective.num_examples == 60
 
@@ -130,14 +131,14 @@ BAD = {
         {"data": tf.data.Dataset.from_tensor_slices((np.zeros((4, 6)), np.zeros(4)))},
     ),
     "unknown part": (ValueError, {"include": ["fishes"]}),
-    "a part as a word": (ValueError, {"include": "task"}),
+    "a part as a word": (TypeError, {"include": "task"}),
     "no parts": (ValueError, {"include": []}),
     "examples of no part": (ValueError, {"examples": {"complexity": 5}}),
     "examples that are no mapping": (TypeError, {"examples": 100}),
     "one example": (ValueError, {"examples": {"fisher": 1}}),
     "half an example": (TypeError, {"examples": {"fisher": 10.5}}),
     "unknown layer": (ValueError, {"layers": ["third"]}),
-    "a layer as a word": (ValueError, {"layers": "first"}),
+    "a layer as a word": (TypeError, {"layers": "first"}),
     "a layer twice": (ValueError, {"layers": ["first", "first"]}),
     "N of zero": (ValueError, {"num_examples": 0}),
     "likelihood": (ValueError, {"likelihood": "poisson"}),
@@ -145,7 +146,7 @@ BAD = {
     "seed of another type": (TypeError, {"seed": 0.5}),
     "nuisance too short": (ValueError, {"nuisance": np.arange(3)}),
     "constant nuisance": (ValueError, {"nuisance": np.zeros(COUNT)}),
-    "nuisance in words": (ValueError, {"nuisance": ["a"] * COUNT}),
+    "nuisance in words": (TypeError, {"nuisance": ["a"] * COUNT}),
 }
 
 

@@ -1,6 +1,7 @@
 """A report as text, JSON and a page."""
 
 import dataclasses
+import html
 import json
 import math
 import pathlib
@@ -139,8 +140,9 @@ def test_page_has_a_section_for_each_part_and_every_number(report, page):
         assert reading.label in text
         assert reading.text in text
     for omission in report.omissions:
-        assert str(omission) in text
-    assert outline.tags.count("h2") == len(PARTS) + 1  # and the layers left out
+        assert omission.reason in text
+        assert omission.place in text
+    assert outline.tags.count("h2") == len(PARTS) + 1  # and what was not measured
 
 
 def test_page_needs_nothing_else(page):
@@ -209,6 +211,82 @@ def test_baseline_stands_beside_its_own_measure(report, other, tmp_path):
     assert report.differences(report) == []
     alone = len(report.readings) - len(other.readings)
     assert f"{alone} numbers of the baseline are of" in other.table(baseline=report)
+
+
+def test_a_report_comes_back_from_its_file(report, other, page, tmp_path):
+    report.to_json(tmp_path / "report.json")
+    back = kib.InformationReport.from_json(tmp_path / "report.json")
+    assert back.readings == report.readings
+    assert back.in_short() == report.in_short()
+    assert back.verdicts() == report.verdicts()
+    assert back.omissions == report.omissions
+    assert back.task == report.task
+    assert back.table() == report.table()
+    assert back.numbers() == report.numbers()
+    back.to_json(tmp_path / "again.json")
+    again = kib.InformationReport.from_json(tmp_path / "again.json")
+    assert again.table(baseline=other) == report.table(baseline=other)
+    back.to_html(tmp_path / "back.html")
+    text = (tmp_path / "back.html").read_text("utf-8")
+    assert text[: text.index("<details")] == page[: page.index("<details")]
+
+
+def test_a_report_of_the_first_version_is_a_baseline(report, tmp_path):
+    """Its files had no parts, and readings without them."""
+    old = report.to_dict()
+    del old["parts"]
+    for reading in old["readings"]:
+        del reading["part"]
+    for omission in old["omissions"]:
+        del omission["detail"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    back = kib.InformationReport.from_json(tmp_path / "old.json")
+    assert back.readings == report.readings
+    assert report.differences(back) == []
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", "{}", '{"model_name": "net"}', "\x00"])
+def test_a_file_that_is_no_report_is_refused(content, tmp_path):
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(ValueError, match="Received: ") as refused:
+        kib.InformationReport.from_json(tmp_path / "other.json")
+    assert "\n" not in str(refused.value)
+
+
+def test_numbers_are_those_of_the_readings(report):
+    numbers = report.numbers()
+    assert len(numbers) == len(report.readings)
+    assert numbers["loss"] == report.task.loss
+    assert numbers[f"resolution/{NASTY}"] == report.layers[NASTY].relevance.resolution
+
+
+def test_every_part_says_what_it_means(report):
+    verdicts = report.verdicts()
+    assert verdicts.keys() == {part.name for part in PARTS}
+    table = " ".join(report.table().split())
+    for verdict in verdicts.values():
+        assert verdict.statement.endswith(".")
+        assert " ".join(verdict.statement.split()) in table
+        assert verdict.evidence
+        assert verdict.uncertainty
+    held = verdicts["weights"]
+    nats, label = report.weights.nats_per_example, report.task.label_entropy
+    assert ("more than" in held.statement) == (nats > label)
+    assert held.urgency == (2 if nats > label else 0)
+
+
+def test_the_page_begins_with_three_verdicts_and_the_network(report, page):
+    first = page[: page.index("<details")]
+    assert first.count('<li class="urgency') == 3
+    urgent = max(verdict.urgency for verdict in report.verdicts().values())
+    assert first.index(f"urgency{urgent}") < first.index('class="network"')
+    for name in ("noisy", html.escape(NASTY), "out"):
+        assert f'<span class="layer">{name}</span>' in first
+    assert f"{report.task.label_entropy:.3g} nats" in first
+    assert page.count("<details id=") == len(PARTS) + 1
+    for section in page.split("<details id=")[2:-1]:  # figures before numbers before caveats
+        if "<figure>" in section:
+            assert section.index("<figure>") < section.index("<table>") < section.index("<dl>")
 
 
 @pytest.mark.parametrize("write", ["to_html", "to_json"])

@@ -49,11 +49,11 @@ def test_the_variable_is_set_by_epoch_so_that_resuming_finds_its_value(beta):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"schedule": "exponential"}, ValueError, '`schedule` must be "linear"'),
-        ({"schedule": 3}, ValueError, '`schedule` must be "linear"'),
-        ({"start": -1.0}, ValueError, "`start` must be zero or positive"),
-        ({"stop": float("nan")}, ValueError, "`stop` must be zero or positive"),
-        ({"stop": float("inf")}, ValueError, "`stop` must be zero or positive"),
+        ({"schedule": "exponential"}, ValueError, "`schedule` must be one of 'linear'"),
+        ({"schedule": 3}, TypeError, "`schedule` must be one of 'linear'"),
+        ({"start": -1.0}, ValueError, "`start` must be at least 0"),
+        ({"stop": float("nan")}, ValueError, "`stop` must be at least 0"),
+        ({"stop": float("inf")}, ValueError, "`stop` must be at least 0"),
         ({"stop": "1"}, TypeError, "`stop` must be a number"),
         ({"num_epochs": -1}, ValueError, "`num_epochs` must be at least 0"),
         ({"num_epochs": 2.5}, TypeError, "`num_epochs` must be an integer"),
@@ -67,6 +67,6 @@ def test_bad_arguments_are_refused_in_a_sentence(beta, arguments, error, message
 def test_what_cannot_be_set_and_bad_values_are_refused_in_a_sentence(beta):
     with pytest.raises(TypeError, match=r"`beta` must be a variable.* Received: beta=0.5"):
         BetaSchedule(0.5)
-    with pytest.raises(ValueError, match=r"`schedule\(2\)` must be zero or positive"):
+    with pytest.raises(ValueError, match=r"`schedule\(2\)` must be at least 0"):
         BetaSchedule(beta, lambda epoch: -epoch).on_epoch_begin(2)
     assert float(beta) == 1.0

@@ -9,16 +9,16 @@ layers = keras.layers
 
 RELU = {"layer": lambda: layers.Dense(3, "relu")}
 BAD = [
-    ({"beta": -1.0}, ValueError, "`beta` must be zero or positive, and finite"),
-    ({"beta": float("nan")}, ValueError, "`beta` must be zero or positive, and finite"),
-    ({"beta": float("inf")}, ValueError, "`beta` must be zero or positive, and finite"),
+    ({"beta": -1.0}, ValueError, "`beta` must be at least 0 and finite"),
+    ({"beta": float("nan")}, ValueError, "`beta` must be at least 0 and finite"),
+    ({"beta": float("inf")}, ValueError, "`beta` must be at least 0 and finite"),
     ({"beta": "0.1"}, TypeError, "`beta` must be a number"),
     ({"beta": True}, TypeError, "`beta` must be a number"),
     ({"beta": None}, TypeError, "`beta` must be a number"),
     ({"prior": "normal"}, ValueError, "`prior` must be"),
-    ({"max_alpha": 0.0}, ValueError, "`max_alpha` must be positive"),
-    ({"max_alpha": -0.7}, ValueError, "`max_alpha` must be positive"),
-    ({"max_alpha": float("nan")}, ValueError, "`max_alpha` must be positive"),
+    ({"max_alpha": 0.0}, ValueError, "`max_alpha` must be above 0"),
+    ({"max_alpha": -0.7}, ValueError, "`max_alpha` must be above 0"),
+    ({"max_alpha": float("nan")}, ValueError, "`max_alpha` must be above 0"),
     ({"max_alpha": "0.7"}, TypeError, "`max_alpha` must be a number"),
     ({"layer": lambda: "dense"}, TypeError, "`layer` must be a Keras layer"),
     ({"layer": lambda: layers.Dense(3)}, ValueError, "one of relu, relu6,"),
@@ -37,7 +37,7 @@ BAD = [
         "`alpha_layer` must be given",
     ),
     ({"layer": lambda: layers.Activation("relu")}, ValueError, "`alpha_layer` must be given"),
-    ({"alpha_layer": "dense"}, TypeError, "`alpha_layer` must be None or a Keras layer"),
+    ({"alpha_layer": "dense"}, TypeError, "`alpha_layer` must be a Keras layer or None"),
     ({"activation_is_nonnegative": "yes"}, TypeError, "must be True or False"),
 ]
 
@@ -61,5 +61,5 @@ class TestBadInputs:
 
     def test_the_layer_itself_as_alpha_layer(self):
         wrapped = layers.Dense(3, "relu")
-        with pytest.raises(TypeError, match="a Keras layer of its own"):
+        with pytest.raises(ValueError, match=r"a layer of its own\. Received: alpha_layer="):
             InformationDropout(wrapped, 0.1, alpha_layer=wrapped)

@@ -204,7 +204,7 @@ def test_models_that_cannot_be_rebuilt_are_refused_in_a_sentence(convert):
     for model in (subclassed, held):
         with pytest.raises(TypeError, match=r"sequential or functional model.* Received: model="):
             convert(model)
-    with pytest.raises(TypeError, match=r"`model` must be a Keras model\. Received: model='mine'"):
+    with pytest.raises(TypeError, match=r"`model` must be a keras.Model\. Received: model='mine'"):
         convert("mine")
     with pytest.raises(ValueError, match=r"`model` must be built\. Received: model="):
         convert(keras.Sequential([layers.Dense(2)]))
@@ -227,22 +227,38 @@ def test_layers_out_of_reach_are_refused_in_a_sentence():
     ("options", "error", "message"),
     [
         ({"num_examples": 0}, ValueError, "`num_examples` must be at least 1"),
-        ({"include": ["nowhere"]}, ValueError, "`include` must name layers of the model"),
-        ({"include": ["block"]}, ValueError, "`include` must name layers of the model"),
+        ({"include": ["nowhere"]}, ValueError, "names of layers of the model"),
+        ({"include": ["block"]}, ValueError, "names of layers of the model"),
         ({"include": "shared"}, TypeError, "`include` must be a collection"),
         ({"include": 3}, TypeError, "`include` must be a collection"),
-        ({"estimator": "magic"}, ValueError, '`estimator` must be "local"'),
-        ({"posterior": "cauchy"}, ValueError, '`posterior` must be "gaussian"'),
-        ({"prior_scale": -1.0}, ValueError, "`prior_scale` must be positive"),
-        ({"weight_beta": -1.0}, ValueError, "`weight_beta` must be zero or positive"),
-        ({"delta": 1.0}, ValueError, "`delta` must be above 0 and below 1"),
-        ({"betta": 1.0}, ValueError, "betta"),
+        ({"estimator": "magic"}, ValueError, "`estimator` must be one of 'local'"),
+        ({"posterior": "cauchy"}, ValueError, "`posterior` must be one of 'gaussian'"),
+        ({"prior_scale": -1.0}, ValueError, "`prior_scale` must be above 0"),
+        ({"weight_beta": -1.0}, ValueError, "`weight_beta` must be at least 0"),
+        ({"delta": 1.0}, ValueError, "`delta` must be in \\(0, 1\\)"),
+        (
+            {"betta": 1.0},
+            TypeError,
+            r"^make_variational\(\) got an unexpected keyword argument 'betta'$",
+        ),
+        ({"include": []}, ValueError, "`include` must be a collection of names"),
+        ({"include": lambda layer: False}, ValueError, "`include` must choose a layer"),
     ],
 )
 def test_bad_options_are_refused_in_a_sentence(options, error, message):
     network = nested_network()
     with pytest.raises(error, match=message):
         kib.make_variational(network, verbose=0, **{"num_examples": 3, **options})
+
+
+@pytest.mark.parametrize(
+    "convert", [CONVERSIONS["make_variational"], CONVERSIONS["make_deterministic"]]
+)
+def test_weights_that_are_not_finite_are_refused_in_a_sentence(convert):
+    network = nested_network()
+    network.set_weights([w * np.nan for w in network.get_weights()])
+    with pytest.raises(ValueError, match=r"`model` must have weights that are finite.* Received: "):
+        convert(network)
 
 
 @pytest.mark.parametrize(

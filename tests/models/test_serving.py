@@ -87,7 +87,7 @@ def test_an_exported_model_serves_its_predictions(name, model, tmp_path):
     build, x = MODELS[model]
     built = build()
     path = tmp_path / f"model{suffix}"
-    built.export(path, format=name, verbose=False)
+    built.export(str(path), format=name, verbose=False)
     for _ in range(2):
         np.testing.assert_allclose(served(path, x), built.predict(x, verbose=0), atol=1e-5)
 

@@ -51,6 +51,7 @@ def test_spectrum_is_drawn_by_rank_and_says_how_many_are_not_positive():
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 100], [2, 10], [3, 1]])
     assert list(ax.lines[1].get_ydata()) == [5.0, 5.0]
     assert "2 more" in ax.get_xlabel()
+    assert plots.plot_spectrum([1.0], label="entries").get_ylabel() == "entries"
 
 
 def test_a_long_spectrum_keeps_both_ends():
@@ -71,7 +72,11 @@ def test_pruning_keeps_what_is_at_least_the_threshold():
 
 def test_bars_stand_in_order_with_errors_null_and_words_for_infinity():
     nats = {"first": 3.0, "second": np.inf}
-    ax = plots.plot_information_by_layer(nats, errors={"first": 0.5}, null={"first": 0.1})
+    options = {"label": "nats an example", "name": "block"}
+    ax = plots.plot_information_by_layer(
+        nats, errors={"first": 0.5}, null={"first": 0.1}, **options
+    )
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("nats an example", "block")
     assert [bar.get_width() for bar in ax.patches] == [3.0, 0.0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["first", "second"]
     assert ax.yaxis_inverted()

@@ -18,9 +18,14 @@ from keras_infobottleneck.results.files import whole_file, write_text
 
 SIZE = 200_000
 
-# A process that fills a file with one letter, again and again, by the module alone.
+# A process that fills a file with one letter, again and again, by the module alone: without its
+# check of the path, which would bring in Keras.
 WRITER = """
-import importlib.util, sys
+import importlib.util, os, sys, types
+arguments = types.ModuleType("arguments")
+arguments.check_file = lambda name, path: os.path.realpath(path)
+sys.modules["keras_infobottleneck"] = types.ModuleType("keras_infobottleneck")
+sys.modules["keras_infobottleneck.arguments"] = arguments
 spec = importlib.util.spec_from_file_location("files", sys.argv[1])
 files = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(files)

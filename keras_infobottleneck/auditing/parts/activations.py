@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from keras_infobottleneck import plots
-from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
@@ -23,6 +23,7 @@ class Activations(LayerPart):
     """Nats that `InformationDropout` layers pay, wherever they sit."""
 
     name, title, examples = "activations", "Information that noisy layers pay for", 500
+    nats_label = "paid for the input"
     measures = (
         Measure(
             "activation_information",
@@ -44,7 +45,7 @@ class Activations(LayerPart):
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
         """All that pay, whichever layers were named."""
         paying = noisy_layers(subject.model, "activations")
-        return [HiddenLayer(layer.name, num_units=0, num_weights=0) for layer in paying]
+        return [HiddenLayer(layer.name, shape=(), num_weights=0) for layer in paying]
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
         """The `ActivationInformation`."""
@@ -64,6 +65,41 @@ class Activations(LayerPart):
         for name, paid in findings.results_of_layers("activations").items():
             nats = number_in_words(paid.nats)
             yield f"Layer {name} pays for {nats} nats about each input."
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether the narrowest layer lets through what the labels need."""
+        paid, labels_hold = findings.results_of_layers("activations"), findings.label_nats
+        if not paid:
+            return None
+        name, least = min(paid.items(), key=lambda item: item[1].nats)
+        if labels_hold is None:
+            return Verdict(
+                f"Layer {name} lets through least, {least.nats:.2g} nats.",
+                f"at a price of {least.beta:.3g} a nat",
+                "what labels hold is known for classes only",
+            )
+        evidence = (
+            f"{number_in_words(least.nats, least.standard_error)} nats about each input at a price "
+            f"of {least.beta:.3g}; {findings.labels_in_words} holds at most {labels_hold:.3g}"
+        )
+        unsure = "on average an upper bound: the layer tells no more of the input than that"
+        if least.nats + 2 * least.standard_error < labels_hold:
+            statement = (
+                f"Layer {name} lets {least.nats:.2g} nats through, less than the "
+                f"{labels_hold:.2g} of {findings.labels_in_words}: what follows cannot be sure of "
+                "every label. For more accuracy lower its `beta`."
+            )
+            return Verdict(statement, evidence, unsure, 1)
+        statement = (
+            f"Layer {name}, which lets through least, passes {least.nats:.2g} nats, enough for the "
+            f"{labels_hold:.2g} of {findings.labels_in_words}; a larger `beta` would drop more of "
+            "the rest."
+        )
+        return Verdict(statement, evidence, unsure, 0)
+
+    def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
+        """What each layer pays for an example."""
+        return {name: e.nats for name, e in findings.results_of_layers("activations").items()}
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """A bar for each layer, and where in an image the nats are."""

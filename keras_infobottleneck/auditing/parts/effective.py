@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import LayerPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.introspection.activations import activations_model, with_graph
 
 __all__ = ["Effective"]
 
+AVERAGES = "averages_over_places"
 # Numbers in the Jacobians that are taken; this many take about ten seconds of one core.
 MAX_NUMBERS = 5e8
 NO_FLOATS = "the model's inputs are no floats, along which activations can be differentiated"
+TOO_LONG = (
+    "units by weights by examples take too long; `effective_information` measures them without "
+    "this limit"
+)
 # When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
 WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
 
@@ -31,6 +39,8 @@ class Effective(LayerPart):
     """What weight noise leaves of the input, in narrow layers and the output."""
 
     name, title, examples = "effective", "Effective information in the activations", 50
+    nats_label = "still told of the input"
+    narrower = "average"
     measures = (
         Measure(
             "effective_information",
@@ -62,10 +72,7 @@ class Effective(LayerPart):
         numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
         if num_examples * numbers <= MAX_NUMBERS:
             return None
-        return (
-            f"{layer.num_units:,} units by {layer.num_weights:,} weights by {num_examples} "
-            "examples take too long; `effective_information` measures it without this limit"
-        )
+        return TOO_LONG
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
         """Effective information at one nat of training loss a nat."""
@@ -73,8 +80,17 @@ class Effective(LayerPart):
         if fisher is None:
             raise ValueError(NO_FISHER)
         inputs = exam.examples("effective").inputs
-        options = {"layer": layer.name, "fisher": fisher, "beta": exam.beta}
-        return {"effective": estimators.effective_information(exam.model, inputs, **options)}
+        model, name = exam.model, layer.name
+        if layer.view == "average":
+            model, name = _with_averages(model, layer), AVERAGES
+        options = {"layer": name, "fisher": fisher, "beta": exam.beta}
+        found = estimators.effective_information(model, inputs, **options)
+        return {"effective": dataclasses.replace(found, layer=layer.name)}
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """A Jacobian by the weights and its product with their noise."""
+        numbers = (layer.num_units * (layer.num_weights + layer.num_units) for layer in layers)
+        return 12 * max(numbers, default=0)
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """Nats of each layer."""
@@ -84,7 +100,41 @@ class Effective(LayerPart):
             endless = int(np.sum(np.isinf(felt.per_example)))
             if endless:
                 units += f"; {endless} infinite, {WITHOUT_NOISE}"
+            units = self.beside(findings, name, units)
             yield self.reading("effective_information", name, felt.nats, error, units)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether the noise of the code leaves what the labels need."""
+        felt, labels_hold = self._whole(findings), findings.label_nats
+        if not felt or labels_hold is None:
+            return None
+        name, least = min(felt.items(), key=lambda item: item[1].nats)
+        evidence = (
+            f"{number_in_words(least.nats, least.standard_error)} nats of {least.num_examples} "
+            f"examples; {findings.labels_in_words} holds at most {labels_hold:.3g}"
+        )
+        unsure = "a local Gaussian approximation, low for its few examples"
+        enough = least.nats >= labels_hold
+        relation = "enough for" if enough else "less than"
+        statement = (
+            f"Under the noise of the weights' code layer {name} still tells {least.nats:.2g} nats "
+            f"of the input, {relation} the {labels_hold:.2g} of {findings.labels_in_words}"
+        )
+        if not enough:
+            statement += ": with weights only that precise, labels are lost there"
+        return Verdict(f"{statement}.", evidence, unsure, 0 if enough else 1)
+
+    def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
+        """What each layer still tells of an input."""
+        return {name: each.nats for name, each in self._whole(findings).items()}
+
+    def _whole(self, findings: Findings) -> dict[str, Any]:
+        """Finite results of layers of which all units were taken: averages tell less."""
+        return {
+            name: each
+            for name, each in findings.results_of_layers("effective").items()
+            if math.isfinite(each.nats) and not findings.layers[name].taken(self.name)
+        }
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """How much each place of an image is felt."""
@@ -96,3 +146,12 @@ class Effective(LayerPart):
                 )
                 options = {"label": "per squared unit of input"}
                 yield Drawing(caption, partial(plots.plot_information_map, mean, **options))
+
+
+def _with_averages(model: keras.Model, layer: HiddenLayer) -> keras.Model:
+    """The model with one more output: the channels of a layer, averaged over places."""
+    cut = with_graph(activations_model(model, layer.name))
+    places = tuple(1 + axis for axis in range(len(layer.shape)) if axis != layer.channels)
+    averages = keras.layers.Lambda(lambda z: keras.ops.mean(z, places), name=AVERAGES)(cut.output)
+    inputs = keras.tree.pack_sequence_as(cut.input, cut.inputs)
+    return keras.Model(inputs, [model(inputs), averages])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,19 +11,22 @@ import keras
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
-from keras_infobottleneck.auditing.figures import Drawing
+from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
 # Up to this many outputs the expectation over labels is cheap enough to be exact.
 MAX_EXPECTED = 20
+# Predictions with this share of the labels' entropy are too sure for the Fisher matrix to tell.
+SURE = 0.02
 NO_FISHER = "it takes the Fisher matrix, which could not be measured"
 
 
@@ -105,6 +108,10 @@ class Fisher(AuditPart):
         )
         return {"fisher": fisher, "output_derivatives": derivatives}
 
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """Two diagonals, and gradients of a block of examples."""
+        return 8 * num_weights + BLOCK_BYTES
+
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """The trace, its control, the log-determinant, and the trace by weight."""
         fisher, derivatives = findings.fisher, findings.output_derivatives
@@ -124,6 +131,36 @@ class Fisher(AuditPart):
             weights = f"{each['size']:,} weights"
             yield self.reading("fisher_trace", path, each["trace"], None, weights)
 
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Which weight the predictions follow most, where they are not too sure to tell."""
+        fisher, task = findings.fisher, findings.task
+        if fisher is None or not fisher.trace() > 0:
+            return None
+        traces = {path: each["trace"] for path, each in fisher.by_variable().items()}
+        most = max(traces, key=traces.get)
+        share = traces[most] / float(fisher.trace())
+        evidence = f"{share:.0%} of a trace of {number_in_words(float(fisher.trace()))}"
+        unsure = "the trace by weight is exact for the examples taken"
+        if fisher.labels == "sampled":
+            unsure = f"labels are drawn: the trace has an error of {fisher.trace()!r}"
+        if task is not None and task.prediction_entropy is not None:
+            sure = f"{task.prediction_entropy:.2g} of {task.label_entropy:.2g} nats a label"
+            evidence += f"; entropy of the predictions {sure}"
+            if task.prediction_entropy < SURE * task.label_entropy:
+                return Verdict(
+                    "Its predictions are so sure that every Fisher number is small for that reason "
+                    "alone: a small trace is no flat minimum here.",
+                    evidence,
+                    unsure,
+                    1,
+                )
+        return Verdict(
+            f"Its predictions follow {most} most: noise, pruning and few bits hurt there first.",
+            evidence,
+            unsure,
+            0,
+        )
+
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """The diagonal by rank, with the level below which the code spends nothing."""
         if findings.fisher is None:
@@ -137,4 +174,11 @@ class Fisher(AuditPart):
             level = held.beta / scale**2
             options = {"level": level, "level_label": "beta / prior_scale²"}
             caption += " The code spends next to nothing on weights far below the dashed line."
-        yield Drawing(caption, partial(plots.plot_spectrum, values, **options))
+        label = "Fisher diagonal, nats per squared weight"
+        yield Drawing(caption, partial(plots.plot_spectrum, values, label=label, **options))
+        yield from bars_by_layer(
+            "Fisher trace by weight.",
+            {path: each["trace"] for path, each in findings.fisher.by_variable().items()},
+            label="nats per squared weight",
+            name="weight",
+        )

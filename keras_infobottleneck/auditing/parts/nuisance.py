@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
@@ -21,6 +21,7 @@ class Nuisance(LayerPart):
     """What the layers tell of something that they should not tell about."""
 
     name, title, examples = "nuisance", "Information about the nuisance", 1_000
+    narrower = "average"
     measures = (
         Measure(
             "nuisance",
@@ -47,7 +48,7 @@ class Nuisance(LayerPart):
         sample = exam.examples("nuisance")
         z, nuisance = exam.activations("nuisance", layer), exam.nuisance[sample.indices]
         found = estimators.nuisance_information(z, nuisance, seed=exam.seed)
-        return {"num_units": z.shape[1], "nuisance": found}
+        return {"nuisance": found}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """One for each layer."""
@@ -55,6 +56,7 @@ class Nuisance(LayerPart):
             beside = f"null: {told.null:.3g}; at least {told.lower_bound:.3g} by its lower bound"
             if math.isfinite(told.upper_bound):
                 beside += f"; all there is: {told.upper_bound:.4g}"
+            beside = self.beside(findings, name, beside)
             yield self.reading("nuisance", name, told.nats, told.standard_error, beside)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
@@ -66,6 +68,28 @@ class Nuisance(LayerPart):
                 f"Of the nuisance, layer {name} tells most: {most.nats:.3g} ± "
                 f"{most.standard_error:.2g} nats (null {most.null:.2g})."
             )
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether a layer tells of the nuisance."""
+        found = findings.results_of_layers("nuisance")
+        if not found:
+            return None
+        name, most = max(found.items(), key=lambda item: item[1].nats)
+        all_there_is = ""
+        if math.isfinite(most.upper_bound):
+            all_there_is = f" of the {most.upper_bound:.2g}"
+        evidence = (
+            f"{number_in_words(most.nats, most.standard_error)} nats, null {most.null:.2g}, at "
+            f"least {most.lower_bound:.2g} by its lower bound"
+        )
+        unsure = "what a small discriminator finds: a larger one may find more"
+        if most.nats - max(most.null, 0.0) > 2 * most.standard_error:
+            statement = (
+                f"Layer {name} tells {most.nats:.2g}{all_there_is} nats of the nuisance: put an "
+                "`InformationDropout` there, or raise its `beta`, to make it forget."
+            )
+            return Verdict(statement, evidence, unsure, 2)
+        return Verdict("No layer was seen to tell of the nuisance.", evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """A bar for each layer beside its null."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing
 from keras_infobottleneck.auditing.findings import Findings
@@ -24,6 +24,7 @@ class Relevance(LayerPart):
     """Entropy of the on-off states of a layer, and of how often they occur."""
 
     name, title, examples = "relevance", "Resolution and relevance of hidden states", 2_000
+    narrower = "place"
     measures = (
         Measure(
             "resolution",
@@ -66,7 +67,6 @@ class Relevance(LayerPart):
                 lambda: estimators.relevance_null(states, seed=exam.seed),
             )
         return {
-            "num_units": z.shape[1],
             "threshold": threshold,
             "relevance": point,
             "relevance_null": null,
@@ -88,6 +88,7 @@ class Relevance(LayerPart):
                 states += ": no two alike, so nothing can be told"
             if layer.threshold:
                 states += f", on above {layer.threshold:.3g}"
+            states = self.beside(findings, name, states)
             yield self.reading("resolution", name, point.resolution, None, states)
             most = findings.maximum_relevance.at(point.resolution)
             beside = f"most possible here, to 0.003: {most:.4g}"
@@ -97,6 +98,43 @@ class Relevance(LayerPart):
                 beside = f"null: {at}; {beside}"
             if point.num_states < point.num_samples:
                 yield self.reading("relevance", name, point.relevance, None, beside)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Which layer's states are organised beyond counting noise."""
+        points = findings.results_of_layers("relevance")
+        if not points:
+            return None
+        above, told = {}, 0
+        for name, point in points.items():
+            null = findings.layers[name].relevance_null
+            if null is None or point.num_states == point.num_samples:
+                continue
+            mean, std = null.at(point.resolution)
+            if math.isfinite(mean):
+                told += 1
+                above[name] = (point.relevance - mean, std)
+        count = max(point.num_samples for point in points.values())
+        if not told:
+            return Verdict(
+                f"Nothing can be told from {count:,} examples: nearly every one has a state of "
+                'its own, or all have the same. Give more, `examples={"relevance": ...}`, or '
+                "name narrower `layers`.",
+                f"{len(points)} layers, none with a null at its resolution",
+                "more examples may change it",
+                1,
+            )
+        name = max(above, key=lambda each: above[each][0])
+        excess, std = above[name]
+        evidence = f"relevance {excess:+.2g} log M to the null, whose spread is {std:.1g}"
+        unsure = f"exact for these {count:,} examples; biased for the source they come from"
+        if excess > 2 * std:
+            statement = (
+                f"The states of layer {name} are organised: they recur in more different ways than "
+                "those of independent units."
+            )
+        else:
+            statement = "No layer's states recur otherwise than those of independent units."
+        return Verdict(statement, evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """Layers on the plane, each with its null at equal resolution."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
@@ -13,6 +13,10 @@ from keras_infobottleneck.auditing.performance import task_performance
 from keras_infobottleneck.auditing.subject import Subject
 
 __all__ = ["Task"]
+
+SAME_EXAMPLES = (
+    "on the examples given; if it was trained on them, this does not tell learning from memory"
+)
 
 
 class Task(AuditPart):
@@ -75,6 +79,38 @@ class Task(AuditPart):
             yield self.reading("accuracy", "", task.accuracy, error, frequent)
             labels = f"entropy of the labels: {task.label_entropy:.4g}"
             yield self.reading("prediction_entropy", "", task.prediction_entropy, None, labels)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether it does better than knowing only how frequent classes are."""
+        task = findings.task
+        if task is None or task.accuracy is None:
+            return None
+        error = task.accuracy_standard_error
+        evidence = (
+            f"accuracy {number_in_words(task.accuracy, error)} where the most frequent class gives "
+            f"{task.most_frequent:.3g}; loss {task.loss:.3g} nats where the frequencies alone give "
+            f"{task.label_entropy:.3g}, on {task.num_examples:,} examples"
+        )
+        told = f"tells {task.label_entropy - task.loss:.2g} of the {task.label_entropy:.2g} nats"
+        if not task.accuracy - task.most_frequent > 2 * error:
+            return Verdict(
+                "It does no better than always answering the most frequent class: train it longer, "
+                "or lower the price of information (`weight_beta`, `beta`) and raise it slowly "
+                "with a `BetaSchedule`.",
+                evidence,
+                SAME_EXAMPLES,
+                2,
+            )
+        if task.loss > task.label_entropy:
+            return Verdict(
+                f"It is right on {task.accuracy:.3g} of the examples, yet its probabilities are "
+                "worse than the frequencies of the classes: it is too sure where it is wrong; "
+                "calibrate it, or make it pay for its weights.",
+                evidence,
+                SAME_EXAMPLES,
+                2,
+            )
+        return Verdict(f"It {told} that a label holds.", evidence, SAME_EXAMPLES, 0)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Accuracy and loss."""

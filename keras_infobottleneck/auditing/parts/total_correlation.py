@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
@@ -23,6 +24,7 @@ class TotalCorrelation(LayerPart):
     """How far the units of a layer depend on each other."""
 
     name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
+    narrower = "place"
     measures = (
         Measure(
             "total_correlation",
@@ -45,13 +47,40 @@ class TotalCorrelation(LayerPart):
         z = exam.activations("total_correlation", layer)
         options = {"num_permutations": NUM_PERMUTATIONS, "seed": exam.seed}
         found = estimators.total_correlation(z, **options)
-        return {"num_units": z.shape[1], "total_correlation": found}
+        return {"total_correlation": found}
+
+    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
+        """Fewer examples than units are refused, or shrunk."""
+        return max((layer.num_units + 2 for layer in layers), default=2)
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """One for each layer."""
         for name, tc in findings.results_of_layers("total_correlation").items():
-            beside = f"null: {number_in_words(tc.null, tc.null_std)}; {tc.num_units:,} units"
+            null = f"null: {number_in_words(tc.null, tc.null_std)}"
+            beside = self.beside(findings, name, null, f"{tc.num_units:,} units")
             yield self.reading("total_correlation", name, tc.nats, tc.standard_error, beside)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whose units repeat each other most."""
+        found = findings.results_of_layers("total_correlation")
+        if not found:
+            return None
+        name, most = max(found.items(), key=lambda item: item[1].nats / item[1].num_units)
+        null = number_in_words(most.null, most.null_std)
+        evidence = (
+            f"{number_in_words(most.nats, most.standard_error)} nats over {most.num_units:,} "
+            f"units, null {null}"
+        )
+        unsure = "linear dependence only, unless units are Gaussian: there may be more"
+        if most.nats - most.null > 2 * math.hypot(most.standard_error, most.null_std):
+            statement = (
+                f"The units of layer {name} repeat each other most, by "
+                f"{most.nats / most.num_units:.2g} nats a unit: it would do with fewer, and noise "
+                "on its activations (`InformationDropout`) makes it use them apart."
+            )
+        else:
+            statement = "No layer's units were seen to depend on each other."
+        return Verdict(statement, evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """A bar for each layer beside its null."""

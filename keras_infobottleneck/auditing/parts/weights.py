@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_infobottleneck import estimators, plots
 from keras_infobottleneck.auditing.drawn_code import draw_code
-from keras_infobottleneck.auditing.entries import Measure, Reading, number_in_words
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
@@ -19,14 +19,18 @@ from keras_infobottleneck.auditing.noise import paid_for_weights
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.pruning import pruning_by_noise
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.auditing.weights_in_words import (
+    has_lost_the_network,
+    noise_is_large,
+    sentences_on_weights,
+    verdict_on_weights,
+)
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
-__all__ = ["Weights", "has_lost_the_network", "label_entropy", "noise_is_large"]
+__all__ = ["Weights"]
 
 NUM_PRICES, DECADES = 25, 3
-# Noise that adds this share of the loss of guessing is not small.
-LARGE_NOISE = 0.25
 HAS_POSTERIOR = "the weights have a trained posterior, and what it pays is reported instead"
 WITHOUT_PRICE = (
     "`weight_beta` is 0, with which a `BetaSchedule` may start and which restored weights bring "
@@ -34,31 +38,11 @@ WITHOUT_PRICE = (
 )
 
 
-def label_entropy(findings: Findings) -> float | None:
-    """What one label holds at most, nats; None where labels are no classes or were not seen."""
-    return None if findings.task is None else findings.task.label_entropy
-
-
-def noise_is_large(findings: Findings) -> bool:
-    """Whether the noise of the weights' code is too large for the code to be believed."""
-    held, guessing = findings.weights, label_entropy(findings)
-    if held is None or held.excess_loss is None or guessing is None:
-        return False
-    drawn = findings.others.get("drawn_code")
-    excess = held.excess_loss if drawn is None else drawn.excess_loss_at_full_price
-    return excess > LARGE_NOISE * guessing
-
-
-def has_lost_the_network(findings: Findings) -> bool:
-    """Whether networks drawn from the code at the full price do no better than a guess."""
-    held, drawn = findings.weights, findings.others.get("drawn_code")
-    return held is not None and drawn is not None and drawn.beta < held.beta
-
-
 class Weights(AuditPart):
     """Nats in the weights: paid, where they have noise, else those of their Gaussian code."""
 
     name, title = "weights", "Information in the weights"
+    nats_label = "in its weights"
     measures = (
         Measure(
             "code",
@@ -185,6 +169,10 @@ class Weights(AuditPart):
             ),
         }
 
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """The diagonal, the nats of each weight in double precision, and drawn weights."""
+        return 24 * num_weights
+
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """All nats, nats per example, the loss of the noise, pruning, and nats by weight."""
         held, pruning = findings.weights, findings.pruning
@@ -206,12 +194,13 @@ class Weights(AuditPart):
 
     def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
         """The numbers about all weights together."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        held, labels_hold = findings.weights, findings.label_nats
         error = held.standard_error or None
         of_labels = ("", "")
         if labels_hold is not None:
             total = number_in_words(labels_hold * held.num_examples)
-            of_labels = (f"all labels: {total}", f"one label: {labels_hold:.4g}")
+            one = f"{findings.labels_in_words}: {labels_hold:.4g}"
+            of_labels = (f"all labels: {total}", one)
         drawn = findings.others.get("drawn_code")
         if has_lost_the_network(findings):
             price = f"weight_beta = {drawn.beta * held.num_examples:.3g}"
@@ -233,41 +222,30 @@ class Weights(AuditPart):
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Nats beside what labels hold, and whether they can be believed."""
-        held, labels_hold = findings.weights, label_entropy(findings)
+        return sentences_on_weights(findings)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether the weights can have the labels by heart."""
+        return verdict_on_weights(findings)
+
+    def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
+        """Of the weights of each layer, shared out over the training examples."""
+        held, found = findings.weights, {}
         if held is None:
-            return
-        held_how = "hold, by their Gaussian code,"
-        if held.structure == "posterior":
-            held_how = "pay for" if held.beta else "hold, at a price of 0,"
-        drawn = findings.others.get("drawn_code")
-        if has_lost_the_network(findings):
-            yield (
-                f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
-                f"adds {drawn.excess_loss_at_full_price:.3g} nats of loss where guessing has "
-                f"{drawn.loss_of_guessing:.3g}. It works up to weight_beta = "
-                f"{drawn.beta * held.num_examples:.3g}, where the weights hold "
-                f"{number_in_words(drawn.nats)} nats."
-            )
-            return
-        labels = ""
-        if labels_hold is not None:
-            labels = f", where one label holds at most {labels_hold:.3g}"
-        yield (
-            f"Its weights {held_how} {number_in_words(held.nats)} nats: "
-            f"{held.nats_per_example:.3g} per example{labels}."
-        )
-        if noise_is_large(findings):
-            yield (
-                "These nats are good to a factor of two or three at best: the code's noise adds "
-                f"{held.excess_loss if drawn is None else drawn.excess_loss:.3g} nats of loss, "
-                "which is not small."
-            )
+            return found
+        lost = has_lost_the_network(findings)
+        nats_of = findings.others["drawn_code"].by_variable if lost else held.by_variable
+        for path, nats in nats_of.items():
+            layer = path.split("/")[-2] if "/" in path else path
+            found[layer] = found.get(layer, 0.0) + nats / held.num_examples
+        return found
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
         """Where the nats are, and what they are at other prices or without the noisiest weights."""
         held, curve, pruning = findings.weights, findings.curve, findings.pruning
         if held is not None:
-            yield from bars_by_layer("Nats by layer or weight.", held.by_variable)
+            name = "layer" if held.structure == "posterior" else "weight"
+            yield from bars_by_layer(f"Nats by {name}.", held.by_variable, name=name)
         if curve is not None and np.all(curve.nats > 0):
             loss = curve.expected_loss if np.all(np.isfinite(curve.expected_loss)) else None
             caption = (

@@ -1,6 +1,6 @@
 """What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class QuantizedComplexity(Result):
         skipped: What was not measured, with the reason.
         num_bits: Bit planes.
         options: ``clip_percentile`` and ``crop``, as asked.
+        rearranged: By kind, the ratio to the weights in another arrangement, where asked.
     """
 
     total_bits: float
@@ -82,6 +83,7 @@ class QuantizedComplexity(Result):
     skipped: dict[str, str]
     num_bits: int
     options: dict[str, float | tuple[int, int] | None]
+    rearranged: dict[str, ComplexityRatio] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -116,7 +118,7 @@ class QuantizedComplexity(Result):
 
     def numbers(self) -> dict[str, float]:
         """The bits and their ratios, the number of planes, and how full the fullest one is."""
-        return {**super().numbers(), "saturation": max(self.saturation.values())}
+        return {**super().numbers(), "saturation": float(max(self.saturation.values()))}
 
     def _columns(self) -> dict[str, list]:
         shapes = [self.shapes[path] for path in self.by_layer]

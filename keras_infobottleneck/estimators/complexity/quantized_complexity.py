@@ -1,5 +1,6 @@
 """Algorithmic complexity of a network's weights, by bit plane and layer (QuBD), with its nulls."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import keras
@@ -35,6 +36,12 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     MAX_BITS,
     quantization_levels,
 )
+from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
+    KINDS,
+    Rearrangement,
+    check_rearrangements,
+    rearranged,
+)
 
 __all__ = ["quantized_complexity"]
 
@@ -46,6 +53,7 @@ def quantized_complexity(
     clip_percentile: float | None = 99.9,
     baseline: Literal["shuffled"] | Weights | QuantizedComplexity = "shuffled",
     num_shuffles: int = 3,
+    rearrangements: Collection[Rearrangement] = (),
     crop: tuple[int, int] | None = None,
     num_crops: int = 8,
     seed: int = 0,
@@ -73,6 +81,10 @@ def quantized_complexity(
         baseline: ``"shuffled"``, or what else the ratio is to: another model or arrays of equal
             shapes, or an earlier result (such as that of the initial weights).
         num_shuffles: Shuffles, two or more, of which mean and spread are taken.
+        rearrangements: Further nulls, of as many draws each: ``"within_rows"`` and
+            ``"within_columns"`` shuffle each row or column by itself and keep the scales of units
+            and of inputs; ``"renumbered"`` puts the units in another order, whose spread is noise
+            of the measure. Each costs as much as the shuffles.
         crop: ``(rows, columns)``: replace the complexity of a larger matrix by the mean over
             ``num_crops`` random crops of this shape. It keeps layers of different sizes, and any
             above some 10^6 weights, comparable: a crop of 512 x 512 fills at most a quarter.
@@ -128,8 +140,10 @@ def quantized_complexity(
     if given is not None:
         _check_comparable(given, shapes, num_bits, options)
 
+    kinds = check_rearrangements("rearrangements", rearrangements)
     progress = keras.utils.Progbar(len(measured), verbose=verbose, unit_name="tensor")
     planes, shuffled, saturation = {}, {}, {}
+    others: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in kinds}
     for index, matrix in enumerate(measured):
         levels = quantization_levels(
             matrix.values(), num_bits=num_bits, clip_percentile=clip_percentile
@@ -142,6 +156,12 @@ def quantized_complexity(
         for shuffle in range(num_shuffles):
             mixed = rng.permutation(levels.ravel()).reshape(levels.shape)
             shuffled[matrix.path][shuffle], _ = _measure(mixed, num_bits, corners, crop)
+        for kind in kinds:
+            # Not the stream of the shuffles, which are the same with and without these.
+            rng = np.random.default_rng([seed, index, KINDS.index(kind)])
+            draws = [rearranged(levels, kind, rng) for _ in range(num_shuffles)]
+            measured_draws = [_measure(draw, num_bits, corners, crop)[0] for draw in draws]
+            others[kind][matrix.path] = np.array(measured_draws)
         progress.update(index + 1)
 
     against_shuffled = ComplexityRatio.of(planes, shuffled)
@@ -167,6 +187,7 @@ def quantized_complexity(
         skipped=skipped,
         num_bits=num_bits,
         options=options,
+        rearranged={kind: ComplexityRatio.of(planes, draws) for kind, draws in others.items()},
     )
 
 

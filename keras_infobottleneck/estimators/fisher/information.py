@@ -245,8 +245,8 @@ class FisherInformation(Result, abc.ABC):
 
 
 def _with_suffix(path: str | os.PathLike) -> str | os.PathLike:
-    """The path with `.npz`; what is no path is left to whom refuses it."""
-    is_path = isinstance(path, str | os.PathLike)
+    """The path with `.npz`; what is no path, or an empty one, is left to whom refuses it."""
+    is_path = isinstance(path, str | os.PathLike) and os.fspath(path)
     return f"{os.fspath(path).removesuffix('.npz')}.npz" if is_path else path
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_instance
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
+from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["StateCounts"]
 
 
-class StateCounts:
+class StateCounts(Result):
     """Counts of distinct states, fed batch by batch.
 
     A state is a row of binary or k-level units, or one integer label. States of up to 64 bits are
@@ -73,6 +76,16 @@ class StateCounts:
     def num_states(self) -> int:
         """Number of distinct states seen."""
         return len(self.counts)
+
+    def numbers(self) -> dict[str, float]:
+        """How many states and samples, and the levels of a unit."""
+        names = ("num_states", "num_samples", "num_levels")
+        return {name: float(getattr(self, name)) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts, from the largest, and what `numbers` says."""
+        counts = np.sort(self.counts)[::-1]
+        return plain({name: int(n) for name, n in self.numbers().items()} | {"counts": counts})
 
     def __repr__(self):
         return f"StateCounts(num_samples={self.num_samples}, num_states={self.num_states})"

@@ -138,6 +138,9 @@ class Anchoring:
     def restore(self, config: dict) -> None:
         """Make room for the fingerprints of which `config` tells."""
         if config.get(MARK):
+            # The layers of a subclass are made by its constructor, which does not know.
+            for layer in self.noisy_layers:
+                layer.make_room_for_prior()
             self._make_room(config[MARK], config["num_anchored_weights"])
 
     @staticmethod

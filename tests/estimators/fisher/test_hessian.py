@@ -250,5 +250,5 @@ def test_bound_is_attained_when_every_weight_counts_the_same():
 )
 def test_bound_refuses(arguments, word):
     good = {"weights": np.ones(3), "nuclear_norm": 1.0, "num_examples": 2}
-    with pytest.raises(ValueError, match=rf"`{word}`.*Received: "):
+    with pytest.raises(ValueError, match=rf"`{word}.* must .*Received: "):
         flat_minimum_bound(**{**good, **arguments})

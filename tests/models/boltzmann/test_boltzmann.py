@@ -205,18 +205,18 @@ def test_data_sets_and_labels_are_accepted(bars):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "error"),
     [
-        {"units": 0},
-        {"units": 2.5},
-        {"units": 3, "num_steps": 0},
-        {"units": 3, "num_chains": -1},
-        {"units": 3, "seed": -1},
-        {"units": 3, "seed": "a"},
+        ({"units": 0}, ValueError),
+        ({"units": 2.5}, TypeError),
+        ({"units": 3, "num_steps": 0}, ValueError),
+        ({"units": 3, "num_chains": -1}, ValueError),
+        ({"units": 3, "seed": -1}, ValueError),
+        ({"units": 3, "seed": "a"}, TypeError),
     ],
 )
-def test_bad_options_give_one_clear_sentence(options):
-    with pytest.raises(ValueError, match="Received: "):
+def test_bad_options_give_one_clear_sentence(options, error):
+    with pytest.raises(error, match="Received: "):
         RestrictedBoltzmannMachine(**options)
 
 

@@ -63,13 +63,13 @@ def test_file_and_data_set_give_the_same_network(network, x, tmp_path):
 
 
 def test_bad_input_gives_one_clear_sentence(network, x):
-    for units in ([], 5, "784"):
-        with pytest.raises(ValueError, match=r"`units`.*Received"):
+    for units, error in (([], ValueError), (5, TypeError), ("784", TypeError)):
+        with pytest.raises(error, match=r"`units`.*Received"):
             DeepBeliefNetwork(units)
     with pytest.raises(ValueError, match=r"`units`.*Received"):
         DeepBeliefNetwork([3, 0])
-    for layer in (0, 3, 1.5):
-        with pytest.raises(ValueError, match=r"`layer`.*Received"):
+    for layer, error in ((0, ValueError), (3, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match=r"`layer`.*Received"):
             network.hidden_states(x, layer)
     labelled = tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(50)
     for arguments in ({"x": labelled}, {"x": (x, x)}, {"x": x, "validation_data": (x, x)}):

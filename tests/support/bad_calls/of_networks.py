@@ -23,6 +23,7 @@ from tests.support.bad_calls.bad_values import (
     SEED,
     TEXT,
     VERBOSE,
+    VERBOSE_OR_AUTO,
     Mute,
     count,
     kinds,
@@ -75,7 +76,8 @@ def network_table():
                 "model": MODEL,
                 "nuisance": kinds("a", Mute()) + values(np.ones(12), np.arange(3)),
                 "layers": names,
-                "include": kinds("task", 3, None) + values([], ["absent"]),
+                "parts": kinds(3, "task", [3], None),
+                "include": kinds("task", 3) + values([], ["absent"]),
                 "examples": [*MAPPING, *kinds({"task": 2.5}), *values({"task": 0}, {"none": 3})],
                 "num_examples": count(),
                 "likelihood": LIKELIHOOD,
@@ -109,7 +111,7 @@ def network_table():
         "recalibrate_batch_normalization": (
             kib.recalibrate_batch_normalization,
             {"model": t.normalised, "data": t.x},
-            {"model": MODEL, "batch_size": count(), "verbose": VERBOSE},
+            {"model": MODEL, "batch_size": count(), "verbose": VERBOSE_OR_AUTO},
         ),
         "activation_fisher": (e.activation_fisher, layer, {**OF_LAYER, "paper_form": FLAG}),
         "effective_information": (

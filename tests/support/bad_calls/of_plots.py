@@ -86,8 +86,8 @@ def plot_table():
             {"signal_to_noise": np.ones(9), "thresholds": FOUR, "scores": FOUR},
             {
                 "signal_to_noise": kinds(None, "a", [1j]) + values({}, [], [-1.0], [NAN]),
-                "thresholds": [*points, *values([2.0, 1.0], [1.0], [0.0, 1.0, 2.0, 3.0])],
-                "scores": points,
+                "thresholds": [*points[1:], *values(FOUR[::-1], [0.0, 1.0, 2.0, 3.0])],
+                "scores": [*points[1:], *values([1.0])],
                 "score_label": TEXT,
                 "ax": AXES,
             },

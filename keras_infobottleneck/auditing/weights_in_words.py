@@ -1,0 +1,117 @@
+"""What the weights hold, in words: beside what the labels hold, and how far to be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from keras_infobottleneck.auditing.entries import Verdict, number_in_words
+from keras_infobottleneck.auditing.findings import Findings
+
+__all__ = ["has_lost_the_network", "noise_is_large", "sentences_on_weights", "verdict_on_weights"]
+
+# Noise that adds this share of the loss of guessing is not small.
+LARGE_NOISE = 0.25
+PLAIN = "training with noise on the weights: `kib.make_variational`, then a `weight_beta`"
+
+
+def noise_is_large(findings: Findings) -> bool:
+    """Whether the noise of the weights' code is too large for the code to be believed."""
+    held, guessing = findings.weights, findings.label_nats
+    if held is None or held.excess_loss is None or guessing is None:
+        return False
+    drawn = findings.others.get("drawn_code")
+    excess = held.excess_loss if drawn is None else drawn.excess_loss_at_full_price
+    return excess > LARGE_NOISE * guessing
+
+
+def has_lost_the_network(findings: Findings) -> bool:
+    """Whether networks drawn from the code at the full price do no better than a guess."""
+    held, drawn = findings.weights, findings.others.get("drawn_code")
+    return held is not None and drawn is not None and drawn.beta < held.beta
+
+
+def sentences_on_weights(findings: Findings) -> Iterable[str]:
+    """Nats beside what labels hold, and whether they can be believed."""
+    held, labels_hold = findings.weights, findings.label_nats
+    if held is None:
+        return
+    held_how = "hold, by their Gaussian code,"
+    if held.structure == "posterior":
+        held_how = "pay for" if held.beta else "hold, at a price of 0,"
+    drawn = findings.others.get("drawn_code")
+    if has_lost_the_network(findings):
+        yield (
+            f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
+            f"adds {drawn.excess_loss_at_full_price:.3g} nats of loss where guessing has "
+            f"{drawn.loss_of_guessing:.3g}. It works up to weight_beta = "
+            f"{drawn.beta * held.num_examples:.3g}, where the weights hold "
+            f"{number_in_words(drawn.nats)} nats."
+        )
+        return
+    labels = ""
+    if labels_hold is not None:
+        labels = f", where {findings.labels_in_words} holds at most {labels_hold:.3g}"
+    yield (
+        f"Its weights {held_how} {number_in_words(held.nats)} nats: "
+        f"{held.nats_per_example:.3g} per example{labels}."
+    )
+    if noise_is_large(findings):
+        yield (
+            "These nats are good to a factor of two or three at best: the code's noise adds "
+            f"{held.excess_loss if drawn is None else drawn.excess_loss:.3g} nats of loss, "
+            "which is not small."
+        )
+
+
+def verdict_on_weights(findings: Findings) -> Verdict | None:
+    """Whether the weights can have the labels by heart."""
+    held, labels_hold = findings.weights, findings.label_nats
+    if held is None:
+        return None
+    if labels_hold is None:
+        return Verdict(
+            f"Holds {held.nats_per_example:.2g} nats an example: compare networks by it.",
+            f"{number_in_words(held.nats)} nats over {held.num_examples:,} examples",
+            "what labels hold is known for classes only",
+        )
+    is_paid, lost = held.structure == "posterior", has_lost_the_network(findings)
+    drawn = findings.others.get("drawn_code")
+    total = drawn.nats if lost else held.nats
+    nats = total / held.num_examples
+    evidence = (
+        f"{number_in_words(total, held.standard_error or None)} nats shared out over "
+        f"{held.num_examples:,} examples; {findings.labels_in_words} holds at most "
+        f"{labels_hold:.3g} nats, the entropy of the classes"
+    )
+    unsure = "the divergence is exact; biases and other weights without noise are not in it"
+    if not is_paid:
+        unsure = "a local approximation by a diagonal, which over-counts"
+    if lost:
+        unsure += (
+            f"; at the price {drawn.beta * held.num_examples:.2g}, the largest at which networks "
+            "drawn from the code still beat a guess"
+        )
+    elif drawn is not None:
+        unsure += f"; drawn, the code's noise adds {drawn.excess_loss:.2g} nats of loss"
+    elif noise_is_large(findings):
+        unsure += (
+            ", good to a factor of two or three at best: its noise would add "
+            f"{held.excess_loss:.2g} nats of loss"
+        )
+    lower = "a larger `weight_beta`" if is_paid else PLAIN
+    if nats > labels_hold:
+        statement = (
+            f"Holds {nats:.2g} nats an example, more than the {labels_hold:.2g} of "
+            f"{findings.labels_in_words}: it can remember every label. Lower it by {lower}."
+        )
+    elif is_paid:
+        statement = (
+            f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
+            f"{findings.labels_in_words}: it cannot have all labels by heart."
+        )
+    else:
+        statement = (
+            f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
+            f"{findings.labels_in_words}: too little to have all labels by heart."
+        )
+    return Verdict(statement, evidence, unsure, 2 if nats > labels_hold else 0)
