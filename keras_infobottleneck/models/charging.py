@@ -6,6 +6,7 @@ import math
 import warnings
 
 import keras
+import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
 from keras_infobottleneck.layers.noisy_layer import noisy_layers

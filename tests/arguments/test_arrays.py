@@ -38,7 +38,7 @@ def refused(error, check, *arguments, **options):
         {"a": 1.0},
         object(),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_other_things_than_numbers_are_of_the_wrong_kind(value):
     assert "must hold numbers. " in refused(TypeError, check_numbers, value)
