@@ -89,7 +89,7 @@ def check_integers(
 def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> np.ndarray:
     """The value as an array of one of several kinds of numbers, of a shape."""
     form = f"have the shape {shape} and not be empty" if shape else "be numbers"
-    if isinstance(value, numbers.Integral) and not -(2**63) <= value < 2**64:
+    if isinstance(value, numbers.Integral) and not -(2**63) <= int(value) < 2**64:
         raise refusal(ValueError, name, "fit in 64 bits", value)
     try:
         if isinstance(value, keras.Variable):
