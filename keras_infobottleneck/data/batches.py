@@ -79,16 +79,20 @@ class Batches:
         if batch_size is not None:
             batch_size = check_count("batch_size", batch_size)
         self._asked = Asked(name, needs_labels, takes, may_be_endless)
-        self._check, self._checked = check, set()
+        self._check = check
+        self._checked: set[Any] = set()
         self._source = source_of(data, self._asked)
         self.is_dataset = self._source.is_dataset
-        self.num_examples, self.num_batches = self._source.num_examples, self._source.num_batches
+        # Of a data set known after the first batch, or the first pass.
+        self.num_examples: Any = self._source.num_examples
+        self.num_batches: Any = self._source.num_batches
         self._first: Any = None
         self._fingerprint: dict[int, int] | None = None
-        self._size: int | None = None
+        self._size: Any = None  # of a data set known after its first batch
         if not self.is_dataset:
-            self._size = min(batch_size or default_batch_size, self.num_examples)
-            self.num_batches = -(-self.num_examples // self._size)
+            rows: int = self.num_examples or 0  # arrays without any were refused
+            self._size = min(batch_size or default_batch_size, rows)
+            self.num_batches = -(-rows // self._size)
         elif batch_size is not None:
             raise ValueError(
                 "`batch_size` is for arrays; a dataset brings its own batches. "
@@ -140,7 +144,8 @@ class Batches:
         first = self.first_inputs()
         example = sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(first))
         batches = max(1, STACK_BYTES // max(1, example * self._size))
-        seen, fingerprint = 0, {}
+        seen: Any = 0
+        fingerprint: dict[int, int] = {}
         for part in self._source.parts(self._size * min(batches, most or batches)):
             self._check_form(part)
             if self.is_dataset:

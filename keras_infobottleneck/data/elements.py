@@ -175,7 +175,7 @@ class Asked:
         )
 
 
-def num_rows(array: Any) -> int | None:
+def num_rows(array: Any) -> Any:
     """Examples in an array; None where it has no axis of them."""
     return int(array.shape[0]) if len(array.shape) else None
 

@@ -64,7 +64,8 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
     """
     rng = np.random.default_rng(seed)
     count = min(count, batches.num_examples or count)
-    kept, indices = None, np.zeros(count, np.int64)
+    kept: Any = None  # a buffer for each leaf, from the first part on
+    indices = np.zeros(count, np.int64)
     seen = 0
     for part in batches.parts():
         arrays = [np.asarray(leaf) for leaf in tf.nest.flatten(part)]

@@ -28,7 +28,12 @@ from keras_infobottleneck.models.charging import (
     warn_of_nothing_charged,
 )
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
-from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
+from keras_infobottleneck.models.objective import (
+    check_loss,
+    check_objective,
+    examples_in,
+    price_of_weights,
+)
 from keras_infobottleneck.models.sampling import Samplers
 
 __all__ = ["InformationBottleneckModel"]
@@ -140,7 +145,7 @@ class InformationBottleneckModel(NetworkHolder):
     def train_step(self, data):
         """One step on the objective of `compute_loss`; counts the examples of the epoch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self._examples_seen.assign_add(tf.cast(_batch_size(x), tf.int64))
+        self._examples_seen.assign_add(tf.cast(examples_in(x), tf.int64))
         return super().train_step(data)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -151,18 +156,13 @@ class InformationBottleneckModel(NetworkHolder):
         information = self.weight_information()
         # Keras adds up the losses of all replicas: each carries its share.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        batch_size = _batch_size(y_pred if x is None else x)
+        batch_size = examples_in(y_pred if x is None else x)
         # What a layer adds may have a value for each example, of which Keras takes the sum.
         task_loss = num_replicas * loss - sum(map(keras.ops.sum, self.losses), 0.0)
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
-        price = price_of_weights(
-            self.objective,
-            task_loss,
-            self._weight_beta * information,
-            self.num_examples,
-            self.delta,
-        )
+        nats = self._weight_beta * information
+        price = price_of_weights(self.objective, task_loss, nats, self.num_examples, self.delta)
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
@@ -349,7 +349,3 @@ class InformationBottleneckModel(NetworkHolder):
             "objective": self.objective,
             "delta": self.delta,
         }
-
-
-def _batch_size(data):
-    return tf.shape(next(x for x in keras.tree.flatten(data) if x is not None))[0]

@@ -1,12 +1,13 @@
 """What training minimises: the information bottleneck Lagrangian, or a PAC-Bayes bound."""
 
 import keras
+import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import check_choice, check_probability
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 
-__all__ = ["check_loss", "check_objective", "price_of_weights"]
+__all__ = ["check_loss", "check_objective", "examples_in", "price_of_weights"]
 
 OBJECTIVES = ("lagrangian", "pac_bayes_quadratic", "pac_bayes_kl")
 
@@ -49,3 +50,8 @@ def check_loss(objective: str, loss, sample_weight=None) -> None:
             f"objective={objective!r} needs the mean of the loss over examples. "
             f"Received: reduction={loss.reduction!r}"
         )
+
+
+def examples_in(batch) -> tf.Tensor:
+    """How many examples a batch holds, whatever its nest of arrays."""
+    return tf.shape(next(x for x in keras.tree.flatten(batch) if x is not None))[0]

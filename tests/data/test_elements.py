@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.elements import Asked
 
+pytestmark = pytest.mark.quick
+
 X = np.arange(12.0, dtype=np.float32).reshape(6, 2)
 Y = np.arange(6)
 

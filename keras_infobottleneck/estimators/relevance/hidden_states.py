@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +69,7 @@ def hidden_states(
     is_binary = levels.ndim == 0
     thresholds = tuple(levels.reshape(-1).tolist())
     levels_of = _compiled(activations_model(model, layer), thresholds)
-    options = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
+    options: dict[str, Any] = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
     batches = batches_for(model, data, batch_size, **options)
     progress = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     states = []

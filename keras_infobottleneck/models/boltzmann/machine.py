@@ -249,15 +249,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         hidden = self.hidden_bias.numpy()
         if min(self.kernel.shape) <= MAX_ENUMERATED:
             return Estimate(enumerated_log_partition(kernel, visible, hidden))
-        value, error = annealed_log_partition(
-            kernel,
-            visible,
-            hidden,
-            visible,
-            num_chains=num_chains,
-            num_steps=num_temperatures,
-            seed=seed,
-        )
+        options = {"num_chains": num_chains, "num_steps": num_temperatures, "seed": seed}
+        value, error = annealed_log_partition(kernel, visible, hidden, visible, **options)
         return Estimate(value, error)
 
     def log_likelihood(self, x, *, batch_size: int = 1000, **options) -> Estimate:
