@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -88,6 +89,8 @@ def check_integers(
 def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> np.ndarray:
     """The value as an array of one of several kinds of numbers, of a shape."""
     form = f"have the shape {shape} and not be empty" if shape else "be numbers"
+    if isinstance(value, numbers.Integral) and not -(2**63) <= value < 2**64:
+        raise refusal(ValueError, name, "fit in 64 bits", value)
     try:
         if isinstance(value, keras.Variable):
             value = keras.ops.convert_to_numpy(value)

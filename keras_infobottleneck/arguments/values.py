@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # Of a value in a refusal, in characters; what is longer is cut.
-MAX_CHARACTERS = 120
+MAX_CHARACTERS, MAX_ENTRIES = 120, 8
 # TensorFlow and NumPy count in 64 bits.
 LARGEST_INTEGER = 2**63 - 1
 
@@ -68,14 +68,14 @@ def _short(value: Any) -> str:
     if _is_array(value):
         dtype = getattr(value.dtype, "name", value.dtype)
         return f"array of shape {tuple(value.shape)} and dtype {dtype}"
-    if isinstance(value, list | tuple) and any(map(_is_array, value)):
+    # Of long lists only the first few entries are looked at.
+    if isinstance(value, list | tuple) and any(map(_is_array, value[:MAX_ENTRIES])):
         parts = ", ".join(described(each) for each in value[:4])
         more = ", ..." if len(value) > 4 else ""
         return f"{type(value).__name__} of {len(value)}: {parts}{more}"
     if isinstance(value, Mapping) and any(map(_is_array, value.values())):
         parts = (f"{key!r}: {described(each)}" for key, each in list(value.items())[:4])
         return f"{{{', '.join(parts)}}}"
-    # Of long lists only the first few entries are made into words.
     return reprlib.repr(value) if isinstance(value, list | tuple | set | dict) else repr(value)
 
 
@@ -140,13 +140,14 @@ def check_number(
     open_below: bool = False,
     open_above: bool = False,
     finite: bool = True,
+    nan: bool = False,
     optional: bool = False,
 ) -> Any:
     """The value as a float; a number between two ends, which belong to the range unless open.
 
     Raises:
         TypeError: not a number.
-        ValueError: NaN, infinite where `finite`, or outside the range.
+        ValueError: NaN unless `nan`, infinite where `finite`, or outside the range.
     """
     _check_kind(name, value, numbers.Real, "a number", optional)
     if value is None:
@@ -156,7 +157,7 @@ def check_number(
     except OverflowError:  # an integer of hundreds of digits
         number = math.inf if value > 0 else -math.inf
     allowed = Range(least, most, open_below, open_above, finite)
-    if not allowed.holds(number):
+    if not (allowed.holds(number) or (nan and math.isnan(number))):
         raise refusal(ValueError, name, f"be {allowed}", value)
     return number
 
@@ -238,26 +239,31 @@ def check_choice(name: str, value: Any, choices: Collection[str], *, optional: b
     return value
 
 
-def check_names(name: str, value: Any, known: Collection[str], of: str) -> list[str]:
-    """The value as a list; a collection of one or more names, each known and there once.
+def check_names(
+    name: str, value: Any, known: Collection[str], of: str, *, least: int = 1
+) -> list[str]:
+    """The value as a list; a collection of names, each known and there once.
 
     Args:
         name: of the argument.
         value: what was given.
         known: the names that there are.
         of: what they are names of, for the refusal.
+        least: how many there must be.
 
     Raises:
         TypeError: text, or what is no collection of text.
-        ValueError: no name, an unknown one, or one twice.
+        ValueError: too few, an unknown one, or one twice.
     """
     expected = f"be a collection of names of {of}"
     is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
     if not is_collection or _is_array(value) or not all(isinstance(each, str) for each in value):
         raise refusal(TypeError, name, expected, value)
-    if not value or len(set(value)) < len(value) or not set(value) <= set(known):
+    is_short, is_known = len(value) < least, set(value) <= set(known)
+    if is_short or not is_known or len(set(value)) < len(value):
         words = described(list(known))
-        raise refusal(ValueError, name, f"{expected}, one or more of {words}, each once", value)
+        expected += f", at least {least} of {words}, each once"
+        raise refusal(ValueError, name, expected, value)
     return list(value)
 
 

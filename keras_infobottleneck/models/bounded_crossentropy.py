@@ -3,7 +3,7 @@
 import keras
 
 from keras_infobottleneck import pac_bayes
-from keras_infobottleneck.arguments import check_flag, check_probability
+from keras_infobottleneck.arguments import check_flag, check_probability, check_text
 
 __all__ = ["BoundedCrossentropy"]
 
@@ -32,6 +32,7 @@ class BoundedCrossentropy(keras.losses.Loss):
         name: str = "bounded_crossentropy",
         dtype=None,
     ):
+        check_text("name", name, optional=True)
         super().__init__(reduction=reduction, name=name, dtype=dtype)
         self.from_logits = check_flag("from_logits", from_logits)
         self.min_probability = check_probability("min_probability", min_probability)

@@ -39,7 +39,7 @@ def plot_phase_diagram(
     """
     sizes, prices = _ticks("num_examples", num_examples), _ticks("beta", beta)
     shape = f"[{len(prices)}, {len(sizes)}]"
-    values = check_numbers("values", values, shape, finite=False, nan=True)
+    values = check_numbers("values", values, shape, nan=True)
     check_number("half_way", half_way, optional=True)
     if limits is not None:
         limits = check_numbers("limits", limits, "[2]", increasing=True)

@@ -45,6 +45,7 @@ def plot_spectrum(
     check_positive("level", level, optional=True)
     check_text("level_label", level_label)
     check_text("name", name, optional=True)
+    check_text("label", label)
     ax = axes_or_new(ax)
     positive = values[values > 0]
     ranks = np.unique(np.geomspace(1, len(positive), MAX_POINTS).astype(int))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from keras_infobottleneck.arguments import check_number, check_positive
+
 __all__ = ["Estimate"]
 
 
@@ -22,8 +24,10 @@ class Estimate(float):
 
     def __new__(cls, value: float, standard_error: float = 0.0) -> Estimate:
         """Makes the number; floats are immutable."""
-        number = super().__new__(cls, value)
-        number.standard_error = float(standard_error)
+        number = super().__new__(cls, check_number("value", value, finite=False, nan=True))
+        number.standard_error = check_number(
+            "standard_error", standard_error, 0.0, finite=False, nan=True
+        )
         return number
 
     def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]  # two for a float's one
@@ -37,4 +41,6 @@ class Estimate(float):
 
     def agrees_with(self, value: float, standard_errors: float = 4.0) -> bool:
         """Whether `value` lies within so many standard errors."""
+        value = check_number("value", value, finite=False, nan=True)
+        check_positive("standard_errors", standard_errors)
         return math.fabs(float(self) - value) <= standard_errors * self.standard_error

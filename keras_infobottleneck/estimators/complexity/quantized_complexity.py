@@ -10,6 +10,7 @@ from keras_infobottleneck.arguments import (
     check_choice,
     check_count,
     check_integers,
+    check_names,
     check_number,
     check_verbose,
     described,
@@ -39,7 +40,6 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
 from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
     KINDS,
     Rearrangement,
-    check_rearrangements,
     rearranged,
 )
 
@@ -112,6 +112,7 @@ def quantized_complexity(
     check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)
     check_count("num_shuffles", num_shuffles, 2)  # a spread needs two
     check_count("num_crops", num_crops)
+    check_names("rearrangements", rearrangements, KINDS, "rearrangements", least=0)
     check_count("seed", seed, 0)
     check_verbose("verbose", verbose)
     if isinstance(baseline, str):
@@ -140,7 +141,7 @@ def quantized_complexity(
     if given is not None:
         _check_comparable(given, shapes, num_bits, options)
 
-    kinds = check_rearrangements("rearrangements", rearrangements)
+    kinds = [kind for kind in KINDS if kind in rearrangements]
     progress = keras.utils.Progbar(len(measured), verbose=verbose, unit_name="tensor")
     planes, shuffled, saturation = {}, {}, {}
     others: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in kinds}

@@ -1,13 +1,10 @@
 """Weights in another arrangement, by which arrangement is told from the scales of units."""
 
-from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
 
-from keras_infobottleneck.arguments import described
-
-__all__ = ["KINDS", "Rearrangement", "check_rearrangements", "rearranged"]
+__all__ = ["KINDS", "Rearrangement", "rearranged"]
 
 Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
 KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
@@ -24,20 +21,3 @@ def rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator
     if kind == "renumbered":
         return levels[rng.permutation(len(levels))]
     return rng.permuted(levels, axis=1 if kind == "within_rows" else 0)
-
-
-def check_rearrangements(name: str, kinds: Collection[Rearrangement]) -> tuple[Rearrangement, ...]:
-    """The kinds asked for, in their own order.
-
-    Raises:
-        TypeError: no collection of words.
-        ValueError: an unknown kind.
-    """
-    is_collection = isinstance(kinds, Collection) and not isinstance(kinds, str)
-    if not is_collection or not all(isinstance(kind, str) for kind in kinds):
-        raise TypeError(
-            f"{name} must be a collection of {KINDS}. Received: {name}={described(kinds)}"
-        )
-    if not set(kinds) <= set(KINDS):
-        raise ValueError(f"{name} must be of {KINDS}. Received: {name}={described(kinds)}")
-    return tuple(kind for kind in KINDS if kind in kinds)

@@ -67,7 +67,7 @@ def test_bad_input_gives_one_clear_sentence(network, x):
     for units, error in (([], ValueError), (5, TypeError), ("784", TypeError)):
         with pytest.raises(error, match=r"`units`.*Received"):
             DeepBeliefNetwork(units)
-    with pytest.raises(ValueError, match=r"`units\[1\]`.*Received"):
+    with pytest.raises(ValueError, match=r"`units\[1\]` must.*Received"):
         DeepBeliefNetwork([3, 0])
     for layer, error in ((0, ValueError), (3, ValueError), (1.5, TypeError)):
         with pytest.raises(error, match=r"`layer`.*Received"):

@@ -140,7 +140,7 @@ def layer_table():
         "BoundedCrossentropy": (
             models.BoundedCrossentropy,
             {},
-            {"from_logits": FLAG, "min_probability": PROBABILITY},
+            {"from_logits": FLAG, "min_probability": PROBABILITY, "name": TEXT},
         ),
         "RestrictedBoltzmannMachine": (
             models.RestrictedBoltzmannMachine,

@@ -149,7 +149,35 @@ def network_table():
         "fisher_information": (
             e.fisher_information,
             code,
-            {"model": MODEL, "structure": CHOICE, "dry_run": FLAG, **FISHER},
+            {
+                "model": MODEL,
+                "structure": CHOICE,
+                "dry_run": FLAG,
+                "first_example": count(0),
+                **FISHER,
+            },
+        ),
+        "drawn_excess_loss": (
+            e.drawn_excess_loss,
+            {**code, "fisher": t.fisher, "beta": 0.1},
+            {
+                "model": MODEL,
+                "fisher": OBJECT,
+                "beta": POSITIVE,
+                "prior_scale": SCALE,
+                "num_draws": count(2),
+                "seed": SEED,
+                **DATA_OPTIONS,
+            },
+        ),
+        "register_rule": (
+            e.register_rule,
+            {"layer_class": keras.layers.Dense, "rule_class": e.LayerRule},
+            {
+                "layer_class": kinds(None, "dense", dict, keras.layers.Dense(1)),
+                "rule_class": kinds(None, "rule", dict),
+                "check": FLAG,
+            },
         ),
         "hessian": (e.hessian, code, {"model": MODEL, "variables": VARIABLES, **DATA_OPTIONS}),
         "information_in_weights": (

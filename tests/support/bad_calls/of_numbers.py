@@ -97,6 +97,11 @@ def number_table():
                 "mean": [*floats("samples", "batch")[1:7], *values(np.ones(3))],
             },
         ),
+        "decompose_uncertainty, regression": (
+            e.decompose_uncertainty,
+            {"mean": np.ones((2, 3))},
+            {"scale": [*floats()[1:], *values(-1, np.ones(7))]},
+        ),
         "flat_minimum_bound": (
             e.flat_minimum_bound,
             {"weights": [np.ones(3)], "nuclear_norm": 2.0, "num_examples": 10},
@@ -190,6 +195,7 @@ def number_table():
                 "clip_percentile": PERCENT,
                 "baseline": kinds(None, 3, Mute()) + values("first", [], {"w": np.ones((4, 8))}),
                 "num_shuffles": count(2),
+                "rearrangements": kinds(None, "renumbered", 3, [3]) + values(["absent"]),
                 "crop": kinds("ab", (4.5, 5), (True, True)) + values((2, 2), (4,), (10**6,) * 2),
                 "num_crops": count(),
                 "seed": PROBES["seed"],

@@ -44,6 +44,7 @@ def plot_table():
                 "errors": [*named, *values({"a": -1.0})],
                 "null": named,
                 "label": [*TEXT, *kinds(None)],
+                "name": TEXT,
                 "ax": AXES,
             },
         ),
@@ -121,6 +122,7 @@ def plot_table():
             {
                 "eigenvalues": [*points, *values([0.0], [])],
                 "level": POSITIVE,
+                "label": TEXT,
                 "level_label": TEXT,
                 "name": TEXT,
                 "ax": AXES,
