@@ -95,10 +95,9 @@ def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> 
         if isinstance(value, keras.Variable):
             value = keras.ops.convert_to_numpy(value)
         array = np.asarray(value)
-    except ValueError:  # lists of unequal length
-        raise refusal(ValueError, name, form, value) from None
-    except Exception:  # somebody's own class fails
-        raise refusal(TypeError, name, form, value) from None
+    except Exception as error:  # lists of unequal length, symbolic tensors, somebody's own class
+        is_ragged = isinstance(error, ValueError) and isinstance(value, list | tuple)
+        raise refusal(ValueError if is_ragged else TypeError, name, form, value) from None
     if _is_empty_list(value):
         array = np.zeros(array.shape, int)  # of no kind yet
     kind = "f" if str(array.dtype).startswith("bfloat") else array.dtype.kind

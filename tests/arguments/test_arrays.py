@@ -92,6 +92,10 @@ def test_a_shape_is_as_it_is_written(shape, good, bad):
         assert f"must have the shape {shape} and not be empty. " in sentence
 
 
+def test_symbolic_tensors_are_no_numbers_yet():
+    refused(TypeError, check_numbers, keras.Input((3,)), "[points]")
+
+
 def test_lists_of_unequal_length_have_no_shape():
     refused(ValueError, check_numbers, [[1.0], [2.0, 3.0]])
     assert "[rows, columns]" in refused(ValueError, check_numbers, [[1], [2, 3]], "[rows, columns]")
