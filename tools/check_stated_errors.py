@@ -1,0 +1,276 @@
+"""Holds every stochastic estimator to what it states, on cases whose truth is known.
+
+    python tools/check_stated_errors.py --num_seeds=200
+
+For each: the mean over seeds beside the truth, in standard errors of the mean; the stated error
+over the spread of the estimates; and how often the truth lies within 1.96 stated errors. Writes
+`docs/results/stated_errors.json` and the table `docs/stated_errors.md`. About twenty minutes of one
+core; finished cases are kept, so that an interrupted run goes on.
+"""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from absl import app, flags
+
+from keras_infobottleneck import estimators
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results" / "stated_errors.json"
+PAGE = ROOT / "docs" / "stated_errors.md"
+NUM_SEEDS = flags.DEFINE_integer("num_seeds", 200, "Seeds of each case.", 20)
+ONLY = flags.DEFINE_list("only", [], "Names of the cases to run; all by default.")
+
+layers = keras.layers
+
+
+class Classifier:
+    """A small classifier of three classes, examples of any number, and its Fisher matrices."""
+
+    def __init__(self):
+        keras.utils.set_random_seed(1)
+        self.model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(3)]
+        )
+        self.data = self.examples(40, 0)
+        self.exact = self.fisher(self.data, structure="dense", labels="expected")
+        self.operator = self.fisher(self.data, structure="implicit", labels="expected")
+        self.hessian = estimators.hessian(self.model, self.data, likelihood="categorical")
+
+    def examples(self, count, seed):
+        """Inputs and labels."""
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(count, 4)).astype("float32")
+        return x, rng.integers(0, 3, count)
+
+    def fisher(self, data, **options):
+        """A Fisher matrix of the classifier."""
+        options = {"likelihood": "categorical", **options}
+        return estimators.fisher_information(self.model, data, **options)
+
+    def hessian_matrix(self):
+        """The Hessian, by its products."""
+        layout = self.hessian.layout
+        rows = [self.hessian.matvec(layout.split(row)) for row in np.eye(layout.size, dtype="f4")]
+        matrix = np.stack([layout.join(row) for row in rows]).astype(np.float64)
+        return (matrix + matrix.T) / 2
+
+
+def trace_of_drawn_labels(net):
+    """New examples and new labels for each seed: the error stated is that of both."""
+    truth = float(net.fisher(net.examples(200_000, 12345), labels="expected").trace())
+    return truth, lambda seed: net.fisher(
+        net.examples(300, seed + 1)[0], labels="sampled", seed=seed
+    ).trace()
+
+
+def trace_by(method):
+    """Of the Fisher matrix, from products with random vectors."""
+
+    def case(net):
+        truth = float(net.exact.trace())
+        return truth, lambda seed: net.operator.trace(method=method, num_probes=8, seed=seed)
+
+    return case
+
+
+def log_determinant(net):
+    """By stochastic Lanczos quadrature."""
+    truth = float(net.exact.logdet(1e-2))
+    return truth, lambda seed: net.operator.logdet(1e-2, num_probes=8, seed=seed)
+
+
+def trace_of_hessian(net):
+    """By XTrace, of an indefinite matrix."""
+    truth = float(np.trace(net.hessian_matrix()))
+    return truth, lambda seed: net.hessian.trace(num_probes=8, seed=seed)
+
+
+def nuclear_norm(net):
+    """Sum of the magnitudes of the Hessian's eigenvalues."""
+    truth = float(np.abs(np.linalg.eigvalsh(net.hessian_matrix())).sum())
+    return truth, lambda seed: net.hessian.nuclear_norm(num_probes=8, num_steps=40, seed=seed)
+
+
+def nats_of_drawn_labels(net):
+    """The Gaussian code from a diagonal of drawn labels; new examples for each seed."""
+    options = {"beta": 1 / 300, "prior_scale": 1.0}
+    large = net.fisher(net.examples(200_000, 12345), labels="expected")
+    truth = estimators.information_in_weights(net.model, large, **options).nats
+
+    def estimate(seed):
+        fisher = net.fisher(net.examples(300, seed + 1)[0], labels="sampled", seed=seed)
+        held = estimators.information_in_weights(net.model, fisher, **options)
+        return estimators.Estimate(held.nats, held.standard_error)
+
+    return truth, estimate
+
+
+def drawn_loss(_):
+    """Loss that drawn weights add to a linear regression, whose curvature is known."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2, dtype="float64")])
+    solution = np.linalg.lstsq(np.c_[x, np.ones(50)], y, rcond=None)[0]
+    model.layers[0].set_weights([solution[:-1], solution[-1]])
+    options = {"labels": "expected", "likelihood": "normal", "structure": "dense"}
+    fisher = estimators.fisher_information(model, (x, y), **options)
+    values = fisher.eigenvalues()
+    truth = 0.5 * float(np.sum(0.05 * values / (values + 0.05)))
+    options = {"beta": 0.05, "prior_scale": 1.0, "num_draws": 10, "likelihood": "normal"}
+    return truth, lambda seed: estimators.drawn_excess_loss(
+        model, (x, y), fisher, seed=seed, **options
+    )
+
+
+def correlated(seed, count=300, units=8, rho=0.5):
+    """Gaussian units, and their correlation matrix."""
+    rng = np.random.default_rng(seed)
+    covariance = rho ** np.abs(np.subtract.outer(np.arange(units), np.arange(units)))
+    return rng.normal(size=(count, units)) @ np.linalg.cholesky(covariance).T, covariance
+
+
+def total_correlation(transform, correlation_of):
+    """Of units of a distribution whose correlations are known."""
+
+    def case(_):
+        truth = -0.5 * np.linalg.slogdet(correlation_of(correlated(0)[1]))[1]
+
+        def estimate(seed):
+            z = transform(correlated(seed)[0])
+            found = estimators.total_correlation(z, num_permutations=2, seed=seed)
+            return estimators.Estimate(found.nats, found.standard_error)
+
+        return float(truth), estimate
+
+    return case
+
+
+def nuisance(_):
+    """Two classes behind Gaussian noise, information by quadrature."""
+    points, weights = np.polynomial.hermite_e.hermegauss(80)
+    log_ratio = np.log(2.0) - np.logaddexp(0.0, -2.0 * (points + 1.0))
+    truth = float(weights @ log_ratio / weights.sum())
+
+    def estimate(seed):
+        rng = np.random.default_rng(seed)
+        n = rng.integers(0, 2, 800)
+        z = (2.0 * n - 1.0)[:, None] + rng.normal(size=(800, 1))
+        found = estimators.nuisance_information(z, n, num_folds=2, epochs=30, seed=seed)
+        return estimators.Estimate(found.nats, found.standard_error)
+
+    return truth, estimate
+
+
+def zipf(_):
+    """Counts drawn from the fitted distribution."""
+
+    def estimate(seed):
+        counts = np.random.default_rng(seed).zipf(2.2, 500)
+        found = estimators.zipf_exponent(counts)
+        return estimators.Estimate(found.gamma, found.standard_error)
+
+    return 2.2, estimate
+
+
+def log_partition(_):
+    """Annealed importance sampling of a machine small enough to be enumerated too."""
+    from keras_infobottleneck.models.boltzmann import log_partition as sampling
+
+    rng = np.random.default_rng(0)
+    weights = 0.7 * rng.normal(size=(12, 10)), rng.normal(size=12), rng.normal(size=10)
+    truth = sampling.enumerated_log_partition(*weights)
+
+    def estimate(seed):
+        options = {"num_chains": 100, "num_steps": 300, "seed": seed}
+        found = sampling.annealed_log_partition(*weights, weights[1], **options)
+        return estimators.Estimate(*found)
+
+    return truth, estimate
+
+
+def log_normal_correlation(covariance):
+    """Correlations of the exponentials of Gaussian units of unit variance."""
+    return np.expm1(covariance) / np.expm1(1.0)
+
+
+CASES = {
+    "Fisher trace, drawn labels": trace_of_drawn_labels,
+    "Fisher trace, Hutchinson": trace_by("hutchinson"),
+    "Fisher trace, XTrace": trace_by("xtrace"),
+    "Fisher log-determinant, Lanczos quadrature": log_determinant,
+    "Hessian trace, XTrace": trace_of_hessian,
+    "Hessian nuclear norm": nuclear_norm,
+    "information in weights, drawn labels": nats_of_drawn_labels,
+    "loss of the drawn Gaussian code": drawn_loss,
+    "total correlation, Gaussian units": total_correlation(lambda z: z, lambda c: c),
+    "total correlation, log-normal units": total_correlation(np.exp, log_normal_correlation),
+    "nuisance information, two classes": nuisance,
+    "Zipf exponent": zipf,
+    "log partition function, annealed": log_partition,
+}
+
+
+def measured(name: str, num_seeds: int) -> dict:
+    """One row: what was stated against what was seen."""
+    truth, estimate = CASES[name](Classifier())
+    found = [estimate(seed) for seed in range(num_seeds)]
+    values = np.array([float(each) for each in found])
+    errors = np.array([each.standard_error for each in found])
+    spread = values.std(ddof=1)
+    return {
+        "truth": truth,
+        "mean": values.mean(),
+        "bias_in_standard_errors": (values.mean() - truth) / (spread / np.sqrt(num_seeds)),
+        "spread": spread,
+        "stated_over_spread": float(np.sqrt(np.mean(errors**2)) / spread),
+        "coverage": float(np.mean(np.abs(values - truth) <= 1.96 * errors)),
+        "num_seeds": num_seeds,
+    }
+
+
+def page(rows: dict[str, dict]) -> str:
+    """The table, in Markdown."""
+    lines = [
+        "# Stated errors",
+        "",
+        "Every stochastic estimator on a case whose truth is known, over many seeds: the mean",
+        "beside the truth (in standard errors of that mean, so that within 3 is agreement), the",
+        "error that the estimator states over the spread that is seen, and how often the truth",
+        "lies within 1.96 stated errors (95 % where the errors are right and Gaussian).",
+        "",
+        "`python tools/check_stated_errors.py` writes this page.",
+        "",
+        "| estimator | truth | mean | off by, in standard errors | stated over seen | coverage |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in rows.items():
+        lines.append(
+            f"| {name} | {row['truth']:.5g} | {row['mean']:.5g} | "
+            f"{row['bias_in_standard_errors']:+.1f} | {row['stated_over_spread']:.2f} | "
+            f"{row['coverage']:.1%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(_):
+    """Runs the cases and writes results and page."""
+    rows = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    for name in ONLY.value or CASES:
+        if name not in CASES:
+            raise app.UsageError(f"--only must name cases, {list(CASES)}. Received: {name!r}")
+        if rows.get(name, {}).get("num_seeds") != NUM_SEEDS.value or ONLY.value:
+            rows[name] = measured(name, NUM_SEEDS.value)
+        print(name, {key: round(value, 4) for key, value in rows[name].items()}, flush=True)
+        ordered = {each: rows[each] for each in CASES if each in rows}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+        PAGE.write_text(page(ordered), "utf-8")
+
+
+if __name__ == "__main__":
+    app.run(main)
