@@ -101,7 +101,8 @@ def _checked(arrays, source) -> Images:
             "x_train and x_test must hold images of one shape. Received: "
             f"{arrays['x_train'].shape[1:]} and {arrays['x_test'].shape[1:]} in {source}"
         )
-    scale = float(arrays["x_train"].max()) or 1.0
+    # Of both parts: units of a Boltzmann machine lie in [0, 1], test images too.
+    scale = float(max(arrays["x_train"].max(), arrays["x_test"].max())) or 1.0
     with np.errstate(all="ignore"):  # what float32 does not hold is said below
         pixels = {key: arrays[key].astype("float32") / scale for key in ("x_train", "x_test")}
     for key, x in pixels.items():
