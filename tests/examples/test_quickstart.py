@@ -95,7 +95,10 @@ BAD_ARRAYS = {
     "labels that are dates": {"y_train": of_type(np.ones(4), "M8[s]")},
     "pixels that are times": {"x_train": of_type(np.ones((4, 5, 5)), "m8[s]")},
     "pixels too large for float32": {"x_train": np.full((4, 5, 5), 1e300)},
-    "pixels too small for float32": {"x_train": np.full((4, 5, 5), 1e-300)},
+    "pixels too small for float32": {
+        "x_train": np.full((4, 5, 5), 1e-300),
+        "x_test": np.full((2, 5, 5), 1e-300),
+    },
     "test pixels too large for float32": {"x_test": np.full((2, 5, 5), 1e300)},
     "pixels in records": {"x_train": np.zeros((4, 5, 5), [("red", "f4")])},
     "another key": {"y_test": None},
