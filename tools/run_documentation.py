@@ -54,8 +54,8 @@ class Block:
 
 
 def head_of(text: str) -> dict[str, str]:
-    """Settings between the two lines `---` at the top of a page, as text."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    """Settings at the top of a page: between lines `---`, or in a comment where those are shown."""
+    found = re.match(r"(?:---|<!--)\n(.*?)\n(?:---|-->)\n", text, re.DOTALL)
     lines = found.group(1).splitlines() if found else []
     return dict(line.split(": ", 1) for line in lines if ": " in line)
 

@@ -19,7 +19,7 @@ def pages_with_code():
             yield pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks)
 
 
-@pytest.mark.parametrize("path", pages_with_code())
+@pytest.mark.parametrize("path", list(pages_with_code()))
 def test_a_page_shows_what_its_code_prints(path):
     keras.backend.clear_session()
     found = pages.check(path.read_text("utf-8"), path.name)
