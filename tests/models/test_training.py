@@ -265,6 +265,7 @@ def test_the_callbacks_of_keras_work_and_restoring_weights_does_not_upset_the_co
     assert loaded.predict(x, verbose=0).shape == (NUM_EXAMPLES, 2)
 
 
+@pytest.mark.slow
 def test_tensorboard_takes_the_logs(compiled, data, tmp_path):
     pytest.importorskip("tensorboard")
     tensorboard = keras.callbacks.TensorBoard(tmp_path)
