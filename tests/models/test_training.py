@@ -290,6 +290,7 @@ def test_callbacks_know_without_a_mode_that_a_lower_task_loss_is_better(compiled
         compiled.fit(*data, verbose=0, callbacks=[unsaid])
 
 
+@pytest.mark.slow
 def test_tensorboard_takes_the_logs(compiled, data, tmp_path):
     pytest.importorskip("tensorboard")
     tensorboard = keras.callbacks.TensorBoard(tmp_path)
