@@ -25,7 +25,9 @@ def summary_of(name: str) -> str:
     """The first paragraph of the docstring of a public name."""
     docstring = package()[name].docstring
     first = (docstring.value if docstring else "").split("\n\n")[0].replace("\n", " ")
-    return first.replace("|", r"\|")
+    # A bar would end the cell, except inside code, where it is left alone.
+    pieces = first.split("`")
+    return "`".join(p if n % 2 else p.replace("|", r"\|") for n, p in enumerate(pieces))
 
 
 def on_page_markdown(markdown, **_):
