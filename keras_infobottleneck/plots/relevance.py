@@ -67,7 +67,8 @@ def plot_resolution_relevance(
         ax.annotate(label, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
     ax.set(xlabel="resolution H[s] / log M", ylabel="relevance H[K] / log M", xlim=(0, 1.02))
     ax.set_ylim(bottom=0)
-    ax.legend()
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
     return ax
 
 
