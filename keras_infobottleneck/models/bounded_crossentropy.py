@@ -34,7 +34,7 @@ class BoundedCrossentropy(keras.losses.Loss):
     ):
         check_text("name", name, optional=True)
         super().__init__(reduction=reduction, name=name, dtype=dtype)
-        self.from_logits = check_flag("from_logits", from_logits)
+        self.from_logits = bool(check_flag("from_logits", from_logits))
         self.min_probability = check_probability("min_probability", min_probability)
 
     def call(self, y_true, y_pred):
