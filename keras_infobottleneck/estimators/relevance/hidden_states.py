@@ -26,7 +26,7 @@ BATCH_SIZE = 256
 
 def hidden_states(
     model: keras.Model,
-    data,
+    data: Any,
     layer: str | int | keras.layers.Layer,
     *,
     threshold: float | Sequence[float] = 0.0,
