@@ -24,7 +24,7 @@ NOTHING = (None, np.zeros([0, 0], np.float32))
 
 @dataclasses.dataclass
 class Examination:
-    """What every measurement of one audit shares.
+    """State that all measurements of one audit share: the model, the sample, the seed.
 
     Attributes:
         model: at its weights, which stay.
@@ -85,7 +85,7 @@ class Examination:
         cut = activations_model(self.model, layer.name)
         parts, first = [], 0
         num_places = math.prod(layer.shape) // max(1, layer.num_units)
-        # Of any number of examples the first have the same places.
+        # However many examples are taken, the first ones have the same places.
         places = np.random.default_rng(self.seed).integers(num_places, size=sample.size)
         for batch in Batches(sample.inputs, needs_labels=False):
             rows = int(np.sum(batch.weights))

@@ -18,7 +18,7 @@ __all__ = ["Findings", "LayerInformation"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class LayerInformation(Result):
-    """What was measured of one layer; None for what was not.
+    """Everything that was measured of one layer; what was not measured is None.
 
     Attributes:
         num_units: activations of an example.
@@ -29,6 +29,18 @@ class LayerInformation(Result):
         total_correlation, nuisance: of the activations.
         views: part to what it took of a layer with places, where that is not everything.
         others: results of further parts, by name.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import LayerInformation
+
+        layer = LayerInformation(num_units=32, threshold=0.0)
+        print(layer.num_units, layer.effective)  # None for what was not measured
+        ```
+
+        ```text
+        32 None
+        ```
     """
 
     num_units: int | None = None
@@ -70,7 +82,7 @@ class LayerInformation(Result):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Findings(Result):
-    """Everything this package measures, of one model. What was not measured is None and omitted.
+    """Everything that was measured of one model; what was not measured is None.
 
     Attributes:
         model_name: of the model.
@@ -89,6 +101,22 @@ class Findings(Result):
         complexity: of the quantised weights.
         omissions: what was not measured, and why.
         others: results of further parts, by name.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+        x = np.ones((10, 8), "float32")
+        report = kib.audit(model, x, include=["complexity"], likelihood="normal")
+        print(report.complexity.num_bits, report.task)  # a report is `Findings`; the rest is None
+        ```
+
+        ```text
+        8 None
+        ```
     """
 
     model_name: str

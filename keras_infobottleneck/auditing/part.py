@@ -23,7 +23,16 @@ class AuditPart(abc.ABC):
     plan, the table, the page and the JSON file like any other, can be left out by `include`, and
     what it raises becomes an omission. `LayerPart` is for what is measured layer by layer.
 
+    Attributes:
+        name: by which `include` and `examples` refer to the part, and under which it is kept.
+        title: its heading.
+        examples: how many examples it takes by default; None where it takes no data.
+        measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
+        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
+
     Example:
+        ```python
+        import keras
         import numpy as np
         import keras_infobottleneck as kib
         from keras_infobottleneck.auditing import AuditPart, Measure
@@ -39,14 +48,15 @@ class AuditPart(abc.ABC):
                 for path, norm in findings.others["norms"].items():
                     yield self.reading("norm", path, float(norm))
 
-        report = kib.audit(model, data, parts=[Norms()])
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="head")])
+        x = np.ones((4, 2), "float32")
+        report = kib.audit(model, x, parts=[Norms()], include=["norms"], likelihood="normal")
+        print([reading.where for reading in report.readings])
+        ```
 
-    Attributes:
-        name: by which `include` and `examples` refer to the part, and under which it is kept.
-        title: its heading.
-        examples: how many examples it takes by default; None where it takes no data.
-        measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
-        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
+        ```text
+        ['sequential/head/kernel', 'sequential/head/bias']
+        ```
     """
 
     name: str
@@ -135,6 +145,35 @@ class LayerPart(AuditPart):
         narrower: what is taken of a layer with places, such as a convolution, where all of its
             units are left out: the channels averaged over places, those at one place of each
             example, drawn at random, or nothing ("units").
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+        from keras_infobottleneck.auditing import LayerPart, Measure
+
+        class Firing(LayerPart):
+            name, title, examples = "firing", "How often units are on", 40
+            measures = (Measure("firing", "share on", "share", "exact", "A sigmoid is always on."),)
+
+            def measure_layer(self, exam, layer):
+                return {"firing": float(np.mean(exam.activations(self.name, layer) > 0))}
+
+            def readings(self, findings):
+                for name, share in findings.results_of_layers("firing").items():
+                    yield self.reading("firing", name, share)
+
+        hidden = keras.layers.Dense(3, activation="relu", kernel_initializer="ones", name="hidden")
+        model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(2)])
+        x = np.ones((40, 2), "float32")
+        report = kib.audit(model, x, parts=[Firing()], include=["firing"], likelihood="normal")
+        print([(reading.where, reading.value) for reading in report.readings])
+        ```
+
+        ```text
+        [('hidden', 1.0)]
+        ```
     """
 
     narrower: View = "units"

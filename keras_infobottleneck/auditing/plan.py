@@ -35,7 +35,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class AuditPlan:
-    """Parts of a report, the layers that each is about, and what is left out.
+    """Plan of an audit: the parts to measure, on which layers, at which cost, and what is left out.
 
     Attributes:
         model_name: of the model.

@@ -31,7 +31,7 @@ __all__ = ["InformationReport"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class InformationReport(Findings):
-    """What a network knows: every number of its `Findings`, to read, to compare and to keep.
+    """Report on what a network knows: every number measured, to read, to compare and to keep.
 
     `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
     `report.complexity` and the like are the estimators' own results, None where
@@ -39,6 +39,24 @@ class InformationReport(Findings):
 
     Attributes:
         parts: of the report, in its order.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)], name="small")
+        x = np.ones((20, 8), "float32")
+        report = kib.audit(model, x, include=["complexity"], likelihood="normal")
+        report.to_json("report.json")
+        again = kib.InformationReport.from_json("report.json")
+        print(again.model_name, again.differences(report))
+        ```
+
+        ```text
+        small []
+        ```
     """
 
     parts: tuple[AuditPart, ...] = ()

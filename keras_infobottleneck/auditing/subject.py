@@ -35,7 +35,7 @@ VIEWS = {"average": "averaged over places", "place": "at one place of each examp
 
 @dataclasses.dataclass(frozen=True)
 class HiddenLayer:
-    """A layer whose activations can be had.
+    """Layer whose activations can be recorded.
 
     Of a layer whose units are channels at places, as those of a convolution or a sequence are,
     `num_units` counts what is taken by its `view`: all units, or each channel once.
@@ -47,6 +47,18 @@ class HiddenLayer:
         is_output: whether they are the output, whose states are measured only where it is named.
         channels: axis of the channels in `shape`, where there are others; None without places.
         view: what is taken of them.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import HiddenLayer
+
+        layer = HiddenLayer("convolution", (8, 8, 16), num_weights=160, channels=16)
+        print(layer.num_units)
+        ```
+
+        ```text
+        1024
+        ```
     """
 
     name: str
@@ -75,7 +87,7 @@ class HiddenLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What parts decide on whether they apply.
+    """Model and arguments of an audit, from which a part decides whether it applies.
 
     Attributes:
         model: built.
@@ -83,6 +95,20 @@ class Subject:
         omissions: the layers left out, with the reason.
         has_nuisance: whether a nuisance was given.
         likelihood: as of `audit`.
+
+    Example:
+        ```python
+        import keras
+        from keras_infobottleneck.auditing import Subject
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        subject = Subject(model, likelihood="normal")
+        print(subject.reason_without_likelihood, subject.has_nuisance)
+        ```
+
+        ```text
+        None False
+        ```
     """
 
     model: keras.Model

@@ -28,6 +28,21 @@ class BetaSchedule(keras.callbacks.Callback):
         TypeError: `beta` is not a variable, or the others are not numbers.
         ValueError: an unknown schedule, or a beta that is negative or not finite, here or, from a
             function, at the start of the epoch.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model = kib.make_variational(network, num_examples=1000, verbose=0)
+        rising = kib.callbacks.BetaSchedule(model.weight_beta, "linear", stop=0.1, num_epochs=10)
+        print([round(rising.value(epoch), 2) for epoch in (0, 5, 10, 20)])
+        ```
+
+        ```text
+        [0.0, 0.05, 0.1, 0.1]
+        ```
     """
 
     def __init__(

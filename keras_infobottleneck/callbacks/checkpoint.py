@@ -15,7 +15,7 @@ RULE = "The checkpoint must be a complete file of this callback"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps all that training is after every epoch: killed and resumed, it ends the same.
+    """Saves the whole state of a training after every epoch; a killed run resumes to the same end.
 
     Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
     atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
@@ -30,6 +30,25 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: `filepath` is no path, or no file in a folder that exists.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        x, y = np.ones((10, 4), "float32"), np.ones((10, 1), "float32")
+        checkpoint = kib.callbacks.Checkpoint("training.npz")
+        first = checkpoint.restore(model)  # 0: there is no file yet
+        model.fit(x, y, initial_epoch=first, epochs=2, callbacks=[checkpoint], verbose=0)
+        print(kib.callbacks.Checkpoint("training.npz").restore(model))  # epochs that are done
+        ```
+
+        ```text
+        2
+        ```
     """
 
     def __init__(self, filepath: str):

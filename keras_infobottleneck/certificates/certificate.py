@@ -30,7 +30,9 @@ __all__ = ["Certificate", "certify"]
 
 @dataclass(frozen=True)
 class Certificate(Result):
-    """What `certify` found; errors are shares of examples, cross-entropies nats per example.
+    """Guaranteed bounds on the error of a network on new data, as `certify` found them.
+
+    Errors are shares of examples, cross-entropies nats per example.
 
     Attributes:
         error_bound: bound on the error of the randomised network on new data.

@@ -86,7 +86,9 @@ def drawing(
     activations: bool = True,
     layers: Collection[keras.layers.Layer] | None = None,
 ) -> Iterator[None]:
-    """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
+    """Context in which noisy layers draw their noise although nothing is trained.
+
+    The generators of the layers stay untouched.
 
     BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
     The choice is made when a function is traced: trace inside this context what should draw. The
@@ -141,7 +143,7 @@ def resting() -> Iterator[None]:
 
 
 class NoisyLayer(keras.layers.Layer):
-    """Base of layers that draw noise: what derives from it is known to the whole package.
+    """Base class of layers that draw noise; the whole package recognises its subclasses.
 
     Models find such a layer wherever it sits, `drawing` and `predict_samples` make it draw,
     `make_deterministic` puts a layer without noise in its place, and estimators tell the weights
@@ -158,6 +160,31 @@ class NoisyLayer(keras.layers.Layer):
     Args:
         seed: seed of the noise; by default a random one.
         **kwargs: as of `keras.layers.Layer`.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        class Jitter(kib.layers.NoisyLayer):
+            noise = "activations"
+
+            def call(self, inputs, training=None):
+                if not self.draws(training):
+                    return inputs
+                noise = kib.distributions.standard_normal(keras.ops.shape(inputs), self.next_seed())
+                return inputs + 0.1 * noise
+
+        ones = keras.ops.ones((1, 3))
+        layer = Jitter(seed=0)
+        print(bool(keras.ops.all(layer(ones) == ones)))
+        print(bool(keras.ops.all(layer(ones, training=True) == ones)))
+        ```
+
+        ```text
+        True
+        False
+        ```
     """
 
     noise: Literal["weights", "activations"]

@@ -12,38 +12,20 @@ from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
 from keras_infobottleneck.layers.linear_part import NoisyAffine
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
-__all__ = ["VariationalWeights", "weights_to_draw"]
+__all__ = ["VariationalWeights"]
 
 NOTHING_CHARGED = (
     "Nothing is charged for what the weights hold: train the layer's model as an "
     "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
     "that Keras trains"
 )
-
-
-# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
-DETERMINISTIC = ("bias", "beta", "gamma", "scale")
-
-
-def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included, each once."""
-    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
-    created_trainable = {
-        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
-    }
-    return [
-        weight
-        for weight in created_trainable.values()
-        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
-    ]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")

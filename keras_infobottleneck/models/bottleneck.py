@@ -6,16 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import (
-    check_count,
-    check_flag,
-    check_price,
-    check_seed,
-    check_text,
-    check_verbose,
-)
+from keras_infobottleneck.arguments import check_count, check_flag, check_price, check_text
 from keras_infobottleneck.introspection.making import arguments_given
-from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
@@ -245,19 +237,9 @@ class InformationBottleneckModel(NetworkHolder):
             TypeError: data of another kind.
             ValueError: inputs that the model does not take, none, or without an end.
         """
-        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
-        check_flag("weights", weights)
-        check_flag("activations", activations)
-        check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
-        check_verbose("verbose", verbose, ("auto",))
-        check_seed("seed", seed)
-        # A tuple of arrays is a structure of inputs here, as of `predict`.
-        data = (x,) if isinstance(x, tuple) else x
-        batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
-        options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
-        kinds = weights, activations
-        samples = self._samplers.predict(self.network, int(num_samples), *kinds, batches, **options)
-        return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+        options = {"batch_size": batch_size, "verbose": verbose, "seed": seed}
+        kinds = {"weights": weights, "activations": activations}
+        return self._samplers.samples(self, x, num_samples, **kinds, **options)
 
     @property
     def variational_layers(self) -> list[VariationalWeights]:

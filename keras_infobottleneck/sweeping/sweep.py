@@ -65,13 +65,6 @@ def sweep_beta(
 
     Keras' global seed is set (`keras.utils.set_random_seed`), so that `build` gives the same start.
 
-    Example:
-        ```python
-        sweep = kib.sweep_beta(build, (x, y), np.geomspace(1e-3, 1, 7), epochs=20, seed=0)
-        print(sweep.table())
-        sweep.plot()
-        ```
-
     Args:
         build: A function without arguments that returns a compiled `InformationBottleneckModel`
             with `VariationalWeights` in it; it is called once.

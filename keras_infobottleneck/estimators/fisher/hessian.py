@@ -36,6 +36,23 @@ class Hessian(Result):
     Attributes:
         operator: products with vectors.
         num_examples: N.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile(loss="mse")
+        x, y = np.eye(2, dtype="float32"), np.zeros((2, 1), "float32")
+        hessian = kib.estimators.hessian(model, (x, y))
+        print(hessian.size, hessian.eigenvalues(2).round(3))
+        ```
+
+        ```text
+        2 [0.5]
+        ```
     """
 
     operator: Operator
@@ -189,6 +206,22 @@ def hessian(
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile(loss="mse")
+        x, y = 2 * np.eye(2, dtype="float32"), np.zeros((2, 1), "float32")
+        print(kib.estimators.hessian(model, (x, y)).eigenvalues(1).round(3))  # mean of x^2
+        ```
+
+        ```text
+        [2.]
+        ```
     """
     check_model("model", model)
     found = find_likelihood(model, likelihood)

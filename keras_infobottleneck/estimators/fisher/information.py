@@ -22,7 +22,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
-# Of files. The first called the second weight of a path `path_1`; it is `path #2` since.
+# Version of the files. Version 1 called the second weight of a path `path_1`, now `path #2`.
 FORMAT = 2
 
 
@@ -40,6 +40,25 @@ class FisherInformation(Result, abc.ABC):
         standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
             the spread of the examples' traces over sqrt(N), which holds the data's own spread
             too: an upper estimate. NaN for drawn labels of a single example.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        first = kib.estimators.fisher_information(model, x[:6], labels="expected")
+        second = kib.estimators.fisher_information(model, x[6:], first_example=6, labels="expected")
+        together = first + second  # of all ten examples
+        print(together.num_examples, float(together.trace()))
+        ```
+
+        ```text
+        10 15.0
+        ```
     """
 
     layout: Layout

@@ -20,8 +20,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     LayerRule,
     is_checked,
     registered_rules,
-    rules_running,
 )
+from keras_infobottleneck.estimators.fisher.rules.running import rules_running
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
@@ -39,7 +39,7 @@ __all__ = [
 
 # About the second-level cache of one processor core.
 CACHE_BYTES = 2 * 2**20
-# The outputs of a part are at least so many times as large as the weights.
+# The outputs of a part are at least this many times as large as the weights.
 OUTPUTS_PER_WEIGHTS = 4
 
 
@@ -133,7 +133,7 @@ def outputs_of_example(
 
 @dataclass(frozen=True, repr=False)
 class MemoryEstimate(Result):
-    """Bytes beside the model's own for one forward and backward pass.
+    """Memory in bytes that a Fisher matrix needs, beside what one pass of the model itself uses.
 
     Attributes:
         structure: what was asked for.

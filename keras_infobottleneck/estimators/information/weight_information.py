@@ -45,6 +45,25 @@ class WeightInformation(Result):
         structure: of the Fisher matrix, or "posterior" for a trained posterior.
         labels: of the Fisher matrix; None for a trained posterior.
         paper_form: whether `nats` are those of the printed formula.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        held = kib.estimators.information_in_weights(model, fisher, beta=1 / 10)
+        print(list(held.by_variable), np.isclose(sum(held.by_variable.values()), held.nats))
+        ```
+
+        ```text
+        ['sequential/head/kernel', 'sequential/head/bias'] True
+        ```
     """
 
     nats: float
@@ -174,6 +193,25 @@ def information_in_weights(
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Proposition 2.5 and equation 8, corrected.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        held = kib.estimators.information_in_weights(model, fisher, beta=1 / 10, prior_scale=1.0)
+        print(held.size, held.nats > 0, held.nats_per_example == held.nats / 10)
+        ```
+
+        ```text
+        15 True True
+        ```
     """
     check_keywords(information_in_weights, fisher_information, fisher_options)
     beta = check_price_of_nat(beta)

@@ -29,6 +29,21 @@ class StateCounts(Result):
 
     Raises:
         ValueError: for fewer than 2 levels.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        counts = kib.estimators.StateCounts()
+        counts.update(np.array([[0, 1], [0, 1]]))  # one batch, [examples, units]
+        counts.update(np.array([[1, 1]]))
+        print(counts.num_samples, counts.num_states)
+        ```
+
+        ```text
+        3 2
+        ```
     """
 
     def __init__(self, num_levels: int = 2):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.rule import (
     Call,
     LayerRule,
@@ -20,7 +21,6 @@ from keras_infobottleneck.introspection.cloning import with_attributes
 __all__ = [
     "KEPT_BYTES",
     "BilinearGradient",
-    "DirectGradient",
     "KernelRule",
     "keep_inputs",
     "leading",
@@ -161,49 +161,8 @@ class BilinearGradient(VariableGradient):
         return self.arrange(tf.einsum("bgi,bgo->gio", x, d)), norms
 
 
-class DirectGradient(VariableGradient):
-    """Gradients formed as they are: for biases, scales and offsets, which are small.
-
-    Args:
-        variable: the variable.
-        calls: the recorded calls, as a rule's `gradients` gets them.
-        gradient: from the inputs and the output gradient of a call, both `[batch, ...]`, to the
-            gradient of each example, `[batch, *variable.shape]`.
-        is_bias: whether this is one number per output of the kernel's block, in its order.
-    """
-
-    def __init__(
-        self,
-        variable: keras.Variable,
-        calls: list[Call],
-        *,
-        gradient: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-        is_bias: bool = False,
-    ):
-        super().__init__(variable, calls)
-        self._gradient = gradient
-        self.is_bias = is_bias
-
-    def rows(self, gradients, start, stop):
-        """Sum over the calls."""
-        return tf.add_n(
-            [
-                self._gradient(
-                    tf.cast(call.inputs[start:stop], self.dtype),
-                    tf.cast(g[start:stop], self.dtype),
-                )
-                for call, g in zip(self.calls, gradients, strict=True)
-            ]
-        )
-
-    def rows_bytes(self):
-        """The largest of the calls' outputs counts, not the variable."""
-        outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
-        return 2 * outputs * self.dtype.size
-
-
 class KernelRule(LayerRule):
-    """A layer with a kernel and perhaps a bias: `activation(inputs @ kernel + bias)`.
+    """Rule for a layer with a kernel, `activation(inputs @ kernel + bias)`, the bias optional.
 
     As it stands it is the rule of `Dense`: the kernel is `[in, out]`, and every axis of the input
     between the first and the last is positions. Where the attributes have other names, override
@@ -232,7 +191,7 @@ class KernelRule(LayerRule):
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
-        # Of the same weights, and no other thread's calls: the layer itself stays as it is.
+        # A copy that shares the weights: other threads may call the layer itself meanwhile.
         linear = with_attributes(self.layer, **{name: None})
         return super().run_on(weights, linear.call, inputs, args, kwargs)
 
