@@ -81,7 +81,7 @@ class Omission:
 
     @classmethod
     def of(cls, part: str, where: str, error: Exception) -> Omission:
-        """From what an estimator refused."""
+        """Make an omission from the error that an estimator raised."""
         sentence = " ".join(str(error).split()) or "no reason given"
         if not isinstance(error, ValueError | TypeError):
             sentence = f"{type(error).__name__}: {sentence}"
@@ -90,12 +90,12 @@ class Omission:
         return cls(part, where, sentence)
 
     def to_dict(self) -> dict[str, str]:
-        """Plain strings, for JSON."""
+        """Returns plain strings, for JSON."""
         return dataclasses.asdict(self)
 
     @property
     def place(self) -> str:
-        """Where something is missing, with what there is to say of the place."""
+        """Layer, weight or measure that is missing, with its detail."""
         detail = f" ({self.detail})" if self.detail else ""
         return f"{'' if self.where == 'all' else self.where}{detail}"
 
@@ -138,21 +138,21 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """Of the measure."""
+        """Name of the measure."""
         return self.measure.name
 
     @property
     def label(self) -> str:
-        """Measure and place."""
+        """Label of the measure, and the place."""
         return f"{self.where}: {self.measure.label}" if self.where else self.measure.label
 
     @property
     def text(self) -> str:
-        """Number and error, for people."""
+        """The number and its error as text."""
         return number_in_words(self.value, self.standard_error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, for JSON."""
+        """Returns plain numbers and strings, for JSON."""
         return {
             "part": self.part,
             "name": self.name,
@@ -194,7 +194,7 @@ class Verdict:
     urgency: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain strings and a number, for JSON."""
+        """Returns plain strings and a number, for JSON."""
         return dataclasses.asdict(self)
 
 

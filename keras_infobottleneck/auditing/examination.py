@@ -54,11 +54,11 @@ class Examination:
 
     @property
     def beta(self) -> float:
-        """One nat of training loss for one nat in the weights, relative to the mean loss."""
+        """Price of a nat in the weights, relative to the mean loss: one nat of training loss."""
         return 1 / self.num_examples
 
     def examples(self, part: str) -> Sample:
-        """The examples of a part."""
+        """The examples that a part takes."""
         return self.sample.first(self.counts[part])
 
     def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
@@ -103,13 +103,13 @@ class Examination:
         return np.concatenate(parts)
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
-        """What several parts take, measured when the first of them asks."""
+        """Result that several parts share, measured when the first of them asks for it."""
         if name not in self._once:
             self._once[name] = measure()
         return self._once[name]
 
     def attempt(self, part: str, where: str, measure: Callable[[], Any]) -> Any:
-        """The result, or None and the reason among the omissions."""
+        """Measure; where that fails the result is None and the reason is among the omissions."""
         try:
             return measure()
         except Exception as error:  # a report is about any model there is
@@ -117,7 +117,7 @@ class Examination:
             return None
 
     def omit(self, part: str, where: str, reason: str) -> None:
-        """Says what is missing, and why."""
+        """Record that something is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
 
 

@@ -56,15 +56,15 @@ class LayerInformation(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Self:
-        """From results by name: those without a field of their own are among the others."""
+        """Make the record from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results))
 
     def taken(self, part: str) -> str:
-        """What a part took of the layer, in words; "" where it is everything."""
+        """Description in words of what a part took of the layer; empty where it is everything."""
         return self.views.get(part, "")
 
     def numbers(self) -> dict[str, float]:
-        """Of every result, under its name, the numbers that it says it has."""
+        """The numbers of every result, each under the name of the result."""
         found = numbers_of_fields(self)
         results = {**{f.name: getattr(self, f.name) for f in _results_of(self)}, **self.others}
         for name, result in results.items():
@@ -138,12 +138,12 @@ class Findings(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any], **about: Any) -> Self:
-        """From results by name: those without a field of their own are among the others."""
+        """Make findings from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results), **about)
 
     @property
     def title(self) -> str:
-        """Model, weights and training examples."""
+        """Title with the model, its weights and the number of training examples."""
         return (
             f"What {self.model_name!r} knows: {self.num_weights:,} weights, "
             f"{self.num_examples:,} training examples"
@@ -151,19 +151,19 @@ class Findings(Result):
 
     @property
     def label_nats(self) -> float | None:
-        """What the labels of an example hold at most; None where they are no classes."""
+        """Most nats that the label of an example can hold; None where labels are not classes."""
         if self.task is None or self.task.label_entropy is None:
             return None
         return self.task.label_entropy * (self.task.labels_per_example or 1)
 
     @property
     def labels_in_words(self) -> str:
-        """What is labelled in an example."""
+        """Description in words of what is labelled in an example."""
         count = 1 if self.task is None else self.task.labels_per_example or 1
         return "one label" if count == 1 else f"an example's {count:,} labels"
 
     def results_of_layers(self, name: str) -> dict[str, Any]:
-        """Layer to its result of a name, for the layers that have one."""
+        """Maps each layer that has a result of this name to the result."""
         found = {}
         for layer, results in self.layers.items():
             fields = {field.name: getattr(results, field.name) for field in _results_of(results)}

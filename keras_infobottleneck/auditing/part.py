@@ -71,13 +71,13 @@ class AuditPart(abc.ABC):
         return None
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """Names of other parts whose examples it takes."""
+        """Names of other parts whose examples this part uses too."""
         del subject
         return ()
 
     @abc.abstractmethod
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """Name to result, each the estimator's own; the names are where the report keeps them."""
+        """Maps names to results of estimators; the report keeps them under these names."""
 
     @abc.abstractmethod
     def readings(self, findings: Findings) -> Iterable[Reading]:
@@ -89,12 +89,12 @@ class AuditPart(abc.ABC):
         return ()
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """What it means for somebody who has to act on it."""
+        """The conclusion of the part, for somebody who has to act on it."""
         del findings
         return None
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """Layer to nats an example, for the picture of the network; `nats_label` says of what."""
+        """Maps layers to nats per example, for the picture of the network."""
         del findings
         return {}
 
@@ -104,22 +104,22 @@ class AuditPart(abc.ABC):
         return ()
 
     def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
-        """The fewest examples that cost in proportion, by which a dry run foretells seconds."""
+        """Smallest number of examples whose cost a dry run can extrapolate from."""
         del layers
         return 2
 
     def seconds_without_trial(self, num_weights: int) -> float | None:
-        """What it takes, where that is told without a trial on a few examples."""
+        """Estimated seconds, where they are known without a trial on a few examples."""
         del num_weights
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """What it holds at most, beside the model and its examples."""
+        """Most bytes that the part needs, beside the model and its examples."""
         del num_weights, layers, num_examples
         return 0
 
     def to_dict(self) -> dict[str, Any]:
-        """What the part is, as plain strings, for JSON."""
+        """Returns the description of the part as plain strings, for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -130,7 +130,7 @@ class AuditPart(abc.ABC):
     def reading(
         self, name: str, where: str, value: float, error: float | None = None, beside: str = ""
     ) -> Reading:
-        """A number of one of the part's measures."""
+        """Make a reading: a number of one of the measures of the part."""
         (measure,) = [measure for measure in self.measures if measure.name == name]
         return Reading(self.name, measure, where, value, error, beside)
 
@@ -179,7 +179,7 @@ class LayerPart(AuditPart):
     narrower: View = "units"
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
-        """Layers it could be about: all whose activations can be had, but the output."""
+        """Layers that can be measured: all with recorded activations, except the output."""
         return [layer for layer in subject.layers if not layer.is_output]
 
     def reason_to_omit_layer(
@@ -190,13 +190,13 @@ class LayerPart(AuditPart):
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """The activations of a layer, and a copy of them."""
+        """Bytes of the activations of a layer and one copy of them."""
         return max((8 * num_examples * layer.num_units for layer in layers), default=0)
 
     def chosen(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> tuple[HiddenLayer, str | None]:
-        """What is taken of a layer, and the reason where it is left out."""
+        """View of a layer that is taken, and the reason where the layer is left out."""
         reason = self.reason_to_omit_layer(subject, layer, num_examples)
         if reason and layer.channels is not None and self.narrower != "units":
             seen = layer.seen_as(self.narrower)
@@ -210,9 +210,9 @@ class LayerPart(AuditPart):
 
     @abc.abstractmethod
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """Name to result, for one layer."""
+        """Maps names to results, for one layer."""
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """What is found once, after all layers."""
+        """Measure all layers, then what is about all of them together."""
         del exam
         return {}

@@ -65,7 +65,7 @@ class AuditPlan:
         include: Collection[str],
         counts: Mapping[str, int],
     ) -> AuditPlan:
-        """Asks each part whether it applies to the model, and to which layers."""
+        """Make the plan: ask each part whether it applies to the model, and to which layers."""
         omissions, kept = [], []
         for part in parts:
             reason = part.reason_to_omit(subject) if part.name in include else SWITCHED_OFF
@@ -101,12 +101,12 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float:
-        """Of all parts, NaN where no examples were tried."""
+        """Estimated seconds of all parts; NaN where no examples were tried."""
         return sum(cost.seconds for cost in self.costs.values()) if self.costs else math.nan
 
     @property
     def bytes(self) -> int:
-        """Of the examples and of the part that holds most."""
+        """Bytes of the examples and of the part that needs most."""
         most = max((cost.bytes for cost in self.costs.values()), default=0)
         return self.sample_bytes + most
 
@@ -115,7 +115,7 @@ class AuditPlan:
 
     @property
     def layers(self) -> dict[str, tuple[str, ...]]:
-        """Layer to the parts that measure it."""
+        """Maps each layer to the parts that measure it."""
         found: dict[str, tuple[str, ...]] = {}
         for part, layers in self.taken.items():
             for layer in layers:

@@ -70,18 +70,18 @@ class HiddenLayer:
 
     @property
     def num_units(self) -> int:
-        """Numbers that are taken of an example."""
+        """Number of activations that are taken for an example."""
         if self.view == "units" or self.channels is None:
             return math.prod(self.shape)
         return self.shape[self.channels]
 
     @property
     def in_words(self) -> str:
-        """What is taken, "" where it is everything."""
+        """Description in words of what is taken; empty where it is everything."""
         return "" if self.view == "units" else f"{self.num_units:,} channels {VIEWS[self.view]}"
 
     def seen_as(self, view: View) -> HiddenLayer:
-        """The same layer, of which something else is taken."""
+        """The same layer, with another view of its activations."""
         return dataclasses.replace(self, view=view)
 
 
@@ -125,7 +125,7 @@ class Subject:
         has_nuisance: bool,
         likelihood: str | Callable | None,
     ) -> Subject:
-        """Looks for the layers whose activations can be had.
+        """Make the subject: find the layers whose activations can be recorded.
 
         Raises:
             ValueError: a name that is not one of the model's layers.
@@ -146,7 +146,7 @@ class Subject:
 
     @property
     def reason_without_likelihood(self) -> str | None:
-        """Why there is no likelihood, None where there is one."""
+        """The reason why there is no likelihood; None where there is one."""
         try:
             find_likelihood(self.model, self.likelihood)
         except ValueError as error:
@@ -155,7 +155,7 @@ class Subject:
 
     @property
     def takes_floats(self) -> bool:
-        """Whether the inputs can be differentiated along, for all that a model tells about them."""
+        """Whether gradients by the inputs exist, as far as the model tells."""
         try:
             return all("float" in x.dtype for x in self.model.inputs)
         except (AttributeError, TypeError, ValueError):

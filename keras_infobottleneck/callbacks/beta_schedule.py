@@ -66,7 +66,7 @@ class BetaSchedule(keras.callbacks.Callback):
         self.start, self.stop, self.num_epochs = start, stop, num_epochs
 
     def value(self, epoch: int) -> float:
-        """The beta of an epoch, counted from 0."""
+        """The price in an epoch, counted from 0."""
         check_count("epoch", epoch, 0)
         if callable(self.schedule):
             value = float(self.schedule(epoch))
@@ -83,5 +83,5 @@ class BetaSchedule(keras.callbacks.Callback):
         return self.start + (self.stop - self.start) * share
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Set the variable."""
+        """Set the price of the epoch."""
         self.beta.assign(self.value(epoch))

@@ -58,7 +58,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: dict[str, list] = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Bring a built, compiled model to the state kept; returns the epoch to go on with.
+        """Restore the kept state to a built, compiled model; returns the epoch to go on with.
 
         Returns 0, and changes nothing, where no file is.
 
@@ -92,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
         return epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        """Add to the history and write the file."""
+        """Add the logs to the history and write the file."""
         for name, value in (logs or {}).items():
             # A metric may have a value for each class: a list of numbers, as JSON has it.
             self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())

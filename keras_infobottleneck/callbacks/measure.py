@@ -124,7 +124,7 @@ class Measure(keras.callbacks.Callback):
             self._writer = tf.summary.create_file_writer(os.fspath(self._log_dir))
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Before the first epoch: take up earlier rows, measure if due."""
+        """Before the first epoch, take up earlier rows and measure if it is due."""
         if self._completed is not None:
             return
         self._completed = epoch
@@ -134,7 +134,7 @@ class Measure(keras.callbacks.Callback):
             self._measure(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measure if due, and log."""
+        """Measure if it is due, and put the numbers into `logs`."""
         self._completed = epoch + 1
         due = self._due(self._completed)
         if due:

@@ -69,7 +69,7 @@ class Certificate(Result):
 
     @property
     def confidence(self) -> float:
-        """Probability with which each bound by itself holds, at least."""
+        """Probability with which each bound, taken by itself, holds at least."""
         return 1.0 - self.delta - self.delta_monte_carlo
 
     @property

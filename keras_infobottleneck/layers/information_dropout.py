@@ -159,7 +159,7 @@ class InformationDropout(NoisyWrapper):
         return self.layer.compute_output_shape(inputs_shape)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor; `beta` as it was then, its value now is a weight."""
+        """The arguments of the constructor; the current value of `beta` is a weight."""
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),

@@ -197,12 +197,12 @@ class NoisyLayer(keras.layers.Layer):
 
     @property
     def noise_weights(self) -> list[keras.Variable]:
-        """Weights that the noise and its price are made of: predictions without noise read none."""
+        """Weights of the noise and its price; predictions without noise read none of them."""
         return self.pricing_weights
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """Those of `noise_weights` that only say what noise costs: no output depends on them."""
+        """Those of `noise_weights` that only decide what noise costs; no output depends on them."""
         return []
 
     @property
@@ -225,7 +225,7 @@ class NoisyLayer(keras.layers.Layer):
 
     @classmethod
     def without_noise(cls, config: dict) -> dict:
-        """The layer that takes the place of one with this configuration, serialized.
+        """Serialised layer that replaces one with this configuration when noise is removed.
 
         It has the weights of the noisy layer, in their order, but for `noise_weights`.
 
@@ -262,12 +262,12 @@ class NoisyLayer(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
     def save_own_variables(self, store):
-        """Save the weights, and where the noise has got to."""
+        """Save the weights and the state of the noise."""
         super().save_own_variables(store)
         store["seed_state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
-        """Load the weights, and let the noise go on from where it was."""
+        """Load the weights and the state of the noise, which continues from there."""
         keys = store.keys()  # the store of a file has keys, but cannot be iterated over
         saved = {key: store[key] for key in keys}
         seed_state = saved.pop("seed_state", None)

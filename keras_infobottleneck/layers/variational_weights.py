@@ -180,7 +180,7 @@ class VariationalWeights(NoisyWrapper):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """A layer whose prior was anchored has the weights of that prior from the start."""
+        """Rebuild the layer; one with an anchored prior has the weights of that prior at once."""
         config = dict(config)
         anchored = config.pop("anchored", False)
         layer = super().from_config(config, custom_objects=custom_objects)
@@ -303,7 +303,7 @@ class VariationalWeights(NoisyWrapper):
         )
 
     def make_room_for_prior(self):
-        """Have the prior be one that is kept: what is loaded or anchored next."""
+        """Create the variables of a kept prior, for what is loaded or anchored next."""
         if self.built and not self.anchored:
             self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
         self.anchored = True

@@ -155,7 +155,7 @@ class InformationBottleneckModel(NetworkHolder):
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
-        """Posterior means; activations are not charged."""
+        """Predict with the posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with resting():
             return self(x, training=False) if takes_training(self) else self(x)
@@ -299,17 +299,17 @@ class InformationBottleneckModel(NetworkHolder):
         return list(weight_names(self.network, Anchoring(self).moved))
 
     def save_own_variables(self, store):
-        """The weights, and of an anchored model how many examples its prior depends on."""
+        """Save the weights, and of an anchored model the number of its anchoring examples."""
         super().save_own_variables(store)
         Anchoring(self).save(store)
 
     def load_own_variables(self, store):
-        """The weights, of a model that is anchored on the same examples."""
+        """Load the weights of a model that is anchored on the same examples."""
         super().load_own_variables(Anchoring(self).load(store))
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The model, its network rebuilt, with room for fingerprints if it is anchored."""
+        """Rebuild the model and its network, with room for fingerprints if it is anchored."""
         config, anchoring = Anchoring.split_config(config)
         model = super().from_config(config, custom_objects=custom_objects)
         Anchoring(model).restore(anchoring)

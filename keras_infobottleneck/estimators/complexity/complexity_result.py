@@ -128,7 +128,7 @@ class QuantizedComplexity(Result):
         )
 
     def table(self) -> str:
-        """One line a weight: shape, bits, both ratios, saturation; the total; what was skipped."""
+        """Table with one line per weight: shape, bits, both ratios, saturation; then the total."""
         rows = [
             [
                 path,

@@ -76,7 +76,7 @@ class Hessian(Result):
         return self.layout.size
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Exact, by one pass over the data."""
+        """Product of the Hessian with a vector, exact, by one pass over the data."""
         return self.operator.matvec(tensors)
 
     def trace(
@@ -95,7 +95,7 @@ class Hessian(Result):
         return self.layout.split(rows.mean(0))
 
     def by_variable(self, *, num_probes: int = 8, seed: int = 0) -> dict[str, dict[str, Any]]:
-        """Path to `{"trace", "size"}`, the trace estimated by random signs."""
+        """Maps the path of each variable to `{"trace", "size"}`, estimated by random signs."""
         rows = self.layout.split(self.operator.diagonal(num_probes=num_probes, seed=seed))
         found = {}
         for path, row in zip(self.variables, rows, strict=True):
@@ -141,7 +141,7 @@ class Hessian(Result):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What a report prints: plain numbers; the traces are estimated as by default."""
+        """Returns plain numbers, as a report prints them; traces are estimated as by default."""
         about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
         return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
 

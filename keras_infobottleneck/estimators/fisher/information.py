@@ -76,12 +76,12 @@ class FisherInformation(Result, abc.ABC):
     @classmethod
     @abc.abstractmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """Bytes that the result holds, and those that its making takes on top."""
+        """Bytes that the result holds, and the bytes that computing it takes beside them."""
 
     @classmethod
     @abc.abstractmethod
     def measured(cls, measurement: Measurement) -> Self:
-        """The result, by one pass over the data."""
+        """Compute the result by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class FisherInformation(Result, abc.ABC):
 
     @abc.abstractmethod
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """F times a vector that is given, and returned, as one array per variable."""
+        """Product of F with a vector, given and returned as one array per variable."""
 
     @abc.abstractmethod
     def logdet(self, shift: float) -> Estimate:
@@ -111,7 +111,7 @@ class FisherInformation(Result, abc.ABC):
 
     @abc.abstractmethod
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Spectrum:
-        """The eigenvalues, for sums over any functions of them.
+        """The eigenvalues, in a form that gives the sum of any function of them.
 
         The arguments are for the implicit structure, which estimates the spectrum from
         `num_probes * num_steps` passes over the data; the others know it.
@@ -141,7 +141,7 @@ class FisherInformation(Result, abc.ABC):
         return Estimate(total, self.standard_error)
 
     def by_variable(self) -> dict[str, dict[str, float]]:
-        """Path to `{"trace", "size"}`."""
+        """Maps the path of each variable to `{"trace", "size"}`."""
         return {
             path: {"trace": float(np.sum(d, dtype=np.float64)), "size": d.size}
             for path, d in zip(self.variables, self.diagonal(), strict=True)
@@ -166,7 +166,7 @@ class FisherInformation(Result, abc.ABC):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What a report prints: plain Python numbers."""
+        """Returns plain Python numbers, as a report prints them."""
         return {
             "structure": self.structure,
             "labels": self.labels,

@@ -149,11 +149,11 @@ class MemoryEstimate(Result):
 
     @property
     def total_bytes(self) -> int:
-        """Result and work."""
+        """Bytes of the result and of computing it, together."""
         return self.result_bytes + self.working_bytes
 
     def numbers(self) -> dict[str, float]:
-        """The bytes in all, then their parts and the number of weights."""
+        """The total number of bytes, its parts, and the number of weights."""
         return {"total_bytes": float(self.total_bytes), **super().numbers()}
 
     def __str__(self) -> str:

@@ -56,7 +56,7 @@ class ActivationInformationBounds(Result):
     _points = ("per_unit", "lower", "upper")
 
     def numbers(self) -> dict[str, float]:
-        """The bound through all layers; of the layers the smallest and largest of each."""
+        """The bound through all layers, and the smallest and largest bounds of the layers."""
         found = {"network": self.network}
         for name in self._points:
             values = getattr(self, name)

@@ -82,7 +82,7 @@ class InformationCurve(Result):
     )
 
     def numbers(self) -> dict[str, float]:
-        """Of the point whose price is nearest to `1 / num_examples`; the loss, and N."""
+        """The point whose price is nearest to `1 / num_examples`, the loss, and N."""
         point = np.argmin(np.abs(np.log(self.beta * self.num_examples)))
         names = ("nats", *(name for name in self._points if name != "nats"))
         found = {name: float(getattr(self, name)[point]) for name in names}

@@ -49,7 +49,7 @@ class Uncertainty(Result):
     _points = ("total", "aleatoric", "epistemic")
 
     def numbers(self) -> dict[str, float]:
-        """Means over the examples, and how many there are."""
+        """Means over the examples, and the number of examples."""
         means = {name: float(getattr(self, name).mean()) for name in self._points}
         return {**means, "num_examples": float(len(self.total))}
 

@@ -82,7 +82,7 @@ class WeightInformation(Result):
     def from_divergences(
         cls, divergences: Mapping[str, float], *, num_examples: int, beta: float
     ) -> WeightInformation:
-        """The same report for a posterior that was trained.
+        """The same result for a posterior that was trained, from its divergences.
 
         For an `InformationBottleneckModel`:
         `from_divergences(model.weight_information(by_layer=True),
@@ -103,11 +103,11 @@ class WeightInformation(Result):
 
     @property
     def nats_per_example(self) -> float:
-        """`nats / num_examples`."""
+        """Nats in the weights per training example, `nats / num_examples`."""
         return self.nats / self.num_examples
 
     def numbers(self) -> dict[str, float]:
-        """The nats, in all and per example, then what they depend on."""
+        """Total nats and nats per example, then what they depend on."""
         nats = {"nats": self.nats, "nats_per_example": self.nats_per_example}
         return {**nats, **super().numbers()}
 
@@ -117,7 +117,7 @@ class WeightInformation(Result):
         return {"variable": list(self.by_variable), "nats": list(self.by_variable.values())}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
+        """Returns plain numbers, for JSON."""
         return {**super().to_dict(), "nats_per_example": self.nats_per_example}
 
     def __repr__(self) -> str:

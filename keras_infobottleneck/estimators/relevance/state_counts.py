@@ -101,7 +101,7 @@ class StateCounts(Result):
         return {name: float(getattr(self, name)) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts, from the largest, and what `numbers` says."""
+        """Returns the counts, largest first, and the entries of `numbers`."""
         counts = np.sort(self.counts)[::-1]
         return plain({name: int(n) for name, n in self.numbers().items()} | {"counts": counts})
 

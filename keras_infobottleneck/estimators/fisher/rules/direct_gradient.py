@@ -70,7 +70,7 @@ class DirectGradient(VariableGradient):
         self.is_bias = is_bias
 
     def rows(self, gradients, start, stop):
-        """Sum over the calls."""
+        """Gradients of some examples, summed over the calls."""
         return tf.add_n(
             [
                 self._gradient(
@@ -82,6 +82,6 @@ class DirectGradient(VariableGradient):
         )
 
     def rows_bytes(self):
-        """The largest of the calls' outputs counts, not the variable."""
+        """Bytes of one example's gradient, for which the largest output of the calls counts."""
         outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
         return 2 * outputs * self.dtype.size

@@ -175,19 +175,19 @@ class KernelRule(LayerRule):
 
     @property
     def kernel(self) -> keras.Variable:
-        """The variable by which the layer is linear."""
+        """The variable in which the layer is linear."""
         return self.layer.kernel
 
     @property
     def bias(self) -> keras.Variable | None:
-        """What is added to every output, None without."""
+        """The variable that is added to every output; None without one."""
         return self.layer.bias
 
     def variables(self):
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
     def run_on(self, weights, call, inputs, args, kwargs):
-        """Without activation; linear in the weights."""
+        """Run the layer without its activation, which is linear in the weights."""
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
@@ -201,11 +201,11 @@ class KernelRule(LayerRule):
         return outputs if activation is None else activation(outputs)
 
     def block(self) -> tuple[int, int, int]:
-        """Groups, in and out of the kernel."""
+        """Numbers of groups, inputs and outputs of the kernel."""
         return 1, *self.kernel.shape
 
     def positions(self, call: Call) -> int:
-        """Positions of one call."""
+        """Number of positions at which one call uses the kernel."""
         return math.prod(call.outputs.shape[1:-1])
 
     def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -217,7 +217,7 @@ class KernelRule(LayerRule):
         return tf.reshape(gradient, [-1, math.prod(gradient.shape[1:-1]), 1, gradient.shape[-1]])
 
     def arrange(self, products: tf.Tensor) -> tf.Tensor:
-        """`[..., groups, in, out]` in the kernel's shape."""
+        """Bring products `[..., groups, in, out]` into the shape of the kernel."""
         return tf.squeeze(products, -3)
 
     def sum_to_bias(self, gradient: tf.Tensor) -> tf.Tensor:

@@ -180,7 +180,7 @@ class LayerRule(abc.ABC):
         """The form of each weight's gradient, given every call of the layer."""
 
     def accepts(self, inputs: tf.Tensor) -> bool:
-        """Whether this input is of the shape that the rule is for."""
+        """Whether the rule covers an input of this shape."""
         return True
 
     def run(self, call, inputs, args, kwargs) -> tuple[Call, tf.Tensor]:
@@ -190,17 +190,17 @@ class LayerRule(abc.ABC):
         return Call(inputs, outputs), outputs
 
     def run_on(self, weights: list[tf.Tensor], call, inputs, args, kwargs) -> tf.Tensor:
-        """The layer's output with these in the place of its weights."""
+        """Run the layer with these tensors in the place of its weights."""
         mapping = list(zip(self.variables(), weights, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return call(inputs, *args, **kwargs)
 
     def finish(self, outputs: tf.Tensor) -> tf.Tensor:
-        """What follows the recorded output inside the layer, such as an activation."""
+        """Apply what follows the recorded output inside the layer, such as an activation."""
         return outputs
 
     def block(self) -> tuple[int, int, int] | None:
-        """Groups, in and out of the kernel, None without a kernel."""
+        """Numbers of groups, inputs and outputs of the kernel; None without a kernel."""
         return None
 
 
