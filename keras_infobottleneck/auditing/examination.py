@@ -37,6 +37,33 @@ class Examination:
         omissions: what could not be had so far.
         results: what was measured of the model so far, by name.
         layers: layer to what was measured of it so far, by name.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+        from keras_infobottleneck.auditing import AuditPart, Measure
+
+        class Price(AuditPart):
+            name, title = "price", "Price of a nat"
+            measures = (Measure("price", "price", "loss per nat", "exact", "It is 1/N."),)
+
+            def measure(self, exam):  # exam is an `Examination`
+                return {"price": exam.beta}
+
+            def readings(self, findings):
+                yield self.reading("price", "", findings.others["price"])
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        x = np.ones((10, 2), "float32")
+        report = kib.audit(model, x, parts=[Price()], include=["price"], likelihood="normal")
+        print(report.others["price"])
+        ```
+
+        ```text
+        0.1
+        ```
     """
 
     model: keras.Model

@@ -46,6 +46,20 @@ class AuditPlan:
         omissions: what will not be measured, and why.
         costs: part to what it takes; empty where no examples were tried.
         sample_bytes: of the examples that are held, 0 where none were tried.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import AuditPlan
+
+        titles = {"complexity": "Complexity of the weights"}
+        plan = AuditPlan("digits", 650, titles, examples={}, taken={}, omissions=())
+        print(plan)  # what `audit(..., dry_run=True)` returns, without costs
+        ```
+
+        ```text
+        Audit of 'digits', 650 weights:
+          complexity: Complexity of the weights
+        ```
     """
 
     model_name: str

@@ -29,6 +29,18 @@ class LogUniform(tfd.Distribution):
 
     ``log c = -1/2 log(2 pi e max_scale^2)``: a log-normal whose ``log z`` has standard deviation
     `max_scale` has KL 0, a narrower one ``log(max_scale / scale)``. It cannot be sampled.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        prior = kib.distributions.LogUniform(max_scale=0.7)
+        print(bool(prior.log_prob(1.0) > prior.log_prob(2.0)))  # the density falls like 1 / z
+        ```
+
+        ```text
+        True
+        ```
     """
 
     def __init__(

@@ -101,6 +101,17 @@ def drawing(
         weights: whether weights are drawn from their posterior.
         activations: whether activations are multiplied by noise.
         layers: the noisy layers that draw; by default all.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.VariationalWeights(keras.layers.Dense(3))
+        with kib.layers.drawing(seed=np.array([0, 1])):
+            outputs = layer(keras.ops.ones((1, 4)))  # of drawn weights
+        ```
     """
     check_flag("weights", weights)
     check_flag("activations", activations)

@@ -70,6 +70,20 @@ class VariationalWeights(NoisyWrapper):
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350,
         equation 3 and section 4.1.
         Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.VariationalWeights(keras.layers.Dense(3), estimator="local")
+        outputs = layer(keras.ops.ones((2, 4)), training=True)  # weights are drawn
+        print(outputs.shape, float(layer.kl_divergence()) > 0)
+        ```
+
+        ```text
+        (2, 3) True
+        ```
     """
 
     noise = "weights"

@@ -66,6 +66,22 @@ class InformationBottleneckModel(NetworkHolder):
 
     References:
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        V = kib.layers.VariationalWeights
+        network = keras.Sequential([keras.Input((4,)), V(keras.layers.Dense(3))])
+        model = kib.InformationBottleneckModel(network, num_examples=1000, weight_beta=0.1)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        print(float(model.weight_information()) > 0)
+        ```
+
+        ```text
+        True
+        ```
     """
 
     def __init__(

@@ -48,7 +48,11 @@ class BetaSweep(Result):
             **{"label_nats": 44.4, "guessing_loss": 0.693, "num_examples": 64, "num_weights": 8},
             **{"epochs": 4, "prune_below": 0.5, "seed": 0},
         )
-        print(sweep.turn)  # turns at 0.207 (between 0.1 and 1)
+        print(sweep.turn)
+        ```
+
+        ```text
+        turns at 0.207 (between 0.1 and 1)
         ```
 
     Attributes:

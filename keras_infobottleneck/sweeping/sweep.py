@@ -94,6 +94,30 @@ def sweep_beta(
         TypeError: An argument of another kind, or a `build` that returns something else.
         ValueError: Values that cannot be used, an uncompiled model or one without weights that
             have a distribution, or a file of another sweep.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+
+        def build():
+            network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+            model = kib.make_variational(network, num_examples=60, verbose=0)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.Adam(0.05), loss)
+            return model
+
+        sweep = kib.sweep_beta(build, (x, y), [0.01, 100.0], epochs=4, seed=0)
+        print(sweep.nats[0] > sweep.nats[1])
+        ```
+
+        ```text
+        True
+        ```
     """
     if isinstance(build, keras.Model) or not callable(build):
         raise refusal(TypeError, "build", "be a function that returns a compiled model", build)

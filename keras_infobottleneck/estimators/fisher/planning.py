@@ -140,6 +140,24 @@ class MemoryEstimate(Result):
         num_weights: weights that it is about.
         result_bytes: what the result holds.
         working_bytes: what its making takes on top.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        need = kib.estimators.fisher_information(model, x, structure="dense", dry_run=True)
+        print(need.num_weights)
+        ```
+
+        ```text
+        structure='dense': 15 weights, 0.0 MiB for the result, 0.0 MiB to make it
+        15
+        ```
     """
 
     structure: str

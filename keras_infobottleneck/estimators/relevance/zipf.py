@@ -186,6 +186,18 @@ def relevance_slope(
 
     References:
         The rule for the optimum is that of the PrOpRe package (github.com/potestiolab/propre).
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        slopes = kib.estimators.relevance_slope([0.9, 0.8, 0.6], [0.1, 0.2, 0.25])
+        print(slopes.slope.round(2), round(slopes.optimum, 2))  # where it is nearest to -1
+        ```
+
+        ```text
+        [-0.25 -1.  ] 0.85
+        ```
     """
     resolution = check_numbers("resolution", resolution, "[points]")
     relevance = check_numbers("relevance", relevance, f"[{len(resolution)}]")

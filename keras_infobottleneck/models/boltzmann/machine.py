@@ -66,6 +66,17 @@ class RestrictedBoltzmannMachine(keras.Model):
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
         guide to training restricted Boltzmann machines, for biases and the free-energy gap.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = (np.random.default_rng(0).random((40, 6)) < 0.5).astype("float32")
+        machine = kib.models.RestrictedBoltzmannMachine(units=4, seed=0)
+        machine.compile("sgd")
+        machine.fit(x, batch_size=20, epochs=1, verbose=0)
+        ```
     """
 
     def __init__(

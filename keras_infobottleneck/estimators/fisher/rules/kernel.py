@@ -168,6 +168,35 @@ class KernelRule(LayerRule):
     between the first and the last is positions. Where the attributes have other names, override
     the properties `kernel`, `bias` and `activation_name`; where inputs and kernel are arranged in
     another way, the methods from `block` on.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_infobottleneck import estimators
+
+        class Mixer(keras.layers.Layer):
+            def build(self, shape):
+                self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+
+            def call(self, inputs):
+                return keras.ops.matmul(inputs, self.matrix)
+
+        class MixerRule(estimators.KernelRule):
+            activation_name = None
+            kernel = property(lambda self: self.layer.matrix)
+            bias = None
+
+        estimators.register_rule(Mixer, MixerRule)
+        model = keras.Sequential([keras.Input((3,)), Mixer()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        6.0
+        ```
     """
 
     # Attribute of the layer that holds its activation, None where it has none.

@@ -226,6 +226,34 @@ def register_rule(
 
     Raises:
         TypeError: anything but classes of these kinds.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_infobottleneck import estimators
+
+        class OwnDense(keras.layers.Layer):
+            def build(self, shape):
+                self.kernel = self.add_weight(shape=(shape[-1], 2), name="kernel")
+                self.bias = self.add_weight(shape=(2,), name="bias")
+
+            def call(self, inputs):
+                return keras.ops.matmul(inputs, self.kernel) + self.bias
+
+        class OwnRule(estimators.KernelRule):
+            activation_name = None
+
+        estimators.register_rule(OwnDense, OwnRule)
+        model = keras.Sequential([keras.Input((3,)), OwnDense()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        8.0
+        ```
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
         expected = "be a subclass of keras.layers.Layer"
