@@ -51,6 +51,9 @@ ALLOWED = {
     "estimators": {
         *("arguments", "certificates", "data", "introspection", "linear_algebra", "results"),
     },
+    "compression": {
+        *("arguments", "fingerprints", "introspection", "layers", "models", "results"),
+    },
     "plots": {"arguments"},
     "callbacks": {"arguments", "introspection", "results"},
     "auditing": {
