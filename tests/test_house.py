@@ -59,7 +59,7 @@ ALLOWED = {
     "sweeping": {
         *("arguments", "callbacks", "data", "introspection", "models", "plots", "results"),
     },
-    "command_line": {"arguments", "auditing", "estimators", "results"},
+    "command_line": {"arguments", "auditing", "compression", "estimators", "results"},
     "__main__": {"", "command_line"},
     "auditing": {
         *("arguments", "data", "estimators", "introspection", "layers", "linear_algebra"),

@@ -81,11 +81,13 @@ def _reduced(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind, config = value.get("class_name"), value.get("config")
-    template = _format()["templates"].get(kind) if isinstance(kind, str) else None
+    template: Any = _format()["templates"].get(kind) if isinstance(kind, str) else None
     own = {"class_name", "config", "module", "registered_name", "build_config"}
-    is_known = template is not None and isinstance(config, dict)
-    is_known = is_known and all(value.get(k) == v for k, v in template.items() if k != "config")
-    if not is_known:
+    if (
+        template is None
+        or not isinstance(config, dict)
+        or any(value.get(k) != v for k, v in template.items() if k != "config")
+    ):
         return {key: _reduced(each) for key, each in value.items() if key != "build_config"}
     usual = template["config"]
     reduced: dict[str, Any] = {CLASS: kind}

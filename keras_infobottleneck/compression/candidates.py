@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import statistics
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def followed(state: int, choices: list[int]) -> np.ndarray:
     return states
 
 
-def normals(states: np.ndarray, places: np.ndarray) -> np.ndarray:
+def normals(states: np.ndarray, places: Any) -> np.ndarray:
     """Normal numbers, int16 in units of 1 / `RESOLUTION`, at places of the streams of states.
 
     Args:

@@ -7,7 +7,8 @@ with it before their turn comes. Each stage gets the bits that its weights need 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ __all__ = ["DrawnPart", "code_stages"]
 SPARE_BITS = 8
 
 
-class DrawnPart(NamedTuple):
+@dataclass(frozen=True)
+class DrawnPart:
     """The drawn weights of a network, all tensors one behind the other.
 
     Attributes:
@@ -34,6 +36,10 @@ class DrawnPart(NamedTuple):
     demand: np.ndarray
     means: np.ndarray
     scales: np.ndarray
+
+    def of(self, members: np.ndarray) -> DrawnPart:
+        """Some of the weights."""
+        return DrawnPart(**{f.name: getattr(self, f.name)[members] for f in fields(self)})
 
     def nats(self) -> np.ndarray:
         """Divergence of each weight's posterior from its prior."""
@@ -49,7 +55,7 @@ def code_stages(
     beam: int,
     tuner: Any = None,
     say: Any = lambda text: None,
-    keep: Any = lambda choices: None,
+    keep: Any = None,
 ) -> float:
     """Append the choices of all stages that are missing; returns their nats.
 
@@ -66,7 +72,7 @@ def code_stages(
     nats = 0.0
     for stage in range(len(choices.paths), choices.num_stages):
         members = order[choices.stage(stage, len(order))]
-        now = DrawnPart(*(array[members] for array in part))
+        now = part.of(members)
         nats += (of_stage := float(now.nats().sum()))
         num_bits = rate * of_stage / math.log(2.0) + SPARE_BITS
         num_blocks = math.ceil(num_bits / choices.bits_per_block)
@@ -84,6 +90,7 @@ def code_stages(
         if tuner is not None and stage + 1 < choices.num_stages:
             coded = np.zeros(len(order), bool)
             coded[order[: choices.stage(stage, len(order)).stop]] = True
-            part = part._replace(**tuner.learn(coded, weights_of(choices, part.prior, part.demand)))
-            keep(choices)
+            part = replace(part, **tuner.learn(coded, weights_of(choices, part.prior, part.demand)))
+            if keep is not None:
+                keep(choices)
     return nats

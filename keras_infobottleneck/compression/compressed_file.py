@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_infobottleneck.results.result import Result
@@ -42,6 +43,6 @@ class CompressedFile(Result):
     seed: int
     path: str
 
-    def _columns(self) -> dict[str, list]:
+    def _columns(self) -> dict[str, Sequence]:
         """A row for each part of the file."""
         return {"part": list(self.parts), "bytes": list(self.parts.values())}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import os
 import secrets
@@ -16,7 +18,7 @@ from keras_infobottleneck.arguments import (
     check_file,
     check_instance,
     check_model,
-    check_positive,
+    check_number,
     check_seed,
     check_verbose,
     refusal,
@@ -65,11 +67,12 @@ def compress(
 
     Weights with a Gaussian posterior are coded by relative entropy coding: writer and reader draw
     the same candidates from the prior ``N(0, s^2)``, and the file holds which of them was chosen,
-    ``rate KL(q || p) / log 2`` bits and one byte in all. The scale s is the one of least divergence for a tensor, or
-    for each output unit where that is shorter, on a grid. The chosen network is as likely under
-    the posterior as a draw of it. A tensor whose quantised means are no longer and no less likely
-    is quantised instead, and so is one without a Gaussian posterior. The file holds everything:
-    architecture, scales, biases, statistics of normalisation; not how the model was compiled.
+    ``rate KL(q || p) / log 2`` bits and one byte in all. The scale s is the one of least
+    divergence for a tensor, or for each output unit where that is shorter, on a grid. The chosen
+    network is about as likely under the posterior as a draw of it. A tensor whose quantised means
+    are no longer and no less likely is quantised instead, and so is one without a Gaussian
+    posterior. The file holds everything: architecture, scales, biases, statistics of
+    normalisation; not how the model was compiled.
 
     A wider `beam` and more `bits_per_block` bring a likelier network for the same bytes; the time
     of the search grows like ``beam * 2 ** bits_per_block / bits_per_block``.
@@ -117,10 +120,10 @@ def compress(
     target = check_file("path", path)
     check_count("bits_per_block", bits_per_block, most=MOST_BITS_PER_BLOCK)
     check_count("beam", beam, most=1 << 20)
-    check_positive("rate", rate)
+    check_number("rate", rate, 0.0, 16.0, open_below=True)
     check_instance("finetune", finetune, Callable, "a function of a model", optional=True)
     check_count("num_stages", num_stages, most=4096, optional=True)
-    check_positive("step", step)
+    check_number("step", step, 0.0, 16.0, open_below=True)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
     if finetune is not None:
@@ -145,13 +148,14 @@ def compress(
 
     nats = sum(nats for plan, nats in plans if plan.mode != tensor_codes.DRAWN)
     part = _drawn_part(kept, coded)
-    tuner = progress = None
+    tuner: Any = None
+    progress: Progress | None = None
     if finetune is not None and part is not None:
         tuner = Tuner(model, coded, finetune)
         options = [-1 if seed is None else seed, bits_per_block, beam, rate, stages, step]
         progress = Progress(target, model, options)
         if progress.restore(choices, tuner.model):
-            part = part._replace(**tuner.resume(part, choices))
+            part = dataclasses.replace(part, **tuner.resume(part, choices))
     if part is not None:
         nats += code_stages(
             part,
@@ -160,7 +164,7 @@ def compress(
             beam=beam,
             tuner=tuner,
             say=print if verbose else lambda text: None,
-            keep=lambda found: progress and progress.keep(found, tuner.model),
+            keep=None if progress is None else functools.partial(progress.keep, model=tuner.model),
         )
     file = _written(path, architecture, kept, coded, choices, nats)
     if progress is not None:
@@ -175,7 +179,11 @@ def _drawn_part(kept: list[KeptWeight], coded: list[CodedWeight]) -> DrawnPart |
         return None
     spreads = [c.groups.spread(c.shape) for _, c in pairs]  # type: ignore[union-attr]
     columns = [
-        (*spread, np.ravel(k.mean).astype(np.float64), np.ravel(k.scale).astype(np.float64))
+        (
+            *spread,
+            np.ravel(k.mean).astype(np.float64),
+            np.ravel(np.asarray(k.scale)).astype(np.float64),
+        )
         for spread, (k, _) in zip(spreads, pairs, strict=True)
     ]
     return DrawnPart(*(np.concatenate(column) for column in zip(*columns, strict=True)))

@@ -13,7 +13,7 @@ from keras_infobottleneck.compression.quantising import quantised_means, rounded
 from keras_infobottleneck.compression.scale_grid import scale_at
 from keras_infobottleneck.compression.weight_stream import CodedWeight
 
-__all__ = ["planned", "stored_dtype"]
+__all__ = ["normal_code_length", "planned", "stored_dtype"]
 
 
 def stored_dtype(dtype: str) -> np.dtype:
@@ -51,9 +51,9 @@ def planned(weight: KeptWeight, relative_step: float) -> tuple[CodedWeight, floa
 
 def _quantised(shape, rounded) -> CodedWeight:
     """The weight, with the values that a reader will have."""
-    values = (rounded.integers * scale_at(rounded.index)).astype(np.float32)
+    values = (rounded.integers * scale_at(rounded.step_index)).astype(np.float32)
     return CodedWeight(
-        tensor_codes.QUANTISED, shape, values, rounded.index, integers=rounded.integers
+        tensor_codes.QUANTISED, shape, values, rounded.step_index, integers=rounded.integers
     )
 
 

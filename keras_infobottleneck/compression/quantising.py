@@ -22,13 +22,13 @@ class Quantised(NamedTuple):
     """A tensor as multiples of a step.
 
     Attributes:
-        index: of the step, on the grid of scales.
+        step_index: of the step, on the grid of scales.
         integers: the multiples.
         num_bits: length of their code.
         log_ratio: log density ratio of posterior and prior at the multiples, NaN without them.
     """
 
-    index: int
+    step_index: int
     integers: np.ndarray
     num_bits: float
     log_ratio: float

@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 __all__ = ["Chance", "EndOfStreamError", "Reader", "Writer"]
 
@@ -55,7 +56,7 @@ class Writer:
         self._low, self._range = 0, FULL - 1
         self._bytes = bytearray()
 
-    def bit(self, chance: Chance, value: int) -> int:
+    def bit(self, chance: Chance, value: Any) -> int:
         """Code one bit with an adaptive probability."""
         bound = (self._range >> PROBABILITY_BITS) * chance.of_zero()
         if value:
@@ -68,7 +69,7 @@ class Writer:
             self._put_out()
         return value
 
-    def even(self, num_bits: int, value: int) -> int:
+    def even(self, num_bits: int, value: Any) -> int:
         """Code an integer below ``2 ** num_bits``, all of them equally probable."""
         for start in range(num_bits, 0, -16):
             size = min(start, 16)
@@ -126,7 +127,7 @@ class Reader:
         self._code = int.from_bytes(stream[:STATE_BYTES].ljust(STATE_BYTES, b"\0"), "big")
         self._range = FULL - 1
 
-    def bit(self, chance: Chance, value: int | None = None) -> int:
+    def bit(self, chance: Chance, value: Any = None) -> int:
         """The bit that was coded with this probability."""
         del value
         bound = (self._range >> PROBABILITY_BITS) * chance.of_zero()
@@ -141,7 +142,7 @@ class Reader:
             self._take_in()
         return bit
 
-    def even(self, num_bits: int, value: int | None = None) -> int:
+    def even(self, num_bits: int, value: Any = None) -> int:
         """The integer below ``2 ** num_bits`` that was coded."""
         value = 0
         for start in range(num_bits, 0, -16):

@@ -118,7 +118,7 @@ class Tuner:
     def _fix(self, coded, values):
         """Fix the coded weights."""
         start = 0
-        for held, weight, held_spread, spread in self._drawn:
+        for held, weight, held_spread, _ in self._drawn:
             stop = start + int(np.prod(weight.shape))
             mask = coded[start:stop].reshape(weight.shape)
             held.hold(mask, values[start:stop].reshape(weight.shape))
