@@ -101,22 +101,24 @@ def sweep_beta(
         import numpy as np
         import keras_infobottleneck as kib
 
-        x = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
-        y = (x[:, 0] > 0).astype(int)
+        x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype("int32")
+
 
         def build():
             network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-            model = kib.make_variational(network, num_examples=60, verbose=0)
+            model = kib.make_variational(network, num_examples=64, verbose=0)
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.Adam(0.05), loss)
+            model.compile("adam", loss, metrics=["accuracy"])
             return model
 
-        sweep = kib.sweep_beta(build, (x, y), [0.01, 100.0], epochs=4, seed=0)
-        print(sweep.nats[0] > sweep.nats[1])
+
+        sweep = kib.sweep_beta(build, (x, y), [0.01, 0.1, 1.0], epochs=4, seed=0)
+        print(f"{len(sweep.nats)} prices; {sweep.label_nats:.1f} nats in the labels")
         ```
 
         ```text
-        True
+        3 prices; 44.2 nats in the labels
         ```
     """
     if isinstance(build, keras.Model) or not callable(build):

@@ -69,9 +69,8 @@ def decompose_uncertainty(
     the means over the draws, and their sum. Exact for the draws given; over finitely many draws
     the epistemic part of classes is biased low, that of a regression unbiased.
 
-    Example:
-        ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``;
-        ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
+    Of a classifier, ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``; of
+    a regression, ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
 
     Args:
         probabilities: array ``[samples, batch, classes]``, each row summing to one.
