@@ -47,9 +47,19 @@ def decompress(path: str | os.PathLike, *, max_weights: int = MOST_WEIGHTS) -> k
 
     Example:
         ```python
-        kib.compress(model, "network.kib")
-        network = kib.decompress("network.kib")
-        network.predict(x_test)
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        noisy = kib.make_variational(network, num_examples=100, verbose=0)
+        kib.compress(noisy, "network.kib", seed=0)
+        again = kib.decompress("network.kib")
+        print(again(np.ones((1, 4), "float32")).shape)
+        ```
+
+        ```text
+        (1, 3)
         ```
     """
     check_count("max_weights", max_weights)
