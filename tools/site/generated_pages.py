@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gallery
 import misleading
+import report
 from mkdocs.structure.files import File
 
 import benchmarks
@@ -17,6 +18,7 @@ def on_files(files, config):
         "benchmarks.md": benchmarks.page(),
         "concepts/misleading.md": misleading.page(),
         "gallery.md": gallery.page(),
+        "guides/report_of_digits.html": report.html(),
     }
     for name, draw in gallery.figures().items():
         pages[f"figures/gallery/{name}.png"] = gallery.drawn(draw)
