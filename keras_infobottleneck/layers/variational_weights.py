@@ -5,45 +5,27 @@ import warnings
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
+from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors
 from keras_infobottleneck.layers.linear_part import NoisyAffine
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
-__all__ = ["VariationalWeights", "weights_to_draw"]
+__all__ = ["VariationalWeights"]
 
 NOTHING_CHARGED = (
     "Nothing is charged for what the weights hold: train the layer's model as an "
     "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
     "that Keras trains"
 )
-
-
-# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
-DETERMINISTIC = ("bias", "beta", "gamma", "scale")
-
-
-def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included, each once."""
-    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
-    created_trainable = {
-        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
-    }
-    return [
-        weight
-        for weight in created_trainable.values()
-        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
-    ]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -67,7 +49,10 @@ class VariationalWeights(NoisyWrapper):
             proper divergence.
         prior_scale: standard deviation of the Gaussian prior; `None` takes, for each weight tensor
             and at every step, the one that minimises the divergence (empirical Bayes, in closed
-            form).
+            form). ``"grid"`` takes the best of a grid, ``10 exp(-j / 16)``, and adds the price of
+            the choice to the divergence, ``2 log(j + 1) + log(pi^2 / 6)`` nats: a prior that is
+            paid for, as codes and certificates ask. ``"grid_per_unit"``: one for each output unit,
+            the last axis of a weight tensor, each told by its steps from the tensor's.
         max_variance: cap of ``a``, where the cost of the log-normal posterior is zero.
         estimator: how the gradient is estimated.
             ``"local"`` draws the pre-activations (Kingma et al., 2015): independent noise for every
@@ -97,7 +82,7 @@ class VariationalWeights(NoisyWrapper):
         layer: keras.layers.Layer,
         *,
         posterior: Literal["gaussian", "log_normal", "truncated_log_normal"] = "gaussian",
-        prior_scale: float | None = None,
+        prior_scale: float | Literal["grid", "grid_per_unit"] | None = None,
         max_variance: float = 1.0,
         estimator: Literal["local", "flipout", "sample"] = "local",
         initial_scale: float | None = None,
@@ -257,29 +242,44 @@ class VariationalWeights(NoisyWrapper):
             for loc, spread in zip(weights, self._spread, strict=True)
         ]
 
-    def _priors(self) -> list[tuple[tf.Tensor, tf.Tensor] | None]:
-        """Location and log-scale of every Gaussian prior; None where it is the best one."""
-        if self.anchored:
-            return list(zip(self._anchor.loc, self._anchor.spread, strict=True))
-        if self.prior_scale is None:
-            return [None] * len(self._spread)
-        return [(tf.zeros([]), tf.constant(np.log(self.prior_scale), tf.float32))] * len(
-            self._spread
-        )
+    def _priors(self, prior_scale) -> list[GaussianPrior | None]:
+        """The prior of every weight tensor; None where it is the best one, and free."""
+        anchor = self._anchor if self.anchored else None
+        return gaussian_priors(self._parameters(), prior_scale, anchor)
 
     def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
         """Information in the weights: total nats, a scalar, summed over all of them.
 
+        With scales on a grid their price is part of it.
+
         Args:
             dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
         """
+        return tf.add_n(self._nats(self.prior_scale, dtype))
 
-        def cast(pair) -> Any:
-            return None if pair is None else tuple(tf.cast(a, dtype) for a in pair)
+    def code_length(self, dtype: str = "float32") -> tuple[tf.Tensor, tf.Tensor]:
+        """Nats of the weights, and nats of their prior's scales: what a code of both takes.
 
-        pairs = zip(self._parameters(), self._priors(), strict=True)
-        parts = [[*cast(q), cast(p)] for q, p in pairs]
-        return tf.add_n([self._law.kl_divergence(*part) for part in parts])
+        With ``prior_scale=None`` the scales, which are fitted, are moved to the grid first.
+        """
+        is_free = self.prior_scale is None and self.posterior_name == "gaussian"
+        return self._nats("grid" if is_free else self.prior_scale, dtype)
+
+    def _nats(self, prior_scale, dtype) -> tuple[tf.Tensor, tf.Tensor]:
+        """Total nats of the weights given the prior's scales, and those of the scales."""
+        priors, kl = self._priors(prior_scale), []
+        for posterior, prior in zip(self._parameters(), priors, strict=True):
+            pair: Any = None if prior is None else tuple(tf.cast(a, dtype) for a in prior[:2])
+            loc, spread = (tf.cast(a, dtype) for a in posterior)
+            kl.append(self._law.kl_divergence(loc, spread, pair))
+        scales = [tf.cast(prior.nats, dtype) for prior in priors if prior is not None]
+        return tf.add_n(kl), tf.add_n([tf.zeros([], dtype), *scales])
+
+    def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """Each weight, then each spread, with its value were the posterior the anchored prior."""
+        kept = [*self._anchor.loc, *self._anchor.spread]
+        variables = [*self.variational_weights, *self._spread]
+        return [(v, tf.cast(k.value, v.dtype)) for v, k in zip(variables, kept, strict=True)]
 
     @property
     def prior_weights(self) -> list[keras.Variable]:
@@ -288,7 +288,7 @@ class VariationalWeights(NoisyWrapper):
 
     @property
     def prior_is_fixed(self) -> bool:
-        """Whether the prior stays where it is while the weights learn."""
+        """Whether the prior stays where it is while the weights learn, or its scales are paid."""
         return self.anchored or self.prior_scale is not None
 
     def posterior(self) -> dict:
@@ -300,8 +300,10 @@ class VariationalWeights(NoisyWrapper):
 
     def prior(self) -> dict:
         """TFP prior of every variational weight, by variable path, made when asked for."""
-        pairs = zip(self._parameters(), self._priors(), strict=True)
-        return self._by_path(self._law.prior_distribution(*pair, prior) for pair, prior in pairs)
+        pairs = zip(self._parameters(), self._priors(self.prior_scale), strict=True)
+        return self._by_path(
+            self._law.prior_distribution(*pair, prior and prior[:2]) for pair, prior in pairs
+        )
 
     def draw_weights(self) -> list[tf.Tensor]:
         """One draw of every one of `variational_weights`, float32."""

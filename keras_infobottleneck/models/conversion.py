@@ -26,10 +26,11 @@ from keras_infobottleneck.introspection.cloning import (
 )
 from keras_infobottleneck.introspection.walking import all_layers
 from keras_infobottleneck.introspection.weights import check_finite
+from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_options import check_options
-from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.charging import check_steps
 from keras_infobottleneck.models.objective import check_objective
