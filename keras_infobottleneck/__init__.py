@@ -30,10 +30,13 @@ from keras_infobottleneck.models.conversion import (
     make_variational,
 )
 from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
+from keras_infobottleneck.sweeping.beta_sweep import BetaSweep
+from keras_infobottleneck.sweeping.sweep import sweep_beta
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BetaSweep",
     "InformationBottleneckModel",
     "InformationReport",
     "__version__",
@@ -48,6 +51,7 @@ __all__ = [
     "models",
     "plots",
     "recalibrate_batch_normalization",
+    "sweep_beta",
 ]
 
 

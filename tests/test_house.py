@@ -54,6 +54,11 @@ ALLOWED = {
     },
     "plots": {"arguments"},
     "callbacks": {"arguments", "introspection", "results"},
+    "sweeping": {
+        *("arguments", "callbacks", "data", "introspection", "models", "plots", "results"),
+    },
+    "command_line": {"arguments", "auditing", "estimators", "results"},
+    "__main__": {"", "command_line"},
     "auditing": {
         *("arguments", "data", "estimators", "introspection", "layers", "linear_algebra"),
         *("models", "plots", "results"),

@@ -16,6 +16,7 @@ from tests.support.bad_calls.bad_values import (
     NAN,
     NUMBER,
     OBJECT,
+    PATH,
     POSITIVE,
     PRICE,
     PROBABILITY,
@@ -26,6 +27,7 @@ from tests.support.bad_calls.bad_values import (
     VERBOSE_OR_AUTO,
     Mute,
     count,
+    floats,
     kinds,
     values,
 )
@@ -106,6 +108,22 @@ def network_table():
                 "seed": SEED,
                 "prior_scale": SCALE[1:],
                 "estimator": CHOICE,
+            },
+        ),
+        "sweep_beta": (
+            kib.sweep_beta,
+            {"build": lambda: t.noisy, "data": t.data, "betas": [0.1, 1.0]},
+            {
+                "build": kinds(None, "build", 3, t.net),
+                "betas": [*floats("prices"), *values([0.1], [1.0, 0.1], [0.0, 1.0])],
+                "epochs": count(),
+                "warm_up": count(0) + values(20),
+                "batch_size": count(),
+                "warm_start": FLAG,
+                "prune_below": POSITIVE,
+                "path": PATH[1:],
+                "seed": SEED + values(2**32),
+                "verbose": VERBOSE,
             },
         ),
         "recalibrate_batch_normalization": (

@@ -1,0 +1,111 @@
+"""One training that passes along all prices: where each stage starts, and what it ends with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.models import InformationBottleneckModel
+
+__all__ = ["Plan", "Stages", "num_weights", "share_kept"]
+
+KEPT = "kept_weights"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the epochs of a training are shared out among prices.
+
+    Attributes:
+        betas: Prices, one for each stage, increasing.
+        epochs: Epochs of a stage.
+        warm_up: How many of them the price takes to rise from the one before.
+    """
+
+    betas: Sequence[float]
+    epochs: int
+    warm_up: int
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of all stages."""
+        return self.epochs * len(self.betas)
+
+    @property
+    def last_epochs(self) -> list[int]:
+        """Number of each stage's last epoch, counted from 1 as Keras counts completed epochs."""
+        return [self.epochs * (stage + 1) for stage in range(len(self.betas))]
+
+    def price(self, epoch: int) -> float:
+        """The price of an epoch, counted from 0; the first stage rises from no price at all."""
+        stage, within = divmod(epoch, self.epochs)
+        before = self.betas[stage - 1] if stage else 0.0
+        share = min(1.0, (within + 1) / (self.warm_up + 1))
+        return before + share * (self.betas[stage] - before)
+
+
+class Stages(keras.callbacks.Callback):
+    """Starts the optimizer anew at every price, and the weights too where they are not followed.
+
+    At the end of a stage the share of weights kept is added to the logs.
+
+    Args:
+        model: As compiled and built, untrained: its weights and its optimizer's are the start.
+        plan: The stages.
+        warm_start: Whether the weights go on from the price before.
+        prune_below: Signal-to-noise ratio from which on a weight is kept.
+        verbose: Whether a line is printed at the end of every stage.
+    """
+
+    def __init__(
+        self,
+        model: InformationBottleneckModel,
+        plan: Plan,
+        *,
+        warm_start: bool,
+        prune_below: float,
+        verbose: bool,
+    ):
+        super().__init__()
+        model.optimizer.build(model.trainable_variables)
+        self._plan, self._warm_start = plan, warm_start
+        self._prune_below, self._verbose = prune_below, verbose
+        self._weights = None if warm_start else model.get_weights()
+        self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Back to the start, where a stage begins."""
+        if epoch % self._plan.epochs:
+            return
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+        for variable, value in zip(self.model.optimizer.variables, self._optimizer, strict=True):
+            variable.assign(value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures at the end of a stage."""
+        if (epoch + 1) % self._plan.epochs:
+            return
+        logs[KEPT] = share_kept(self.model, self._prune_below)
+        if self._verbose:
+            stage = epoch // self._plan.epochs
+            print(
+                f"price {stage + 1} of {len(self._plan.betas)}, {self._plan.betas[stage]:.3g}: "
+                f"task loss {logs['task_loss']:.4g}, {logs['weight_information']:,.0f} nats",
+                flush=True,
+            )
+
+
+def num_weights(model: InformationBottleneckModel) -> int:
+    """How many weights have a distribution."""
+    return sum(math.prod(w.shape) for v in model.variational_layers for w in v.variational_weights)
+
+
+def share_kept(model: InformationBottleneckModel, prune_below: float) -> float:
+    """Share of the weights with a distribution whose signal-to-noise ratio is not below this."""
+    ratios = [r for layer in model.variational_layers for r in layer.signal_to_noise().values()]
+    return sum(int(np.sum(ratio >= prune_below)) for ratio in ratios) / num_weights(model)
