@@ -101,5 +101,7 @@ class TestHonesty:
             assert np.mean(bound < 0.5) <= delta
 
     def test_without_what_pays_for_the_choice_they_fail(self, problem):
-        for bound in self.bounds(problem, 0.0, 0.5):
-            assert np.mean(bound < 0.5) > 0.5
+        for bound in self.bounds(problem, 0.0, 0.9):
+            assert np.mean(bound < 0.5) > 0.2
+        for bound in self.bounds(problem, problem["kl"], 0.9):
+            assert np.mean(bound < 0.5) < 0.01

@@ -20,7 +20,6 @@ from keras_infobottleneck.arguments import (
     refusal,
 )
 from keras_infobottleneck.certificates.conditions import ends_in_logits
-from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.coding.switch_code import (
     BlockCode,
@@ -34,6 +33,7 @@ from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["labels_of", "prequential_code"]
 
+PREDICTED_AT_ONCE = 512  # examples
 RULE = "`path` must be a file that `prequential_code` wrote for the same data and settings"
 
 
@@ -127,18 +127,20 @@ def prequential_code(
             tf.nest.map_structure(lambda a, rows=rows: a[rows], (x, y))
             for rows in (slice(0, start), slice(start, end))
         )
+        # Whatever is wrong with the labels is said before any training; an unbuilt model is built.
+        first = tf.nest.map_structure(lambda a: tf.constant(a[:1]), told[0])
+        num_classes = _log_probabilities(model(first, training=False), is_logits).shape[-1]
+        labels = labels_of(y, num_classes)[start:end]
         if warm_start and weights is not None:
-            model(tf.nest.map_structure(lambda a: a[:1], told[0]))  # an unbuilt one has no weights
             model.set_weights(weights)
         log_probabilities = []
         for epoch in range(epochs):
             model.fit(
                 *told, batch_size=batch_size, initial_epoch=epoch, epochs=epoch + 1, verbose=0
             )
-            found = _log_probabilities(model, block, is_logits)
-            num_classes = found.shape[-1]
-            labels = labels_of(block[1], num_classes)
-            log_probabilities.append(found[np.arange(len(found)), labels])
+            outputs = model.predict(block[0], batch_size=PREDICTED_AT_ONCE, verbose=0)
+            found = _log_probabilities(outputs, is_logits).numpy()
+            log_probabilities.append(found[np.arange(end - start), labels])
         codes.append(code_of_block(np.stack(log_probabilities)))
         weights = model.get_weights() if warm_start else None
         if path is not None:
@@ -146,7 +148,6 @@ def prequential_code(
         if verbose:
             nats = codes[-1].nats / (end - start)
             print(f"labels {start + 1} to {end}: {nats:.4f} nats each, epoch {codes[-1].choice}")
-    labels_of(y, num_classes)  # those of the first block too
     return joined_code(codes, ends, epochs, num_classes)
 
 
@@ -190,17 +191,15 @@ def _checked_model(model: Any) -> keras.Model:
     return model
 
 
-def _log_probabilities(model: keras.Model, block: Any, is_logits: bool) -> np.ndarray:
-    """Of every class, ``[examples, classes]``, float64."""
-    x, y = block
-    outputs = model.predict(x, batch_size=max(1, min(len(y), 512)), verbose=0)
-    if not isinstance(outputs, np.ndarray) or outputs.ndim not in (1, 2):
+def _log_probabilities(outputs: Any, is_logits: bool) -> tf.Tensor:
+    """Log-probability of every class, ``[examples, classes]``, float64."""
+    if tf.nest.is_nested(outputs) or len(outputs.shape) not in (1, 2):
         raise ValueError(
             "`build` must make a model with one output of shape [batch, classes], or of two "
             f"classes [batch, 1]. Received: outputs={described(outputs)}"
         )
     scores = tf.cast(class_scores(tf.constant(outputs), is_logits), tf.float64)
-    return (tf.nn.log_softmax(scores) if is_logits else tf.math.log(scores)).numpy()
+    return tf.nn.log_softmax(scores) if is_logits else tf.math.log(scores)
 
 
 def _write(path, key: str, codes: list[BlockCode], weights, num_classes: int) -> None:

@@ -88,30 +88,30 @@ def test_what_learned_and_has_no_price_is_refused():
 
 
 def test_labels_of_no_probability_are_refused():
-    network = keras.Sequential([keras.Input((5,)), layers.Dense(2, activation="softmax")])
-    network.layers[0].kernel.assign(np.outer([3e4, 0, 0, 0, 0], [1.0, -1.0]))
+    network = keras.Sequential([keras.Input((5,)), layers.Dense(1, activation="sigmoid")])
+    network.layers[0].kernel.assign([[-3e4], [0.0], [0.0], [0.0], [0.0]])
     model = make_model(network, anchored=False, prior_scale=1.0)
     with pytest.raises(ValueError, match=r"probability above zero.* Received: inf nats"):
         description_length(model, (X, Y), from_logits=False, seed=0)
 
 
 def test_networks_trained_on_random_labels_code_no_better_than_none():
-    # Twelve networks, each with a price that does not stop it from learning by heart.
+    # Eight times the same network, at a price that does not stop it from learning by heart.
     random = np.random.default_rng(5)
+    network = keras.Sequential([keras.Input((8,)), layers.Dense(2, use_bias=False)])
+    options = {"prior_scale": "grid", "seed": 0, "weight_beta": 0.2, "verbose": 0}
+    model = kib.make_variational(network, num_examples=50, **options)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.1), loss)
+    untrained = model.get_weights()
     saved, errors = [], []
-    for seed in range(6):
+    for _ in range(8):
         x = random.normal(size=(50, 8)).astype("float32")
         y = random.integers(0, 2, 50)
-        network = keras.Sequential([keras.Input((8,)), layers.Dense(2, use_bias=False)])
-        for scale in ("grid", None):
-            model = kib.make_variational(
-                network, num_examples=50, prior_scale=scale, seed=seed, verbose=0, weight_beta=0.2
-            )
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.Adam(0.05), loss)
-            model.fit(x, y, batch_size=50, epochs=30, verbose=0)
-            found = description_length(model, (x, y), **OPTIONS)
-            assert found.data_nats < 50 * math.log(2)  # it did learn
-            saved.append(found.uniform_nats - found.nats)
-            errors.append(found.nats.standard_error)
+        model.set_weights(untrained)
+        model.fit(x, y, batch_size=50, epochs=25, verbose=0)
+        found = description_length(model, (x, y), **OPTIONS)
+        assert found.data_nats < 50 * math.log(2)  # it did learn
+        saved.append(found.uniform_nats - found.nats)
+        errors.append(found.nats.standard_error)
     assert np.sum(saved) <= 3 * math.sqrt(np.sum(np.square(errors)))
