@@ -20,6 +20,7 @@ from keras_infobottleneck.arguments import (
     refusal,
 )
 from keras_infobottleneck.certificates.conditions import ends_in_logits
+from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.coding.switch_code import (
     BlockCode,

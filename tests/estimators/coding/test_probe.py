@@ -52,9 +52,8 @@ def test_each_weight_of_the_model_costs_half_a_log_n(monkeypatch):
         code = mdl_probe(z, y, blocks=ends, num_steps=40, seed=seed).code
         assert np.all(code.choices[1:] == 1)
         regrets.append(code.nats - code.block_nats[0] - entropy * (1 - 16 / num_examples))
-    print(regrets)
     expected = (num_units + 1) / 2 * math.log(num_examples / 16)
-    assert abs(np.mean(regrets) - expected) < 7
+    assert abs(np.mean(regrets) - expected) < 4
 
 
 def test_random_labels_are_told_no_shorter_than_there_are_orders():
