@@ -34,7 +34,7 @@ MANY_DRAWS, FEW_DRAWS = 100, 10
 
 def certify(
     model: keras.Model,
-    data,
+    data: Any,
     *,
     delta: float = 0.025,
     num_samples: int | None = None,

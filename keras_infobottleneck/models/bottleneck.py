@@ -1,6 +1,6 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -78,8 +78,8 @@ class InformationBottleneckModel(NetworkHolder):
 
     def __init__(
         self,
-        inputs=None,
-        outputs=None,
+        inputs: Any = None,
+        outputs: Any = None,
         name: str | None = None,
         *,
         num_examples: int,
@@ -218,7 +218,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     def predict_samples(
         self,
-        x,
+        x: Any,
         num_samples: int,
         *,
         weights: bool = True,
@@ -264,7 +264,7 @@ class InformationBottleneckModel(NetworkHolder):
         """Every `VariationalWeights` in the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
-    def anchor_prior(self, data, scale: bool = True):
+    def anchor_prior(self, data: Any, scale: bool = True):
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 
         Fingerprints of the examples of `data`, on which the prior depends from now on, are kept

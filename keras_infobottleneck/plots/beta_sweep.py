@@ -68,7 +68,8 @@ def plot_beta_sweep(
     for axes, other in ((upper, right), (lower, kept)):
         handles = axes.get_legend_handles_labels(), other.get_legend_handles_labels()
         lines, labels = (list(a) + list(b) for a, b in zip(*handles, strict=True))
-        axes.legend(lines, labels, fontsize="small")
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3}
+        axes.legend(lines, labels, fontsize="small", frameon=False, **place)
     return np.array([upper, lower], dtype=object)
 
 

@@ -22,27 +22,36 @@ class Plan:
 
     Attributes:
         betas: Prices, one for each stage, increasing.
-        epochs: Epochs of a stage.
+        first_epochs: Epochs of the first stage.
+        epochs: Epochs of every other stage.
         warm_up: How many of them the price takes to rise from the one before.
     """
 
     betas: Sequence[float]
+    first_epochs: int
     epochs: int
     warm_up: int
 
     @property
-    def num_epochs(self) -> int:
-        """Epochs of all stages."""
-        return self.epochs * len(self.betas)
+    def ends(self) -> list[int]:
+        """Completed epochs at the end of each stage."""
+        return [self.first_epochs + self.epochs * stage for stage in range(len(self.betas))]
 
     @property
-    def last_epochs(self) -> list[int]:
-        """Number of each stage's last epoch, counted from 1 as Keras counts completed epochs."""
-        return [self.epochs * (stage + 1) for stage in range(len(self.betas))]
+    def num_epochs(self) -> int:
+        """Epochs of all stages."""
+        return self.ends[-1]
+
+    def place(self, epoch: int) -> tuple[int, int]:
+        """The stage of an epoch, and the epoch's number in it, both counted from 0."""
+        if epoch < self.first_epochs:
+            return 0, epoch
+        later, within = divmod(epoch - self.first_epochs, self.epochs)
+        return later + 1, within
 
     def price(self, epoch: int) -> float:
         """The price of an epoch, counted from 0; the first stage rises from no price at all."""
-        stage, within = divmod(epoch, self.epochs)
+        stage, within = self.place(epoch)
         before = self.betas[stage - 1] if stage else 0.0
         share = min(1.0, (within + 1) / (self.warm_up + 1))
         return before + share * (self.betas[stage] - before)
@@ -79,7 +88,7 @@ class Stages(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Back to the start, where a stage begins."""
-        if epoch % self._plan.epochs:
+        if self._plan.place(epoch)[1]:
             return
         if self._weights is not None:
             self.model.set_weights(self._weights)
@@ -88,11 +97,11 @@ class Stages(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Measures at the end of a stage."""
-        if (epoch + 1) % self._plan.epochs:
+        if epoch + 1 not in self._plan.ends:
             return
         logs[KEPT] = share_kept(self.model, self._prune_below)
         if self._verbose:
-            stage = epoch // self._plan.epochs
+            stage, _ = self._plan.place(epoch)
             print(
                 f"price {stage + 1} of {len(self._plan.betas)}, {self._plan.betas[stage]:.3g}: "
                 f"task loss {logs['task_loss']:.4g}, {logs['weight_information']:,.0f} nats",

@@ -43,6 +43,7 @@ def sweep_beta(
     *,
     validation_data: Any = None,
     epochs: int = 20,
+    first_epochs: int | None = None,
     warm_up: int | None = None,
     batch_size: int | None = None,
     warm_start: bool = True,
@@ -55,8 +56,9 @@ def sweep_beta(
 
     All prices are stages of one training, so that the network is traced once. At each price the
     training goes on from the weights of the price before, its optimizer starts anew, and the price
-    rises linearly over the first `warm_up` epochs. The sweep costs `len(betas) * epochs` epochs,
-    one pass over the data before them, and with validation data one pass over these for a price.
+    rises linearly over the first `warm_up` epochs. The sweep costs
+    `first_epochs + (len(betas) - 1) * epochs` epochs, one pass over the data before them, and with
+    validation data one pass over these for each price.
 
     With `path` the sweep is kept in a file after every epoch. Killed and called again with the
     same arguments it goes on and ends with the result of the undisturbed sweep, provided that the
@@ -67,9 +69,24 @@ def sweep_beta(
 
     Example:
         ```python
-        sweep = kib.sweep_beta(build, (x, y), np.geomspace(1e-3, 1, 7), epochs=20, seed=0)
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype("int32")
+
+
+        def build():
+            network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+            model = kib.make_variational(network, num_examples=64, verbose=0)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("adam", loss, metrics=["accuracy"])
+            return model
+
+
+        sweep = kib.sweep_beta(build, (x, y), [0.01, 0.1, 1.0], epochs=4, seed=0)
         print(sweep.table())
-        sweep.plot()
         ```
 
     Args:
@@ -78,8 +95,10 @@ def sweep_beta(
         data: Training data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
         betas: Prices, `weight_beta`, positive and increasing, two at least.
         validation_data: Data of the same kinds, measured at the end of every price.
-        epochs: Epochs at each price; the first price must train a network from its start in them.
-        warm_up: Epochs over which the price rises from the one before, by default half of them.
+        epochs: Epochs at each price.
+        first_epochs: Epochs at the first price, where the network has yet to learn everything; by
+            default as many as at the others.
+        warm_up: Epochs over which the price rises from the one before, by default half of `epochs`.
         batch_size: Examples in a batch, for arrays only; 32 by default.
         warm_start: Whether the weights go on from the price before; if not, every price begins
             with the weights that `build` gave.
@@ -104,6 +123,7 @@ def sweep_beta(
     if len(prices) < 2:
         raise refusal(ValueError, "betas", "be two or more prices", betas)
     check_count("epochs", epochs)
+    first = check_count("first_epochs", epochs if first_epochs is None else first_epochs, epochs)
     warm_up = epochs // 2 if warm_up is None else check_count("warm_up", warm_up, 0, epochs - 1)
     check_count("batch_size", batch_size, optional=True)
     check_flag("warm_start", warm_start)
@@ -117,7 +137,7 @@ def sweep_beta(
     model = _checked_model(build())
     batches = batches_for(model, data, batch_size, default_batch_size=DEFAULT_BATCH_SIZE)
     frequencies = class_frequencies(model.loss, batches)
-    plan = Plan([float(price) for price in prices], int(epochs), int(warm_up))
+    plan = Plan([float(price) for price in prices], int(first), int(epochs), int(warm_up))
     options: dict[str, Any] = {"warm_start": bool(warm_start), "prune_below": float(prune_below)}
     stages = Stages(model, plan, **options, verbose=bool(verbose))
     callbacks = [stages, BetaSchedule(model.weight_beta, plan.price)]
@@ -125,7 +145,8 @@ def sweep_beta(
     if path is not None:
         checkpoint = Checkpoint(os.fspath(path))
         of_data = [batches.count(), batches.size, *(() if frequencies is None else frequencies)]
-        settings = [*plan.betas, plan.epochs, plan.warm_up, *options.values(), seed, *of_data]
+        of_plan = [*plan.betas, plan.first_epochs, plan.epochs, plan.warm_up]
+        settings = [*of_plan, *options.values(), seed, *of_data]
         start = _restored(checkpoint, model, settings)
         callbacks.append(checkpoint)
         history = checkpoint.history
@@ -136,7 +157,7 @@ def sweep_beta(
             found = model.fit(
                 **_training_data(data, batches, seed, start, plan),
                 validation_data=validation_data,
-                validation_freq=plan.last_epochs,
+                validation_freq=plan.ends,
                 initial_epoch=start,
                 epochs=plan.num_epochs,
                 shuffle=False,
@@ -200,20 +221,22 @@ def _training_data(
 
 def _columns(history: dict[str, list], plan: Plan) -> dict[str, Any]:
     """Points of the sweep from what training logged in each epoch."""
-    shape = len(plan.betas), plan.epochs
-    losses = np.reshape(history["task_loss"], shape)
-    settled = losses[:, plan.warm_up :]
+    losses = np.asarray(history["task_loss"], np.float64)
+    # The epochs at the full price; of the first stage as many as of the others.
+    settled = [losses[end - plan.epochs + plan.warm_up : end] for end in plan.ends]
     accuracy = next((name for name in history if name.endswith(("accuracy", "acc"))), "accuracy")
 
     def last(name: str) -> np.ndarray | None:
-        return np.reshape(history[name], shape)[:, -1] if name in history else None
+        if name not in history:
+            return None
+        return np.array([history[name][end - 1] for end in plan.ends], np.float64)
 
     def measured(name: str) -> np.ndarray | None:
         return np.array(history[name], np.float64) if name in history else None
 
     return {
-        "task_loss": losses[:, -1],
-        "task_loss_spread": settled.std(1, ddof=min(1, settled.shape[1] - 1)),
+        "task_loss": last("task_loss"),
+        "task_loss_spread": np.array([part.std(ddof=min(1, len(part) - 1)) for part in settled]),
         "nats": last("weight_information"),
         "kept_weights": measured(KEPT),
         "accuracy": last(accuracy),

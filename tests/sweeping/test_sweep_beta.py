@@ -117,11 +117,12 @@ def test_without_a_warm_start_every_price_begins_with_the_weights_that_build_gav
             starts.append(self.model.trainable_variables[0].numpy())
 
     monkeypatch.setattr(sweeping, "BetaSchedule", Watched)
-    kib.sweep_beta(build, (X, Y), BETAS[:2], warm_start=False, **{**OPTIONS, "epochs": 4})
-    np.testing.assert_array_equal(starts[0], starts[4])
-    assert not np.array_equal(starts[0], starts[3])
+    options = {**OPTIONS, "epochs": 4, "first_epochs": 5}
+    kib.sweep_beta(build, (X, Y), BETAS[:2], warm_start=False, **options)
+    np.testing.assert_array_equal(starts[0], starts[5])
+    assert not np.array_equal(starts[0], starts[4])
     step = (0.3 - 1e-3) / 3
-    rising = [1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3, 1e-3 + step, 1e-3 + 2 * step, 0.3, 0.3]
+    rising = [1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3, 1e-3, 1e-3 + step, 1e-3 + 2 * step, 0.3, 0.3]
     np.testing.assert_allclose(prices, rising, rtol=1e-5)
 
 

@@ -117,6 +117,7 @@ def network_table():
                 "build": kinds(None, "build", 3, t.net),
                 "betas": [*floats("prices"), *values([0.1], [1.0, 0.1], [0.0, 1.0])],
                 "epochs": count(),
+                "first_epochs": count() + values(19),
                 "warm_up": count(0) + values(20),
                 "batch_size": count(),
                 "warm_start": FLAG,
