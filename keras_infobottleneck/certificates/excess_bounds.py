@@ -30,9 +30,6 @@ def excess_loss_bound(worse: Any, better: Any, kl: Any, num_examples: Any, delta
     examples, for all posteriors at once. The reference must not depend on the examples; with a
     bound on its own error, such as `test_set_bound`, the sum bounds the randomised network's.
 
-    Example:
-        ``excess_loss_bound(0.002, 0.003, 20.0, 30_000, 0.025)`` is 0.0022.
-
     Args:
         worse: share of examples and draws where the drawn network is wrong and the reference
             right, in [0, 1].
@@ -51,6 +48,18 @@ def excess_loss_bound(worse: Any, better: Any, kl: Any, num_examples: Any, delta
     References:
         Wu & Seldin (2022), "Split-kl and PAC-Bayes-split-kl inequalities for ternary random
         variables", arXiv 2206.00706, Theorem 9.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        excess = kib.estimators.excess_loss_bound(0.001, 0.006, 40.0, 30_000, 0.025)
+        print(f"{excess:.4f} more than the reference")
+        ```
+
+        ```text
+        -0.0005 more than the reference
+        ```
     """
     worse, better, kl, num_examples, delta = _checked(worse, better, kl, num_examples, delta)
     above = pac_bayes_bound(worse, kl, num_examples, delta / 2.0)
@@ -98,6 +107,21 @@ def recursive_bound(
     References:
         Wu, Zhang, Chérief-Abdellatif & Seldin (2024), "Recursive PAC-Bayes: A frequentist approach
         to sequential prior updates with no information loss", arXiv 2405.14681, Theorem 5.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        prior = kib.estimators.test_set_bound(1500, num_examples=30_000, delta=0.0125)
+        bound = kib.estimators.recursive_bound(
+            prior, 0.045, worse=0.001, better=0.006, kl=40.0, num_examples=30_000, delta=0.0125
+        )
+        print(f"{bound:.4f}")
+        ```
+
+        ```text
+        0.0565
+        ```
     """
     previous = check_numbers("previous", previous, None, 0, 1)
     error = check_numbers("error", error, None, 0, 1)

@@ -38,9 +38,6 @@ def test_set_bound(
     ``"kl"``: for losses in [0, 1] that are not only 0 or 1, the largest r with
     ``kl(errors / N || r) <= log(1 / delta) / N``. Looser.
 
-    Example:
-        ``test_set_bound(428, 30_000, 0.035)`` is 0.0156: 428 errors in 30,000, at 96.5 %.
-
     Args:
         errors: number of wrong predictions, an integer; for ``kind="kl"`` the sum of the losses,
             any number from 0 to `num_examples`.
@@ -60,6 +57,18 @@ def test_set_bound(
         Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case
         of the binomial". Langford (2005), "Tutorial on practical prediction theory for
         classification", Theorem 3.3. Hoeffding (1963), Theorem 1, of ``"kl"``.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bound = kib.estimators.test_set_bound(errors=428, num_examples=30_000, delta=0.035)
+        print(f"with probability 96.5 % the true error is at most {bound:.4f}")
+        ```
+
+        ```text
+        with probability 96.5 % the true error is at most 0.0156
+        ```
     """
     check_choice("kind", kind, KINDS)
     of_errors = check_integers if kind == "binomial" else check_numbers
@@ -84,10 +93,6 @@ def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
     another), so that the weights ``2^-bits`` of all files sum to one at most; whatever chooses the
     decoder, the length of the file itself included, belongs into the file.
 
-    Example:
-        ``occam_bound(8 * 1500, errors=600, num_examples=60_000, delta=0.05)`` is 0.207: a file of
-        1.5 kB that is wrong on 1 % of its training set.
-
     Args:
         bits: length of the file, at least 0.
         errors: number of wrong predictions, or sum of losses in [0, 1].
@@ -104,6 +109,18 @@ def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
     References:
         Blumer, Ehrenfeucht, Haussler & Warmuth (1987), "Occam's razor". Langford (2005), "Tutorial
         on practical prediction theory for classification", Theorem 4.1, in its Chernoff form.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bound = kib.estimators.occam_bound(8 * 1500, errors=600, num_examples=60_000, delta=0.05)
+        print(f"1.5 kB that err on 1 % of 60,000 images: at most {bound:.3f} on new ones")
+        ```
+
+        ```text
+        1.5 kB that err on 1 % of 60,000 images: at most 0.207 on new ones
+        ```
     """
     bits = check_numbers("bits", bits, None, 0)
     errors = check_numbers("errors", errors, None, 0)

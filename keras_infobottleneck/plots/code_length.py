@@ -29,6 +29,14 @@ def plot_code_length(ends: Any, block_nats: Any, *, num_classes: int, ax: Any = 
 
     Raises:
         ValueError: arrays that do not go together.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_code_length([10, 20, 40], [6.9, 5.0, 4.0], num_classes=2)
+        ax.figure.savefig("code.png")
+        ```
     """
     ends = check_integers("ends", ends, "[blocks]", 1)
     check_numbers("ends", ends, "[blocks]", increasing=True)

@@ -66,10 +66,6 @@ def prequential_code(
     a prediction of the next block after each epoch. Python's, NumPy's and Keras' seeds are set
     before every block, so that a code can be taken up again.
 
-    Example:
-        ``prequential_code(build, (x, y), blocks=10, epochs=20).plot()``, where ``build()`` makes
-        and compiles a network.
-
     Args:
         build: makes a compiled `keras.Model` whose output is a row of class scores, one output for
             two classes; called for every block.
@@ -100,6 +96,29 @@ def prequential_code(
     References:
         Dawid (1984), "Statistical theory: the prequential approach". Blier & Ollivier (2018), "The
         description length of deep learning models", arXiv 1802.07044, sections 3.4 and B.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+
+        def build():
+            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.Adam(0.2), loss)
+            return model
+
+        code = kib.estimators.prequential_code(build, (x, y), blocks=[20, 200], epochs=3)
+        print(f"{code.kbit:.1f} kbit, without a network {code.uniform_kbit:.1f}")
+        ```
+
+        ```text
+        0.1 kbit, without a network 0.2
+        ```
     """
     check_instance("build", build, Callable, "a function that makes a compiled model")
     check_count("epochs", epochs)
