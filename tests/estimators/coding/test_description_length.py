@@ -99,20 +99,21 @@ def test_networks_trained_on_random_labels_code_no_better_than_none():
     # Eight times the same network, at a price that does not stop it from learning by heart.
     random = np.random.default_rng(5)
     network = keras.Sequential([keras.Input((8,)), layers.Dense(2, use_bias=False)])
-    options = {"prior_scale": "grid", "seed": 0, "weight_beta": 0.2, "verbose": 0}
+    options = {"prior_scale": "grid", "seed": 0, "weight_beta": 0.05, "verbose": 0}
     model = kib.make_variational(network, num_examples=50, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.1), loss)
     untrained = model.get_weights()
-    saved, errors = [], []
+    saved, errors, learned = [], [], []
     for _ in range(8):
         x = random.normal(size=(50, 8)).astype("float32")
         y = random.integers(0, 2, 50)
         model.set_weights(untrained)
-        for _ in range(25):
+        for _ in range(40):
             model.train_on_batch(x, y)
         found = description_length(model, (x, y), **OPTIONS)
-        assert found.data_nats < 50 * math.log(2)  # it did learn
+        learned.append(found.uniform_nats - found.data_nats)
         saved.append(found.uniform_nats - found.nats)
         errors.append(found.nats.standard_error)
+    assert np.mean(learned) > 5.0
     assert np.sum(saved) <= 3 * math.sqrt(np.sum(np.square(errors)))
