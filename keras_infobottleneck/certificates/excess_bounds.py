@@ -58,7 +58,7 @@ def excess_loss_bound(worse: Any, better: Any, kl: Any, num_examples: Any, delta
         ```
 
         ```text
-        -0.0005 more than the reference
+        0.0015 more than the reference
         ```
     """
     worse, better, kl, num_examples, delta = _checked(worse, better, kl, num_examples, delta)

@@ -169,7 +169,7 @@ def description_length(
         ```
 
         ```text
-        0.10 kbit, without a network 0.20
+        0.08 kbit, without a network 0.20
         ```
     """
     check_count("num_draws", num_draws, 2, 2**31 - 1)  # of a loop of TensorFlow

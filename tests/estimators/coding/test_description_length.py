@@ -115,5 +115,5 @@ def test_networks_trained_on_random_labels_code_no_better_than_none():
         learned.append(found.uniform_nats - found.data_nats)
         saved.append(found.uniform_nats - found.nats)
         errors.append(found.nats.standard_error)
-    assert np.mean(learned) > 5.0
+    assert np.mean(learned) > 2.0
     assert np.sum(saved) <= 3 * math.sqrt(np.sum(np.square(errors)))
