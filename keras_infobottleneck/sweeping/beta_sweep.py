@@ -35,22 +35,6 @@ class BetaSweep(Result):
     Training figures are those of the last epoch at each price, with weights drawn as the objective
     draws them; validation figures use the posterior means.
 
-    Example:
-        ```python
-        import numpy as np
-        import keras_infobottleneck as kib
-
-        points = {"beta": [0.01, 0.1, 1.0], "task_loss": [0.1, 0.3, 0.6], "nats": [80.0, 20.0, 1.0]}
-        points |= {"task_loss_spread": [0.01, 0.01, 0.01], "kept_weights": [0.9, 0.5, 0.1]}
-        sweep = kib.BetaSweep(
-            **{name: np.array(values) for name, values in points.items()},
-            **dict.fromkeys(["accuracy", "validation_task_loss", "validation_accuracy"]),
-            **{"label_nats": 44.4, "guessing_loss": 0.693, "num_examples": 64, "num_weights": 8},
-            **{"epochs": 4, "prune_below": 0.5, "seed": 0},
-        )
-        print(sweep.turn)  # turns at 0.207 (between 0.1 and 1)
-        ```
-
     Attributes:
         beta: Prices, `weight_beta`, increasing.
         task_loss: Mean loss per training example, without any price, in nats for a cross-entropy.
@@ -69,6 +53,26 @@ class BetaSweep(Result):
         epochs: Epochs at each price.
         prune_below: Threshold of `kept_weights`.
         seed: The seed that gives the same sweep again.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        points = {"beta": [0.01, 0.1, 1.0], "task_loss": [0.1, 0.3, 0.6], "nats": [80.0, 20.0, 1.0]}
+        points |= {"task_loss_spread": [0.01, 0.01, 0.01], "kept_weights": [0.9, 0.5, 0.1]}
+        sweep = kib.BetaSweep(
+            **{name: np.array(values) for name, values in points.items()},
+            **dict.fromkeys(["accuracy", "validation_task_loss", "validation_accuracy"]),
+            **{"label_nats": 44.4, "guessing_loss": 0.693, "num_examples": 64, "num_weights": 8},
+            **{"epochs": 4, "prune_below": 0.5, "seed": 0},
+        )
+        print(sweep.turn)
+        ```
+
+        ```text
+        turns at 0.21 (between 0.1 and 1)
+        ```
     """
 
     beta: np.ndarray

@@ -67,28 +67,6 @@ def sweep_beta(
 
     Keras' global seed is set (`keras.utils.set_random_seed`), so that `build` gives the same start.
 
-    Example:
-        ```python
-        import keras
-        import numpy as np
-        import keras_infobottleneck as kib
-
-        x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-        y = (x[:, 0] > 0).astype("int32")
-
-
-        def build():
-            network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-            model = kib.make_variational(network, num_examples=64, verbose=0)
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile("adam", loss, metrics=["accuracy"])
-            return model
-
-
-        sweep = kib.sweep_beta(build, (x, y), [0.01, 0.1, 1.0], epochs=4, seed=0)
-        print(sweep.table())
-        ```
-
     Args:
         build: A function without arguments that returns a compiled `InformationBottleneckModel`
             with `VariationalWeights` in it; it is called once.
@@ -116,6 +94,32 @@ def sweep_beta(
         TypeError: An argument of another kind, or a `build` that returns something else.
         ValueError: Values that cannot be used, an uncompiled model or one without weights that
             have a distribution, or a file of another sweep.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype("int32")
+
+
+        def build():
+            network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+            model = kib.make_variational(network, num_examples=64, verbose=0)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("adam", loss, metrics=["accuracy"])
+            return model
+
+
+        sweep = kib.sweep_beta(build, (x, y), [0.01, 0.1, 1.0], epochs=4, seed=0)
+        print(f"{len(sweep.nats)} prices; {sweep.label_nats:.1f} nats in the labels")
+        ```
+
+        ```text
+        3 prices; 44.2 nats in the labels
+        ```
     """
     if isinstance(build, keras.Model) or not callable(build):
         raise refusal(TypeError, "build", "be a function that returns a compiled model", build)
