@@ -23,6 +23,8 @@ if keras.backend.backend() != "tensorflow":
 
 from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
 from keras_infobottleneck.auditing import InformationReport, audit
+from keras_infobottleneck.compression.compressing import compress
+from keras_infobottleneck.compression.decompressing import decompress
 from keras_infobottleneck.estimators.information.uncertainty import decompose_uncertainty
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
@@ -42,7 +44,9 @@ __all__ = [
     "__version__",
     "audit",
     "callbacks",
+    "compress",
     "decompose_uncertainty",
+    "decompress",
     "distributions",
     "estimators",
     "layers",

@@ -11,7 +11,9 @@ __all__ = ["Certificate"]
 
 @dataclass(frozen=True)
 class Certificate(Result):
-    """What `certify` found; errors are shares of examples, cross-entropies nats per example.
+    """Guaranteed bounds on the error of a network on new data, as `certify` found them.
+
+    Errors are shares of examples, cross-entropies nats per example.
 
     Attributes:
         error_bound: bound on the error of the randomised network on new data.
@@ -36,6 +38,31 @@ class Certificate(Result):
             that network: `excess_loss_bound`, and the test-set bound of the other; None as before.
         recursive_error_bound: the same by a bound on networks drawn from the prior, of whose error
             one half counts: `recursive_bound`; None as before, and where draws are shared.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        prior.compile(keras.optimizers.Adam(0.1), loss)
+        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
+        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
+        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
+        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
+        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
+        observed = certificate.randomized_error
+        print(f"{certificate.confidence:.1%}", certificate.error_bound > observed)
+        ```
+
+        ```text
+        96.5% True
+        ```
     """
 
     error_bound: float
@@ -60,7 +87,7 @@ class Certificate(Result):
 
     @property
     def confidence(self) -> float:
-        """Probability with which each bound by itself holds, at least."""
+        """Probability with which each bound, taken by itself, holds at least."""
         return 1.0 - self.delta - self.delta_monte_carlo
 
     @property

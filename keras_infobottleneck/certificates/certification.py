@@ -105,6 +105,30 @@ def certify(
         Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
         neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
         (2015), arXiv 1506.02557.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        prior.compile(keras.optimizers.Adam(0.1), loss)
+        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
+        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
+        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
+        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
+        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
+        print(certificate.num_examples, certificate.kl, certificate.error_bound < 0.5)
+        ```
+
+        ```text
+        200 0.0 True
+        ```
     """
     check_probability("delta", delta)
     check_probability("delta_monte_carlo", delta_monte_carlo)

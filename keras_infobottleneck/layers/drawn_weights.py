@@ -1,4 +1,4 @@
-"""Which weights of a layer are drawn, and a layer called with drawn ones in their place."""
+"""Which weights of a layer are drawn, and a layer called with drawn weights in their place."""
 
 import keras
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.layers.scale_grid import chosen_scales
 
-__all__ = ["GRIDS", "GaussianPrior", "gaussian_priors"]
+__all__ = ["GRIDS", "GaussianPrior", "gaussian_priors", "nats_of"]
 
 GRIDS = ("grid", "grid_per_unit")
 
@@ -48,3 +48,23 @@ def gaussian_priors(parameters, prior_scale, anchor=None) -> list[GaussianPrior 
     return [GaussianPrior(zero, tf.constant(np.log(prior_scale), tf.float32), zero)] * len(
         parameters
     )
+
+
+def nats_of(law, parameters, priors, dtype) -> tuple[tf.Tensor, tf.Tensor]:
+    """Total nats of the weights given the prior's scales, and those of the scales.
+
+    Args:
+        law: the posterior, as of `posterior_of`.
+        parameters: pairs of mean and spread of each weight tensor.
+        priors: their priors; None where it is the best one, and free.
+        dtype: of the sums.
+    """
+    zero = tf.zeros([], dtype)
+    weights, scales = [zero], [zero]
+    for (loc, spread), prior in zip(parameters, priors, strict=True):
+        pair = None
+        if prior is not None:
+            pair = tf.cast(prior.loc, dtype), tf.cast(prior.log_scale, dtype)
+            scales.append(tf.cast(prior.nats, dtype))
+        weights.append(law.kl_divergence(tf.cast(loc, dtype), tf.cast(spread, dtype), pair))
+    return tf.add_n(weights), tf.add_n(scales)

@@ -13,7 +13,13 @@ from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 
-__all__ = ["check_layer", "check_options"]
+__all__ = ["NOTHING_CHARGED", "check_layer", "check_options"]
+
+NOTHING_CHARGED = (
+    "Nothing is charged for what the weights hold: train the layer's model as an "
+    "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
+    "that Keras trains"
+)
 
 
 def check_options(

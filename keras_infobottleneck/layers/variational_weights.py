@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -13,19 +13,17 @@ from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors
+from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors, nats_of
 from keras_infobottleneck.layers.linear_part import NoisyAffine
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
-from keras_infobottleneck.layers.variational_options import check_layer, check_options
+from keras_infobottleneck.layers.variational_options import (
+    NOTHING_CHARGED,
+    check_layer,
+    check_options,
+)
 
 __all__ = ["VariationalWeights"]
-
-NOTHING_CHARGED = (
-    "Nothing is charged for what the weights hold: train the layer's model as an "
-    "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
-    "that Keras trains"
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -73,6 +71,20 @@ class VariationalWeights(NoisyWrapper):
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350,
         equation 3 and section 4.1.
         Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.VariationalWeights(keras.layers.Dense(3), estimator="local")
+        outputs = layer(keras.ops.ones((2, 4)), training=True)  # weights are drawn
+        print(outputs.shape, float(layer.kl_divergence()) > 0)
+        ```
+
+        ```text
+        (2, 3) True
+        ```
     """
 
     noise = "weights"
@@ -183,7 +195,7 @@ class VariationalWeights(NoisyWrapper):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """A layer whose prior was anchored has the weights of that prior from the start."""
+        """Rebuild the layer; one with an anchored prior has the weights of that prior at once."""
         config = dict(config)
         anchored = config.pop("anchored", False)
         layer = super().from_config(config, custom_objects=custom_objects)
@@ -250,9 +262,7 @@ class VariationalWeights(NoisyWrapper):
         return gaussian_priors(self._parameters(), prior_scale, anchor)
 
     def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
-        """Information in the weights: total nats, a scalar, summed over all of them.
-
-        With scales on a grid their price is part of it.
+        """Information in the weights, with the price of scales on a grid: total nats, a scalar.
 
         Args:
             dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
@@ -269,19 +279,11 @@ class VariationalWeights(NoisyWrapper):
 
     def _nats(self, prior_scale, dtype) -> tuple[tf.Tensor, tf.Tensor]:
         """Total nats of the weights given the prior's scales, and those of the scales."""
-        priors, kl = self._priors(prior_scale), []
-        for posterior, prior in zip(self._parameters(), priors, strict=True):
-            pair: Any = None if prior is None else tuple(tf.cast(a, dtype) for a in prior[:2])
-            loc, spread = (tf.cast(a, dtype) for a in posterior)
-            kl.append(self._law.kl_divergence(loc, spread, pair))
-        scales = [tf.cast(prior.nats, dtype) for prior in priors if prior is not None]
-        return tf.add_n(kl), tf.add_n([tf.zeros([], dtype), *scales])
+        return nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
 
     def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
         """Each weight, then each spread, with its value were the posterior the anchored prior."""
-        kept = [*self._anchor.loc, *self._anchor.spread]
-        variables = [*self.variational_weights, *self._spread]
-        return [(v, tf.cast(k.value, v.dtype)) for v, k in zip(variables, kept, strict=True)]
+        return self._anchor.values_of([*self.variational_weights, *self._spread])
 
     @property
     def prior_weights(self) -> list[keras.Variable]:
@@ -323,7 +325,7 @@ class VariationalWeights(NoisyWrapper):
         )
 
     def make_room_for_prior(self):
-        """Have the prior be one that is kept: what is loaded or anchored next."""
+        """Create the variables of a kept prior, for what is loaded or anchored next."""
         if self.built and not self.anchored:
             self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
         self.anchored = True

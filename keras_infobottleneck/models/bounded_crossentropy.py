@@ -12,7 +12,9 @@ __all__ = ["BoundedCrossentropy"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class BoundedCrossentropy(keras.losses.Loss):
-    """``-log max(p(label), min_probability) / log(1 / min_probability)``, between 0 and 1.
+    """Cross-entropy scaled to lie between 0 and 1, as PAC-Bayes bounds need it.
+
+    The loss is ``-log max(p(label), min_probability) / log(1 / min_probability)``.
 
     The loss of the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
     ``[batch]`` or one-hot rows ``[batch, classes]``.
@@ -24,6 +26,20 @@ class BoundedCrossentropy(keras.losses.Loss):
 
     References:
         Perez-Ortiz et al. (2021), arXiv 2007.12911, section 5.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        loss = kib.models.BoundedCrossentropy(from_logits=True, min_probability=1e-4)
+        print(float(loss(np.array([0]), np.array([[-100.0, 100.0]]))))  # surely wrong: the largest
+        ```
+
+        ```text
+        1.0
+        ```
     """
 
     def __init__(

@@ -88,6 +88,27 @@ def network_table():
                 "verbose": VERBOSE,
             },
         ),
+        "compress": (
+            kib.compress,
+            {"model": t.noisy, "path": "network.kib", "verbose": 0},
+            {
+                "model": [*MODEL, *values(t.broken)],
+                "path": PATH,
+                "bits_per_block": count() + values(21),
+                "beam": count(),
+                "rate": POSITIVE + values(17),
+                "finetune": kinds(3, "fit", [3]),
+                "num_stages": count(),
+                "step": POSITIVE + values(17),
+                "seed": SEED,
+                "verbose": VERBOSE,
+            },
+        ),
+        "decompress": (
+            kib.decompress,
+            {"path": "network.kib"},
+            {"path": PATH[:4], "max_weights": count()},
+        ),
         "make_deterministic": (
             kib.make_deterministic,
             {"model": t.noisy},
