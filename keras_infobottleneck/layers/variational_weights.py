@@ -270,10 +270,7 @@ class VariationalWeights(NoisyWrapper):
         return tf.add_n(self._nats(self.prior_scale, dtype))
 
     def code_length(self, dtype: str = "float32") -> tuple[tf.Tensor, tf.Tensor]:
-        """Nats of the weights, and nats of their prior's scales: what a code of both takes.
-
-        With ``prior_scale=None`` the scales, which are fitted, are moved to the grid first.
-        """
+        """Nats of the weights, and of their prior's scales; fitted ones are moved to the grid."""
         is_free = self.prior_scale is None and self.posterior_name == "gaussian"
         return self._nats("grid" if is_free else self.prior_scale, dtype)
 
