@@ -37,8 +37,6 @@ SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 class Posterior(abc.ABC):
     """Abstract: a factorised distribution over the entries of one weight tensor."""
 
-    symmetric = False  # about its mean, as flipout needs
-
     @abc.abstractmethod
     def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
         """The value of `spread` to start from."""
@@ -66,8 +64,6 @@ class Posterior(abc.ABC):
 
 class GaussianPosterior(Posterior):
     """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
-
-    symmetric = True
 
     def initial_spread(self, shape, initial_scale):
         """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""

@@ -17,7 +17,8 @@ class BoundedCrossentropy(keras.losses.Loss):
     The loss is ``-log max(p(label), min_probability) / log(1 / min_probability)``.
 
     The loss of the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
-    ``[batch]`` or one-hot rows ``[batch, classes]``.
+    ``[batch]`` or one-hot rows ``[batch, classes]``; scores are ``[batch, classes]``, two for two
+    classes.
 
     Args:
         from_logits: whether the network ends in logits rather than probabilities.
@@ -57,6 +58,11 @@ class BoundedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """The loss of every example."""
+        if len(y_pred.shape) < 2 or y_pred.shape[-1] == 1:
+            raise ValueError(
+                "BoundedCrossentropy needs a score for each class, two for two classes. "
+                f"Received: y_pred of shape {tuple(y_pred.shape)}"
+            )
         return pac_bayes.bounded_crossentropy(
             pac_bayes.classes(y_true, y_pred.shape[-1]),
             y_pred,

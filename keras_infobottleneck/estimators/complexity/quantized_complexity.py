@@ -73,8 +73,8 @@ def quantized_complexity(
     to the *shuffled* weights tells how much is arrangement, and is always computed.
 
     Args:
-        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model
-            with variational layers convert first, or the noise scales are measured as well.
+        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model with
+            noise on its weights the means are measured, without the noise scales and the priors.
         num_bits: Bit planes, from 1 to 16.
         clip_percentile: Central share of the weights, in percent, that sets the quantiser's
             range; ``None`` takes the extremes.
