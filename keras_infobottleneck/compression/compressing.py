@@ -116,7 +116,7 @@ def compress(
 
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         noisy = kib.make_variational(network, num_examples=100, verbose=0)
-        file = kib.compress(noisy, "network.kib", seed=0)
+        file = kib.compress(noisy, "network.kib", seed=0, verbose=0)
         print(file.bytes > file.nats / 8 / 0.693)  # a file is larger than its information
         ```
 

@@ -53,7 +53,7 @@ def decompress(path: str | os.PathLike, *, max_weights: int = MOST_WEIGHTS) -> k
 
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         noisy = kib.make_variational(network, num_examples=100, verbose=0)
-        kib.compress(noisy, "network.kib", seed=0)
+        kib.compress(noisy, "network.kib", seed=0, verbose=0)
         again = kib.decompress("network.kib")
         print(again(np.ones((1, 4), "float32")).shape)
         ```
