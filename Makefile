@@ -1,5 +1,6 @@
 # make demo: sets up and runs the main job.  make test: sets up and runs the tests.
 # make test-quick: a few tests of every room.  make test-all: what make test leaves out.
+# make docs: builds the documentation into build/site; a broken link or reference fails.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +43,8 @@ reproduction-table: $(BIN)/.installed
 
 docs: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	$(BIN)/python -m pdoc --docformat google --output-directory docs/api keras_infobottleneck
+	$(BIN)/codespell README.md CHANGELOG.md docs keras_infobottleneck --skip='*.json,*.png,*.npz'
+	CUDA_VISIBLE_DEVICES= NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) outputs build dist docs/api *.egg-info
+	rm -rf $(VENV) outputs build dist *.egg-info

@@ -23,6 +23,8 @@ if keras.backend.backend() != "tensorflow":
 
 from keras_infobottleneck import callbacks, distributions, estimators, layers, models, plots
 from keras_infobottleneck.auditing import InformationReport, audit
+from keras_infobottleneck.compression.compressing import compress
+from keras_infobottleneck.compression.decompressing import decompress
 from keras_infobottleneck.estimators.information.uncertainty import decompose_uncertainty
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
@@ -30,16 +32,21 @@ from keras_infobottleneck.models.conversion import (
     make_variational,
 )
 from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
+from keras_infobottleneck.sweeping.beta_sweep import BetaSweep
+from keras_infobottleneck.sweeping.sweep import sweep_beta
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BetaSweep",
     "InformationBottleneckModel",
     "InformationReport",
     "__version__",
     "audit",
     "callbacks",
+    "compress",
     "decompose_uncertainty",
+    "decompress",
     "distributions",
     "estimators",
     "layers",
@@ -48,6 +55,7 @@ __all__ = [
     "models",
     "plots",
     "recalibrate_batch_normalization",
+    "sweep_beta",
 ]
 
 

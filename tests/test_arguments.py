@@ -22,7 +22,17 @@ from tests.support.bad_calls.things import things
 # Data, and what Keras checks itself.
 # Classes that classes of one's own are derived from.
 BASES = {"DirectGradient", "KernelRule", "LayerRule", "NoisyLayer"}
-ELSEWHERE = {"data", "x", "outputs", "kwargs", "options", "fisher_options", "reduction", "dtype"}
+ELSEWHERE = {
+    "data",
+    "validation_data",
+    "x",
+    "outputs",
+    "kwargs",
+    "options",
+    "fisher_options",
+    "reduction",
+    "dtype",
+}
 TABLES = (network_table, number_table, matrix_table, layer_table, plot_table)
 
 

@@ -51,8 +51,16 @@ ALLOWED = {
     "estimators": {
         *("arguments", "certificates", "data", "introspection", "linear_algebra", "results"),
     },
+    "compression": {
+        *("arguments", "fingerprints", "introspection", "layers", "models", "results"),
+    },
     "plots": {"arguments"},
     "callbacks": {"arguments", "introspection", "results"},
+    "sweeping": {
+        *("arguments", "callbacks", "data", "introspection", "models", "plots", "results"),
+    },
+    "command_line": {"arguments", "auditing", "compression", "estimators", "results"},
+    "__main__": {"", "command_line"},
     "auditing": {
         *("arguments", "data", "estimators", "introspection", "layers", "linear_algebra"),
         *("models", "plots", "results"),

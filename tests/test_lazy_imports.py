@@ -94,7 +94,13 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+IN_EVERY_RUN = ("training",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in IN_EVERY_RUN else pytest.mark.slow) for n in PROGRAMS],
+)
 def test_in_a_fresh_process(name):
     done = subprocess.run([sys.executable, "-c", PROGRAMS[name]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

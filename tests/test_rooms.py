@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pathlib
 import re
 
@@ -48,6 +49,36 @@ def test_what_is_listed_is_public():
     for face in (kib, kib.estimators):
         listed = {name for name in dir(face) if not name.startswith("__")}
         assert listed == set(face.__all__) - {"__version__"}, face.__name__
+
+
+FACES = (
+    kib,
+    kib.callbacks,
+    kib.distributions,
+    kib.estimators,
+    kib.layers,
+    kib.models,
+    kib.plots,
+)
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_arguments_of_public_functions_are_annotated(face):
+    functions = [getattr(face, name) for name in face.__all__]
+    for function in filter(inspect.isfunction, functions):
+        bare = {
+            name
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.annotation is inspect.Parameter.empty
+            and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        }
+        assert not bare, function.__name__
+
+
+def test_weights_of_one_path_are_numbered_in_one_file():
+    numbering = re.compile(r"\S #\{")
+    found = {name_of(path) for path in MODULES if numbering.search(path.read_text("utf-8"))}
+    assert found == {name_of(PACKAGE / "introspection" / "naming.py")}
 
 
 def private_names(path):

@@ -44,7 +44,7 @@ class Pruning(Result):
 
 def pruning_by_noise(
     model: keras.Model,
-    sample: Sample,
+    sample: Sample | None,
     task: TaskPerformance | None,
     likelihood: str | Callable | None,
 ) -> Pruning:
@@ -53,7 +53,7 @@ def pruning_by_noise(
     parts = [part for layer in layers for part in layer.signal_to_noise().values()]
     ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
     accuracy, size = [], 0
-    if task is not None and task.accuracy is not None:
+    if sample is not None and task is not None and task.accuracy is not None:
         size = sample.size
         for threshold in THRESHOLDS:
             pruned = make_deterministic(model, prune_below=threshold)

@@ -94,8 +94,8 @@ class Measure(keras.callbacks.Callback):
         check_path("log_dir", log_dir, optional=True)
         self._csv_path = csv_path
         self._log_dir = log_dir
-        self._writer = None
-        self._completed = None
+        self._writer: Any = None
+        self._completed: int | None = None
         self.rows: list[dict[str, float]] = []
         self.results: dict[str, Any] = {}
 

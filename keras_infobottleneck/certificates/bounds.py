@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import (
@@ -33,9 +34,9 @@ KINDS = ("kl", "mcallester", "quadratic", "linear")
 
 
 def pac_bayes_bound(
-    risk,
-    kl,
-    num_examples,
+    risk: ArrayLike,
+    kl: ArrayLike,
+    num_examples: ArrayLike,
     delta: float,
     *,
     kind: Literal["kl", "mcallester", "quadratic", "linear"] = "kl",
@@ -99,7 +100,7 @@ def pac_bayes_bound(
     return _rounded_up(bound.numpy(), given["risk"])
 
 
-def monte_carlo_bound(mean, num_trials, delta: float):
+def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: float):
     """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
 
     The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,

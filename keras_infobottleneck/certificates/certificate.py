@@ -99,7 +99,7 @@ class Certificate(Result):
 
 def certify(
     model: keras.Model,
-    data,
+    data: Any,
     *,
     delta: float = 0.025,
     num_samples: int = 10,

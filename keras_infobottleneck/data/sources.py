@@ -70,7 +70,7 @@ class _Arrays(Source):
 
     def __init__(self, data: Any, asked: Asked):
         super().__init__(asked.arrays(data), asked)
-        self.num_examples = _rows(self._data)
+        self.num_examples: int = _rows(self._data)
         if self.num_examples == 0:
             raise asked.nothing()
 

@@ -13,6 +13,7 @@ from tensorflow_probability import distributions as tfd
 
 from keras_infobottleneck.distributions.noise import (
     HALF_LOG_TWO_PI,
+    TensorLike,
     kl_log_normal_log_uniform,
     kl_truncated_log_normal_log_uniform,
     truncated_log_normal_mean_and_variance,
@@ -28,7 +29,13 @@ class LogUniform(tfd.Distribution):
     `max_scale` has KL 0, a narrower one ``log(max_scale / scale)``. It cannot be sampled.
     """
 
-    def __init__(self, max_scale, validate_args=False, allow_nan_stats=True, name="LogUniform"):
+    def __init__(
+        self,
+        max_scale: TensorLike,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "LogUniform",
+    ):
         parameters = dict(locals())
         self._max_scale = tf.convert_to_tensor(max_scale, dtype_hint=tf.float32)
         super().__init__(
@@ -59,7 +66,15 @@ class LogUniform(tfd.Distribution):
 class TruncatedLogNormal(tfd.TransformedDistribution):
     """``log z`` is normal of `loc` and `scale`, kept within [log low, log high]."""
 
-    def __init__(self, loc, scale, low, high, validate_args=False, name="TruncatedLogNormal"):
+    def __init__(
+        self,
+        loc: TensorLike,
+        scale: TensorLike,
+        low: TensorLike,
+        high: TensorLike,
+        validate_args: bool = False,
+        name: str = "TruncatedLogNormal",
+    ):
         parameters = dict(locals())
         self.low, self.high = float(low), float(high)
         super().__init__(
@@ -97,7 +112,13 @@ class TruncatedLogNormal(tfd.TransformedDistribution):
 class TruncatedLogUniform(tfd.TransformedDistribution):
     """``log z`` is uniform on [log low, log high]: the proper log-uniform prior."""
 
-    def __init__(self, low, high, validate_args=False, name="TruncatedLogUniform"):
+    def __init__(
+        self,
+        low: TensorLike,
+        high: TensorLike,
+        validate_args: bool = False,
+        name: str = "TruncatedLogUniform",
+    ):
         parameters = dict(locals())
         self.low, self.high = float(low), float(high)
         super().__init__(

@@ -8,6 +8,7 @@ Letters: ``loc`` and ``scale`` are the mean and standard deviation of ``log z``;
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -22,6 +23,7 @@ __all__ = [
     "truncated_normal",
 ]
 
+TensorLike = Any  # a tensor, or what becomes one
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -31,7 +33,7 @@ COS_QUARTER = (0.9999999532, -1.233698208, 0.2536507096, -0.02081057138, 0.00085
 SIN_QUARTER = (1.57079632, -0.6459637604, 0.0796899226, -0.004674150669, 0.0001516751178)
 
 
-def standard_normal(shape, seed) -> tf.Tensor:
+def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
     """Standard normal noise, float32, of the given `shape`.
 
     Box and Muller's transform of integers from the counter-based philox generator, which XLA
@@ -58,7 +60,7 @@ def standard_normal(shape, seed) -> tf.Tensor:
     return tf.reshape(tf.concat([radius * cosine, radius * sine], 0)[:size], shape)
 
 
-def random_signs(shape, seed) -> tf.Tensor:
+def random_signs(shape: Any, seed: Any) -> tf.Tensor:
     """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`."""
     size = tf.reduce_prod(shape)
     words = _random_bits(((size + 31) // 32, 1), seed)
@@ -66,7 +68,9 @@ def random_signs(shape, seed) -> tf.Tensor:
     return tf.reshape(1.0 - 2.0 * tf.cast(tf.reshape(bits, [-1])[:size], tf.float32), shape)
 
 
-def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
+def truncated_normal(
+    noise: TensorLike, loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
+) -> tf.Tensor:
     """Map standard normal `noise` to a normal of `loc` and `scale` kept within [low, high].
 
     The inverse distribution function at ``Phi(l) + Phi(noise) Z``; exact, differentiable in `loc`
@@ -87,7 +91,9 @@ def truncated_normal(noise, loc, scale, low, high) -> tf.Tensor:
     return tf.clip_by_value(loc + scale * standard, low, high)
 
 
-def truncated_log_normal_mean_and_variance(loc, scale, low, high) -> tuple[tf.Tensor, tf.Tensor]:
+def truncated_log_normal_mean_and_variance(
+    loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Exact moments of z, its logarithm normal but kept within [log low, log high]."""
     # As in the divergence below, the terms cancel for wide noise: float64 inside.
     dtype = tf.convert_to_tensor(loc).dtype
@@ -101,14 +107,18 @@ def truncated_log_normal_mean_and_variance(loc, scale, low, high) -> tuple[tf.Te
     return tf.cast(mean, dtype), tf.cast(variance, dtype)
 
 
-def kl_normal_normal(loc, log_scale, prior_loc, prior_log_scale) -> tf.Tensor:
+def kl_normal_normal(
+    loc: TensorLike, log_scale: TensorLike, prior_loc: TensorLike, prior_log_scale: TensorLike
+) -> tf.Tensor:
     """KL in nats, per entry, between two normals given by the logarithm of their scales."""
     scaled_variance = tf.exp(2.0 * (log_scale - prior_log_scale))
     scaled_distance = tf.square((loc - prior_loc) * tf.exp(-prior_log_scale))
     return 0.5 * (scaled_variance + scaled_distance - 1.0) - (log_scale - prior_log_scale)
 
 
-def kl_log_normal_log_normal(loc, scale, prior_loc, prior_scale) -> tf.Tensor:
+def kl_log_normal_log_normal(
+    loc: TensorLike, scale: TensorLike, prior_loc: TensorLike, prior_scale: TensorLike
+) -> tf.Tensor:
     """KL in nats, per entry, between two log-normals ("Information Dropout", softplus case).
 
     ``[scale^2 + (loc - prior_loc)^2] / (2 prior_scale^2) - log(scale / prior_scale) - 1/2``
@@ -116,7 +126,7 @@ def kl_log_normal_log_normal(loc, scale, prior_loc, prior_scale) -> tf.Tensor:
     return kl_normal_normal(loc, tf.math.log(scale), prior_loc, tf.math.log(prior_scale))
 
 
-def kl_log_normal_log_uniform(scale, max_scale) -> tf.Tensor:
+def kl_log_normal_log_uniform(scale: TensorLike, max_scale: TensorLike) -> tf.Tensor:
     """KL in nats, per entry, of a log-normal to the `LogUniform` that is free at `max_scale`.
 
     ``log(max_scale / scale)``: -log alpha of "Information Dropout" with alpha the scale, and
@@ -125,7 +135,9 @@ def kl_log_normal_log_uniform(scale, max_scale) -> tf.Tensor:
     return tf.math.log(max_scale / scale)
 
 
-def kl_truncated_log_normal_log_uniform(loc, scale, low, high) -> tf.Tensor:
+def kl_truncated_log_normal_log_uniform(
+    loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
+) -> tf.Tensor:
     """KL in nats, per entry, of a log-normal truncated to [low, high] to the log-uniform on it.
 
     With ``l = (log low - loc) / scale``, ``u = (log high - loc) / scale``, ``Z = Phi(u) - Phi(l)``:

@@ -3,12 +3,19 @@
 Seen to work in Keras 3.15.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
 
-__all__ = ["arguments_given", "build_by_call", "charges_nothing", "set_late"]
+__all__ = [
+    "arguments_given",
+    "build_by_call",
+    "charges_nothing",
+    "made_without_values",
+    "set_late",
+]
 
 
 def arguments_given(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -56,3 +63,19 @@ def set_late(layer: keras.layers.Layer, name: str, value: keras.layers.Layer) ->
     finally:
         if was_locked:
             tracker.lock()
+
+
+def made_without_values(make: Callable[[], keras.Model]) -> list[tuple[tuple[int, ...], str]]:
+    """Shapes and types of the weights of a model that is made, and dropped, without their values.
+
+    Keras gives variables no values inside a stateless scope; it keeps a list of them, to be done
+    when a scope ends, from which those made here are taken out.
+    """
+    name = "uninitialized_variables"
+    waiting = list(global_state.get_global_attribute(name) or ())
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = make()
+        return [(tuple(w.shape), keras.backend.standardize_dtype(w.dtype)) for w in model.weights]
+    finally:
+        global_state.set_global_attribute(name, waiting)

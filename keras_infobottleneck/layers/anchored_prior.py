@@ -19,7 +19,8 @@ class AnchoredPrior(keras.layers.Layer):
 
     def build(self, shapes):
         """Create the two tensors for every shape in `shapes`, a tuple of tuples."""
-        self.loc, self.spread = [], []
+        self.loc: list[keras.Variable] = []
+        self.spread: list[keras.Variable] = []
         for index, shape in enumerate(shapes):
             for name, variables in (("loc", self.loc), ("log_scale", self.spread)):
                 variables.append(

@@ -1,6 +1,6 @@
 """Noise on the activations: a network pays, in nats, for what they tell about its input."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -184,7 +184,7 @@ class InformationDropout(NoisyWrapper):
             outputs = tf.cast(activations * tf.exp(alpha * noise), outputs.dtype)
         return outputs
 
-    def information(self, inputs, mask=None) -> tf.Tensor:
+    def information(self, inputs: Any, mask: Any = None) -> tf.Tensor:
         """Nats that each unit tells about each example, in the shape of the output, float32.
 
         Its sum over everything but the batch is what `beta` prices. No noise is drawn.

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -80,7 +80,7 @@ def _current_drawing() -> _Drawing | None:
 
 @contextlib.contextmanager
 def drawing(
-    seed,
+    seed: Any,
     *,
     weights: bool = True,
     activations: bool = True,

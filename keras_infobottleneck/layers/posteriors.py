@@ -186,7 +186,7 @@ class LogNormalPosterior(Posterior):
         """``sqrt(a)``, without a square root: its gradient is infinite where ``a`` underflows."""
         return math.sqrt(self.max_variance) * tf.exp(0.5 * tf.math.log_sigmoid(spread))
 
-    def _log_moments(self, loc, spread):
+    def _log_moments(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and standard deviation of ``log |w|``."""
         scale = self._log_scale(spread)
         magnitude = tf.maximum(tf.abs(loc), MIN_MAGNITUDE)
@@ -229,7 +229,7 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         del loc, spread, prior
         return distributions.TruncatedLogUniform(*SUPPORT)
 
-    def _log_moments(self, loc, spread):
+    def _log_moments(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
         scale = tf.maximum(self._log_scale(spread), MIN_LOG_SCALE)
         log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
         return log_magnitude - 0.5 * tf.square(scale), scale

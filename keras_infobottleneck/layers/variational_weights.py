@@ -124,7 +124,7 @@ class VariationalWeights(NoisyWrapper):
         self.anchored = False
         self._law = posterior_of(posterior, max_variance)
         self._anchor = AnchoredPrior(name="anchored_prior")
-        self._affine = None
+        self._affine: NoisyAffine | None = None
         self._said_nothing_charged = False
 
     def build(self, inputs_shape, value_shape=None, key_shape=None):
@@ -215,7 +215,9 @@ class VariationalWeights(NoisyWrapper):
             warnings.warn(NOTHING_CHARGED.format(self.name), stacklevel=2)
         if self.estimator == "sample":
             return self._call_with_sample(inputs, *others, mask=mask, **kwargs)
-        draw = self._affine.local if self.estimator == "local" else self._affine.flipout
+        noisy_affine = self._affine
+        assert noisy_affine is not None  # built with the layer
+        draw = noisy_affine.local if self.estimator == "local" else noisy_affine.flipout
         affine = draw(inputs, self._law, self._parameters(), self.next_seed)
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 

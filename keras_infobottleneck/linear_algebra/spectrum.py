@@ -68,7 +68,9 @@ class ExactSpectrum(Spectrum):
                 span = slice(start, start + BLOCK)
                 values = functions(np.asarray(part.values[span], np.float64))
                 for number, share in part.shares.items():
-                    totals[number] += values @ share[span] if np.ndim(share) else values.sum(1)
+                    totals[number] += (
+                        values @ share[span] if isinstance(share, np.ndarray) else values.sum(1)
+                    )
         return totals
 
     def error(self, function):

@@ -1,6 +1,6 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
 from keras_infobottleneck.layers.noisy_layer import resting
@@ -53,7 +54,8 @@ class InformationBottleneckModel(NetworkHolder):
     often it is called; activation costs come from the layers that cause them. `compute_loss` holds
     the whole objective, so training, evaluation and every distribution strategy agree. Logs, for
     training and validation: ``loss``, ``task_loss`` (per example), ``weight_information`` (total
-    nats), the information of each `InformationDropout` layer, and the compiled metrics.
+    nats), the information of each `InformationDropout` layer, and the compiled metrics. Keras'
+    callbacks may monitor ``task_loss`` without a `mode`: they find that lower is better.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
@@ -71,14 +73,13 @@ class InformationBottleneckModel(NetworkHolder):
         delta: of the PAC-Bayes objectives.
 
     References:
-        Achille & Soatto (2018), "Emergence of Invariance and Disentanglement in Deep
-        Representations", arXiv 1706.01350.
+        Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350.
     """
 
     def __init__(
         self,
-        inputs=None,
-        outputs=None,
+        inputs: Any = None,
+        outputs: Any = None,
         name: str | None = None,
         *,
         num_examples: int,
@@ -96,14 +97,9 @@ class InformationBottleneckModel(NetworkHolder):
         super().__init__(inputs, outputs, name=name, **kwargs)
         self._num_examples = int(num_examples)
         self.objective, self.delta = objective, float(delta)
-        self._weight_beta = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(weight_beta),
-            name="weight_beta",
-            dtype="float32",
-            autocast=False,
-            trainable=False,
-        )
+        initial = keras.initializers.Constant(weight_beta)
+        options = {"dtype": "float32", "autocast": False, "trainable": False}
+        self._weight_beta = self.add_weight((), initial, name="weight_beta", **options)
         # Not a Keras variable: those are saved, and restoring weights would set the count back.
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
@@ -137,6 +133,11 @@ class InformationBottleneckModel(NetworkHolder):
     def weight_beta(self, value):
         check_price("weight_beta", value)
         self._weight_beta.assign(value)
+
+    @property
+    def metrics(self):
+        """As of `keras.Model`; callbacks that monitor ``task_loss`` find that lower is better."""
+        return [*super().metrics, LowerIsBetter(self._task_loss)]
 
     def train_step(self, data):
         """One step on the objective of `compute_loss`; counts the examples of the epoch."""
@@ -196,7 +197,6 @@ class InformationBottleneckModel(NetworkHolder):
             ValueError: the model is not built.
         """
         check_flag("by_layer", by_layer)
-        check_flag("by_layer", by_layer)
         layers = Anchoring(self).built_layers
         if not by_layer:
             # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
@@ -218,7 +218,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     def predict_samples(
         self,
-        x,
+        x: Any,
         num_samples: int,
         *,
         weights: bool = True,
@@ -264,7 +264,7 @@ class InformationBottleneckModel(NetworkHolder):
         """Every `VariationalWeights` in the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
-    def anchor_prior(self, data, scale: bool = True):
+    def anchor_prior(self, data: Any, scale: bool = True):
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 
         Fingerprints of the examples of `data`, on which the prior depends from now on, are kept

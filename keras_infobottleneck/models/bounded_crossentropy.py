@@ -1,5 +1,7 @@
 """A cross-entropy in [0, 1], of which a mean over examples can be certified."""
 
+from typing import Any
+
 import keras
 
 from keras_infobottleneck import pac_bayes
@@ -30,11 +32,11 @@ class BoundedCrossentropy(keras.losses.Loss):
         min_probability: float = 1e-4,
         reduction: str = "sum_over_batch_size",
         name: str = "bounded_crossentropy",
-        dtype=None,
+        dtype: Any = None,
     ):
         check_text("name", name, optional=True)
         super().__init__(reduction=reduction, name=name, dtype=dtype)
-        self.from_logits = check_flag("from_logits", from_logits)
+        self.from_logits = bool(check_flag("from_logits", from_logits))
         self.min_probability = check_probability("min_probability", min_probability)
 
     def call(self, y_true, y_pred):

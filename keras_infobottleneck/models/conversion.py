@@ -143,7 +143,7 @@ def make_variational(
 
 def _leaf_layers(model):
     """The layers of a model and of the models nested in it, but not the models themselves."""
-    layers = []
+    layers: list[keras.Layer] = []
     for layer in model.layers:
         layers += _leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
     return layers
@@ -232,7 +232,7 @@ def _without_noise(classes, config):
 def _mean_weights(network, noisy, prune_below):
     """The weights that remain without noise, in order, pruned."""
     dropped = {id(weight) for layer in noisy for weight in layer.noise_weights}
-    ratios = {}
+    ratios: dict[int, np.ndarray] = {}
     if prune_below is not None:
         for layer in noisy:
             pairs = zip(layer.variational_weights, layer.signal_to_noise().values(), strict=True)

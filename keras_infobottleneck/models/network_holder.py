@@ -137,7 +137,10 @@ class NetworkHolder(keras.Model):
     @shows_arguments_of(keras.Model.summary)
     def summary(self, *args, **kwargs):
         """The summary of the network."""
-        (super() if self.network is self else self.network).summary(*args, **kwargs)
+        if self.network is self:
+            super().summary(*args, **kwargs)
+        else:
+            self.network.summary(*args, **kwargs)
 
     @shows_arguments_of(keras.Model.export)
     def export(self, *args, **kwargs):
@@ -149,7 +152,9 @@ class NetworkHolder(keras.Model):
             served = keras.Model(self.input, outputs, name=self.name)
             served(self.input)  # ONNX asks for a model that was called
         with resting():
-            return (super() if served is self else served).export(*args, **kwargs)
+            if served is self:
+                return super().export(*args, **kwargs)
+            return served.export(*args, **kwargs)
 
     def get_config(self) -> dict:
         """The network, if it is another, beside name and dtype policy."""

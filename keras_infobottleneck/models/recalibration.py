@@ -1,5 +1,7 @@
 """Batch normalisation after noise: its statistics measured again, without."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -57,7 +59,7 @@ class _Recording(keras.Model):
 
 
 def recalibrate_batch_normalization(
-    model: keras.Model, data, *, batch_size: int | None = None, verbose: int | str = 0
+    model: keras.Model, data: Any, *, batch_size: int | None = None, verbose: int | str = 0
 ) -> None:
     """Set the moving statistics of every batch normalisation to those of `data` without noise.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def plot_information_by_layer(
     null: Mapping[str, float] | None = None,
     label: str = "nats",
     name: str = "layer",
-    ax=None,
+    ax: Any = None,
 ):
     """Draw a bar for each layer or weight, in the given order from above, and the null beside it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers, check_positive
 from keras_infobottleneck.plots.axes import axes_or_new
@@ -12,7 +13,14 @@ from keras_infobottleneck.plots.axes import axes_or_new
 __all__ = ["plot_information_curve"]
 
 
-def plot_information_curve(beta, nats, expected_loss=None, *, marked: float | None = None, ax=None):
+def plot_information_curve(
+    beta: ArrayLike,
+    nats: ArrayLike,
+    expected_loss: ArrayLike | None = None,
+    *,
+    marked: float | None = None,
+    ax: Any = None,
+):
     """Draw nats over the price, and on a second axis the expected loss.
 
     Args:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers, check_text, refusal
 from keras_infobottleneck.plots.axes import axes_or_new
@@ -10,7 +13,9 @@ from keras_infobottleneck.plots.axes import axes_or_new
 __all__ = ["plot_information_map"]
 
 
-def plot_information_map(nats, *, image=None, label: str = "nats", ax=None):
+def plot_information_map(
+    nats: ArrayLike, *, image: ArrayLike | None = None, label: str = "nats", ax: Any = None
+):
     """Draw nats by place, dark where there are few, with a scale beside it.
 
     Args:

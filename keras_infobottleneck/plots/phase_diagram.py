@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_number, check_numbers, check_text, refusal
 from keras_infobottleneck.plots.axes import axes_or_new
@@ -11,14 +14,14 @@ __all__ = ["plot_phase_diagram"]
 
 
 def plot_phase_diagram(
-    num_examples,
-    beta,
-    values,
+    num_examples: ArrayLike,
+    beta: ArrayLike,
+    values: ArrayLike,
     *,
     half_way: float | None = None,
     limits: tuple[float, float] | None = None,
     label: str = "training accuracy",
-    ax=None,
+    ax: Any = None,
 ):
     """Draw a number, such as the accuracy on random labels, on the plane of N and beta.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers, check_text, described, refusal
 from keras_infobottleneck.plots.axes import axes_or_new
@@ -14,7 +15,12 @@ __all__ = ["plot_pruning_curve"]
 
 
 def plot_pruning_curve(
-    signal_to_noise, *, thresholds=None, scores=None, score_label: str = "accuracy", ax=None
+    signal_to_noise: ArrayLike,
+    *,
+    thresholds: ArrayLike | None = None,
+    scores: ArrayLike | None = None,
+    score_label: str = "accuracy",
+    ax: Any = None,
 ):
     """Draw the share of weights kept against the threshold of `|mean| / standard deviation`.
 
@@ -55,7 +61,7 @@ def plot_pruning_curve(
     ax.semilogx(grid, kept, color="black", label="weights kept")
     ax.set(xlabel="signal-to-noise threshold", ylabel="share of weights kept", ylim=(0, 1.02))
     lines: list[Any] = list(ax.get_lines())
-    if thresholds is not None:
+    if thresholds is not None and scores is not None:
         right = ax.twinx()
         lines = [*lines, *right.plot(thresholds, scores, "o--", color="0.4", label=score_label)]
         right.set_ylabel(score_label)

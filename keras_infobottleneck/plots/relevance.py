@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_instance,
@@ -20,14 +22,14 @@ __all__ = ["plot_rank_frequency", "plot_resolution_relevance"]
 
 
 def plot_resolution_relevance(
-    resolution,
-    relevance,
+    resolution: ArrayLike,
+    relevance: ArrayLike,
     *,
     labels: Sequence[str] | None = None,
-    hull=None,
-    null=None,
+    hull: ArrayLike | None = None,
+    null: ArrayLike | None = None,
     name: str | None = None,
-    ax=None,
+    ax: Any = None,
 ):
     """Draw points on the plane of `H[s]` and `H[K]`, in units of `log M`.
 
@@ -71,7 +73,9 @@ def plot_resolution_relevance(
     return ax
 
 
-def plot_rank_frequency(counts, *, mu: float = 1.0, name: str | None = None, ax=None):
+def plot_rank_frequency(
+    counts: ArrayLike, *, mu: float = 1.0, name: str | None = None, ax: Any = None
+):
     """Draw the counts of states by rank, both in log, with the line `k ~ rank^(-1 / mu)`.
 
     Args:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers, check_positive, check_text, refusal
 from keras_infobottleneck.plots.axes import axes_or_new
@@ -14,13 +17,13 @@ MAX_POINTS = 1000
 
 
 def plot_spectrum(
-    eigenvalues,
+    eigenvalues: ArrayLike,
     *,
     level: float | None = None,
     level_label: str = "",
     name: str | None = None,
     label: str = "eigenvalue",
-    ax=None,
+    ax: Any = None,
 ):
     """Draw eigenvalues by rank, largest first, both in log; zeros and below are counted in words.
 

@@ -70,6 +70,7 @@ def test_killed_in_mid_epoch_and_resumed_is_the_undisturbed_run(data, undisturbe
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_saved_loaded_and_trained_on_is_the_undisturbed_run(data, undisturbed, tmp_path):
     history, weights = undisturbed
     model = fresh()

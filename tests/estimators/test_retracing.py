@@ -70,6 +70,7 @@ def test_states_of_any_number_of_examples_are_read_by_one_trace():
 
 
 @pytest.mark.parametrize("read", [read_states, read_derivatives])
+@pytest.mark.slow
 def test_many_models_are_read_without_a_warning(read, warnings_of_retracing):
     for count in range(3, 10):
         read(network(), X[:count])

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
@@ -36,6 +37,7 @@ class TestSaving:
             histories.append(self.train(self.noisy_model(), epochs=2))
         assert histories[0] == histories[1]
 
+    @pytest.mark.slow
     def test_saved_and_resumed_reaches_the_undisturbed_result(self, tmp_path):
         keras.utils.set_random_seed(7)
         undisturbed = self.noisy_model()

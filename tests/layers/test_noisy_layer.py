@@ -77,7 +77,13 @@ SCOPES = {
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("same", [True, False], ids=["same_model", "another_model"])
+@pytest.mark.parametrize(
+    "same",
+    [
+        pytest.param(True, id="same_model"),
+        pytest.param(False, id="another_model", marks=pytest.mark.slow),
+    ],
+)
 class TestAnotherThread:
     def held(self, scope, same, model):
         return elsewhere(SCOPES[scope](model if same else network(1)))
@@ -204,6 +210,7 @@ print("replicas drew")
 """
 
 
+@pytest.mark.slow
 def test_drawing_reaches_the_replicas_of_a_strategy_and_those_alone():
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(

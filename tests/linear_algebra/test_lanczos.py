@@ -56,7 +56,7 @@ def test_the_bracket_closes_with_the_steps():
     assert gaps[-1] < EXACT / 100
 
 
-@pytest.mark.parametrize("num_steps", [20, 60])
+@pytest.mark.parametrize("num_steps", [20, pytest.param(60, marks=pytest.mark.slow)])
 def test_the_stated_error_of_a_determinant_covers_the_truth(num_steps):
     """In directions of its own, so that vectors differ; 20 steps alone were off by 180 percent."""
     rng = np.random.default_rng(0)

@@ -58,7 +58,7 @@ def held(subclassed):
     return kib.InformationBottleneckModel(inputs, scores(hidden(inputs)), num_examples=64)
 
 
-@pytest.fixture(params=[Plain, Configured])
+@pytest.fixture(params=[pytest.param(Plain, marks=pytest.mark.slow), Configured])
 def model(request):
     keras.utils.set_random_seed(0)
     model = request.param()

@@ -239,9 +239,7 @@ def test_the_callbacks_of_keras_work_and_restoring_weights_does_not_upset_the_co
     x, y = data
     best = tmp_path / "best.keras"
     callbacks = [
-        keras.callbacks.EarlyStopping(
-            "val_task_loss", mode="min", patience=1, restore_best_weights=True
-        ),
+        keras.callbacks.EarlyStopping("val_task_loss", patience=1, restore_best_weights=True),
         keras.callbacks.ModelCheckpoint(best, monitor="val_loss", save_best_only=True),
         keras.callbacks.CSVLogger(tmp_path / "log.csv"),
         keras.callbacks.LambdaCallback(
@@ -265,6 +263,34 @@ def test_the_callbacks_of_keras_work_and_restoring_weights_does_not_upset_the_co
     assert loaded.predict(x, verbose=0).shape == (NUM_EXAMPLES, 2)
 
 
+def test_callbacks_know_without_a_mode_that_a_lower_task_loss_is_better(compiled, data, tmp_path):
+    best, losses = tmp_path / "best.weights.h5", iter([3.0, 2.0, 2.5, 2.25])
+
+    def told(epoch, logs):
+        logs |= dict.fromkeys(("task_loss", "val_task_loss"), next(losses))
+
+    plateau = keras.callbacks.ReduceLROnPlateau("task_loss", factor=0.5, patience=1)
+    stopping = keras.callbacks.EarlyStopping("val_task_loss", patience=2)
+    kept = keras.callbacks.ModelCheckpoint(
+        best, "val_task_loss", save_best_only=True, save_weights_only=True
+    )
+    rate = float(compiled.optimizer.learning_rate)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=told), kept, plateau, stopping]
+    options = {"verbose": 0, "validation_data": data, "callbacks": callbacks}
+    history = compiled.fit(*data, epochs=9, **options).history
+    assert history["val_task_loss"] == [3.0, 2.0, 2.5, 2.25]
+    assert stopping.best == kept.best == 2.0
+    assert float(compiled.optimizer.learning_rate) == pytest.approx(rate / 4)
+    assert set(compiled.evaluate(*data, verbose=0, return_dict=True)) == {
+        name.removeprefix("val_") for name in history if name.startswith("val_")
+    }
+    # Whether more information is better is for nobody but the user to say.
+    unsaid = keras.callbacks.EarlyStopping("weight_information")
+    with pytest.raises(ValueError, match="mode"):
+        compiled.fit(*data, verbose=0, callbacks=[unsaid])
+
+
+@pytest.mark.slow
 def test_tensorboard_takes_the_logs(compiled, data, tmp_path):
     pytest.importorskip("tensorboard")
     tensorboard = keras.callbacks.TensorBoard(tmp_path)

@@ -52,6 +52,7 @@ def test_refuses_ratios_that_do_not_fit(ratios, std):
         plot_bit_planes(ratios, std=std)
 
 
+@pytest.mark.slow
 def test_importing_the_package_needs_no_matplotlib():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

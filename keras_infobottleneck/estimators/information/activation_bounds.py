@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_flag,
@@ -57,7 +58,9 @@ class ActivationInformationBounds(Result):
         )
 
 
-def activation_information_bounds(alpha, num_units) -> ActivationInformationBounds:
+def activation_information_bounds(
+    alpha: ArrayLike, num_units: ArrayLike
+) -> ActivationInformationBounds:
     """Bounds on what layers with multiplicative noise on their weights tell about their input.
 
     With `log w ~ N(., alpha)` for every weight of a linear layer, `g(alpha) = -1/2 log(1 -
@@ -96,7 +99,7 @@ def activation_information_bounds(alpha, num_units) -> ActivationInformationBoun
     return ActivationInformationBounds(per_unit, units * per_unit, upper, float(upper.min()))
 
 
-def linear_layer_information(kernel, alpha, x) -> float:
+def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) -> float:
     """`I(z; x) + TC(z)` of one linear layer whose weights carry multiplicative noise, nats.
 
     For `z = x (eps * kernel)`, `log eps ~ N(-alpha/2, alpha)` and Gaussian z and z|x, with
@@ -139,7 +142,7 @@ def linear_layer_information(kernel, alpha, x) -> float:
 
 
 def noise_variance_of_information(
-    nats, num_weights, *, max_variance: float = 1.0, paper_form: bool = False
+    nats: ArrayLike, num_weights: ArrayLike, *, max_variance: float = 1.0, paper_form: bool = False
 ) -> np.ndarray:
     """Variance of `log w`, the same for every weight, at which a layer holds so many nats.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers
 from keras_infobottleneck.results.result import Result
@@ -45,7 +46,7 @@ class CrossEntropyDecomposition(Result):
         )
 
 
-def cross_entropy_decomposition(joint, q) -> CrossEntropyDecomposition:
+def cross_entropy_decomposition(joint: ArrayLike, q: ArrayLike) -> CrossEntropyDecomposition:
     """The four terms of the cross-entropy of a model `q(y|x,w)` under a joint distribution, nats.
 
         H_{p,q}(y|x,w) = H(y|x,theta) + I(theta;y|x,w)

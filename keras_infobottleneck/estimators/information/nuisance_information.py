@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_count,
@@ -64,8 +65,8 @@ class NuisanceInformation(Result):
 
 
 def nuisance_information(
-    z,
-    n,
+    z: ArrayLike,
+    n: ArrayLike,
     *,
     discriminator: keras.Model | None = None,
     normalize: bool = True,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_choice,
@@ -72,7 +73,7 @@ class TotalCorrelation(Result):
 
 
 def total_correlation(
-    z,
+    z: ArrayLike,
     *,
     estimator: Literal["unbiased", "plain", "shrinkage"] = "unbiased",
     log: bool = False,

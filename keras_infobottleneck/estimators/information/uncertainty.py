@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_numbers, refusal
 from keras_infobottleneck.results.result import Result
@@ -39,7 +40,12 @@ class Uncertainty(Result):
         return {**means, "num_examples": float(len(self.total))}
 
 
-def decompose_uncertainty(probabilities=None, *, mean=None, scale=None) -> Uncertainty:
+def decompose_uncertainty(
+    probabilities: ArrayLike | None = None,
+    *,
+    mean: ArrayLike | None = None,
+    scale: ArrayLike | None = None,
+) -> Uncertainty:
     """Split what a prediction does not know into noise in the data and doubt about the weights.
 
     Of classes, from drawn probabilities: ``total = H(mean p)``, ``aleatoric = mean H(p)``,

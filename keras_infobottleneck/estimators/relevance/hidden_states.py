@@ -26,7 +26,7 @@ BATCH_SIZE = 256
 
 def hidden_states(
     model: keras.Model,
-    data,
+    data: Any,
     layer: str | int | keras.layers.Layer,
     *,
     threshold: float | Sequence[float] = 0.0,
@@ -100,7 +100,7 @@ def _compiled(activations_of, thresholds):
             has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
             return tf.cast(levels, tf.uint8), has_nan
 
-        traced = []
+        traced: list[Any] = []
 
         def run(inputs):
             inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)

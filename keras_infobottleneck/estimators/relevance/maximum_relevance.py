@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_numbers
 from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
@@ -64,7 +65,7 @@ class MaximumRelevance(Result):
             f"{self.resolution[best]:.3f}, gap at most {self.gap.max():.1e})"
         )
 
-    def at(self, resolution):
+    def at(self, resolution: ArrayLike):
         """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.
 
         The hull is concave and no sample lies above the true one. Joining the vertices found stays
@@ -92,7 +93,7 @@ def _turns_left(a, b, c):
     return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
 
 
-def maximum_relevance_curve(num_samples: int, *, mu=None) -> MaximumRelevance:
+def maximum_relevance_curve(num_samples: int, *, mu: ArrayLike | None = None) -> MaximumRelevance:
     """Maximally informative samples: for each `mu` the counts that maximise `H[K] + mu H[s]`.
 
     With `m_k` states seen `k` times and `q_k = k m_k / M`,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_choice,
@@ -46,7 +47,7 @@ class MultiscaleRelevance(Result):
         return f"MultiscaleRelevance(area={self.area:.6f}, scales={len(self.scales)})"
 
 
-def multiscale_relevance(spikes) -> MultiscaleRelevance:
+def multiscale_relevance(spikes: ArrayLike) -> MultiscaleRelevance:
     """Multiscale relevance of a spike train, by the published procedure.
 
     The time points are cut into `n` contiguous, near-equal bins; the spikes in a bin are the count
@@ -86,7 +87,7 @@ def multiscale_relevance(spikes) -> MultiscaleRelevance:
 
 
 def layer_multiscale_relevance(
-    activations,
+    activations: ArrayLike,
     *,
     by: Literal["units", "threshold", "bits"] = "units",
     scales: Sequence | None = None,

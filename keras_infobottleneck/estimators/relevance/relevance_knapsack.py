@@ -118,7 +118,7 @@ def _repaired(k, m, num_samples, mu, multiplier):
             m[np.argmax(gain / k)] += 1
             continue
         # One more state of k + left and one less of k; or two states more, of k and left - k.
-        options = [(gain[left - 1], [left - 1], [])]
+        options: list[tuple[float, list[int], list[int]]] = [(gain[left - 1], [left - 1], [])]
         traded = gain[left:] + loss[: len(k) - left]
         if len(traded):
             first = int(np.argmax(traded))

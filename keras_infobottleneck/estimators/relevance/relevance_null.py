@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_choice,
@@ -54,7 +55,7 @@ class RelevanceNull(Result):
             f"num_draws={self.num_draws})"
         )
 
-    def at(self, resolution):
+    def at(self, resolution: ArrayLike):
         """Mean relevance and standard deviation of the null at a resolution.
 
         Interpolates along the numbers of units, from (0, 0): what independent units would show
@@ -71,7 +72,7 @@ class RelevanceNull(Result):
 
 
 def relevance_null(
-    states,
+    states: ArrayLike,
     *,
     kind: Literal["shuffled", "independent"] = "shuffled",
     num_draws: int = 10,

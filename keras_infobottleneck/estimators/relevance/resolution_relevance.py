@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_integers, described
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
@@ -44,7 +45,9 @@ class ResolutionRelevance(Result):
         )
 
 
-def resolution_relevance(states, *, num_levels: int | None = None) -> ResolutionRelevance:
+def resolution_relevance(
+    states: ArrayLike, *, num_levels: int | None = None
+) -> ResolutionRelevance:
     """Entropy of the states and of their frequencies, in units of `log M` and in nats.
 
     With `k_s` the count of state `s` and `m_k` the number of states seen `k` times:
@@ -78,7 +81,7 @@ def resolution_relevance(states, *, num_levels: int | None = None) -> Resolution
     return resolution_relevance_of_counts(StateCounts(num_levels).update(states).counts)
 
 
-def resolution_relevance_of_counts(counts) -> ResolutionRelevance:
+def resolution_relevance_of_counts(counts: ArrayLike) -> ResolutionRelevance:
     """`resolution_relevance` from the counts `k_s` of the states; zeros are ignored.
 
     Args:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_instance
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
@@ -42,7 +43,7 @@ class StateCounts(Result):
             tuple
         ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
 
-    def update(self, states) -> StateCounts:
+    def update(self, states: ArrayLike) -> StateCounts:
         """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""
         states = check_states(states)
         keys = state_keys(states, self.num_levels)

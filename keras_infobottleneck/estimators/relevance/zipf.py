@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_integers, check_numbers, described
 from keras_infobottleneck.results.result import Result
@@ -35,7 +36,7 @@ class ZipfExponent(Result):
     num_states: int
 
 
-def zipf_exponent(counts, *, min_count: int = 1) -> ZipfExponent:
+def zipf_exponent(counts: ArrayLike, *, min_count: int = 1) -> ZipfExponent:
     """Maximum-likelihood exponent of the law `p(k) = k^-gamma / zeta(gamma, min_count)`.
 
     Solves the likelihood equation `mean log k = -d log zeta / d gamma` (the usual closed form is
@@ -128,7 +129,9 @@ class RelevanceSlope(Result):
     _points = ("resolution", "slope")
 
 
-def relevance_slope(resolution, relevance, *, points_per_step: int = 1) -> RelevanceSlope:
+def relevance_slope(
+    resolution: ArrayLike, relevance: ArrayLike, *, points_per_step: int = 1
+) -> RelevanceSlope:
     """Local slopes of the points of a curve, as over the layers or widths of a network.
 
     The points are sorted by resolution and averaged in groups of `points_per_step` before slopes

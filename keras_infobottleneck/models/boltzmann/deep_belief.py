@@ -140,7 +140,7 @@ class DeepBeliefNetwork(keras.Model):
         return histories
 
     def hidden_states(
-        self, x, layer: int, *, sample: bool = False, batch_size: int = 1000
+        self, x: Any, layer: int, *, sample: bool = False, batch_size: int = 1000
     ) -> np.ndarray:
         """States of a layer, bool `[num_examples, units]`.
 
@@ -160,7 +160,7 @@ class DeepBeliefNetwork(keras.Model):
                 x = hidden_probabilities(machine, x, batch_size)
         return top.hidden_states(x, sample=sample, batch_size=batch_size)
 
-    def generate(self, layer: int, states, num_steps: int = 0) -> np.ndarray:
+    def generate(self, layer: int, states: Any, num_steps: int = 0) -> np.ndarray:
         """Probabilities of the visible units, `[num_states, visible]`, from the states of a layer.
 
         The machine under the layer makes `num_steps` Gibbs steps; from there every layer below is

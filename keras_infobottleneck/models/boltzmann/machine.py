@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -149,7 +151,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             self._free_energy_gap,
         ]
 
-    def free_energy(self, visible):
+    def free_energy(self, visible: Any):
         """Free energy of each example, `[batch]`, nats."""
         if not tf.is_symbolic_tensor(visible):
             visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
@@ -253,7 +255,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         value, error = annealed_log_partition(kernel, visible, hidden, visible, **options)
         return Estimate(value, error)
 
-    def log_likelihood(self, x, *, batch_size: int = 1000, **options) -> Estimate:
+    def log_likelihood(self, x: Any, *, batch_size: int = 1000, **options) -> Estimate:
         """Mean log-probability of binary examples, nats per example.
 
         Args:
@@ -271,7 +273,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         mean = float(np.mean(np.concatenate(energies), dtype=np.float64))
         return Estimate(-mean - log_z, log_z.standard_error)
 
-    def hidden_states(self, x, *, sample: bool = False, batch_size: int = 1000) -> np.ndarray:
+    def hidden_states(self, x: Any, *, sample: bool = False, batch_size: int = 1000) -> np.ndarray:
         """States of the hidden units, bool `[num_examples, units]`.
 
         Args:
@@ -287,7 +289,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self.num_draws.assign_add(1)
         return states
 
-    def generate(self, states, num_steps: int = 0) -> np.ndarray:
+    def generate(self, states: Any, num_steps: int = 0) -> np.ndarray:
         """Probabilities of the visible units, `[num_states, visible]`, from hidden states.
 
         Args:

@@ -190,6 +190,7 @@ def test_inference_mode_holds_whatever_the_layers():
     np.testing.assert_array_equal(model.layers[0].moving_mean.numpy(), moving)
 
 
+@pytest.mark.slow
 def test_text_gives_what_its_tokens_give():
     """Behind a layer of text the number of examples is not known while the model is traced."""
     texts = np.array(["a b", "b c d", "d", "a c", "c c b"], dtype=object)

@@ -14,6 +14,18 @@ SEED = 7
 STRUCTURES = ("diagonal", "dense", "gram", "implicit")
 # Label modes choose weights of classes whatever the layer: all structures of them on a few.
 EVERY_MODE = ("dense on a sequence", "depthwise conv2d", "time in the batch", "shared layer")
+# One of every mechanism: rules, shared weights, several inputs, loops. The others are slow.
+IN_EVERY_RUN = (
+    "dense",
+    "dense on a sequence",
+    "conv2d",
+    "normalizations",
+    "lstm",
+    "shared layer",
+    "attention",
+    "tied embedding",
+    "two inputs",
+)
 
 
 def label_weights(labels, probabilities, y):
@@ -27,7 +39,10 @@ def label_weights(labels, probabilities, y):
     return np.eye(probabilities.shape[1])[y]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in IN_EVERY_RUN else pytest.mark.slow) for n in CASES],
+)
 def test_every_structure_equals_the_reference(name):
     model, exact = reference.in_float64(CASES[name])
     for variable in exact.trainable_variables:

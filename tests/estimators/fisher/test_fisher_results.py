@@ -69,6 +69,7 @@ def test_spectrum_trace_and_determinant_belong_together(structure):
     assert sum(row["size"] for row in table.values()) == result.size
 
 
+@pytest.mark.slow
 def test_lanczos_determinant_is_within_its_error_and_one_percent():
     dense = fisher_information(classifier(), IMAGES, structure="dense", **LOGITS)
     implicit = fisher_information(classifier(), IMAGES, structure="implicit", **LOGITS)

@@ -135,6 +135,7 @@ def decaying(size, seed=0):
     return matrix, values, lambda v: tf.linalg.matvec(tf.constant(matrix), v)
 
 
+@pytest.mark.slow
 def test_trace_estimators_are_unbiased_and_know_their_error():
     matrix, _, product = decaying(40)
     for estimator in (hutchinson_trace, xtrace):

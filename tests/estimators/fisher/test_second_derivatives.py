@@ -107,7 +107,17 @@ def groups(names, size):
     return [names[start : start + size] for start in range(0, len(names), size)]
 
 
-@pytest.mark.parametrize("names", groups({*CASES, *PAIRS}, 8), ids=lambda names: names[0])
+# Layers whose second derivatives were wrong; the others are slow.
+IN_EVERY_RUN = {"GroupNormalization", "LayerNormalization"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(names, id=names[0], marks=() if IN_EVERY_RUN & {*names} else pytest.mark.slow)
+        for names in groups({*CASES, *PAIRS}, 8)
+    ],
+)
 def test_products_through_every_layer(names):
     """The names are those of the branches in order, `b0` the first."""
     assert_products_are_differences(*side_by_side(names))

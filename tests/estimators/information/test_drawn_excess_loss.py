@@ -44,6 +44,7 @@ def test_of_a_quadratic_loss_it_is_half_the_trace_of_curvature_and_covariance(
     assert 0 < found.standard_error < 0.2 * expected
 
 
+@pytest.mark.slow
 def test_small_noise_costs_what_the_curvature_says_and_large_noise_does_not():
     model, data, fishers = small_minimum()
     before, fisher = weights_of(model), fishers["dense"]

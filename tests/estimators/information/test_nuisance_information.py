@@ -32,6 +32,7 @@ def gaussian():
     return nuisance_information(z, sources[:, 1], num_folds=3, seed=0), truth
 
 
+@pytest.mark.slow
 def test_linear_gaussian_information_is_found(gaussian):
     estimate, truth = gaussian
     assert abs(estimate.nats - truth["n"]) < 4 * estimate.standard_error
@@ -40,12 +41,14 @@ def test_linear_gaussian_information_is_found(gaussian):
     assert estimate.upper_bound == np.inf
 
 
+@pytest.mark.slow
 def test_nuisance_information_is_below_what_the_task_leaves_over(gaussian):
     estimate, truth = gaussian
     assert truth["n"] <= truth["x"] - truth["y"]
     assert estimate.nats - 4 * estimate.standard_error <= truth["x"] - truth["y"]
 
 
+@pytest.mark.slow
 def test_the_null_of_a_permuted_nuisance_is_zero(gaussian):
     estimate, _ = gaussian
     assert abs(estimate.null) < 4 * estimate.standard_error
@@ -120,7 +123,7 @@ def bound_of_1024_values(rho, units):
     return values.mean(), values.std() / np.sqrt(1000)
 
 
-@pytest.mark.parametrize("num_classes", [200, 500])
+@pytest.mark.parametrize("num_classes", [200, pytest.param(500, marks=pytest.mark.slow)])
 def test_many_classes_named_perfectly_are_their_entropy(num_classes):
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(num_classes, 16))

@@ -13,7 +13,9 @@ def autoregressive(rng, n, d, rho):
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize(("d", "n"), [(5, 500), (20, 200), (50, 100), (90, 100)])
+@pytest.mark.parametrize(
+    ("d", "n"), [(5, 500), (20, 200), (50, 100), pytest.param(90, 100, marks=pytest.mark.slow)]
+)
 def test_unbiased_for_gaussians_with_the_stated_standard_error(d, n, rho):
     rng = np.random.default_rng(d)
     repeats = 60

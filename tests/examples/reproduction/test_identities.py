@@ -29,6 +29,7 @@ def test_it_writes_every_identity_and_one_result_line(tmp_path):
     assert numbers["limit"] == pytest.approx(0.5, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
     done = run(SCRIPT, tmp_path / "out", "now")
     assert done.returncode != 0
@@ -36,6 +37,7 @@ def test_arguments_that_are_no_flags_end_in_one_sentence(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     done = run(SCRIPT, tmp_path / "file" / "out")

@@ -53,6 +53,7 @@ def test_logits_are_rescaled_to_the_entropy_asked_for():
         assert mean_entropy(factor * logits) == pytest.approx(entropy, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fresh_classifier_is_the_one_that_was_built_first():
     def start(learning_rate):
         return fresh_classifier(
@@ -97,6 +98,7 @@ def test_a_number_at_a_loss_is_interpolated_in_its_logarithm():
     assert at_loss(rows, 5.0, "trace") == 0.0
 
 
+@pytest.mark.slow
 def test_resnet_ends_in_scaled_logits():
     model = fresh_classifier(
         (32, 32, 3), 10, network="resnet", widths=[], learning_rate=0.1, seed=0

@@ -105,6 +105,7 @@ def test_expected_step_follows_the_gradient_of_the_free_energy_contrast(persiste
 
 
 @pytest.mark.parametrize(("persistent", "jit_compile"), [(False, True), (True, False)])
+@pytest.mark.slow
 def test_training_brings_the_model_close_to_the_data(bars, persistent, jit_compile):
     machine = RestrictedBoltzmannMachine(8, persistent=persistent, num_chains=500, seed=0)
     machine.compile(keras.optimizers.SGD(0.2), jit_compile=jit_compile)

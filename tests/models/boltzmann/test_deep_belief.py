@@ -6,14 +6,14 @@ import tensorflow as tf
 from keras_infobottleneck.models import DeepBeliefNetwork
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def x():
     rng = np.random.default_rng(0)
     groups = rng.integers(2, size=(600, 3))
     return np.repeat(groups, 4, axis=1).astype("float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network(x):
     network = DeepBeliefNetwork([8, 4], persistent=True, num_chains=20, seed=0)
     network.compile(keras.optimizers.SGD(0.2))

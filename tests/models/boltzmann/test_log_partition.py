@@ -51,6 +51,7 @@ def test_states_are_enumerated_in_parts_of_any_size(monkeypatch):
     assert float(machine.log_partition()) == pytest.approx(whole, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_annealing_agrees_with_enumeration_within_its_error(monkeypatch):
     machine = machine_of(12, 10, scale=0.7)
     exact = float(machine.log_partition())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
@@ -38,11 +39,15 @@ class EinsumRule(KernelRule):
     def accepts(self, inputs):
         return self._letters(inputs.shape.rank) is not None
 
+    def _accepted(self, rank: int) -> tuple[str, str]:
+        """Letters of inputs and outputs, of inputs that were accepted."""
+        letters = self._letters(rank)
+        assert letters is not None
+        return letters
+
     def _split(self, rank: int) -> tuple[str, str, str, str]:
         """Letters of positions, groups, in and out."""
-        letters = self._letters(rank)
-        assert letters is not None  # `accepts` was asked
-        inp, out = letters
+        inp, out = self._accepted(rank)
         return (
             "".join(c for c in out[1:] if c in inp and c not in self.ker),
             "".join(c for c in self.ker if c in inp and c in out),
@@ -50,7 +55,7 @@ class EinsumRule(KernelRule):
             "".join(c for c in out if c in self.ker and c not in inp),
         )
 
-    def _size(self, letters: str) -> int:
+    def _size(self, letters: Iterable[str]) -> int:
         return math.prod(self.kernel.shape[self.ker.index(c)] for c in letters)
 
     def block(self):
@@ -63,17 +68,17 @@ class EinsumRule(KernelRule):
         )
 
     def positions(self, call):
-        _, out = self._letters(call.inputs.shape.rank)
+        _, out = self._accepted(call.inputs.shape.rank)
         positions = self._split(call.inputs.shape.rank)[0]
         return math.prod(call.outputs.shape[out.index(c)] for c in positions)
 
     def inputs_of(self, inputs):
-        inp, _ = self._letters(self._rank)
+        inp, _ = self._accepted(self._rank)
         positions, groups, fan_in, _ = self._split(self._rank)
         return self._ordered(inputs, inp, inp[0] + positions + groups + fan_in, self.block()[1])
 
     def outputs_of(self, gradient):
-        inp, out = self._letters(self._rank)
+        inp, out = self._accepted(self._rank)
         positions, groups, _, fan_out = self._split(self._rank)
         return self._ordered(gradient, out, inp[0] + positions + groups + fan_out, self.block()[2])
 

@@ -237,7 +237,8 @@ class KernelRule(LayerRule):
         return super().run_on(weights, linear.call, inputs, args, kwargs)
 
     def finish(self, outputs):
-        activation = self.activation_name and getattr(self.layer, self.activation_name)
+        name = self.activation_name
+        activation = None if name is None else getattr(self.layer, name)
         return outputs if activation is None else activation(outputs)
 
     def block(self) -> tuple[int, int, int]:

@@ -214,7 +214,8 @@ class KroneckerFisher(FisherInformation):
 
     @classmethod
     def _from_archive(cls, fields, archive):
-        shapes, blocks = fields["layout"].shapes, []
+        shapes = fields["layout"].shapes
+        blocks: list[KroneckerBlock] = []
         while f"block_{len(blocks)}" in archive:
             blocks.append(KroneckerBlock.from_archive(archive, len(blocks), shapes))
         in_block = [i for block in blocks for i in (block.kernel, block.bias) if i >= 0]

@@ -56,11 +56,13 @@ class BlockPlan:
         kernel: number of the kernel.
         bias: number of the bias, -1 without.
         order: for each kernel entry its place in `[groups, in, out]`, flat.
+        positions: how often an example uses the kernel.
     """
 
     kernel: int
     bias: int
     order: np.ndarray
+    positions: int
 
 
 def factor_entries(model: keras.Model, variables: Sequence[keras.Variable]) -> int:
@@ -88,7 +90,7 @@ def plan_blocks(scores: Scores) -> list[BlockPlan]:
             places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
             with tf.init_scope():
                 order = form.arrange(tf.constant(places)).numpy()
-            plans.append(BlockPlan(i, biases.get(id(form.calls[0]), -1), order))
+            plans.append(BlockPlan(i, biases.get(id(form.calls[0]), -1), order, form.positions))
     return plans
 
 
@@ -107,7 +109,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
         def step(batch, key):
             scores = Scores(model_of(), variables, source, batch, key)
             plans = plan_blocks(scores)
-            plans = [plan for plan in plans if scores.forms[plan.kernel].positions > 1]
+            plans = [plan for plan in plans if plan.positions > 1]
             kernels[:] = [plan.kernel for plan in plans]
             return tf.reduce_sum(batch.weights), _trial_sums(scores, plans)
 

@@ -1,0 +1,77 @@
+"""The command line: `python -m keras_infobottleneck COMMAND ...`, and `kib COMMAND ...`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import keras_infobottleneck
+from keras_infobottleneck.command_line.command import PROGRAM
+from keras_infobottleneck.command_line.registration import COMMANDS
+
+__all__ = ["main"]
+
+GOOD, BAD_USE, INTERRUPTED = 0, 2, 130
+HELP = ("--help", "-h", "help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: What stands after the program's name; by default what it was called with.
+
+    Returns:
+        The exit code: 0 for a command that did its work, 2 for one that could not use what it was
+        given, and said so in one sentence on standard error.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {command.name: command for command in COMMANDS}
+    if not words or words[0] in HELP:
+        known = [word for word in words[1:] if word in commands]
+        print(commands[known[0]].help() if known else _overview())
+        return GOOD if words else BAD_USE
+    if words[0] == "--version":
+        print(keras_infobottleneck.__version__)
+        return GOOD
+    name, *rest = words
+    if name not in commands:
+        expected = f"the command must be one of {', '.join(commands)}"
+        return _refuse(PROGRAM, f"{expected}. Received: {name}")
+    if any(word in HELP[:2] for word in rest):
+        print(commands[name].help())
+        return GOOD
+    try:
+        commands[name](rest)
+    except (TypeError, ValueError, OSError) as error:
+        return _refuse(f"{PROGRAM} {name}", str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return GOOD
+
+
+def _overview() -> str:
+    """What there is, in a few lines."""
+    width = max(len(command.name) for command in COMMANDS)
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND ... [flags]",
+            "",
+            "Constrain, measure and show the information in Keras networks.",
+            "",
+            "commands:",
+            *(f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS),
+            "",
+            f"{PROGRAM} COMMAND --help tells what a command takes.",
+        ]
+    )
+
+
+def _refuse(who: str, sentence: str) -> int:
+    """Says on standard error what cannot be used."""
+    print(f"{who}: {' '.join(sentence.split())}", file=sys.stderr)
+    return BAD_USE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""`kib audit`: what a saved model knows, as a table, a page and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from keras_infobottleneck.arguments import check_file
+from keras_infobottleneck.auditing import InformationReport, audit
+from keras_infobottleneck.auditing.registration import PARTS
+from keras_infobottleneck.command_line.command import Command, value_of
+from keras_infobottleneck.command_line.files_read import (
+    define_data_flags,
+    define_model_flags,
+    read_array,
+    read_data,
+    read_model,
+)
+from keras_infobottleneck.command_line.progress import define_progress_flag, progress
+
+__all__ = ["AUDIT"]
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    define_data_flags(values)
+    define_model_flags(values)
+    define_progress_flag(values)
+    parts = ", ".join(part.name for part in PARTS)
+    for name, text in (
+        ("html", "Write the report to this file, as one self-contained page."),
+        ("json", "Write the report to this file, as JSON; `compare` and --baseline read it."),
+        (
+            "baseline",
+            "Another model, which is audited alike, or the .json of an earlier audit: its numbers "
+            "stand beside those of MODEL.",
+        ),
+        ("nuisance", "Name of an array in the data, of something the layers should not tell."),
+        (
+            "likelihood",
+            "What the outputs are, such as categorical, bernoulli or normal, where the model is "
+            "not compiled with a loss that says it.",
+        ),
+    ):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_list("include", None, f"Parts to measure, of {parts}.", flag_values=values)
+    flags.DEFINE_list("layers", None, "Names of the layers to measure.", flag_values=values)
+    flags.DEFINE_list(
+        "examples", [], "How many examples a part takes, as in fisher=5000.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_examples",
+        None,
+        "N, where the data are a part of the training set.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the sample and of what is drawn.", flag_values=values)
+    flags.DEFINE_bool(
+        "dry_run", False, "Say what would be measured, and at which cost.", flag_values=values
+    )
+
+
+def _run(arguments: Sequence[str], values: flags.FlagValues) -> None:
+    written = {name: value_of(values, name) for name in ("html", "json")}
+    for name, path in written.items():
+        check_file(f"--{name}", path, optional=True)
+    model, data = read_model(arguments[0], values), read_data(values)
+    options = _options(values)
+    if value_of(values, "dry_run"):
+        audit(model, data, dry_run=True, **options)
+        return
+    baseline = value_of(values, "baseline")
+    with progress(values) as verbose:
+        before: Any = None
+        if baseline is not None and baseline.endswith(".json"):
+            before = InformationReport.from_json(baseline)
+        elif baseline is not None:
+            other = read_model(baseline, values)
+            before = audit(other, data, verbose=verbose, **options)
+        report: Any = audit(model, data, verbose=verbose, **options)
+    if written["json"] is not None:
+        report.to_json(written["json"])
+    if written["html"] is not None:
+        report.to_html(written["html"], baseline=before)
+    if any(written.values()):
+        print("\n".join([report.title, *(f"  {each}" for each in report.in_short())]))
+        print("wrote " + " and ".join(path for path in written.values() if path))
+    else:
+        print(report.table(baseline=before))
+
+
+def _options(values: flags.FlagValues) -> dict[str, Any]:
+    """Arguments of `audit`, as the flags have them."""
+    names = ("include", "layers", "likelihood", "num_examples", "seed")
+    nuisance = value_of(values, "nuisance")
+    return {
+        **{name: value_of(values, name) for name in names},
+        "examples": _counts(value_of(values, "examples")),
+        "nuisance": None if nuisance is None else read_array(values, nuisance),
+    }
+
+
+def _counts(pairs: Sequence[str]) -> Mapping[str, int]:
+    """Part to number of examples."""
+    found = {}
+    for pair in pairs:
+        part, equals, count = pair.partition("=")
+        if not equals or not count.isdigit():
+            raise ValueError(
+                f"`--examples` must be of the form part=number. Received: --examples={pair!r}"
+            )
+        found[part] = int(count)
+    return found
+
+
+AUDIT = Command(
+    name="audit",
+    arguments=("MODEL.keras",),
+    summary="Measures what a saved model knows of its training data.",
+    description="""
+        Give it the data that the model was trained on. Every number stands in the report with its
+        unit, its error, what to compare it with, and how it misleads; what cannot be measured is
+        named with the reason. Without --html and --json the whole table is printed.
+
+        Example: kib audit model.keras --data=train.npz --html=report.html
+    """,
+    define_flags=_define_flags,
+    run=_run,
+    needed=("data",),
+)

@@ -1,0 +1,96 @@
+"""The writer's way through the drawn weights: stage by stage, with learning in between.
+
+What is coded is fixed; where there is a `Tuner`, the weights that are not coded yet learn to live
+with it before their turn comes. Each stage gets the bits that its weights need by then.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck.compression.blocks import block_ends
+from keras_infobottleneck.compression.drawn_weights import Choices, weights_of, whole_order
+from keras_infobottleneck.compression.tree_search import search
+
+__all__ = ["DrawnPart", "code_stages"]
+
+# For the last blocks of a stage, which no later ones can make up for.
+SPARE_BITS = 8
+
+
+@dataclass(frozen=True)
+class DrawnPart:
+    """The drawn weights of a network, all tensors one behind the other.
+
+    Attributes:
+        prior: scale of the prior of every weight.
+        demand: expected information of every weight.
+        means, scales: of the posterior.
+    """
+
+    prior: np.ndarray
+    demand: np.ndarray
+    means: np.ndarray
+    scales: np.ndarray
+
+    def of(self, members: np.ndarray) -> DrawnPart:
+        """Some of the weights."""
+        return DrawnPart(**{f.name: getattr(self, f.name)[members] for f in fields(self)})
+
+    def nats(self) -> np.ndarray:
+        """Divergence of each weight's posterior from its prior."""
+        ratio, distance = self.scales / self.prior, self.means / self.prior
+        return 0.5 * (np.square(ratio) + np.square(distance) - 1.0) - np.log(ratio)
+
+
+def code_stages(
+    part: DrawnPart,
+    choices: Choices,
+    *,
+    rate: float,
+    beam: int,
+    tuner: Any = None,
+    say: Any = lambda text: None,
+    keep: Any = None,
+) -> float:
+    """Append the choices of all stages that are missing; returns their nats.
+
+    Args:
+        part: the drawn weights.
+        choices: seed, number of stages, and the stages that are coded already.
+        rate: bits of the choices, as a multiple of the nats in bits.
+        beam: of the search.
+        tuner: makes the rest of the network learn between two stages, None for no learning.
+        say: called with a sentence after each stage.
+        keep: called with the choices after each stage but the last.
+    """
+    order = whole_order(choices, len(part.prior))
+    nats = 0.0
+    for stage in range(len(choices.paths), choices.num_stages):
+        members = order[choices.stage(stage, len(order))]
+        now = part.of(members)
+        nats += (of_stage := float(now.nats().sum()))
+        num_bits = rate * of_stage / math.log(2.0) + SPARE_BITS
+        num_blocks = math.ceil(num_bits / choices.bits_per_block)
+        path = []
+        if len(members):
+            ends = block_ends(now.demand, num_blocks)
+            means, scales = now.means / now.prior, now.scales / now.prior
+            bits = choices.bits_per_block
+            path = search(choices.state(), means, scales, ends, bits, beam)
+        choices.paths.append(path)
+        say(
+            f"stage {stage + 1} of {choices.num_stages}: {len(members):,} weights, "
+            f"{of_stage:,.0f} nats, {len(path) * choices.bits_per_block / 8:,.0f} bytes"
+        )
+        if tuner is not None and stage + 1 < choices.num_stages:
+            coded = np.zeros(len(order), bool)
+            coded[order[: choices.stage(stage, len(order)).stop]] = True
+            part = replace(part, **tuner.learn(coded, weights_of(choices, part.prior, part.demand)))
+            if keep is not None:
+                keep(choices)
+    return nats

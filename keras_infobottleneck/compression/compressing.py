@@ -1,0 +1,217 @@
+"""A network as a file of its information's size."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_file,
+    check_instance,
+    check_model,
+    check_number,
+    check_seed,
+    check_verbose,
+    refusal,
+)
+from keras_infobottleneck.compression import tensor_codes
+from keras_infobottleneck.compression.architecture import packed
+from keras_infobottleneck.compression.coding_stages import DrawnPart, code_stages
+from keras_infobottleneck.compression.compressed_file import CompressedFile
+from keras_infobottleneck.compression.container import write_parts
+from keras_infobottleneck.compression.drawn_weights import MOST_BITS_PER_BLOCK, Choices
+from keras_infobottleneck.compression.planning import planned
+from keras_infobottleneck.compression.posteriors_of_networks import KeptWeight, kept_weights
+from keras_infobottleneck.compression.progress import Progress
+from keras_infobottleneck.compression.range_coder import Writer
+from keras_infobottleneck.compression.refused import DamageError
+from keras_infobottleneck.compression.tuning import Tuner
+from keras_infobottleneck.compression.weight_stream import (
+    CodedWeight,
+    write_choices,
+    write_weights,
+)
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+
+__all__ = ["compress"]
+
+# Stages of learning where `finetune` is given and `num_stages` is not.
+STAGES = 12
+# Seeds that are drawn are short: they stand in the file.
+DRAWN_SEEDS = 256
+
+
+def compress(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    bits_per_block: int = 4,
+    beam: int = 512,
+    rate: float = 1.05,
+    finetune: Callable[[InformationBottleneckModel], Any] | None = None,
+    num_stages: int | None = None,
+    step: float = 0.0625,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> CompressedFile:
+    """Writes a network to a file whose size is the information in its weights.
+
+    Weights with a Gaussian posterior are coded by relative entropy coding: writer and reader draw
+    the same candidates from the prior ``N(0, s^2)``, and the file holds which of them was chosen,
+    ``rate KL(q || p) / log 2`` bits and one byte in all. The scale s is the one of least
+    divergence for a tensor, or for each output unit where that is shorter, on a grid. The chosen
+    network is about as likely under the posterior as a draw of it. A tensor whose quantised means
+    are no longer and no less likely is quantised instead, and so is one without a Gaussian
+    posterior. The file holds everything: architecture, scales, biases, statistics of
+    normalisation; not how the model was compiled.
+
+    A wider `beam` and more `bits_per_block` bring a likelier network for the same bytes; the time
+    of the search grows like ``beam * 2 ** bits_per_block / bits_per_block``.
+
+    Args:
+        model: an `InformationBottleneckModel`, or a sequential or functional model with or without
+            `VariationalWeights`. It is left untouched.
+        path: of the file, by custom ``.kib``.
+        bits_per_block: bits of each choice, 1 to 20.
+        beam: number of paths that the search keeps; with 1 every block is chosen by itself.
+        rate: bits of the choices per bit of information. Below 1 the file is shorter than its
+            information and the network less likely than a draw.
+        finetune: called with a copy of the model (compiled like it) between two stages of coding,
+            to train the weights that are not coded yet, such as
+            ``lambda network: network.fit(x, y, verbose=0)``. It pays where draws of the posterior
+            are worse than its mean.
+        num_stages: number of stages with `finetune`; by default 12. Progress is kept beside the
+            file, and the same call goes on after an interruption.
+        step: for weights without a posterior, the step of quantisation as a share of their root
+            mean square. Biases and the like are kept as floats of 8 significant bits.
+        seed: of the candidates; it stands in the file, small ones are shorter.
+        verbose: 1 prints a line for each stage.
+
+    Returns:
+        A `CompressedFile`: bytes, nats, what each part takes.
+
+    Raises:
+        TypeError: arguments of another kind, or a subclassed model.
+        ValueError: numbers outside their range, a model that is not built, layers that cannot
+            stand in a file (`keras.layers.Lambda`, lookups of text), `finetune` for a model that is
+            no compiled `InformationBottleneckModel`.
+
+    References:
+        Havasi, Peharz & Hernandez-Lobato (2019), "Minimal Random Code Learning", arXiv 1810.00440.
+        Flamich, Havasi & Hernandez-Lobato (2020), arXiv 2010.01185.
+
+    Example:
+        ```python
+        file = kib.compress(model, "network.kib", finetune=lambda m: m.fit(x, y, verbose=0))
+        print(file.bytes, file.nats / 8 / np.log(2))
+        network = kib.decompress("network.kib")
+        ```
+    """
+    check_model("model", model)
+    target = check_file("path", path)
+    check_count("bits_per_block", bits_per_block, most=MOST_BITS_PER_BLOCK)
+    check_count("beam", beam, most=1 << 20)
+    check_number("rate", rate, 0.0, 16.0, open_below=True)
+    check_instance("finetune", finetune, Callable, "a function of a model", optional=True)
+    check_count("num_stages", num_stages, most=4096, optional=True)
+    check_number("step", step, 0.0, 16.0, open_below=True)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
+    if finetune is not None:
+        is_trained = isinstance(model, InformationBottleneckModel) and model.compiled
+        if not is_trained:
+            raise refusal(
+                ValueError, "model", "be a compiled InformationBottleneckModel to be tuned", model
+            )
+    plain, kept = kept_weights(model)
+    try:
+        architecture = packed(plain)
+    except DamageError as error:
+        raise ValueError(
+            f"`model` must be made of layers that a file may name. Received: {error}"
+        ) from None
+    plans = [planned(weight, step) for weight in kept]
+    coded = [plan for plan, _ in plans]
+    stages = 1 if finetune is None else num_stages or STAGES
+    choices = Choices(
+        secrets.randbelow(DRAWN_SEEDS) if seed is None else seed, bits_per_block, stages
+    )
+
+    nats = sum(nats for plan, nats in plans if plan.mode != tensor_codes.DRAWN)
+    part = _drawn_part(kept, coded)
+    tuner: Any = None
+    progress: Progress | None = None
+    if finetune is not None and part is not None:
+        tuner = Tuner(model, coded, finetune)
+        options = [-1 if seed is None else seed, bits_per_block, beam, rate, stages, step]
+        progress = Progress(target, model, options)
+        if progress.restore(choices, tuner.model):
+            part = dataclasses.replace(part, **tuner.resume(part, choices))
+    if part is not None:
+        nats += code_stages(
+            part,
+            choices,
+            rate=rate,
+            beam=beam,
+            tuner=tuner,
+            say=print if verbose else lambda text: None,
+            keep=None if progress is None else functools.partial(progress.keep, model=tuner.model),
+        )
+    file = _written(path, architecture, kept, coded, choices, nats)
+    if progress is not None:
+        progress.forget()
+    return file
+
+
+def _drawn_part(kept: list[KeptWeight], coded: list[CodedWeight]) -> DrawnPart | None:
+    """Everything that is known of the drawn weights, one behind the other; None without any."""
+    pairs = [(k, c) for k, c in zip(kept, coded, strict=True) if c.groups is not None]
+    if not pairs:
+        return None
+    spreads = [c.groups.spread(c.shape) for _, c in pairs]  # type: ignore[union-attr]
+    columns = [
+        (
+            *spread,
+            np.ravel(k.mean).astype(np.float64),
+            np.ravel(np.asarray(k.scale)).astype(np.float64),
+        )
+        for spread, (k, _) in zip(spreads, pairs, strict=True)
+    ]
+    return DrawnPart(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+def _written(path, architecture, kept, coded, choices, nats) -> CompressedFile:
+    """The file, and what is to be said of it."""
+    writer = Writer()
+    sizes = [bits / 8.0 for bits in write_weights(writer, coded)]
+    of_weights = dict(zip((weight.name for weight in kept), sizes, strict=True))
+    num_drawn = sum(weight.mean.size for weight, c in zip(kept, coded, strict=True) if c.groups)
+    blocks = write_choices(writer, choices) / 8.0 if num_drawn else 0.0
+    size = write_parts(path, architecture, writer.finish())
+    header = size - len(architecture) - blocks - sum(sizes)
+    return CompressedFile(
+        bytes=size,
+        nats=nats,
+        overhead=8.0 * size * math.log(2.0) / nats - 1.0 if nats else math.inf,
+        parts={
+            "header": header,
+            "architecture": float(len(architecture)),
+            **of_weights,
+            "blocks": blocks,
+        },
+        num_weights=sum(weight.mean.size for weight in kept),
+        num_drawn=num_drawn,
+        num_blocks=sum(map(len, choices.paths)),
+        bits_per_block=choices.bits_per_block,
+        seed=choices.seed,
+        path=os.fspath(path),
+    )

@@ -1,0 +1,105 @@
+"""The weights of a file as one stream, described once for its writer and its reader.
+
+For each weight of the plain network, in the order of its `weights`, stand its mode and what belongs
+to it; behind them, where there are drawn weights, the choices of their blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck.compression import tensor_codes
+from keras_infobottleneck.compression.drawn_weights import Choices, Groups, groups, weights_of
+from keras_infobottleneck.compression.integers import Coder
+from keras_infobottleneck.compression.range_coder import EndOfStreamError, Reader, Writer
+from keras_infobottleneck.compression.refused import DamageError
+
+__all__ = ["CodedWeight", "read_weights", "write_choices", "write_weights"]
+
+
+@dataclass
+class CodedWeight:
+    """How one weight is coded.
+
+    Attributes:
+        mode: one of the four of `tensor_codes`.
+        shape: of the weight.
+        values: of a weight that is not drawn.
+        index, integers: of a quantised one, its step and its multiples.
+        groups: of a drawn one, its scales.
+    """
+
+    mode: int
+    shape: tuple[int, ...]
+    values: np.ndarray | None = None
+    index: int | None = None
+    integers: np.ndarray | None = None
+    groups: Groups | None = None
+
+
+def write_weights(writer: Writer, weights: list[CodedWeight]) -> list[float]:
+    """Code everything but the choices; returns the bits of each weight."""
+    bits = []
+    for weight in weights:
+        before = writer.num_bits()
+        _code(writer, weight.shape, getattr(weight.values, "dtype", None), weight)
+        bits.append(writer.num_bits() - before)
+    return bits
+
+
+def write_choices(writer: Writer, choices: Choices) -> float:
+    """Code the choices; returns their bits."""
+    before = writer.num_bits()
+    Choices.code(writer, choices)
+    return writer.num_bits() - before
+
+
+def read_weights(stream: bytes, shapes: list[tuple[tuple[int, ...], Any]]) -> list[np.ndarray]:
+    """The values of all weights.
+
+    Args:
+        stream: of the file.
+        shapes: of the network's weights, with their types.
+
+    Raises:
+        DamageError: another stream than one of such weights.
+    """
+    reader = Reader(stream)
+    try:
+        found = [_code(reader, shape, dtype) for shape, dtype in shapes]
+        drawn = [place for place, weight in enumerate(found) if isinstance(weight, Groups)]
+        if drawn:
+            choices = Choices.code(reader, most_bits=8 * len(stream) + 64)
+            _draw(found, drawn, shapes, choices)
+    except EndOfStreamError:
+        raise DamageError("weights that end too early") from None
+    if not reader.is_at_end():
+        raise DamageError("bytes behind the last weight")
+    return found
+
+
+def _draw(found, drawn, shapes, choices):
+    """Put the weights that were chosen in the place of their groups."""
+    pairs = [found[place].spread(shapes[place][0]) for place in drawn]
+    scales, demand = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    flat = weights_of(choices, scales, demand)
+    start = 0
+    for place, (part, _) in zip(drawn, pairs, strict=True):
+        found[place] = flat[start : start + len(part)].reshape(shapes[place][0])
+        start += len(part)
+
+
+def _code(coder: Coder, shape, dtype, given: CodedWeight | None = None):
+    """One weight: its values, or its groups where it is drawn."""
+    kind = tensor_codes.mode(coder, None if given is None else given.mode)
+    if kind == tensor_codes.DRAWN:
+        return groups(coder, shape, None if given is None else given.groups)
+    if kind == tensor_codes.QUANTISED:
+        code = (None, None) if given is None else (given.index, given.integers)
+        return tensor_codes.quantised(coder, shape, *code)
+    if kind == tensor_codes.SHORT:
+        return tensor_codes.short(coder, shape, None if given is None else given.values)
+    return tensor_codes.exact(coder, shape, dtype, None if given is None else given.values)

@@ -1,0 +1,233 @@
+"""What a sweep over the price of information found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck.plots.beta_sweep import plot_beta_sweep
+from keras_infobottleneck.results.archives import Archive, write_arrays
+from keras_infobottleneck.results.result import Result
+from keras_infobottleneck.sweeping.turning_point import TurningPoint, turning_point
+
+__all__ = ["BetaSweep"]
+
+RULE = "`path` must be a file written by BetaSweep.to_npz"
+COLUMNS = {
+    "beta": "beta",
+    "task_loss": "task loss",
+    "accuracy": "accuracy",
+    "validation_task_loss": "val. loss",
+    "validation_accuracy": "val. acc.",
+    "nats": "nats",
+    "kept_weights": "kept",
+}
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class BetaSweep(Result):
+    """What `sweep_beta` found: one point for each price, in arrays of the length of `beta`.
+
+    Training figures are those of the last epoch at each price, with weights drawn as the objective
+    draws them; validation figures use the posterior means.
+
+    Attributes:
+        beta: Prices, `weight_beta`, increasing.
+        task_loss: Mean loss per training example, without any price, in nats for a cross-entropy.
+        task_loss_spread: Standard deviation of the task loss over the epochs that follow the
+            warm-up: how far it still moved.
+        nats: Divergence of the weights from their prior, over all weights.
+        kept_weights: Share of the weights whose signal-to-noise ratio, `|mean| / standard
+            deviation`, is at least `prune_below`.
+        accuracy: Share of right answers in training; None where the model has no such metric.
+        validation_task_loss, validation_accuracy: None without validation data.
+        label_nats: What the training labels hold at most, `N * H(y)`, in nats, with the entropy of
+            their frequencies; None where they are not one class for each example.
+        guessing_loss: Task loss of predicting these frequencies; None where it is not known.
+        num_examples: N.
+        num_weights: Number of weights that have a distribution.
+        epochs: Epochs at each price.
+        prune_below: Threshold of `kept_weights`.
+        seed: The seed that gives the same sweep again.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        points = {"beta": [0.01, 0.1, 1.0], "task_loss": [0.1, 0.3, 0.6], "nats": [80.0, 20.0, 1.0]}
+        points |= {"task_loss_spread": [0.01, 0.01, 0.01], "kept_weights": [0.9, 0.5, 0.1]}
+        sweep = kib.BetaSweep(
+            **{name: np.array(values) for name, values in points.items()},
+            **dict.fromkeys(["accuracy", "validation_task_loss", "validation_accuracy"]),
+            **{"label_nats": 44.4, "guessing_loss": 0.693, "num_examples": 64, "num_weights": 8},
+            **{"epochs": 4, "prune_below": 0.5, "seed": 0},
+        )
+        print(sweep.turn)
+        ```
+
+        ```text
+        turns at 0.21 (between 0.1 and 1)
+        ```
+    """
+
+    beta: np.ndarray
+    task_loss: np.ndarray
+    task_loss_spread: np.ndarray
+    nats: np.ndarray
+    kept_weights: np.ndarray
+    accuracy: np.ndarray | None
+    validation_task_loss: np.ndarray | None
+    validation_accuracy: np.ndarray | None
+    label_nats: float | None
+    guessing_loss: float | None
+    num_examples: int
+    num_weights: int
+    epochs: int
+    prune_below: float
+    seed: int
+
+    @property
+    def turn(self) -> TurningPoint:
+        """The price at which the curve turns, and between which prices it surely does.
+
+        It is decided by the task loss on the training data: the curve turns where the loss crosses
+        the middle between its least value and that of guessing (`guessing_loss`, or the greatest
+        value where that is None). For a cross-entropy this is where the network gives up half of
+        the information about its labels that it held. The bracket is that of the grid, widened by
+        prices whose loss still moved by more than half of its distance from the middle. It does
+        not tell how the turn differs between seeds: repeat the sweep with others for that.
+        """
+        spread, guessing = self.task_loss_spread, self.guessing_loss
+        return turning_point(self.beta, self.task_loss, spread, guessing)
+
+    @property
+    def best_beta(self) -> float:
+        """The price with the least validation task loss; NaN without validation data."""
+        if self.validation_task_loss is None:
+            return math.nan
+        return float(self.beta[np.argmin(self.validation_task_loss)])
+
+    @property
+    def _points(self) -> tuple[str, ...]:  # type: ignore[override]  # without the columns left out
+        names = (*COLUMNS, "task_loss_spread")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    def numbers(self) -> dict[str, float]:
+        """The turning price and its bracket, the best price, and the numbers of the sweep."""
+        turn = self.turn
+        found = {
+            "turning_beta": turn.beta,
+            "turning_lower": turn.lower,
+            "turning_upper": turn.upper,
+        }
+        return {**found, "best_beta": self.best_beta, **super().numbers()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, with the turning point and the best price."""
+        return {**super().to_dict(), "turn": self.turn.to_dict(), "best_beta": self.best_beta}
+
+    def table(self) -> str:
+        """One line for each price, and below it what the labels hold and where the curve turns."""
+        names = [name for name in COLUMNS if name in self._points]
+        rows = [[COLUMNS[name] for name in names]]
+        rows += [
+            [_in_words(name, getattr(self, name)[point]) for name in names]
+            for point in range(len(self.beta))
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
+        return "\n".join([*lines, *self._sentences()])
+
+    def plot(self, ax: Any = None) -> np.ndarray:
+        """Draws the task loss and accuracy, and below them nats and kept weights, over the price.
+
+        The line of the label information and the bracket of the turning point are marked.
+
+        Args:
+            ax: Two matplotlib axes, one for each panel; new ones by default.
+
+        Returns:
+            The two axes, an array `[2]`.
+        """
+        return plot_beta_sweep(
+            self.beta,
+            task_loss=self.task_loss,
+            nats=self.nats,
+            kept_weights=self.kept_weights,
+            accuracy=self.accuracy,
+            validation_task_loss=self.validation_task_loss,
+            validation_accuracy=self.validation_accuracy,
+            label_nats=self.label_nats,
+            turn=self.turn,
+            ax=ax,
+        )
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes the sweep to a file, whole or not at all.
+
+        Raises:
+            TypeError, ValueError: No path of a file in a folder that exists.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        write_arrays(path, {name: value for name, value in fields.items() if value is not None})
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> BetaSweep:
+        """Reads what `to_npz` wrote.
+
+        Raises:
+            TypeError: No path.
+            OSError: The file cannot be opened.
+            ValueError: A damaged file, or one of something else.
+        """
+        archive = Archive(path, RULE)
+        beta = archive.array("beta", (None,), least=0.0)
+        names = {"task_loss_spread": 0.0, "nats": -math.inf, "kept_weights": 0.0}
+        found: dict[str, Any] = {
+            name: archive.array(name, beta.shape, least=low) for name, low in names.items()
+        }
+        found["task_loss"] = archive.array("task_loss", beta.shape)
+        for name in ("accuracy", "validation_task_loss", "validation_accuracy"):
+            found[name] = archive.array(name, beta.shape) if name in archive else None
+        for name in ("label_nats", "guessing_loss"):
+            found[name] = float(archive.array(name, ())) if name in archive else None
+        for name in ("num_examples", "num_weights", "epochs"):
+            found[name] = archive.count(name)
+        found["seed"] = archive.count("seed", 0)
+        found["prune_below"] = float(archive.array("prune_below", (), least=0.0))
+        archive.close()
+        if np.any(np.diff(beta) <= 0):
+            archive.refuse("with prices that do not increase")
+        return cls(beta=beta, **found)
+
+    def _sentences(self) -> list[str]:
+        """What the labels hold, and where the curve turns."""
+        found = []
+        if self.label_nats is not None:
+            found.append(f"{self.num_examples:,} labels hold {self.label_nats:,.0f} nats at most")
+        if self.validation_task_loss is not None:
+            found.append(f"least validation task loss at {self.best_beta:.3g}")
+        return [*found, str(self.turn)]
+
+    def __repr__(self) -> str:
+        ends = (
+            f"{values[0]:.4g} to {values[-1]:.4g}"
+            for values in (self.beta, self.task_loss, self.nats)
+        )
+        prices, losses, nats = ends
+        return (
+            f"BetaSweep({len(self.beta)} prices from {prices}: task loss {losses}, nats {nats}; "
+            f"{'; '.join(self._sentences())})"
+        )
+
+
+def _in_words(name: str, value: float) -> str:
+    """A cell of the table."""
+    if name in ("accuracy", "validation_accuracy", "kept_weights"):
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if name == "nats" else f"{value:.4g}"

@@ -1,0 +1,87 @@
+"""What the labels of a data set hold, where they are one class for each example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
+
+__all__ = ["class_frequencies", "entropy", "loss_in_nats"]
+
+
+def class_frequencies(loss: Any, batches: Batches) -> np.ndarray | None:
+    """Frequencies of the classes of the labels; None where an example has no one class.
+
+    Args:
+        loss: Of the compiled model; it decides what a label means.
+        batches: The training data, which are passed over once.
+    """
+    kind = _kind(loss)
+    total: Any = 0.0
+    for _, y in batches.parts():
+        if tf.nest.is_nested(y) or kind is None:
+            return None
+        labels = np.asarray(y)
+        if labels.ndim == 2 and labels.shape[-1] == 1:
+            labels = labels[:, 0]
+        counts = _counts(kind, labels)
+        if counts is None:
+            return None
+        size = max(np.size(total), len(counts))
+        total = _padded(total, size) + _padded(counts, size)
+    return total / total.sum()
+
+
+def loss_in_nats(loss: Any) -> bool:
+    """Whether a loss is a cross-entropy in nats, so that the labels' entropy is that of guessing.
+
+    One with smoothed labels, or divided by its greatest value, is none.
+    """
+    loss = keras.losses.get(loss)
+    is_plain = not isinstance(loss, BoundedCrossentropy) and _kind(loss) is not None
+    return is_plain and not getattr(loss, "label_smoothing", 0.0)
+
+
+def entropy(frequencies: np.ndarray) -> float:
+    """Of a distribution, in nats."""
+    present = frequencies[frequencies > 0]
+    return float(-np.sum(present * np.log(present)))
+
+
+def _kind(loss: Any) -> str | None:
+    """Of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
+    try:
+        loss = keras.losses.get(loss)
+    except (TypeError, ValueError):  # several losses
+        return None
+    if isinstance(loss, BoundedCrossentropy):
+        return "sparse"
+    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
+    kinds = {
+        "sparsecategoricalcrossentropy": "sparse",
+        "categoricalcrossentropy": "rows",
+        "binarycrossentropy": "bits",
+    }
+    return kinds.get(name)
+
+
+def _counts(kind: str, labels: np.ndarray) -> np.ndarray | None:
+    """How often each class is there."""
+    if kind == "rows":
+        return labels.sum(0, dtype=np.float64) if labels.ndim == 2 else None
+    if labels.ndim != 1:
+        return None
+    if kind == "bits":
+        ones = float(labels.sum(dtype=np.float64))
+        return np.array([len(labels) - ones, ones])
+    return np.bincount(labels.astype(np.int64)).astype(np.float64)
+
+
+def _padded(values: Any, size: int) -> np.ndarray:
+    values = np.atleast_1d(values)
+    return np.concatenate([values, np.zeros(size - len(values))])

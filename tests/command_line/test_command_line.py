@@ -1,0 +1,182 @@
+"""The command line: what it prints, which codes it ends with, and what it says of bad input."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from absl import flags
+
+import keras_infobottleneck as kib
+from keras_infobottleneck.__main__ import main
+from keras_infobottleneck.command_line import registration
+from keras_infobottleneck.command_line.command import Command
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5)).astype("float32")
+Y = np.arange(40) % 3
+DATA = "--data=data.npz"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two models and their data, in files."""
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("files")
+    network = keras.Sequential(
+        [keras.Input((5,)), keras.layers.Dense(4, "relu", name="hidden"), keras.layers.Dense(3)],
+        name="net",
+    )
+    network.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network.save(folder / "model.keras")
+    noisy = kib.make_variational(
+        network, num_examples=40, verbose=0, variational_bias=True, prior_scale=0.3
+    )
+    noisy.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    noisy.save(folder / "noisy.keras")
+    np.savez(folder / "data.npz", x=X, y=Y, writer=Y % 2)
+    np.savez_compressed(folder / "other.npz", pictures=X, classes=Y)
+    (folder / "damaged.keras").write_text("no model")
+    (folder / "damaged.npz").write_text("no arrays")
+    return folder
+
+
+def call(folder, monkeypatch, capsys, *words):
+    """The exit code, standard output and standard error of a call in the folder."""
+    monkeypatch.chdir(folder)
+    code = main(words)
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.quick
+def test_help_lists_every_command_and_every_flag_with_a_full_sentence(capsys):
+    assert main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    for command in registration.COMMANDS:
+        assert f"  {command.name}" in overview
+        assert command.summary in overview
+        assert main([command.name, "--help"]) == main(["help", command.name]) == 0
+        page = capsys.readouterr().out
+        values = flags.FlagValues()
+        command.define_flags(values)
+        for name in values:
+            assert f"{name}\n" in page
+            text = " ".join(values[name].help.split())  # to which absl adds how a list is written
+            assert text.removesuffix(" (a comma separated list)").endswith("."), name
+        assert all(len(line) <= 88 for line in page.splitlines())
+        assert f"usage: kib {command.name} {' '.join(command.arguments)}" in page
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: kib COMMAND")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == kib.__version__
+
+
+def test_an_audit_writes_its_report_and_compares_it(folder, monkeypatch, capsys):
+    audit = ("audit", "model.keras", "--data=data.npz", "--include=task,weights")
+    code, out, err = call(folder, monkeypatch, capsys, *audit, "--json=one.json", "--html=one.html")
+    assert code == 0
+    assert out.splitlines()[-1] == "wrote one.html and one.json"
+    assert "What 'net' knows" in out
+    assert (folder / "one.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    direct = kib.audit(
+        keras.models.load_model(folder / "model.keras"), (X, Y), include=["task", "weights"]
+    )
+    assert json.loads((folder / "one.json").read_text("utf-8")) == direct.to_dict()
+
+    quiet = "--noprogress"
+    less = (quiet, "--examples=task=20", "--json=two.json", "--baseline=one.json")
+    assert call(folder, monkeypatch, capsys, *audit, *less)[0] == 0
+    code, out, err = call(folder, monkeypatch, capsys, "compare", "one.json", "two.json")
+    assert (code, err) == (0, "")
+    reports = [kib.InformationReport.from_json(folder / f"{n}.json") for n in ("one", "two")]
+    assert out.strip() == reports[1].table(baseline=reports[0])
+    assert "task: 20 here, 40 in the baseline" in out
+
+    code, out, err = call(folder, monkeypatch, capsys, *audit, "--baseline=model.keras", quiet)
+    assert (code, err) == (0, "")
+    assert out.strip() == direct.table(baseline=direct)
+
+
+def test_a_dry_run_measures_nothing(folder, monkeypatch, capsys):
+    words = ("--data=other.npz", "--x=pictures", "--y=classes", "--include=weights", "--dry_run")
+    code, out, _ = call(folder, monkeypatch, capsys, "audit", "model.keras", *words)
+    assert code == 0
+    assert "weights: " in out
+    assert "nats" not in out.splitlines()[0]
+
+
+def test_a_nuisance_is_an_array_of_the_same_file(folder, monkeypatch, capsys):
+    words = (DATA, "--nuisance=writer", "--include=nuisance", "--dry_run")
+    code, out, _ = call(folder, monkeypatch, capsys, "audit", "model.keras", *words)
+    assert code == 0
+    assert "nuisance: " in out
+
+
+def test_a_certificate_is_that_of_certify(folder, monkeypatch, capsys):
+    words = (DATA, "--seed=1", "--num_samples=2", "--json=certificate.json", "--allow_repeats")
+    code, out, _ = call(folder, monkeypatch, capsys, "certify", "noisy.keras", *words)
+    assert code == 0
+    found = json.loads((folder / "certificate.json").read_text("utf-8"))
+    model = keras.models.load_model(folder / "noisy.keras")
+    options = {"num_samples": 2, "seed": 1, "allow_repeats": True}
+    assert found == kib.estimators.certify(model, (X, Y), **options).to_dict()
+    assert out.startswith("Certificate: error on new data at most")
+
+
+BAD_CALLS = {
+    "no such command": (("measure",), "must be one of audit, compare, certify"),
+    "no model": (("audit", DATA), "expected MODEL.keras. Received: nothing"),
+    "no data": (("audit", "model.keras"), "--data is needed"),
+    "unknown flag": (("audit", "model.keras", DATA, "--colour=red"), "colour"),
+    "a word for a number": (("audit", "model.keras", DATA, "--seed=x"), "seed"),
+    "missing model": (("audit", "absent.keras", DATA), "'absent.keras', which is not there"),
+    "damaged model": (("audit", "damaged.keras", DATA), "that keras.models.load_model reads"),
+    "missing data": (("audit", "model.keras", "--data=absent.npz"), "absent.npz"),
+    "damaged data": (("audit", "model.keras", "--data=damaged.npz"), "no complete archive"),
+    "other names": (("audit", "model.keras", "--data=other.npz"), "--x names another"),
+    "absent array": (("audit", "model.keras", DATA, "--y=z"), "without z"),
+    "absent part": (("audit", "model.keras", DATA, "--include=colour"), "`include`"),
+    "no count": (("audit", "model.keras", DATA, "--examples=fisher"), "part=number"),
+    "absent module": (("audit", "model.keras", DATA, "--import=absent_module"), "`--import`"),
+    "folder that is absent": (("audit", "model.keras", DATA, "--html=a/b.html"), "`--html`"),
+    "report that is none": (("compare", "damaged.npz", "damaged.npz"), "no JSON"),
+    "absent report": (("compare", "a.json", "b.json"), "a.json"),
+    "one report": (("compare", "a.json"), "expected BEFORE.json AFTER.json. Received: a.json"),
+    "no posterior": (("certify", "model.keras", DATA), "InformationBottleneckModel"),
+    "no probability": (("certify", "noisy.keras", DATA, "--delta=2"), "`delta`"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_bad_use_ends_with_code_2_and_one_sentence(name, folder, monkeypatch, capsys):
+    words, expected = BAD_CALLS[name]
+    code, out, err = call(folder, monkeypatch, capsys, *words)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert err.startswith("kib")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_command_of_ones_own_is_one_registration(monkeypatch, capsys):
+    own = Command("greet", ("NAME",), "Greets.", "", lambda values: None, lambda a, v: print(a))
+    monkeypatch.setattr("keras_infobottleneck.__main__.COMMANDS", (*registration.COMMANDS, own))
+    assert main(["greet", "you"]) == 0
+    assert capsys.readouterr().out == "['you']\n"
+
+
+@pytest.mark.slow
+def test_it_runs_as_a_module_of_python(folder):
+    command = [sys.executable, "-m", "keras_infobottleneck", "audit", "model.keras", DATA]
+    root = str(pathlib.Path(kib.__file__).parents[1])
+    options = {"capture_output": True, "text": True, "cwd": folder}
+    options["env"] = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run([*command, "--include=task"], **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("What 'net' knows")
+    refused = subprocess.run([*command, "--include=x"], **options)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("kib audit: `include`")

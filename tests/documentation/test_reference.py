@@ -1,0 +1,50 @@
+"""The reference has an entry for every public name."""
+
+import importlib
+import inspect
+import pathlib
+import re
+
+import pytest
+
+import keras_infobottleneck as kib
+
+ROOT = pathlib.Path(__file__).parents[2]
+ENTRY = re.compile(r"^::: (?P<place>keras_infobottleneck[\w.]*)\.(?P<name>\w+)$", re.MULTILINE)
+ROOMS = ("auditing", "callbacks", "distributions", "estimators", "layers", "models", "plots")
+
+pytestmark = pytest.mark.quick
+
+
+def public_names():
+    """Every public class and function, by the name under which a user finds it."""
+    places = [kib, *(importlib.import_module(f"{kib.__name__}.{room}") for room in ROOMS)]
+    for place in places:
+        for name in place.__all__:
+            value = getattr(place, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield f"{place.__name__}.{name}", value
+
+
+def entries():
+    """What the pages of the reference document, by page."""
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for place, name in ENTRY.findall(page.read_text("utf-8")):
+            yield page.name, getattr(importlib.import_module(place), name)
+
+
+def test_every_public_name_has_an_entry():
+    documented = {id(value) for _, value in entries()}
+    missing = [name for name, value in public_names() if id(value) not in documented]
+    assert not missing, f"put them on a page of docs/reference: {missing}"
+
+
+def test_no_name_has_two_entries():
+    found = [id(value) for _, value in entries()]
+    assert len(found) == len(set(found)) > 90
+
+
+def test_every_page_with_entries_begins_with_a_summary():
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        text = page.read_text("utf-8")
+        assert not ENTRY.search(text) or text.index("<!-- summary -->") < ENTRY.search(text).start()

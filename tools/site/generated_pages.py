@@ -1,0 +1,25 @@
+"""Pages that are written when the site is built, from the code and from results."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import gallery
+import misleading
+from mkdocs.structure.files import File
+
+import benchmarks
+
+
+def on_files(files, config):
+    """Called by MkDocs with all files of the site."""
+    pages = {
+        "benchmarks.md": benchmarks.page(),
+        "concepts/misleading.md": misleading.page(),
+        "gallery.md": gallery.page(),
+    }
+    for name, draw in gallery.figures().items():
+        pages[f"figures/gallery/{name}.png"] = gallery.drawn(draw)
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
