@@ -198,7 +198,7 @@ class _Trial:
                 break
         runs = []
         for size in (small, small, 2 * small):
-            exam = self._exam_of(_numbers(size), {part.name: size})
+            exam = self._exam_of(_numbers(size, self._available), {part.name: size})
             rng = np.random.default_rng(0)
             states = rng.normal(size=[size, narrower]) * (rng.random([size, 1]) > SHARE_OFF)
             exam.keep_activations({layer: states.astype(np.float32)})
@@ -229,6 +229,7 @@ class _Trial:
         return min(self._plan.examples[part], self._available)
 
 
-def _numbers(size: int) -> Sample:
-    """Examples of which nothing is known but how many there are."""
-    return Sample(np.zeros([size, 1], np.float32), (), np.arange(size), size)
+def _numbers(size: int, available: int) -> Sample:
+    """Examples of which nothing is known but their numbers, from all over the data."""
+    indices = np.linspace(0, available - 1, size).astype(int)
+    return Sample(np.zeros([size, 1], np.float32), (), indices, size)
