@@ -21,6 +21,7 @@ minutes of two cores.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -120,14 +121,14 @@ def mtcnn(name: str, size: int, as_graph: bool) -> Callable[[], Network]:
 
     def network() -> Network:
         sys.path.append(FLAGS.packages)
-        import importlib
+        import joblib
+        from lz4 import frame
 
-        kind = getattr(importlib.import_module(f"mtcnn.network.{name}"), f"{name[0].upper()}Net")
-        from mtcnn.utils.tensorflow import load_weights
-
-        model = kind()
+        module = importlib.import_module(f"mtcnn.network.{name}")
+        model = getattr(module, f"{name[0].upper()}Net")()
         model.build()
-        model.set_weights(load_weights(f"{name}.lz4"))
+        with frame.open(found(f"{name}.lz4")) as file:
+            model.set_weights(joblib.load(file))
         x = digits(size, 3)
         model(x[:1])
         if as_graph:
@@ -290,7 +291,14 @@ def exported(network: Network) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         variational.export(folder, verbose=False)
         served = tf.saved_model.load(folder)
-        return {"difference": network.differs(served.serve)}
+
+        def serve(x):
+            try:
+                return served.serve(x)
+            except TypeError:  # a graph that was written with a list of one input
+                return served.serve([x])
+
+        return {"difference": network.differs(serve)}
 
 
 def exported_litert(network: Network) -> dict:

@@ -238,7 +238,7 @@ CASES = {
 }
 FEW = (
     "an error from 8 random vectors is itself uncertain by a quarter, so that 1.96 of it hold the "
-    "truth less often; with three times as many they do"
+    "truth less often than 95 times in 100; more vectors bring it there"
 )
 # Why a case misses, which the estimator's own documentation says too.
 REASONS = {

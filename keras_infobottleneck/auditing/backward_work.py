@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
+from keras_infobottleneck.introspection.walking import all_layers, inner_layers, own_weights
 
 __all__ = ["backward_work"]
 
 # A product in a convolution takes this share of the time that an entry of a Jacobian takes, which
 # is copied in float64; one in a loop over time steps takes as long as an entry.
 SHARE_OF_PRODUCT = 0.12
+RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 # Their weights are looked up, or scale what is there: no products to speak of.
 WITHOUT_PRODUCTS = (
     keras.layers.Embedding,
@@ -33,10 +34,18 @@ def backward_work(activations: keras.Model) -> float:
         activations: from the inputs to the layer.
     """
     work = 0.0
-    for layer in all_layers(activations):
-        if layer is activations or isinstance(layer, keras.Model | WITHOUT_PRODUCTS):
+    found = all_layers(activations)
+    inside = {
+        id(part) for each in found if isinstance(each, RECURRENT) for part in inner_layers(each)
+    }
+    for layer in found:
+        if (
+            layer is activations
+            or id(layer) in inside
+            or isinstance(layer, (keras.Model, *WITHOUT_PRODUCTS))
+        ):
             continue
-        recurrent = isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional)
+        recurrent = isinstance(layer, RECURRENT)
         weights = layer.weights if recurrent else own_weights(layer)
         kernels = sum(math.prod(v.shape) for v in weights if len(v.shape) > 1)
         if kernels:

@@ -41,6 +41,12 @@ class Trials:
     small: float
     large: float
 
+    @classmethod
+    def of(cls, times: Sequence[float], small: float, large: float) -> Trials:
+        """From the seconds of the three runs."""
+        first, again, larger = times
+        return cls(first, again, larger, small, large)
+
     @property
     def once(self) -> float:
         """What is traced and compiled, which comes once."""
@@ -85,8 +91,9 @@ def with_costs(
     """
     parts = [part for part in parts if part.name in plan]
     trial = _Trial(plan, subject, available, sample, exam_of)
-    seconds = {part.name: part.seconds_without_trial(plan.num_weights) for part in parts}
-    tried = [part for part in parts if seconds[part.name] is None]
+    told = {part.name: part.seconds_without_trial(plan.num_weights) for part in parts}
+    tried = [part for part in parts if told[part.name] is None]
+    seconds = {name: value for name, value in told.items() if value is not None}
     of_model = [part for part in tried if not isinstance(part, LayerPart)]
     seconds |= trial.of_model(of_model)
     first_taker = True
@@ -100,7 +107,7 @@ def with_costs(
     for part in parts:
         count = min(plan.examples.get(part.name, 0), available)
         num_bytes = part.num_bytes(plan.num_weights, plan.taken.get(part.name, ()), count)
-        costs[part.name] = Cost(seconds[part.name] or 0.0, num_bytes)
+        costs[part.name] = Cost(seconds[part.name], num_bytes)
     leaves = keras.tree.flatten((sample.x, sample.y))
     example = sum(np.asarray(leaf).nbytes for leaf in leaves) / sample.size
     held = int(example) * min(max(plan.examples.values(), default=0), available)
@@ -135,7 +142,7 @@ class _Trial:
             takes = part.name if part.examples else next(iter(part.shares(self._subject)), None)
             count = small if takes is None else self._count(takes)
             times = [run[part.name, "all"] for run in runs]
-            trials = Trials(*times, min(small, count), min(large, count))
+            trials = Trials.of(times, min(small, count), min(large, count))
             found[part.name] = trials.once + trials.seconds(count)
         return found
 
@@ -170,7 +177,7 @@ class _Trial:
             times.append(time.perf_counter() - start)
         count = max(wanted.values())
         num_passes = math.ceil(4 * count * sum(each.num_units for each in wanted) / KEPT_BYTES)
-        trials = Trials(*times, small, large)
+        trials = Trials.of(times, small, large)
         return trials.once + num_passes * trials.seconds(count)
 
     def _on_examples(self, part: LayerPart, layer: HiddenLayer) -> Trials:
@@ -182,7 +189,7 @@ class _Trial:
             measure(self._exam(size), plan, [part])[part.name, layer.name]
             for size in (small, small, large)
         ]
-        return Trials(*times, part.work(layer, small), part.work(layer, large))
+        return Trials.of(times, part.work(layer, small), part.work(layer, large))
 
     def _on_random_numbers(
         self, part: LayerPart, layers: Sequence[HiddenLayer], count: int
@@ -205,8 +212,8 @@ class _Trial:
             plan = dataclasses.replace(self._plan, taken={part.name: (layer,)})
             runs.append(measure(exam, plan, [part]))
         works = [part.work(layer, size) for size in (small, 2 * small)]
-        after = Trials(*[run[part.name, "all"] for run in runs], small, 2 * small)
-        trials = Trials(*[run[part.name, layer.name] for run in runs], *works)
+        after = Trials.of([run[part.name, "all"] for run in runs], small, 2 * small)
+        trials = Trials.of([run[part.name, layer.name] for run in runs], *works)
         return trials, after.once + after.seconds(count)
 
     def _exam(self, size: int) -> Examination:

@@ -98,7 +98,7 @@ class Examination:
         if layer not in layers:
             return [layer], count
         kept, most = 0, max(count, *(number for _, number in self.wanted))
-        chosen = []
+        chosen: list[HiddenLayer] = []
         for each in layers[layers.index(layer) :]:
             kept += 4 * each.num_units * min(most, self.sample.size)
             if chosen and kept > KEPT_BYTES:

@@ -96,7 +96,11 @@ def _task(record: Mapping[str, Any]) -> TaskPerformance | None:
     if record["task"] is None:
         return None
     task = _mapping(record, "task")
-    fields = {name: task[name] if task[name] is None else _number(task, name) for name in task}
+    fields: dict[str, Any] = {
+        name: task[name] if task[name] is None else _number(task, name)
+        for name in task
+        if name != "likelihood"
+    }
     for name in ("num_examples", "labels_per_example"):
         fields[name] = None if task.get(name) is None else _count(task, name)
     for name in ("loss", "loss_standard_error"):

@@ -122,8 +122,8 @@ class Operator:
     ) -> Estimate:
         """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
-        From 8 probes the error is itself uncertain by a quarter: 1.96 of it hold the truth in 86
-        to 90 % of cases, of 24 probes in 92 to 95 %.
+        From 8 probes the error is itself uncertain by a quarter, so that 1.96 of it hold the truth
+        in 86 to 90 % of cases rather than 95: take more probes where that matters.
         """
         return Quadrature.spread(self.quadratures(**options), function)
 

@@ -38,7 +38,7 @@ class StateCounts(Result):
 
     def __init__(self, num_levels: int = 2):
         self.num_levels = check_count("num_levels", num_levels, 2)
-        self._num_units = None  # 0 for labels, known after the first batch
+        self._num_units: int | None = None  # 0 for labels, known after the first batch
         self._runs: list[
             tuple
         ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
