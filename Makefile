@@ -43,7 +43,7 @@ reproduction-table: $(BIN)/.installed
 
 docs: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	$(BIN)/codespell README.md CHANGELOG.md docs keras_infobottleneck --skip='*.json,*.png,*.npz'
+	$(BIN)/codespell README.md CHANGELOG.md docs keras_infobottleneck
 	CUDA_VISIBLE_DEVICES= NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:

@@ -134,7 +134,7 @@ def test_the_notes_are_a_map():
 
 
 def test_tests_stand_in_rooms_of_the_names_of_the_package():
-    others = {"benchmarks", "examples", "support", "files_of_0_1_0", "tools", "docs"}
+    others = {"benchmarks", "examples", "support", "files_of_0_1_0", "tools", "documentation"}
     for path in files("tests"):
         inside = path.relative_to(ROOT / "tests").parent
         if inside.parts and inside.parts[0] not in others:

@@ -41,7 +41,7 @@ __all__ = [
     "refusal",
 ]
 
-# Of a value in a refusal, in characters; what is longer is cut.
+# Longest description of a value in a refusal, in characters; longer ones are cut.
 MAX_CHARACTERS, MAX_ENTRIES = 120, 8
 # TensorFlow and NumPy count in 64 bits.
 LARGEST_INTEGER = 2**63 - 1
@@ -68,7 +68,7 @@ def _short(value: Any) -> str:
     if _is_array(value):
         dtype = getattr(value.dtype, "name", value.dtype)
         return f"array of shape {tuple(value.shape)} and dtype {dtype}"
-    # Of long lists only the first few entries are looked at.
+    # Only the first few entries of long lists are looked at.
     if isinstance(value, list | tuple) and any(map(_is_array, value[:MAX_ENTRIES])):
         parts = ", ".join(described(each) for each in value[:4])
         more = ", ..." if len(value) > 4 else ""

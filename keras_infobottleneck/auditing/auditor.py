@@ -96,6 +96,25 @@ def audit(
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence, before any work.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        report = kib.audit(model, (x, y), include=["task"])
+        print(report.task.num_examples)
+        ```
+
+        ```text
+        100
+        ```
     """
     check_model("model", model)
     known = _checked_parts(parts)

@@ -44,10 +44,6 @@ class DrawnCode(Result):
     loss_of_guessing: float
     num_draws: int
 
-    def works_at(self, beta: float) -> bool:
-        """Whether this is the code at that price."""
-        return self.beta == beta
-
 
 def draw_code(
     exam: Examination, fisher: FisherInformation, task: TaskPerformance | None

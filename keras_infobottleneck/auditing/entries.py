@@ -22,7 +22,7 @@ MAX_CHARACTERS = 300
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A kind of number.
+    """Kind of number in a report: its name, its unit, its truth and how it misleads.
 
     Attributes:
         name: by which readings refer to it, unique in a report.
@@ -30,6 +30,18 @@ class Measure:
         unit: of the number and its error.
         truth: exact, unbiased, bound or approximation, and of what.
         reading: what it means, and how it misleads.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import Measure
+
+        measure = Measure("norm", "norm of the weights", "weight", "exact", "It grows with size.")
+        print(measure.label, "in", measure.unit)
+        ```
+
+        ```text
+        norm of the weights in weight
+        ```
     """
 
     name: str
@@ -41,13 +53,25 @@ class Measure:
 
 @dataclasses.dataclass(frozen=True)
 class Omission:
-    """Something that was not measured.
+    """Something that was not measured, and the reason.
 
     Attributes:
         part: of the report, or "layers" for a layer that no part is about.
         where: layer, weight or measure; "all" where the whole part is missing.
         reason: one sentence, the same for all that are left out for the same reason.
         detail: what of the place the reason is about, such as its number of units.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import Omission
+
+        missing = Omission("relevance", "wide", "all states are distinct", "512 units")
+        print(missing.place)
+        ```
+
+        ```text
+        wide (512 units)
+        ```
     """
 
     part: str
@@ -57,7 +81,7 @@ class Omission:
 
     @classmethod
     def of(cls, part: str, where: str, error: Exception) -> Omission:
-        """From what an estimator refused."""
+        """Make an omission from the error that an estimator raised."""
         sentence = " ".join(str(error).split()) or "no reason given"
         if not isinstance(error, ValueError | TypeError):
             sentence = f"{type(error).__name__}: {sentence}"
@@ -66,12 +90,12 @@ class Omission:
         return cls(part, where, sentence)
 
     def to_dict(self) -> dict[str, str]:
-        """Plain strings, for JSON."""
+        """Returns plain strings, for JSON."""
         return dataclasses.asdict(self)
 
     @property
     def place(self) -> str:
-        """Where something is missing, with what there is to say of the place."""
+        """Layer, weight or measure that is missing, with its detail."""
         detail = f" ({self.detail})" if self.detail else ""
         return f"{'' if self.where == 'all' else self.where}{detail}"
 
@@ -81,7 +105,7 @@ class Omission:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """One number.
+    """One number of a report, with its error and what to compare it with.
 
     Attributes:
         part: of the report.
@@ -90,6 +114,19 @@ class Reading:
         value: in the measure's unit.
         standard_error: None where there is none.
         beside: what to compare it with, a null for the most part, in words.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import Measure, Reading
+
+        measure = Measure("norm", "norm of the weights", "weight", "exact", "It grows with size.")
+        reading = Reading("norms", measure, "head/kernel", 3.5)
+        print(reading.value, reading.where)
+        ```
+
+        ```text
+        3.5 head/kernel
+        ```
     """
 
     part: str
@@ -101,21 +138,21 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """Of the measure."""
+        """Name of the measure."""
         return self.measure.name
 
     @property
     def label(self) -> str:
-        """Measure and place."""
+        """Label of the measure, and the place."""
         return f"{self.where}: {self.measure.label}" if self.where else self.measure.label
 
     @property
     def text(self) -> str:
-        """Number and error, for people."""
+        """The number and its error as text."""
         return number_in_words(self.value, self.standard_error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, for JSON."""
+        """Returns plain numbers and strings, for JSON."""
         return {
             "part": self.part,
             "name": self.name,
@@ -129,7 +166,7 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a part means for somebody who has to act on it.
+    """Conclusion of a part of the report, for somebody who has to act on it.
 
     Attributes:
         statement: one sentence, with what to do where something should be done.
@@ -137,6 +174,18 @@ class Verdict:
         uncertainty: how sure the statement is, and what would overturn it.
         urgency: what to read first: 2 for what should be changed, 1 for what should be known,
             0 where all is as it should be.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import Verdict
+
+        verdict = Verdict("Nothing needs to be done.", "the norms of the weights", "none")
+        print(verdict.statement)
+        ```
+
+        ```text
+        Nothing needs to be done.
+        ```
     """
 
     statement: str
@@ -145,7 +194,7 @@ class Verdict:
     urgency: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain strings and a number, for JSON."""
+        """Returns plain strings and a number, for JSON."""
         return dataclasses.asdict(self)
 
 

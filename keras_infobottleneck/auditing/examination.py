@@ -27,7 +27,7 @@ BATCH_BYTES = 64 * 2**20
 
 @dataclasses.dataclass
 class Examination:
-    """What every measurement of one audit shares.
+    """State that all measurements of one audit share: the model, the sample, the seed.
 
     Attributes:
         model: at its weights, which stay.
@@ -44,6 +44,33 @@ class Examination:
             examples: one pass serves as many of them as fit in memory.
         batch_size: of compiled passes over examples, the same in a dry run, whose traces the audit
             of the same model then takes up.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+        from keras_infobottleneck.auditing import AuditPart, Measure
+
+        class Price(AuditPart):
+            name, title = "price", "Price of a nat"
+            measures = (Measure("price", "price", "loss per nat", "exact", "It is 1/N."),)
+
+            def measure(self, exam):  # exam is an `Examination`
+                return {"price": exam.beta}
+
+            def readings(self, findings):
+                yield self.reading("price", "", findings.others["price"])
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        x = np.ones((10, 2), "float32")
+        report = kib.audit(model, x, parts=[Price()], include=["price"], likelihood="normal")
+        print(report.others["price"])
+        ```
+
+        ```text
+        0.1
+        ```
     """
 
     model: keras.Model
@@ -63,11 +90,11 @@ class Examination:
 
     @property
     def beta(self) -> float:
-        """One nat of training loss for one nat in the weights, relative to the mean loss."""
+        """Price of a nat in the weights, relative to the mean loss: one nat of training loss."""
         return 1 / self.num_examples
 
     def examples(self, part: str) -> Sample:
-        """The examples of a part."""
+        """The examples that a part takes."""
         return self.sample.first(self.counts[part])
 
     def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
@@ -119,13 +146,13 @@ class Examination:
         self._once = other._once
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
-        """What several parts take, measured when the first of them asks."""
+        """Result that several parts share, measured when the first of them asks for it."""
         if name not in self._once:
             self._once[name] = measure()
         return self._once[name]
 
     def attempt(self, part: str, where: str, measure: Callable[[], Any]) -> Any:
-        """The result, or None and the reason among the omissions."""
+        """Measure; where that fails the result is None and the reason is among the omissions."""
         try:
             return measure()
         except Exception as error:  # a report is about any model there is
@@ -133,7 +160,7 @@ class Examination:
             return None
 
     def omit(self, part: str, where: str, reason: str) -> None:
-        """Says what is missing, and why."""
+        """Record that something is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
 
 

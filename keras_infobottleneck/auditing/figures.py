@@ -21,12 +21,27 @@ WIDTH, DPI = 5.0, 150
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A figure of a part: what it shows in words, and how it is drawn.
+    """Figure of a part of the report: its caption, and the function that draws it.
 
     Attributes:
         caption: one sentence or two, which also stand in for the figure where it cannot be seen.
         draw: draws into the matplotlib axes that it is given as `ax`.
         height: inches, for a width of 5.
+
+    Example:
+        ```python
+        from keras_infobottleneck import plots
+        from keras_infobottleneck.auditing import Drawing
+
+        drawing = Drawing(
+            "Nats by layer.", lambda ax=None: plots.plot_information_by_layer({"head": 3.0}, ax=ax)
+        )
+        print(drawing.caption)
+        ```
+
+        ```text
+        Nats by layer.
+        ```
     """
 
     caption: str

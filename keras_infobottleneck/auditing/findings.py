@@ -18,7 +18,7 @@ __all__ = ["Findings", "LayerInformation"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class LayerInformation(Result):
-    """What was measured of one layer; None for what was not.
+    """Everything that was measured of one layer; what was not measured is None.
 
     Attributes:
         num_units: activations of an example.
@@ -29,6 +29,18 @@ class LayerInformation(Result):
         total_correlation, nuisance: of the activations.
         views: part to what it took of a layer with places, where that is not everything.
         others: results of further parts, by name.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import LayerInformation
+
+        layer = LayerInformation(num_units=32, threshold=0.0)
+        print(layer.num_units, layer.effective)  # None for what was not measured
+        ```
+
+        ```text
+        32 None
+        ```
     """
 
     num_units: int | None = None
@@ -44,15 +56,15 @@ class LayerInformation(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Self:
-        """From results by name: those without a field of their own are among the others."""
+        """Make the record from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results))
 
     def taken(self, part: str) -> str:
-        """What a part took of the layer, in words; "" where it is everything."""
+        """Description in words of what a part took of the layer; empty where it is everything."""
         return self.views.get(part, "")
 
     def numbers(self) -> dict[str, float]:
-        """Of every result, under its name, the numbers that it says it has."""
+        """The numbers of every result, each under the name of the result."""
         found = numbers_of_fields(self)
         results = {**{f.name: getattr(self, f.name) for f in _results_of(self)}, **self.others}
         for name, result in results.items():
@@ -70,7 +82,7 @@ class LayerInformation(Result):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Findings(Result):
-    """Everything this package measures, of one model. What was not measured is None and omitted.
+    """Everything that was measured of one model; what was not measured is None.
 
     Attributes:
         model_name: of the model.
@@ -89,6 +101,22 @@ class Findings(Result):
         complexity: of the quantised weights.
         omissions: what was not measured, and why.
         others: results of further parts, by name.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+        x = np.ones((10, 8), "float32")
+        report = kib.audit(model, x, include=["complexity"], likelihood="normal")
+        print(report.complexity.num_bits, report.task)  # a report is `Findings`; the rest is None
+        ```
+
+        ```text
+        8 None
+        ```
     """
 
     model_name: str
@@ -110,12 +138,12 @@ class Findings(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any], **about: Any) -> Self:
-        """From results by name: those without a field of their own are among the others."""
+        """Make findings from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results), **about)
 
     @property
     def title(self) -> str:
-        """Model, weights and training examples."""
+        """Title with the model, its weights and the number of training examples."""
         return (
             f"What {self.model_name!r} knows: {self.num_weights:,} weights, "
             f"{self.num_examples:,} training examples"
@@ -123,19 +151,19 @@ class Findings(Result):
 
     @property
     def label_nats(self) -> float | None:
-        """What the labels of an example hold at most; None where they are no classes."""
+        """Most nats that the label of an example can hold; None where labels are not classes."""
         if self.task is None or self.task.label_entropy is None:
             return None
         return self.task.label_entropy * (self.task.labels_per_example or 1)
 
     @property
     def labels_in_words(self) -> str:
-        """What is labelled in an example."""
+        """Description in words of what is labelled in an example."""
         count = 1 if self.task is None else self.task.labels_per_example or 1
         return "one label" if count == 1 else f"an example's {count:,} labels"
 
     def results_of_layers(self, name: str) -> dict[str, Any]:
-        """Layer to its result of a name, for the layers that have one."""
+        """Maps each layer that has a result of this name to the result."""
         found = {}
         for layer, results in self.layers.items():
             fields = {field.name: getattr(results, field.name) for field in _results_of(results)}

@@ -24,7 +24,16 @@ class AuditPart(abc.ABC):
     plan, the table, the page and the JSON file like any other, can be left out by `include`, and
     what it raises becomes an omission. `LayerPart` is for what is measured layer by layer.
 
+    Attributes:
+        name: by which `include` and `examples` refer to the part, and under which it is kept.
+        title: its heading.
+        examples: how many examples it takes by default; None where it takes no data.
+        measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
+        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
+
     Example:
+        ```python
+        import keras
         import numpy as np
         import keras_infobottleneck as kib
         from keras_infobottleneck.auditing import AuditPart, Measure
@@ -40,14 +49,15 @@ class AuditPart(abc.ABC):
                 for path, norm in findings.others["norms"].items():
                     yield self.reading("norm", path, float(norm))
 
-        report = kib.audit(model, data, parts=[Norms()])
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="head")])
+        x = np.ones((4, 2), "float32")
+        report = kib.audit(model, x, parts=[Norms()], include=["norms"], likelihood="normal")
+        print([reading.where for reading in report.readings])
+        ```
 
-    Attributes:
-        name: by which `include` and `examples` refer to the part, and under which it is kept.
-        title: its heading.
-        examples: how many examples it takes by default; None where it takes no data.
-        measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
-        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
+        ```text
+        ['sequential/head/kernel', 'sequential/head/bias']
+        ```
     """
 
     name: str
@@ -62,13 +72,13 @@ class AuditPart(abc.ABC):
         return None
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """Names of other parts whose examples it takes."""
+        """Names of other parts whose examples this part uses too."""
         del subject
         return ()
 
     @abc.abstractmethod
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """Name to result, each the estimator's own; the names are where the report keeps them."""
+        """Maps names to results of estimators; the report keeps them under these names."""
 
     @abc.abstractmethod
     def readings(self, findings: Findings) -> Iterable[Reading]:
@@ -80,12 +90,12 @@ class AuditPart(abc.ABC):
         return ()
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """What it means for somebody who has to act on it."""
+        """The conclusion of the part, for somebody who has to act on it."""
         del findings
         return None
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """Layer to nats an example, for the picture of the network; `nats_label` says of what."""
+        """Maps layers to nats per example, for the picture of the network."""
         del findings
         return {}
 
@@ -95,17 +105,17 @@ class AuditPart(abc.ABC):
         return ()
 
     def seconds_without_trial(self, num_weights: int) -> float | None:
-        """What it takes, where that is told without a trial on a few examples."""
+        """Estimated seconds, where they are known without a trial on a few examples."""
         del num_weights
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """What it holds at most, beside the model and its examples."""
+        """Most bytes that the part needs, beside the model and its examples."""
         del num_weights, layers, num_examples
         return 0
 
     def to_dict(self) -> dict[str, Any]:
-        """What the part is, as plain strings, for JSON."""
+        """Returns the description of the part as plain strings, for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -116,7 +126,7 @@ class AuditPart(abc.ABC):
     def reading(
         self, name: str, where: str, value: float, error: float | None = None, beside: str = ""
     ) -> Reading:
-        """A number of one of the part's measures."""
+        """Make a reading: a number of one of the measures of the part."""
         (measure,) = [measure for measure in self.measures if measure.name == name]
         return Reading(self.name, measure, where, value, error, beside)
 
@@ -134,6 +144,35 @@ class LayerPart(AuditPart):
         takes_activations: whether it takes nothing of a layer but `exam.activations`. One pass
             then serves all layers, and a dry run tries it on random numbers.
         most_work: of all layers together; of more, those of most work are left out.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+        from keras_infobottleneck.auditing import LayerPart, Measure
+
+        class Firing(LayerPart):
+            name, title, examples = "firing", "How often units are on", 40
+            measures = (Measure("firing", "share on", "share", "exact", "A sigmoid is always on."),)
+
+            def measure_layer(self, exam, layer):
+                return {"firing": float(np.mean(exam.activations(self.name, layer) > 0))}
+
+            def readings(self, findings):
+                for name, share in findings.results_of_layers("firing").items():
+                    yield self.reading("firing", name, share)
+
+        hidden = keras.layers.Dense(3, activation="relu", kernel_initializer="ones", name="hidden")
+        model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(2)])
+        x = np.ones((40, 2), "float32")
+        report = kib.audit(model, x, parts=[Firing()], include=["firing"], likelihood="normal")
+        print([(reading.where, reading.value) for reading in report.readings])
+        ```
+
+        ```text
+        [('hidden', 1.0)]
+        ```
     """
 
     narrower: View = "units"
@@ -141,7 +180,7 @@ class LayerPart(AuditPart):
     most_work: float = math.inf
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
-        """Layers it could be about: all whose activations can be had, but the output."""
+        """Layers that can be measured: all with recorded activations, except the output."""
         return [layer for layer in subject.layers if not layer.is_output]
 
     def reason_to_omit_layer(
@@ -152,13 +191,13 @@ class LayerPart(AuditPart):
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """The activations of a layer, and a copy of them."""
+        """Bytes of the activations of a layer and one copy of them."""
         return max((8 * num_examples * layer.num_units for layer in layers), default=0)
 
     def chosen(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> tuple[HiddenLayer, str | None]:
-        """What is taken of a layer, and the reason where it is left out."""
+        """View of a layer that is taken, and the reason where the layer is left out."""
         reason = self.reason_to_omit_layer(subject, layer, num_examples)
         if reason and layer.channels is not None and self.narrower != "units":
             seen = layer.seen_as(self.narrower)
@@ -171,14 +210,14 @@ class LayerPart(AuditPart):
         return "; ".join(each for each in (*words, findings.layers[layer].taken(self.name)) if each)
 
     def work(self, layer: HiddenLayer, num_examples: int) -> float:
-        """In proportion to the seconds that a layer takes, by which a dry run foretells them."""
+        """Number in proportion to the seconds that a layer takes, for the estimate of a dry run."""
         return float(num_examples * max(1, layer.num_units))
 
     @abc.abstractmethod
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """Name to result, for one layer."""
+        """Maps names to results, for one layer."""
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """What is found once, after all layers."""
+        """Measure all layers, then what is about all of them together."""
         del exam
         return {}

@@ -39,7 +39,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class AuditPlan:
-    """Parts of a report, the layers that each is about, and what is left out.
+    """Plan of an audit: the parts to measure, on which layers, at which cost, and what is left out.
 
     Attributes:
         model_name: of the model.
@@ -50,6 +50,20 @@ class AuditPlan:
         omissions: what will not be measured, and why.
         costs: part to what it takes; empty where no examples were tried.
         sample_bytes: of the examples that are held, 0 where none were tried.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import AuditPlan
+
+        titles = {"complexity": "Complexity of the weights"}
+        plan = AuditPlan("digits", 650, titles, examples={}, taken={}, omissions=())
+        print(plan)  # what `audit(..., dry_run=True)` returns, without costs
+        ```
+
+        ```text
+        Audit of 'digits', 650 weights:
+          complexity: Complexity of the weights
+        ```
     """
 
     model_name: str
@@ -69,7 +83,7 @@ class AuditPlan:
         include: Collection[str],
         counts: Mapping[str, int],
     ) -> AuditPlan:
-        """Asks each part whether it applies to the model, and to which layers."""
+        """Make the plan: ask each part whether it applies to the model, and to which layers."""
         omissions, kept = [], []
         for part in parts:
             reason = part.reason_to_omit(subject) if part.name in include else SWITCHED_OFF
@@ -106,12 +120,12 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float:
-        """Of all parts, NaN where no examples were tried."""
+        """Estimated seconds of all parts; NaN where no examples were tried."""
         return sum(cost.seconds for cost in self.costs.values()) if self.costs else math.nan
 
     @property
     def bytes(self) -> int:
-        """Of the examples and of the part that holds most."""
+        """Bytes of the examples and of the part that needs most."""
         most = max((cost.bytes for cost in self.costs.values()), default=0)
         return self.sample_bytes + most
 
@@ -120,7 +134,7 @@ class AuditPlan:
 
     @property
     def layers(self) -> dict[str, tuple[str, ...]]:
-        """Layer to the parts that measure it."""
+        """Maps each layer to the parts that measure it."""
         found: dict[str, tuple[str, ...]] = {}
         for part, layers in self.taken.items():
             for layer in layers:

@@ -31,7 +31,7 @@ __all__ = ["InformationReport"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class InformationReport(Findings):
-    """What a network knows: every number of its `Findings`, to read, to compare and to keep.
+    """Report on what a network knows: every number measured, to read, to compare and to keep.
 
     `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
     `report.complexity` and the like are the estimators' own results, None where
@@ -39,6 +39,24 @@ class InformationReport(Findings):
 
     Attributes:
         parts: of the report, in its order.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)], name="small")
+        x = np.ones((20, 8), "float32")
+        report = kib.audit(model, x, include=["complexity"], likelihood="normal")
+        report.to_json("report.json")
+        again = kib.InformationReport.from_json("report.json")
+        print(again.model_name, again.differences(report))
+        ```
+
+        ```text
+        small []
+        ```
     """
 
     parts: tuple[AuditPart, ...] = ()
@@ -59,12 +77,12 @@ class InformationReport(Findings):
         return sentences
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Part to what it means for somebody who has to act on it."""
+        """Maps each part to its conclusion, for somebody who has to act on it."""
         found = {part.name: part.verdict(self) for part in self.parts}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def numbers(self) -> dict[str, float]:
-        """Measure, and layer or weight where it is of one, to number.
+        """Maps each number to its value, named by its measure and by its layer or weight.
 
         Where a number has a standard error it follows, under its name and `_standard_error`.
         """
@@ -77,7 +95,7 @@ class InformationReport(Findings):
         return found
 
     def differences(self, baseline: InformationReport) -> list[str]:
-        """In what two reports were measured differently, so that their numbers are not alike.
+        """Lists what was measured differently in two reports, so that numbers cannot be compared.
 
         Raises:
             TypeError: a baseline that is no report.
@@ -104,7 +122,7 @@ class InformationReport(Findings):
         return self._document(baseline).text()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON; infinite numbers and NaN are strings."""
+        """Returns plain numbers, strings and lists, for JSON; NaN and infinity are strings."""
         found = super().to_dict()
         found["parts"] = [
             {
@@ -140,7 +158,7 @@ class InformationReport(Findings):
         return cls(**fields_of_record(record))
 
     def to_json(self, path: str | os.PathLike) -> None:
-        """Writes `to_dict()`; the file is there whole or not at all."""
+        """Writes `to_dict()` to a file, as a whole or not at all."""
         check_file("path", path)
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
 

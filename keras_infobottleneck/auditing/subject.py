@@ -36,7 +36,7 @@ VIEWS = {"average": "averaged over places", "place": "at one place of each examp
 
 @dataclasses.dataclass(frozen=True)
 class HiddenLayer:
-    """A layer whose activations can be had.
+    """Layer whose activations can be recorded.
 
     Of a layer whose units are channels at places, as those of a convolution or a sequence are,
     `num_units` counts what is taken by its `view`: all units, or each channel once.
@@ -49,6 +49,18 @@ class HiddenLayer:
         channels: axis of the channels in `shape`, where there are others; None without places.
         view: what is taken of them.
         backward_work: of a backward pass from it for one example, see `backward_work`.
+
+    Example:
+        ```python
+        from keras_infobottleneck.auditing import HiddenLayer
+
+        layer = HiddenLayer("convolution", (8, 8, 16), num_weights=160, channels=16)
+        print(layer.num_units)
+        ```
+
+        ```text
+        1024
+        ```
     """
 
     name: str
@@ -61,24 +73,24 @@ class HiddenLayer:
 
     @property
     def num_units(self) -> int:
-        """Numbers that are taken of an example."""
+        """Number of activations that are taken for an example."""
         if self.view == "units" or self.channels is None:
             return math.prod(self.shape)
         return self.shape[self.channels]
 
     @property
     def in_words(self) -> str:
-        """What is taken, "" where it is everything."""
+        """Description in words of what is taken; empty where it is everything."""
         return "" if self.view == "units" else f"{self.num_units:,} channels {VIEWS[self.view]}"
 
     def seen_as(self, view: View) -> HiddenLayer:
-        """The same layer, of which something else is taken."""
+        """The same layer, with another view of its activations."""
         return dataclasses.replace(self, view=view)
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What parts decide on whether they apply.
+    """Model and arguments of an audit, from which a part decides whether it applies.
 
     Attributes:
         model: built.
@@ -86,6 +98,20 @@ class Subject:
         omissions: the layers left out, with the reason.
         has_nuisance: whether a nuisance was given.
         likelihood: as of `audit`.
+
+    Example:
+        ```python
+        import keras
+        from keras_infobottleneck.auditing import Subject
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        subject = Subject(model, likelihood="normal")
+        print(subject.reason_without_likelihood, subject.has_nuisance)
+        ```
+
+        ```text
+        None False
+        ```
     """
 
     model: keras.Model
@@ -102,7 +128,7 @@ class Subject:
         has_nuisance: bool,
         likelihood: str | Callable | None,
     ) -> Subject:
-        """Looks for the layers whose activations can be had.
+        """Make the subject: find the layers whose activations can be recorded.
 
         Raises:
             ValueError: a name that is not one of the model's layers.
@@ -123,7 +149,7 @@ class Subject:
 
     @property
     def reason_without_likelihood(self) -> str | None:
-        """Why there is no likelihood, None where there is one."""
+        """The reason why there is no likelihood; None where there is one."""
         try:
             find_likelihood(self.model, self.likelihood)
         except ValueError as error:
@@ -132,7 +158,7 @@ class Subject:
 
     @property
     def takes_floats(self) -> bool:
-        """Whether the inputs can be differentiated along, for all that a model tells about them."""
+        """Whether gradients by the inputs exist, as far as the model tells."""
         try:
             return all("float" in x.dtype for x in self.model.inputs)
         except (AttributeError, TypeError, ValueError):

@@ -28,6 +28,21 @@ class BetaSchedule(keras.callbacks.Callback):
         TypeError: `beta` is not a variable, or the others are not numbers.
         ValueError: an unknown schedule, or a beta that is negative or not finite, here or, from a
             function, at the start of the epoch.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model = kib.make_variational(network, num_examples=1000, verbose=0)
+        rising = kib.callbacks.BetaSchedule(model.weight_beta, "linear", stop=0.1, num_epochs=10)
+        print([round(rising.value(epoch), 2) for epoch in (0, 5, 10, 20)])
+        ```
+
+        ```text
+        [0.0, 0.05, 0.1, 0.1]
+        ```
     """
 
     def __init__(
@@ -51,7 +66,7 @@ class BetaSchedule(keras.callbacks.Callback):
         self.start, self.stop, self.num_epochs = start, stop, num_epochs
 
     def value(self, epoch: int) -> float:
-        """The beta of an epoch, counted from 0."""
+        """The price in an epoch, counted from 0."""
         check_count("epoch", epoch, 0)
         if callable(self.schedule):
             value = float(self.schedule(epoch))
@@ -68,5 +83,5 @@ class BetaSchedule(keras.callbacks.Callback):
         return self.start + (self.stop - self.start) * share
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Set the variable."""
+        """Set the price of the epoch."""
         self.beta.assign(self.value(epoch))

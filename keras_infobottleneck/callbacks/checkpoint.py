@@ -15,7 +15,7 @@ RULE = "The checkpoint must be a complete file of this callback"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps all that training is after every epoch: killed and resumed, it ends the same.
+    """Saves the whole state of a training after every epoch; a killed run resumes to the same end.
 
     Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
     atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
@@ -30,6 +30,25 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: `filepath` is no path, or no file in a folder that exists.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        x, y = np.ones((10, 4), "float32"), np.ones((10, 1), "float32")
+        checkpoint = kib.callbacks.Checkpoint("training.npz")
+        first = checkpoint.restore(model)  # 0: there is no file yet
+        model.fit(x, y, initial_epoch=first, epochs=2, callbacks=[checkpoint], verbose=0)
+        print(kib.callbacks.Checkpoint("training.npz").restore(model))  # epochs that are done
+        ```
+
+        ```text
+        2
+        ```
     """
 
     def __init__(self, filepath: str):
@@ -39,7 +58,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: dict[str, list] = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Bring a built, compiled model to the state kept; returns the epoch to go on with.
+        """Restore the kept state to a built, compiled model; returns the epoch to go on with.
 
         Returns 0, and changes nothing, where no file is.
 
@@ -73,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
         return epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        """Add to the history and write the file."""
+        """Add the logs to the history and write the file."""
         for name, value in (logs or {}).items():
             # A metric may have a value for each class: a list of numbers, as JSON has it.
             self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())

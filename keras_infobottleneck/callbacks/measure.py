@@ -46,11 +46,10 @@ class Measure(keras.callbacks.Callback):
     on are measured again, earlier ones are kept. The file is replaced as a whole at each
     measurement, so a killed run leaves a complete one.
 
-    Example:
-        ``Measure({"qubd": kib.estimators.quantized_complexity}, every=5, csv_path="qubd.csv")``
-        logs ``qubd_total_bits``, ``qubd_ratio``, ..., and with
-        ``{"fisher": lambda model: kib.estimators.fisher_information(model, x)}`` it logs
-        ``fisher_trace``, ``fisher_standard_error``, ...
+    ``Measure({"qubd": kib.estimators.quantized_complexity}, every=5, csv_path="qubd.csv")`` logs
+    ``qubd_total_bits``, ``qubd_ratio``, ..., and with
+    ``{"fisher": lambda model: kib.estimators.fisher_information(model, x)}`` it logs
+    ``fisher_trace``, ``fisher_standard_error``, ...
 
     Args:
         measurements: From a name to a function of the model. A number is logged under the name; a
@@ -71,6 +70,25 @@ class Measure(keras.callbacks.Callback):
         ValueError: If there are no measurements, ``every`` is out of range, ``csv_path`` is
             no file in a folder that exists or not one of this callback, two numbers have one name,
             or a name is one that training logs itself.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        x, y = np.ones((10, 4), "float32"), np.ones((10, 1), "float32")
+        largest = {"largest": lambda model: float(np.max(model.get_weights()[0]))}
+        norm = kib.callbacks.Measure(largest)
+        history = model.fit(x, y, epochs=2, callbacks=[norm], verbose=0).history
+        print(len(norm.rows), len(history["largest"]))  # before training too; after each epoch
+        ```
+
+        ```text
+        3 2
+        ```
     """
 
     def __init__(
@@ -106,7 +124,7 @@ class Measure(keras.callbacks.Callback):
             self._writer = tf.summary.create_file_writer(os.fspath(self._log_dir))
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Before the first epoch: take up earlier rows, measure if due."""
+        """Before the first epoch, take up earlier rows and measure if it is due."""
         if self._completed is not None:
             return
         self._completed = epoch
@@ -116,7 +134,7 @@ class Measure(keras.callbacks.Callback):
             self._measure(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measure if due, and log."""
+        """Measure if it is due, and put the numbers into `logs`."""
         self._completed = epoch + 1
         due = self._due(self._completed)
         if due:

@@ -30,7 +30,9 @@ __all__ = ["Certificate", "certify"]
 
 @dataclass(frozen=True)
 class Certificate(Result):
-    """What `certify` found; errors are shares of examples, cross-entropies nats per example.
+    """Guaranteed bounds on the error of a network on new data, as `certify` found them.
+
+    Errors are shares of examples, cross-entropies nats per example.
 
     Attributes:
         error_bound: bound on the error of the randomised network on new data.
@@ -47,6 +49,31 @@ class Certificate(Result):
         method: how they were drawn.
         min_probability: floor of the clamped cross-entropy.
         num_anchoring_examples: examples on which the prior depends.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        prior.compile(keras.optimizers.Adam(0.1), loss)
+        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
+        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
+        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
+        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
+        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
+        observed = certificate.randomized_error
+        print(f"{certificate.confidence:.1%}", certificate.error_bound > observed)
+        ```
+
+        ```text
+        96.5% True
+        ```
     """
 
     error_bound: float
@@ -67,7 +94,7 @@ class Certificate(Result):
 
     @property
     def confidence(self) -> float:
-        """Probability with which each bound by itself holds, at least."""
+        """Probability with which each bound, taken by itself, holds at least."""
         return 1.0 - self.delta - self.delta_monte_carlo
 
     @property
@@ -161,6 +188,30 @@ def certify(
         Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
         neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
         (2015), arXiv 1506.02557.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        prior.compile(keras.optimizers.Adam(0.1), loss)
+        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
+        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
+        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
+        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
+        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
+        print(certificate.num_examples, certificate.kl, certificate.error_bound < 0.5)
+        ```
+
+        ```text
+        200 0.0 True
+        ```
     """
     check_probability("delta", delta)
     check_probability("delta_monte_carlo", delta_monte_carlo)

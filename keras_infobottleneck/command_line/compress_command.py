@@ -27,7 +27,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     define_model_flags(values)
     define_progress_flag(values)
     flags.DEFINE_integer("bits_per_block", 4, "Bits of each choice, 1 to 20.", flag_values=values)
-    flags.DEFINE_integer("beam", 512, "Number of paths that the search keeps.", flag_values=values)
+    flags.DEFINE_integer("beam", 2048, "Number of paths that the search keeps.", flag_values=values)
     flags.DEFINE_float(
         "rate", 1.05, "Bits of the choices per bit of information.", flag_values=values
     )

@@ -55,7 +55,7 @@ def compress(
     path: str | os.PathLike,
     *,
     bits_per_block: int = 4,
-    beam: int = 512,
+    beam: int = 2048,
     rate: float = 1.05,
     finetune: Callable[[InformationBottleneckModel], Any] | None = None,
     num_stages: int | None = None,

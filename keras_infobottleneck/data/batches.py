@@ -83,7 +83,7 @@ class Batches:
         self._checked: set[Any] = set()
         self._source = source_of(data, self._asked)
         self.is_dataset = self._source.is_dataset
-        # Of a data set known after the first batch, or the first pass.
+        # For a data set these are known after the first batch, or the first pass.
         self.num_examples: Any = self._source.num_examples
         self.num_batches: Any = self._source.num_batches
         self._first: Any = None
@@ -139,7 +139,7 @@ class Batches:
         """Inputs and labels as arrays or tensors, many batches at a time, none filled up.
 
         Args:
-            most: at most so many batches at a time.
+            most: largest number of batches at a time.
         """
         first = self.first_inputs()
         example = sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(first))
@@ -166,7 +166,7 @@ class Batches:
         """Batches in stacks, for a compiled loop over each.
 
         Args:
-            most: at most so many batches in one stack.
+            most: largest number of batches in one stack.
         """
         first = self._first_example
         for x, y in self.parts(most):
@@ -185,7 +185,7 @@ class Batches:
         return self._source.for_keras(raised), raised
 
     def check_ends(self, count: int) -> None:
-        """Refuses data that do not say how many they are, of which so many have been read."""
+        """Refuses data without a stated size once this many examples have been read."""
         self._source.check_ends(count)
 
     def _check_form(self, part: tuple[Any, Any]) -> None:

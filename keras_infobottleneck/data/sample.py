@@ -51,7 +51,7 @@ class Sample:
         return (self.x, self.y) if self.has_labels else self.inputs
 
     def first(self, count: int) -> Sample:
-        """The first so many of them, or all."""
+        """The first examples, as many as asked for, or all."""
         x, y = keras.tree.map_structure(lambda a: a[:count], (self.x, self.y))
         return Sample(x, y, self.indices[:count], self.num_examples)
 

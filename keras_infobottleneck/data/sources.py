@@ -40,7 +40,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def parts(self, rows: int) -> Iterator[Element]:
-        """Inputs and labels of so many examples at a time.
+        """Inputs and labels, this many examples at a time.
 
         Of fewer at the end, and where the shapes of a dataset's batches change.
         """

@@ -23,10 +23,24 @@ __all__ = ["LogUniform", "TruncatedLogNormal", "TruncatedLogUniform"]
 
 
 class LogUniform(tfd.Distribution):
-    """The improper density ``c / z`` on z > 0, its constant fixed so that noise at the cap is free.
+    """Improper log-uniform prior, with the density ``c / z`` on z > 0.
+
+    Its constant is fixed so that noise at the cap is free.
 
     ``log c = -1/2 log(2 pi e max_scale^2)``: a log-normal whose ``log z`` has standard deviation
     `max_scale` has KL 0, a narrower one ``log(max_scale / scale)``. It cannot be sampled.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        prior = kib.distributions.LogUniform(max_scale=0.7)
+        print(bool(prior.log_prob(1.0) > prior.log_prob(2.0)))  # the density falls like 1 / z
+        ```
+
+        ```text
+        True
+        ```
     """
 
     def __init__(
@@ -64,7 +78,22 @@ class LogUniform(tfd.Distribution):
 
 
 class TruncatedLogNormal(tfd.TransformedDistribution):
-    """``log z`` is normal of `loc` and `scale`, kept within [log low, log high]."""
+    """Log-normal distribution truncated to [low, high].
+
+    ``log z`` is normal of `loc` and `scale`, kept within [log low, log high].
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        posterior = kib.distributions.TruncatedLogNormal(loc=0.0, scale=1.0, low=0.1, high=10.0)
+        print(f"{float(posterior.mean()):.2f}")
+        ```
+
+        ```text
+        1.52
+        ```
+    """
 
     def __init__(
         self,
@@ -110,7 +139,21 @@ class TruncatedLogNormal(tfd.TransformedDistribution):
 
 
 class TruncatedLogUniform(tfd.TransformedDistribution):
-    """``log z`` is uniform on [log low, log high]: the proper log-uniform prior."""
+    """Proper log-uniform prior: ``log z`` is uniform on [log low, log high].
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        prior = kib.distributions.TruncatedLogUniform(low=np.exp(-1.0), high=np.exp(1.0))
+        print(f"{float(prior.prob(1.0)):.2f}")  # 1 / (z * 2)
+        ```
+
+        ```text
+        0.50
+        ```
+    """
 
     def __init__(
         self,

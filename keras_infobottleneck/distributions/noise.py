@@ -45,6 +45,19 @@ def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
     Args:
         shape: shape of the result, a tuple or an integer tensor.
         seed: integer tensor of shape ``[2]``, as `keras.random.SeedGenerator.next` gives it.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        noise = kib.distributions.standard_normal([1000, 3], seed=np.array([0, 1]))
+        print(noise.shape, noise.dtype.name)
+        ```
+
+        ```text
+        (1000, 3) float32
+        ```
     """
     size = tf.reduce_prod(shape)
     bits = _random_bits((2, (size + 1) // 2), seed)
@@ -61,7 +74,21 @@ def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
 
 
 def random_signs(shape: Any, seed: Any) -> tf.Tensor:
-    """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`."""
+    """Exactly +1 or -1 with equal probability, float32; arguments as in `standard_normal`.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        signs = kib.distributions.random_signs([1000], seed=np.array([0, 1]))
+        print(np.unique(signs))
+        ```
+
+        ```text
+        [-1.  1.]
+        ```
+    """
     size = tf.reduce_prod(shape)
     words = _random_bits(((size + 31) // 32, 1), seed)
     bits = tf.bitwise.right_shift(words, tf.range(32)) & 1  # 32 signs from one integer
@@ -76,6 +103,21 @@ def truncated_normal(
     The inverse distribution function at ``Phi(l) + Phi(noise) Z``; exact, differentiable in `loc`
     and `scale`, and the identity ``loc + scale * noise`` where the bounds are far away. `loc`
     should lie within about ten scales of the bounds.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        noise = np.array([-5.0, 0.0, 5.0], "float32")
+        limits = {"low": -1.0, "high": 1.0}
+        values = kib.distributions.truncated_normal(noise, loc=0.0, scale=1.0, **limits)
+        print(np.round(values, 2))
+        ```
+
+        ```text
+        [-1.  0.  1.]
+        ```
     """
     lower, upper = _standard_bounds(loc, scale, low, high)
     # 1 - p keeps its digits only near p = 0: the mass between the bounds is taken in the smaller
@@ -94,7 +136,21 @@ def truncated_normal(
 def truncated_log_normal_mean_and_variance(
     loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Exact moments of z, its logarithm normal but kept within [log low, log high]."""
+    """Exact mean and variance of a log-normal variable that is truncated to [low, high].
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        moments = kib.distributions.truncated_log_normal_mean_and_variance
+        mean, variance = moments(0.0, 0.1, 0.1, 10.0)
+        print(f"{float(mean):.3f} {float(variance):.4f}")
+        ```
+
+        ```text
+        1.005 0.0102
+        ```
+    """
     # As in the divergence below, the terms cancel for wide noise: float64 inside.
     dtype = tf.convert_to_tensor(loc).dtype
     loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
@@ -110,7 +166,20 @@ def truncated_log_normal_mean_and_variance(
 def kl_normal_normal(
     loc: TensorLike, log_scale: TensorLike, prior_loc: TensorLike, prior_log_scale: TensorLike
 ) -> tf.Tensor:
-    """KL in nats, per entry, between two normals given by the logarithm of their scales."""
+    """KL in nats, per entry, between two normals given by the logarithm of their scales.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        nats = kib.distributions.kl_normal_normal(1.0, 0.0, 0.0, 0.0)  # both scales are 1
+        print(f"{float(nats):.2f}")
+        ```
+
+        ```text
+        0.50
+        ```
+    """
     scaled_variance = tf.exp(2.0 * (log_scale - prior_log_scale))
     scaled_distance = tf.square((loc - prior_loc) * tf.exp(-prior_log_scale))
     return 0.5 * (scaled_variance + scaled_distance - 1.0) - (log_scale - prior_log_scale)
@@ -122,6 +191,18 @@ def kl_log_normal_log_normal(
     """KL in nats, per entry, between two log-normals ("Information Dropout", softplus case).
 
     ``[scale^2 + (loc - prior_loc)^2] / (2 prior_scale^2) - log(scale / prior_scale) - 1/2``
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        nats = kib.distributions.kl_log_normal_log_normal(0.4055, 0.3, 0.0, 1.0)
+        print(f"{float(nats):.3f}")
+        ```
+
+        ```text
+        0.831
+        ```
     """
     return kl_normal_normal(loc, tf.math.log(scale), prior_loc, tf.math.log(prior_scale))
 
@@ -131,6 +212,17 @@ def kl_log_normal_log_uniform(scale: TensorLike, max_scale: TensorLike) -> tf.Te
 
     ``log(max_scale / scale)``: -log alpha of "Information Dropout" with alpha the scale, and
     ``1/2 log(max_variance / alpha)`` of "Emergence" 4.1 with alpha the variance.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        print(f"{float(kib.distributions.kl_log_normal_log_uniform(0.35, 0.7)):.3f}")  # log 2 nats
+        ```
+
+        ```text
+        0.693
+        ```
     """
     return tf.math.log(max_scale / scale)
 
@@ -146,6 +238,18 @@ def kl_truncated_log_normal_log_uniform(
 
     References:
         Neklyudov et al. (2017), "Structured Bayesian Pruning", arXiv 1705.07283.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        wide = kib.distributions.kl_truncated_log_normal_log_uniform(0.0, 100.0, 0.1, 10.0)
+        print(f"{abs(float(wide)):.2f}")  # so wide that it is the prior
+        ```
+
+        ```text
+        0.00
+        ```
     """
     # The terms cancel to nothing for wide noise: float64 inside keeps six digits of the float32.
     dtype = tf.convert_to_tensor(loc).dtype

@@ -42,7 +42,7 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
         kept = _KEPT[model] = {}
     kept["weights"] = weights
     if key not in kept:
-        # Of two threads that make one at once both go on with the first.
+        # If two threads make one at the same time, both use the first.
         made = make(weakref.ref(model))
         return kept.setdefault(key, made)
     return kept[key]

@@ -1,10 +1,27 @@
-"""A layer called with drawn weights in the place of its own."""
+"""Which weights of a layer are drawn, and a layer called with drawn weights in their place."""
 
 import keras
 
+from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.linear_part import ADDED_LOSS
 
-__all__ = ["DrawnWeights"]
+__all__ = ["DrawnWeights", "weights_to_draw"]
+
+# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
+DETERMINISTIC = ("bias", "beta", "gamma", "scale")
+
+
+def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
+    """The weights of a layer that get a distribution, frozen ones included, each once."""
+    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
+    created_trainable = {
+        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
+    }
+    return [
+        weight
+        for weight in created_trainable.values()
+        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
+    ]
 
 
 class DrawnWeights(keras.StatelessScope):

@@ -65,6 +65,21 @@ class InformationDropout(NoisyWrapper):
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.InformationDropout(keras.layers.Dense(8, activation="relu"), beta=1e-3)
+        x = np.ones((2, 4), "float32")
+        print(layer(x).shape, layer.information(x).shape)  # nats for each example and unit
+        ```
+
+        ```text
+        (2, 8) (2, 8)
+        ```
     """
 
     noise = "activations"
@@ -144,7 +159,7 @@ class InformationDropout(NoisyWrapper):
         return self.layer.compute_output_shape(inputs_shape)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor; `beta` as it was then, its value now is a weight."""
+        """The arguments of the constructor; the current value of `beta` is a weight."""
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),

@@ -153,7 +153,7 @@ def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
 
 
 class NoisyAffine:
-    """The affine map of a built layer, with a law for its kernel, and perhaps its bias.
+    """The affine map of a built layer, with a posterior for its kernel, and perhaps its bias.
 
     Not a Keras object on purpose: the layer that holds it must not track the twins inside.
 
@@ -176,16 +176,16 @@ class NoisyAffine:
         """Whether the layer is linear in the way that both estimators need."""
         return self._variance.has_one_product_per_weight()
 
-    def local(self, inputs, law, parameters, next_seed) -> tf.Tensor:
+    def local(self, inputs, posterior, parameters, next_seed) -> tf.Tensor:
         """Pre-activations drawn with the mean and variance that the weights give them, float32.
 
         Args:
             inputs: of the layer.
-            law: the posterior of every weight.
+            posterior: the posterior of every weight.
             parameters: pairs of its mean and spread, of the kernel and perhaps the bias.
             next_seed: gives a fresh seed when called.
         """
-        moments = [law.mean_and_variance(*pair) for pair in parameters]
+        moments = [posterior.mean_and_variance(*pair) for pair in parameters]
         means, variances = (list(column) for column in zip(*moments, strict=True))
         mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
         variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
@@ -193,17 +193,17 @@ class NoisyAffine:
         # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
         return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
 
-    def flipout(self, inputs, law, parameters, next_seed) -> tf.Tensor:
+    def flipout(self, inputs, posterior, parameters, next_seed) -> tf.Tensor:
         """Mean pre-activations plus one perturbation with signs of its own for every example.
 
-        Arguments as of `local`; the law is symmetric.
+        Arguments as of `local`; the posterior is symmetric.
         """
         means = [loc for loc, _ in parameters]
         mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
         noise = []
         for loc, spread in parameters:
             normal = distributions.standard_normal(tf.shape(spread), next_seed())
-            noise.append(law.sample(tf.zeros_like(loc), spread, normal))
+            noise.append(posterior.sample(tf.zeros_like(loc), spread, normal))
         inputs = tf.cast(inputs, tf.float32)
         inputs *= _signs(inputs, self._linear.input_sign_axes(inputs.shape.rank), next_seed())
         perturbation = self._variance(inputs, *noise)

@@ -86,7 +86,9 @@ def drawing(
     activations: bool = True,
     layers: Collection[keras.layers.Layer] | None = None,
 ) -> Iterator[None]:
-    """Inside, noisy layers draw although nothing trains; their own generators stay untouched.
+    """Context in which noisy layers draw their noise although nothing is trained.
+
+    The generators of the layers stay untouched.
 
     BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
     The choice is made when a function is traced: trace inside this context what should draw. The
@@ -99,6 +101,17 @@ def drawing(
         weights: whether weights are drawn from their posterior.
         activations: whether activations are multiplied by noise.
         layers: the noisy layers that draw; by default all.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.VariationalWeights(keras.layers.Dense(3))
+        with kib.layers.drawing(seed=np.array([0, 1])):
+            outputs = layer(keras.ops.ones((1, 4)))  # of drawn weights
+        ```
     """
     check_flag("weights", weights)
     check_flag("activations", activations)
@@ -141,7 +154,7 @@ def resting() -> Iterator[None]:
 
 
 class NoisyLayer(keras.layers.Layer):
-    """Base of layers that draw noise: what derives from it is known to the whole package.
+    """Base class of layers that draw noise; the whole package recognises its subclasses.
 
     Models find such a layer wherever it sits, `drawing` and `predict_samples` make it draw,
     `make_deterministic` puts a layer without noise in its place, and estimators tell the weights
@@ -158,6 +171,31 @@ class NoisyLayer(keras.layers.Layer):
     Args:
         seed: seed of the noise; by default a random one.
         **kwargs: as of `keras.layers.Layer`.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        class Jitter(kib.layers.NoisyLayer):
+            noise = "activations"
+
+            def call(self, inputs, training=None):
+                if not self.draws(training):
+                    return inputs
+                noise = kib.distributions.standard_normal(keras.ops.shape(inputs), self.next_seed())
+                return inputs + 0.1 * noise
+
+        ones = keras.ops.ones((1, 3))
+        layer = Jitter(seed=0)
+        print(bool(keras.ops.all(layer(ones) == ones)))
+        print(bool(keras.ops.all(layer(ones, training=True) == ones)))
+        ```
+
+        ```text
+        True
+        False
+        ```
     """
 
     noise: Literal["weights", "activations"]
@@ -170,12 +208,12 @@ class NoisyLayer(keras.layers.Layer):
 
     @property
     def noise_weights(self) -> list[keras.Variable]:
-        """Weights that the noise and its price are made of: predictions without noise read none."""
+        """Weights of the noise and its price; predictions without noise read none of them."""
         return self.pricing_weights
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """Those of `noise_weights` that only say what noise costs: no output depends on them."""
+        """Those of `noise_weights` that only decide what noise costs; no output depends on them."""
         return []
 
     @property
@@ -198,7 +236,7 @@ class NoisyLayer(keras.layers.Layer):
 
     @classmethod
     def without_noise(cls, config: dict) -> dict:
-        """The layer that takes the place of one with this configuration, serialized.
+        """Serialised layer that replaces one with this configuration when noise is removed.
 
         It has the weights of the noisy layer, in their order, but for `noise_weights`.
 
@@ -235,12 +273,12 @@ class NoisyLayer(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
     def save_own_variables(self, store):
-        """Save the weights, and where the noise has got to."""
+        """Save the weights and the state of the noise."""
         super().save_own_variables(store)
         store["seed_state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
-        """Load the weights, and let the noise go on from where it was."""
+        """Load the weights and the state of the noise, which continues from there."""
         keys = store.keys()  # the store of a file has keys, but cannot be iterated over
         saved = {key: store[key] for key in keys}
         seed_state = saved.pop("seed_state", None)

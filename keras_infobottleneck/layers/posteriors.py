@@ -1,7 +1,7 @@
 """Posteriors over weights: how one is drawn, its moments, and its cost in nats.
 
-Each is a law for every entry of one weight tensor, given `loc` (the wrapped layer's own weight)
-and `spread` (the one extra tensor that is learned, unbounded and float32).
+Each is a distribution for every entry of one weight tensor, given `loc` (the wrapped layer's own
+weight) and `spread` (the one extra tensor that is learned, unbounded and float32).
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 
 
 class Posterior(abc.ABC):
-    """Abstract: a factorised law over the entries of one weight tensor."""
-
-    symmetric = False  # about its mean, as flipout needs
+    """Abstract: a factorised distribution over the entries of one weight tensor."""
 
     @abc.abstractmethod
     def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
@@ -57,7 +55,7 @@ class Posterior(abc.ABC):
 
     @abc.abstractmethod
     def distribution(self, loc, spread) -> tfd.Distribution:
-        """The law as a TensorFlow Probability distribution."""
+        """The posterior as a TensorFlow Probability distribution."""
 
     @abc.abstractmethod
     def prior_distribution(self, loc, spread, prior) -> tfd.Distribution:
@@ -66,8 +64,6 @@ class Posterior(abc.ABC):
 
 class GaussianPosterior(Posterior):
     """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
-
-    symmetric = True
 
     def initial_spread(self, shape, initial_scale):
         """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""
@@ -174,7 +170,7 @@ class LogNormalPosterior(Posterior):
         return 0.5 * tf.reduce_sum(tf.math.softplus(-spread))
 
     def distribution(self, loc, spread):
-        """Log-normal law of ``|w|``."""
+        """Log-normal distribution of ``|w|``."""
         return _tfd().LogNormal(*self._log_moments(loc, spread))
 
     def prior_distribution(self, loc, spread, prior):
@@ -221,11 +217,11 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         return tf.reduce_sum(kl(*self._log_moments(loc, spread), *SUPPORT))
 
     def distribution(self, loc, spread):
-        """Truncated log-normal law of ``|w|``."""
+        """Truncated log-normal distribution of ``|w|``."""
         return distributions.TruncatedLogNormal(*self._log_moments(loc, spread), *SUPPORT)
 
     def prior_distribution(self, loc, spread, prior):
-        """Log-uniform law of ``|w|`` on `SUPPORT`."""
+        """Log-uniform distribution of ``|w|`` on `SUPPORT`."""
         del loc, spread, prior
         return distributions.TruncatedLogUniform(*SUPPORT)
 
@@ -248,7 +244,7 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
 
 
 def posterior_of(name: str, max_variance: float) -> Posterior:
-    """The law that `VariationalWeights` calls by this name; the cap is for those in log space."""
+    """The posterior that `VariationalWeights` calls by this name; the cap is for log space."""
     if name == "gaussian":
         return GaussianPosterior()
     kind = LogNormalPosterior if name == "log_normal" else TruncatedLogNormalPosterior

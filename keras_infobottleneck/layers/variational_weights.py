@@ -12,38 +12,20 @@ from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
 from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
 from keras_infobottleneck.layers.linear_part import NoisyAffine
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import check_layer, check_options
 
-__all__ = ["VariationalWeights", "weights_to_draw"]
+__all__ = ["VariationalWeights"]
 
 NOTHING_CHARGED = (
     "Nothing is charged for what the weights hold: train the layer's model as an "
     "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
     "that Keras trains"
 )
-
-
-# Weights that stay deterministic: they are few, and noise on them costs accuracy for no nats.
-DETERMINISTIC = ("bias", "beta", "gamma", "scale")
-
-
-def weights_to_draw(layer: keras.layers.Layer, variational_bias: bool) -> list[keras.Variable]:
-    """The weights of a layer that get a distribution, frozen ones included, each once."""
-    # Not `trainable_weights`: frozen layers still draw. A weight held twice is one weight.
-    created_trainable = {
-        id(weight): weight for inner in all_layers(layer) for weight in own_weights(inner)
-    }
-    return [
-        weight
-        for weight in created_trainable.values()
-        if variational_bias or not (weight.name in DETERMINISTIC or weight.name.endswith("_bias"))
-    ]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
@@ -88,6 +70,20 @@ class VariationalWeights(NoisyWrapper):
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350,
         equation 3 and section 4.1.
         Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        layer = kib.layers.VariationalWeights(keras.layers.Dense(3), estimator="local")
+        outputs = layer(keras.ops.ones((2, 4)), training=True)  # weights are drawn
+        print(outputs.shape, float(layer.kl_divergence()) > 0)
+        ```
+
+        ```text
+        (2, 3) True
+        ```
     """
 
     noise = "weights"
@@ -198,7 +194,7 @@ class VariationalWeights(NoisyWrapper):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """A layer whose prior was anchored has the weights of that prior from the start."""
+        """Rebuild the layer; one with an anchored prior has the weights of that prior at once."""
         config = dict(config)
         anchored = config.pop("anchored", False)
         layer = super().from_config(config, custom_objects=custom_objects)
@@ -321,7 +317,7 @@ class VariationalWeights(NoisyWrapper):
         )
 
     def make_room_for_prior(self):
-        """Have the prior be one that is kept: what is loaded or anchored next."""
+        """Create the variables of a kept prior, for what is loaded or anchored next."""
         if self.built and not self.anchored:
             self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
         self.anchored = True

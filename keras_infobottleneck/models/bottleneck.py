@@ -6,16 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import (
-    check_count,
-    check_flag,
-    check_price,
-    check_seed,
-    check_text,
-    check_verbose,
-)
+from keras_infobottleneck.arguments import check_count, check_flag, check_price, check_text
 from keras_infobottleneck.introspection.making import arguments_given
-from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
 from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
@@ -74,6 +66,22 @@ class InformationBottleneckModel(NetworkHolder):
 
     References:
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        V = kib.layers.VariationalWeights
+        network = keras.Sequential([keras.Input((4,)), V(keras.layers.Dense(3))])
+        model = kib.InformationBottleneckModel(network, num_examples=1000, weight_beta=0.1)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        print(float(model.weight_information()) > 0)
+        ```
+
+        ```text
+        True
+        ```
     """
 
     def __init__(
@@ -163,7 +171,7 @@ class InformationBottleneckModel(NetworkHolder):
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
     def predict_step(self, data):
-        """Posterior means; activations are not charged."""
+        """Predict with the posterior means; activations are not charged."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with resting():
             return self(x, training=False) if takes_training(self) else self(x)
@@ -245,19 +253,9 @@ class InformationBottleneckModel(NetworkHolder):
             TypeError: data of another kind.
             ValueError: inputs that the model does not take, none, or without an end.
         """
-        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
-        check_flag("weights", weights)
-        check_flag("activations", activations)
-        check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
-        check_verbose("verbose", verbose, ("auto",))
-        check_seed("seed", seed)
-        # A tuple of arrays is a structure of inputs here, as of `predict`.
-        data = (x,) if isinstance(x, tuple) else x
-        batches = batches_for(self, data, batch_size, name="x", needs_labels=False)
-        options = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
-        kinds = weights, activations
-        samples = self._samplers.predict(self.network, int(num_samples), *kinds, batches, **options)
-        return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)
+        options = {"batch_size": batch_size, "verbose": verbose, "seed": seed}
+        kinds = {"weights": weights, "activations": activations}
+        return self._samplers.samples(self, x, num_samples, **kinds, **options)
 
     @property
     def variational_layers(self) -> list[VariationalWeights]:
@@ -317,17 +315,17 @@ class InformationBottleneckModel(NetworkHolder):
         return list(weight_names(self.network, Anchoring(self).moved))
 
     def save_own_variables(self, store):
-        """The weights, and of an anchored model how many examples its prior depends on."""
+        """Save the weights, and of an anchored model the number of its anchoring examples."""
         super().save_own_variables(store)
         Anchoring(self).save(store)
 
     def load_own_variables(self, store):
-        """The weights, of a model that is anchored on the same examples."""
+        """Load the weights of a model that is anchored on the same examples."""
         super().load_own_variables(Anchoring(self).load(store))
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The model, its network rebuilt, with room for fingerprints if it is anchored."""
+        """Rebuild the model and its network, with room for fingerprints if it is anchored."""
         config, anchoring = Anchoring.split_config(config)
         model = super().from_config(config, custom_objects=custom_objects)
         Anchoring(model).restore(anchoring)

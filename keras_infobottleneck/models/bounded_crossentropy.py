@@ -12,10 +12,13 @@ __all__ = ["BoundedCrossentropy"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class BoundedCrossentropy(keras.losses.Loss):
-    """``-log max(p(label), min_probability) / log(1 / min_probability)``, between 0 and 1.
+    """Cross-entropy scaled to lie between 0 and 1, as PAC-Bayes bounds need it.
+
+    The loss is ``-log max(p(label), min_probability) / log(1 / min_probability)``.
 
     The loss of the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
-    ``[batch]`` or one-hot rows ``[batch, classes]``.
+    ``[batch]`` or one-hot rows ``[batch, classes]``; scores are ``[batch, classes]``, two for two
+    classes.
 
     Args:
         from_logits: whether the network ends in logits rather than probabilities.
@@ -24,6 +27,20 @@ class BoundedCrossentropy(keras.losses.Loss):
 
     References:
         Perez-Ortiz et al. (2021), arXiv 2007.12911, section 5.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        loss = kib.models.BoundedCrossentropy(from_logits=True, min_probability=1e-4)
+        print(float(loss(np.array([0]), np.array([[-100.0, 100.0]]))))  # surely wrong: the largest
+        ```
+
+        ```text
+        1.0
+        ```
     """
 
     def __init__(
@@ -41,6 +58,11 @@ class BoundedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """The loss of every example."""
+        if len(y_pred.shape) < 2 or y_pred.shape[-1] == 1:
+            raise ValueError(
+                "BoundedCrossentropy needs a score for each class, two for two classes. "
+                f"Received: y_pred of shape {tuple(y_pred.shape)}"
+            )
         return pac_bayes.bounded_crossentropy(
             pac_bayes.classes(y_true, y_pred.shape[-1]),
             y_pred,

@@ -26,10 +26,11 @@ from keras_infobottleneck.introspection.cloning import (
 )
 from keras_infobottleneck.introspection.walking import all_layers
 from keras_infobottleneck.introspection.weights import check_finite
+from keras_infobottleneck.layers.drawn_weights import weights_to_draw
 from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_options import check_options
-from keras_infobottleneck.layers.variational_weights import VariationalWeights, weights_to_draw
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.charging import check_steps
 from keras_infobottleneck.models.objective import check_objective
@@ -86,6 +87,19 @@ def make_variational(
     Raises:
         TypeError: a subclassed model, or `include` of another kind.
         ValueError: a model that is not built, names of no layer, or options that a layer refuses.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        trained = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        noisy = kib.make_variational(trained, num_examples=1000, weight_beta=0.1)
+        ```
+
+        ```text
+        head: local (linear in its kernel)
+        ```
     """
     check_keywords(make_variational, VariationalWeights, options)
     check_count("num_examples", num_examples)
@@ -177,7 +191,9 @@ def _is_linear(layer) -> bool:
 
 
 def make_deterministic(model: keras.Model, *, prune_below: float | None = None) -> keras.Model:
-    """Plain Keras layers with the posterior means; the file loads without this package.
+    """Convert a model with noise into plain Keras layers that hold the posterior means.
+
+    The saved file loads without this package.
 
     Args:
         model: an `InformationBottleneckModel`, or a sequential or functional model with noisy
@@ -194,6 +210,21 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             does not hold them.
         ValueError: a model that is not built, a threshold that is not positive, or one for a model
             without noise on its weights.
+
+    Example:
+        ```python
+        import keras
+        import keras_infobottleneck as kib
+
+        trained = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        noisy = kib.make_variational(trained, num_examples=1000, verbose=0)
+        plain = kib.make_deterministic(noisy, prune_below=0.5)
+        print(type(plain.layers[0]).__name__)
+        ```
+
+        ```text
+        Dense
+        ```
     """
     check_positive("prune_below", prune_below, optional=True)
     network = rebuildable_network(model)

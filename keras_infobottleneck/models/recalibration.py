@@ -85,6 +85,23 @@ def recalibrate_batch_normalization(
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        norm = keras.layers.BatchNormalization()
+        model = keras.Sequential([keras.Input((2,)), norm])
+        x = np.random.default_rng(0).normal(3.0, 2.0, size=(1000, 2)).astype("float32")
+        kib.recalibrate_batch_normalization(model, x)
+        print(np.allclose(norm.moving_mean, x.mean(0), atol=1e-3))
+        ```
+
+        ```text
+        True
+        ```
     """
     check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
     check_verbose("verbose", verbose, ("auto",))

@@ -3,8 +3,11 @@
 import threading
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_count, check_flag, check_seed, check_verbose
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.layers.noisy_layer import drawing
 
@@ -57,13 +60,25 @@ class Samplers:
         self._samplers = {}
         self._turn = threading.RLock()
 
-    def predict(self, network, num_samples, weights, activations, batches, *, seed, **options):
-        """Samples from a seed; `options` are those of `keras.Model.predict`."""
-        key = num_samples, bool(weights), bool(activations)
+    def samples(
+        self, model, x, num_samples, *, weights, activations, batch_size, verbose, seed
+    ) -> np.ndarray:
+        """Samples `[num_samples, examples, ...]`; arguments as of `predict_samples`."""
+        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+        check_flag("weights", weights)
+        check_flag("activations", activations)
+        check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
+        check_verbose("verbose", verbose, ("auto",))
+        check_seed("seed", seed)
+        # A tuple of arrays is a structure of inputs here, as of `predict`.
+        data = (x,) if isinstance(x, tuple) else x
+        batches = batches_for(model, data, batch_size, name="x", needs_labels=False)
+        key = int(num_samples), bool(weights), bool(activations)
         # A sampler draws from where it was seeded: one thread after the other.
         with self._turn:
             if key not in self._samplers:
-                self._samplers[key] = Sampler(network, *key)
+                self._samplers[key] = Sampler(model.network, *key)
             sampler = self._samplers[key]
             sampler.seed(seed)
-            return predict(sampler, batches, **options)
+            samples = predict(sampler, batches, batch_size=batch_size, verbose=verbose)
+        return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)

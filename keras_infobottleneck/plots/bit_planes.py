@@ -32,6 +32,14 @@ def plot_bit_planes(
 
     Raises:
         ValueError: If the ratios are not vectors of one length, or ``std`` does not match them.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_bit_planes({"trained": [1.0, 0.98, 0.8], "shuffled": [1.0, 1.0, 1.0]})
+        ax.figure.savefig("planes.png")
+        ```
     """
     if not isinstance(ratios, Mapping):
         ratios, std = {"": ratios}, None if std is None else {"": std}

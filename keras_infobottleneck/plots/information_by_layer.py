@@ -37,6 +37,14 @@ def plot_information_by_layer(
 
     Raises:
         ValueError: no bars, NaN, or errors or nulls of names that have no bar.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_information_by_layer({"hidden": 812.0, "logits": 95.0})
+        ax.figure.savefig("layers.png")
+        ```
     """
     nats = check_named_numbers("nats", nats, finite=False)
     values = np.array(list(nats.values()))

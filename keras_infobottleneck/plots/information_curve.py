@@ -35,6 +35,16 @@ def plot_information_curve(
 
     Raises:
         ValueError: arrays that do not fit together, or prices that are not positive and increasing.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        beta = np.geomspace(1e-4, 1e-1, 10)
+        ax = kib.plots.plot_information_curve(beta, np.log1p(1 / beta), marked=1e-3)
+        ax.figure.savefig("curve.png")
+        ```
     """
     beta = check_numbers("beta", beta, "[points]", 0, open_below=True, increasing=True)
     shape = f"[{len(beta)}]"

@@ -31,6 +31,16 @@ def plot_information_map(
 
     Raises:
         ValueError: a map, or an image, of another shape, or a map that is not finite.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        nats = np.random.default_rng(0).random((8, 8, 3))  # [height, width, channels]
+        ax = kib.plots.plot_information_map(nats)
+        ax.figure.savefig("map.png")
+        ```
     """
     nats = _image("nats", nats)
     nats = nats.sum(-1) if nats.ndim == 3 else nats

@@ -39,6 +39,16 @@ def plot_phase_diagram(
 
     Raises:
         ValueError: axes that are not positive and increasing, or values of another shape.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        accuracy = np.random.default_rng(0).random((3, 2))  # [prices, sizes]
+        ax = kib.plots.plot_phase_diagram([100, 1000], [0.1, 1.0, 10.0], accuracy)
+        ax.figure.savefig("diagram.png")
+        ```
     """
     sizes, prices = _ticks("num_examples", num_examples), _ticks("beta", beta)
     shape = f"[{len(prices)}, {len(sizes)}]"

@@ -38,6 +38,16 @@ def plot_pruning_curve(
     Raises:
         ValueError: ratios that are negative, NaN or missing, or thresholds and scores that do not
             go together.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        ratios = np.random.default_rng(0).lognormal(size=1000)
+        ax = kib.plots.plot_pruning_curve(ratios, thresholds=[0.5, 1.0], scores=[0.93, 0.9])
+        ax.figure.savefig("pruning.png")
+        ```
     """
     parts = signal_to_noise.values() if isinstance(signal_to_noise, Mapping) else [signal_to_noise]
     flat = [check_numbers("signal_to_noise", part, None, 0, finite=False) for part in parts]

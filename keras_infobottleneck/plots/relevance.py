@@ -44,6 +44,14 @@ def plot_resolution_relevance(
 
     Returns:
         The matplotlib axes.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_resolution_relevance([0.9, 0.7], [0.1, 0.3], labels=["wide", "narrow"])
+        ax.figure.savefig("plane.png")
+        ```
     """
     resolution = check_numbers("resolution", resolution, "[points]")
     relevance = check_numbers("relevance", relevance, f"[{len(resolution)}]")
@@ -69,7 +77,8 @@ def plot_resolution_relevance(
         ax.annotate(label, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
     ax.set(xlabel="resolution H[s] / log M", ylabel="relevance H[K] / log M", xlim=(0, 1.02))
     ax.set_ylim(bottom=0)
-    ax.legend()
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
     return ax
 
 
@@ -86,6 +95,15 @@ def plot_rank_frequency(
 
     Returns:
         The matplotlib axes.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_rank_frequency(np.random.default_rng(0).zipf(2.0, 100))
+        ax.figure.savefig("ranks.png")
+        ```
     """
     counts = np.sort(check_integers("counts", counts, "[num_states]", 1))[::-1]
     check_positive("mu", mu)

@@ -41,6 +41,14 @@ def plot_spectrum(
     Raises:
         ValueError: eigenvalues that are not a vector of finite numbers, one of them positive, or a
             level that is not positive.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        ax = kib.plots.plot_spectrum([5.0, 2.0, 0.1, 0.01], level=0.05, level_label="free below")
+        ax.figure.savefig("spectrum.png")
+        ```
     """
     values = np.sort(check_numbers("eigenvalues", eigenvalues, "[count]"))[::-1]
     if not np.any(values > 0):

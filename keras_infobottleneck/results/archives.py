@@ -19,7 +19,7 @@ from keras_infobottleneck.results.files import whole_file
 
 __all__ = ["Archive", "with_suffix", "write_arrays"]
 
-# Of a symmetric matrix, relative to its largest entry: sums in float32 round either side its way.
+# Largest asymmetry of a symmetric matrix, relative to its largest entry: float32 sums round.
 ASYMMETRY = 1e-3
 ROWS_AT_ONCE = 256
 

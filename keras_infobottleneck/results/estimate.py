@@ -10,7 +10,7 @@ __all__ = ["Estimate"]
 
 
 class Estimate(float):
-    """A float with a `standard_error`; 0.0 says that the number is exact for the given data.
+    """Number with a `standard_error`; an error of 0.0 says that it is exact for the given data.
 
     It computes like any float, and arithmetic gives plain floats: an error bar is never carried
     on by guesswork.
@@ -18,6 +18,19 @@ class Estimate(float):
     Args:
         value: the estimate.
         standard_error: its standard deviation over the estimator's own randomness.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        one = kib.estimators.Estimate(10.0, standard_error=0.5)
+        other = kib.estimators.Estimate(11.0, standard_error=0.5)
+        print(one + 1.0, one.agrees_with(other))
+        ```
+
+        ```text
+        11.0 True
+        ```
     """
 
     standard_error: float
@@ -40,7 +53,7 @@ class Estimate(float):
         return f"{float(self):.6g} ± {self.standard_error:.2g}"
 
     def agrees_with(self, value: float, standard_errors: float = 4.0) -> bool:
-        """Whether `value` lies within so many standard errors."""
+        """Whether `value` lies within this many standard errors."""
         value = check_number("value", value, finite=False, nan=True)
         check_positive("standard_errors", standard_errors)
         return math.fabs(float(self) - value) <= standard_errors * self.standard_error

@@ -15,7 +15,7 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["Result", "is_number", "numbers_of_fields", "plain"]
 
-# Of a table in a notebook.
+# Largest number of rows of a table in a notebook.
 MAX_ROWS = 20
 
 

@@ -81,8 +81,7 @@ class Stages(keras.callbacks.Callback):
     ):
         super().__init__()
         model.optimizer.build(model.trainable_variables)
-        self._plan, self._warm_start = plan, warm_start
-        self._prune_below, self._verbose = prune_below, verbose
+        self._plan, self._prune_below, self._verbose = plan, prune_below, verbose
         self._weights = None if warm_start else model.get_weights()
         self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
 

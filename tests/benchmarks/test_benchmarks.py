@@ -29,3 +29,12 @@ def test_a_batch_larger_than_the_data_is_one_sentence():
     done = run("fisher.py", "--num_examples=10", "--batch_size=50")
     assert done.returncode != 0
     assert "fisher.py: --batch_size must be at most the number of examples, 10. Re" in done.stderr
+
+
+def test_a_compressed_file_is_as_long_as_its_information(tmp_path):
+    done = run("compression.py", "--smoke", f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "compression.json").read_text("utf-8"))
+    for row in report["settings"].values():
+        assert row["bits_of_choices_per_bit"] < 1.15
+        assert row["log_ratio"] > 0.7

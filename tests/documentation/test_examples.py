@@ -1,6 +1,8 @@
 """Every public class and function has an example in its docstring, which runs."""
 
 import inspect
+import itertools
+import textwrap
 
 import keras
 import pytest
@@ -13,9 +15,7 @@ NAMES = {id(value): (name, value) for name, value in public_names()}
 
 @pytest.mark.quick
 def test_every_public_name_has_an_example():
-    missing = [
-        name for name, value in NAMES.values() if not pages.blocks_of(inspect.getdoc(value) or "")
-    ]
+    missing = [name for name, value in NAMES.values() if not pages.blocks_of(example_of(value))]
     assert not missing, f"put a short python block into the docstrings of {missing}"
 
 
@@ -29,5 +29,6 @@ def test_an_example_prints_what_the_docstring_shows(value):
 
 def example_of(value) -> str:
     """The section `Example` of a docstring, not indented."""
-    _, _, section = inspect.getdoc(value).partition("Example:\n")
-    return inspect.cleandoc(section)
+    _, _, rest = (inspect.getdoc(value) or "").partition("Example:\n")
+    inside = itertools.takewhile(lambda line: line[:1] in ("", " "), rest.splitlines())
+    return textwrap.dedent("\n".join(inside))

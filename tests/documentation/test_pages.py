@@ -1,6 +1,7 @@
 """Every page of the documentation runs, and shows what its code prints."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,17 @@ def test_a_page_shows_what_its_code_prints(path):
     keras.backend.clear_session()
     found = pages.check(text, path.name)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.quick
+def test_the_readme_is_one_page_with_doors_that_open():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 110
+    assert len(text.split()) <= 900
+    doors = set(re.findall(r"\]\(([\w./]+)\)", text))
+    assert len(doors) > 8
+    for door in doors:
+        assert (ROOT / door).is_file(), door
 
 
 def page(output, code="print('nats', 12.0)"):

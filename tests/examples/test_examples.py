@@ -40,6 +40,15 @@ def complexity_while_training(result, folder):
     assert (folder / "no_decay.csv").exists()
 
 
+def compress(result, folder):
+    rows = result["rows"]
+    for name in ("compressed", "compressed, tuned"):
+        file = folder / f"{name.replace(', ', '_')}.kib"
+        assert file.stat().st_size == rows[name]["bytes"]
+        assert rows[name]["bytes"] < 1.15 * rows[name]["nats_in_bytes"] + 80
+    assert rows["pruned, int8, zlib"]["bytes"] > 0
+
+
 def convert_and_prune(result, folder):
     assert 0.0 < result["share_kept"] < 1.0
     assert set(result["test_accuracy"]) >= {"trained", "pruned by signal to noise"}

@@ -97,6 +97,12 @@ class TestBoundedCrossentropy:
         assert float(loss) == 1.0
         np.testing.assert_array_equal(tape.gradient(loss, scores), 0.0)
 
+    @pytest.mark.parametrize("shape", [(2, 1), (2,)])
+    def test_one_score_for_two_classes_is_refused(self, shape):
+        scores = np.zeros(shape, "float32")
+        with pytest.raises(ValueError, match=r"a score for each class.*Received: y_pred of shape"):
+            BoundedCrossentropy(from_logits=True)(np.array([0, 1]), scores)
+
     def test_its_configuration_makes_it_again(self):
         loss = BoundedCrossentropy(True, 1e-2, name="bounded")
         again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))

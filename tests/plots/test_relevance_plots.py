@@ -24,6 +24,11 @@ def test_plane_holds_the_points_the_hull_and_the_null():
     assert [text.get_text() for text in ax.texts] == ["2", "1"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_points_alone_have_no_legend():
+    assert plot_resolution_relevance([0.4], [0.3], labels=["2"]).get_legend() is None
+
+
 def test_counts_are_drawn_by_rank_with_a_line_of_the_given_slope():
     ax = plot_rank_frequency([1, 100, 10], mu=0.5, name="layer")
     points, line = ax.lines

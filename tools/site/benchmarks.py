@@ -115,6 +115,30 @@ def states_and_complexity() -> str:
     return "## Hidden states and complexity\n\n" + table(["what", "time", "beside"], rows)
 
 
+def compression() -> str:
+    """Compressed files, and the search beside minimal random coding."""
+    found = read("benchmark_compression")
+    rows = [
+        [
+            name,
+            f"{row['bytes']:,}",
+            f"{row['bits_per_bit_of_information']:.2f}",
+            f"{row['log_ratio']:.2f}",
+            f"{row['processor_seconds_to_compress']:.1f}",
+            f"{row['seconds_to_decompress']:.2f}",
+        ]
+        for name, row in found["settings"].items()
+    ]
+    nats = found["settings"]["default"]["nats"]
+    head = ["setting", "bytes", "bits a bit", "log ratio", "seconds to write", "seconds to read"]
+    return (
+        f"## Compressed files\n\nLeNet-5 with a posterior of {nats:,.0f} nats. Bits of the file a "
+        "bit of information, everything included; the log density ratio of posterior and prior at "
+        "the weights of the file, as a share of the divergence, which draws have in the mean. A "
+        "block by itself is minimal random coding.\n\n" + table(head, rows)
+    )
+
+
 def page() -> str:
     """All tables as text in Markdown."""
-    return "\n".join([HEAD, layers(), fisher(), states_and_complexity()])
+    return "\n".join([HEAD, layers(), fisher(), states_and_complexity(), compression()])

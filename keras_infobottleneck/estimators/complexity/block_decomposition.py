@@ -78,6 +78,19 @@ def block_decomposition_complexity(
         local estimations of algorithmic complexity", Entropy 20(8), 605.
         Soler-Toscano et al. (2014), "Calculating Kolmogorov complexity from the output frequency
         distributions of small Turing machines", PLoS ONE 9(5). The tables are those of ``pybdm``.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        ones = np.ones((12, 12), int)
+        print(f"{kib.estimators.block_decomposition_complexity(ones):.3f} bits")
+        ```
+
+        ```text
+        25.177 bits
+        ```
     """
     check_choice("boundary", boundary, ("ignore", "recursive", "correlated"))
     min_length, shift = check_count("min_length", min_length), check_count("shift", shift)

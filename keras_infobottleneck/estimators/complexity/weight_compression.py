@@ -27,7 +27,9 @@ __all__ = ["WeightCompression", "weight_compression"]
 
 @dataclass(frozen=True, repr=False)
 class WeightCompression(Result):
-    """Comparators of ``quantized_complexity``, sums over the same tensors.
+    """Sizes of the weights under general compressors, beside `quantized_complexity`.
+
+    Sums over the same tensors.
 
     Attributes:
         sign_bits: Block decomposition complexity of ``w > 0``, in bits.
@@ -35,6 +37,20 @@ class WeightCompression(Result):
         plane_bytes: Size of the packed bit planes of the quantised weights; ``gzip_planes``,
             ``lzma_planes`` compressed, in bytes.
         skipped: What was not measured, with the reason.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        weights = np.random.default_rng(0).normal(size=(64, 64))
+        found = kib.estimators.weight_compression(weights)
+        print(found.raw_bytes, found.lzma_raw > 0)
+        ```
+
+        ```text
+        16384 True
+        ```
     """
 
     sign_bits: float
@@ -80,6 +96,20 @@ def weight_compression(
 
     Raises:
         TypeError, ValueError: As ``quantized_complexity``.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        rows = np.tile(np.sin(np.arange(64)), (64, 1))  # every row is the same
+        found = kib.estimators.weight_compression(rows)
+        print(found.lzma_planes < found.plane_bytes)
+        ```
+
+        ```text
+        True
+        ```
     """
     check_count("num_bits", num_bits, most=MAX_BITS)
     check_number("clip_percentile", clip_percentile, 0, 100, open_below=True, optional=True)

@@ -64,6 +64,21 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
 
     References:
         Bakhtiarifard et al. (2026), arXiv 2605.15551, post-training quantisation experiment.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(2, name="head")])
+        coarse = kib.estimators.quantize_to(model, num_bits=2)
+        print(len(np.unique(coarse.get_layer("head").kernel[:, 0])) <= 4)
+        ```
+
+        ```text
+        True
+        ```
     """
     check_model("model", model)
     check_count("num_bits", num_bits, most=MAX_BITS)

@@ -107,6 +107,23 @@ def fisher_information(
         arXiv 1412.1193; Martens & Grosse, 2015, arXiv 1503.05671 and Grosse & Martens, 2016,
         arXiv 1602.01407 and Eschenhagen et al., 2023, arXiv 2311.00636, for the Kronecker forms;
         Kunstner, Balles & Hennig, 2019, arXiv 1905.12558, on what "empirical" is not.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        print({path: row["trace"] for path, row in fisher.by_variable().items()})
+        ```
+
+        ```text
+        {'sequential/head/kernel': 12.0, 'sequential/head/bias': 3.0}
+        ```
     """
     check_model("model", model)
     check_choice("structure", structure, STRUCTURES)

@@ -36,6 +36,23 @@ class Hessian(Result):
     Attributes:
         operator: products with vectors.
         num_examples: N.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile(loss="mse")
+        x, y = np.eye(2, dtype="float32"), np.zeros((2, 1), "float32")
+        hessian = kib.estimators.hessian(model, (x, y))
+        print(hessian.size, hessian.eigenvalues(2).round(3))
+        ```
+
+        ```text
+        2 [0.5]
+        ```
     """
 
     operator: Operator
@@ -59,7 +76,7 @@ class Hessian(Result):
         return self.layout.size
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Exact, by one pass over the data."""
+        """Product of the Hessian with a vector, exact, by one pass over the data."""
         return self.operator.matvec(tensors)
 
     def trace(
@@ -78,7 +95,7 @@ class Hessian(Result):
         return self.layout.split(rows.mean(0))
 
     def by_variable(self, *, num_probes: int = 8, seed: int = 0) -> dict[str, dict[str, Any]]:
-        """Path to `{"trace", "size"}`, the trace estimated by random signs."""
+        """Maps the path of each variable to `{"trace", "size"}`, estimated by random signs."""
         rows = self.layout.split(self.operator.diagonal(num_probes=num_probes, seed=seed))
         found = {}
         for path, row in zip(self.variables, rows, strict=True):
@@ -124,7 +141,7 @@ class Hessian(Result):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What a report prints: plain numbers; the traces are estimated as by default."""
+        """Returns plain numbers, as a report prints them; traces are estimated as by default."""
         about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
         return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
 
@@ -189,6 +206,22 @@ def hessian(
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile(loss="mse")
+        x, y = 2 * np.eye(2, dtype="float32"), np.zeros((2, 1), "float32")
+        print(kib.estimators.hessian(model, (x, y)).eigenvalues(1).round(3))  # mean of x^2
+        ```
+
+        ```text
+        [2.]
+        ```
     """
     check_model("model", model)
     found = find_likelihood(model, likelihood)

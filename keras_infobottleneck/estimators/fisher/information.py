@@ -22,7 +22,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
-# Of files. The first called the second weight of a path `path_1`; it is `path #2` since.
+# Version of the files. Version 1 called the second weight of a path `path_1`, now `path #2`.
 FORMAT = 2
 
 
@@ -40,6 +40,25 @@ class FisherInformation(Result, abc.ABC):
         standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
             the spread of the examples' traces over sqrt(N), which holds the data's own spread
             too: an upper estimate. NaN for drawn labels of a single example.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        first = kib.estimators.fisher_information(model, x[:6], labels="expected")
+        second = kib.estimators.fisher_information(model, x[6:], first_example=6, labels="expected")
+        together = first + second  # of all ten examples
+        print(together.num_examples, float(together.trace()))
+        ```
+
+        ```text
+        10 15.0
+        ```
     """
 
     layout: Layout
@@ -57,12 +76,12 @@ class FisherInformation(Result, abc.ABC):
     @classmethod
     @abc.abstractmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """Bytes that the result holds, and those that its making takes on top."""
+        """Bytes that the result holds, and the bytes that computing it takes beside them."""
 
     @classmethod
     @abc.abstractmethod
     def measured(cls, measurement: Measurement) -> Self:
-        """The result, by one pass over the data."""
+        """Compute the result by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -80,7 +99,7 @@ class FisherInformation(Result, abc.ABC):
 
     @abc.abstractmethod
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """F times a vector that is given, and returned, as one array per variable."""
+        """Product of F with a vector, given and returned as one array per variable."""
 
     @abc.abstractmethod
     def logdet(self, shift: float) -> Estimate:
@@ -92,7 +111,7 @@ class FisherInformation(Result, abc.ABC):
 
     @abc.abstractmethod
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> Spectrum:
-        """The eigenvalues, for sums over any functions of them.
+        """The eigenvalues, in a form that gives the sum of any function of them.
 
         The arguments are for the implicit structure, which estimates the spectrum from
         `num_probes * num_steps` passes over the data; the others know it.
@@ -122,7 +141,7 @@ class FisherInformation(Result, abc.ABC):
         return Estimate(total, self.standard_error)
 
     def by_variable(self) -> dict[str, dict[str, float]]:
-        """Path to `{"trace", "size"}`."""
+        """Maps the path of each variable to `{"trace", "size"}`."""
         return {
             path: {"trace": float(np.sum(d, dtype=np.float64)), "size": d.size}
             for path, d in zip(self.variables, self.diagonal(), strict=True)
@@ -147,7 +166,7 @@ class FisherInformation(Result, abc.ABC):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What a report prints: plain Python numbers."""
+        """Returns plain Python numbers, as a report prints them."""
         return {
             "structure": self.structure,
             "labels": self.labels,

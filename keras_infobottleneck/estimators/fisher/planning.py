@@ -20,8 +20,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     LayerRule,
     is_checked,
     registered_rules,
-    rules_running,
 )
+from keras_infobottleneck.estimators.fisher.rules.running import rules_running
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
@@ -39,7 +39,7 @@ __all__ = [
 
 # About the second-level cache of one processor core.
 CACHE_BYTES = 2 * 2**20
-# The outputs of a part are at least so many times as large as the weights.
+# The outputs of a part are at least this many times as large as the weights.
 OUTPUTS_PER_WEIGHTS = 4
 
 
@@ -133,13 +133,31 @@ def outputs_of_example(
 
 @dataclass(frozen=True, repr=False)
 class MemoryEstimate(Result):
-    """Bytes beside the model's own for one forward and backward pass.
+    """Memory in bytes that a Fisher matrix needs, beside what one pass of the model itself uses.
 
     Attributes:
         structure: what was asked for.
         num_weights: weights that it is about.
         result_bytes: what the result holds.
         working_bytes: what its making takes on top.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        need = kib.estimators.fisher_information(model, x, structure="dense", dry_run=True)
+        print(need.num_weights)
+        ```
+
+        ```text
+        structure='dense': 15 weights, 0.0 MiB for the result, 0.0 MiB to make it
+        15
+        ```
     """
 
     structure: str
@@ -149,11 +167,11 @@ class MemoryEstimate(Result):
 
     @property
     def total_bytes(self) -> int:
-        """Result and work."""
+        """Bytes of the result and of computing it, together."""
         return self.result_bytes + self.working_bytes
 
     def numbers(self) -> dict[str, float]:
-        """The bytes in all, then their parts and the number of weights."""
+        """The total number of bytes, its parts, and the number of weights."""
         return {"total_bytes": float(self.total_bytes), **super().numbers()}
 
     def __str__(self) -> str:

@@ -25,8 +25,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     VariableGradient,
     by_example,
     registered_rules,
-    rules_running,
 )
+from keras_infobottleneck.estimators.fisher.rules.running import rules_running
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import (
     BATCHES_PER_PART,

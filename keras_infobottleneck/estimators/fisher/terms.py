@@ -122,7 +122,7 @@ class Likelihood(abc.ABC):
         """The independent terms of the label's distribution, in the order of the labels."""
 
     def terms_of_rows(self, outputs: Any, num_rows: int) -> list[Term]:
-        """The same for so many examples, whose number layers of text and others forget."""
+        """The same for this many examples, whose number layers of text and others forget."""
 
         def counted(tensor: Any) -> Any:
             if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):

@@ -27,13 +27,25 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class ActivationInformationBounds(Result):
-    """Bounds in nats, one entry per layer.
+    """Bounds on the information in the activations of each layer, in nats.
 
     Attributes:
         per_unit: `g(alpha)`.
         lower: on `I(x; z) + TC(z)` of each layer alone, for uncorrelated inputs.
         upper: on the same.
         network: on `I(x; z)` of the last layer's output, whatever lies between the layers.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bounds = kib.estimators.activation_information_bounds(alpha=[0.1, 1.0], num_units=[20, 10])
+        print(bounds.lower.round(1), bounds.upper.round(1), round(bounds.network, 1))  # nats
+        ```
+
+        ```text
+        [23.5  2.3] [43.5 12.3] 12.3
+        ```
     """
 
     per_unit: np.ndarray
@@ -44,7 +56,7 @@ class ActivationInformationBounds(Result):
     _points = ("per_unit", "lower", "upper")
 
     def numbers(self) -> dict[str, float]:
-        """The bound through all layers; of the layers the smallest and largest of each."""
+        """The bound through all layers, and the smallest and largest bounds of the layers."""
         found = {"network": self.network}
         for name in self._points:
             values = getattr(self, name)
@@ -87,6 +99,18 @@ def activation_information_bounds(
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.2 and Corollary 5.3.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bounds = kib.estimators.activation_information_bounds(alpha=[0.5], num_units=[10])
+        print(bounds.per_unit.round(3))  # -log(1 - exp(-0.5)) / 2 nats
+        ```
+
+        ```text
+        [0.466]
+        ```
     """
     num_units = [num_units] if isinstance(num_units, numbers.Number) else num_units
     units = check_integers("num_units", num_units, "[layers]", 1)
@@ -124,6 +148,21 @@ def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) 
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.1.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        random = np.random.default_rng(0)
+        kernel, x = random.normal(size=(400, 1)), random.normal(size=(2000, 400))
+        nats = kib.estimators.linear_layer_information(kernel, 0.5, x)
+        print(f"{nats:.2f}")  # near -log(1 - exp(-0.5)) / 2 = 0.47 nats
+        ```
+
+        ```text
+        0.47
+        ```
     """
     kernel = check_numbers("kernel", kernel, "[inputs, units]")
     x = check_numbers("x", x, f"[examples, {len(kernel)}]")
@@ -144,7 +183,7 @@ def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) 
 def noise_variance_of_information(
     nats: ArrayLike, num_weights: ArrayLike, *, max_variance: float = 1.0, paper_form: bool = False
 ) -> np.ndarray:
-    """Variance of `log w`, the same for every weight, at which a layer holds so many nats.
+    """Variance of `log w`, the same for every weight, at which a layer holds this many nats.
 
     `alpha = max_variance exp(-2 nats / num_weights)`, the inverse of the information
     `1/2 sum log(max_variance / alpha)` of log-normal weights, which is zero at `max_variance`.
@@ -160,6 +199,17 @@ def noise_variance_of_information(
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Propositions 4.1 and 5.2.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        print(f"{kib.estimators.noise_variance_of_information(nats=100.0, num_weights=100):.4f}")
+        ```
+
+        ```text
+        0.1353
+        ```
     """
     nats = check_numbers("nats", nats, None, 0)
     sizes = check_integers("num_weights", num_weights, None, 1)

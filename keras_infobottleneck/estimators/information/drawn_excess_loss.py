@@ -62,6 +62,25 @@ def drawn_excess_loss(
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x, y = np.ones((10, 4), "float32"), np.zeros((10, 3), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        excess = kib.estimators.drawn_excess_loss(model, (x, y), fisher, beta=0.1, seed=0)
+        print(excess.standard_error > 0)  # nats per example, over draws
+        ```
+
+        ```text
+        True
+        ```
     """
     beta = check_price_of_nat(beta)
     scale = check_prior_scale(prior_scale, "optimal")

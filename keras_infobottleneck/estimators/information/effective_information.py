@@ -40,6 +40,27 @@ class EffectiveInformation(Result):
         beta: price of a nat relative to the mean loss.
         prior_scale: of the prior.
         paper_form: whether the printed Fisher information was taken.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
+        model.compile(loss="mse")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        felt = kib.estimators.effective_information(
+            model, x, layer="narrow", fisher=fisher, beta=0.01
+        )
+        print(felt.num_units, felt.per_example.shape, felt.sensitivity.shape)
+        ```
+
+        ```text
+        2 (30,) (30, 4)
+        ```
     """
 
     nats: float
@@ -119,6 +140,30 @@ def effective_information(
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Definition 3.1 and Proposition 3.2, corrected.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
+        model.compile(loss="mse")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        low = kib.estimators.effective_information(
+            model, x, layer="narrow", fisher=fisher, beta=1.0
+        )
+        high = kib.estimators.effective_information(
+            model, x, layer="narrow", fisher=fisher, beta=1e-3
+        )
+        print(low.nats < high.nats)  # a higher price leaves less of the input
+        ```
+
+        ```text
+        True
+        ```
     """
     check_verbose("verbose", verbose)
     linearised = LinearisedLayer.of(
@@ -184,6 +229,27 @@ def activation_fisher(
 
     Returns:
         `[examples, inputs, inputs]`, per squared unit of the inputs; NaN where it is infinite.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
+        model.compile(loss="mse")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        matrices = kib.estimators.activation_fisher(
+            model, x, layer="narrow", fisher=fisher, beta=0.01
+        )
+        print(matrices.shape)  # [examples, inputs, inputs]
+        ```
+
+        ```text
+        (30, 4, 4)
+        ```
     """
     linearised = LinearisedLayer.of(
         model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form

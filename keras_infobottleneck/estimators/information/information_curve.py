@@ -30,7 +30,7 @@ DECADES = 3  # on either side of 1 / N, by default
 
 @dataclasses.dataclass(frozen=True)
 class InformationCurve(Result):
-    """One point for each price; arrays of the length of `beta`.
+    """Information in the weights and expected loss at each price, in arrays of one length.
 
     Attributes:
         beta: prices of a nat relative to the mean loss, increasing.
@@ -41,6 +41,25 @@ class InformationCurve(Result):
         loss_standard_error: of `expected_loss`, from the Fisher estimate.
         loss: mean loss at the weights themselves.
         num_examples: N.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        curve = kib.estimators.information_curve(model, fisher, beta=[0.01, 0.1, 1.0], loss=0.5)
+        print(curve.beta, np.all(np.diff(curve.nats) < 0), np.all(np.diff(curve.expected_loss) > 0))
+        ```
+
+        ```text
+        [0.01 0.1  1.  ] True True
+        ```
     """
 
     beta: np.ndarray
@@ -63,7 +82,7 @@ class InformationCurve(Result):
     )
 
     def numbers(self) -> dict[str, float]:
-        """Of the point whose price is nearest to `1 / num_examples`; the loss, and N."""
+        """The point whose price is nearest to `1 / num_examples`, the loss, and N."""
         point = np.argmin(np.abs(np.log(self.beta * self.num_examples)))
         names = ("nats", *(name for name in self._points if name != "nats"))
         found = {name: float(getattr(self, name)[point]) for name in names}
@@ -110,6 +129,25 @@ def information_curve(
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        curve = kib.estimators.information_curve(model, fisher, beta=[0.01, 1.0], loss=0.5)
+        print(curve.nats[0] > curve.nats[1])  # a higher price, fewer nats
+        ```
+
+        ```text
+        True
+        ```
     """
     check_keywords(information_curve, fisher_information, fisher_options)
     check_model("model", model)

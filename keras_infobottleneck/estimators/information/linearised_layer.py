@@ -243,7 +243,7 @@ class LinearisedLayer:
     def _by_weights(self, part: np.ndarray) -> np.ndarray:
         """`dz/dw`, `[examples, units, weights]`; weights that do not matter have zeros.
 
-        They are the scores of a normal law with the activations as its mean, by the layer rules.
+        The layer rules give them as scores of a normal distribution whose mean is the activations.
         """
         scores: Any = fisher_information(
             self.model,

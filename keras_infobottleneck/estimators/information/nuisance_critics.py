@@ -21,11 +21,12 @@ VALIDATION_SHARE = 0.15
 PATIENCE = 8
 # Pairs that a discriminator judges at once, and logits that a classifier makes at once.
 NUM_PAIRS, NUM_LOGITS = 2**16, 2**22
-# Of the Gaussian classifier, chosen by the validation examples: what its log-densities are
-# multiplied by, and the probability that the class is none that it can know.
+# Options of the Gaussian classifier, chosen by the validation examples: what its log-densities
+# are multiplied by, and the probability that the class is none that it can know.
 SHARPNESS = (0.1, 0.3, 0.6, 1.0)
 DOUBT = (1e-4, 0.003, 0.02, 0.1)
-# Of standardised units: a unit that is constant within every class tells them apart exactly.
+# Smallest variance of a standardised unit: one that is constant within every class tells the
+# classes apart exactly.
 SMALLEST_VARIANCE = 1e-6
 
 

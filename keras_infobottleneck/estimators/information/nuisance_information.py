@@ -30,7 +30,7 @@ NUM_VALUES = 1024
 
 @dataclasses.dataclass(frozen=True)
 class NuisanceInformation(Result):
-    """An estimate of `I(z; n)` with its null.
+    """Information that a layer holds about a nuisance, `I(z; n)` in nats, with its null.
 
     Attributes:
         nats: mean held-out log-density ratio.
@@ -45,6 +45,22 @@ class NuisanceInformation(Result):
         cap: the most that `nats` can be, whatever `z` tells: `upper_bound` for classes, the
             logarithm of the number of values that a continuous nuisance is compared with; infinite
             with `normalize=False`. An estimate near its cap says "at least".
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        random = np.random.default_rng(0)
+        n = random.integers(0, 2, 100)
+        z = random.normal(size=(100, 2)).astype("float32")  # tells nothing about n
+        found = kib.estimators.nuisance_information(z, n, epochs=2, num_folds=2, seed=0, verbose=0)
+        print(found.num_examples, round(found.upper_bound, 2))  # never more than log 2 nats
+        ```
+
+        ```text
+        100 0.69
+        ```
     """
 
     nats: float
@@ -112,7 +128,7 @@ def nuisance_information(
         normalize: whether to normalise the density ratio over the nuisance.
         num_folds: folds of the cross-fitting, at least 2.
         num_permutations: runs of the null, at least 1.
-        epochs: at most so many passes over the training folds.
+        epochs: largest number of passes over the training folds.
         seed: for folds, pairs, permutations and the default discriminator.
         verbose: 1 for a progress bar over trainings.
 
@@ -125,6 +141,21 @@ def nuisance_information(
         Nguyen, Wainwright, Jordan (2010), arXiv 0809.0853, and Barber, Agakov (2003), for the
         lower bounds; van den Oord, Li, Vinyals (2018), arXiv 1807.03748, for the bound whose
         own value is among those compared with.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        n = np.random.default_rng(0).integers(0, 2, 200)
+        z = np.stack([n, 1 - n], 1).astype("float32")  # tells all about n
+        found = kib.estimators.nuisance_information(z, n, epochs=20, num_folds=2, seed=0, verbose=0)
+        print(found.nats > 0.3, abs(found.null) < 0.3)
+        ```
+
+        ```text
+        True True
+        ```
     """
     check_flag("normalize", normalize)
     check_count("num_folds", num_folds, 2)

@@ -65,6 +65,27 @@ def simulated_effective_information(
         ValueError, TypeError: as of `effective_information`; too few draws; what would not fit in
             memory; a unit that the noise does not move at some example, for which the information
             is infinite.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
+        model.compile(loss="mse")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        felt = kib.estimators.simulated_effective_information(
+            model, x, layer="narrow", fisher=fisher, beta=1e-3, num_draws=50
+        )
+        print(felt > 0, felt.standard_error >= 0)  # nats
+        ```
+
+        ```text
+        True True
+        ```
     """
     check_flag("linear_input", linear_input)
     check_count("seed", seed, 0)

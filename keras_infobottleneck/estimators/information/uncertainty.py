@@ -25,6 +25,20 @@ class Uncertainty(Result):
         aleatoric: in the same shape: noise in the data, which more data do not remove.
         epistemic: in the same shape: doubt about the weights.
         unit: "nats" (entropies of classes) or "squared units of the target" (variances).
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        probabilities = np.array([[[0.9, 0.1]], [[0.5, 0.5]]])  # [networks, examples, classes]
+        doubt = kib.decompose_uncertainty(probabilities)
+        print(np.allclose(doubt.total, doubt.aleatoric + doubt.epistemic), doubt.unit)
+        ```
+
+        ```text
+        True nats
+        ```
     """
 
     total: np.ndarray
@@ -35,7 +49,7 @@ class Uncertainty(Result):
     _points = ("total", "aleatoric", "epistemic")
 
     def numbers(self) -> dict[str, float]:
-        """Means over the examples, and how many there are."""
+        """Means over the examples, and the number of examples."""
         means = {name: float(getattr(self, name).mean()) for name in self._points}
         return {**means, "num_examples": float(len(self.total))}
 
@@ -55,9 +69,8 @@ def decompose_uncertainty(
     the means over the draws, and their sum. Exact for the draws given; over finitely many draws
     the epistemic part of classes is biased low, that of a regression unbiased.
 
-    Example:
-        ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``;
-        ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
+    Of a classifier, ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``; of
+    a regression, ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
 
     Args:
         probabilities: array ``[samples, batch, classes]``, each row summing to one.
@@ -75,6 +88,20 @@ def decompose_uncertainty(
 
     References:
         Depeweg et al. (2018), arXiv 1710.07283.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        networks_disagree = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])  # [networks, examples, classes]
+        doubt = kib.decompose_uncertainty(networks_disagree)
+        print(doubt.total.round(3), doubt.aleatoric.round(3), doubt.epistemic.round(3))
+        ```
+
+        ```text
+        [0.693] [0.] [0.693]
+        ```
     """
     if (probabilities is None) == (mean is None):
         raise TypeError(

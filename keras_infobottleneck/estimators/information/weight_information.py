@@ -45,6 +45,25 @@ class WeightInformation(Result):
         structure: of the Fisher matrix, or "posterior" for a trained posterior.
         labels: of the Fisher matrix; None for a trained posterior.
         paper_form: whether `nats` are those of the printed formula.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        held = kib.estimators.information_in_weights(model, fisher, beta=1 / 10)
+        print(list(held.by_variable), np.isclose(sum(held.by_variable.values()), held.nats))
+        ```
+
+        ```text
+        ['sequential/head/kernel', 'sequential/head/bias'] True
+        ```
     """
 
     nats: float
@@ -63,7 +82,7 @@ class WeightInformation(Result):
     def from_divergences(
         cls, divergences: Mapping[str, float], *, num_examples: int, beta: float
     ) -> WeightInformation:
-        """The same report for a posterior that was trained.
+        """The same result for a posterior that was trained, from its divergences.
 
         For an `InformationBottleneckModel`:
         `from_divergences(model.weight_information(by_layer=True),
@@ -84,11 +103,11 @@ class WeightInformation(Result):
 
     @property
     def nats_per_example(self) -> float:
-        """`nats / num_examples`."""
+        """Nats in the weights per training example, `nats / num_examples`."""
         return self.nats / self.num_examples
 
     def numbers(self) -> dict[str, float]:
-        """The nats, in all and per example, then what they depend on."""
+        """Total nats and nats per example, then what they depend on."""
         nats = {"nats": self.nats, "nats_per_example": self.nats_per_example}
         return {**nats, **super().numbers()}
 
@@ -98,7 +117,7 @@ class WeightInformation(Result):
         return {"variable": list(self.by_variable), "nats": list(self.by_variable.values())}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
+        """Returns plain numbers, for JSON."""
         return {**super().to_dict(), "nats_per_example": self.nats_per_example}
 
     def __repr__(self) -> str:
@@ -174,6 +193,25 @@ def information_in_weights(
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
         arXiv 1905.12213, Proposition 2.5 and equation 8, corrected.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        fisher = kib.estimators.fisher_information(model, x, labels="expected")
+        held = kib.estimators.information_in_weights(model, fisher, beta=1 / 10, prior_scale=1.0)
+        print(held.size, held.nats > 0, held.nats_per_example == held.nats / 10)
+        ```
+
+        ```text
+        15 True True
+        ```
     """
     check_keywords(information_in_weights, fisher_information, fisher_options)
     beta = check_price_of_nat(beta)

@@ -57,6 +57,21 @@ def hidden_states(
         ValueError: for an unknown layer, one that has several outputs, is not called, or is called
             several times or in a loop, wrong thresholds, data that the model does not take, none
             or without an end, or activations that are NaN.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")])
+        states = kib.estimators.hidden_states(model, np.ones((10, 4), "float32"), "hidden")
+        print(states.shape, states.dtype)
+        ```
+
+        ```text
+        (10, 3) bool
+        ```
     """
     check_model("model", model)
     check_verbose("verbose", verbose)

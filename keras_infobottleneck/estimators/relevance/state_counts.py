@@ -34,6 +34,21 @@ class StateCounts(Result):
 
     Raises:
         ValueError: for fewer than 2 levels.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        counts = kib.estimators.StateCounts()
+        counts.update(np.array([[0, 1], [0, 1]]))  # one batch, [examples, units]
+        counts.update(np.array([[1, 1]]))
+        print(counts.num_samples, counts.num_states)
+        ```
+
+        ```text
+        3 2
+        ```
     """
 
     def __init__(self, num_levels: int = 2):
@@ -91,7 +106,7 @@ class StateCounts(Result):
         return {name: float(getattr(self, name)) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts, from the largest, and what `numbers` says."""
+        """Returns the counts, largest first, and the entries of `numbers`."""
         counts = np.sort(self.counts)[::-1]
         return plain({name: int(n) for name, n in self.numbers().items()} | {"counts": counts})
 

@@ -120,7 +120,7 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     if keys.shape[1] == 1 and weights is None:
         ordered = np.sort(keys, axis=0)
     else:
-        # Of two sorted tables laid end to end, the stable sort is a merge.
+        # A stable sort of two sorted tables laid end to end is a merge.
         order = np.argsort(keys[:, 0], kind="stable" if weights is not None else None)
         ordered = keys[order]
         if keys.shape[1] > 1 and _mixed_lanes(ordered):

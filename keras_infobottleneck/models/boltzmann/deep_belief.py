@@ -37,6 +37,22 @@ class DeepBeliefNetwork(keras.Model):
     References:
         Hinton, Osindero, Teh (2006), Neural Computation 18(7); Song, Marsili, Jo (2018),
         arXiv 1710.11324.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = (np.random.default_rng(0).random((40, 6)) < 0.5).astype("float32")
+        network = kib.models.DeepBeliefNetwork([4, 2], seed=0)
+        network.compile("sgd")
+        network.fit(x, batch_size=20, epochs=1, verbose=0)
+        print([network.hidden_states(x, layer).shape for layer in (1, 2)])
+        ```
+
+        ```text
+        [(40, 4), (40, 2)]
+        ```
     """
 
     def __init__(

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
+from keras_infobottleneck.models.boltzmann.free_energy import free_energy, mean_free_energy
 from keras_infobottleneck.models.boltzmann.log_partition import (
     annealed_log_partition,
     enumerated_log_partition,
@@ -30,7 +31,7 @@ MAX_ENUMERATED = 20
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class RestrictedBoltzmannMachine(keras.Model):
-    """Binary visible and hidden units with energy `E(v, h) = -v W h - v b - h c`.
+    """Restricted Boltzmann machine of binary units, `E(v, h) = -v W h - v b - h c`.
 
     `compile(optimizer)`, then `fit(x)`: each step follows the gradient of the mean of
     `F(data) - F(samples)`, where `F(v) = -v b - sum_j softplus(v W + c)_j` is the free energy
@@ -65,6 +66,17 @@ class RestrictedBoltzmannMachine(keras.Model):
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
         guide to training restricted Boltzmann machines, for biases and the free-energy gap.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = (np.random.default_rng(0).random((40, 6)) < 0.5).astype("float32")
+        machine = kib.models.RestrictedBoltzmannMachine(units=4, seed=0)
+        machine.compile("sgd")
+        machine.fit(x, batch_size=20, epochs=1, verbose=0)
+        ```
     """
 
     def __init__(
@@ -156,7 +168,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         if not tf.is_symbolic_tensor(visible):
             visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
         visible = tf.cast(visible, self.variable_dtype)
-        return self._energy(visible, self._hidden_input(visible))
+        return free_energy(visible, self._hidden_input(visible), self.visible_bias)
 
     @property
     def _shape_of_visible(self) -> str:
@@ -198,8 +210,9 @@ class RestrictedBoltzmannMachine(keras.Model):
             self.chains.assign(samples)
         self.num_draws.assign_add(1)
         visible_mean, sampled_mean = (tf.reduce_mean(v, axis=0) for v in (visible, sampled))
-        energy = self._mean_energy(visible_mean, hidden_input)
-        contrast = energy - self._mean_energy(sampled_mean, sampled_input)
+        bias = self.visible_bias
+        energy = mean_free_energy(visible_mean, hidden_input, bias)
+        contrast = energy - mean_free_energy(sampled_mean, sampled_input, bias)
         # Both phases in one product over the joined batches.
         sizes = [tf.cast(tf.shape(v)[0], v.dtype) for v in (visible, sampled)]
         joined_visible = tf.concat([visible, sampled], axis=0)
@@ -221,7 +234,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Measure a batch without drawing."""
         visible = self._visible_batch(data)
         hidden_input = self._hidden_input(visible)
-        energy = self._energy(visible, hidden_input)
+        energy = free_energy(visible, hidden_input, self.visible_bias)
         reconstruction = self._visible_probability(tf.sigmoid(hidden_input))
         self._reconstruction_error.update_state((visible - reconstruction) ** 2)
         self._free_energy.update_state(energy)
@@ -327,23 +340,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Probability of the visible units given the hidden ones."""
         return tf.sigmoid(tf.matmul(hidden, self.kernel, transpose_b=True) + self.visible_bias)
 
-    def _energy(self, visible, hidden_input):
-        """Free energy from the visible units and the input they give to the hidden ones."""
-        softplus = tf.reduce_sum(_softplus(hidden_input), axis=1)
-        return -tf.linalg.matvec(visible, self.visible_bias) - softplus
-
-    def _mean_energy(self, visible_mean, hidden_input):
-        """Mean free energy of a batch, from the mean of its visible units."""
-        softplus = tf.reduce_mean(tf.reduce_sum(_softplus(hidden_input), axis=1))
-        return -tf.tensordot(visible_mean, self.visible_bias, 1) - softplus
-
     def _bernoulli(self, probability, purpose):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed)
-
-
-def _softplus(x):
-    """`log(1 + exp(x))` from the sigmoid, which is there anyway: a tenth of a step less in XLA."""
-    probability = tf.sigmoid(x)
-    return tf.nn.relu(x) - tf.math.log(tf.maximum(probability, 1 - probability))

@@ -1,13 +1,10 @@
 """Rules for a user's own layers."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras_infobottleneck as kib
 from keras_infobottleneck.estimators import (
     DirectGradient,
     KernelRule,
@@ -202,9 +199,3 @@ def test_what_is_no_layer_or_no_rule_is_refused():
         register_rule(Mixing(2), MixingRule)
     with pytest.raises(TypeError, match="`rule_class` must be a subclass"):
         register_rule(Mixing, Mixing)
-
-
-def test_the_example_in_the_documentation_runs():
-    names = {"keras": keras, "kib": kib, "np": np}
-    example = doctest.DocTestFinder().find(register_rule, globs=names)[0]
-    assert doctest.DocTestRunner().run(example) == (0, 6)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.rule import (
     Call,
     LayerRule,
@@ -20,7 +21,6 @@ from keras_infobottleneck.introspection.cloning import with_attributes
 __all__ = [
     "KEPT_BYTES",
     "BilinearGradient",
-    "DirectGradient",
     "KernelRule",
     "keep_inputs",
     "leading",
@@ -161,54 +161,42 @@ class BilinearGradient(VariableGradient):
         return self.arrange(tf.einsum("bgi,bgo->gio", x, d)), norms
 
 
-class DirectGradient(VariableGradient):
-    """Gradients formed as they are: for biases, scales and offsets, which are small.
-
-    Args:
-        variable: the variable.
-        calls: the recorded calls, as a rule's `gradients` gets them.
-        gradient: from the inputs and the output gradient of a call, both `[batch, ...]`, to the
-            gradient of each example, `[batch, *variable.shape]`.
-        is_bias: whether this is one number per output of the kernel's block, in its order.
-    """
-
-    def __init__(
-        self,
-        variable: keras.Variable,
-        calls: list[Call],
-        *,
-        gradient: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-        is_bias: bool = False,
-    ):
-        super().__init__(variable, calls)
-        self._gradient = gradient
-        self.is_bias = is_bias
-
-    def rows(self, gradients, start, stop):
-        """Sum over the calls."""
-        return tf.add_n(
-            [
-                self._gradient(
-                    tf.cast(call.inputs[start:stop], self.dtype),
-                    tf.cast(g[start:stop], self.dtype),
-                )
-                for call, g in zip(self.calls, gradients, strict=True)
-            ]
-        )
-
-    def rows_bytes(self):
-        """The largest of the calls' outputs counts, not the variable."""
-        outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
-        return 2 * outputs * self.dtype.size
-
-
 class KernelRule(LayerRule):
-    """A layer with a kernel and perhaps a bias: `activation(inputs @ kernel + bias)`.
+    """Rule for a layer with a kernel, `activation(inputs @ kernel + bias)`, the bias optional.
 
     As it stands it is the rule of `Dense`: the kernel is `[in, out]`, and every axis of the input
     between the first and the last is positions. Where the attributes have other names, override
     the properties `kernel`, `bias` and `activation_name`; where inputs and kernel are arranged in
     another way, the methods from `block` on.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_infobottleneck import estimators
+
+        class Mixer(keras.layers.Layer):
+            def build(self, shape):
+                self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+
+            def call(self, inputs):
+                return keras.ops.matmul(inputs, self.matrix)
+
+        class MixerRule(estimators.KernelRule):
+            activation_name = None
+            kernel = property(lambda self: self.layer.matrix)
+            bias = None
+
+        estimators.register_rule(Mixer, MixerRule)
+        model = keras.Sequential([keras.Input((3,)), Mixer()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        6.0
+        ```
     """
 
     # Attribute of the layer that holds its activation, None where it has none.
@@ -216,23 +204,23 @@ class KernelRule(LayerRule):
 
     @property
     def kernel(self) -> keras.Variable:
-        """The variable by which the layer is linear."""
+        """The variable in which the layer is linear."""
         return self.layer.kernel
 
     @property
     def bias(self) -> keras.Variable | None:
-        """What is added to every output, None without."""
+        """The variable that is added to every output; None without one."""
         return self.layer.bias
 
     def variables(self):
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
     def run_on(self, weights, call, inputs, args, kwargs):
-        """Without activation; linear in the weights."""
+        """Run the layer without its activation, which is linear in the weights."""
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
-        # Of the same weights, and no other thread's calls: the layer itself stays as it is.
+        # A copy that shares the weights: other threads may call the layer itself meanwhile.
         linear = with_attributes(self.layer, **{name: None})
         return super().run_on(weights, linear.call, inputs, args, kwargs)
 
@@ -242,11 +230,11 @@ class KernelRule(LayerRule):
         return outputs if activation is None else activation(outputs)
 
     def block(self) -> tuple[int, int, int]:
-        """Groups, in and out of the kernel."""
+        """Numbers of groups, inputs and outputs of the kernel."""
         return 1, *self.kernel.shape
 
     def positions(self, call: Call) -> int:
-        """Positions of one call."""
+        """Number of positions at which one call uses the kernel."""
         return math.prod(call.outputs.shape[1:-1])
 
     def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -258,7 +246,7 @@ class KernelRule(LayerRule):
         return tf.reshape(gradient, [-1, math.prod(gradient.shape[1:-1]), 1, gradient.shape[-1]])
 
     def arrange(self, products: tf.Tensor) -> tf.Tensor:
-        """`[..., groups, in, out]` in the kernel's shape."""
+        """Bring products `[..., groups, in, out]` into the shape of the kernel."""
         return tf.squeeze(products, -3)
 
     def sum_to_bias(self, gradient: tf.Tensor) -> tf.Tensor:

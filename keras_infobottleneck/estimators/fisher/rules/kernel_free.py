@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.kernel import DirectGradient
+from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.rule import (
     Call,
     LayerRule,

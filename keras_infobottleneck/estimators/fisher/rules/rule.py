@@ -1,4 +1,4 @@
-"""What a layer rule is, which layer has which rule, and how a model is run by them.
+"""What a layer rule is, and which layer has which rule.
 
 A rule runs its layer on weights that the gradient does not flow into, and says how the per-example
 gradients of those weights follow from the gradient of the layer's output. The tape finds any other
@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Hashable
 
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_flag, refusal
-from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
-from keras_infobottleneck.introspection.walking import all_layers
 
 __all__ = [
     "BLOCK_BYTES",
@@ -31,7 +26,6 @@ __all__ = [
     "register_rule",
     "registered_rules",
     "rule_for",
-    "rules_running",
 ]
 
 Tensors = list[tf.Tensor]
@@ -132,7 +126,7 @@ class VariableGradient(abc.ABC):
 
 
 class LayerRule(abc.ABC):
-    """How one layer is run and differentiated example by example. A rule is made for one layer.
+    """Rule for one layer: how the layer is run and differentiated example by example.
 
     Subclass it, or `KernelRule` where the layer is linear in a kernel, and register the subclass
     with `register_rule`. `variables` and `gradients` are all that has to be given; the layer is
@@ -140,6 +134,38 @@ class LayerRule(abc.ABC):
 
     Args:
         layer: the layer, built.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_infobottleneck import estimators
+
+        class Shift(keras.layers.Layer):
+            def build(self, shape):
+                self.offset = self.add_weight(shape=(shape[-1],), name="offset")
+
+            def call(self, inputs):
+                return inputs + self.offset
+
+        class ShiftRule(estimators.LayerRule):
+            def variables(self):
+                return [self.layer.offset]
+
+            def gradients(self, calls):
+                form = lambda x, g: g  # of each example, [batch, units]
+                return [estimators.DirectGradient(self.layer.offset, calls, gradient=form)]
+
+        estimators.register_rule(Shift, ShiftRule)
+        model = keras.Sequential([keras.Input((3,)), Shift()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        3.0
+        ```
     """
 
     def __init__(self, layer: keras.layers.Layer):
@@ -154,7 +180,7 @@ class LayerRule(abc.ABC):
         """The form of each weight's gradient, given every call of the layer."""
 
     def accepts(self, inputs: tf.Tensor) -> bool:
-        """Whether this input is of the shape that the rule is for."""
+        """Whether the rule covers an input of this shape."""
         return True
 
     def run(self, call, inputs, args, kwargs) -> tuple[Call, tf.Tensor]:
@@ -164,17 +190,17 @@ class LayerRule(abc.ABC):
         return Call(inputs, outputs), outputs
 
     def run_on(self, weights: list[tf.Tensor], call, inputs, args, kwargs) -> tf.Tensor:
-        """The layer's output with these in the place of its weights."""
+        """Run the layer with these tensors in the place of its weights."""
         mapping = list(zip(self.variables(), weights, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return call(inputs, *args, **kwargs)
 
     def finish(self, outputs: tf.Tensor) -> tf.Tensor:
-        """What follows the recorded output inside the layer, such as an activation."""
+        """Apply what follows the recorded output inside the layer, such as an activation."""
         return outputs
 
     def block(self) -> tuple[int, int, int] | None:
-        """Groups, in and out of the kernel, None without a kernel."""
+        """Numbers of groups, inputs and outputs of the kernel; None without a kernel."""
         return None
 
 
@@ -202,25 +228,32 @@ def register_rule(
         TypeError: anything but classes of these kinds.
 
     Example:
-    >>> class Scale(keras.layers.Layer):
-    ...     def build(self, shape):
-    ...         self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
-    ...     def call(self, inputs):
-    ...         return inputs * self.factor
-    >>> class ScaleRule(kib.estimators.LayerRule):
-    ...     def variables(self):
-    ...         return [self.layer.factor]
-    ...     def gradients(self, calls):
-    ...         # Of each example: inputs [batch, units] times the gradient of the outputs.
-    ...         product = lambda inputs, gradient: inputs * gradient
-    ...         return [kib.estimators.DirectGradient(self.layer.factor, calls, gradient=product)]
-    >>> kib.estimators.register_rule(Scale, ScaleRule)
-    >>> model = keras.Sequential([keras.Input([2]), Scale()])
-    >>> fisher = kib.estimators.fisher_information(
-    ...     model, np.array([[1.0, 3.0]]), likelihood="normal", labels="expected"
-    ... )
-    >>> fisher.diagonal()[0]  # the squared inputs
-    array([1., 9.], dtype=float32)
+        ```python
+        import keras
+        import numpy as np
+        from keras_infobottleneck import estimators
+
+        class OwnDense(keras.layers.Layer):
+            def build(self, shape):
+                self.kernel = self.add_weight(shape=(shape[-1], 2), name="kernel")
+                self.bias = self.add_weight(shape=(2,), name="bias")
+
+            def call(self, inputs):
+                return keras.ops.matmul(inputs, self.kernel) + self.bias
+
+        class OwnRule(estimators.KernelRule):
+            activation_name = None
+
+        estimators.register_rule(OwnDense, OwnRule)
+        model = keras.Sequential([keras.Input((3,)), OwnDense()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        8.0
+        ```
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
         expected = "be a subclass of keras.layers.Layer"
@@ -248,62 +281,3 @@ def rule_for(layer: keras.layers.Layer) -> LayerRule | None:
 def is_checked(rule: LayerRule) -> bool:
     """Whether the rule is compared with the tape."""
     return _RULES[type(rule.layer)][1]
-
-
-@contextmanager
-def rules_running(
-    model: keras.Model,
-    run: Callable[..., tf.Tensor],
-    num_rows: int,
-    is_wanted: Callable[[LayerRule], bool] = lambda rule: True,
-) -> Iterator[None]:
-    """Runs layers by their rules, while the context is open.
-
-    A call is left to run as it is where the input is not one tensor of known shape with the
-    batch's examples in front, where the layer runs inside another graph, such as a loop over time,
-    or where it runs on other weights than its own, such as what another network made. Rows that
-    are no examples, such as positions, may be as many by chance: a layer that ever had another
-    number of them, as with the one example on which a model is tried, is left for good.
-
-    Args:
-        model: the model.
-        run: from rule, call, inputs, args and kwargs to the output before `finish`.
-        num_rows: examples in a batch.
-        is_wanted: whether a rule is made use of.
-    """
-    graph = tf.compat.v1.get_default_graph()
-    of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
-
-    def by_rule(rule: LayerRule, layer: keras.layers.Layer, call: Callable) -> Callable:
-        def call_by_rule(inputs, *args, **kwargs):
-            if (
-                not tf.is_tensor(inputs)
-                or isinstance(inputs, (tf.SparseTensor, tf.RaggedTensor))
-                or tf.compat.v1.get_default_graph() is not graph
-                or inputs.shape.rank is None
-                or not inputs.shape.is_fully_defined()
-            ):
-                return call(inputs, *args, **kwargs)
-            if inputs.shape[0] != num_rows:
-                of_other_rows.add(id(layer))
-            if id(layer) in of_other_rows or not rule.accepts(inputs) or _is_given_weights(rule):
-                return call(inputs, *args, **kwargs)
-            return rule.finish(run(rule, call, inputs, args, kwargs))
-
-        return call_by_rule
-
-    with ExitStack() as stack:
-        for layer in all_layers(model):
-            rule = None if has_call_of_its_own(layer) else rule_for(layer)
-            if rule is not None and is_wanted(rule):
-                stack.enter_context(replaced_call(layer, partial(by_rule, rule, layer)))
-        yield
-
-
-def _is_given_weights(rule: LayerRule) -> bool:
-    """Whether a scope around the call has values in the place of the layer's weights."""
-    with keras.StatelessScope() as scope:
-        around = scope.original_scope
-    return around is not None and any(
-        around.get_current_value(v) is not None for v in rule.variables()
-    )

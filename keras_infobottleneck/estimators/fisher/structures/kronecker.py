@@ -64,7 +64,7 @@ class KroneckerFisher(FisherInformation):
         """The factors, and once more for their sums, which are of all positions of a batch."""
         factors = factor_entries(measurement.model, measurement.variables) * measurement.dtype.size
         positions = [measurement.batches.size * size for size in measurement.position_bytes]
-        # Of one kernel after the other, and those that are kept.
+        # Patches are formed for one kernel after the other; up to KEPT_BYTES of them are kept.
         positions = min(sum(positions), max(positions) + KEPT_BYTES)
         work = measurement.sum_copies * factors + BLOCK_BYTES + positions
         # Each kernel's order of entries is kept too, as 32-bit integers.

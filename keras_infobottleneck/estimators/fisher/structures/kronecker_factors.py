@@ -21,9 +21,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
-    DirectGradient,
     KernelRule,
     keep_inputs,
 )
