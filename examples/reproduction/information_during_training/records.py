@@ -147,11 +147,7 @@ def run_code(settings, images, checkpoint, *, seed, width_factor) -> dict:
 
 
 def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
-    """The same network, whose weights pay for every nat they hold.
-
-    The price rises over the first epochs: at the full price from the first step the noise, which
-    is then larger than what was learned, drives out all nats before there are any.
-    """
+    """The same network, whose weights pay for every nat they hold."""
     x, y = images.x_train[: settings["num_examples"]], images.y_train[: settings["num_examples"]]
     model = classifier(settings, images, images.num_classes, settings["learning_rate"], seed)
     loss = model.loss
@@ -163,9 +159,6 @@ def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
         verbose=0,
     )
     model.compile(keras.optimizers.Adam(1e-3), loss)
-    rising = kib.callbacks.BetaSchedule(
-        model.weight_beta, stop=weight_beta, num_epochs=settings["warm_up_epochs"]
-    )
     train(
         model,
         x,
@@ -174,7 +167,6 @@ def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
         batch_size=settings["batch_size"],
         seed=seed,
         checkpoint=checkpoint,
-        callbacks=[rising],
     )
     x_test, y_test = held_out(settings, images)
     return {
