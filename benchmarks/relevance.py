@@ -146,10 +146,6 @@ def multiscale(num_points, repeats):
     return result
 
 
-def curve_seconds(num_samples):
-    return seconds(lambda: estimators.maximum_relevance_curve(num_samples), repeats=1)[0]
-
-
 def main(argv):
     del argv
     shrink = 100 if FLAGS.smoke else 1

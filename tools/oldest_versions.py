@@ -3,8 +3,8 @@
     python tools/oldest_versions.py          # prints them
     python tools/oldest_versions.py --write  # into constraints.txt
 
-What the package itself requires gets its lower bound, with any patch release; TensorBoard goes with
-TensorFlow. Tools, such as pytest and ruff, keep the versions of `constraints.txt`.
+What the package itself requires gets its lower bound; TensorBoard goes with TensorFlow. Tools, such
+as pytest and ruff, keep the versions of `constraints.txt`.
 """
 
 import pathlib
@@ -28,7 +28,7 @@ def oldest(pyproject: str, constraints: str) -> list[str]:
         floors[found["name"]] = found["version"]
     pins = [line for line in constraints.split() if line]
     kept = [line for line in pins if line.split("==")[0] not in floors.keys() | FOLLOWING]
-    return [*(f"{name}=={version}.*" for name, version in floors.items()), *kept]
+    return [*(f"{name}=={version}" for name, version in floors.items()), *kept]
 
 
 def main() -> None:

@@ -127,6 +127,25 @@ def test_a_certificate_is_that_of_certify(folder, monkeypatch, capsys):
     assert out.startswith("Certificate: error on new data at most")
 
 
+def test_a_model_becomes_a_file_of_some_bytes_and_a_model_again(folder, monkeypatch, capsys):
+    words = ("compress", "noisy.keras", "noisy.kib", "--seed=1", "--beam=16", "--noprogress")
+    code, out, err = call(folder, monkeypatch, capsys, *words)
+    assert (code, err) == (0, "")
+    size = (folder / "noisy.kib").stat().st_size
+    assert out.startswith(f"{size} bytes for ")
+    words = ("decompress", "noisy.kib", "again.keras")
+    assert call(folder, monkeypatch, capsys, *words)[0] == 0
+    again = keras.models.load_model(folder / "again.keras")
+    for weight, same in zip(
+        again.get_weights(), kib.decompress(folder / "noisy.kib").get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, same)
+    tuned = ("compress", "noisy.keras", "tuned.kib", DATA, "--seed=1", "--beam=16", "--epochs=1")
+    code, out, err = call(folder, monkeypatch, capsys, *tuned)
+    assert code == 0
+    assert "stage 12 of 12" in err
+
+
 BAD_CALLS = {
     "no such command": (("measure",), "must be one of audit, compare, certify"),
     "no model": (("audit", DATA), "expected MODEL.keras. Received: nothing"),
@@ -147,6 +166,9 @@ BAD_CALLS = {
     "absent report": (("compare", "a.json", "b.json"), "a.json"),
     "one report": (("compare", "a.json"), "expected BEFORE.json AFTER.json. Received: a.json"),
     "no posterior": (("certify", "model.keras", DATA), "InformationBottleneckModel"),
+    "no compressed file": (("decompress", "data.npz", "a.keras"), "another kind of file"),
+    "no name of a model": (("decompress", "data.npz", "a.h5"), "name of a .keras file"),
+    "a rate of nothing": (("compress", "model.keras", "a.kib", "--rate=0"), "`rate`"),
     "no probability": (("certify", "noisy.keras", DATA, "--delta=2"), "`delta`"),
 }
 
