@@ -49,7 +49,8 @@ ALLOWED = {
         "results",
     },
     "estimators": {
-        *("arguments", "certificates", "data", "introspection", "linear_algebra", "results"),
+        *("arguments", "certificates", "data", "introspection", "linear_algebra", "models"),
+        *("pac_bayes", "plots", "results"),
     },
     "compression": {
         *("arguments", "fingerprints", "introspection", "layers", "models", "results"),

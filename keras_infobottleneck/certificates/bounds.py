@@ -23,12 +23,13 @@ from keras_infobottleneck.arguments import (
     check_positive,
     described,
 )
+from keras_infobottleneck.certificates.rounding import (
+    check_broadcast,
+    failure_probability,
+    rounded_up,
+)
 
 __all__ = ["flat_minimum_bound", "monte_carlo_bound", "pac_bayes_bound"]
-
-SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
-
-SMALLEST = float(np.finfo("float64").tiny)  # probability: its reciprocal is finite
 
 KINDS = ("kl", "mcallester", "quadratic", "linear")
 
@@ -37,7 +38,7 @@ def pac_bayes_bound(
     risk: ArrayLike,
     kl: ArrayLike,
     num_examples: ArrayLike,
-    delta: float,
+    delta: ArrayLike,
     *,
     kind: Literal["kl", "mcallester", "quadratic", "linear"] = "kl",
     beta: float | None = None,
@@ -95,11 +96,11 @@ def pac_bayes_bound(
         "risk": check_numbers("risk", risk, None, 0, 1),
         "kl": check_numbers("kl", kl, None, 0, finite=False),
         "num_examples": check_integers("num_examples", num_examples, None, 1).astype(np.float64),
-        "delta": _probability("delta", delta),
+        "delta": failure_probability("delta", delta),
     }
     if kind == "linear":
         given["beta"] = check_numbers("beta", beta, None, 0.5, open_below=True)
-    _check_broadcast(given)
+    check_broadcast(given)
     arguments = [tf.constant(array) for array in given.values()]
     if kind == "linear":
         bound = pac_bayes.linear_bound(*arguments)
@@ -109,10 +110,10 @@ def pac_bayes_bound(
         bound = pac_bayes.quadratic_bound(*arguments)
     else:
         bound = pac_bayes.mcallester_bound(*arguments)
-    return _rounded_up(bound.numpy(), given["risk"])
+    return rounded_up(bound.numpy(), given["risk"])
 
 
-def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: float):
+def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike):
     """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
 
     The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,
@@ -147,10 +148,10 @@ def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: float):
     """
     mean = check_numbers("mean", mean, None, 0, 1)
     num_trials = check_integers("num_trials", num_trials, None, 1)
-    delta = _probability("delta", delta)
-    _check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
+    delta = failure_probability("delta", delta)
+    check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
     nats = tf.constant(-np.log(delta) / num_trials)
-    return _rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
+    return rounded_up(pac_bayes.kl_inverse(tf.constant(mean), nats).numpy(), mean)
 
 
 def flat_minimum_bound(
@@ -219,24 +220,3 @@ def flat_minimum_bound(
     beta = weight_beta / 2 if paper_form else weight_beta
     log_curvature = np.log(nuclear_norm) + np.log(num_examples)
     return float(size / 2 * (np.log(squared_norm) + log_curvature - np.log(size**2 * beta)))
-
-
-def _probability(name: str, value) -> np.ndarray:
-    """A probability with which something may fail."""
-    return check_numbers(name, value, None, SMALLEST, 1, open_above=True)
-
-
-def _check_broadcast(arguments: dict[str, np.ndarray]) -> None:
-    """Refuses arrays of shapes that do not go together."""
-    shapes = {name: array.shape for name, array in arguments.items() if array.ndim}
-    try:
-        np.broadcast_shapes(*shapes.values())
-    except ValueError:
-        names = " and ".join(f"`{name}`" for name in shapes)
-        raise ValueError(f"{names} must broadcast. Received: shapes {shapes}") from None
-
-
-def _rounded_up(bound, risk):
-    """Never below the risk, never above 1, never below the exact bound by rounding."""
-    bound = np.minimum(np.maximum(bound * (1.0 + SAFETY) + SAFETY, risk), 1.0)
-    return bound if bound.ndim else float(bound)

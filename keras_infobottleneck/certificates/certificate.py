@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import Any
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
-from keras_infobottleneck.certificates.bounds import monte_carlo_bound, pac_bayes_bound
-from keras_infobottleneck.certificates.conditions import (
-    CheckedBatches,
-    certified_layers,
-    check_outputs,
-    ends_in_logits,
-    two_examples,
-)
-from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
-from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["Certificate", "certify"]
+__all__ = ["Certificate"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +30,14 @@ class Certificate(Result):
         method: how they were drawn.
         min_probability: floor of the clamped cross-entropy.
         num_anchoring_examples: examples on which the prior depends.
+        prior_mean_error: of the network with the means of the anchored prior, which has not seen
+            the examples; None where no prior was anchored, and no example held out from it.
+        test_set_bound: bound on the error of that network on new data, by the exact binomial tail,
+            from the same examples and with the same confidence; None as before.
+        excess_error_bound: bound on the error of the randomised network by what it errs more than
+            that network: `excess_loss_bound`, and the test-set bound of the other; None as before.
+        recursive_error_bound: the same by a bound on networks drawn from the prior, of whose error
+            one half counts: `recursive_bound`; None as before, and where draws are shared.
 
     Example:
         ```python
@@ -91,6 +80,10 @@ class Certificate(Result):
     method: str
     min_probability: float
     num_anchoring_examples: int
+    prior_mean_error: float | None = None
+    test_set_bound: float | None = None
+    excess_error_bound: float | None = None
+    recursive_error_bound: float | None = None
 
     @property
     def confidence(self) -> float:
@@ -101,6 +94,27 @@ class Certificate(Result):
     def kl_per_example(self) -> float:
         """Nats in the weights per example of the certificate."""
         return self.kl / self.num_examples
+
+    @property
+    def comparison(self) -> str:
+        """Which is tighter, the certificate or the test-set bound, and why one wants the other."""
+        if self.test_set_bound is None:
+            return (
+                "no test-set bound stands beside it, since no example was held out: that all of "
+                "them may train is what such a certificate is for"
+            )
+        beside = (
+            f"the test-set bound {self.test_set_bound:.3%} that the same examples give the "
+            f"network with the prior's means (error {self.prior_mean_error:.3%})"
+        )
+        if self.error_bound < self.test_set_bound:
+            return (
+                f"tighter than {beside}: what the examples taught the posterior is worth its nats"
+            )
+        return (
+            f"not tighter than {beside}: use that network, unless weights are to be drawn, or "
+            "these examples are to train, which no test-set bound allows"
+        )
 
     def numbers(self) -> dict[str, float]:
         """The bound on the error, then all other fields and properties that are numbers."""
@@ -114,207 +128,15 @@ class Certificate(Result):
         return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
     def __repr__(self) -> str:
+        others = (("by the excess loss", self.excess_error_bound),)
+        others += (("recursively", self.recursive_error_bound),)
+        more = "".join(f", {how} {bound:.3%}" for how, bound in others if bound is not None)
         return (
-            f"Certificate: error on new data at most {self.error_bound:.3%} with probability "
-            f"{self.confidence:.1%} (randomised network; observed {self.randomized_error:.3%} on "
-            f"{self.num_examples:,} examples, mean weights {self.mean_error:.3%}, ensemble "
+            f"Certificate: error on new data at most {self.error_bound:.3%}{more}, each with "
+            f"probability {self.confidence:.1%} (randomised network; observed "
+            f"{self.randomized_error:.3%} on {self.num_examples:,} examples, mean weights "
+            f"{self.mean_error:.3%}, ensemble "
             f"{self.ensemble_error:.3%}); cross-entropy at most {self.cross_entropy_bound:.4f} "
             f"nats; {self.kl:,.1f} nats in the weights, {self.kl_per_example:.2e} per example; "
-            f"{self.num_trials:,} independent trials: {self.method}"
+            f"{self.num_trials:,} independent trials: {self.method}; {self.comparison}"
         )
-
-
-def certify(
-    model: keras.Model,
-    data: Any,
-    *,
-    delta: float = 0.025,
-    num_samples: int = 10,
-    delta_monte_carlo: float = 0.01,
-    examples_per_draw: int = 1,
-    min_probability: float = 1e-4,
-    from_logits: bool | None = None,
-    allow_repeats: bool = False,
-    batch_size: int | None = None,
-    seed: int | None = None,
-    verbose: int = 0,
-) -> Certificate:
-    """Bound the error on new data of a network whose weights are drawn from their posterior.
-
-    ``kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)``, where
-    ``kl(r, c)`` is the largest s with ``kl(r || s) <= c``: the outer one is `pac_bayes_bound`, the
-    inner one, `monte_carlo_bound`, makes up for estimating the error from draws. A bound: it fails
-    with probability ``delta + delta_monte_carlo`` at most, over the examples and the draws, if they
-    are independent draws of what new data come from. It concerns the network that draws its weights
-    anew for each prediction; the same for the cross-entropy, clamped at ``-log min_probability``.
-
-    The trials of the Monte Carlo are independent, which is what the bound asks of them. Where all
-    variational layers are dense with ``estimator="local"``, fed a vector for each example and used
-    once, every example of every pass has noise of its own: ``num_samples * N`` trials, each pass
-    the cost of a prediction. Layers of any other kind have their weights drawn anew for every
-    `examples_per_draw` examples, and the trials are such groups: with 1 there are as many, at the
-    cost of one draw of these weights per example.
-
-    Every weight must come from the posterior, or be unchanged since `anchor_prior`: what others
-    learned of the data would be in no divergence. ``make_variational(..., variational_bias=True)``
-    leaves none; normalisation must be frozen before anchoring.
-
-    Args:
-        model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
-            `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data.
-        data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
-            one-hot rows; 0 or 1 for a network of one output. They may have trained the posterior,
-            not the prior, and chosen nothing that the prior depends on.
-        delta: probability with which the PAC-Bayes bound may fail.
-        num_samples: draws for every example.
-        delta_monte_carlo: probability with which the Monte Carlo may mislead.
-        examples_per_draw: examples that share drawn weights, where weights must be drawn.
-        min_probability: floor of the probability in the clamped cross-entropy.
-        from_logits: whether the network ends in logits; by default as the compiled loss says.
-        allow_repeats: whether equal examples are independent draws that happen to agree, as in
-            data of few distinct values, rather than copies, which count once.
-        batch_size: examples in a batch, for arrays.
-        seed: of the noise, an integer of up to 64 bits.
-        verbose: 1 shows a progress bar.
-
-    Returns:
-        A `Certificate`.
-
-    Raises:
-        TypeError: a model or data of another kind.
-        ValueError: whatever would make the statement untrue, or an argument out of its range.
-
-    References:
-        Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
-        neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
-        (2015), arXiv 1506.02557.
-
-    Example:
-        ```python
-        import keras
-        import numpy as np
-        import keras_infobottleneck as kib
-
-        keras.utils.set_random_seed(0)
-        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
-        y = (x[:, 0] > 0).astype(int)
-        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        prior.compile(keras.optimizers.Adam(0.1), loss)
-        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
-        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
-        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
-        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
-        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
-        print(certificate.num_examples, certificate.kl, certificate.error_bound < 0.5)
-        ```
-
-        ```text
-        200 0.0 True
-        ```
-    """
-    check_probability("delta", delta)
-    check_probability("delta_monte_carlo", delta_monte_carlo)
-    if delta + delta_monte_carlo >= 1:
-        raise ValueError(
-            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
-            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
-        )
-    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
-    check_count("examples_per_draw", examples_per_draw)
-    check_probability("min_probability", min_probability)  # a loss without a bound has none
-    check_flag("allow_repeats", allow_repeats)
-    check_flag("from_logits", from_logits, optional=True)
-    check_count("batch_size", batch_size, optional=True)
-    check_verbose("verbose", verbose)
-    seed = _stateless_seed(seed)
-    anchoring = Anchoring(model)
-    layers = certified_layers(model, anchoring)
-    from_logits = ends_in_logits(model, from_logits)
-    batches = batches_for(model, data, batch_size)
-    x = two_examples(batches)
-    num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
-    anchors = anchoring.fingerprints
-
-    def make(reference):
-        def network():
-            return reference().network
-
-        draws = IndependentDraws(
-            network(), Anchoring(reference()).noisy_layers, x, examples_per_draw
-        )
-        return draws, gibbs_errors(
-            network,
-            draws,
-            num_samples=num_samples,
-            from_logits=from_logits,
-            min_probability=min_probability,
-        )
-
-    key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
-    draws, total = compiled(model, key, make)
-    checked = CheckedBatches(batches, num_classes, anchors, allow_repeats)
-    sums = total.over(checked, seed, verbose=verbose)
-    sums = {name: float(value) for name, value in sums.items()}
-    if not np.isfinite(sums["cross_entropy"]):
-        raise ValueError(
-            "Predictions must be finite; look for NaN in the data or the weights. "
-            f"Received: a cross-entropy of {sums['cross_entropy']}"
-        )
-    if not from_logits and sums["outside"]:
-        raise ValueError(
-            "The outputs must be probabilities where `from_logits` is False. Received: "
-            f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
-        )
-
-    num_examples: Any = batches.num_examples  # known after the pass
-    num_trials = int(sums["groups"]) * num_samples
-    # Groups that are not full count the missing examples as right, and the bound makes up for it.
-    filled = sums["groups"] * draws.group_size / num_examples
-    # In float64, where small divergences keep digits.
-    kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
-    worst = float(-np.log(min_probability))
-
-    def bound(risk):
-        upper = filled * monte_carlo_bound(risk / filled, num_trials, delta_monte_carlo)
-        return pac_bayes_bound(min(upper, 1.0), kl, num_examples, delta)
-
-    error = sums["errors"] / (num_samples * num_examples)
-    cross_entropy = sums["cross_entropy"] / (num_samples * num_examples)
-    return Certificate(
-        error_bound=bound(error),
-        cross_entropy_bound=worst * bound(cross_entropy),
-        randomized_error=error,
-        randomized_cross_entropy=worst * cross_entropy,
-        mean_error=sums["mean_errors"] / num_examples,
-        ensemble_error=sums["ensemble_errors"] / num_examples,
-        kl=kl,
-        num_examples=num_examples,
-        delta=delta,
-        delta_monte_carlo=delta_monte_carlo,
-        num_samples=num_samples,
-        num_trials=num_trials,
-        method=_method(draws),
-        min_probability=min_probability,
-        num_anchoring_examples=len(anchors),
-    )
-
-
-def _stateless_seed(seed: int | None) -> tf.Tensor:
-    """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
-    if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
-        seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
-    return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
-
-
-def _method(draws) -> str:
-    """How the trials were drawn, in words."""
-    local = ", ".join(layer.name for layer in draws.local)
-    if not draws.shared:
-        return f"noise of its own for every example on the pre-activations of {local}"
-    shared = ", ".join(layer.name for layer in draws.shared)
-    group = "example" if draws.group_size == 1 else f"{draws.group_size} examples"
-    method = f"weights of {shared} drawn anew for every {group}"
-    return (
-        f"{method}; noise for every example on the pre-activations of {local}" if local else method
-    )

@@ -28,8 +28,16 @@ __all__ = [
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
-def certified_layers(model, anchoring: Anchoring) -> list[VariationalWeights]:
-    """Layers with a distribution; raises where their divergence is not all the network knows."""
+def certified_layers(
+    model, anchoring: Anchoring, *, fitted_scales: bool = False
+) -> list[VariationalWeights]:
+    """Layers with a distribution; raises where their divergence is not all the network knows.
+
+    Args:
+        model: what may be certified.
+        anchoring: of the model.
+        fitted_scales: whether priors of fitted scales are taken, whose price is then to be paid.
+    """
     if not isinstance(model, InformationBottleneckModel):
         raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
     layers = anchoring.noisy_layers
@@ -50,10 +58,11 @@ def certified_layers(model, anchoring: Anchoring) -> list[VariationalWeights]:
                 "Only Gaussian posteriors can be certified: the others have no prior that is "
                 f"fixed before the data. Received: layer={layer.name!r}, posterior={posterior!r}"
             )
-        if not layer.prior_is_fixed:
+        if not (layer.prior_is_fixed or fitted_scales):
             raise ValueError(
                 "The prior follows the posterior, and with it the data; call `model.anchor_prior` "
-                f"or give a `prior_scale`. Received: layer={layer.name!r}, prior_scale=None"
+                f"or give a `prior_scale`, such as 'grid'. Received: layer={layer.name!r}, "
+                "prior_scale=None"
             )
         if layer.anchored and not is_anchored:
             raise ValueError(

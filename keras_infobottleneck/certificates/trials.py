@@ -55,20 +55,22 @@ class IndependentDraws:
         self.shared = [layer for layer in layers if not any(layer is one for one in self.local)]
         self.group_size = group_size if self.shared else 1
 
-    def __call__(self, x, seed) -> tf.Tensor:
+    def __call__(self, x, seed, values=()) -> tf.Tensor:
         """The output tensor ``[batch, ...]``; the batch is a multiple of `group_size`.
 
         Args:
             x: inputs, a nest of tensors of known batch size.
             seed: integer tensor of shape ``[2]``; the noise is a function of it.
+            values: pairs of a variable of the layers and the tensor that stands for it, such as
+                those of another distribution.
         """
         if not self.shared:
-            return self._draw(x, seed)
+            return self._draw(x, seed, values)
         num_groups = tf.nest.flatten(x)[0].shape[0] // self.group_size
 
         def draw(element):
             index, group = element
-            return self._draw(group, tf.random.experimental.stateless_fold_in(seed, index))
+            return self._draw(group, tf.random.experimental.stateless_fold_in(seed, index), values)
 
         groups = tf.nest.map_structure(
             lambda a: tf.reshape(a, [num_groups, self.group_size, *a.shape[1:]]), x
@@ -79,9 +81,9 @@ class IndependentDraws:
         outputs = tf.map_fn(draw, (tf.range(num_groups), groups), fn_output_signature=spec)
         return tf.reshape(outputs, [-1, *outputs.shape[2:]])
 
-    def _draw(self, x, seed):
+    def _draw(self, x, seed, values):
         """One group; every layer's noise has a seed of its own within the context."""
-        with drawing(seed):
+        with keras.StatelessScope(values), drawing(seed):
             pairs = [
                 pair
                 for layer in self.shared
@@ -89,6 +91,7 @@ class IndependentDraws:
             ]
         local_seed = tf.random.experimental.stateless_fold_in(seed, -1)
         # Keras' own scope: what layers assign or add as losses is dropped with it.
+        pairs = [*values, *pairs]
         with keras.StatelessScope(pairs), drawing(local_seed, activations=False, layers=self.local):
             return self._network(x, training=False)
 
@@ -105,7 +108,13 @@ def class_scores(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
 
 
 def gibbs_errors(
-    network_of, draws, *, num_samples: int, from_logits: bool, min_probability: float
+    network_of,
+    draws,
+    *,
+    num_samples: int,
+    from_logits: bool,
+    min_probability: float,
+    anchored: Sequence[VariationalWeights] = (),
 ) -> CompiledSum:
     """Sums over examples and draws, by name, from batches and a stateless seed.
 
@@ -114,12 +123,18 @@ def gibbs_errors(
     probability over examples, ``outside`` the examples with a score that is no probability,
     ``groups`` that shared draws over batches.
 
+    With anchored priors there are two references: ``prior_mean``, the network with their means, and
+    ``prior_draw``, drawn from them once for every example. Of each there is ``errors_of_``, over
+    examples, and over examples and draws ``worse_than_`` where the drawn network is wrong and it is
+    right, ``better_than_`` where it is the reverse.
+
     Args:
         network_of: gives, when called, the network with mean weights.
         draws: from inputs and a seed to scores with drawn weights, and its `group_size`.
         num_samples: draws for every example.
         from_logits: whether scores are logits.
         min_probability: floor of the probability in the cross-entropy.
+        anchored: the layers, where their priors are anchored.
     """
 
     def of_batch(batch, base_seed):
@@ -137,36 +152,66 @@ def gibbs_errors(
         def total(values):
             return tf.reduce_sum(weights * tf.cast(values, tf.float64))
 
-        def wrong(scores):
-            return total(tf.argmax(scores, -1, tf.int32) != labels)
+        def is_wrong(outputs):
+            scores = class_scores(outputs, from_logits)[: weights.shape[0]]
+            return tf.argmax(scores, -1, tf.int32) != labels
 
-        def add_sample(index, errors, cross_entropy, probabilities):
+        references = _references(network_of, draws, anchored, batch.x, x, seed)
+        references = {name: is_wrong(outputs) for name, outputs in references.items()}
+
+        def add_sample(index, sums, probabilities):
             draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            scores = class_scores(draws(x, draw_seed), from_logits)[: weights.shape[0]]
+            outputs = draws(x, draw_seed)
+            scores = class_scores(outputs, from_logits)[: weights.shape[0]]
             losses = pac_bayes.bounded_crossentropy(
                 labels, scores, from_logits=from_logits, min_probability=min_probability
             )
             probabilities += tf.nn.softmax(scores) if from_logits else scores
-            return index + 1, errors + wrong(scores), cross_entropy + total(losses), probabilities
+            wrong = is_wrong(outputs)
+            more = {"errors": wrong, "cross_entropy": losses}
+            for name, reference in references.items():
+                more[f"worse_than_{name}"] = wrong & ~reference
+                more[f"better_than_{name}"] = ~wrong & reference
+            sums = {name: sums[name] + total(values) for name, values in more.items()}
+            return index + 1, sums, probabilities
 
         outside = tf.reduce_any(tf.abs(mean_scores - 0.5) > 0.5 + ROUNDING, -1)
-        zero = tf.zeros([], tf.float64)
-        _, errors, cross_entropy, probabilities = tf.while_loop(
+        names = [f"{which}_than_{name}" for name in references for which in ("worse", "better")]
+        zeros = {name: tf.zeros([], tf.float64) for name in ("errors", "cross_entropy", *names)}
+        _, sums, probabilities = tf.while_loop(
             lambda index, *_: index < num_samples,
             add_sample,
-            (0, zero, zero, tf.zeros_like(mean_scores)),
+            (0, zeros, tf.zeros_like(mean_scores)),
             parallel_iterations=1,
         )
         return {
-            "errors": errors,
-            "cross_entropy": cross_entropy,
-            "mean_errors": wrong(mean_scores),
-            "ensemble_errors": wrong(probabilities),
+            **sums,
+            **{f"errors_of_{name}": total(wrong) for name, wrong in references.items()},
+            "mean_errors": total(is_wrong(mean_scores)),
+            "ensemble_errors": total(is_wrong(probabilities)),
             "outside": total(outside),
             "groups": tf.reduce_sum(tf.reduce_max(groups, -1)),
         }
 
     return CompiledSum(of_batch)
+
+
+def _references(network_of, draws, anchored, inputs, filled_inputs, seed) -> dict[str, tf.Tensor]:
+    """Outputs by name of networks that know nothing of the examples; none without anchored priors.
+
+    Args:
+        network_of, draws, anchored: as of `gibbs_errors`.
+        inputs: of a batch.
+        filled_inputs: the same, to a multiple of the group size.
+        seed: of the batch.
+    """
+    if not anchored:
+        return {}
+    at_prior = [pair for layer in anchored for pair in layer.at_prior()]
+    with keras.StatelessScope(at_prior), resting():
+        mean = network_of()(inputs, training=False)
+    seed = tf.random.experimental.stateless_fold_in(seed, -1)
+    return {"prior_mean": mean, "prior_draw": draws(filled_inputs, seed, at_prior)}
 
 
 def _inputs_of_single_uses(network, layers) -> list:

@@ -49,7 +49,12 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Probability with which the draws of the weights may mislead, in addition.",
         flag_values=values,
     )
-    flags.DEFINE_integer("num_samples", 10, "Draws for every example.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_samples",
+        None,
+        "Draws for every example; by default 100 where they are cheap, 10 where weights are drawn.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "examples_per_draw", 1, "Examples that share drawn weights.", flag_values=values
     )

@@ -9,7 +9,17 @@ from keras_infobottleneck.certificates.bounds import (
     monte_carlo_bound,
     pac_bayes_bound,
 )
-from keras_infobottleneck.certificates.certificate import Certificate, certify
+from keras_infobottleneck.certificates.certificate import Certificate
+from keras_infobottleneck.certificates.certification import certify
+from keras_infobottleneck.certificates.excess_bounds import excess_loss_bound, recursive_bound
+from keras_infobottleneck.certificates.fixed_network_bounds import occam_bound, test_set_bound
+from keras_infobottleneck.estimators.coding.description_length import (
+    DescriptionLength,
+    description_length,
+)
+from keras_infobottleneck.estimators.coding.prequential import prequential_code
+from keras_infobottleneck.estimators.coding.probe import MDLProbe, mdl_probe
+from keras_infobottleneck.estimators.coding.switch_code import PrequentialCode
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     block_decomposition_complexity,
 )
@@ -102,6 +112,7 @@ __all__ = [
     "Certificate",
     "ComplexityRatio",
     "CrossEntropyDecomposition",
+    "DescriptionLength",
     "DirectGradient",
     "EffectiveInformation",
     "Estimate",
@@ -110,10 +121,12 @@ __all__ = [
     "InformationCurve",
     "KernelRule",
     "LayerRule",
+    "MDLProbe",
     "MaximumRelevance",
     "MemoryEstimate",
     "MultiscaleRelevance",
     "NuisanceInformation",
+    "PrequentialCode",
     "QuantizedComplexity",
     "RelevanceNull",
     "RelevanceSlope",
@@ -130,8 +143,10 @@ __all__ = [
     "certify",
     "cross_entropy_decomposition",
     "decompose_uncertainty",
+    "description_length",
     "drawn_excess_loss",
     "effective_information",
+    "excess_loss_bound",
     "fisher_information",
     "flat_minimum_bound",
     "hessian",
@@ -141,19 +156,24 @@ __all__ = [
     "layer_multiscale_relevance",
     "linear_layer_information",
     "maximum_relevance_curve",
+    "mdl_probe",
     "monte_carlo_bound",
     "multiscale_relevance",
     "noise_variance_of_information",
     "nuisance_information",
+    "occam_bound",
     "pac_bayes_bound",
+    "prequential_code",
     "quantize_to",
     "quantized_complexity",
+    "recursive_bound",
     "register_rule",
     "relevance_null",
     "relevance_slope",
     "resolution_relevance",
     "resolution_relevance_of_counts",
     "simulated_effective_information",
+    "test_set_bound",
     "total_correlation",
     "weight_compression",
     "zipf_exponent",

@@ -1,6 +1,7 @@
 """A prior that was a posterior: kept apart, so that a layer without one carries no such weights."""
 
 import keras
+import tensorflow as tf
 
 __all__ = ["AnchoredPrior"]
 
@@ -45,6 +46,11 @@ class AnchoredPrior(keras.layers.Layer):
                 f"{len(self.weights)}"
             )
         super().load_own_variables(store)
+
+    def values_of(self, variables) -> list:
+        """Pairs of the weights, then their log-scales, with the values that are kept of them."""
+        kept = [*self.loc, *self.spread]
+        return [(v, tf.cast(k.value, v.dtype)) for v, k in zip(variables, kept, strict=True)]
 
     def assign(self, index: int, loc, spread):
         """Freeze the prior of weight tensor `index`."""

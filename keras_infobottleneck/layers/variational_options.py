@@ -1,12 +1,25 @@
 """What `VariationalWeights` accepts: said in one sentence, before any work."""
 
-from keras_infobottleneck.arguments import check_choice, check_flag, check_positive, check_seed
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_flag,
+    check_positive,
+    check_seed,
+    refusal,
+)
 from keras_infobottleneck.introspection.walking import all_layers, own_metrics
+from keras_infobottleneck.layers.gaussian_priors import GRIDS
 from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 
-__all__ = ["check_layer", "check_options"]
+__all__ = ["NOTHING_CHARGED", "check_layer", "check_options"]
+
+NOTHING_CHARGED = (
+    "Nothing is charged for what the weights hold: train the layer's model as an "
+    "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
+    "that Keras trains"
+)
 
 
 def check_options(
@@ -23,7 +36,11 @@ def check_options(
     """Raise where an option is unknown, out of range, or does not go with another."""
     check_choice("posterior", posterior, ("gaussian", "log_normal", "truncated_log_normal"))
     check_choice("estimator", estimator, ("local", "flipout", "sample"))
-    check_positive("prior_scale", prior_scale, optional=True)
+    if isinstance(prior_scale, str) and prior_scale not in GRIDS:
+        names = " or ".join(map(repr, GRIDS))
+        raise refusal(ValueError, "prior_scale", f"be a positive number or {names}", prior_scale)
+    if not isinstance(prior_scale, str):
+        check_positive("prior_scale", prior_scale, optional=True)
     check_positive("initial_scale", initial_scale, optional=True)
     check_positive("max_variance", max_variance)
     check_flag("variational_bias", variational_bias)

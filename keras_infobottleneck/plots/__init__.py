@@ -4,6 +4,7 @@ Matplotlib is imported by the functions, so that importing the package does not 
 """
 
 from keras_infobottleneck.plots.bit_planes import plot_bit_planes
+from keras_infobottleneck.plots.code_length import plot_code_length
 from keras_infobottleneck.plots.information_by_layer import plot_information_by_layer
 from keras_infobottleneck.plots.information_curve import plot_information_curve
 from keras_infobottleneck.plots.information_map import plot_information_map
@@ -14,6 +15,7 @@ from keras_infobottleneck.plots.spectrum import plot_spectrum
 
 __all__ = [
     "plot_bit_planes",
+    "plot_code_length",
     "plot_information_by_layer",
     "plot_information_curve",
     "plot_information_map",

@@ -11,7 +11,16 @@ import tensorflow as tf
 from keras import layers
 
 import keras_infobottleneck as kib
-from tests.support.certified_networks import OPTIONS, X_PRIOR, Y_PRIOR, X, Y, joined, make_model
+from tests.support.certified_networks import (
+    OPTIONS,
+    RANDOM,
+    X_PRIOR,
+    Y_PRIOR,
+    X,
+    Y,
+    joined,
+    make_model,
+)
 
 certify = kib.estimators.certify
 
@@ -43,6 +52,66 @@ def test_it_is_the_bound_of_the_bound(model, certificate):
     predictions = model.predict(X, verbose=0).argmax(-1)
     assert c.mean_error == np.mean(predictions != Y)
     assert c.confidence == pytest.approx(0.965)
+
+
+def test_the_test_set_bound_beside_it_is_of_the_network_that_never_saw_the_examples(
+    model, certificate
+):
+    c = certificate
+    anchored = kib.make_deterministic(make_model())
+    for old, layer in zip(anchored.layers, model.variational_layers, strict=True):
+        pairs = layer.at_prior()
+        old.set_weights([mean for _, mean in pairs[: len(pairs) // 2]])
+    errors = int(np.sum(anchored.predict(X, verbose=0).argmax(-1) != Y))
+    assert c.prior_mean_error == errors / 60
+    assert c.prior_mean_error != c.mean_error
+    assert c.test_set_bound == kib.estimators.test_set_bound(errors, 60, 0.035)
+    assert "tighter than the test-set bound" in c.comparison
+    assert c.comparison in repr(c)
+    required = [f.name for f in dataclasses.fields(c) if f.default is dataclasses.MISSING]
+    old = {name: getattr(c, name) for name in required}
+    assert type(c)(**old).test_set_bound is None  # as results of 0.1.0 were written
+    assert "test_set_bound" not in type(c)(**old).numbers()
+
+
+def test_bounds_by_reference_are_those_of_the_formulas_from_what_the_networks_get_wrong():
+    # Two layers, a posterior and a prior so narrow that every draw is the mean.
+    model = make_model(initial_scale=1e-6)
+    model.variational_layers[1].layer.kernel.assign_add(RANDOM.normal(size=(6, 2)))
+    c = certify(model, (X, Y), **OPTIONS)
+    wrong = model.predict(X, verbose=0).argmax(-1) != Y
+    at_prior = [pair for layer in model.variational_layers for pair in layer.at_prior()]
+    with keras.StatelessScope(at_prior):
+        reference = model(X, training=False).numpy().argmax(-1) != Y
+    worse, better = np.mean(wrong & ~reference), np.mean(~wrong & reference)
+    assert worse > 0 or better > 0
+    e = kib.estimators
+
+    def upper(mean, parts):
+        return e.monte_carlo_bound(mean, 180, 0.01 / parts)
+
+    excess = e.excess_loss_bound(upper(worse, 2), 1 - upper(1 - better, 2), c.kl, 60, 0.0125)
+    errors = int(reference.sum())
+    first = e.test_set_bound(errors, 60, 0.0125)
+    assert c.excess_error_bound == pytest.approx(min(first + excess, 1.0), abs=1e-8)
+    shares = upper(wrong.mean(), 3), upper(worse, 3), 1 - upper(1 - better, 3)
+    expected = e.recursive_bound(first, *shares, c.kl, 60, 0.0125)
+    assert c.recursive_error_bound == pytest.approx(expected, abs=1e-8)
+
+
+def test_draws_of_a_prior_that_examples_share_give_no_recursive_bound():
+    model = make_model(estimator="sample")
+    shared = certify(model, (X, Y), examples_per_draw=4, **OPTIONS)
+    assert shared.recursive_error_bound is None
+    assert 0.0 < shared.excess_error_bound <= 1.0
+    alone = certify(model, (X, Y), from_logits=True, seed=0)
+    assert alone.recursive_error_bound is not None
+    assert alone.prior_mean_error == shared.prior_mean_error
+    assert alone.num_samples == 10  # drawn weights are dear
+
+
+def test_draws_are_many_where_they_are_cheap(model):
+    assert certify(model, (X, Y), from_logits=True).num_samples == 100
 
 
 def test_one_layer_has_the_gibbs_error_of_the_closed_form():

@@ -1,6 +1,7 @@
 """Every example as a user runs it, at its smallest size: what must hold at any size holds."""
 
 import json
+import math
 
 import pytest
 
@@ -31,6 +32,20 @@ def certificate(result, folder):
     assert result["observed_error"] < result["error_bound"] <= 1.0
     assert result["certificate"]["num_examples"] == 100
     assert result["nats"] > 0.0
+
+
+def code_length(result, folder):
+    parts = result["code_length"]
+    assert result["kbit_without_a_network"] == pytest.approx(0.3 * math.log2(10))
+    assert parts["scale_nats"] > 0.0
+    assert parts["nats"] == pytest.approx(
+        parts["data_nats"] + parts["weight_nats"] + parts["scale_nats"]
+    )
+    nats = parts["weight_nats"] + parts["scale_nats"]
+    assert result["certificate"]["kl"] == pytest.approx(nats, rel=1e-6)
+    assert result["certificate"]["num_anchoring_examples"] == 0
+    assert result["prequential_code"]["ends"][-1] == 300
+    assert (folder / "blocks.png").exists()
 
 
 def complexity_while_training(result, folder):

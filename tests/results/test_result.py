@@ -63,6 +63,8 @@ def results():
     joint = RNG.dirichlet(np.ones(16)).reshape(2, 2, 2, 2)
     found["decomposition"] = estimators.cross_entropy_decomposition(joint, np.full((2, 2, 2), 0.5))
     found["bounds"] = estimators.activation_information_bounds(0.1, [4, 5])
+    found["probe"] = estimators.mdl_probe(X, Y, blocks=3, num_steps=5)
+    found["code"] = found["probe"].code
     found["report"] = kib.audit(model, (X, Y), include=("task", "fisher", "weights"))
     found["layer"] = kib.audit(model, (X, Y), include=("relevance",)).layers["hidden"]
     return found
@@ -72,6 +74,7 @@ def results():
 MADE_UP = {
     float: 0.5,
     int: 3,
+    estimators.Estimate: estimators.Estimate(2.0, 0.1),
     str: "method",
     np.ndarray: np.linspace(0.1, 0.4, 4),
     dict[str, float]: {"dense/kernel": 0.5},
@@ -126,6 +129,8 @@ HEADLINES = {
     "uncertainty": "total",
     "decomposition": "cross_entropy",
     "bounds": "network",
+    "probe": "nats",
+    "code": "nats",
     "report": "loss",
 }
 

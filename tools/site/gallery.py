@@ -55,6 +55,12 @@ def plot_phase_diagram(ax):
     kib.plots.plot_phase_diagram(sizes, prices, accuracy, half_way=0.55, ax=ax)
 
 
+def plot_code_length(ax):
+    """What a label costs to tell, block by block, beside its cost without a model."""
+    ends, nats = [59, 117, 469, 1875, 7500, 30_000, 60_000], [136, 91, 240, 410, 620, 1100, 900]
+    kib.plots.plot_code_length(ends, nats, num_classes=10, ax=ax)
+
+
 def plot_pruning_curve(ax):
     """The share of weights kept against the threshold, with the accuracy of the pruned network."""
     ratios = np.random.default_rng(0).lognormal(-0.5, 1.5, 5000)

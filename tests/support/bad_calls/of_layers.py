@@ -15,6 +15,7 @@ from tests.support.bad_calls.bad_values import (
     POSITIVE,
     PRICE,
     PROBABILITY,
+    SCALE,
     SEED,
     TEXT,
     VERBOSE_OR_AUTO,
@@ -60,7 +61,7 @@ def layer_table():
             {
                 "layer": [*LAYER, *kinds(None)],
                 "posterior": CHOICE,
-                "prior_scale": POSITIVE,
+                "prior_scale": SCALE[1:],  # None is taken
                 "max_variance": POSITIVE,
                 "estimator": CHOICE,
                 "initial_scale": POSITIVE,

@@ -38,6 +38,15 @@ WEIGHT_ARRAYS = [
 PERCENT = kinds("99", True, [99.0]) + values(NAN, 0, 101)
 PROBES = {"num_probes": count(2), "seed": kinds(1.5, "a", None) + values(-1)}
 WHOLE = kinds(1.5, "3", None, True) + values(0, -1)
+CODE_BLOCKS = {"blocks": kinds(None, "3", True, 2.5) + values(1, [], [40], [9, 8, 40], [8, 41])}
+SHARE = kinds("0", None, True) + values(-0.1, 1.1, NAN)
+EXCESS = {
+    "worse": SHARE,
+    "better": SHARE,
+    "kl": kinds("0", None, True) + values(-1, NAN),
+    "num_examples": [*WHOLE, *kinds(INF)],
+    "delta": kinds("0", None, True) + values(0, 1, NAN),
+}
 
 
 def number_table():
@@ -137,12 +146,53 @@ def number_table():
             {},
             {"resolution": [*floats(), *values(-0.1, 1.1)]},
         ),
+        "mdl_probe": (
+            e.mdl_probe,
+            {"z": Z, "y": N, "num_steps": 2, "blocks": 3},
+            {
+                "z": [*floats("examples", "units")[:7], *values(Z * NAN)],
+                "y": kinds(None, "a", N * 1j, N * 0.5) + values(N[:9], N * 0, N - 1),
+                **CODE_BLOCKS,
+                "num_steps": count(),
+                "seed": kinds(1.5, "a", None) + values(-1),
+            },
+        ),
         "monte_carlo_bound": (
             e.monte_carlo_bound,
             {"mean": 0.1, "num_trials": 10, "delta": 0.1},
             {
                 "mean": kinds("0", None, True) + values(-0.1, 1.1, NAN),
                 "num_trials": [*WHOLE, *kinds(INF)],
+                "delta": kinds("0", None, True) + values(0, 1, NAN),
+            },
+        ),
+        "test_set_bound": (
+            e.test_set_bound,
+            {"errors": 1, "num_examples": 10, "delta": 0.1},
+            {
+                "errors": kinds("0", None, True, 0.5) + values(-1, 11),
+                "num_examples": [*WHOLE, *kinds(INF)],
+                "delta": kinds("0", None, True) + values(0, 1, NAN),
+                "kind": CHOICE,
+            },
+        ),
+        "excess_loss_bound": (
+            e.excess_loss_bound,
+            {"worse": 0.1, "better": 0.1, "kl": 1.0, "num_examples": 10, "delta": 0.1},
+            EXCESS,
+        ),
+        "recursive_bound": (
+            functools.partial(e.recursive_bound, worse=0.1, better=0.1, kl=1.0, num_examples=10),
+            {"previous": 0.1, "error": 0.1, "delta": 0.1},
+            {"previous": SHARE, "error": SHARE, "gamma": SHARE, **EXCESS},
+        ),
+        "occam_bound": (
+            e.occam_bound,
+            {"bits": 8, "errors": 1, "num_examples": 10, "delta": 0.1},
+            {
+                "bits": kinds("0", None, True) + values(-1, NAN, INF),
+                "errors": kinds("0", None, True) + values(-1, NAN, 11),
+                "num_examples": [*WHOLE, *kinds(INF)],
                 "delta": kinds("0", None, True) + values(0, 1, NAN),
             },
         ),

@@ -11,6 +11,7 @@ from tests.support.bad_calls.bad_values import (
     POSITIVE,
     TEXT,
     Mute,
+    count,
     floats,
     integers,
     kinds,
@@ -33,6 +34,16 @@ def plot_table():
             {
                 "ratios": [*points[:4], *points[5:], *values({}, {"a": [1.0], "b": [1.0, 2.0]})],
                 "std": [*points[1:4], *points[5:], *values(np.ones(3), -np.ones(4))],
+                "ax": AXES,
+            },
+        ),
+        "plot_code_length": (
+            plots.plot_code_length,
+            {"ends": [2, 4], "block_nats": [1.0, 1.0], "num_classes": 2},
+            {
+                "ends": [*integers("blocks"), *values([0, 2], [4, 2])],
+                "block_nats": [*floats("blocks"), *values([1.0], [1.0] * 3, [-1.0, 1.0])],
+                "num_classes": count(2),
                 "ax": AXES,
             },
         ),

@@ -36,6 +36,7 @@ def things():
         broken=broken,
         normalised=keras.Sequential([keras.Input((4,)), *normalised]),
         noisy=kib.make_variational(net, num_examples=12, verbose=0, prior_scale=0.3),
+        paid=kib.make_variational(net, num_examples=12, verbose=0, variational_bias=True),
         fisher=of(),
         kronecker=of(structure="kronecker"),
         dense=of(structure="dense"),

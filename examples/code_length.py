@@ -1,0 +1,158 @@
+"""One divergence, three readings: a code of the labels, a file's size, a bound without a test set.
+
+A small convolutional network is trained on all images, with a Gaussian distribution over every
+weight. The prior is fixed but for its scales, which are chosen on a grid and paid for. The
+divergence of the weights is then (a) part of the length of a code of the labels, (b) a number of
+bytes, (c) what a PAC-Bayes bound asks for: an error rate on new data that is certified from the
+training set alone, no example held out.
+
+The code and the bound draw weights, one set for all places of an image. Noise that every place
+draws for itself, as ``--estimator=local`` does in convolutions, averages out: training then sees a
+loss that is lower than the one that is paid. ``--estimator=flipout`` sees the one that is paid.
+
+The price of a nat is raised from a thousandth to four, then let down to one, at which training
+minimises the code. Raised slowly: at the full price from the first step the network collapses to
+its prior.
+
+Published, on the 60,000 labels of MNIST (199 kbit without a network): variational codes of 22.2
+kbit, prequential ones of 4.10 (Blier & Ollivier, 2018); a certificate of 11.6 % that holds no data
+out (Lotfi et al., 2022). Run time on one core: digits, the default, two minutes; MNIST (`--data`)
+a quarter of an hour, and as long again for the prequential code. Killed and started again, it goes
+on where it was.
+"""
+
+import math
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+
+import keras
+import numpy as np
+from absl import flags
+
+import keras_infobottleneck as kib
+from reproduction.frame import datasets, script, training
+
+FLAGS = flags.FLAGS
+script.define_flags("outputs/code_length", resume=True)
+flags.DEFINE_integer("epochs", 36, "Epochs of the variational network.", 3)
+flags.DEFINE_float("highest_price", 4.0, "Price of a nat before it falls to one.", 1.0)
+flags.DEFINE_float("rate", 2e-3, "Learning rate, before it falls.", 0.0)
+flags.DEFINE_enum("prior_scale", "grid", ["grid", "grid_per_unit"], "Scales of the prior.")
+flags.DEFINE_enum("estimator", "local", ["local", "flipout"], "How noise is drawn in training.")
+flags.DEFINE_integer("prequential_epochs", 4, "Epochs of each block; 0 leaves this code out.", 0)
+BATCH_SIZE = 250
+MIN_STEPS = 100  # in an epoch: small data are passed over more often
+FILTERS = ((16, 5), (32, 3), (32, 3))  # and sizes of the kernels
+
+
+def run():
+    """Train, code, certify; code prequentially."""
+    images = datasets.load(path=FLAGS.data)
+    size, epochs = (300, 3) if FLAGS.smoke else (len(images.x_train), FLAGS.epochs)
+    x, y = images.x_train[:size], images.y_train[:size]
+    folder = script.output_folder()
+    if not FLAGS.resume:
+        for name in ("training.npz", "blocks.npz"):
+            (folder / name).unlink(missing_ok=True)
+
+    model = trained(images, x, y, epochs, folder)
+    length = kib.estimators.description_length(model, (x, y), batch_size=BATCH_SIZE, seed=0)
+    print(length, flush=True)
+    draws = {"num_samples": 2, "seed": 0}
+    certificate = kib.estimators.certify(model, (x, y), allow_repeats=True, **draws)
+    print(certificate, flush=True)
+    predictions = model.predict(images.x_test, verbose=0).argmax(-1)
+    numbers = {
+        "code_length": length.to_dict(),
+        "kbit": length.kbit,
+        "kbit_without_a_network": length.uniform_kbit,
+        "bytes_of_the_weights": (length.weight_nats + length.scale_nats) / math.log(2.0) / 8,
+        "certificate": certificate.to_dict(),
+        "test_error": float(np.mean(predictions != images.y_test)),
+    }
+    told = ""
+    if FLAGS.prequential_epochs:
+        code = kib.estimators.prequential_code(
+            lambda: convolutional(images, 0.3),
+            (x, y),
+            epochs=1 if FLAGS.smoke else FLAGS.prequential_epochs,
+            batch_size=50,
+            warm_start=True,
+            path=folder / "blocks.npz",
+            seed=FLAGS.seed,
+            verbose=1,
+        )
+        code.plot().figure.savefig(folder / "blocks.png", dpi=120)
+        numbers["prequential_code"] = {**code.to_dict(), "kbit": code.kbit}
+        told = f"; {code.kbit:.2f} kbit prequentially"
+    script.finish(
+        f"{length.kbit:.2f} kbit for {size} labels instead of {length.uniform_kbit:.1f}{told}; "
+        f"{numbers['bytes_of_the_weights']:.0f} bytes of weights; error at most "
+        f"{certificate.error_bound:.2%} from the training set alone "
+        f"({numbers['test_error']:.2%} on the test set)",
+        **numbers,
+    )
+
+
+def convolutional(images, dropout=0.0) -> keras.Model:
+    """Three convolutions and a dense layer, compiled; with dropout wider, and with biases."""
+    options = {"use_bias": dropout > 0}
+    layers = [keras.Input(images.x_train.shape[1:])]
+    for filters, kernel in FILTERS:
+        options |= {"strides": 2, "padding": "same", "activation": "relu"}
+        layers.append(keras.layers.Conv2D(filters * (1 + (dropout > 0)), kernel, **options))
+    layers += [keras.layers.Flatten(), keras.layers.Dropout(dropout)]
+    layers.append(keras.layers.Dense(images.num_classes, use_bias=dropout > 0))
+    model = keras.Sequential(layers)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss)
+    return model
+
+
+def trained(images, x, y, epochs, folder) -> kib.InformationBottleneckModel:
+    """The variational network, from where its training ended."""
+    keras.utils.set_random_seed(FLAGS.seed)
+    model = kib.make_variational(
+        convolutional(images),
+        num_examples=len(x),
+        prior_scale=FLAGS.prior_scale,
+        estimator=FLAGS.estimator,
+        seed=FLAGS.seed,
+        verbose=0,
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(FLAGS.rate), loss, metrics=["accuracy"])
+    model.build((None, *x.shape[1:]))
+    steps_per_pass = -(-len(x) // BATCH_SIZE)
+
+    def price(epoch):
+        share = epoch / epochs
+        rise = min(1.0, 3 * share)
+        if share < 0.55:
+            return 1e-3 * (FLAGS.highest_price / 1e-3) ** rise
+        return FLAGS.highest_price ** max(0.0, 1 - (share - 0.55) / 0.25)
+
+    def rate(epoch):
+        share = epoch / epochs
+        return FLAGS.rate * (1.0 if share < 0.55 else 0.25 if share < 0.85 else 0.05)
+
+    training.train(
+        model,
+        x,
+        y,
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        seed=FLAGS.seed,
+        checkpoint=kib.callbacks.Checkpoint(os.fspath(folder / "training.npz")),
+        callbacks=[
+            kib.callbacks.BetaSchedule(model.weight_beta, price),
+            keras.callbacks.LearningRateScheduler(rate),
+        ],
+        passes=1 if FLAGS.smoke else -(-MIN_STEPS // steps_per_pass),
+    )
+    return model
+
+
+if __name__ == "__main__":
+    script.main(run)

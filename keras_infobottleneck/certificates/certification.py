@@ -1,0 +1,242 @@
+"""Certifying: from a network and examples to a bound on its error on new data."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
+from keras_infobottleneck.certificates.bounds import pac_bayes_bound
+from keras_infobottleneck.certificates.certificate import Certificate
+from keras_infobottleneck.certificates.conditions import (
+    CheckedBatches,
+    certified_layers,
+    check_outputs,
+    ends_in_logits,
+    two_examples,
+)
+from keras_infobottleneck.certificates.observed import Trials, by_reference
+from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring
+
+__all__ = ["certify"]
+
+# Draws for every example, by default: many where a draw costs a prediction, fewer where weights
+# are drawn for each example. Ten times as many narrow the bound of 30,000 images by 0.1 points.
+MANY_DRAWS, FEW_DRAWS = 100, 10
+
+
+def certify(
+    model: keras.Model,
+    data: Any,
+    *,
+    delta: float = 0.025,
+    num_samples: int | None = None,
+    delta_monte_carlo: float = 0.01,
+    examples_per_draw: int = 1,
+    min_probability: float = 1e-4,
+    from_logits: bool | None = None,
+    allow_repeats: bool = False,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+) -> Certificate:
+    """Bound the error on new data of a network whose weights are drawn from their posterior.
+
+    ``kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)``, where
+    ``kl(r, c)`` is the largest s with ``kl(r || s) <= c``: the outer one is `pac_bayes_bound`, the
+    inner one, `monte_carlo_bound`, makes up for estimating the error from draws. A bound: it fails
+    with probability ``delta + delta_monte_carlo`` at most, over the examples and the draws, if they
+    are independent draws of what new data come from. It concerns the network that draws its weights
+    anew for each prediction; the same for the cross-entropy, clamped at ``-log min_probability``.
+
+    The trials of the Monte Carlo are independent, which is what the bound asks of them. Where all
+    variational layers are dense with ``estimator="local"``, fed a vector for each example and used
+    once, every example of every pass has noise of its own: ``num_samples * N`` trials, each pass
+    the cost of a prediction. Layers of any other kind have their weights drawn anew for every
+    `examples_per_draw` examples, and the trials are such groups: with 1 there are as many, at the
+    cost of one draw of these weights per example.
+
+    Every weight must come from the posterior, or be unchanged since `anchor_prior`: what others
+    learned of the data would be in no divergence. ``make_variational(..., variational_bias=True)``
+    leaves none; normalisation must be frozen before anchoring.
+
+    With an anchored prior three more bounds stand beside it, from the same examples and at the same
+    confidence, each by itself: `test_set_bound` of the network with the prior's means, which has
+    not seen them; the error by the excess over that network, `excess_loss_bound`; and by a bound on
+    networks drawn from the prior, `recursive_bound`. With a `prior_scale` that is a number or on a
+    grid, no example need be held out: all that trained the posterior may be certified on, and the
+    price of the grid pays for the union over its scales.
+
+    Args:
+        model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
+            `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data or paid
+            for, ``"grid"``.
+        data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
+            one-hot rows; 0 or 1 for a network of one output. They may have trained the posterior,
+            not the prior, and chosen nothing that the prior depends on.
+        delta: probability with which the PAC-Bayes bound may fail.
+        num_samples: draws for every example; by default 100 where every one of them is the cost of
+            a prediction, and 10 where weights must be drawn.
+        delta_monte_carlo: probability with which the Monte Carlo may mislead.
+        examples_per_draw: examples that share drawn weights, where weights must be drawn.
+        min_probability: floor of the probability in the clamped cross-entropy.
+        from_logits: whether the network ends in logits; by default as the compiled loss says.
+        allow_repeats: whether equal examples are independent draws that happen to agree, as in
+            data of few distinct values, rather than copies, which count once.
+        batch_size: examples in a batch, for arrays.
+        seed: of the noise, an integer of up to 64 bits.
+        verbose: 1 shows a progress bar.
+
+    Returns:
+        A `Certificate`.
+
+    Raises:
+        TypeError: a model or data of another kind.
+        ValueError: whatever would make the statement untrue, or an argument out of its range.
+
+    References:
+        Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
+        neural networks", arXiv 2007.12911. Langford & Caruana (2001). Kingma, Salimans & Welling
+        (2015), arXiv 1506.02557.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 4)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        prior = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        prior.compile(keras.optimizers.Adam(0.1), loss)
+        prior.fit(x[:100], y[:100], epochs=5, verbose=0)
+        model = kib.make_variational(prior, num_examples=200, variational_bias=True, verbose=0)
+        model.anchor_prior((x[:100], y[:100]))  # all that the prior has seen
+        model.compile("adam", kib.models.BoundedCrossentropy(from_logits=True))
+        certificate = kib.estimators.certify(model, (x[100:], y[100:]), seed=0)
+        print(certificate.num_examples, certificate.kl, certificate.error_bound < 0.5)
+        ```
+
+        ```text
+        200 0.0 True
+        ```
+    """
+    check_probability("delta", delta)
+    check_probability("delta_monte_carlo", delta_monte_carlo)
+    if delta + delta_monte_carlo >= 1:
+        raise ValueError(
+            "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
+            f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
+        )
+    # At most what a loop of TensorFlow counts.
+    check_count("num_samples", num_samples, most=2**31 - 1, optional=True)
+    check_count("examples_per_draw", examples_per_draw)
+    check_probability("min_probability", min_probability)  # a loss without a bound has none
+    check_flag("allow_repeats", allow_repeats)
+    check_flag("from_logits", from_logits, optional=True)
+    check_count("batch_size", batch_size, optional=True)
+    check_verbose("verbose", verbose)
+    seed = _stateless_seed(seed)
+    anchoring = Anchoring(model)
+    layers = certified_layers(model, anchoring)
+    from_logits = ends_in_logits(model, from_logits)
+    batches = batches_for(model, data, batch_size)
+    x = two_examples(batches)
+    num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
+    anchors = anchoring.fingerprints
+
+    def make(reference):
+        def network():
+            return reference().network
+
+        layers = Anchoring(reference()).noisy_layers
+        draws = IndependentDraws(network(), layers, x, examples_per_draw)
+        count = num_samples or (FEW_DRAWS if draws.shared else MANY_DRAWS)
+        total = gibbs_errors(
+            network,
+            draws,
+            num_samples=count,
+            from_logits=from_logits,
+            min_probability=min_probability,
+            anchored=layers if len(anchors) else (),
+        )
+        return draws, count, total
+
+    key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
+    draws, num_samples, total = compiled(model, key, make)
+    checked = CheckedBatches(batches, num_classes, anchors, allow_repeats)
+    sums = total.over(checked, seed, verbose=verbose)
+    sums = {name: float(value) for name, value in sums.items()}
+    if not np.isfinite(sums["cross_entropy"]):
+        raise ValueError(
+            "Predictions must be finite; look for NaN in the data or the weights. "
+            f"Received: a cross-entropy of {sums['cross_entropy']}"
+        )
+    if not from_logits and sums["outside"]:
+        raise ValueError(
+            "The outputs must be probabilities where `from_logits` is False. Received: "
+            f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
+        )
+
+    num_examples: Any = batches.num_examples  # known after the pass
+    trials = Trials(
+        sums,
+        num_examples=num_examples,
+        num_samples=num_samples,
+        group_size=draws.group_size,
+        delta=delta_monte_carlo,
+    )
+    # In float64, where small divergences keep digits.
+    kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
+    worst = float(-np.log(min_probability))
+
+    def bound(name):
+        return pac_bayes_bound(trials.upper(name), kl, num_examples, delta)
+
+    return Certificate(
+        error_bound=bound("errors"),
+        cross_entropy_bound=worst * bound("cross_entropy"),
+        randomized_error=trials.mean("errors"),
+        randomized_cross_entropy=worst * trials.mean("cross_entropy"),
+        mean_error=sums["mean_errors"] / num_examples,
+        ensemble_error=sums["ensemble_errors"] / num_examples,
+        kl=kl,
+        num_examples=num_examples,
+        delta=delta,
+        delta_monte_carlo=delta_monte_carlo,
+        num_samples=num_samples,
+        num_trials=trials.num_trials,
+        method=_method(draws),
+        min_probability=min_probability,
+        num_anchoring_examples=len(anchors),
+        **(by_reference(trials, kl, delta) if len(anchors) else {}),
+    )
+
+
+def _stateless_seed(seed: int | None) -> tf.Tensor:
+    """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
+    if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
+        seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
+    return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
+
+
+def _method(draws) -> str:
+    """How the trials were drawn, in words."""
+    local = ", ".join(layer.name for layer in draws.local)
+    if not draws.shared:
+        return f"noise of its own for every example on the pre-activations of {local}"
+    shared = ", ".join(layer.name for layer in draws.shared)
+    group = "example" if draws.group_size == 1 else f"{draws.group_size} examples"
+    method = f"weights of {shared} drawn anew for every {group}"
+    return (
+        f"{method}; noise for every example on the pre-activations of {local}" if local else method
+    )

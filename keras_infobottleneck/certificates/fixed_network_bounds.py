@@ -1,0 +1,161 @@
+"""Bounds on the error of one network: fixed before the examples are seen, or told in few bits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.arguments import check_choice, check_integers, check_numbers
+from keras_infobottleneck.certificates.rounding import (
+    check_broadcast,
+    failure_probability,
+    rounded_up,
+)
+
+__all__ = ["occam_bound", "test_set_bound"]
+
+KINDS = ("binomial", "kl")
+# Halvings of an interval below 1: to float64 rounding.
+NUM_HALVINGS = 60
+# TensorFlow's incomplete beta function keeps its digits up to so many examples, and some more.
+MOST_EXAMPLES = 10_000_000
+
+
+def test_set_bound(
+    errors: Any, num_examples: Any, delta: Any, *, kind: Literal["binomial", "kl"] = "binomial"
+) -> Any:
+    """Upper bound on the error on new data of one network, from examples that it never saw.
+
+    The plain alternative to a PAC-Bayes certificate. It holds with probability at least
+    ``1 - delta`` over the examples, for a network that does not depend on them in any way.
+
+    ``"binomial"``: the largest error rate at which so few errors still have a probability of
+    `delta`, ``sum_{k <= errors} binomial(N, k) r^k (1 - r)^(N - k) = delta``. Exact: no smaller
+    bound holds at this confidence.
+    ``"kl"``: for losses in [0, 1] that are not only 0 or 1, the largest r with
+    ``kl(errors / N || r) <= log(1 / delta) / N``. Looser.
+
+    Args:
+        errors: number of wrong predictions, an integer; for ``kind="kl"`` the sum of the losses,
+            any number from 0 to `num_examples`.
+        num_examples: number of examples, all independent draws of what new data come from.
+        delta: probability with which the bound may fail.
+        kind: which bound.
+
+    Returns:
+        A float, or an array where an argument is one. To 1e-9, rounded up; above 10 million
+        examples the binomial bound is that of ``"kl"``, 4e-5 more at most.
+
+    Raises:
+        TypeError: not numbers; for ``"binomial"`` errors that are no integers.
+        ValueError: a number out of its range, or more errors than examples.
+
+    References:
+        Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case
+        of the binomial". Langford (2005), "Tutorial on practical prediction theory for
+        classification", Theorem 3.3. Hoeffding (1963), Theorem 1, of ``"kl"``.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bound = kib.estimators.test_set_bound(errors=428, num_examples=30_000, delta=0.035)
+        print(f"with probability 96.5 % the true error is at most {bound:.4f}")
+        ```
+
+        ```text
+        with probability 96.5 % the true error is at most 0.0156
+        ```
+    """
+    check_choice("kind", kind, KINDS)
+    of_errors = check_integers if kind == "binomial" else check_numbers
+    errors = of_errors("errors", errors, None, 0).astype(np.float64)
+    num_examples = check_integers("num_examples", num_examples, None, 1).astype(np.float64)
+    delta = failure_probability("delta", delta)
+    risk = _risk(errors, num_examples, delta=delta)
+    upper = pac_bayes.kl_inverse(tf.constant(risk), tf.constant(-np.log(delta) / num_examples))
+    upper = upper.numpy()
+    if kind == "binomial":
+        upper = _binomial_limit(errors, num_examples, delta, upper)
+    return rounded_up(upper, risk)
+
+
+def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
+    """Upper bound on the error on new data of a network that a file of so many bits describes.
+
+    The largest r with ``kl(errors / N || r) <= (bits log 2 + log(1 / delta)) / N``. It holds with
+    probability at least ``1 - delta`` over the examples, for all files of a code at once, however
+    the file was chosen: the examples may have trained the network, and no draws are needed. The
+    code must be fixed before the examples and free of prefixes (no file is the beginning of
+    another), so that the weights ``2^-bits`` of all files sum to one at most; whatever chooses the
+    decoder, the length of the file itself included, belongs into the file.
+
+    Args:
+        bits: length of the file, at least 0.
+        errors: number of wrong predictions, or sum of losses in [0, 1].
+        num_examples: number of examples.
+        delta: probability with which the bound may fail.
+
+    Returns:
+        A float, or an array where an argument is one. To 1e-9, rounded up.
+
+    Raises:
+        TypeError: not numbers.
+        ValueError: a number out of its range, or more errors than examples.
+
+    References:
+        Blumer, Ehrenfeucht, Haussler & Warmuth (1987), "Occam's razor". Langford (2005), "Tutorial
+        on practical prediction theory for classification", Theorem 4.1, in its Chernoff form.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bound = kib.estimators.occam_bound(8 * 1500, errors=600, num_examples=60_000, delta=0.05)
+        print(f"1.5 kB that err on 1 % of 60,000 images: at most {bound:.3f} on new ones")
+        ```
+
+        ```text
+        1.5 kB that err on 1 % of 60,000 images: at most 0.163 on new ones
+        ```
+    """
+    bits = check_numbers("bits", bits, None, 0)
+    errors = check_numbers("errors", errors, None, 0)
+    num_examples = check_integers("num_examples", num_examples, None, 1).astype(np.float64)
+    delta = failure_probability("delta", delta)
+    risk = _risk(errors, num_examples, bits=bits, delta=delta)
+    nats = (bits * np.log(2.0) - np.log(delta)) / num_examples
+    return rounded_up(pac_bayes.kl_inverse(tf.constant(risk), tf.constant(nats)).numpy(), risk)
+
+
+def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) -> np.ndarray:
+    """Mean loss; raises where there are more errors than examples."""
+    check_broadcast({"errors": errors, "num_examples": num_examples, **others})
+    if np.any(errors > num_examples):
+        raise ValueError(
+            "`errors` must not be more than `num_examples`. "
+            f"Received: {np.max(errors):g} errors of {np.min(num_examples):g} examples"
+        )
+    return errors / num_examples
+
+
+def _binomial_limit(errors, num_examples, delta, upper) -> np.ndarray:
+    """The rate at which so few errors have probability `delta`; at `upper` it is less.
+
+    Halving: the probability falls as the rate grows, and every upper end is a valid bound.
+    """
+    errors, num_examples, delta, high = (
+        tf.constant(a) for a in np.broadcast_arrays(errors, num_examples, delta, upper)
+    )
+    low = errors / num_examples
+    right = tf.maximum(num_examples - errors, 1.0)  # where all are wrong the limit is 1
+    for _ in range(NUM_HALVINGS):
+        middle = 0.5 * (low + high)
+        # P(errors or fewer) at this rate is a regularised incomplete beta function.
+        is_above = tf.math.betainc(right, errors + 1.0, 1.0 - middle) <= delta
+        low, high = tf.where(is_above, low, middle), tf.where(is_above, middle, high)
+    high = tf.where(num_examples <= MOST_EXAMPLES, high, upper)
+    return np.where(errors < num_examples, high, 1.0)

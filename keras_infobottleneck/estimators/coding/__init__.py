@@ -1,0 +1,1 @@
+"""Code lengths of labels: what a network saves, with everything it learned paid for."""

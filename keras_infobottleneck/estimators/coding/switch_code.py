@@ -1,0 +1,166 @@
+"""Labels told in blocks: each by the best of several predictors, at the price of saying which."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_infobottleneck.arguments import check_count, check_integers, refusal
+from keras_infobottleneck.plots.code_length import plot_code_length
+from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["BlockCode", "PrequentialCode", "block_ends", "code_of_block", "digest", "joined_code"]
+
+
+@dataclass(frozen=True, repr=False)
+class PrequentialCode(Result):
+    """Length of a code that tells labels in blocks, each by what was learned from those before.
+
+    Attributes:
+        nats: all of it. The standard error is that of a sum over independent labels: how far
+            another sample of them would be off.
+        uniform_nats: of the same labels without a model: `N log C`.
+        ends: `[blocks]`, number of labels up to the end of each block.
+        block_nats: `[blocks]`, of each block; the first is told without a model.
+        choices: `[blocks]`, which predictor told the block: the epoch, counted from 1, or the
+            number of the penalty, counted from 1; 0 for the first block.
+        num_choices: how many there were, whose logarithm each block but the first pays.
+        num_classes: C.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        x = np.random.default_rng(0).normal(size=(300, 2))
+        code = kib.estimators.mdl_probe(x, (x[:, 0] > 0).astype(int), blocks=4).code
+        print(code.ends, np.round(code.nats_per_label, 1))
+        ```
+
+        ```text
+        [ 38  75 150 300] [0.7 0.1 0.1 0.1]
+        ```
+    """
+
+    nats: Estimate
+    uniform_nats: float
+    ends: np.ndarray
+    block_nats: np.ndarray
+    choices: np.ndarray
+    num_choices: int
+    num_classes: int
+
+    _points = ("ends", "block_nats", "choices")
+
+    @property
+    def nats_per_label(self) -> np.ndarray:
+        """`[blocks]`: of each block, for one of its labels; the curve of learning."""
+        return self.block_nats / np.diff(self.ends, prepend=0)
+
+    @property
+    def kbit(self) -> float:
+        """All of it in thousands of bits."""
+        return float(self.nats) / math.log(2.0) / 1000.0
+
+    @property
+    def uniform_kbit(self) -> float:
+        """`N log C` in thousands of bits."""
+        return self.uniform_nats / math.log(2.0) / 1000.0
+
+    @property
+    def ratio(self) -> float:
+        """Length beside that of a code without a model: below 1 something was learned."""
+        return float(self.nats) / self.uniform_nats
+
+    def numbers(self) -> dict[str, float]:
+        """The length in nats, its error, the code without a model; kbit, and the ratio."""
+        more = {"kbit": self.kbit, "uniform_kbit": self.uniform_kbit, "ratio": self.ratio}
+        return {**super().numbers(), "standard_error": self.nats.standard_error, **more}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Nats for a label of each block: see `plots.plot_code_length`."""
+        return plot_code_length(self.ends, self.block_nats, num_classes=self.num_classes, ax=ax)
+
+    def __repr__(self) -> str:
+        return (
+            f"PrequentialCode: {self.kbit:,.2f} kbit for {self.ends[-1]:,} labels in "
+            f"{len(self.ends)} blocks, {self.ratio:.3f} of the {self.uniform_kbit:,.2f} kbit "
+            f"without a model ({self.nats!r} nats; {self.nats_per_label[-1]:.4f} for a label of "
+            "the last block)"
+        )
+
+
+class BlockCode(NamedTuple):
+    """One block: its nats, the variance that another sample of labels would give, the choice."""
+
+    nats: float
+    variance: float
+    choice: int
+
+
+def block_ends(blocks: int | Sequence[int], num_examples: int) -> np.ndarray:
+    """Ends of blocks, the last one `num_examples`: those given, or so many, each twice the last."""
+    if np.ndim(blocks) == 0:
+        count = check_count("blocks", blocks, 2)
+        halves = num_examples / 2.0 ** np.arange(count - 1, -1, -1)
+        ends = np.unique(np.ceil(halves).astype(np.int64))
+    else:
+        ends = check_integers("blocks", blocks, "[blocks]", 1).astype(np.int64)
+    if len(ends) < 2 or np.any(np.diff(ends) <= 0) or ends[-1] != num_examples:
+        expected = f"be increasing ends of two blocks at least, the last {num_examples}"
+        raise refusal(ValueError, "blocks", expected, blocks)
+    return ends
+
+
+def code_of_block(log_probabilities: np.ndarray) -> BlockCode:
+    """The best of several predictors, and the price of saying which.
+
+    Args:
+        log_probabilities: `[predictors, labels]`, of the labels that were.
+    """
+    nats = -log_probabilities.sum(1)
+    nats = np.where(np.isfinite(nats), nats, np.inf)  # one that went astray is not chosen
+    best = int(np.argmin(nats))
+    variance = log_probabilities.shape[1] * float(np.var(log_probabilities[best]))
+    return BlockCode(float(nats[best]) + math.log(len(nats)), variance, best + 1)
+
+
+def joined_code(
+    codes: Sequence[BlockCode], ends: np.ndarray, num_choices: int, num_classes: int
+) -> PrequentialCode:
+    """The code of all blocks, the first told without a model.
+
+    Raises:
+        ValueError: no predictor gave every label of a block a probability above zero.
+    """
+    nats = [float(ends[0]) * math.log(num_classes), *(code.nats for code in codes)]
+    if not np.all(np.isfinite(nats)):
+        raise ValueError(
+            "Every label must have a probability above zero; let the network end in logits, or "
+            f"train it more gently. Received: blocks of {nats} nats"
+        )
+    return PrequentialCode(
+        nats=Estimate(sum(nats), math.sqrt(sum(code.variance for code in codes))),
+        uniform_nats=float(ends[-1]) * math.log(num_classes),
+        ends=ends,
+        block_nats=np.array(nats),
+        choices=np.array([0, *(code.choice for code in codes)]),
+        num_choices=num_choices,
+        num_classes=num_classes,
+    )
+
+
+def digest(*values: Any) -> str:
+    """A fingerprint of arrays and settings: files of one code are not taken for another's."""
+    sha = hashlib.sha256()
+    for value in values:
+        array = np.asarray(value)
+        sha.update(f"{array.dtype} {array.shape};".encode())
+        sha.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+    return sha.hexdigest()
