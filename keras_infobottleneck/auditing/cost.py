@@ -18,7 +18,7 @@ from keras_infobottleneck.auditing.plan import AuditPlan, Cost
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.data.sample import Sample
 
-__all__ = ["NUM_TRIED", "with_costs"]
+__all__ = ["NUM_TRIED", "Trials", "with_costs"]
 
 # Examples of the smaller trial: one batch of what is compiled, so that the audit takes it up.
 NUM_TRIED = 64
