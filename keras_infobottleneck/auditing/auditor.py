@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from typing import Any
 
 import keras
@@ -21,7 +20,7 @@ from keras_infobottleneck.arguments import (
     described,
     refusal,
 )
-from keras_infobottleneck.auditing.cost import trial_sizes, with_costs
+from keras_infobottleneck.auditing.cost import NUM_TRIED, with_costs
 from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.findings import LayerInformation
 from keras_infobottleneck.auditing.measuring import measure
@@ -155,11 +154,9 @@ def audit(
 
         if dry_run:
             available = batches.num_examples or max(counts.values())
-            _, sizes = trial_sizes(plan, known, available)
-            few = max(sizes.values(), default=2)
-            tried = first_examples(batches, few, available)
-            available = available if tried.size == few else tried.size
-            plan = with_costs(plan, subject, known, available, tried, partial(exam_of, tried))
+            tried = first_examples(batches, 2 * NUM_TRIED, available)
+            available = available if tried.size == 2 * NUM_TRIED else tried.size
+            plan = with_costs(plan, subject, known, available, tried, exam_of)
             print(plan)
             return plan
         sample = draw_sample(batches, max(counts.values()), seed)

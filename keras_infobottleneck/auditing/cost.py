@@ -1,41 +1,67 @@
-"""What an audit will cost, foretold from the same measurements on a few examples."""
+"""What an audit will cost, foretold from a small piece of each part that is timed."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.examination import KEPT_BYTES, Examination, taken_of_layers
 from keras_infobottleneck.auditing.measuring import measure
-from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.plan import AuditPlan, Cost
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.data.sample import Sample
 
-__all__ = ["trial_sizes", "with_costs"]
+__all__ = ["NUM_TRIED", "Trials", "with_costs"]
 
-# The smaller trial takes this share of a part's examples, the larger one three times as many.
-SHARE = 1 / 60
+# Examples of the smaller trial: one batch of what is compiled, so that the audit takes it up.
+NUM_TRIED = 64
+# Fewer suffice where each costs as much as a batch does elsewhere.
+NUM_TRIED_OF_LAYER = 5
+# Trials on random activations are of so many units, the most of which they take this share.
+TRIED_UNITS = (256, 64, 16)
+SHARE_TRIED = 0.1
+# Of random states, so many are all off: some have to repeat.
+SHARE_OFF = 0.3
 
 
-def trial_sizes(
-    plan: AuditPlan, parts: Sequence[AuditPart], available: int
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Part to the examples of the smaller and of the larger trial.
+@dataclasses.dataclass(frozen=True)
+class Trials:
+    """Seconds of one thing, first on `small` units of work, again, and on `large`."""
 
-    They differ from those of the audit, whose passes are compiled for its own number of examples.
-    """
-    least = {part.name: part.least_examples(plan.taken.get(part.name, ())) for part in parts}
-    small, large = {}, {}
-    for name, count in plan.examples.items():
-        most = max(2, min(count, available) - 1)
-        small[name] = min(max(least.get(name, 2), int(count * SHARE)), most)
-        large[name] = min(3 * small[name], most)
-    return small, large
+    first: float
+    again: float
+    larger: float
+    small: float
+    large: float
+
+    @classmethod
+    def of(cls, times: Sequence[float], small: float, large: float) -> Trials:
+        """From the seconds of the three runs."""
+        first, again, larger = times
+        return cls(first, again, larger, small, large)
+
+    @property
+    def once(self) -> float:
+        """What is traced and compiled, which comes once."""
+        return max(0.0, self.first - self.again)
+
+    @property
+    def rate(self) -> float:
+        """Seconds for a unit of work."""
+        if self.large <= self.small:
+            return self.again / self.small
+        return max(0.0, self.larger - self.again) / (self.large - self.small)
+
+    def seconds(self, work: float) -> float:
+        """For so much work, by a straight line, after what comes once."""
+        return max(0.0, self.again - self.rate * self.small) + self.rate * work
 
 
 def with_costs(
@@ -44,38 +70,39 @@ def with_costs(
     parts: Sequence[AuditPart],
     available: int,
     sample: Sample,
-    exam_of: Callable[[Mapping[str, int]], Examination],
+    exam_of: Callable[[Sample, Mapping[str, int]], Examination],
 ) -> AuditPlan:
     """The plan with the seconds and bytes that each part will take.
 
-    Each part runs twice on a few examples and twice on three times as many. What the first run
-    takes longer than the second is compilation, which comes once; the rest is a straight line.
+    Each part is tried on the same few examples twice, and once on twice as many. What the first
+    run takes longer than the second is compilation, which comes once, and which an audit of the
+    same model finds done; the rest is a straight line. Of a part that goes layer by layer two
+    layers are tried: the middle one, for what comes once for each layer, and that of most work.
+    What is taken of activations alone is tried on random numbers; the pass over examples that
+    records them is tried once for all layers.
 
     Args:
         plan: of the audit.
         subject: of the audit.
         parts: of the report.
         available: how many examples there are, as far as it is known.
-        sample: the examples of the trials.
-        exam_of: from part to number of examples to an examination of that many.
+        sample: the examples of the trials, up to twice `NUM_TRIED`.
+        exam_of: from examples, and part to number of examples, to an examination of that many.
     """
     parts = [part for part in parts if part.name in plan]
-    seconds: dict[str, Any] = {
-        part.name: part.seconds_without_trial(plan.num_weights) for part in parts
-    }
-    tried = [part for part in parts if seconds[part.name] is None]
-    sizes = trial_sizes(plan, parts, available)
-    runs = [[measure(exam_of(counts), plan, tried) for _ in range(2)] for counts in sizes]
+    trial = _Trial(plan, subject, available, sample, exam_of)
+    told = {part.name: part.seconds_without_trial(plan.num_weights) for part in parts}
+    tried = [part for part in parts if told[part.name] is None]
+    seconds = {name: value for name, value in told.items() if value is not None}
+    of_model = [part for part in tried if not isinstance(part, LayerPart)]
+    seconds |= trial.of_model(of_model)
+    first_taker = True
     for part in tried:
-        first, second = zip(*[[run[part.name] for run in twice] for twice in runs], strict=True)
-        compiled = max(0.0, min(a - b for a, b in zip(first, second, strict=True)))
-        seconds[part.name] = compiled + second[1]
-        takes = part.name if part.examples else next(iter(part.shares(subject)), None)
-        if takes is not None:
-            small, large = (size[takes] for size in sizes)
-            slope = max(second[1] - second[0], 0.0) / (large - small) if large > small else 0.0
-            more = min(plan.examples[takes], available) - large
-            seconds[part.name] += slope * max(more, 0)
+        if isinstance(part, LayerPart):
+            seconds[part.name] = trial.of_layers(part)
+            if part.takes_activations and first_taker and plan.taken[part.name]:
+                seconds[part.name] += trial.of_activations(tried)
+                first_taker = False
     costs = {}
     for part in parts:
         count = min(plan.examples.get(part.name, 0), available)
@@ -85,3 +112,140 @@ def with_costs(
     example = sum(np.asarray(leaf).nbytes for leaf in leaves) / sample.size
     held = int(example) * min(max(plan.examples.values(), default=0), available)
     return dataclasses.replace(plan, costs=costs, sample_bytes=held)
+
+
+class _Trial:
+    """The small pieces of one audit."""
+
+    def __init__(
+        self,
+        plan: AuditPlan,
+        subject: Subject,
+        available: int,
+        sample: Sample,
+        exam_of: Callable[[Sample, Mapping[str, int]], Examination],
+    ):
+        self._plan, self._subject, self._available = plan, subject, available
+        self._sample, self._exam_of = sample, exam_of
+        self._shared: Examination | None = None  # with what parts share
+
+    def of_model(self, parts: Sequence[AuditPart]) -> dict[str, float]:
+        """Seconds of the parts that are about the model as a whole."""
+        small, large = self._sizes(NUM_TRIED)
+        runs = []
+        for size in (small, small, large):
+            exam = self._exam(size)
+            runs.append(measure(exam, dataclasses.replace(self._plan, taken={}), parts))
+        self._shared = exam
+        found = {}
+        for part in parts:
+            takes = part.name if part.examples else next(iter(part.shares(self._subject)), None)
+            count = small if takes is None else self._count(takes)
+            times = [run[part.name, "all"] for run in runs]
+            trials = Trials.of(times, min(small, count), min(large, count))
+            found[part.name] = trials.once + trials.seconds(count)
+        return found
+
+    def of_layers(self, part: LayerPart) -> float:
+        """Seconds of a part that goes layer by layer, one pass for all activations left out."""
+        layers = self._plan.taken[part.name]
+        if not layers:
+            return 0.0
+        count = self._count(part.name)
+        if part.takes_activations:
+            most, finally_ = self._on_random_numbers(part, layers, count)
+            once = most.once + finally_
+        else:
+            # That of most work first: what comes once for all layers is its, not the middle one's.
+            most = self._on_examples(part, max(layers, key=lambda each: part.work(each, count)))
+            middle = self._on_examples(part, layers[len(layers) // 2])
+            once = max(most.once, middle.once) + (len(layers) - 1) * middle.once
+        return once + sum(most.seconds(part.work(layer, count)) for layer in layers)
+
+    def of_activations(self, parts: Sequence[AuditPart]) -> float:
+        """Seconds of passes over the examples that record what layers put out."""
+        wanted: dict[HiddenLayer, int] = {}
+        for part in parts:
+            if isinstance(part, LayerPart) and part.takes_activations:
+                wanted |= dict.fromkeys(self._plan.taken[part.name], self._count(part.name))
+        small, large = self._sizes(NUM_TRIED)
+        times = []
+        for size in (small, small, large):
+            start = time.perf_counter()
+            with contextlib.suppress(Exception):  # what cannot be had is said by the audit
+                taken_of_layers(self._subject.model, list(wanted), self._sample.first(size), 0)
+            times.append(time.perf_counter() - start)
+        count = max(wanted.values())
+        num_passes = math.ceil(4 * count * sum(each.num_units for each in wanted) / KEPT_BYTES)
+        trials = Trials.of(times, small, large)
+        return trials.once + num_passes * trials.seconds(count)
+
+    def _on_examples(self, part: LayerPart, layer: HiddenLayer) -> Trials:
+        """Trials of one layer on a few examples."""
+        sizes = self._sizes(min(NUM_TRIED_OF_LAYER, self._count(part.name)))
+        plan = dataclasses.replace(self._plan, taken={part.name: (layer,)})
+        small, large = sizes
+        times = [
+            measure(self._exam(size), plan, [part])[part.name, layer.name]
+            for size in (small, small, large)
+        ]
+        return Trials.of(times, part.work(layer, small), part.work(layer, large))
+
+    def _on_random_numbers(
+        self, part: LayerPart, layers: Sequence[HiddenLayer], count: int
+    ) -> tuple[Trials, float]:
+        """Trials of a layer on random activations, and seconds of what comes after all layers."""
+        widest = max(layers, key=lambda each: each.num_units)
+        share = SHARE_TRIED * sum(part.work(each, count) for each in layers)
+        for num_units in TRIED_UNITS:
+            narrower = min(num_units, widest.num_units)
+            layer = dataclasses.replace(widest, shape=(narrower,), channels=None, view="units")
+            small = max(NUM_TRIED, 2 * narrower)
+            if 4 * part.work(layer, small) <= share:
+                break
+        # What is cheap is tried on more, of which the clock tells more.
+        while 4 * small <= count and 8 * part.work(layer, small) <= share:
+            small *= 2
+        runs = []
+        for size in (small, small, 2 * small, 2 * small):
+            exam = self._exam_of(_numbers(size, self._available), {part.name: size})
+            rng = np.random.default_rng(0)
+            states = rng.normal(size=[size, narrower]) * (rng.random([size, 1]) > SHARE_OFF)
+            exam.keep_activations({layer: states.astype(np.float32)})
+            plan = dataclasses.replace(self._plan, taken={part.name: (layer,)})
+            runs.append(measure(exam, plan, [part]))
+        works = [part.work(layer, size) for size in (small, 2 * small)]
+        after = Trials.of(_times(runs, part.name, "all"), small, 2 * small)
+        trials = Trials.of(_times(runs, part.name, layer.name), *works)
+        return trials, after.once + after.seconds(count)
+
+    def _exam(self, size: int) -> Examination:
+        """Of so many of the examples; what several parts share is that of the last one before."""
+        counts = {part: min(size, count) for part, count in self._plan.examples.items()}
+        exam = self._exam_of(self._sample, counts)
+        exam.batch_size = self._sizes(NUM_TRIED)[0]
+        if self._shared is not None:
+            exam.share(self._shared)
+        return exam
+
+    def _sizes(self, count: int) -> tuple[int, int]:
+        """Examples of the smaller and of the larger trial."""
+        most = self._sample.size
+        small = min(max(2, min(count, most // 2)), most)
+        return small, min(2 * small, most)
+
+    def _count(self, part: str) -> int:
+        """Examples that a part takes in the audit."""
+        return min(self._plan.examples[part], self._available)
+
+
+def _times(runs: Sequence[Mapping[tuple[str, str], float]], *piece: str) -> list[float]:
+    """Seconds of a piece in the first, the second, and the faster of the others."""
+    first, again, *larger = [run[piece[0], piece[1]] for run in runs]
+    return [first, min(first, again), min(larger)]
+
+
+def _numbers(size: int, available: int) -> Sample:
+    """Examples of which nothing is known but their numbers, from all over the data."""
+    indices = np.linspace(0, available - 1, size).astype(int)
+    return Sample(np.zeros([size, 1], np.float32), (), indices, size)

@@ -199,10 +199,20 @@ class Verdict:
 
 
 def omissions_by_reason(omissions: Iterable[Omission]) -> dict[str, str]:
-    """Each reason once, with everything that is missing for it: parts, and places in them."""
+    """Each reason once, with everything that is missing for it: parts, and places in them.
+
+    Refusals that differ only in what was received, such as the eigenvalue of each layer, are one
+    reason, given without it.
+    """
+    omissions = list(omissions)
+    received: dict[str, set[str]] = {}
+    for omission in omissions:
+        received.setdefault(_without_received(omission.reason), set()).add(omission.reason)
     groups: dict[str, dict[str, list[str]]] = {}
     for omission in omissions:
-        places = groups.setdefault(omission.reason, {}).setdefault(omission.part, [])
+        shared = _without_received(omission.reason)
+        reason = omission.reason if len(received[shared]) == 1 else shared
+        places = groups.setdefault(reason, {}).setdefault(omission.part, [])
         if omission.place and omission.place not in places:
             places.append(omission.place)
     found = {}
@@ -215,6 +225,11 @@ def omissions_by_reason(omissions: Iterable[Omission]) -> dict[str, str]:
             for places, names in same.items()
         )
     return found
+
+
+def _without_received(reason: str) -> str:
+    """A refusal without the value that it ends in."""
+    return reason.partition(" Received: ")[0]
 
 
 def number_in_words(value: float, error: float | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,11 +15,14 @@ from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.subject import HiddenLayer
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
-from keras_infobottleneck.introspection.activations import activations_model
+from keras_infobottleneck.introspection.activations import joint_activations_model
 
-__all__ = ["Examination", "undisturbed"]
+__all__ = ["KEPT_BYTES", "Examination", "taken_of_layers", "undisturbed"]
 
-NOTHING = (None, np.zeros([0, 0], np.float32))
+# Activations of the sample are kept for as many layers at once as take about this much.
+KEPT_BYTES = 256 * 2**20
+# What all of these layers give for one batch takes about this much.
+BATCH_BYTES = 64 * 2**20
 
 
 @dataclasses.dataclass
@@ -37,6 +40,10 @@ class Examination:
         omissions: what could not be had so far.
         results: what was measured of the model so far, by name.
         layers: layer to what was measured of it so far, by name.
+        wanted: the layers whose activations will be asked for, in this order, and of how many
+            examples: one pass serves as many of them as fit in memory.
+        batch_size: of compiled passes over examples, the same in a dry run, whose traces the audit
+            of the same model then takes up.
 
     Example:
         ```python
@@ -76,8 +83,10 @@ class Examination:
     omissions: list[Omission]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     layers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    wanted: tuple[tuple[HiddenLayer, int], ...] = ()
+    batch_size: int = 64
     _once: dict[str, Any] = dataclasses.field(default_factory=dict)
-    _activations: tuple[HiddenLayer | None, np.ndarray] = NOTHING
+    _activations: dict[HiddenLayer, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def beta(self) -> float:
@@ -91,43 +100,50 @@ class Examination:
     def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
         """Activations of the part's examples, `[examples, units]` float32, in inference mode.
 
-        They are what the layer's `view` takes. Those of the last layer are kept, for all parts
-        that take the same.
+        They are what the layer's `view` takes. One pass over the examples serves the layers that
+        are asked for next, too.
 
         Raises:
             ValueError: activations that are not finite.
         """
-        count = self.counts[part]
-        seen, z = self._activations
-        if seen != layer or len(z) < min(count, self.sample.size):
-            self._activations = NOTHING  # the last layer's need not be kept beside the next one's
-            z = self._taken(layer, self.sample.first(count))
-            self._activations = layer, z
-        if not np.all(np.isfinite(z[:count])):
+        count = min(self.counts[part], self.sample.size)
+        if len(self._activations.get(layer, ())) < count:
+            self._activations = {}  # those of the last layers need not be kept beside the next
+            layers, most = self._asked_next(layer, count)
+            try:
+                self._activations = self._taken(layers, most)
+            except Exception:  # of one of them: the others are not to be lost with it
+                self._activations = self._taken([layer], count)
+        z = self._activations[layer][:count]
+        if not np.all(np.isfinite(z)):
             raise ValueError("The activations must be finite. Received: NaN or infinite values")
-        return z[:count]
+        return z
 
-    def _taken(self, layer: HiddenLayer, sample: Sample) -> np.ndarray:
-        """What is taken of a layer, of all examples, `[examples, units]`."""
-        cut = activations_model(self.model, layer.name)
-        parts, first = [], 0
-        num_places = math.prod(layer.shape) // max(1, layer.num_units)
-        # However many examples are taken, the first ones have the same places.
-        places = np.random.default_rng(self.seed).integers(num_places, size=sample.size)
-        for batch in Batches(sample.inputs, needs_labels=False):
-            rows = int(np.sum(batch.weights))
-            z = keras.ops.cast(cut(batch.x, training=False)[:rows], "float32")
-            if layer.view != "units" and layer.channels is not None:
-                z = keras.ops.moveaxis(z, 1 + layer.channels, -1)
-                z = keras.ops.reshape(z, [rows, num_places, layer.num_units])
-            if layer.view == "average":
-                z = keras.ops.mean(z, 1)
-            elif layer.view == "place":
-                chosen = places[first : first + rows, np.newaxis, np.newaxis]
-                z = keras.ops.take_along_axis(z, chosen, 1)
-            parts.append(keras.ops.convert_to_numpy(z).reshape(rows, -1))
-            first += rows
-        return np.concatenate(parts)
+    def _asked_next(self, layer: HiddenLayer, count: int) -> tuple[list[HiddenLayer], int]:
+        """The layer, those that follow it as far as memory goes, and for how many examples."""
+        layers = [each for each, _ in self.wanted]
+        if layer not in layers:
+            return [layer], count
+        kept, most = 0, max(count, *(number for _, number in self.wanted))
+        chosen: list[HiddenLayer] = []
+        for each in layers[layers.index(layer) :]:
+            kept += 4 * each.num_units * min(most, self.sample.size)
+            if chosen and kept > KEPT_BYTES:
+                break
+            chosen.append(each)
+        return chosen, most
+
+    def _taken(self, layers: list[HiddenLayer], count: int) -> dict[HiddenLayer, np.ndarray]:
+        """One pass over so many examples."""
+        return taken_of_layers(self.model, layers, self.sample.first(count), self.seed)
+
+    def keep_activations(self, activations: dict[HiddenLayer, np.ndarray]) -> None:
+        """Takes what was recorded, or drawn for a trial, in place of a pass over the examples."""
+        self._activations = activations
+
+    def share(self, other: Examination) -> None:
+        """Takes over what several parts share, so that it is not measured again."""
+        self._once = other._once
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """Result that several parts share, measured when the first of them asks for it."""
@@ -146,6 +162,55 @@ class Examination:
     def omit(self, part: str, where: str, reason: str) -> None:
         """Record that something is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
+
+
+def taken_of_layers(
+    model: keras.Model, layers: Sequence[HiddenLayer], sample: Sample, seed: int
+) -> dict[HiddenLayer, np.ndarray]:
+    """What is taken of layers, of all examples, `[examples, units]`, by one pass over them.
+
+    Args:
+        model: it runs in inference mode.
+        layers: of the model.
+        sample: the examples.
+        seed: of the places at which units are taken.
+    """
+    cut = joint_activations_model(model, [layer.name for layer in layers])
+    example = 4 * sum(math.prod(layer.shape) for layer in layers)
+    rows = int(np.clip(BATCH_BYTES // max(1, example), 1, min(128, sample.size)))
+    # Of any number of examples the first have the same places.
+    places = [
+        np.random.default_rng(seed).integers(_num_places(layer), size=sample.size)
+        for layer in layers
+    ]
+    parts: list[list[np.ndarray]] = [[] for _ in layers]
+    first = 0
+    for batch in Batches(sample.inputs, rows, needs_labels=False):
+        count = int(np.sum(batch.weights))
+        for number, z in enumerate(cut(batch.x)):
+            chosen = places[number][first : first + count]
+            parts[number].append(_taken(layers[number], z[:count], chosen))
+        first += count
+    return {layer: np.concatenate(part) for layer, part in zip(layers, parts, strict=True)}
+
+
+def _num_places(layer: HiddenLayer) -> int:
+    """Places at which a layer has channels."""
+    return max(1, math.prod(layer.shape) // max(1, layer.num_units))
+
+
+def _taken(layer: HiddenLayer, z: Any, places: np.ndarray) -> np.ndarray:
+    """What the layer's view takes of a batch of activations."""
+    z = keras.ops.cast(z, "float32")
+    rows = len(places)
+    if layer.view != "units" and layer.channels is not None:
+        z = keras.ops.moveaxis(z, 1 + layer.channels, -1)
+        z = keras.ops.reshape(z, [rows, _num_places(layer), layer.num_units])
+    if layer.view == "average":
+        z = keras.ops.mean(z, 1)
+    elif layer.view == "place":
+        z = keras.ops.take_along_axis(z, places[:, np.newaxis, np.newaxis], 1)
+    return keras.ops.convert_to_numpy(z).reshape(rows, -1)
 
 
 @contextlib.contextmanager

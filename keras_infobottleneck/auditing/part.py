@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -103,11 +104,6 @@ class AuditPart(abc.ABC):
         del findings
         return ()
 
-    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
-        """Smallest number of examples whose cost a dry run can extrapolate from."""
-        del layers
-        return 2
-
     def seconds_without_trial(self, num_weights: int) -> float | None:
         """Estimated seconds, where they are known without a trial on a few examples."""
         del num_weights
@@ -145,6 +141,9 @@ class LayerPart(AuditPart):
         narrower: what is taken of a layer with places, such as a convolution, where all of its
             units are left out: the channels averaged over places, those at one place of each
             example, drawn at random, or nothing ("units").
+        takes_activations: whether it takes nothing of a layer but `exam.activations`. One pass
+            then serves all layers, and a dry run tries it on random numbers.
+        most_work: of all layers together; of more, those of most work are left out.
 
     Example:
         ```python
@@ -177,6 +176,8 @@ class LayerPart(AuditPart):
     """
 
     narrower: View = "units"
+    takes_activations: bool = False
+    most_work: float = math.inf
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
         """Layers that can be measured: all with recorded activations, except the output."""
@@ -207,6 +208,10 @@ class LayerPart(AuditPart):
     def beside(self, findings: Findings, layer: str, *words: str) -> str:
         """What to compare a layer's number with, and what was taken of the layer."""
         return "; ".join(each for each in (*words, findings.layers[layer].taken(self.name)) if each)
+
+    def work(self, layer: HiddenLayer, num_examples: int) -> float:
+        """Number in proportion to the seconds that a layer takes, for the estimate of a dry run."""
+        return float(num_examples * max(1, layer.num_units))
 
     @abc.abstractmethod
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:

@@ -14,6 +14,10 @@ from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
 __all__ = ["AuditPlan", "Cost"]
 
 SWITCHED_OFF = "switched off by `include`"
+TOO_LONG_TOGETHER = (
+    "all layers together take too long, and those of most work are left out; `layers` chooses "
+    "others"
+)
 NO_LAYER = "the model has no layer that it could be about"
 
 
@@ -90,15 +94,16 @@ class AuditPlan:
         taken = {}
         of_layers = [part for part in kept if isinstance(part, LayerPart)]
         for part in of_layers:
-            candidates, layers = list(part.layers(subject)), []
-            for candidate in candidates:
-                layer, reason = part.chosen(subject, candidate, counts.get(part.name, 0))
-                if reason:
+            candidates, count = list(part.layers(subject)), counts.get(part.name, 0)
+            chosen = [part.chosen(subject, each, count) for each in candidates]
+            dear = _too_dear(part, [layer for layer, reason in chosen if not reason], count)
+            for layer, reason in chosen:
+                if why := reason or (layer in dear and TOO_LONG_TOGETHER):
                     detail = f"{layer.num_units:,} units, {layer.num_weights:,} weights"
-                    omissions.append(Omission(part.name, layer.name, reason, detail))
-                else:
-                    layers.append(layer)
-            taken[part.name] = tuple(layers)
+                    omissions.append(Omission(part.name, layer.name, why, detail))
+            taken[part.name] = tuple(
+                layer for layer, reason in chosen if not reason and layer not in dear
+            )
             if not candidates:
                 omissions.append(Omission(part.name, "all", NO_LAYER))
         missing = {omission.part for omission in omissions if omission.where == "all"}
@@ -153,3 +158,17 @@ class AuditPlan:
         if self.costs:
             lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")
         return "\n".join(lines)
+
+
+def _too_dear(
+    part: LayerPart, layers: Sequence[HiddenLayer], num_examples: int
+) -> list[HiddenLayer]:
+    """The layers of most work, without which the others stay below the most of a part."""
+    in_order = sorted(layers, key=lambda each: part.work(each, num_examples))
+    total, kept = 0.0, 0
+    for layer in in_order:
+        total += part.work(layer, num_examples)
+        if total > part.most_work:
+            break
+        kept += 1
+    return in_order[max(1, kept) :]

@@ -59,30 +59,119 @@ class RecordedPart(AuditPart):
 
 
 def fields_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a report that its record holds.
+    """The fields of a report that its record holds, each checked.
 
     Raises:
-        ValueError: what is no record of a report.
+        ValueError: what is no record of a report, or one with a field of another kind.
     """
     try:
-        names = ("model_name", "num_weights", "num_examples", "examples", "seed")
-        found = {name: record[name] for name in names}
-        task = record["task"]
-        found["task"] = None if task is None else TaskPerformance(**task)
-        found["omissions"] = tuple(Omission(**each) for each in record["omissions"])
-        readings = record["readings"]
+        found: dict[str, Any] = {"model_name": _text(record, "model_name")}
+        found |= {name: _count(record, name) for name in ("num_weights", "num_examples", "seed")}
+        found["examples"] = {
+            part: _count(record["examples"], part) for part in _mapping(record, "examples")
+        }
+        found["task"] = _task(record)
+        found["omissions"] = tuple(
+            Omission(**{name: _text(each, name) for name in each})
+            for each in _list(record, "omissions", dict)
+        )
+        readings = [_checked_reading(each) for each in _list(record, "readings", dict)]
+        parts = _list(record, "parts", dict) if "parts" in record else map(_of_old_file, PARTS)
         found["parts"] = tuple(
             RecordedPart({**part, "readings": [e for e in readings if _part_of(e) == part["name"]]})
-            for part in record.get("parts", [_of_old_file(part) for part in PARTS])
+            for part in map(_checked_part, parts)
         )
-        for part in found["parts"]:
-            list(part.readings(None))
+        if len([e for part in found["parts"] for e in part.readings(None)]) < len(readings):
+            raise ValueError("readings of a part that is not there")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         words = f"{type(error).__name__}: {error}"
         raise ValueError(
             f"`path` must be a file that `InformationReport.to_json` wrote. Received: {words}"
         ) from error
     return found
+
+
+def _task(record: Mapping[str, Any]) -> TaskPerformance | None:
+    """The numbers of the task, of which the name of the likelihood is none."""
+    if record["task"] is None:
+        return None
+    task = _mapping(record, "task")
+    fields: dict[str, Any] = {
+        name: task[name] if task[name] is None else _number(task, name)
+        for name in task
+        if name != "likelihood"
+    }
+    for name in ("num_examples", "labels_per_example"):
+        fields[name] = None if task.get(name) is None else _count(task, name)
+    for name in ("loss", "loss_standard_error"):
+        _number(task, name)
+    return TaskPerformance(**{**fields, "likelihood": _text(task, "likelihood")})
+
+
+def _checked_reading(reading: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A reading whose names are texts and whose numbers are numbers."""
+    for name in ("name", "where", "beside"):
+        _text(reading, name)
+    _number(reading, "value")
+    if reading["standard_error"] is not None:
+        _number(reading, "standard_error")
+    return reading
+
+
+def _checked_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part whose names and sentences are texts."""
+    for name in ("name", "title", "nats_label"):
+        _text(part, name)
+    for measure in _list(part, "measures", dict):
+        for name in measure:
+            _text(measure, name)
+    _list(part, "sentences", str)
+    for name in _mapping(part, "nats_by_layer"):
+        _number(part["nats_by_layer"], name)
+    if part["verdict"] is not None:
+        verdict = _mapping(part, "verdict")
+        for name in ("statement", "evidence", "uncertainty"):
+            _text(verdict, name)
+        _count(verdict, "urgency")
+    return part
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    """A field that is a text."""
+    if not isinstance(record[name], str):
+        raise ValueError(f"{name}={record[name]!r}, no text")
+    return record[name]
+
+
+def _count(record: Mapping[str, Any], name: str) -> int:
+    """A field that is an integer of at least 0."""
+    value = record[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name}={value!r}, no count")
+    return value
+
+
+def _number(record: Mapping[str, Any], name: str) -> float | str:
+    """A field that is a number; infinite ones and NaN are written as texts."""
+    value = record[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number and value not in ("inf", "-inf", "nan"):
+        raise ValueError(f"{name}={value!r}, no number")
+    return value if is_number else float(value)
+
+
+def _mapping(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that is a mapping."""
+    if not isinstance(record[name], Mapping):
+        raise ValueError(f"{name}={record[name]!r}, no mapping")
+    return record[name]
+
+
+def _list(record: Mapping[str, Any], name: str, kind: type) -> list[Any]:
+    """A field that is a list of things of one kind."""
+    if not isinstance(record[name], list) or not all(isinstance(e, kind) for e in record[name]):
+        raise ValueError(f"{name} that are no list of {kind.__name__}")
+    return record[name]
 
 
 def _part_of(reading: Mapping[str, Any]) -> str | None:

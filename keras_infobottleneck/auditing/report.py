@@ -82,11 +82,17 @@ class InformationReport(Findings):
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def numbers(self) -> dict[str, float]:
-        """Maps each number to its value, named by its measure and by its layer or weight."""
-        return {
-            f"{each.name}/{each.where}" if each.where else each.name: float(each.value)
-            for each in self.readings
-        }
+        """Maps each number to its value, named by its measure and by its layer or weight.
+
+        Where a number has a standard error it follows, under its name and `_standard_error`.
+        """
+        found = {}
+        for each in self.readings:
+            where = f"/{each.where}" if each.where else ""
+            found[f"{each.name}{where}"] = float(each.value)
+            if each.standard_error is not None:
+                found[f"{each.name}_standard_error{where}"] = float(each.standard_error)
+        return found
 
     def differences(self, baseline: InformationReport) -> list[str]:
         """Lists what was measured differently in two reports, so that numbers cannot be compared.

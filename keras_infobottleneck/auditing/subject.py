@@ -10,6 +10,7 @@ from typing import Literal
 import keras
 
 from keras_infobottleneck.arguments import check_names
+from keras_infobottleneck.auditing.backward_work import backward_work
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.passing_through import passes_through
@@ -47,6 +48,7 @@ class HiddenLayer:
         is_output: whether they are the output, whose states are measured only where it is named.
         channels: axis of the channels in `shape`, where there are others; None without places.
         view: what is taken of them.
+        backward_work: of a backward pass from it for one example, see `backward_work`.
 
     Example:
         ```python
@@ -67,6 +69,7 @@ class HiddenLayer:
     is_output: bool = False
     channels: int | None = None
     view: View = "units"
+    backward_work: float = 0.0
 
     @property
     def num_units(self) -> int:
@@ -205,6 +208,7 @@ def _described(
         num_weights=sum(math.prod(v.shape) for v in weights_of_predictions(activations)),
         is_output=is_output,
         channels=None if len(shape) < 2 else 0 if first else len(shape) - 1,
+        backward_work=backward_work(activations),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.layer_output import LayerOutput
 from keras_infobottleneck.introspection.walking import inner_layers, num_calls
 
-__all__ = ["activations_model", "with_graph"]
+__all__ = ["activations_model", "joint_activations_model", "with_graph"]
 
 
 def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
@@ -41,6 +42,35 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
         return LayerOutput(model_of, found)
 
     return compiled(model, ("activations", id(found)), make)
+
+
+def joint_activations_model(
+    model: keras.Model, layers: Sequence[str | int | keras.layers.Layer]
+) -> Callable[[Any], list[Any]]:
+    """From inputs to the outputs of several layers, in inference mode.
+
+    Layers to which the model's graph leads share one forward pass.
+
+    Raises:
+        TypeError, ValueError: as of `activations_model`.
+    """
+    cuts = [activations_model(model, layer) for layer in layers]
+    of_graph = [cut for cut in cuts if not isinstance(cut, LayerOutput)]
+
+    def make(_: Callable[[], keras.Model]) -> keras.Model:
+        return keras.Model(of_graph[0].inputs, [cut.output for cut in of_graph])
+
+    joint = None
+    if len(of_graph) > 1:
+        joint = compiled(model, ("joint activations", tuple(map(id, of_graph))), make)
+
+    def outputs(x: Any) -> list[Any]:
+        shared = iter(joint(x, training=False) if joint else ())
+        return [
+            next(shared) if joint and cut in of_graph else cut(x, training=False) for cut in cuts
+        ]
+
+    return outputs
 
 
 def with_graph(activations: keras.Model) -> keras.Model:

@@ -17,11 +17,17 @@ import numpy as np
 from keras_infobottleneck.arguments import check_path
 from keras_infobottleneck.results.files import whole_file
 
-__all__ = ["Archive", "write_arrays"]
+__all__ = ["Archive", "with_suffix", "write_arrays"]
 
 # Largest asymmetry of a symmetric matrix, relative to its largest entry: float32 sums round.
 ASYMMETRY = 1e-3
 ROWS_AT_ONCE = 256
+
+
+def with_suffix(path: str | os.PathLike) -> str | os.PathLike:
+    """The path with `.npz`; what is no path, or an empty one, is left to whom refuses it."""
+    is_path = isinstance(path, str | os.PathLike) and os.fspath(path)
+    return f"{os.fspath(path).removesuffix('.npz')}.npz" if is_path else path
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, Any], name: str = "path") -> None:

@@ -3,14 +3,21 @@
 import math
 import time
 
+import keras
 import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing import auditor, cost, measuring
+from keras_infobottleneck.auditing.backward_work import SHARE_OF_PRODUCT, backward_work
+from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
+from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
+from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.introspection import compiled_passes
 from tests.support.audited_networks import network
 
+layers = keras.layers
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(1500, 6)).astype("float32")
 DATA = X, (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
@@ -24,19 +31,77 @@ def trials(monkeypatch):
     monkeypatch.setattr(measuring.time, "perf_counter", time.process_time)
 
 
+def recorded(monkeypatch, model, data, **options):
+    """Seconds that an audit takes, by part."""
+    taken = {}
+
+    def recording(*arguments):
+        for (part, _), seconds in measuring.measure(*arguments).items():
+            taken[part] = taken.get(part, 0.0) + seconds
+
+    monkeypatch.setattr(auditor, "measure", recording)
+    kib.audit(model, data, **options)
+    return taken
+
+
+def convolutional():
+    """Eleven layers, of which most have places."""
+    keras.utils.set_random_seed(0)
+    blocks = [
+        block
+        for _ in range(3)
+        for block in (
+            layers.Conv2D(6, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+        )
+    ]
+    model = keras.Sequential(
+        [keras.Input((12, 12, 1)), *blocks, layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+IMAGES = RNG.normal(size=(1000, 12, 12, 1)).astype("float32"), RNG.integers(0, 3, 1000)
+
+
 def test_a_dry_run_tells_seconds_within_a_factor_of_two(trials, monkeypatch, capsys):
     plan = kib.audit(network(), DATA, dry_run=True, **OPTIONS)
     assert f"in all: about {plan.seconds:,.2g} s" in capsys.readouterr().out
     assert plan.costs.keys() == plan.titles.keys()
-    taken = {}
-
-    def recording(*arguments):
-        taken.update(measuring.measure(*arguments))
-
-    monkeypatch.setattr(auditor, "measure", recording)
-    kib.audit(network(), DATA, **OPTIONS)  # another network, for which nothing was compiled
+    # Another network, for which nothing was compiled.
+    taken = recorded(monkeypatch, network(), DATA, **OPTIONS)
     assert taken.keys() == plan.costs.keys()
     assert plan.seconds / 2 < sum(taken.values()) < plan.seconds * 2
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_a_convolutional_network_is_cheap_and_right(trials, monkeypatch):
+    start = time.process_time()
+    plan = kib.audit(convolutional(), IMAGES, dry_run=True)
+    spent = time.process_time() - start
+    taken = sum(recorded(monkeypatch, convolutional(), IMAGES).values())
+    assert plan.seconds / 2 < taken < plan.seconds * 2
+    assert spent < taken / 2
+
+
+def test_an_audit_takes_up_the_passes_that_the_dry_run_traced(trials, monkeypatch):
+    model, made = network(), []
+    options = {"include": ["fisher"], "examples": {"fisher": 300}}
+    kib.audit(model, DATA, dry_run=True, **options)
+    sums = compiled_passes.CompiledSum
+
+    class Counted(sums):
+        def __init__(self, of_batch):
+            made.append(of_batch)
+            super().__init__(of_batch)
+
+    monkeypatch.setattr("keras_infobottleneck.estimators.fisher.scores.CompiledSum", Counted)
+    kib.audit(model, DATA, **options)
+    assert not made
+    kib.audit(network(), DATA, **options)
+    assert made, "of another model they are traced"
 
 
 def test_a_dry_run_tells_the_bytes_of_the_examples_and_disturbs_nothing(trials):
@@ -51,17 +116,54 @@ def test_a_dry_run_tells_the_bytes_of_the_examples_and_disturbs_nothing(trials):
         np.testing.assert_array_equal(value, old)
 
 
-def test_trials_have_other_sizes_than_the_audit():
-    plan = kib.audit(network(), DATA, dry_run=True, **OPTIONS)
-    small, large = cost.trial_sizes(plan, PARTS, 1500)
-    for part, count in plan.examples.items():
-        assert 2 <= small[part] < large[part] < min(count, 1500)
-    assert small["total_correlation"] >= 8 + 2  # not fewer examples than units
-    assert math.isnan(plan.seconds)  # without trials nothing is foretold
-
-
 @pytest.mark.parametrize("count", [3, 4, 9])
 def test_trials_of_few_examples_take_what_there_is(trials, count):
     data = tuple(a[:count] for a in DATA)
     plan = kib.audit(network(), data, include=["task", "relevance"], dry_run=True)
     assert all(cost.seconds > 0 for cost in plan.costs.values())
+
+
+def test_seconds_follow_a_straight_line_after_what_comes_once():
+    # 3 s of compilation, 0.5 s a call, 0.1 s a unit of work.
+    trials = cost.Trials(3 + 0.5 + 1.0, 0.5 + 1.0, 0.5 + 2.0, 10, 20)
+    assert trials.once == pytest.approx(3.0)
+    assert trials.seconds(1000) == pytest.approx(100.5)
+    alone = cost.Trials(4.0, 1.0, 1.0, 5, 5)  # as many as there are
+    assert alone.seconds(10) == pytest.approx(2.0)
+
+
+def test_a_kernel_counts_at_every_place_and_time_step():
+    image = keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(3, 3, padding="same")])
+    assert backward_work(image) == pytest.approx(SHARE_OF_PRODUCT * 3 * 3 * 2 * 3 * 64)
+    first = layers.Conv2D(3, 3, padding="same", data_format="channels_first")
+    assert backward_work(keras.Sequential([keras.Input((2, 8, 8)), first])) == backward_work(image)
+    text = keras.Sequential([keras.Input((11,)), layers.Embedding(50, 4), layers.LSTM(5)])
+    assert backward_work(text) == pytest.approx(11 * (4 + 5) * 4 * 5)
+    both = keras.Sequential([keras.Input((7, 4)), layers.Bidirectional(layers.GRU(5))])
+    assert backward_work(both) == pytest.approx(7 * sum(math.prod(v.shape) for v in both.weights))
+    flat = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
+    assert backward_work(flat) == pytest.approx(SHARE_OF_PRODUCT * 30)
+
+
+def test_the_plan_leaves_out_recurrent_layers_that_take_minutes():
+    """64 units over 40 steps take a second an example, which their 26,000 weights do not tell."""
+    model = keras.Sequential([keras.Input((40, 36)), layers.LSTM(64), layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    subject = Subject.of(model, None, False, None)
+    recurrent = next(layer for layer in subject.layers if "lstm" in layer.name)
+    assert 50 * recurrent.num_units * recurrent.num_weights < MAX_NUMBERS
+    assert Effective().reason_to_omit_layer(subject, recurrent, 50)
+    assert Effective().reason_to_omit_layer(subject, recurrent, 5) is None
+
+
+def test_of_layers_that_take_too_long_together_those_of_most_work_are_left_out(monkeypatch):
+    subject = Subject.of(network(), None, False, None)
+    options = {"include": ["effective"], "counts": {"effective": 50, "fisher": 100}}
+    plan = AuditPlan.of(subject, PARTS, **options)
+    works = {layer.name: Effective().work(layer, 50) for layer in plan.taken["effective"]}
+    dearest = max(works, key=lambda name: works[name])
+    monkeypatch.setattr(Effective, "most_work", sum(works.values()) - 1)
+    less = AuditPlan.of(subject, PARTS, **options)
+    assert {layer.name for layer in less.taken["effective"]} == works.keys() - {dearest}
+    (omission,) = [each for each in less.omissions if each.where == dearest]
+    assert "together" in omission.reason

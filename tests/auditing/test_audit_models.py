@@ -123,7 +123,7 @@ def not_a_number():
 
 # What is missing beside the nuisance and noise on activations, and a word of the reason.
 MODELS = {
-    two_inputs: {("effective", "both"): "weights", ("effective", "hidden"): "one array"},
+    two_inputs: {("effective", "both"): "weights"},
     tokens: {("effective", "all"): "floats"},
     any_length: {("layers", "each"): "known size", ("relevance", "all"): "no layer"},
     held: {("total_correlation", "all"): "no layer"},

@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing import auditor, subject
+from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
 from keras_infobottleneck.auditing.parts import effective
 from keras_infobottleneck.auditing.registration import PARTS
 from tests.support.audited_networks import COUNT, examples, network
@@ -170,3 +171,15 @@ def test_a_model_that_knows_its_examples_is_not_told_another_number(data):
     model = kib.InformationBottleneckModel(network, num_examples=50)
     with pytest.raises(ValueError, match="Received: num_examples=60"):
         kib.audit(model, data, num_examples=60)
+
+
+def test_refusals_that_differ_in_what_was_received_are_one_reason():
+    omissions = [
+        Omission("total_correlation", name, f"Units determine each other. Received: {value}")
+        for name, value in {"first": "1e-15", "second": "2e-15"}.items()
+    ]
+    alone = Omission("task", "all", "`data` holds no labels. Received: y=None")
+    assert omissions_by_reason([*omissions, alone]) == {
+        "Units determine each other.": "total_correlation of first, second",
+        "`data` holds no labels. Received: y=None": "task",
+    }

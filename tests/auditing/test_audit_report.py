@@ -253,9 +253,51 @@ def test_a_file_that_is_no_report_is_refused(content, tmp_path):
     assert "\n" not in str(refused.value)
 
 
+WRONG_FIELDS = {
+    "model_name": 3,
+    "num_weights": "many",
+    "num_examples": -1,
+    "seed": 0.5,
+    "examples": {"task": True},
+    "omissions": [{"part": "task", "where": None, "reason": "none"}],
+    "task/loss": "little",
+    "task/accuracy": [1],
+    "task/likelihood": 1,
+    "readings/0/name": "no such measure",
+    "readings/0/value": None,
+    "readings/0/value ": "0.5",
+    "readings/0/standard_error": "small",
+    "readings/0/part": "elsewhere",
+    "readings/0/beside": {},
+    "parts/0/title": None,
+    "parts/0/sentences": "one",
+    "parts/0/measures/0/unit": 1,
+    "parts/0/verdict/urgency": "high",
+    "parts/0/nats_by_layer": {"first": "two"},
+}
+
+
+@pytest.mark.parametrize("path", WRONG_FIELDS)
+def test_every_field_of_a_file_is_checked(path, report, tmp_path):
+    record = report.to_dict()
+    *way, last = path.strip().split("/")
+    place = record
+    for step in way:
+        place = place[int(step)] if isinstance(place, list) else place[step]
+    place[last] = WRONG_FIELDS[path]
+    (tmp_path / "wrong.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="Received: ") as refused:
+        kib.InformationReport.from_json(tmp_path / "wrong.json")
+    assert "\n" not in str(refused.value)
+
+
 def test_numbers_are_those_of_the_readings(report):
     numbers = report.numbers()
-    assert len(numbers) == len(report.readings)
+    errors = [each for each in report.readings if each.standard_error is not None]
+    assert len(numbers) == len(report.readings) + len(errors)
+    assert numbers["loss_standard_error"] == report.task.loss_standard_error
+    found = report.layers[NASTY].total_correlation
+    assert numbers[f"total_correlation_standard_error/{NASTY}"] == found.standard_error
     assert numbers["loss"] == report.task.loss
     assert numbers[f"resolution/{NASTY}"] == report.layers[NASTY].relevance.resolution
 

@@ -44,6 +44,18 @@ def test_errors_are_those_of_two_classes(from_logits, labels):
     assert one.mean_error < one.error_bound < 1.0
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_an_output_without_an_axis_of_classes_is_certified_like_any(from_logits):
+    """`[batch]`, as after a reshape or a mean."""
+    options = {"from_logits": from_logits, "seed": 0}
+    flat = kib.estimators.certify(network(from_logits, True, flat=True), (X, Y), **options)
+    column = kib.estimators.certify(network(from_logits, True), (X, Y), **options)
+    assert flat.mean_error == column.mean_error
+    assert flat.error_bound == pytest.approx(column.error_bound, rel=1e-6)
+    cross_entropy = column.randomized_cross_entropy
+    assert flat.randomized_cross_entropy == pytest.approx(cross_entropy, rel=1e-5)
+
+
 def test_the_compiled_loss_says_whether_it_is_a_logit():
     model = network(True, True)
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))

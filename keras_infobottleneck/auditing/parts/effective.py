@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-import keras
 import numpy as np
 
 from keras_infobottleneck import estimators, plots
@@ -19,17 +17,21 @@ from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import LayerPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
-from keras_infobottleneck.introspection.activations import activations_model, with_graph
+from keras_infobottleneck.estimators.information.effective_information import information_of
+from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.estimators.information.minimum import Minimum
 
 __all__ = ["Effective"]
 
-AVERAGES = "averages_over_places"
+# Of one compiled pass, so that a dry run can try one.
+EXAMPLES_AT_ONCE = 5
 # Numbers in the Jacobians that are taken; this many take about ten seconds of one core.
 MAX_NUMBERS = 5e8
+MAX_NUMBERS_OF_ALL = 3e9
 NO_FLOATS = "the model's inputs are no floats, along which activations can be differentiated"
 TOO_LONG = (
-    "units by weights by examples take too long; `effective_information` measures them without "
-    "this limit"
+    "units by weights by examples, and by the places or time steps at which weights are used, take "
+    "too long; `effective_information` measures them without this limit"
 )
 # When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
 WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
@@ -40,7 +42,7 @@ class Effective(LayerPart):
 
     name, title, examples = "effective", "Effective information in the activations", 50
     nats_label = "still told of the input"
-    narrower = "average"
+    narrower, most_work = "average", MAX_NUMBERS_OF_ALL
     measures = (
         Measure(
             "effective_information",
@@ -69,23 +71,29 @@ class Effective(LayerPart):
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
         """The Jacobian by the weights, and eigenvectors of a matrix over units, by example."""
-        numbers = layer.num_units * layer.num_weights + layer.num_units**3 / 20
-        if num_examples * numbers <= MAX_NUMBERS:
-            return None
-        return TOO_LONG
+        return TOO_LONG if self.work(layer, num_examples) > MAX_NUMBERS else None
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
         """Effective information at one nat of training loss a nat."""
         fisher = diagonal_of(exam)
         if fisher is None:
             raise ValueError(NO_FISHER)
+        axes = [1 + axis for axis in range(len(layer.shape)) if axis != layer.channels]
+        linearised = LinearisedLayer.of(
+            exam.model,
+            layer.name,
+            fisher,
+            exam.beta,
+            exam.once("prior scale", lambda: _best_prior_scale(exam, fisher)),
+            average_over=tuple(axes) if layer.view == "average" else (),
+        )
         inputs = exam.examples("effective").inputs
-        model, name = exam.model, layer.name
-        if layer.view == "average":
-            model, name = _with_averages(model, layer), AVERAGES
-        options: dict[str, Any] = {"layer": name, "fisher": fisher, "beta": exam.beta}
-        found = estimators.effective_information(model, inputs, **options)
-        return {"effective": dataclasses.replace(found, layer=layer.name)}
+        return {"effective": information_of(linearised, inputs, most=EXAMPLES_AT_ONCE)}
+
+    def work(self, layer: HiddenLayer, num_examples: int) -> float:
+        """The Jacobian by the weights, its backward passes, and eigenvectors over units."""
+        each = layer.num_weights + layer.backward_work + layer.num_units**2 / 20
+        return num_examples * layer.num_units * each
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
         """A Jacobian by the weights and its product with their noise."""
@@ -148,10 +156,9 @@ class Effective(LayerPart):
                 yield Drawing(caption, partial(plots.plot_information_map, mean, **options))
 
 
-def _with_averages(model: keras.Model, layer: HiddenLayer) -> keras.Model:
-    """The model with one more output: the channels of a layer, averaged over places."""
-    cut = with_graph(activations_model(model, layer.name))
-    places = tuple(1 + axis for axis in range(len(layer.shape)) if axis != layer.channels)
-    averages = keras.layers.Lambda(lambda z: keras.ops.mean(z, places), name=AVERAGES)(cut.output)
-    inputs = keras.tree.pack_sequence_as(cut.input, cut.inputs)
-    return keras.Model(inputs, [model(inputs), averages])
+def _best_prior_scale(
+    exam: Examination, fisher: estimators.FisherInformation
+) -> float | Literal["optimal"]:
+    """The same for every layer; left to be refused where there is none."""
+    scale = Minimum.of(exam.model, fisher).code(exam.beta, None).prior_scale
+    return float(scale) if 0.0 < scale < math.inf else "optimal"

@@ -47,9 +47,11 @@ def _diagonal(
     exam: Examination, likelihood: str | Callable | None, labels: Literal["expected", "sampled"]
 ) -> estimators.FisherInformation:
     """One Fisher matrix."""
+    sample = exam.examples("fisher")
     found: Any = estimators.fisher_information(
         exam.model,
-        exam.examples("fisher").inputs,
+        sample.inputs,
+        batch_size=min(exam.batch_size, sample.size),
         labels=labels,
         likelihood=likelihood,
         variables=weights_of_predictions(exam.model),

@@ -21,7 +21,7 @@ class Nuisance(LayerPart):
     """What the layers tell of something that they should not tell about."""
 
     name, title, examples = "nuisance", "Information about the nuisance", 1_000
-    narrower = "average"
+    narrower, takes_activations = "average", True
     measures = (
         Measure(
             "nuisance",

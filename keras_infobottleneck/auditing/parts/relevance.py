@@ -24,7 +24,7 @@ class Relevance(LayerPart):
     """Entropy of the on-off states of a layer, and of how often they occur."""
 
     name, title, examples = "relevance", "Resolution and relevance of hidden states", 2_000
-    narrower = "place"
+    narrower, takes_activations = "place", True
     measures = (
         Measure(
             "resolution",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_infobottleneck import estimators
@@ -24,7 +24,7 @@ class TotalCorrelation(LayerPart):
     """How far the units of a layer depend on each other."""
 
     name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
-    narrower = "place"
+    narrower, takes_activations = "place", True
     measures = (
         Measure(
             "total_correlation",
@@ -49,9 +49,9 @@ class TotalCorrelation(LayerPart):
         found = estimators.total_correlation(z, **options)
         return {"total_correlation": found}
 
-    def least_examples(self, layers: Sequence[HiddenLayer]) -> int:
-        """Fewer examples than units are refused, or shrunk."""
-        return max((layer.num_units + 2 for layer in layers), default=2)
+    def work(self, layer: HiddenLayer, num_examples: int) -> float:
+        """Between that of permuting the units, and that of decomposing their correlations."""
+        return num_examples * max(1, layer.num_units) ** 1.5
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """One for each layer."""

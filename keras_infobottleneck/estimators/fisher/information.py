@@ -15,7 +15,7 @@ from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.introspection.naming import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
-from keras_infobottleneck.results.archives import Archive, write_arrays
+from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.result import Result
 
@@ -237,7 +237,7 @@ class FisherInformation(Result, abc.ABC):
             "shapes": np.array(shapes, dtype=str),
             **self._arrays(),
         }
-        write_arrays(_with_suffix(path), arrays)
+        write_arrays(with_suffix(path), arrays)
 
     @staticmethod
     def from_npz(path: str | os.PathLike) -> FisherInformation:
@@ -248,7 +248,7 @@ class FisherInformation(Result, abc.ABC):
             ValueError: a file that `to_npz` did not write, or that was damaged since.
         """
         if isinstance(path, str | os.PathLike) and not os.path.exists(path):
-            path = _with_suffix(path)
+            path = with_suffix(path)
         archive = Archive(path, "`path` must be a file written by `FisherInformation.to_npz`")
         structure = archive.text("structure", STRUCTURES)
         layout = _layout_from(archive)
@@ -261,12 +261,6 @@ class FisherInformation(Result, abc.ABC):
         result = STRUCTURES[structure]._from_archive(fields, archive)
         archive.close()
         return result
-
-
-def _with_suffix(path: str | os.PathLike) -> str | os.PathLike:
-    """The path with `.npz`; what is no path, or an empty one, is left to whom refuses it."""
-    is_path = isinstance(path, str | os.PathLike) and os.fspath(path)
-    return f"{os.fspath(path).removesuffix('.npz')}.npz" if is_path else path
 
 
 def _layout_from(archive: Archive) -> Layout:

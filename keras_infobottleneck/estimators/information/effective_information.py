@@ -15,7 +15,12 @@ from keras_infobottleneck.estimators.information.input_covariance import covaria
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["EffectiveInformation", "activation_fisher", "effective_information"]
+__all__ = [
+    "EffectiveInformation",
+    "activation_fisher",
+    "effective_information",
+    "information_of",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +31,9 @@ class EffectiveInformation(Result):
         nats: mean over examples.
         per_example: `[examples]`.
         standard_error: of the mean, from the spread of the examples.
-        sensitivity: shape of the inputs; diagonal of each example's `F_{z|x}`: how much each entry
-            of the input is felt, per squared unit of it. NaN where the information is infinite.
+        sensitivity: shape of the inputs, of several `[examples, entries]` of all side by side;
+            diagonal of each example's `F_{z|x}`: how much each entry of the input is felt, per
+            squared unit of it. NaN where the information is infinite.
         layer: its name.
         num_units: its activations.
         num_examples: how many examples.
@@ -107,14 +113,16 @@ def effective_information(
     Infinite where some direction of the activations moves with the input and has no noise, such as
     a unit without bias at a zero input.
 
-    Cost: per example one backward pass per unit for the weights and one for the inputs, and the
+    Cost: per example one backward pass per unit for the weights and one for the inputs (through a
+    recurrent layer, which has no rule, each with a pass forwards: 64 units over 40 steps take about
+    a second an example), and the
     decomposition of a `[units, units]` matrix; memory of several times units times weights. The
     Kronecker structure adds a rotation of all weights per unit and example.
 
     Args:
         model: a built model of float inputs; a subclassed one of a single array of them.
-        x: inputs, one array of floats or uint8 `[examples, ...]`, or a dataset; labels are ignored.
-            Their covariance is taken over the same examples.
+        x: inputs, floats or uint8 `[examples, ...]`, several arrays in a list or a dictionary, or a
+            dataset; labels are ignored. Their covariance is taken over the same examples.
         layer: a layer of the model, its name or its index; best a narrow one.
         fisher: Fisher matrix of the model's weights, of any structure but "implicit". Weights that
             it is not about carry no noise; those after the layer do not matter.
@@ -161,12 +169,30 @@ def effective_information(
     linearised = LinearisedLayer.of(
         model, layer, fisher, beta, prior_scale, memory_limit=memory_limit, paper_form=paper_form
     )
+    return information_of(linearised, x, memory_limit=memory_limit, verbose=verbose)
+
+
+def information_of(
+    linearised: LinearisedLayer,
+    x: Any,
+    *,
+    memory_limit: int | None = None,
+    verbose: int = 0,
+    most: int | None = None,
+) -> EffectiveInformation:
+    """Effective information of a layer that is ready to be linearised.
+
+    Args:
+        linearised: the layer.
+        x, memory_limit, verbose: as of `effective_information`.
+        most: examples in one compiled pass, at most.
+    """
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
     root = covariance_root(inputs)
     nats = np.full(len(inputs), np.inf)
     sensitivity = np.full([len(inputs), inputs[0].size], np.nan)
-    for number, felt in enumerate(linearised.roots(inputs, verbose)):
+    for number, felt in enumerate(linearised.roots(inputs, verbose, most=most)):
         if felt is not None:
             sensitivity[number] = np.sum(felt**2, 0)
             signal = felt @ root
@@ -182,7 +208,7 @@ def effective_information(
         num_examples=len(inputs),
         beta=linearised.beta,
         prior_scale=linearised.prior_scale,
-        paper_form=paper_form,
+        paper_form=linearised.paper_form,
     )
 
 

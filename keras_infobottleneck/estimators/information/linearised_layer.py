@@ -22,6 +22,7 @@ from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_inf
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
+from keras_infobottleneck.estimators.information.flat_inputs import side_by_side, with_one_input
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
     check_price_of_nat,
@@ -56,6 +57,7 @@ class LinearisedLayer:
         beta: price of a nat.
         prior_scale: of the prior.
         paper_form: whether to take the printed Fisher information.
+        takes: the model that examples are given for; `model` has all its inputs in one array.
     """
 
     layer: str
@@ -66,6 +68,7 @@ class LinearisedLayer:
     beta: float
     prior_scale: float
     paper_form: bool
+    takes: keras.Model
 
     @classmethod
     def of(
@@ -78,8 +81,14 @@ class LinearisedLayer:
         *,
         memory_limit: int | None = None,
         paper_form: bool = False,
+        average_over: tuple[int, ...] = (),
     ) -> LinearisedLayer:
         """Checks everything that can be checked without data.
+
+        Args:
+            model, layer, fisher, beta, prior_scale: as of `effective_information`.
+            memory_limit, paper_form: as there.
+            average_over: axes of the layer's output over which it is averaged.
 
         Raises:
             TypeError, ValueError: an argument that cannot be used.
@@ -133,7 +142,15 @@ class LinearisedLayer:
         ends = np.cumsum((0, *fisher.layout.sizes)).tolist()
         spans = [slice(ends[i], ends[i + 1]) for i in upstream]
         return cls(
-            activations.name, _flat(activations), fisher, chosen, spans, beta, scale, paper_form
+            activations.name,
+            _flat(with_one_input(activations), average_over),
+            fisher,
+            chosen,
+            spans,
+            beta,
+            scale,
+            paper_form,
+            activations if len(dtypes) == 1 else model,
         )
 
     @property
@@ -142,23 +159,23 @@ class LinearisedLayer:
         return int(self.model.output.shape[1])
 
     def inputs(self, x: Any) -> np.ndarray:
-        """All examples as one array.
+        """All examples as one array; several inputs side by side, `[examples, entries]`.
 
         Raises:
-            ValueError, TypeError: data that is not one array of finite floats.
+            ValueError, TypeError: data that is not finite floats.
         """
-        batches = batches_for(self.model, x, name="x", needs_labels=False)
+        batches = batches_for(self.takes, x, name="x", needs_labels=False)
         parts = []
         for part, _ in batches.parts():
             leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(part)]
-            if leaves[0].dtype == tf.uint8:  # images as they are stored
-                leaves[0] = tf.cast(leaves[0], tf.float32)
-            if len(leaves) != 1 or not leaves[0].dtype.is_floating:
+            # Images are stored as bytes.
+            leaves = [tf.cast(a, tf.float32) if a.dtype == tf.uint8 else a for a in leaves]
+            if not all(leaf.dtype.is_floating for leaf in leaves):
                 raise ValueError(
-                    "`x` must be one array of floats or of uint8, along which activations can be "
+                    "`x` must hold floats or uint8, along which activations can be "
                     f"differentiated. Received: {[leaf.dtype.name for leaf in leaves]}"
                 )
-            parts.append(leaves[0].numpy())
+            parts.append(side_by_side(leaves))
         inputs = np.concatenate(parts)
         if not np.all(np.isfinite(inputs)):
             raise ValueError("`x` must be finite. Received: NaN or infinite inputs")
@@ -180,12 +197,20 @@ class LinearisedLayer:
                 + f". Received: memory_limit={mebibytes(limit)}"
             )
 
-    def roots(self, inputs: np.ndarray, verbose: int = 0) -> Iterator[np.ndarray | None]:
+    def roots(
+        self, inputs: np.ndarray, verbose: int = 0, *, most: int | None = None
+    ) -> Iterator[np.ndarray | None]:
         """For each example an A with `F_{z|x} = A^T A`, `[rank, inputs]`.
 
         None where a direction of the activations has a signal and no noise.
+
+        Args:
+            inputs: one array.
+            verbose: 1 for a Keras progress bar.
+            most: examples in one compiled pass, at most; as many as fit by default.
         """
-        chunk = int(np.clip(CHUNK_BYTES // self._bytes_per_example(inputs), 1, len(inputs)))
+        chunk = CHUNK_BYTES // self._bytes_per_example(inputs)
+        chunk = int(np.clip(chunk, 1, len(inputs) if most is None else most))
         bar = keras.utils.Progbar(len(inputs), verbose=verbose)
         for start in range(0, len(inputs), chunk):
             part = inputs[start : start + chunk]
@@ -244,6 +269,12 @@ class LinearisedLayer:
                     tape.watch(x)
                     # The loop below collects gradients, which have the type of x, in that of z.
                     z = tf.cast(model_of()(x, training=False), x.dtype)
+                if tape.gradient(z, x) is None:
+                    raise ValueError(
+                        "The activations must be differentiable along the inputs, which indices "
+                        "into an embedding are not; choose a model that starts behind it. "
+                        f"Received: layer={self.layer!r}"
+                    )
                 # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
                 return tape.batch_jacobian(
                     z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
@@ -277,15 +308,16 @@ class LinearisedLayer:
         return signal[noisy] / np.sqrt(values[noisy])[:, None]
 
 
-def _flat(activations: keras.Model) -> keras.Model:
-    """The same with one axis of units; made once."""
+def _flat(activations: keras.Model, average_over: tuple[int, ...]) -> keras.Model:
+    """The same, averaged over some axes, with one axis of units; made once."""
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
         model = model_of()
-        num_units = math.prod(model.output.shape[1:])
-        return keras.Model(model.inputs, keras.ops.reshape(model.output, (-1, num_units)))
+        output = keras.ops.mean(model.output, average_over) if average_over else model.output
+        num_units = math.prod(output.shape[1:])
+        return keras.Model(model.inputs, keras.ops.reshape(output, (-1, num_units)))
 
-    return compiled(activations, "flat", make)
+    return compiled(activations, ("flat", average_over), make)
 
 
 def _of_variables(fisher: DiagonalFisher, numbers: Sequence[int]) -> DiagonalFisher:

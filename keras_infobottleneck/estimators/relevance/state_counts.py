@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,13 @@ from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_instance
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
+from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["StateCounts"]
+
+# Of the files; one of a later number is refused.
+FORMAT = 1
 
 
 class StateCounts(Result):
@@ -48,7 +53,7 @@ class StateCounts(Result):
 
     def __init__(self, num_levels: int = 2):
         self.num_levels = check_count("num_levels", num_levels, 2)
-        self._num_units = None  # 0 for labels, known after the first batch
+        self._num_units: int | None = None  # 0 for labels, known after the first batch
         self._runs: list[
             tuple
         ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
@@ -104,6 +109,55 @@ class StateCounts(Result):
         """Returns the counts, largest first, and the entries of `numbers`."""
         counts = np.sort(self.counts)[::-1]
         return plain({name: int(n) for name, n in self.numbers().items()} | {"counts": counts})
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes the table to a NumPy archive without pickled objects, whole or not at all.
+
+        Tables of shards of the data, counted on different machines, are read and added up.
+
+        Args:
+            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+
+        Raises:
+            ValueError: no file in a folder that exists.
+            OSError: the file cannot be written.
+        """
+        self._settle(ratio=np.inf)
+        arrays: dict[str, Any] = {"state_counts": FORMAT, "num_levels": self.num_levels}
+        if self._runs:
+            keys, counts = self._runs[0]
+            arrays |= {"num_units": self._num_units, "keys": keys, "counts": counts}
+        write_arrays(with_suffix(path), arrays)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> StateCounts:
+        """Reads what `to_npz` wrote; `.npz` may be left out, as there.
+
+        Raises:
+            FileNotFoundError: no file.
+            ValueError: a file that `to_npz` did not write, or that was damaged since.
+        """
+        if isinstance(path, str | os.PathLike) and not os.path.exists(path):
+            path = with_suffix(path)
+        archive = Archive(path, "`path` must be a file written by `StateCounts.to_npz`")
+        version = archive.count("state_counts")
+        if version > FORMAT:
+            archive.refuse(f"in format {version}, of a later version")
+        table = cls(archive.count("num_levels", 2))
+        if "keys" in archive:
+            table._num_units = archive.count("num_units", 0)
+            num_bits = table._num_units * (table.num_levels - 1).bit_length()
+            # Labels, and states of up to 64 bits, are their own key.
+            keys = archive.array("keys", (None, 1 if num_bits <= 64 else 2), kinds="u")
+            counts = archive.array("counts", (len(keys),), kinds="i", least=1)
+            if keys.dtype != np.uint64 or counts.dtype != np.int64:
+                archive.refuse(f"with keys of {keys.dtype} and counts of {counts.dtype}")
+            run = tally(keys, counts)
+            if len(run[1]) < len(keys):
+                archive.refuse(f"with {len(keys) - len(run[1])} states twice")
+            table._runs.append(run)
+        archive.close()
+        return table
 
     def __repr__(self):
         return f"StateCounts(num_samples={self.num_samples}, num_states={self.num_states})"

@@ -257,6 +257,36 @@ def test_a_recurrent_layer_equals_differences():
         np.testing.assert_allclose(each, exact, atol=1e-5 * np.abs(exact).max())
 
 
+def test_several_inputs_are_one_array_of_all_their_entries():
+    """A model that splits its input tells as much of it as one of two inputs."""
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    inputs = keras.Input((2, 1)), keras.Input((3,))
+    one = layers.Concatenate()([layers.Flatten()(inputs[0]), inputs[1]])
+    two = keras.Model(inputs, layers.Dense(2, name="z")(layers.Dense(4, "tanh")(one)))
+    hidden, z = (layer for layer in two.layers if isinstance(layer, layers.Dense))
+    flat = keras.Input((5,))
+    whole = keras.Model(flat, z(hidden(flat)))
+    parts = [x[:, :2, np.newaxis], x[:, 2:]]
+    options = {"likelihood": "normal", "labels": "expected"}
+    of_two = fisher_information(two, parts, **options)
+    of_one = fisher_information(whole, x, **options)
+    expected = effective_information(whole, x, layer=1, fisher=of_one, **OPTIONS)
+    layer = two.layers.index(hidden)
+    found = effective_information(two, parts, layer=layer, fisher=of_two, **OPTIONS)
+    np.testing.assert_allclose(found.per_example, expected.per_example, rtol=1e-4)
+    np.testing.assert_allclose(found.sensitivity, expected.sensitivity, rtol=1e-3)
+
+
+def test_indices_into_an_embedding_are_refused_also_as_floats():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2, name="z")]
+    )
+    x = np.array([[0, 1, 4], [3, 2, 1]], "float32")
+    fisher = fisher_information(model, x, likelihood="normal", labels="expected")
+    with pytest.raises(ValueError, match="indices into an embedding are not"):
+        effective_information(model, x, layer="z", fisher=fisher, **OPTIONS)
+
+
 def test_result_prints_and_converts(case):
     model, x, fishers = case
     found = effective_information(model, x, layer="narrow", fisher=fishers["diagonal"], beta=BETA)

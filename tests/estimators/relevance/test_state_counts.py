@@ -139,3 +139,68 @@ def test_a_refused_batch_leaves_the_table_as_it_was():
 def test_a_wrong_number_of_levels_is_refused(num_levels, error):
     with pytest.raises(error, match=r"num_levels.*Received"):
         StateCounts(num_levels)
+
+
+@pytest.mark.parametrize("num_units", [0, 3, 64, 90])
+def test_tables_in_files_add_up_to_the_whole(num_units, tmp_path):
+    states = zipf_states(3000, max(num_units, 1))
+    if not num_units:
+        states = np.random.default_rng(1).integers(-5, 50, 3000)  # labels
+    halves = [StateCounts().update(part) for part in np.array_split(states, 2)]
+    for number, half in enumerate(halves):
+        half.to_npz(tmp_path / f"half_{number}")
+    read = [StateCounts.from_npz(tmp_path / f"half_{number}") for number in range(2)]
+    whole = StateCounts().update(states)
+    together = read[0] + read[1]
+    assert sorted(together.counts) == sorted(whole.counts)
+    assert together.num_samples == 3000
+    with pytest.raises(ValueError, match="same kind of state"):
+        read[0].update(zipf_states(10, 5))
+
+
+def test_an_empty_table_in_a_file_takes_any_states(tmp_path):
+    StateCounts(num_levels=3).to_npz(tmp_path / "empty.npz")
+    read = StateCounts.from_npz(tmp_path / "empty.npz")
+    assert read.num_levels == 3
+    assert read.update(np.array([[0, 2], [0, 2]])).num_states == 1
+
+
+COMPLETE = {
+    "state_counts": 1,
+    "num_levels": 2,
+    "num_units": 3,
+    "keys": np.array([[1], [5]], np.uint64),
+    "counts": np.array([4, 2]),
+}
+WRONG = {
+    "state_counts": [2, 0],
+    "num_levels": [1, 2.0, "two"],
+    "num_units": [-1, 70, np.array([3])],
+    "keys": [
+        np.array([[1], [1]], np.uint64),
+        np.array([[1], [5]], np.int64),
+        np.array([[1], [5]], np.uint32),
+        np.array([1, 5], np.uint64),
+        np.array([[1, 2], [5, 6]], np.uint64),
+    ],
+    "counts": [np.array([4, 0]), np.array([4]), np.array([4.0, 2.0]), np.array([4, 2], np.int32)],
+    "besides": [1],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [(field, i) for field, values in WRONG.items() for i in range(len(values))]
+)
+def test_every_field_of_a_file_is_checked(field, number, tmp_path):
+    np.savez(tmp_path / "table.npz", **COMPLETE)
+    assert StateCounts.from_npz(tmp_path / "table.npz").num_samples == 6
+    np.savez(tmp_path / "table.npz", **{**COMPLETE, field: WRONG[field][number]})
+    with pytest.raises(ValueError, match="must be a file written by"):
+        StateCounts.from_npz(tmp_path / "table.npz")
+
+
+@pytest.mark.parametrize("field", [name for name in COMPLETE if name != "keys"])
+def test_a_file_without_a_field_is_refused(field, tmp_path):
+    np.savez(tmp_path / "table.npz", **{k: v for k, v in COMPLETE.items() if k != field})
+    with pytest.raises(ValueError, match=f"without {field}"):
+        StateCounts.from_npz(tmp_path / "table.npz")

@@ -13,6 +13,7 @@ from tests.support.bad_calls.bad_values import (
     NAN,
     NUMBER,
     OBJECT,
+    PATH,
     POSITIVE,
     PRICE,
     SEED,
@@ -296,6 +297,8 @@ def number_table():
         "StateCounts": (e.StateCounts, {}, {"num_levels": count(2)}),
         "StateCounts.update": (e.StateCounts().update, {}, {"states": integers("s", "u")}),
         "StateCounts.merge": (e.StateCounts().merge, {}, {"other": OBJECT}),
+        "StateCounts.to_npz": (e.StateCounts().to_npz, {}, {"path": PATH}),
+        "StateCounts.from_npz": (e.StateCounts.from_npz, {}, {"path": PATH[:4]}),
         "total_correlation": (
             e.total_correlation,
             {"z": Z},

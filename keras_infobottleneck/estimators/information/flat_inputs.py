@@ -1,0 +1,52 @@
+"""A model of several inputs as one of a single array, along which it is differentiated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.introspection.compiled_passes import compiled
+
+__all__ = ["side_by_side", "with_one_input"]
+
+
+def with_one_input(model: keras.Model) -> keras.Model:
+    """The model itself, or of several inputs one of all entries side by side; made once.
+
+    Raises:
+        ValueError: several inputs of which one has no known size.
+    """
+    if len(model.inputs) == 1:
+        return model
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if any(None in shape for shape in shapes):
+        raise ValueError(
+            "Of several inputs each must have a known size. "
+            f"Received: inputs of shape {[tuple(t.shape) for t in model.inputs]}"
+        )
+
+    def make(model_of: Callable[[], keras.Model]) -> keras.Model:
+        several = model_of()
+        sizes = [math.prod(shape) for shape in shapes]
+        flat = keras.Input((sum(sizes),), dtype=several.inputs[0].dtype)
+        parts = keras.ops.split(flat, np.cumsum(sizes)[:-1].tolist(), axis=1)
+        parts = [
+            keras.ops.cast(keras.ops.reshape(part, (-1, *shape)), tensor.dtype)
+            for part, shape, tensor in zip(parts, shapes, several.inputs, strict=True)
+        ]
+        outputs = several(keras.tree.pack_sequence_as(several.input, parts))
+        return keras.Model(flat, outputs, name=several.name)
+
+    return compiled(model, "one input", make)
+
+
+def side_by_side(leaves: Sequence[tf.Tensor]) -> np.ndarray:
+    """One array as it is, several as `[examples, entries]`."""
+    if len(leaves) == 1:
+        return leaves[0].numpy()
+    rows = [tf.reshape(tf.cast(leaf, leaves[0].dtype), [len(leaf), -1]) for leaf in leaves]
+    return tf.concat(rows, 1).numpy()
