@@ -18,8 +18,8 @@ from keras_infobottleneck.compression.tree_search import search
 
 __all__ = ["DrawnPart", "code_stages"]
 
-# For the last blocks of a stage, which no later ones can make up for.
-SPARE_BITS = 8
+# For the last blocks of a stage, which no later ones can make up for; between stages learning can.
+SPARE_BITS, SPARE_BITS_AT_THE_END = 4, 16
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def code_stages(
         members = order[choices.stage(stage, len(order))]
         now = part.of(members)
         nats += (of_stage := float(now.nats().sum()))
-        num_bits = rate * of_stage / math.log(2.0) + SPARE_BITS
+        is_last = stage + 1 == choices.num_stages
+        spare = SPARE_BITS_AT_THE_END if is_last else SPARE_BITS
+        num_bits = rate * of_stage / math.log(2.0) + spare
         num_blocks = math.ceil(num_bits / choices.bits_per_block)
         path = []
         if len(members):

@@ -67,7 +67,7 @@ def compress(
 
     Weights with a Gaussian posterior are coded by relative entropy coding: writer and reader draw
     the same candidates from the prior ``N(0, s^2)``, and the file holds which of them was chosen,
-    ``rate KL(q || p) / log 2`` bits and one byte in all. The scale s is the one of least
+    ``rate KL(q || p) / log 2`` bits and two bytes in all. The scale s is the one of least
     divergence for a tensor, or for each output unit where that is shorter, on a grid. The chosen
     network is about as likely under the posterior as a draw of it. A tensor whose quantised means
     are no longer and no less likely is quantised instead, and so is one without a Gaussian
