@@ -14,7 +14,7 @@ layer too, and takes the weights of its file. Inputs are digits, random bases an
 own README; labels are drawn from the networks' predictions, but for text, where they are the next
 characters: what is tried is this package, and nothing is said about theirs. Where a step fails,
 its sentence is kept. A dry run comes first, so that the seconds it foretells can be held against
-those that the audit takes.
+those that the audit takes, on the clock: only where the load is the same do they compare.
 
 Steps with a result in `docs/results/pretrained_networks.json` are not run again. About fifteen
 minutes of two cores.
@@ -330,6 +330,7 @@ def timed(step: Callable[[Network], dict], network: Network) -> Iterator[tuple[s
         yield "failed", f"{type(error).__name__}: {str(error).strip()[:500]}"
     yield "seconds", time.perf_counter() - clock
     yield "processor_seconds", time.process_time() - processor
+    yield "load", os.getloadavg()[0]
 
 
 def main(argv):
