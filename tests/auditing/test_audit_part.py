@@ -1,8 +1,6 @@
 """A tenth part of the report is one class: it is found wherever the others are."""
 
-import inspect
 import json
-import textwrap
 from functools import partial
 
 import matplotlib
@@ -91,17 +89,6 @@ def test_a_tenth_part_is_in_the_plan(model, capsys):
     assert "firing" in plan.layers["first"]
     assert ("firing", "second") in {(o.part, o.where) for o in plan.omissions}
     assert "norms" not in kib.audit(model, examples(), dry_run=True)
-
-
-def test_the_example_of_the_documentation_runs(model):
-    text = inspect.getdoc(AuditPart).split("Example:\n")[1].split("\nAttributes:")[0]
-    names = {"model": model, "data": examples()}
-    exec(
-        textwrap.dedent(text).replace("parts=[Norms()]", "parts=[Norms()], include=['norms']"),
-        names,
-    )
-    assert len(names["report"].others["norms"]) == len(model.weights)
-    assert "Size of the weights" in names["report"].table()
 
 
 def test_a_tenth_part_is_measured_and_read(report, model):

@@ -9,53 +9,15 @@ import re
 import sys
 from html.parser import HTMLParser
 
-import keras
 import matplotlib
 import numpy as np
 import pytest
 
 matplotlib.use("Agg")
 
-import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.entries import Measure, Reading, counterparts, number_in_words
 from keras_infobottleneck.auditing.registration import PARTS
-
-RNG = np.random.default_rng(0)
-DATA = RNG.normal(size=(50, 4, 4, 1)).astype("float32"), RNG.integers(3, size=50)
-NASTY = "a<b>&\"c\" 'd'"
-
-
-def network(units=6):
-    keras.utils.set_random_seed(1)
-    noisy = kib.layers.InformationDropout(
-        keras.layers.Conv2D(2, 2, activation="relu", name="conv"), 0.1, name="noisy"
-    )
-    layers = [keras.Input((4, 4, 1)), noisy, keras.layers.Flatten()]
-    layers += [keras.layers.Dense(units, "relu", name="hidden"), keras.layers.Dense(3, name="out")]
-    model = keras.Sequential(layers, name="net")
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return model
-
-
-@pytest.fixture(scope="module")
-def report():
-    counts = {"effective": 5, "nuisance": 50}
-    report = kib.audit(network(), DATA, nuisance=DATA[1], examples=counts)
-    # TensorFlow takes no such names for what it traces; a report may have to show them.
-    layers = {NASTY if name == "hidden" else name: of for name, of in report.layers.items()}
-    return dataclasses.replace(report, model_name="<script>net", layers=layers)
-
-
-@pytest.fixture(scope="module")
-def other():
-    return kib.audit(network(), DATA, include=["task", "fisher"], examples={"fisher": 20})
-
-
-@pytest.fixture(scope="module")
-def page(report, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    report.to_html(path)
-    return path.read_text("utf-8")
+from tests.support.audited_network import NASTY
 
 
 class Outline(HTMLParser):
@@ -211,84 +173,6 @@ def test_baseline_stands_beside_its_own_measure(report, other, tmp_path):
     assert report.differences(report) == []
     alone = len(report.readings) - len(other.readings)
     assert f"{alone} numbers of the baseline are of" in other.table(baseline=report)
-
-
-def test_a_report_comes_back_from_its_file(report, other, page, tmp_path):
-    report.to_json(tmp_path / "report.json")
-    back = kib.InformationReport.from_json(tmp_path / "report.json")
-    assert back.readings == report.readings
-    assert back.in_short() == report.in_short()
-    assert back.verdicts() == report.verdicts()
-    assert back.omissions == report.omissions
-    assert back.task == report.task
-    assert back.table() == report.table()
-    assert back.numbers() == report.numbers()
-    back.to_json(tmp_path / "again.json")
-    again = kib.InformationReport.from_json(tmp_path / "again.json")
-    assert again.table(baseline=other) == report.table(baseline=other)
-    back.to_html(tmp_path / "back.html")
-    text = (tmp_path / "back.html").read_text("utf-8")
-    assert text[: text.index("<details")] == page[: page.index("<details")]
-
-
-def test_a_report_of_the_first_version_is_a_baseline(report, tmp_path):
-    """Its files had no parts, and readings without them."""
-    old = report.to_dict()
-    del old["parts"]
-    for reading in old["readings"]:
-        del reading["part"]
-    for omission in old["omissions"]:
-        del omission["detail"]
-    (tmp_path / "old.json").write_text(json.dumps(old))
-    back = kib.InformationReport.from_json(tmp_path / "old.json")
-    assert back.readings == report.readings
-    assert report.differences(back) == []
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "3", "{}", '{"model_name": "net"}', "\x00"])
-def test_a_file_that_is_no_report_is_refused(content, tmp_path):
-    (tmp_path / "other.json").write_text(content)
-    with pytest.raises(ValueError, match="Received: ") as refused:
-        kib.InformationReport.from_json(tmp_path / "other.json")
-    assert "\n" not in str(refused.value)
-
-
-WRONG_FIELDS = {
-    "model_name": 3,
-    "num_weights": "many",
-    "num_examples": -1,
-    "seed": 0.5,
-    "examples": {"task": True},
-    "omissions": [{"part": "task", "where": None, "reason": "none"}],
-    "task/loss": "little",
-    "task/accuracy": [1],
-    "task/likelihood": 1,
-    "readings/0/name": "no such measure",
-    "readings/0/value": None,
-    "readings/0/value ": "0.5",
-    "readings/0/standard_error": "small",
-    "readings/0/part": "elsewhere",
-    "readings/0/beside": {},
-    "parts/0/title": None,
-    "parts/0/sentences": "one",
-    "parts/0/measures/0/unit": 1,
-    "parts/0/verdict/urgency": "high",
-    "parts/0/nats_by_layer": {"first": "two"},
-}
-
-
-@pytest.mark.parametrize("path", WRONG_FIELDS)
-def test_every_field_of_a_file_is_checked(path, report, tmp_path):
-    record = report.to_dict()
-    *way, last = path.strip().split("/")
-    place = record
-    for step in way:
-        place = place[int(step)] if isinstance(place, list) else place[step]
-    place[last] = WRONG_FIELDS[path]
-    (tmp_path / "wrong.json").write_text(json.dumps(record))
-    with pytest.raises(ValueError, match="Received: ") as refused:
-        kib.InformationReport.from_json(tmp_path / "wrong.json")
-    assert "\n" not in str(refused.value)
 
 
 def test_numbers_are_those_of_the_readings(report):
