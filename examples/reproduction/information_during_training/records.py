@@ -147,7 +147,11 @@ def run_code(settings, images, checkpoint, *, seed, width_factor) -> dict:
 
 
 def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
-    """The same network, whose weights pay for every nat they hold."""
+    """The same network, whose weights pay for every nat they hold.
+
+    The price rises slowly: at the full price from the first step the network would never leave
+    its prior, and nothing would be said about what a network that has learned needs to keep.
+    """
     x, y = images.x_train[: settings["num_examples"]], images.y_train[: settings["num_examples"]]
     model = classifier(settings, images, images.num_classes, settings["learning_rate"], seed)
     loss = model.loss
@@ -159,11 +163,15 @@ def run_paying(settings, images, checkpoint, *, seed, weight_beta) -> dict:
         verbose=0,
     )
     model.compile(keras.optimizers.Adam(1e-3), loss)
+    rising = kib.callbacks.BetaSchedule(
+        model.weight_beta, stop=weight_beta, num_epochs=settings["paying_warm_up"]
+    )
     train(
         model,
         x,
         y,
         epochs=settings["paying_epochs"],
+        callbacks=[rising],
         batch_size=settings["batch_size"],
         seed=seed,
         checkpoint=checkpoint,

@@ -60,7 +60,8 @@ DEFAULT = {
     "learning_rates": [0.02, 0.05, 0.1, 0.2],
     "learning_rate": 0.05,
     "classes": [2, 4, 6, 8, 10],
-    "paying_epochs": 100,
+    "paying_epochs": 200,
+    "paying_warm_up": 150,  # epochs over which the price rises
     "weight_betas": [0.1, 1.0],
     "width_factors": [1, 4],
     "points": 240,
@@ -93,6 +94,7 @@ SMOKE = {
     "learning_rates": [0.05, 0.2],
     "classes": [2, 4],
     "paying_epochs": 3,
+    "paying_warm_up": 2,
     "weight_betas": [1.0],
     "width_factors": [1],
     "points": 30,
