@@ -96,7 +96,7 @@ def test_a_tenth_part_is_measured_and_read(report, model):
     sizes = {("norm", w.path): np.linalg.norm(w) for w in model.trainable_weights}
     assert found == {**sizes, ("firing", "first"): report.layers["first"].others["firing"].mean()}
     assert report.others["norms"].keys() == {path for _, path in sizes}
-    assert report.task is not None
+    assert report.task == kib.audit(model, examples(), include=["task"]).task
 
 
 def test_a_tenth_part_is_in_table_page_and_json(report, tmp_path):

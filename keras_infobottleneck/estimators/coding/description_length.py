@@ -19,17 +19,17 @@ from keras_infobottleneck.certificates.conditions import (
     two_examples,
 )
 from keras_infobottleneck.certificates.trials import IndependentDraws, class_scores
+from keras_infobottleneck.estimators.coding.code_length import CodeLength
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.estimate import Estimate
-from keras_infobottleneck.results.result import Result
 
 __all__ = ["DescriptionLength", "description_length"]
 
 
 @dataclass(frozen=True, repr=False)
-class DescriptionLength(Result):
+class DescriptionLength(CodeLength):
     """Length of a code of labels by a network whose weights are part of the message.
 
     Attributes:
@@ -72,26 +72,6 @@ class DescriptionLength(Result):
     num_examples: int
     num_classes: int
     num_draws: int
-
-    @property
-    def kbit(self) -> float:
-        """All of it in thousands of bits."""
-        return float(self.nats) / math.log(2.0) / 1000.0
-
-    @property
-    def uniform_kbit(self) -> float:
-        """`N log C` in thousands of bits."""
-        return self.uniform_nats / math.log(2.0) / 1000.0
-
-    @property
-    def ratio(self) -> float:
-        """Length beside that of a code without a network: below 1 something was learned."""
-        return float(self.nats) / self.uniform_nats
-
-    def numbers(self) -> dict[str, float]:
-        """The length in nats, its parts, the code without a network; kbit, and the ratio."""
-        more = {"kbit": self.kbit, "uniform_kbit": self.uniform_kbit, "ratio": self.ratio}
-        return {**super().numbers(), "standard_error": self.nats.standard_error, **more}
 
     def __repr__(self) -> str:
         return (

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_integers, refusal
+from keras_infobottleneck.estimators.coding.code_length import CodeLength
 from keras_infobottleneck.plots.code_length import plot_code_length
 from keras_infobottleneck.results.estimate import Estimate
-from keras_infobottleneck.results.result import Result
 
 __all__ = ["BlockCode", "PrequentialCode", "block_ends", "code_of_block", "digest", "joined_code"]
 
 
 @dataclass(frozen=True, repr=False)
-class PrequentialCode(Result):
+class PrequentialCode(CodeLength):
     """Length of a code that tells labels in blocks, each by what was learned from those before.
 
     Attributes:
@@ -62,26 +62,6 @@ class PrequentialCode(Result):
     def nats_per_label(self) -> np.ndarray:
         """`[blocks]`: of each block, for one of its labels; the curve of learning."""
         return self.block_nats / np.diff(self.ends, prepend=0)
-
-    @property
-    def kbit(self) -> float:
-        """All of it in thousands of bits."""
-        return float(self.nats) / math.log(2.0) / 1000.0
-
-    @property
-    def uniform_kbit(self) -> float:
-        """`N log C` in thousands of bits."""
-        return self.uniform_nats / math.log(2.0) / 1000.0
-
-    @property
-    def ratio(self) -> float:
-        """Length beside that of a code without a model: below 1 something was learned."""
-        return float(self.nats) / self.uniform_nats
-
-    def numbers(self) -> dict[str, float]:
-        """The length in nats, its error, the code without a model; kbit, and the ratio."""
-        more = {"kbit": self.kbit, "uniform_kbit": self.uniform_kbit, "ratio": self.ratio}
-        return {**super().numbers(), "standard_error": self.nats.standard_error, **more}
 
     def plot(self, ax: Any = None) -> Any:
         """Nats for a label of each block: see `plots.plot_code_length`."""
