@@ -1,6 +1,5 @@
 """A dry run tells what an audit will take, and the audit keeps to it."""
 
-import math
 import time
 
 import keras
@@ -9,7 +8,11 @@ import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing import auditor, cost, measuring
-from keras_infobottleneck.auditing.backward_work import SHARE_OF_PRODUCT, backward_work
+from keras_infobottleneck.auditing.backward_work import (
+    SHARE_IN_LOOP,
+    SHARE_OF_PRODUCT,
+    backward_work,
+)
 from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
@@ -138,22 +141,33 @@ def test_a_kernel_counts_at_every_place_and_time_step():
     first = layers.Conv2D(3, 3, padding="same", data_format="channels_first")
     assert backward_work(keras.Sequential([keras.Input((2, 8, 8)), first])) == backward_work(image)
     text = keras.Sequential([keras.Input((11,)), layers.Embedding(50, 4), layers.LSTM(5)])
-    assert backward_work(text) == pytest.approx(11 * (4 + 5) * 4 * 5)
+    assert backward_work(text) == pytest.approx(SHARE_IN_LOOP * 11 * (4 + 5) * 4 * 5)
     both = keras.Sequential([keras.Input((7, 4)), layers.Bidirectional(layers.GRU(5))])
-    assert backward_work(both) == pytest.approx(7 * sum(math.prod(v.shape) for v in both.weights))
+    kernels = 7 * (4 + 5) * 3 * 5
+    biases = 7 * 2 * 3 * 5  # of input and state, in one array
+    assert backward_work(both) == pytest.approx(SHARE_IN_LOOP * 2 * (kernels + biases))
+    cells = layers.StackedRNNCells([layers.GRUCell(5)])
+    stack = keras.Sequential([keras.Input((7, 4)), layers.RNN(cells)])
+    assert backward_work(stack) == pytest.approx(kernels + biases)  # it has no rule
     flat = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
     assert backward_work(flat) == pytest.approx(SHARE_OF_PRODUCT * 30)
 
 
-def test_the_plan_leaves_out_recurrent_layers_that_take_minutes():
-    """64 units over 40 steps take a second an example, which their 26,000 weights do not tell."""
+def test_the_plan_takes_recurrent_layers_with_a_rule_and_leaves_out_others():
+    """64 units over 40 steps: 0.08 s an example by the rule, a second without one."""
     model = keras.Sequential([keras.Input((40, 36)), layers.LSTM(64), layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     subject = Subject.of(model, None, False, None)
     recurrent = next(layer for layer in subject.layers if "lstm" in layer.name)
-    assert 50 * recurrent.num_units * recurrent.num_weights < MAX_NUMBERS
-    assert Effective().reason_to_omit_layer(subject, recurrent, 50)
-    assert Effective().reason_to_omit_layer(subject, recurrent, 5) is None
+    assert Effective().reason_to_omit_layer(subject, recurrent, 50) is None
+    cells = layers.StackedRNNCells([layers.LSTMCell(64)])
+    model = keras.Sequential([keras.Input((40, 36)), layers.RNN(cells, name="stack")])
+    model.compile("sgd", "mse")
+    subject = Subject.of(model, None, False, None)
+    (stack,) = subject.layers
+    assert 50 * stack.num_units * stack.num_weights < MAX_NUMBERS
+    assert Effective().reason_to_omit_layer(subject, stack, 50)
+    assert Effective().reason_to_omit_layer(subject, stack, 5) is None
 
 
 def test_of_layers_that_take_too_long_together_those_of_most_work_are_left_out(monkeypatch):

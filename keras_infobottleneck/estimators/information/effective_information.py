@@ -113,11 +113,12 @@ def effective_information(
     Infinite where some direction of the activations moves with the input and has no noise, such as
     a unit without bias at a zero input.
 
-    Cost: per example one backward pass per unit for the weights and one for the inputs (through a
-    recurrent layer, which has no rule, each with a pass forwards: 64 units over 40 steps take about
-    a second an example), and the
+    Cost: per example one backward pass per unit for the weights and one for the inputs, and the
     decomposition of a `[units, units]` matrix; memory of several times units times weights. The
-    Kronecker structure adds a rotation of all weights per unit and example.
+    Kronecker structure adds a rotation of all weights per unit and example. Through a loop over
+    time units pass together, each with a copy of the examples: 64 units of an LSTM over 40 steps
+    take about 0.08 seconds of one core an example. Layers without a rule, such as convolutional
+    LSTMs or a stack of cells, take a pass of the whole network for each example and unit.
 
     Args:
         model: a built model of float inputs; a subclassed one of a single array of them.
