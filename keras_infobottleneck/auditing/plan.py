@@ -6,14 +6,20 @@ import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
+from keras_infobottleneck.auditing.entries import (
+    SWITCHED_OFF,
+    Omission,
+    listed,
+    omissions_by_reason,
+)
 from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
 
 __all__ = ["AuditPlan", "Cost"]
 
-SWITCHED_OFF = "switched off by `include`"
+# Most layers that a line of the plan names one by one.
+MOST_NAMES = 8
 TOO_LONG_TOGETHER = (
     "all layers together take too long, and those of most work are left out; `layers` chooses "
     "others"
@@ -34,7 +40,8 @@ class Cost:
     bytes: int
 
     def __str__(self) -> str:
-        return f"about {self.seconds:,.2g} s, {self.bytes / 2**20:,.1f} MiB"
+        seconds = float(f"{self.seconds:.2g}")  # two digits, shown without an exponent
+        return f"about {seconds:,g} s, {self.bytes / 2**20:,.1f} MiB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +159,8 @@ class AuditPlan:
             for layer in self.taken.get(part, ()):
                 view = "" if layer.view == "units" else f", channels {VIEWS[layer.view]}"
                 views.setdefault(view, []).append(layer.name)
-            lines += [f"    of {', '.join(names)}{view}" for view, names in views.items()]
-        for reason, places in omissions_by_reason(self.omissions).items():
+            lines += [f"    of {listed(names, MOST_NAMES)}{view}" for view, names in views.items()]
+        for reason, places in omissions_by_reason(self.omissions, MOST_NAMES).items():
             lines.append(f"  not measured: {places}: {reason}")
         if self.costs:
             lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")
