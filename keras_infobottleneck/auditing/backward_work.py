@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_infobottleneck.introspection.walking import all_layers, inner_layers, own_weights
+from keras_infobottleneck.introspection.contents import all_layers, inner_layers, own_weights
 
 __all__ = ["backward_work"]
 

@@ -11,8 +11,7 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
-from keras_infobottleneck.introspection.noise_weights import noise_weights
-from keras_infobottleneck.introspection.walking import mask_of
+from keras_infobottleneck.introspection.contents import mask_of, noise_weights
 from keras_infobottleneck.layers import InformationDropout
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result

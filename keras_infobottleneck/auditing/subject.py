@@ -16,7 +16,7 @@ from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
-from keras_infobottleneck.introspection.walking import inner_layers, maker_of
+from keras_infobottleneck.introspection.contents import inner_layers, maker_of
 
 __all__ = ["VIEWS", "HiddenLayer", "Subject", "View", "reason_too_wide"]
 

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck.arguments import check_integers, check_numbers
-from keras_infobottleneck.certificates.bounds import pac_bayes_bound
-from keras_infobottleneck.certificates.rounding import check_broadcast, failure_probability
+from keras_infobottleneck.certificates.bounds import (
+    check_broadcast,
+    failure_probability,
+    pac_bayes_bound,
+)
 
 __all__ = ["excess_loss_bound", "recursive_bound"]
 

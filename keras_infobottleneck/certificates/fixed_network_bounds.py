@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import check_choice, check_integers, check_numbers
-from keras_infobottleneck.certificates.rounding import (
+from keras_infobottleneck.certificates.bounds import (
     check_broadcast,
     failure_probability,
     rounded_up,

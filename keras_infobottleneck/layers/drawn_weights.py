@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
+from keras_infobottleneck.introspection.contents import all_layers, own_weights
 from keras_infobottleneck.layers.linear_part import ADDED_LOSS
 
 __all__ = ["DrawnWeights", "weights_to_draw"]

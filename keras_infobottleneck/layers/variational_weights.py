@@ -9,14 +9,18 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
+from keras_infobottleneck.introspection.contents import numbered
 from keras_infobottleneck.introspection.making import charges_nothing
-from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
 from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors, nats_of
 from keras_infobottleneck.layers.linear_part import NoisyAffine
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
+from keras_infobottleneck.layers.priors import (
+    AnchoredPrior,
+    GaussianPrior,
+    gaussian_priors,
+    nats_of,
+)
 from keras_infobottleneck.layers.variational_options import (
     NOTHING_CHARGED,
     check_layer,

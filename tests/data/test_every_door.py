@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
-from keras_infobottleneck.data import sources
+from keras_infobottleneck.data import datasets
 
 NUM, WIDTH = 12, 4
 random = np.random.default_rng(0)
@@ -243,7 +243,7 @@ class Sequence(keras.utils.PyDataset):
 def test_data_without_an_end_are_refused(door, monkeypatch):
     refused(door, batched(X, Y).repeat(), ValueError, "must end.* Received: an infinite")
     refused(door, Sequence((X, Y), None), ValueError, "must end.* Received: an infinite")
-    monkeypatch.setattr(sources, "MOST_EXAMPLES", 3 * NUM)
+    monkeypatch.setattr(datasets, "MOST_EXAMPLES", 3 * NUM)
     endless = tf.data.Dataset.from_generator(
         lambda: itertools.repeat((X, Y)),
         output_signature=(

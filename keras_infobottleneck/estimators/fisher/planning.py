@@ -24,7 +24,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
 from keras_infobottleneck.estimators.fisher.rules.running import rules_running
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
+from keras_infobottleneck.introspection.contents import all_layers, is_rematerialised
 from keras_infobottleneck.results.result import Result
 
 __all__ = [

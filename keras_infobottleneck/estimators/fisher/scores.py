@@ -33,7 +33,7 @@ from keras_infobottleneck.introspection.compiled_passes import (
     CompiledSum,
     compiled,
 )
-from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.contents import weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["ColumnSource", "Measurement", "Scores"]

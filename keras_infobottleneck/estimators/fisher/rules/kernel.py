@@ -16,7 +16,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     by_example,
     register_rule,
 )
-from keras_infobottleneck.introspection.cloning import with_attributes
+from keras_infobottleneck.introspection.replaced_calls import with_attributes
 
 __all__ = [
     "KEPT_BYTES",

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, rule_for
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.contents import all_layers
 from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
-from keras_infobottleneck.introspection.walking import all_layers
 
 __all__ = ["rules_running"]
 
