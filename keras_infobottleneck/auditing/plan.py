@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
-from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
+from keras_infobottleneck.introspection.contents import weights_of_predictions
 
 __all__ = ["AuditPlan", "Cost"]
 

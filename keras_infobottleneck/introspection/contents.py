@@ -38,6 +38,7 @@ __all__ = [
     "renumbered",
     "takes_training",
     "weight_names",
+    "weights_of_predictions",
 ]
 
 L = TypeVar("L")
@@ -183,6 +184,12 @@ def noise_weights(
         if noise in (None, getattr(layer, "noise", None)):
             found |= {id(weight): weight for weight in getattr(layer, "noise_weights", ())}
     return list(found.values())
+
+
+def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
+    """Trainable weights on which predictions depend: all but those that only noise is made from."""
+    noise = {id(weight) for weight in noise_weights(model)}
+    return [weight for weight in model.trainable_variables if id(weight) not in noise]
 
 
 def chosen_variables(

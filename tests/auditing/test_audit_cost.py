@@ -9,11 +9,10 @@ import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing import auditor, cost, measuring
-from keras_infobottleneck.auditing.backward_work import SHARE_OF_PRODUCT, backward_work
 from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import SHARE_OF_PRODUCT, Subject, backward_work
 from keras_infobottleneck.introspection import compiled_passes
 from tests.support.audited_networks import network
 

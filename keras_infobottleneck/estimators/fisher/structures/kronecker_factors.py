@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
     KernelRule,
