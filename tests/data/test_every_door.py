@@ -65,7 +65,7 @@ def normalised():
 @functools.cache
 def machine():
     model = kib.models.RestrictedBoltzmannMachine(3, seed=0)
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)  # compiling would take longer than all data
     model(X)
     return model
 
@@ -73,7 +73,7 @@ def machine():
 @functools.cache
 def stack():
     model = kib.models.DeepBeliefNetwork([3, 2], seed=0)
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     model(X)
     return model
 
