@@ -13,8 +13,11 @@ import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.certificates.bounds import monte_carlo_bound
-from keras_infobottleneck.certificates.excess_bounds import excess_loss_bound, recursive_bound
-from keras_infobottleneck.certificates.fixed_network_bounds import test_set_bound
+from keras_infobottleneck.certificates.fixed_network_bounds import (
+    excess_loss_bound,
+    recursive_bound,
+    test_set_bound,
+)
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
 from keras_infobottleneck.introspection.contents import nodes_of
 from keras_infobottleneck.layers.noisy_layer import drawing, resting
