@@ -41,7 +41,7 @@ from pretrained_networks import NETWORKS, Network
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing import auditor
-from keras_infobottleneck.auditing.measuring import measure
+from keras_infobottleneck.auditing.plan import measure
 
 ROOT = Path(__file__).parents[1]
 

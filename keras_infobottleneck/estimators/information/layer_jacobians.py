@@ -23,7 +23,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = ["by_inputs", "by_weights"]
 

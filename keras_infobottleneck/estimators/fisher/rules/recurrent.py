@@ -8,13 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
-from keras_infobottleneck.estimators.fisher.rules.rule import (
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
-    LayerRule,
+    DirectGradient,
     VariableGradient,
-    register_rule,
 )
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
 from keras_infobottleneck.introspection.cloning import with_attributes
 
 __all__ = ["RecurrentRule"]
