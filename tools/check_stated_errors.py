@@ -8,6 +8,7 @@ over the spread of the estimates; and how often the truth lies within 1.96 state
 core; finished cases are kept, so that an interrupted run goes on.
 """
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 
 from keras_infobottleneck import estimators
@@ -29,6 +31,26 @@ ONLY = flags.DEFINE_list("only", [], "Names of the cases to run; all by default.
 layers = keras.layers
 
 
+def matrix_of(hessian):
+    """The Hessian, by its products."""
+    layout = hessian.layout
+    rows = [hessian.matvec(layout.split(row)) for row in np.eye(layout.size, dtype="f4")]
+    matrix = np.stack([layout.join(row) for row in rows]).astype(np.float64)
+    return (matrix + matrix.T) / 2
+
+
+def by_matrix(operator, matrix):
+    """The same operator, whose products are those of its matrix."""
+    layout, matrix = operator.layout, tf.constant(matrix, operator.dtype)
+
+    def of_tensors(tensors):
+        flat = tf.linalg.matvec(matrix, tf.concat([tf.reshape(t, [-1]) for t in tensors], 0))
+        parts = tf.split(flat, layout.sizes)
+        return [tf.reshape(p, shape) for p, shape in zip(parts, layout.shapes, strict=True)]
+
+    return dataclasses.replace(operator, of_tensors=of_tensors)
+
+
 class Classifier:
     """A small classifier of three classes, examples of any number, and its Fisher matrices."""
 
@@ -40,7 +62,14 @@ class Classifier:
         self.data = self.examples(40, 0)
         self.exact = self.fisher(self.data, structure="dense", labels="expected")
         self.operator = self.fisher(self.data, structure="implicit", labels="expected")
-        self.hessian = estimators.hessian(self.model, self.data, likelihood="categorical")
+        hessian = estimators.hessian(self.model, self.data, likelihood="categorical")
+        # What random vectors make of a matrix is tried on it, without a pass for each product.
+        self.operator = dataclasses.replace(
+            self.operator, operator=by_matrix(self.operator.operator, self.exact.matrix)
+        )
+        matrix = matrix_of(hessian)
+        self.hessian = dataclasses.replace(hessian, operator=by_matrix(hessian.operator, matrix))
+        self.hessian_matrix = matrix
 
     def examples(self, count, seed):
         """Inputs and labels."""
@@ -52,13 +81,6 @@ class Classifier:
         """A Fisher matrix of the classifier."""
         options = {"likelihood": "categorical", **options}
         return estimators.fisher_information(self.model, data, **options)
-
-    def hessian_matrix(self):
-        """The Hessian, by its products."""
-        layout = self.hessian.layout
-        rows = [self.hessian.matvec(layout.split(row)) for row in np.eye(layout.size, dtype="f4")]
-        matrix = np.stack([layout.join(row) for row in rows]).astype(np.float64)
-        return (matrix + matrix.T) / 2
 
 
 def trace_of_drawn_labels(net):
@@ -91,7 +113,7 @@ def log_determinant(num_probes):
 
 def trace_of_hessian(net):
     """By XTrace, of an indefinite matrix."""
-    truth = float(np.trace(net.hessian_matrix()))
+    truth = float(np.trace(net.hessian_matrix))
     return truth, lambda seed: net.hessian.trace(num_probes=8, seed=seed)
 
 
@@ -99,7 +121,7 @@ def nuclear_norm(num_probes):
     """Sum of the magnitudes of the Hessian's eigenvalues."""
 
     def case(net):
-        truth = float(np.abs(np.linalg.eigvalsh(net.hessian_matrix())).sum())
+        truth = float(np.abs(np.linalg.eigvalsh(net.hessian_matrix)).sum())
         options = {"num_probes": num_probes, "num_steps": 40}
         return truth, lambda seed: net.hessian.nuclear_norm(seed=seed, **options)
 

@@ -1,5 +1,6 @@
 """A dry run tells what an audit will take, and the audit keeps to it."""
 
+import math
 import time
 
 import keras
@@ -88,6 +89,23 @@ def test_a_dry_run_of_a_convolutional_network_is_cheap_and_right(trials, monkeyp
     taken = sum(recorded(monkeypatch, convolutional(), IMAGES).values())
     assert plan.seconds / 2 < taken < plan.seconds * 2
     assert spent < taken / 2
+
+
+def test_activations_are_recorded_batch_by_batch(monkeypatch):
+    """A second a batch of 128 examples, of whatever size: 2,000 examples are 16 batches."""
+    model = network()
+    data = RNG.normal(size=(2000, 6)).astype("float32"), RNG.integers(0, 3, 2000)
+    clock = [0.0]
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
+
+    def passes(model, layers, sample, seed):
+        clock[0] += math.ceil(sample.size / 128)
+        raise ValueError("the numbers are not wanted")
+
+    monkeypatch.setattr(cost, "taken_of_layers", passes)
+    options = {"include": ["total_correlation"], "dry_run": True}
+    plan = kib.audit(model, data, **options)
+    assert plan.costs["total_correlation"].seconds == pytest.approx(16.0, abs=0.5)
 
 
 def test_an_audit_takes_up_the_passes_that_the_dry_run_traced(trials, monkeypatch):
