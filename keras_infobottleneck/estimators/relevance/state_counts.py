@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_count, check_instance
+from keras_infobottleneck.arguments import check_count, check_instance, refusal
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
+from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
+from keras_infobottleneck.introspection.naming import numbered
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result, plain
 
@@ -57,6 +61,83 @@ class StateCounts(Result):
         self._runs: list[
             tuple
         ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
+
+    @classmethod
+    def from_model(
+        cls,
+        model: keras.Model,
+        data: Any,
+        layer: str | int | keras.layers.Layer,
+        *,
+        threshold: float | Sequence[float] = 0.0,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> StateCounts:
+        """Counts of the states of a layer, by one pass over data that need not fit in memory.
+
+        The table that `update(hidden_states(...))` makes, in the memory of one stack of batches
+        and of the distinct states.
+
+        Args:
+            model, data, layer, threshold, batch_size, verbose: as of `hidden_states`.
+
+        Raises:
+            TypeError, ValueError: as of `hidden_states`.
+
+        Example:
+            ```python
+            import keras
+            import tensorflow as tf
+            import keras_infobottleneck as kib
+
+            model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")])
+            stream = tf.data.Dataset.range(10_000).batch(100).map(lambda i: tf.ones([100, 4]))
+            counts = kib.estimators.StateCounts.from_model(model, stream, "hidden")
+            print(counts.num_samples, counts.num_states)
+            ```
+
+            ```text
+            10000 1
+            ```
+        """
+        options: dict[str, Any] = {"threshold": threshold, "batch_size": batch_size}
+        options["verbose"] = verbose
+        return cls.by_layer(model, data, [layer], **options).popitem()[1]
+
+    @classmethod
+    def by_layer(
+        cls,
+        model: keras.Model,
+        data: Any,
+        layers: Sequence[str | int | keras.layers.Layer],
+        *,
+        threshold: float | Sequence[float] = 0.0,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> dict[str, StateCounts]:
+        """Counts of the states of several layers, by their names, by one pass for all of them.
+
+        Args:
+            model, data, threshold, batch_size, verbose: as of `hidden_states`.
+            layers: one or more layers, their names or their indices. A second layer of a name is
+                `name #2`.
+
+        Raises:
+            TypeError, ValueError: as of `hidden_states`, and for `layers` that are no sequence, or
+                an empty one.
+        """
+        if isinstance(layers, str) or not isinstance(layers, Sequence):
+            raise refusal(TypeError, "layers", "be a sequence of layers, names or indices", layers)
+        if not layers:
+            raise refusal(ValueError, "layers", "name at least one layer", layers)
+        states = StatesOfLayers(
+            model, data, layers, threshold=threshold, batch_size=batch_size, verbose=verbose
+        )
+        tables = {name: cls(states.num_levels) for name in numbered(states.names)}
+        for parts in states:
+            for table, part in zip(tables.values(), parts, strict=True):
+                table.update(part)
+        return tables
 
     def update(self, states: ArrayLike) -> StateCounts:
         """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""

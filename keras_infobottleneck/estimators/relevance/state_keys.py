@@ -54,12 +54,17 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
             )
         return states.astype(np.int64).view(np.uint64)[:, None]
     if states.dtype != bool:
-        low, high = states.min(), states.max()
-        if low < 0 or high >= num_levels:
+        # One pass finds what is negative too: as an unsigned number it is larger than all levels.
+        bits = states.view(f"u{states.dtype.itemsize}")
+        # Of two levels any other value sets a bit beside the lowest; that is seen faster.
+        high = np.bitwise_or.reduce(bits, axis=None) if num_levels == 2 else bits.max()
+        if high >= num_levels:
             raise ValueError(
                 f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
-                f"Received: states between {low} and {high}"
+                f"Received: states between {states.min()} and {states.max()}"
             )
+        if num_levels == 2 and states.dtype.itemsize == 1:
+            states = states.view(bool)
     if states.dtype == bool and states.shape[1] == 64:
         return _packed_words(states, num_levels)
     chunks = np.split(states, range(ROWS_AT_ONCE, len(states), ROWS_AT_ONCE))
