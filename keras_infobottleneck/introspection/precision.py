@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.introspection.walking import all_layers, own_weights
+from keras_infobottleneck.introspection.contents import all_layers, own_weights
 
 __all__ = ["full_products", "precision_of"]
 

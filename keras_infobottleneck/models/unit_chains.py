@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck.introspection.walking import nodes_of
+from keras_infobottleneck.introspection.contents import nodes_of
 
 __all__ = ["Chain", "chains_of", "has_kernel_of_units"]
 

@@ -19,7 +19,7 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled,
     uncompiled_clone,
 )
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 from keras_infobottleneck.models.unit_chains import (
     KERNEL_LAYERS,
     Chain,

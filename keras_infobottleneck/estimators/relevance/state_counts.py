@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from keras_infobottleneck.arguments import check_count, check_instance, refusal
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
 from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
-from keras_infobottleneck.introspection.naming import numbered
+from keras_infobottleneck.introspection.contents import numbered
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result, plain
 
