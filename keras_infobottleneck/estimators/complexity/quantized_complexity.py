@@ -44,7 +44,6 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
 )
 from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
     KINDS,
-    MANY_LEVELS,
     Rearrangement,
     rearranged,
     shuffled,
@@ -54,6 +53,8 @@ __all__ = ["quantized_complexity"]
 
 # Each has a tensor's memory; NumPy gives up the interpreter's lock in most of the work.
 MOST_THREADS = 4
+# Tensors of more weights are measured one by one, all threads at the parts of one.
+MANY_WEIGHTS = 1 << 22
 
 
 def quantized_complexity(
@@ -180,8 +181,8 @@ def quantized_complexity(
     found: dict[str, _MeasuredTensor] = {}
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         # Small tensors side by side; a large one by itself, all threads at its parts.
-        small = [task for task in tasks if np.prod(task[0].shape) <= MANY_LEVELS]
-        large = [task for task in tasks if np.prod(task[0].shape) > MANY_LEVELS]
+        small = [task for task in tasks if np.prod(task[0].shape) <= MANY_WEIGHTS]
+        large = [task for task in tasks if np.prod(task[0].shape) > MANY_WEIGHTS]
         for task, result in zip(
             [*small, *large],
             itertools.chain(

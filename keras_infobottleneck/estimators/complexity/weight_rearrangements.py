@@ -10,8 +10,9 @@ __all__ = ["KINDS", "MANY_LEVELS", "Rearrangement", "rearranged", "shuffled"]
 Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
 KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
 
-# Above so many levels a shuffle reaches for memory that no cache holds.
-MANY_LEVELS = 1 << 22
+# Above so many levels a shuffle reaches for memory that no cache holds, and takes three times as
+# long for each of them.
+MANY_LEVELS = 1 << 24
 NUM_HEAPS = 256
 LEVELS_AT_ONCE = 1 << 20
 

@@ -53,8 +53,8 @@ def test_levels_are_made_by_parts(monkeypatch):
 @pytest.fixture
 def by_heaps(monkeypatch):
     """Shuffles in heaps however few the values are."""
-    for module in (weight_rearrangements, measuring):
-        monkeypatch.setattr(module, "MANY_LEVELS", 10)
+    monkeypatch.setattr(measuring, "MANY_WEIGHTS", 10)
+    monkeypatch.setattr(weight_rearrangements, "MANY_LEVELS", 10)
     monkeypatch.setattr(weight_rearrangements, "LEVELS_AT_ONCE", 16)
     monkeypatch.setattr(weight_rearrangements, "NUM_HEAPS", 3)
 
@@ -97,7 +97,7 @@ def test_large_and_small_tensors_keep_their_places(monkeypatch):
     sizes = (8, 40, 12, 44)
     weights = {f"{side}": rng.normal(size=(side, side)).astype(np.float32) for side in sizes}
     whole = quantized_complexity(weights)
-    monkeypatch.setattr(measuring, "MANY_LEVELS", 1000)
+    monkeypatch.setattr(measuring, "MANY_WEIGHTS", 1000)
     parts = quantized_complexity(weights)
     assert list(parts.planes) == list(weights)
     assert parts.total_bits == whole.total_bits

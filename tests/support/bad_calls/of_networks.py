@@ -284,6 +284,17 @@ def network_table():
                 "verbose": VERBOSE,
             },
         ),
+        "StateCounts.by_layer": (
+            e.StateCounts.by_layer,
+            {"model": t.net, "data": t.x, "layers": ["hidden"]},
+            {
+                "model": MODEL,
+                "layers": kinds("hidden", 3, None, [1.5]) + values([], ["absent"]),
+                "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
+                "batch_size": count(),
+                "verbose": VERBOSE,
+            },
+        ),
         "quantize_to": (
             e.quantize_to,
             {"model": t.net, "num_bits": 3},
