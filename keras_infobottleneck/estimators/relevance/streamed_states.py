@@ -84,10 +84,10 @@ class StatesOfLayers:
 
     def _batches_at_once(self) -> int:
         """Batches whose states take about the memory of a stack of inputs."""
-        one = tf.nest.map_structure(lambda a: a[None], self._batches.first_inputs())
-        levels, _ = self._levels_of(one)
-        num_units = sum(each.shape[-1] for each in levels)
-        return max(1, STACK_BYTES // max(1, num_units * self._batches.size))
+        first, size = self._batches.first_inputs(), self._batches.size
+        batch = tf.nest.map_structure(lambda a: tf.repeat(a, size, axis=0)[None], first)
+        levels, _ = self._levels_of(batch)
+        return max(1, STACK_BYTES // max(1, sum(each.shape[-1] for each in levels) * size))
 
     def _states(self, levels: np.ndarray, rows: int) -> np.ndarray:
         """Levels `[batches, batch, units]` by examples."""

@@ -66,7 +66,7 @@ def test_batches_of_a_dataset_are_dispatched_many_at_a_time(model, monkeypatch):
 
     monkeypatch.setattr(streamed_states, "_compiled", counting)
     hidden_states(model, stream(), "first")
-    assert calls == [1, 9]  # of one example, to see how wide it is, and of all nine batches
+    assert calls == [1, 9]  # of one batch, to see how wide the layer is, and of all nine
     monkeypatch.setattr(streamed_states, "STACK_BYTES", 8 * 8 * 2)
     calls.clear()
     states = hidden_states(model, stream(), "first")
