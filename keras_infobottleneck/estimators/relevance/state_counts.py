@@ -19,7 +19,7 @@ from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["StateCounts"]
 
-# Of the files; one of a later number is refused.
+# Version of the files; a file of a later version is refused.
 FORMAT = 1
 
 

@@ -289,7 +289,7 @@ def network_table():
             {"model": t.net, "data": t.x, "layers": ["hidden"]},
             {
                 "model": MODEL,
-                "layers": kinds("hidden", 3, None, [1.5]) + values([], ["absent"]),
+                "layers": kinds("hidden", 3, None) + values([]),
                 "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
                 "batch_size": count(),
                 "verbose": VERBOSE,
