@@ -13,7 +13,7 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled_clone,
 )
 
-__all__ = ["MAX_BITS", "quantization_levels", "quantize_to"]
+__all__ = ["MAX_BITS", "central_range", "quantization_levels", "quantize_to"]
 
 MAX_BITS = 16
 # Float64 is made of so many weights at once, which stay in the cache.
