@@ -39,7 +39,8 @@ def certified_layers(
         fitted_scales: whether priors of fitted scales are taken, whose price is then to be paid.
     """
     if not isinstance(model, InformationBottleneckModel):
-        raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
+        expected = "be an InformationBottleneckModel, such as `make_variational` makes of a network"
+        raise refusal(TypeError, "model", expected, model)
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
