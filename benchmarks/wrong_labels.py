@@ -5,9 +5,10 @@ or by the next class. A perceptron is trained on them twice, plain and paying fo
 every score ranks the training examples: loss, norm of the gradient, nats in the weights by the
 diagonal, and the probabilities of `find_wrong_labels`; of the paying network loss, influence over
 draws and probabilities. Confident learning stands beside them, with predictions of five networks
-that were each trained without a fifth of the labels: by `cleanlab` where it is installed, else by
-its default rank written out here, the label's probability less the largest of the others
-(Northcutt et al., 2021, arXiv 1911.00068). Prints a line for each score and writes a JSON file.
+that were each trained without a fifth of the labels: its rank by normalized margin, the label's
+probability less the largest of the others (Northcutt et al., 2021, arXiv 1911.00068), by `cleanlab`
+where it is installed and else as it is written here, and with `cleanlab` the labels that it calls
+issues. Prints a line for each score and writes a JSON file.
 Run time: half a minute of one core for each seed, share and kind; seconds with --smoke.
 """
 
@@ -67,7 +68,9 @@ def trained(x, y, epochs, price=None):
     model, callbacks = keras.Sequential(layers), []
     if price:
         model = kib.make_variational(model, num_examples=len(x), weight_beta=price, verbose=0)
-        callbacks = [kib.callbacks.BetaSchedule(model.weight_beta, price, num_epochs=epochs // 2)]
+        callbacks = [
+            kib.callbacks.BetaSchedule(model.weight_beta, stop=price, num_epochs=epochs // 2)
+        ]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), loss)
     model.fit(x, y, batch_size=50, epochs=epochs, callbacks=callbacks, verbose=0)
@@ -123,7 +126,7 @@ def of_paying(x, y, seconds):
 
 
 def confident_learning(x, y, seconds):
-    """Normalized margins of predictions by networks that were trained without the example."""
+    """Margins of predictions by networks that were trained without the example, and issues."""
 
     def predict():
         folds = np.arange(len(x)) % FOLDS
@@ -134,16 +137,16 @@ def confident_learning(x, y, seconds):
         return found
 
     p = timed(seconds, "five trainings", predict)
+    others = p.copy()
+    others[np.arange(len(y)), y] = -1.0
+    margin = others.max(1) - p[np.arange(len(y)), y]
     try:
+        from cleanlab.filter import find_label_issues
         from cleanlab.rank import get_label_quality_scores
-
-        quality = get_label_quality_scores(y, p, method="normalized_margin")
-        return {"confident learning": -quality}
     except ImportError:
-        rows = np.arange(len(y))
-        others = p.copy()
-        others[rows, y] = -1.0
-        return {"confident learning": others.max(1) - p[rows, y]}
+        return margin, None
+    quality = get_label_quality_scores(y, p, method="normalized_margin")
+    return -quality, find_label_issues(y, p, n_jobs=1)
 
 
 def one_run(x, y, share, kind, seed):
@@ -153,16 +156,20 @@ def one_run(x, y, share, kind, seed):
     seconds: dict[str, float] = {}
     plain, expects = of_plain(x, given, seconds)
     paying, paying_expects = of_paying(x, given, seconds)
+    margin, issues = confident_learning(x, given, seconds)
     scores = {
         **{f"plain: {name}": score for name, score in plain.items()},
         **{f"paying: {name}": score for name, score in paying.items()},
-        **confident_learning(x, given, seconds),
+        "confident learning": margin,
     }
     report = {
         "share": float(wrong.mean()),
         "areas": {name: float(roc_auc_score(wrong, score)) for name, score in scores.items()},
         "seconds": seconds,
     }
+    if issues is not None:
+        report["flagged, confident learning"] = int(issues.sum())
+        report["precision, confident learning"] = float(wrong[issues].mean())
     for name, found in (("plain", expects), ("paying", paying_expects)):
         flagged = found.flagged()
         report[f"expected_share, {name}"] = float(found.expected_share)

@@ -23,8 +23,8 @@ from keras_infobottleneck.forgetting.mean_gradient import mean_gradient
 from keras_infobottleneck.forgetting.membership import membership_attack
 from keras_infobottleneck.forgetting.outcome import Forgetting
 from keras_infobottleneck.forgetting.scrubbed_copy import ScrubbedCopy, check_forgettable
+from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.weights import chosen_variables
 
 __all__ = ["forget"]
 

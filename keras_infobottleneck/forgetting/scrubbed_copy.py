@@ -13,7 +13,7 @@ from keras_infobottleneck.introspection.cloning import (
     hand_on_adapted,
     uncompiled_clone,
 )
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.models.recalibration import recalibrate_batch_normalization
 

@@ -159,6 +159,17 @@ def test_where_the_approximation_cannot_hold_it_is_refused_with_numbers(normalis
         kib.forget(model, (x[:30], y[:30]), (x[30:], y[30:]), price=1e-6, shift=0.0)
 
 
+def test_a_step_that_leaves_the_quadratic_is_refused_with_numbers():
+    # One weight w, outputs exp(w): all examples balance at w = 0, those that are kept at w = 3.
+    layer = keras.layers.Dense(1, "exponential", use_bias=False, kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((1,)), layer])
+    model.compile("sgd", loss="mse")
+    x, kept = np.ones((4, 1), "float32"), np.full((4, 1), np.exp(3), "float32")
+    words = r"should have lowered the loss of what is kept by 182 nats and raised it by [\d.e+]+"
+    with pytest.raises(ValueError, match=words):
+        kib.forget(model, (x, 2 - kept), (x, kept), price=1e-6, shift=1e-6, labels="expected")
+
+
 def test_the_attack_is_the_share_of_pairs_in_the_right_order():
     rng = np.random.default_rng(0)
     members, others = rng.integers(0, 5, 30).astype(float), rng.integers(1, 7, 40).astype(float)

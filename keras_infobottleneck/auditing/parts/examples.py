@@ -16,7 +16,7 @@ from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 __all__ = ["Examples"]
 
-HAS_POSTERIOR = "its weights have a posterior; `posterior_influence` tells what examples do to it"
+HAS_POSTERIOR = "the weights have a posterior; `posterior_influence` tells what examples do to it"
 NO_LABELS = "it takes labels"
 # One percent of the examples with this share of all nats stands out.
 UNEVEN = 0.1

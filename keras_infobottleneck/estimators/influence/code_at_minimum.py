@@ -17,7 +17,22 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
-__all__ = ["curvature_for", "price_of_nat"]
+__all__ = ["check_code", "curvature_for", "price_of_nat"]
+
+
+def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
+    """Refuses what is no Fisher matrix with a known inverse, and a prior scale that is none."""
+    check_prior_scale(prior_scale, "optimal")
+    check_code_options(structure, False, 2, 2)
+    check_instance(
+        "fisher", fisher, FisherInformation, "a FisherInformation of the model", optional=True
+    )
+    chosen = structure if fisher is None else fisher.structure
+    if chosen == "implicit":
+        raise ValueError(
+            "`structure` must be one whose inverse is known: 'diagonal', 'kronecker', 'dense' or "
+            f"'gram'. Received: structure={chosen!r}"
+        )
 
 
 def curvature_for(
@@ -32,24 +47,14 @@ def curvature_for(
     """The Fisher matrix, given or measured, the prior scale, and the matrix' relative error.
 
     Raises:
-        ValueError, TypeError: a matrix whose inverse cannot be had; options beside a matrix.
+        ValueError, TypeError: options beside a matrix; weights without an optimal prior scale.
     """
-    check_code_options(structure, False, 2, 2)
-    kind = check_instance(
-        "fisher", fisher, FisherInformation, "a FisherInformation of the model", optional=True
-    )
-    chosen = structure if kind is None else kind.structure
-    if chosen == "implicit":
-        raise ValueError(
-            "`structure` must be one whose inverse is known: 'diagonal', 'kronecker', 'dense' or "
-            f"'gram'. Received: structure={chosen!r}"
-        )
-    if kind is None:
+    if fisher is None:
         minimum = Minimum.of(model, data, structure, options)
     else:
         of_pass = ("likelihood", "batch_size", "verbose")
         given = {name: value for name, value in options.items() if name not in of_pass}
-        minimum = Minimum.of(model, kind, structure, given)
+        minimum = Minimum.of(model, fisher, structure, given)
     scale = minimum.code(beta, check_prior_scale(prior_scale, "optimal")).prior_scale
     if not 0.0 < scale < np.inf:
         raise ValueError(

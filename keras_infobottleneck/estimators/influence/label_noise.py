@@ -8,8 +8,8 @@ import numpy as np
 
 __all__ = ["LabelNoise", "log_softmax"]
 
-# Temperatures that predictions are tried at: from much too unsure to much too sure.
-TEMPERATURES = np.geomspace(0.25, 8.0, 21)
+# Temperatures that predictions are tried at: from far too unsure to far too sure.
+TEMPERATURES = np.geomspace(0.06, 8.0, 29)
 # Of expectation and maximisation at each temperature, and at the best one.
 STEPS, STEPS_AT_THE_END = 8, 40
 # What is believed of each class before a label is seen, in examples: most labels are right.

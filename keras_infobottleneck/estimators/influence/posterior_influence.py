@@ -18,12 +18,15 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.influence.code_at_minimum import curvature_for, price_of_nat
+from keras_infobottleneck.estimators.influence.code_at_minimum import (
+    check_code,
+    curvature_for,
+    price_of_nat,
+)
 from keras_infobottleneck.estimators.influence.influence_by_curvature import on_test, on_themselves
 from keras_infobottleneck.estimators.influence.influence_by_draws import by_draws
 from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
-    check_prior_scale,
 )
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.posterior_draws import has_posterior
@@ -228,7 +231,7 @@ def posterior_influence(
     check_model("model", model)
     check_count("num_draws", num_draws, 3)
     price = None if beta is None else check_price_of_nat(beta)
-    check_prior_scale(prior_scale, "optimal")
+    check_code(fisher, prior_scale, structure)
     check_verbose("verbose", verbose)
     seed = check_seed("seed", seed)
     if seed is None:

@@ -19,11 +19,10 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.influence.code_at_minimum import curvature_for
+from keras_infobottleneck.estimators.influence.code_at_minimum import check_code, curvature_for
 from keras_infobottleneck.estimators.influence.without_one import Removal, removals
 from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
-    check_prior_scale,
     variables_of,
 )
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -243,7 +242,7 @@ def unique_information(
     check_keywords(unique_information, fisher_information, fisher_options)
     check_model("model", model)
     beta = check_price_of_nat(beta)
-    check_prior_scale(prior_scale, "optimal")
+    check_code(fisher, prior_scale, structure)
     check_choice("space", space, SPACES)
     check_flag("leverage", leverage)
     check_verbose("verbose", verbose)

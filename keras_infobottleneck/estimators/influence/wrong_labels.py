@@ -20,7 +20,11 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.influence.code_at_minimum import curvature_for, price_of_nat
+from keras_infobottleneck.estimators.influence.code_at_minimum import (
+    check_code,
+    curvature_for,
+    price_of_nat,
+)
 from keras_infobottleneck.estimators.influence.held_out_predictions import (
     by_curvature,
     by_draws,
@@ -29,8 +33,8 @@ from keras_infobottleneck.estimators.influence.held_out_predictions import (
 from keras_infobottleneck.estimators.influence.label_noise import LabelNoise, log_softmax
 from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
-    check_prior_scale,
 )
+from keras_infobottleneck.introspection.contents import layers_in_order, own_weights
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.posterior_draws import has_posterior
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
@@ -179,13 +183,13 @@ def find_wrong_labels(
     """Rank training examples by how probable it is that their label is wrong.
 
     A network that has learned a wrong label finds it likely. So each example is first taken out of
-    the network: for a plain one by a Newton step, whose leverage knows how far the network fitted
-    the example by itself; for one with `VariationalWeights` by drawn networks of which those count
-    less that answer the label well. Then a model of the labels is fitted to these predictions, by
-    maximum likelihood: the true class follows the prediction at some temperature, and the given
-    label follows the true class by a confusion matrix. The probability that a label is wrong is
-    that model's; their mean is the expected share of wrong labels, and the threshold of one half
-    flags those that are more probably wrong than right.
+    the network: for a plain one by a Newton step of its last layer, whose leverage knows how far
+    the layer fitted the example by itself; for one with `VariationalWeights` by drawn networks, of
+    which those that answer the label well count less. Then a model of the labels is fitted to these
+    predictions, by maximum likelihood: the true class follows the prediction at some temperature,
+    and the given label follows the true class by a confusion matrix. The probability that a label
+    is wrong is that model's; their mean is the expected share of wrong labels, and the threshold of
+    one half flags those that are more probably wrong than right.
 
     The probabilities are calibrated as far as that model is: where predictions without the example
     are good but for their temperature, and labels go wrong by class and not by example. They are
@@ -200,13 +204,17 @@ def find_wrong_labels(
         beta: price of a nat relative to the *mean* loss. By default that of the model:
             `weight_beta / num_examples` of an `InformationBottleneckModel`, else `1 / N`.
         fisher, prior_scale, structure, fisher_options: of a plain network, as of
-            `unique_information`.
+            `unique_information`. The step is one of the weights that they name, by default those of
+            the last layer: of all weights an approximate inverse says far more leverage than there
+            is, and too many labels seem wrong. The exact inverse of the last layer's matrix
+            ("dense") is better early in training; later it is too low, as the layers before know
+            the labels too, for which the diagonal makes up in part.
         likelihood, batch_size, verbose: as of `fisher_information`.
         seed: of the draws, and of the labels drawn for the Fisher matrix.
 
     Returns:
-        A `WrongLabels`. Cost: a pass without gradients for each draw; or the Fisher matrix, a
-        backward pass for each class, and a product with the inverse for each example and class.
+        A `WrongLabels`. Cost: a pass without gradients for each draw; or the Fisher matrix of the
+        last layer, a backward pass for each class, and products with its inverse.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
@@ -242,7 +250,7 @@ def find_wrong_labels(
     check_model("model", model)
     check_count("num_draws", num_draws, 3)
     price = None if beta is None else check_price_of_nat(beta)
-    check_prior_scale(prior_scale, "optimal")
+    check_code(fisher, prior_scale, structure)
     check_verbose("verbose", verbose)
     seed = check_seed("seed", seed)
     if seed is None:
@@ -251,12 +259,16 @@ def find_wrong_labels(
     batches = batches_for(model, data, batch_size)
     class_log_probabilities(found.terms(model(batches.first_inputs(), training=False)))
     is_drawn = has_posterior(model)
-    price, count = price_of_nat(model, batches, price, fisher)
+    price, _ = price_of_nat(model, batches, price, fisher)
     if is_drawn:
-        scores = by_draws(model, found, batches, num_draws, 1.0 / (count * price), seed)
+        scores = by_draws(model, found, batches, num_draws, seed)
     else:
         options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
-        options |= fisher_options if fisher is not None else {"seed": seed, **fisher_options}
+        if fisher is None:
+            last = _last_weights(model)
+            options |= {"seed": seed, "labels": "expected", "variables": last, **fisher_options}
+        else:
+            options |= fisher_options
         matrix, scale, _ = curvature_for(
             model, data, fisher, price, prior_scale, structure, options
         )
@@ -271,6 +283,15 @@ def find_wrong_labels(
         temperature=noise.temperature,
         method=METHODS[not is_drawn],
     )
+
+
+def _last_weights(model: keras.Model) -> list[keras.Variable]:
+    """Trainable weights of the last layer that has any."""
+    for layer in reversed(layers_in_order(model)):
+        own = [weight for weight in own_weights(layer) if weight.trainable]
+        if own:
+            return own
+    return list(model.trainable_variables)
 
 
 def _labels(batches: Batches, classes: int) -> np.ndarray:
