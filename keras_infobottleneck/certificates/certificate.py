@@ -99,7 +99,7 @@ class Certificate(Result):
 
     @property
     def comparison(self) -> str:
-        """Which is tighter, the certificate or the test-set bound, and why one wants the other."""
+        """Says which is tighter, certificate or test-set bound, and what the other is for."""
         if self.test_set_bound is None:
             return (
                 "no test-set bound stands beside it, since no example was held out: that all of "

@@ -170,7 +170,7 @@ class CheckedBatches:
         self._anchoring_inputs, self._allow_repeats = anchoring_inputs, allow_repeats
 
     def stacks(self, most: int | None = None) -> Iterator[Batch]:
-        """As `Batches.stacks`."""
+        """Stacks of batches, as `Batches.stacks` gives them, each checked."""
         found, count, checked = [], 0, 0
         for stack in self._batches.stacks(most):
             is_example = np.ravel(stack.weights) > 0

@@ -146,7 +146,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def metrics(self):
-        """As of `keras.Model`; callbacks that monitor ``task_loss`` find that lower is better."""
+        """Metrics, as of `keras.Model`; callbacks find that lower is better for ``task_loss``."""
         return [*super().metrics, LowerIsBetter(self._task_loss)]
 
     def train_step(self, data):
@@ -180,7 +180,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
+        """Trains as `keras.Model.fit`; warns once if an epoch has not `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
         if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
             self._said_nothing_charged = warn_of_nothing_charged(self.network)

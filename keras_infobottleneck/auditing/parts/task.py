@@ -51,7 +51,7 @@ class Task(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Without a likelihood there is no loss in nats."""
+        """Refuses a model without a likelihood: it has no loss in nats."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
