@@ -12,6 +12,7 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.remembered import remembered_examples
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.estimators.influence.example_rows import ROWS_BYTES
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 __all__ = ["Examples"]
@@ -77,8 +78,9 @@ class Examples(AuditPart):
         return {"remembered": found}
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """Gradients of at least one example in several copies, and the diagonal."""
-        return 2**28 + 40 * num_weights
+        """Gradients of a batch of examples, of one at least, in several copies and precisions."""
+        row = 4 * num_weights
+        return 8 * max(row, min(ROWS_BYTES, row * min(64, num_examples)))
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """The mean, the share of the top percent, and the ten largest."""

@@ -19,7 +19,7 @@ from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 
-__all__ = ["ExampleRows", "example_rows"]
+__all__ = ["ROWS_BYTES", "ExampleRows", "example_rows"]
 
 # Rows of one batch take at most about this, in float32; on the host they are copied to float64.
 ROWS_BYTES = 64 * 2**20
