@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.precision import full_products
 from keras_infobottleneck.models.posterior_draws import outputs_at
 
 __all__ = ["ExampleLosses", "first_parameters"]
@@ -91,9 +92,10 @@ class ExampleLosses:
             )
             of_stack = self._of_stack.get_concrete_function(any_height, values)
             count = int(np.sum(stack.weights))
+            with full_products():
+                found = of_stack(stack, values)
             # Of no size where nothing is asked beside the losses: the rows are named.
             losses, others = (
-                a.numpy().reshape(a.shape[0] * a.shape[1], *a.shape[2:])
-                for a in of_stack(stack, values)
+                a.numpy().reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in found
             )
             yield losses[:count], others[:count]

@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.precision import full_products
 
 __all__ = ["ROWS_BYTES", "ExampleRows", "example_rows"]
 
@@ -124,7 +125,9 @@ def example_rows(
         count = int(np.sum(batch.weights))
         # TensorFlow counts traces by code, for all models together: called as it is, the step
         # would be said to retrace.
-        rows, *others = step.get_concrete_function(batch)(batch)
+        traced = step.get_concrete_function(batch)
+        with full_products():
+            rows, *others = traced(batch)
         others = [other.numpy()[:count].astype(np.float64) for other in others]
         yield ExampleRows(_finite(rows.numpy()[:, :count].transpose(1, 0, 2)), *others)
         bar.update(number)
