@@ -54,7 +54,7 @@ def draw_code(
     """The code at the largest price at which its noise costs less than what is known.
 
     The lower the price, the less noise: after the full price, halves of the others are left out.
-    A trial draws at `NUM_TRIED` prices, whatever comes of it.
+    A trial draws at `NUM_TRIED` prices.
 
     Raises:
         ValueError: no classes to guess, a network that knows no more than a guess, or none of the
@@ -63,7 +63,7 @@ def draw_code(
     if task is None or task.label_entropy is None:
         raise ValueError("The code is tried where labels are classes. Received: none")
     guessing = task.label_entropy * (task.labels_per_example or 1)
-    if task.loss >= guessing and not exam.is_trial:
+    if task.loss >= guessing:
         raise ValueError(
             "The code is tried on a network that does better than a guess. "
             f"Received: a loss of {task.loss:.4g} where guessing has {guessing:.4g}"

@@ -91,7 +91,7 @@ def test_a_dry_run_of_a_convolutional_network_is_cheap_and_right(trials, monkeyp
     assert spent < taken / 2
 
 
-def test_activations_are_recorded_batch_by_batch(monkeypatch):
+def test_activations_are_recorded_batch_by_batch(trials, monkeypatch):
     """A second a batch of 128 examples, of whatever size: 2,000 examples are 16 batches."""
     model = network()
     data = RNG.normal(size=(2000, 6)).astype("float32"), RNG.integers(0, 3, 2000)

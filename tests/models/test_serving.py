@@ -66,7 +66,9 @@ def of_litert(path, x):
 
 def of_openvino(path, x):
     openvino = pytest.importorskip("openvino")
-    compiled = openvino.compile_model(openvino.Core().read_model(str(path)), "CPU")
+    # By default processors that have bfloat16 compute in it.
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.compile_model(openvino.Core().read_model(str(path)), "CPU", exact)
     return compiled([x])[compiled.output(0)]
 
 
