@@ -32,11 +32,13 @@ from keras_infobottleneck.auditing.subject import Subject
 from keras_infobottleneck.data.sample import Sample, draw_sample, first_examples
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models import InformationBottleneckModel
 
 __all__ = ["audit"]
 
 
+@on_replicas
 def audit(
     model: keras.Model,
     data: Any,

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_file, check_model, refusal
+from keras_infobottleneck.introspection.replicas import creating_weights_of
 from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["Checkpoint"]
@@ -70,7 +71,8 @@ class Checkpoint(keras.callbacks.Callback):
             raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
             return 0
-        model.optimizer.build(model.trainable_variables)
+        with creating_weights_of(model):
+            model.optimizer.build(model.trainable_variables)
         variables = _state(model)
         archive = Archive(self.filepath, RULE, "filepath")
         epoch, history = archive.count("epoch"), _history_of(archive.text("history"))

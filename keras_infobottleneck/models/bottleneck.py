@@ -10,6 +10,7 @@ from keras_infobottleneck.arguments import check_count, check_flag, check_price,
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
 from keras_infobottleneck.introspection.naming import layer_names, weight_names
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
@@ -224,6 +225,7 @@ class InformationBottleneckModel(NetworkHolder):
         for path, nats in table.items():
             write(f"  {path}: {nats:,.1f} nats")
 
+    @on_replicas
     def predict_samples(
         self,
         x: Any,
@@ -234,6 +236,7 @@ class InformationBottleneckModel(NetworkHolder):
         batch_size: int | None = None,
         verbose: int | str = 0,
         seed: int | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> np.ndarray:
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
@@ -245,6 +248,7 @@ class InformationBottleneckModel(NetworkHolder):
             activations: whether activations are drawn.
             batch_size, verbose: as of `keras.Model.predict`.
             seed: with the same seed and batch size the samples are the same.
+            strategy: on whose replicas it runs; by default those of the scope it is called in.
 
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
@@ -262,6 +266,7 @@ class InformationBottleneckModel(NetworkHolder):
         """Every `VariationalWeights` in the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
+    @on_replicas
     def anchor_prior(self, data: Any, scale: bool = True):
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 

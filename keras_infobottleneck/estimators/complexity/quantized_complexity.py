@@ -42,10 +42,12 @@ from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
     Rearrangement,
     rearranged,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["quantized_complexity"]
 
 
+@on_replicas
 def quantized_complexity(
     weights: Weights,
     *,

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.replicas import measuring_strategy, on_replicas
 from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
@@ -179,6 +180,7 @@ class Hessian(Result):
         )
 
 
+@on_replicas
 def hessian(
     model: keras.Model,
     data: Any,
@@ -186,6 +188,7 @@ def hessian(
     likelihood: str | Callable | None = None,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Hessian:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
@@ -200,6 +203,7 @@ def hessian(
         likelihood: as for `fisher_information`.
         variables: the weights that the matrix is about; all trainable ones by default.
         batch_size: examples per batch, for arrays.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
 
     Returns:
         A `Hessian`. Each product costs about two gradients and the memory of two batches.
@@ -248,12 +252,14 @@ def hessian(
 
         return CompiledSum(of_batch)
 
+    strategy = strategy or measuring_strategy()
+
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
         total = compiled(
             model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
         )
-        return [p / batches.num_examples for p in total.over(batches, tensors)]
+        return [p / batches.num_examples for p in total.over(batches, tensors, strategy=strategy)]
 
     operator = Operator(
         Layout.of(weight_names(model, variables), variables),

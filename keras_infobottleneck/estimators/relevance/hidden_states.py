@@ -16,14 +16,17 @@ from keras_infobottleneck.arguments import (
     described,
 )
 from keras_infobottleneck.introspection.activations import activations_model
+from keras_infobottleneck.introspection.compiled_maps import CompiledMap
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["hidden_states"]
 
 BATCH_SIZE = 256
 
 
+@on_replicas
 def hidden_states(
     model: keras.Model,
     data: Any,
@@ -31,6 +34,7 @@ def hidden_states(
     *,
     threshold: float | Sequence[float] = 0.0,
     batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
@@ -47,6 +51,7 @@ def hidden_states(
         threshold: one value, strictly exceeded, for binary states; increasing values for levels
             `0..len(threshold)`, the number of thresholds exceeded.
         batch_size: examples per batch, for arrays; 256 by default.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
         verbose: 1 for a progress bar.
 
     Returns:
@@ -88,8 +93,8 @@ def hidden_states(
     batches = batches_for(model, data, batch_size, **options)
     progress = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     states = []
-    for inputs, _ in batches.parts(1):
-        levels, has_nan = levels_of(inputs)
+    inputs = (inputs for inputs, _ in batches.parts(1))
+    for levels, has_nan in levels_of.over(inputs):
         if has_nan:
             raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
         states.append(levels.numpy())
@@ -99,7 +104,7 @@ def hidden_states(
 
 
 def _compiled(activations_of, thresholds):
-    """Compiled function from inputs to levels, kept for the next call."""
+    """Compiled map from inputs to levels, kept for the next call."""
 
     def make(model_of):
         def levels_of(inputs):
@@ -115,21 +120,6 @@ def _compiled(activations_of, thresholds):
             has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
             return tf.cast(levels, tf.uint8), has_nan
 
-        traced: list[Any] = []
-
-        def run(inputs):
-            inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-            function = traced[0] if traced else tf.function(levels_of, autograph=False)
-            # One for batches of every size, of which no call can trace another.
-            any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
-            traced[:] = [function]  # one whose first trace fails gives None ever after
-            return any_size(inputs)
-
-        return run
+        return CompiledMap(levels_of)
 
     return compiled(activations_of, ("levels", thresholds), make)
-
-
-def _of_any_size(tensor):
-    """What a tensor is, but for the number of examples."""
-    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)

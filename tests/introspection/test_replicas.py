@@ -1,0 +1,52 @@
+"""On the replicas of a strategy, in its scope and outside, everything is what one device gives."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Passes that all replicas share, and trainings whose steps they share.
+SHARED = ("fisher diagonal sampled", "certificate, noise", "samples", "states", "machine, chains")
+
+
+def measured(count, names=()):
+    """The numbers by name and by how they came about; two strategies in one process would die."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.measured_on_replicas", str(count), *names],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check_equal(found):
+    """Everywhere the numbers of one device."""
+    for name, by_place in found.items():
+        alone = np.array(by_place.pop("alone"))
+        assert np.isfinite(alone).any(), name
+        for place, values in by_place.items():
+            scale = 1e-6 * np.nanmax(np.abs(alone))
+            message = f"{name}: {place}"
+            np.testing.assert_allclose(values, alone, rtol=1e-6, atol=scale, err_msg=message)
+
+
+def test_two_replicas_share_passes_and_steps_and_find_what_one_finds():
+    check_equal(measured(2, SHARED))
+
+
+@pytest.mark.slow
+def test_everything_is_the_same_inside_and_outside_the_scope_of_two_replicas():
+    check_equal(measured(2))
+
+
+@pytest.mark.slow
+def test_four_replicas_find_what_one_finds():
+    check_equal(measured(4, (*SHARED, "fisher kronecker sampled", "hessian", "belief network")))
