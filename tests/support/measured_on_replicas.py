@@ -158,9 +158,7 @@ CASES = {
     "curve": lambda m: numbers(
         E.information_curve(m["plain"], (X, Y), beta=[0.1, 1.0], seed=0, **BATCHES)
     ),
-    "weights": lambda m: numbers(
-        E.information_in_weights(m["plain"], X, beta=0.1, seed=0)
-    ),
+    "weights": lambda m: numbers(E.information_in_weights(m["plain"], X, beta=0.1, seed=0)),
     "effective": by_curvature(
         lambda m, f: E.effective_information(m, X[:10], layer="hidden", fisher=f, beta=0.1)
     ),
