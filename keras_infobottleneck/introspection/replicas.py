@@ -23,6 +23,7 @@ from keras_infobottleneck.arguments import check_instance
 __all__ = [
     "Replicas",
     "creating_weights_of",
+    "is_chief",
     "measuring_strategy",
     "on_replicas",
     "outside_scope",
@@ -89,6 +90,15 @@ def creating_weights_of(model: keras.Model) -> contextlib.AbstractContextManager
     strategy = model.distribute_strategy
     is_here = strategy is tf.distribute.get_strategy()
     return contextlib.nullcontext() if is_here else strategy.scope()
+
+
+def is_chief(model: keras.Model) -> bool:
+    """Whether this process is the one, of all that train the model, that writes files."""
+    resolver = model.distribute_strategy.cluster_resolver
+    if resolver is None or resolver.task_type in (None, "chief"):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return not has_chief and (resolver.task_type, resolver.task_id) == ("worker", 0)
 
 
 class Replicas:

@@ -246,8 +246,7 @@ class InformationBottleneckModel(NetworkHolder):
             x: inputs, an array or a structure of them; a `tf.data.Dataset` or a
                 `keras.utils.PyDataset`, whose labels do not matter.
             num_samples: draws for every example; batches draw independently of each other.
-            weights: whether weights are drawn.
-            activations: whether activations are drawn.
+            weights, activations: whether they are drawn.
             batch_size, verbose: as of `keras.Model.predict`.
             seed: with the same seed and batch size the samples are the same.
             strategy: on whose replicas it runs; by default those of the scope it is called in.
@@ -259,9 +258,8 @@ class InformationBottleneckModel(NetworkHolder):
             TypeError: data of another kind.
             ValueError: inputs that the model does not take, none, or without an end.
         """
-        options = {"batch_size": batch_size, "verbose": verbose, "seed": seed}
-        kinds = {"weights": weights, "activations": activations}
-        return self._samplers.samples(self, x, num_samples, **kinds, **options)
+        options = {"weights": weights, "activations": activations, "batch_size": batch_size}
+        return self._samplers.samples(self, x, num_samples, verbose=verbose, seed=seed, **options)
 
     @property
     def variational_layers(self) -> list[VariationalWeights]:

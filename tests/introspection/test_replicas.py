@@ -1,5 +1,6 @@
 """On the replicas of a strategy, in its scope and outside, everything is what one device gives."""
 
+import inspect
 import json
 import os
 import pathlib
@@ -8,6 +9,8 @@ import sys
 
 import numpy as np
 import pytest
+
+import keras_infobottleneck as kib
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Passes that all replicas share, and trainings whose steps they share.
@@ -50,3 +53,17 @@ def test_everything_is_the_same_inside_and_outside_the_scope_of_two_replicas():
 @pytest.mark.slow
 def test_four_replicas_find_what_one_finds():
     check_equal(measured(4, (*SHARED, "fisher kronecker sampled", "hessian", "belief network")))
+
+
+def test_whatever_measures_a_model_leaves_the_scope():
+    measuring = [getattr(kib.estimators, name) for name in kib.estimators.__all__]
+    measuring += [kib.audit, kib.compress, kib.models.recalibrate_batch_normalization]
+    functions = [each for each in measuring if inspect.isfunction(each)]
+    of_models = [each for each in functions if "model" in inspect.signature(each).parameters]
+    assert len(of_models) > 10
+    assert [each.__name__ for each in of_models if not hasattr(each, "__wrapped__")] == []
+
+
+def test_a_strategy_is_one():
+    with pytest.raises(TypeError, match=r"`strategy` must be a tf\.distribute\.Strategy"):
+        kib.estimators.fisher_information(None, None, strategy="mirrored")

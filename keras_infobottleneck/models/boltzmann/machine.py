@@ -228,9 +228,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         rows = tf.cast(batch.rows, energy.dtype)
         self._free_energy.update_state(energy, sample_weight=rows)
         self._contrast.update_state(contrast)
-        total, count = shares.summed([self._free_energy.total.value, self._free_energy.count.value])
-        self.training_free_energy.assign(total / count)
-        return {metric.name: metric.result() for metric in self.metrics[:3]}
+        self.training_free_energy.assign(shares.mean_so_far(self._free_energy))
+        return {metric.name: shares.mean_so_far(metric) for metric in self.metrics[:3]}
 
     def test_step(self, data):
         """Measure a batch without drawing."""
@@ -242,7 +241,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self._free_energy.update_state(energy)
         self._free_energy_gap.update_state(energy - self.training_free_energy)
         logged = (self._reconstruction_error, self._free_energy, self._free_energy_gap)
-        return {metric.name: metric.result() for metric in logged}
+        return {metric.name: shares.mean_so_far(metric) for metric in logged}
 
     def log_partition(
         self, *, num_chains: int = 100, num_temperatures: int = 1000, seed: int = 0

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
-__all__ = ["Share", "gathered", "of_batch", "of_chains", "summed"]
+__all__ = ["Share", "gathered", "mean_so_far", "of_batch", "of_chains", "summed"]
 
 
 class Share(NamedTuple):
@@ -63,3 +64,9 @@ def summed(values: list[tf.Tensor]) -> list[tf.Tensor]:
     """Sums over all replicas."""
     replica = _replicas()
     return values if replica is None else replica.all_reduce("sum", values)
+
+
+def mean_so_far(metric: keras.metrics.Mean) -> tf.Tensor:
+    """The mean over what all replicas have seen; `metric.result` has what this one saw."""
+    total, count = summed([metric.total.value, metric.count.value])
+    return tf.math.divide_no_nan(total, count)
