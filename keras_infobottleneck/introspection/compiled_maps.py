@@ -23,11 +23,12 @@ class CompiledMap:
     """The results of a function of a batch, for one batch after the other.
 
     Args:
-        of_batch: from a nest of tensors, whose first axis has any height, to a nest of tensors.
+        of_batch: from a nest of tensors, whose first axes have any size, to a nest of tensors.
+        num_free_axes: how many of them.
     """
 
-    def __init__(self, of_batch: Callable[[Any], Any]):
-        self._of_batch = of_batch
+    def __init__(self, of_batch: Callable[[Any], Any], num_free_axes: int = 1):
+        self._of_batch, self._num_free_axes = of_batch, num_free_axes
         self._loops: weakref.WeakKeyDictionary[Replicas, Any] = weakref.WeakKeyDictionary()
 
     def over(
@@ -56,7 +57,7 @@ class CompiledMap:
         """Results of at most one batch for each replica; those without one repeat the last."""
         loop = self._loops.get(replicas)
         if loop is None:
-            loop = self._loops[replicas] = replicas.compiled(self._of_batch)
+            loop = self._loops[replicas] = replicas.compiled(self._of_batch, self._num_free_axes)
         tensors = [tf.nest.map_structure(tf.convert_to_tensor, batch) for batch in group]
         filled = tensors + tensors[-1:] * (replicas.count_here - len(group))
         return loop(filled)[: len(group)]

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_instance
+from keras_infobottleneck.introspection.precision import full_products
 
 __all__ = [
     "Replicas",
@@ -138,13 +139,16 @@ class Replicas:
             for n in self._numbers
         ]
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    def compiled(
+        self, function: Callable[..., Any], num_free_axes: int = 1
+    ) -> Callable[..., list[Any]]:
         """A compiled function from one nest of tensors for each replica to each replica's results.
 
-        One serves first axes of every height. The replicas work at the same time.
+        The replicas work at the same time, and without TensorFloat-32.
 
         Args:
             function: from a nest of tensors, and further arguments, to a nest of tensors.
+            num_free_axes: first axes of the nest that may have any size without another trace.
         """
         strategy = self._strategy
 
@@ -168,12 +172,16 @@ class Replicas:
 
         def run(parts: list[Any], *arguments: Any) -> list[Any]:
             any_height = tf.nest.map_structure(
-                lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), parts
+                lambda a: tf.TensorSpec(
+                    [None] * num_free_axes + list(a.shape[num_free_axes:]), a.dtype
+                ),
+                parts,
             )
             compiled = traced[0] if traced else tf.function(on_all, autograph=False)
             concrete = compiled.get_concrete_function(any_height, *arguments)
             traced[:] = [compiled]  # one whose first trace fails gives None ever after
-            return concrete(parts, *arguments)
+            with full_products():
+                return concrete(parts, *arguments)
 
         return run
 

@@ -16,7 +16,7 @@ from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.introspection.replicas import measuring_strategy
 from keras_infobottleneck.layers.noisy_layer import drawing
 
-__all__ = ["Sampler", "Samplers"]
+__all__ = ["Sampler", "Samplers", "as_float32", "drawn_outputs"]
 
 BATCH_SIZE = 32  # of `keras.Model.predict`
 
@@ -42,18 +42,39 @@ class Sampler(keras.Model):
 
     def draws(self, inputs, batch_seed):
         """The same from the seed of a batch, two integers."""
-        batch_seed = tf.cast(batch_seed, tf.int32)
-
-        def draw(index):
-            seed = tf.random.experimental.stateless_fold_in(batch_seed, index)
-            with drawing(seed, **self.kinds):
-                return self.network(inputs, training=False)
-
-        # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
-        outputs = self.network(inputs, training=False)
-        spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
-        samples = tf.map_fn(draw, tf.range(self.num_samples), fn_output_signature=spec)
+        seed = tf.cast(batch_seed, tf.int32)
+        samples = drawn_outputs(self.network, inputs, self.num_samples, seed, **self.kinds)
         return keras.tree.map_structure(_batch_first, samples)
+
+
+def drawn_outputs(
+    network: keras.Model,
+    inputs: Any,
+    num_samples: int | tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    weights: bool = True,
+    activations: bool = True,
+) -> Any:
+    """Outputs of a network that draws, `[num_samples, batch, ...]`, in its own types.
+
+    Args:
+        network: with noisy layers; everything else that is random rests.
+        inputs: of a batch.
+        num_samples: draws, each of everything that draws.
+        seed: integer tensor `[2]`, of which the draws are a function.
+        weights, activations: what draws.
+    """
+
+    def draw(index):
+        seed_of_draw = tf.random.experimental.stateless_fold_in(seed, index)
+        with drawing(seed_of_draw, weights=weights, activations=activations):
+            return network(inputs, training=False)
+
+    # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
+    outputs = network(inputs, training=False)
+    spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+    return tf.map_fn(draw, tf.range(num_samples), fn_output_signature=spec)
 
 
 def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> Any:
@@ -76,7 +97,11 @@ def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> An
 
 def _batch_first(samples):
     """Axes of draws and examples exchanged; half precision ends here, for what is averaged next."""
-    samples = tf.experimental.numpy.moveaxis(samples, 0, 1)
+    return as_float32(tf.experimental.numpy.moveaxis(samples, 0, 1))
+
+
+def as_float32(samples: tf.Tensor) -> tf.Tensor:
+    """Samples of outputs that are numbers in float32."""
     return tf.cast(samples, tf.float32) if samples.dtype.is_floating else samples
 
 

@@ -9,21 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import (
-    check_model,
-    check_numbers,
-    check_verbose,
-    described,
-)
-from keras_infobottleneck.introspection.activations import activations_model
-from keras_infobottleneck.introspection.compiled_maps import CompiledMap
-from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
 from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["hidden_states"]
-
-BATCH_SIZE = 256
 
 
 @on_replicas
@@ -39,7 +28,8 @@ def hidden_states(
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
 
-    Exact. Cost: one pass over the data; memory of one byte per unit and example.
+    Exact. Cost: one pass over the data; memory of one byte per unit and example. Where only their
+    counts are wanted, `StateCounts.from_model` keeps none of them.
 
     Args:
         model: any Keras model whose forward pass calls the layer once; the layer may be part of
@@ -78,48 +68,7 @@ def hidden_states(
         (10, 3) bool
         ```
     """
-    check_model("model", model)
-    check_verbose("verbose", verbose)
-    levels = check_numbers("threshold", threshold, increasing=True)
-    if levels.ndim > 1 or not 1 <= levels.size <= 255:
-        raise ValueError(
-            "`threshold` must be one number, or one to 255 increasing ones. "
-            f"Received: threshold={described(threshold)}"
-        )
-    is_binary = levels.ndim == 0
-    thresholds = tuple(levels.reshape(-1).tolist())
-    levels_of = _compiled(activations_model(model, layer), thresholds)
-    options: dict[str, Any] = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
-    batches = batches_for(model, data, batch_size, **options)
-    progress = keras.utils.Progbar(batches.num_batches, verbose=verbose)
-    states = []
-    inputs = (inputs for inputs, _ in batches.parts(1))
-    for levels, has_nan in levels_of.over(inputs):
-        if has_nan:
-            raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
-        states.append(levels.numpy())
-        progress.add(1)
-    states = np.concatenate(states)
-    return states.astype(bool) if is_binary else states
-
-
-def _compiled(activations_of, thresholds):
-    """Compiled map from inputs to levels, kept for the next call."""
-
-    def make(model_of):
-        def levels_of(inputs):
-            activations = model_of()(inputs, training=False)
-            if not tf.is_tensor(activations):
-                raise ValueError(
-                    "The layer must have one output. "
-                    f"Received: {len(keras.tree.flatten(activations))} outputs"
-                )
-            activations = tf.reshape(activations, [tf.shape(activations)[0], -1])
-            exceeded = [activations > tf.cast(value, activations.dtype) for value in thresholds]
-            levels = tf.add_n([tf.cast(each, tf.int32) for each in exceeded])
-            has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
-            return tf.cast(levels, tf.uint8), has_nan
-
-        return CompiledMap(levels_of)
-
-    return compiled(activations_of, ("levels", thresholds), make)
+    states = StatesOfLayers(
+        model, data, [layer], threshold=threshold, batch_size=batch_size, verbose=verbose
+    )
+    return np.concatenate([part for (part,) in states])
