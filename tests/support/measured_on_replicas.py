@@ -8,6 +8,7 @@ made and where it was measured, "inside, inside", "inside, outside", "outside, i
 import contextlib
 import json
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -52,7 +53,18 @@ def noisy_model(estimator="local", dropout=False):
     return compiled(kib.make_variational(network, **options))
 
 
+def dense_model():
+    """With an optimizer that keeps something."""
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4), layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.1), loss)
+    return model
+
+
 MODELS = {
+    "trained": dense_model,
+    "fresh": dense_model,
     "plain": plain_model,
     "local": noisy_model,
     "flipout": lambda: noisy_model("flipout"),
@@ -115,6 +127,21 @@ def anchored(models):
     for variable in model.trainable_variables:
         variable.assign(variable + 0.1)
     return [float(layer.kl_divergence()) for layer in model.variational_layers]
+
+
+def restored(models):
+    """By how much a restored model differs from the one that was saved, and the epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        saving = kib.callbacks.Checkpoint(f"{folder}/training.npz")
+        models["trained"].fit(X, Y, batch_size=32, epochs=1, verbose=0, callbacks=[saving])
+        epoch = kib.callbacks.Checkpoint(saving.filepath).restore(models["fresh"])
+    saved, fresh = (models[name] for name in ("trained", "fresh"))
+    pairs = zip(
+        saved.variables + saved.optimizer.variables,
+        fresh.variables + fresh.optimizer.variables,
+        strict=True,
+    )
+    return [epoch, *(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in pairs)]
 
 
 def machine(**options):
@@ -190,6 +217,8 @@ CASES = {
     "audit, noise": lambda m: numbers(kib.audit(m["dropout"], (X, Y), seed=0)),
     "recalibrated": recalibrated,
     "anchored": anchored,
+    "restored": restored,
+    "deterministic": lambda m: kib.make_deterministic(m["local"]).predict(X, verbose=0).ravel(),
     "machine": machine(),
     "machine, chains": machine(persistent=True, num_chains=9, num_steps=2),
     "belief network": belief_network,
