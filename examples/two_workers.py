@@ -1,7 +1,7 @@
 """Two workers train one network, one of them is killed, and the result is as if nothing happened.
 
 `tf.distribute.MultiWorkerMirroredStrategy` runs one process for each worker, here two on this
-machine. `fit` of Keras 3.15 fails there, so the loop is our own: each step is the model's
+machine. `fit` of Keras 3.15.1 fails there, so the loop is our own: each step is the model's
 `train_step`, run on all workers, each of which has its part of every batch. After each epoch
 `kib.callbacks.Checkpoint` writes one file; all workers read it when they start. When a worker dies
 the others cannot go on, and whatever started them, here this script, starts all of them again.
@@ -129,7 +129,7 @@ def fisher_of(model, x, strategy=None):
 
 
 def start_workers(folder, name, killed_in=-1) -> list[int]:
-    """Start both, wait for them, and return their exit codes."""
+    """Start both, wait for them, and return their exit codes; what they print goes to files."""
     ports = free_ports()
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     command = [sys.executable, __file__, *sys.argv[1:], f"--output_dir={folder}", f"--name={name}"]
@@ -137,7 +137,9 @@ def start_workers(folder, name, killed_in=-1) -> list[int]:
     for index in range(NUM_WORKERS):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        processes.append(subprocess.Popen([*command, f"--killed_in={killed_in}"], env=environment))
+        with open(folder / f"{name}_{index}.log", "a", encoding="utf-8") as log:
+            options = {"env": environment, "stdout": log, "stderr": log}
+            processes.append(subprocess.Popen([*command, f"--killed_in={killed_in}"], **options))
     processes[1].wait()
     try:
         processes[0].wait(timeout=20 if killed_in >= 0 else None)

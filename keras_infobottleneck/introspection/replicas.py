@@ -87,10 +87,10 @@ def on_replicas(measure: Callable[P, R]) -> Callable[P, R]:
 
 
 def creating_weights_of(model: keras.Model) -> contextlib.AbstractContextManager:
-    """The scope in which a model was made, for what makes its weights later."""
-    strategy = model.distribute_strategy
-    is_here = strategy is tf.distribute.get_strategy()
-    return contextlib.nullcontext() if is_here else strategy.scope()
+    """The scope in which a model was made, or none, for what makes weights of it later."""
+    with outside_scope(None):
+        strategy, none = model.distribute_strategy, tf.distribute.get_strategy()
+    return outside_scope(measuring_strategy()) if strategy is none else strategy.scope()
 
 
 def is_chief(model: keras.Model) -> bool:

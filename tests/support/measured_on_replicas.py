@@ -1,8 +1,9 @@
 """Measurements and trainings, run alone and on the replicas of a strategy, in a process of its own.
 
-`python -m tests.support.measured_on_replicas NUMBER_OF_REPLICAS NAME...` prints, as JSON, the
-numbers of each name by how they came about: "alone", and with strategies by where the model was
-made and where it was measured, "inside, inside", "inside, outside", "outside, inside".
+`python -m tests.support.measured_on_replicas NUMBER_OF_REPLICAS PLACES NAME...` prints, as JSON,
+the numbers of each name by how they came about: "alone", and with strategies by where the model was
+made and where it was measured, "inside, inside", and unless PLACES is "inside" also "inside,
+outside" and "outside, inside".
 """
 
 import contextlib
@@ -62,8 +63,15 @@ def dense_model():
     return model
 
 
+def trained_model():
+    """The same after an epoch."""
+    model = dense_model()
+    model.fit(X, Y, batch_size=32, epochs=1, verbose=0)
+    return model
+
+
 MODELS = {
-    "trained": dense_model,
+    "trained": trained_model,
     "fresh": dense_model,
     "plain": plain_model,
     "local": noisy_model,
@@ -133,7 +141,8 @@ def restored(models):
     """By how much a restored model differs from the one that was saved, and the epoch."""
     with tempfile.TemporaryDirectory() as folder:
         saving = kib.callbacks.Checkpoint(f"{folder}/training.npz")
-        models["trained"].fit(X, Y, batch_size=32, epochs=1, verbose=0, callbacks=[saving])
+        saving.set_model(models["trained"])
+        saving.on_epoch_end(0)
         epoch = kib.callbacks.Checkpoint(saving.filepath).restore(models["fresh"])
     saved, fresh = (models[name] for name in ("trained", "fresh"))
     pairs = zip(
@@ -142,6 +151,14 @@ def restored(models):
         strict=True,
     )
     return [epoch, *(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in pairs)]
+
+
+def trained_machine(models):
+    """The weights of a Boltzmann machine with chains after one epoch."""
+    model = kib.models.RestrictedBoltzmannMachine(4, seed=0, persistent=True, num_chains=9)
+    model.compile(keras.optimizers.SGD(0.5))
+    model.fit(BITS, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    return np.concatenate([a.ravel() for a in model.get_weights()])
 
 
 def machine(**options):
@@ -219,37 +236,51 @@ CASES = {
     "anchored": anchored,
     "restored": restored,
     "deterministic": lambda m: kib.make_deterministic(m["local"]).predict(X, verbose=0).ravel(),
+    "machine, one epoch": trained_machine,
     "machine": machine(),
     "machine, chains": machine(persistent=True, num_chains=9, num_steps=2),
     "belief network": belief_network,
 }
 
 
-def main(count, names):
+class Made(dict):
+    """Models by name, made when they are first asked for, inside a scope."""
+
+    def __init__(self, scope):
+        super().__init__()
+        self._scope = scope
+
+    def __missing__(self, name):
+        with self._scope():
+            self[name] = MODELS[name]()
+        return self[name]
+
+
+def main(count, places, names):
     """Prints the numbers."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     devices = [tf.config.LogicalDeviceConfiguration()] * count
     tf.config.set_logical_device_configuration(cpu, devices)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
-    with strategy.scope():
-        inside = {name: make() for name, make in MODELS.items()}
-    outside = {name: make() for name, make in MODELS.items()}
-    alone = {name: make() for name, make in MODELS.items()}
     nowhere = contextlib.nullcontext
+    inside, outside = Made(strategy.scope), Made(nowhere)
+    ways = {
+        "alone": (Made(nowhere), nowhere),
+        "inside, inside": (inside, strategy.scope),
+        "inside, outside": (inside, nowhere),
+        "outside, inside": (outside, strategy.scope),
+    }
+    if places == "inside":
+        ways = dict(list(ways.items())[:2])
     found = {}
     for name in names or CASES:
         found[name] = {}
-        for how, models, scope in (
-            ("alone", alone, nowhere),
-            ("inside, inside", inside, strategy.scope),
-            ("inside, outside", inside, nowhere),
-            ("outside, inside", outside, strategy.scope),
-        ):
+        for way, (models, scope) in ways.items():
             with scope():
                 values = np.asarray(list(CASES[name](models)), "float64")
-            found[name][how] = values.tolist()
+            found[name][way] = values.tolist()
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
