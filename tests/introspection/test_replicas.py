@@ -58,7 +58,7 @@ def test_four_replicas_find_what_one_finds():
 
 def test_whatever_measures_a_model_leaves_the_scope():
     measuring = [getattr(kib.estimators, name) for name in kib.estimators.__all__]
-    measuring += [kib.audit, kib.compress, kib.models.recalibrate_batch_normalization]
+    measuring += [kib.audit, kib.compress, kib.forget, kib.models.recalibrate_batch_normalization]
     functions = [each for each in measuring if inspect.isfunction(each)]
     of_models = [each for each in functions if "model" in inspect.signature(each).parameters]
     assert len(of_models) > 10

@@ -232,6 +232,8 @@ CASES = {
     "compression": lambda m: numbers(E.weight_compression(m["plain"], num_bits=3)),
     "audit": lambda m: numbers(kib.audit(m["plain"], (X, Y), seed=0)),
     "audit, noise": lambda m: numbers(kib.audit(m["dropout"], (X, Y), seed=0)),
+    "unique": lambda m: numbers(E.unique_information(m["plain"], (X, Y), beta=0.1, seed=0)),
+    "influence": lambda m: numbers(E.posterior_influence(m["local"], (X, Y), num_draws=4, seed=0)),
     "recalibrated": recalibrated,
     "anchored": anchored,
     "restored": restored,
