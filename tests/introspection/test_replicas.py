@@ -15,7 +15,7 @@ import keras_infobottleneck as kib
 ROOT = pathlib.Path(__file__).parents[2]
 # Passes that all replicas share, and a training whose steps they share.
 SHARED = ("fisher diagonal sampled", "certificate, noise", "samples", "machine, one epoch")
-MORE = ("fisher kronecker sampled", "hessian", "states", "machine, chains", "belief network")
+MORE = ("fisher kronecker sampled", "hessian", "states", "belief network")
 
 
 def measured(count, names=(), places="everywhere"):
