@@ -56,9 +56,10 @@ def audit(
 
     The parts: "task" (loss, accuracy, sureness), "fisher" (trace and log-determinant of the
     diagonal), "weights" (nats by the Gaussian code, over all prices; of an
-    `InformationBottleneckModel` the nats it pays), "activations" (nats that `InformationDropout`
-    layers pay), "effective" (effective information of narrow layers and the output), "relevance",
-    "total_correlation" and "nuisance" of the hidden layers, and "complexity" of the weights.
+    `InformationBottleneckModel` the nats it pays), "activations" (nats that layers pay for
+    their activations), "effective" (effective information of narrow layers and the output),
+    "relevance", "total_correlation" and "nuisance" of the hidden layers, and "complexity" of the
+    weights.
 
     Every number comes from an estimator of this package, called on a sample of `data` that `seed`
     decides, and stands in the report with its unit, its error, its null and a sentence on how it

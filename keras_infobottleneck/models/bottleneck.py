@@ -44,10 +44,10 @@ class InformationBottleneckModel(NetworkHolder):
 
     The divergence is collected once from every `VariationalWeights`, wherever it sits and however
     often it is called; activation costs come from the layers that cause them. `compute_loss` holds
-    the whole objective, so training, evaluation and every distribution strategy agree. Logs, for
-    training and validation: ``loss``, ``task_loss`` (per example), ``weight_information`` (total
-    nats), the information of each `InformationDropout` layer, and the compiled metrics. Keras'
-    callbacks may monitor ``task_loss`` without a `mode`: they find that lower is better.
+    the whole objective, so training, evaluation and every distribution strategy agree. Logs:
+    ``loss``, ``task_loss`` (per example), ``weight_information`` (total nats), the information of
+    each layer that prices its activations, and the compiled metrics. Keras' callbacks may monitor
+    ``task_loss`` without a `mode`: they find that lower is better.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
