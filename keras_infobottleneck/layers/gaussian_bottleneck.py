@@ -216,7 +216,7 @@ class GaussianBottleneck(PricedActivations):
 
     def _of_labels(self, table, labels, rank):
         """Rows of a table by label, with the axes of the code."""
-        labels, is_one_hot = shape_of_labels(labels, self.num_classes, rank)
+        labels, is_one_hot = shape_of_labels(labels, table.shape[0], rank)
         if is_one_hot:
             rows = tf.tensordot(tf.cast(labels, tf.float32), table, 1)
         else:
