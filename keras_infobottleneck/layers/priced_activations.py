@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_price
-from keras_infobottleneck.introspection.walking import own_losses
+from keras_infobottleneck.introspection.contents import own_losses
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 
 __all__ = ["PricedActivations"]

@@ -11,11 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["hidden_layers", "trainer"]
+__all__ = ["LEAST_STEPS", "hidden_layers", "trainer"]
 
 # Share of the training examples that decides when to stop.
 VALIDATION_SHARE = 0.15
 PATIENCE = 8
+# Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
+LEAST_STEPS = 10
 
 
 def hidden_layers(inputs: list, seed: int):
@@ -37,6 +39,7 @@ def trainer(
     *,
     num_unpairings: int = 4,
     most_validation: int | None = None,
+    least_steps: int = 1,
 ) -> Callable:
     """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
 
@@ -47,6 +50,7 @@ def trainer(
         num_unpairings: of the same validation examples, for a steadier decision when to stop; 1
             for a loss that compares the examples of a batch among themselves.
         most_validation: examples that are held back at most.
+        least_steps: of an epoch, which passes over few examples several times.
     """
     initial = model.get_weights()
     optimizer = keras.optimizers.Adam(learning_rate)
@@ -81,9 +85,14 @@ def trainer(
         paired = np.tile(validation, num_unpairings)
         apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
         z, n = tf.constant(z), tf.constant(n)
+        passes = -(-least_steps * min(batch_size, len(training)) // len(training))
+
+        def shuffled():
+            return np.concatenate([rng.permutation(training) for _ in range(passes)])
+
         best, best_weights, waited = np.inf, model.get_weights(), 0
         for _ in range(epochs):
-            epoch(z, n, rng.permutation(training), rng.permutation(training))
+            epoch(z, n, shuffled(), shuffled())
             value = float(validation_loss(z, n, paired, apart))
             if value < best:
                 best, best_weights, waited = value, model.get_weights(), 0

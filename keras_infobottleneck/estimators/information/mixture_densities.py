@@ -6,11 +6,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import hidden_layers, trainer
+from keras_infobottleneck.estimators.information.critic_training import (
+    LEAST_STEPS,
+    hidden_layers,
+    trainer,
+)
 
 __all__ = ["MixtureDensities"]
 
 NUM_COMPONENTS = 8
+# Spread of the first means; with the first scale, softplus(0.47), the whole has variance 1.
+SPREAD = 0.3
+FIRST_SCALE = 0.469  # softplus gives sqrt(1 - 0.3^2)
 # Smallest standard deviation of a component, in units of the whitened representation.
 MIN_SCALE = 1e-3
 
@@ -29,7 +36,7 @@ class MixtureDensities:
     def __init__(self, shapes, *, learning_rate, batch_size, epochs, seed):
         self._size = size = shapes[0][0]
         width = NUM_COMPONENTS * (1 + size + size * (size + 1) // 2)
-        spread = np.random.default_rng(seed).normal(size=(NUM_COMPONENTS, size))
+        spread = SPREAD * np.random.default_rng(seed).normal(size=(NUM_COMPONENTS, size))
         first = np.zeros(width, np.float32)
         first[NUM_COMPONENTS : NUM_COMPONENTS * (1 + size)] = spread.ravel()
         bias = keras.initializers.Constant(first)
@@ -49,7 +56,14 @@ class MixtureDensities:
             return -tf.reduce_mean(tf.add_n(both))
 
         self._fit = trainer(
-            model, loss, learning_rate, batch_size, epochs, num_unpairings=1, most_validation=2048
+            model,
+            loss,
+            learning_rate,
+            batch_size,
+            epochs,
+            num_unpairings=1,
+            most_validation=2048,
+            least_steps=LEAST_STEPS,
         )
         self._log_densities = tf.function(log_densities, autograph=False, reduce_retracing=True)
 
@@ -64,7 +78,7 @@ class MixtureDensities:
         loc = tf.reshape(loc, [-1, count, size])
         scale = tf.reshape(scale, [-1, count, size * (size + 1) // 2])
         matrix = tf.linalg.band_part(_lower_triangle(scale, size), -1, 0)
-        diagonal = MIN_SCALE + tf.nn.softplus(tf.linalg.diag_part(matrix) + 0.5413)  # 1 at 0
+        diagonal = MIN_SCALE + tf.nn.softplus(tf.linalg.diag_part(matrix) + FIRST_SCALE)
         matrix = tf.linalg.set_diag(matrix, diagonal)
         parts = tfd.MultivariateNormalTriL(loc, matrix)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts).log_prob(z)

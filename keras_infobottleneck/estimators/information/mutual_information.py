@@ -149,7 +149,7 @@ def mutual_information(
         num_folds: folds of the cross-fitting, at least 2.
         num_permutations: runs of the null, at least 1.
         num_neighbors: of ``"ksg"``; more are steadier and more biased.
-        epochs: largest number of passes over the training folds.
+        epochs: largest number of passes over the training folds; each is 10 steps at least.
         batch_size, learning_rate: of the training.
         seed: of folds, permutations and first weights.
         verbose: 1 for a progress bar.

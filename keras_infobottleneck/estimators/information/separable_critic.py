@@ -8,7 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import hidden_layers, trainer
+from keras_infobottleneck.estimators.information.critic_training import (
+    LEAST_STEPS,
+    hidden_layers,
+    trainer,
+)
 
 __all__ = ["SeparableCritic", "infonce_terms", "nwj_terms", "smile_terms"]
 
@@ -71,7 +75,14 @@ class SeparableCritic:
             return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
 
         self._fit = trainer(
-            model, loss, learning_rate, batch_size, epochs, num_unpairings=1, most_validation=2048
+            model,
+            loss,
+            learning_rate,
+            batch_size,
+            epochs,
+            num_unpairings=1,
+            most_validation=2048,
+            least_steps=LEAST_STEPS,
         )
         self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]

@@ -36,7 +36,6 @@ WEIGHT_ARRAYS = [
     *kinds(None, "text", 3, [None], {"w": np.ones((8, 8), int)}, {"w": np.ones((8, 8)) * 1j}),
     *values([], {"w": np.ones((2, 2))}, {"w": np.full((8, 8), NAN)}),
 ]
-STATES = kinds(None, "text", ["a"], Z * 1j, {"a": 1}, Mute()) + values(Z * NAN, np.ones((40, 3)))
 PERCENT = kinds("99", True, [99.0]) + values(NAN, 0, 101)
 PROBES = {"num_probes": count(2), "seed": kinds(1.5, "a", None) + values(-1)}
 WHOLE = kinds(1.5, "3", None, True) + values(0, -1)
@@ -215,46 +214,10 @@ def number_table():
             {"beta": 1.0},
             {"beta": kinds("1", True) + values(0.5, NAN, INF)},
         ),
-        "intrinsic_dimension": (
-            e.intrinsic_dimension,
-            {"z": Z},
-            {
-                "z": [*STATES, *values(Z[:9])],
-                "discard_share": kinds("0", None, True) + values(-0.1, 1.0, NAN),
-                "seed": SEED,
-            },
-        ),
-        "participation_ratio": (
-            e.participation_ratio,
-            {"z": Z},
-            {"z": [*STATES, *values(Z[:9])]},
-        ),
-        "centered_kernel_alignment": (
-            e.centered_kernel_alignment,
-            {"first": Z, "second": Z**2},
-            {"first": STATES, "second": [*STATES, *values(Z[:9])], "seed": SEED},
-        ),
         "multiscale_relevance": (
             e.multiscale_relevance,
             {},
             {"spikes": [*integers("time"), *values([1, 1], [0, 0, 1])]},
-        ),
-        "mutual_information": (
-            e.mutual_information,
-            {"z": Z, "x": Z**2, "epochs": 1, "num_folds": 2},
-            {
-                "z": [*STATES, *values(Z[:9])],
-                "x": [*STATES, *values(Z[:9])],
-                "method": CHOICE,
-                "num_folds": count(2),
-                "num_permutations": count(),
-                "num_neighbors": count(),
-                "epochs": count(),
-                "batch_size": count(2),
-                "learning_rate": POSITIVE,
-                "seed": SEED,
-                "verbose": VERBOSE,
-            },
         ),
         "nuisance_information": (
             e.nuisance_information,
