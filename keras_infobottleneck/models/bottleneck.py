@@ -49,7 +49,8 @@ class InformationBottleneckModel(NetworkHolder):
       activation costs come from the layers that cause them.
     - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
       ``weight_information`` (total nats), the information of each layer that prices its
-      activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a `mode`.
+      activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a
+      `mode`.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
