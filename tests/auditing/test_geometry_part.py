@@ -17,7 +17,7 @@ def test_its_numbers_are_those_of_the_estimators():
     ratio = kib.estimators.participation_ratio(layers[0](X))
     dimension, directions = report.readings
     assert (dimension.name, dimension.where) == ("intrinsic_dimension", "hidden")
-    assert abs(dimension.value - 3.0) < 4.0 * dimension.error
+    assert abs(dimension.value - 3.0) < 4.0 * dimension.standard_error
     assert "of shuffled units" in dimension.beside
     np.testing.assert_allclose(directions.value, ratio.corrected, rtol=1e-4)
     assert "12 units" in directions.beside

@@ -86,6 +86,7 @@ class TestBounds:
         table = np.full((4, 4), -50.0) + np.diag(np.full(4, 60.0))
         assert smile_terms(table).mean() == pytest.approx(10.0 + 5.0)
 
+    @pytest.mark.slow
     def test_infonce_stops_at_its_cap_and_says_so(self):
         z, x, truth = correlated(0.9999999, 2, 200)
         found = mutual_information(z, x, num_folds=2, epochs=60, seed=0)
