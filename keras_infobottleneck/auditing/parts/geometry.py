@@ -36,7 +36,7 @@ class Geometry(LayerPart):
         ```
 
         ```text
-        ['intrinsic_dimension 3', 'participation_ratio 2']
+        ['intrinsic_dimension 3', 'participation_ratio 3']
         ```
     """
 
