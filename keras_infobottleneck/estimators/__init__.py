@@ -60,6 +60,15 @@ from keras_infobottleneck.estimators.geometry.participation_ratio import (
     ParticipationRatio,
     participation_ratio,
 )
+from keras_infobottleneck.estimators.influence.posterior_influence import (
+    PosteriorInfluence,
+    posterior_influence,
+)
+from keras_infobottleneck.estimators.influence.unique_information import (
+    UniqueInformation,
+    unique_information,
+)
+from keras_infobottleneck.estimators.influence.wrong_labels import WrongLabels, find_wrong_labels
 from keras_infobottleneck.estimators.information.activation_bounds import (
     ActivationInformationBounds,
     activation_information_bounds,
@@ -151,6 +160,7 @@ __all__ = [
     "MutualInformation",
     "NuisanceInformation",
     "ParticipationRatio",
+    "PosteriorInfluence",
     "PrequentialCode",
     "QuantizedComplexity",
     "RelevanceNull",
@@ -159,8 +169,10 @@ __all__ = [
     "StateCounts",
     "TotalCorrelation",
     "Uncertainty",
+    "UniqueInformation",
     "WeightCompression",
     "WeightInformation",
+    "WrongLabels",
     "ZipfExponent",
     "activation_fisher",
     "activation_information_bounds",
@@ -173,6 +185,7 @@ __all__ = [
     "drawn_excess_loss",
     "effective_information",
     "excess_loss_bound",
+    "find_wrong_labels",
     "fisher_information",
     "flat_minimum_bound",
     "hessian",
@@ -193,6 +206,7 @@ __all__ = [
     "occam_bound",
     "pac_bayes_bound",
     "participation_ratio",
+    "posterior_influence",
     "prequential_code",
     "quantize_to",
     "quantized_complexity",
@@ -205,6 +219,7 @@ __all__ = [
     "simulated_effective_information",
     "test_set_bound",
     "total_correlation",
+    "unique_information",
     "weight_compression",
     "zipf_exponent",
 ]
