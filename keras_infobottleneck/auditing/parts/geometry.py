@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from keras_infobottleneck import estimators
@@ -70,7 +70,7 @@ class Geometry(LayerPart):
         """Both numbers; either may fail where states are few or alike."""
         z = exam.activations("geometry", layer)
 
-        def attempt(measure):
+        def attempt(measure: Callable[[], Any]) -> Any:
             return exam.attempt("geometry", layer.name, measure)
 
         return {
