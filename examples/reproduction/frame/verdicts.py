@@ -47,6 +47,14 @@ def paired(differences) -> dict[str, float]:
     }
 
 
+def would_show(found: dict[str, float | None], style: str = ".3g") -> str:
+    """The power of a paired comparison in words."""
+    least = found["detectable"]
+    if least is None:
+        return "one seed shows nothing about seeds"
+    return f"a difference of {least:{style}} would have shown four times in five"
+
+
 def spread(values) -> dict[str, float | None]:
     """Mean over runs and its standard error; None for a single run."""
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None

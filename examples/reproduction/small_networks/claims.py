@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reproduction.frame.verdicts import paired, said, spread, verdict
+from reproduction.frame.verdicts import paired, said, spread, verdict, would_show
 
 CLAIMS = {
     "2-a": "Information Dropout is at least as good as binary dropout, most so in small networks.",
@@ -59,12 +59,11 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
                 "question, which the row answers beside it",
             },
             "authors": "CIFAR-10, 96 and 192 filters, dropout that keeps 0.5 at every width",
-            "power": "a difference between widths of "
-            + ", ".join(
-                f"{authors[prior]['smallest_less_largest']['detectable']:.1%} ({prior})"
+            "power": "between the widths, "
+            + "; ".join(
+                f"{prior}: {would_show(authors[prior]['smallest_less_largest'], '.1%')}"
                 for prior in PRIORS
-            )
-            + " would have shown four times in five",
+            ),
             "numbers": {"error": errors, "over_authors_dropout": authors, "over_tuned": tuned},
         }
     }
