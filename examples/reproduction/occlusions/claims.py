@@ -52,6 +52,12 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
     return claims
 
 
+def judge_kept(result: dict) -> dict[str, dict]:
+    """The claims of a kept result, judged again from its records."""
+    judged = judge(result["records"], result["settings"])
+    return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
+
+
 def information_is_inside_the_digit(records: list[dict]) -> dict:
     """Information concentrates on the digit, clutter gets little, deeper layers select more."""
     errors = by_beta(records, lambda r: r["error"])

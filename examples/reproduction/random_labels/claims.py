@@ -58,6 +58,12 @@ def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, 
     return {name: plain(claim) for name, claim in judged.items()}
 
 
+def judge_kept(result: dict) -> dict[str, dict]:
+    """The claims of a kept result, judged again from its records."""
+    judged = judge(result["records"], result["widths"], result["settings"])
+    return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
+
+
 def random_labels_turn(records, settings) -> dict:
     """1-a."""
     by_size = {

@@ -69,6 +69,13 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
     }
 
 
+def judge_kept(result: dict) -> dict[str, dict]:
+    """The claim of a kept result, judged again from its records."""
+    size = int(result["claims"]["2-a"]["setting"].split(" examples")[0].split()[-1])
+    judged = judge(result["records"], result["settings"], size, result["chosen"])
+    return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
+
+
 def _against(records, widths, dropout) -> dict:
     """Gains of both priors over one kind of dropout, and the verdict that they give."""
     found, comparable, grows = {}, {}, {}
