@@ -41,6 +41,12 @@ AT_FULL_SIZE = (  # claims, and what --full runs
     "(in the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
 )
 
+WOULD_TELL = {  # which runs would settle what these cannot
+    "1-d": "a convolutional network on up to 10,000 photographs: the memory reads a new image by its "
+    "nearest neighbour, which on photographs generalises at no price",
+    "1-g": "the same, with 4 to 64 filters",
+}
+
 SLACK = 0.02  # nats per label: noise of the draws, and what fitted prior scales may hide
 
 

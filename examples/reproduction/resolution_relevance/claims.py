@@ -20,6 +20,12 @@ AT_FULL_SIZE = (  # claims, and what --full runs
     "the network of the MNIST row, 100 epochs a layer, 5 seeds",
 )
 
+WOULD_TELL = {  # which runs would settle what these cannot
+    "4-a": "100 epochs a layer, with persistent chains and a falling rate",
+    "4-b": "measures of what a layer generates that punish lost classes: one-nearest-neighbour "
+    "two-sample accuracy, Frechet distance, precision and recall in a classifier's features",
+}
+
 BETWEEN = (0.3, 0.95)
 NEAR = 0.9  # share of the most relevance possible
 
