@@ -112,7 +112,18 @@ def document(root: Path = ROOT) -> str:
     counted = f"Of {len(CLAIMS) - controls} claims, by their first row: {found}."
     learned = ["# Which claims held", "", *what_was_learned(results)]
     lines = [*learned, HEAD, counted, "", *papers, ""]
-    lines += [*table, "", TELLING, *would_tell(results), "", CRITERIA, *criteria(results), "", AT_FULL_SCALE, *table_of_full_scale()]
+    lines += [
+        *table,
+        "",
+        TELLING,
+        *would_tell(results),
+        "",
+        CRITERIA,
+        *criteria(results),
+        "",
+        AT_FULL_SCALE,
+        *table_of_full_scale(),
+    ]
     lacking = [f"- `results/{stem}.json` lacks {what}." for stem, what in lacks(results).items()]
     if lacking:
         lines += ["", "## What results lack", "", *lacking]

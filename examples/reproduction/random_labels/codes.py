@@ -101,7 +101,9 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "alexnet anew": _alexnet,
         "memory of logits": _memory_of_logits,
         "memory of points": _memory_of_points,
-    }.get(code, _linear if CODES[code].features else _mlp)(inputs, len(examples.x), image_shape, num_classes)
+    }.get(code, _linear if CODES[code].features else _mlp)(
+        inputs, len(examples.x), image_shape, num_classes
+    )
     return kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
 
 

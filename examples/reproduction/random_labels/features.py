@@ -33,9 +33,7 @@ def whitened_features(kind: str, x, x_test, image_shape) -> tuple[np.ndarray, np
     _, singular, axes = np.linalg.svd(features - mean, full_matrices=False)
     variance = singular**2 / len(features)
     scale = np.sqrt(variance + FLOOR * variance.mean())
-    return tuple(
-        ((each - mean) @ axes.T / scale).astype("float32") for each in (features, of_test)
-    )
+    return tuple(((each - mean) @ axes.T / scale).astype("float32") for each in (features, of_test))
 
 
 def _seeded(layer, number):

@@ -35,7 +35,9 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
     )
     strengths = ", ".join(f"{method} {value:g}" for method, value in chosen.items())
     listed = {
-        method: " and ".join(said(errors[method][width], ".2%") for width in (widths[0], widths[-1]))
+        method: " and ".join(
+            said(errors[method][width], ".2%") for width in (widths[0], widths[-1])
+        )
         for method in errors
     }
     return {
@@ -98,7 +100,9 @@ def _against(records, widths, dropout) -> dict:
 def _gains_said(found, widths) -> str:
     return ", ".join(
         f"{prior} "
-        + " and ".join(said(found[prior]["gain"][width], ".2%") for width in (widths[0], widths[-1]))
+        + " and ".join(
+            said(found[prior]["gain"][width], ".2%") for width in (widths[0], widths[-1])
+        )
         for prior in PRIORS
     )
 

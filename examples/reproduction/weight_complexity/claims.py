@@ -242,9 +242,7 @@ def it_tells_more_than_comparators(records: list[dict]) -> dict:
 def comparators_judged(numbers: dict, num_runs: int) -> dict[str, str]:
     """What is said of 5-h, from its rank correlations over so many runs."""
     wins = {c: [abs(n["ratio"]) > abs(n[c]) + 0.1 for n in numbers.values()] for c in COMPARATORS}
-    best = {
-        regimen: max((n[c] for c in COMPARATORS), key=abs) for regimen, n in numbers.items()
-    }
+    best = {regimen: max((n[c] for c in COMPARATORS), key=abs) for regimen, n in numbers.items()}
     # Fisher's transform of a correlation over n runs has a standard error of 1 / sqrt(n - 3).
     error = np.sqrt(2 / (num_runs - 3)) if num_runs > 3 else np.inf
     ahead = np.arctanh(min(abs(best["all"]), 0.999)) - np.arctanh(abs(numbers["all"]["ratio"]))
