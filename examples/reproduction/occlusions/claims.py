@@ -104,8 +104,8 @@ def information_is_inside_the_digit(records: list[dict]) -> dict:
             "nothing is charged",
         },
         "authors": "canvases of 96 x 96 with 21 fragments, beta 0.5 / N",
-        "power": f"paired over seeds the last layer selects {rises['mean']:.3f} more than the first; "
-        f"{would_show(rises, '.3f')}",
+        "power": f"paired over seeds the last layer selects {rises['mean']:.3f} more than the "
+        f"first; {would_show(rises, '.3f')}",
         "numbers": numbers,
     }
 

@@ -42,7 +42,7 @@ class Code(NamedTuple):
 
 
 MEMORY = Code(has_memory=True, batch_size=100_000, learning_rate=0.03, continues=False)
-# A direction for every example is forgotten late: ten times as many updates as a hidden layer needs.
+# A direction for every example is forgotten late: ten times the updates of hidden layers.
 FEATURES = Code(batch_size=100_000)
 CODES = {
     "mlp": Code(),
@@ -94,6 +94,7 @@ def prepare(code: str, images, labels: np.ndarray, chosen: np.ndarray, num_test:
 def build(code: str, examples: Examples, image_shape, num_classes: int):
     """An untrained network of the given code, every kernel of it charged."""
     inputs = keras.Input(examples.x.shape[1:])
+    otherwise = _linear if CODES[code].features else _mlp
     outputs = {
         "cnn": _cnn,
         "residual": _residual,
@@ -101,9 +102,7 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "alexnet anew": _alexnet,
         "memory of logits": _memory_of_logits,
         "memory of points": _memory_of_points,
-    }.get(code, _linear if CODES[code].features else _mlp)(
-        inputs, len(examples.x), image_shape, num_classes
-    )
+    }.get(code, otherwise)(inputs, len(examples.x), image_shape, num_classes)
     return kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
 
 
