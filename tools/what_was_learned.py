@@ -1,9 +1,11 @@
 """The sentences that open ``docs/reproduction.md``, each with its number and figure.
 
-Every number is read from a file in ``docs/results``; a sentence whose file is not there is left out.
+Every number is read from a file in ``docs/results``; without its file a sentence is left out.
 """
 
 from collections.abc import Callable
+
+from reproduction.frame.verdicts import said
 
 
 def what_was_learned(results: dict[str, dict]) -> list[str]:
@@ -13,10 +15,10 @@ def what_was_learned(results: dict[str, dict]) -> list[str]:
         if stem in results:
             claims = {n: c.get("numbers", {}) for n, c in results[stem]["claims"].items()}
             try:
-                said = sentence(claims)
+                found = sentence(claims)
             except KeyError:  # kept by an earlier version, or a test's
                 continue
-            sentences.append(f"{len(sentences) + 1}. {said} ([figure](figures/{stem}.png))")
+            sentences.append(f"{len(sentences) + 1}. {found} ([figure](figures/{stem}.png))")
     return ["## What was learned", "", *sentences, ""] if sentences else []
 
 
@@ -39,8 +41,8 @@ def _ordinary_networks(claims):
     return (
         "How far below 1 a network turns is how much its code wastes on inputs that are alike: a "
         f"perceptron turns at {codes['mlp']['beta']['mean']:.2f} on pixels, at "
-        f"{codes['mlp whitened']['beta']['mean']:.2f} on whitened pixels, and networks whose hidden "
-        f"layers stay at a shared seed, read through whitened features, at {features}."
+        f"{codes['mlp whitened']['beta']['mean']:.2f} on whitened pixels, and networks whose "
+        f"hidden layers stay at a shared seed, read through whitened features, at {features}."
     )
 
 
@@ -75,8 +77,8 @@ def _heat_maps(claims):
     found = claims["2-b"]["at_authors"]
     return (
         "Information Dropout finds the digit in clutter without being told where it is: area under "
-        f"the ROC {found['area']['mean']:.2f}, and the deeper layer tells digit from clutter better "
-        f"in {found['deeper_in']} of {found['seeds']} seeds."
+        f"the ROC {found['area']['mean']:.2f}, and the deeper layer tells digit from clutter "
+        f"better in {found['deeper_in']} of {found['seeds']} seeds."
     )
 
 
@@ -88,9 +90,8 @@ def _dropout(claims):
     ]
     return (
         "Its gain over binary dropout in small networks is a matter of the comparator: "
-        f"{gains[0]['mean']:.1%} ± {gains[0]['standard_error']:.1%} over dropout that keeps one half "
-        f"everywhere, {gains[1]['mean']:.1%} ± {gains[1]['standard_error']:.1%} over a rate chosen on "
-        "held-out images."
+        f"{said(gains[0], '.1%')} over dropout that keeps one half everywhere, "
+        f"{said(gains[1], '.1%')} over a rate chosen on held-out images."
     )
 
 

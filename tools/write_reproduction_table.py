@@ -19,6 +19,8 @@ sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tools")]  # `reproduction`, 
 
 from what_was_learned import what_was_learned  # noqa: E402
 
+from reproduction.frame.verdicts import CONTROL, UNTOLD  # noqa: E402
+
 EXPERIMENTS = {
     path.parent.name: importlib.import_module(f"reproduction.{path.parent.name}.claims")
     for path in sorted((ROOT / "examples" / "reproduction").glob("*/claims.py"))
@@ -40,7 +42,6 @@ CLAIMS = dict(
     )
 )
 COLUMNS = ("paper", "no.", "claim", "setting", "measured", "verdict", "figure", "command", "min.")
-UNTOLD, CONTROL = "cannot be told at this size", "control (ours)"
 OF_RESULT = ("command", "minutes")
 OF_CLAIM = ("setting", "measured", "verdict", "criterion", "numbers")
 NONE = "-"

@@ -261,8 +261,8 @@ def comparators_judged(numbers: dict, num_runs: int) -> dict[str, str]:
             f"{regimen} {n['ratio']:+.2f} and {best[regimen]:+.2f}"
             for regimen, n in numbers.items()
         ),
-        "power": f"over all {num_runs} runs the best comparator is ahead by {ahead:.2f} in Fisher's "
-        f"transform, whose standard error is {error:.2f}",
+        "power": f"over all {num_runs} runs the best comparator is ahead by {ahead:.2f} in "
+        f"Fisher's transform, whose standard error is {error:.2f}",
     }
 
 

@@ -86,8 +86,8 @@ def bit_widths_judged(numbers: dict, num_runs: int) -> dict[str, str]:
         "verdict": verdict(rho > 0.7 and error < constant, error <= 1, false=least > constant),
         "criterion": "planes from the lowest under 0.99 upwards against the fewest bits that keep "
         "95 % of the accuracy: rank correlation over 0.7 and mean error under that of a constant; "
-        "partly: mean error of at most one bit; false as stated: the prediction errs by more than a "
-        "constant does, by two standard errors at their largest",
+        "partly: mean error of at most one bit; false as stated: the prediction errs by more than "
+        "a constant does, by two standard errors at their largest",
         "measured": f"mean error {error:.1f} bits, of a constant {constant:.1f}; rank correlation "
         f"{rho:+.2f}",
         "power": f"the prediction errs by {least:.1f} bits at least, a constant by {constant:.1f}",
