@@ -23,9 +23,8 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.auditing.cost import NUM_TRIED, with_costs
 from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.findings import LayerInformation
-from keras_infobottleneck.auditing.measuring import measure
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.plan import AuditPlan, measure
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.subject import Subject

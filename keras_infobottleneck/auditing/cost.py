@@ -12,9 +12,8 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.auditing.examination import KEPT_BYTES, Examination, taken_of_layers
-from keras_infobottleneck.auditing.measuring import measure
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
-from keras_infobottleneck.auditing.plan import AuditPlan, Cost
+from keras_infobottleneck.auditing.plan import AuditPlan, Cost, measure
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.data.sample import Sample
 

@@ -17,7 +17,12 @@ from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.introspection.activations import joint_activations_model
 
-__all__ = ["KEPT_BYTES", "Examination", "taken_of_layers", "undisturbed"]
+__all__ = [
+    "KEPT_BYTES",
+    "Examination",
+    "taken_of_layers",
+    "undisturbed",
+]
 
 # Activations of the sample are kept for as many layers at once as take about this much.
 KEPT_BYTES = 256 * 2**20

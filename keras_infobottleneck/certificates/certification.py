@@ -19,8 +19,12 @@ from keras_infobottleneck.certificates.conditions import (
     ends_in_logits,
     two_examples,
 )
-from keras_infobottleneck.certificates.observed import Trials, by_reference
-from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
+from keras_infobottleneck.certificates.trials import (
+    IndependentDraws,
+    Trials,
+    by_reference,
+    gibbs_errors,
+)
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring

@@ -14,7 +14,7 @@ from keras_infobottleneck.compression.coding_stages import DrawnPart
 from keras_infobottleneck.compression.drawn_weights import Choices, weights_of, whole_order
 from keras_infobottleneck.compression.posteriors_of_networks import spreads_of
 from keras_infobottleneck.compression.weight_stream import CodedWeight
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 

@@ -9,8 +9,8 @@ import keras
 
 from keras_infobottleneck.arguments import check_model, described, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.contents import inner_layers, num_calls
 from keras_infobottleneck.introspection.layer_output import LayerOutput
-from keras_infobottleneck.introspection.walking import inner_layers, num_calls
 
 __all__ = ["activations_model", "joint_activations_model", "with_graph"]
 

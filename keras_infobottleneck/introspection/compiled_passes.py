@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_price
-from keras_infobottleneck.introspection.walking import own_losses
+from keras_infobottleneck.introspection.contents import own_losses
+from keras_infobottleneck.layers.drawn_weights import without_activation
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
-from keras_infobottleneck.layers.linear_part import without_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 

@@ -19,7 +19,7 @@ from keras_infobottleneck.arguments import (
     check_seed,
     refusal,
 )
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.contents import layers_of_kind
 
 __all__ = [
     "NoisyLayer",

@@ -9,12 +9,10 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
+from keras_infobottleneck.introspection.contents import numbered
 from keras_infobottleneck.introspection.making import charges_nothing
-from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors, nats_of
-from keras_infobottleneck.layers.linear_part import NoisyAffine
+from keras_infobottleneck.layers import priors
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, NoisyAffine, weights_to_draw
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import (
@@ -120,7 +118,7 @@ class VariationalWeights(NoisyWrapper):
         self.variational_bias = variational_bias
         self.anchored = False
         self._law = posterior_of(posterior, max_variance)
-        self._anchor = AnchoredPrior(name="anchored_prior")
+        self._anchor = priors.AnchoredPrior(name="anchored_prior")
         self._affine: NoisyAffine | None = None
         self._said_nothing_charged = False
 
@@ -256,10 +254,10 @@ class VariationalWeights(NoisyWrapper):
             for loc, spread in zip(weights, self._spread, strict=True)
         ]
 
-    def _priors(self, prior_scale) -> list[GaussianPrior | None]:
+    def _priors(self, prior_scale) -> list[priors.GaussianPrior | None]:
         """The prior of every weight tensor; None where it is the best one, and free."""
         anchor = self._anchor if self.anchored else None
-        return gaussian_priors(self._parameters(), prior_scale, anchor)
+        return priors.gaussian_priors(self._parameters(), prior_scale, anchor)
 
     def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
         """Information in the weights, with the price of scales on a grid: total nats, a scalar.
@@ -276,7 +274,7 @@ class VariationalWeights(NoisyWrapper):
 
     def _nats(self, prior_scale, dtype) -> tuple[tf.Tensor, tf.Tensor]:
         """Total nats of the weights given the prior's scales, and those of the scales."""
-        return nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
+        return priors.nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
 
     def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
         """Each weight, then each spread, with its value were the posterior the anchored prior."""

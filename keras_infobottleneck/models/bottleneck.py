@@ -7,10 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_price, check_text
+from keras_infobottleneck.introspection.contents import (
+    layer_names,
+    layers_of_kind,
+    takes_training,
+    weight_names,
+)
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
-from keras_infobottleneck.introspection.naming import layer_names, weight_names
-from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring

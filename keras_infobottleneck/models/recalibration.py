@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_verbose
+from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
-from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt
 
 __all__ = ["recalibrate_batch_normalization"]

@@ -15,11 +15,11 @@ from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, num
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
-from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
+from keras_infobottleneck.introspection.contents import weights_of_predictions
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 

@@ -37,13 +37,11 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     MAX_BITS,
     quantization_levels,
 )
-from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
-    KINDS,
-    Rearrangement,
-    rearranged,
-)
 
 __all__ = ["quantized_complexity"]
+
+Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
+KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
 
 
 def quantized_complexity(
@@ -174,7 +172,7 @@ def quantized_complexity(
         for kind in kinds:
             # Not the stream of the shuffles, which are the same with and without these.
             rng = np.random.default_rng([seed, index, KINDS.index(kind)])
-            draws = [rearranged(levels, kind, rng) for _ in range(num_shuffles)]
+            draws = [_rearranged(levels, kind, rng) for _ in range(num_shuffles)]
             measured_draws = [_measure(draw, num_bits, corners, crop)[0] for draw in draws]
             others[kind][matrix.path] = np.array(measured_draws)
         progress.update(index + 1)
@@ -249,3 +247,16 @@ def _check_comparable(
         raise ValueError(
             f"`baseline` must have been measured with the same options, {ours}. Received: {theirs}"
         )
+
+
+def _rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator) -> np.ndarray:
+    """The values of a matrix ``[out, in...]`` in a random order of a kind.
+
+    ``"within_rows"`` shuffles the weights of each output unit among themselves and keeps the
+    unit's scale; ``"within_columns"`` does so for each input. ``"renumbered"`` puts whole rows in
+    another order, which leaves the function of the network as it is when the next layer's inputs
+    follow: what it changes of the complexity is noise.
+    """
+    if kind == "renumbered":
+        return levels[rng.permutation(len(levels))]
+    return rng.permuted(levels, axis=1 if kind == "within_rows" else 0)

@@ -8,9 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_choice, refusal
-from keras_infobottleneck.introspection.naming import weight_names
-from keras_infobottleneck.introspection.noise_weights import noise_weights
-from keras_infobottleneck.introspection.walking import inner_layers
+from keras_infobottleneck.introspection.contents import inner_layers, noise_weights, weight_names
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 

@@ -31,8 +31,8 @@ from keras_infobottleneck.estimators.fisher.planning import (
     try_one_example,
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.weights import chosen_variables
 
 __all__ = ["STRUCTURES", "fisher_information"]
 

@@ -18,9 +18,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.contents import chosen_variables, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.naming import weight_names
-from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate

@@ -11,7 +11,7 @@ import numpy as np
 from keras_infobottleneck.arguments import check_verbose
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.results.result import Result
 

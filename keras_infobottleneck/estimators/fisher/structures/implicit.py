@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.rule import by_example
+from keras_infobottleneck.estimators.fisher.rules.gradients import by_example
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher

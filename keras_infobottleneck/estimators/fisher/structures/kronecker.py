@@ -14,8 +14,8 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
-from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
     KernelRule,
@@ -30,7 +30,7 @@ from keras_infobottleneck.estimators.fisher.rules.kernel import (
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = [
     "BlockPlan",
