@@ -11,7 +11,12 @@ from functools import partial
 
 import keras
 
-from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
+from keras_infobottleneck.auditing.entries import (
+    SWITCHED_OFF,
+    Omission,
+    listed,
+    omissions_by_reason,
+)
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
@@ -23,7 +28,8 @@ __all__ = [
     "measure",
 ]
 
-SWITCHED_OFF = "switched off by `include`"
+# Most layers that a line of the plan names one by one.
+MOST_NAMES = 8
 TOO_LONG_TOGETHER = (
     "all layers together take too long, and those of most work are left out; `layers` chooses "
     "others"
@@ -44,7 +50,8 @@ class Cost:
     bytes: int
 
     def __str__(self) -> str:
-        return f"about {self.seconds:,.2g} s, {self.bytes / 2**20:,.1f} MiB"
+        seconds = float(f"{self.seconds:.2g}")  # two digits, shown without an exponent
+        return f"about {seconds:,g} s, {self.bytes / 2**20:,.1f} MiB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,8 +169,8 @@ class AuditPlan:
             for layer in self.taken.get(part, ()):
                 view = "" if layer.view == "units" else f", channels {VIEWS[layer.view]}"
                 views.setdefault(view, []).append(layer.name)
-            lines += [f"    of {', '.join(names)}{view}" for view, names in views.items()]
-        for reason, places in omissions_by_reason(self.omissions).items():
+            lines += [f"    of {listed(names, MOST_NAMES)}{view}" for view, names in views.items()]
+        for reason, places in omissions_by_reason(self.omissions, MOST_NAMES).items():
             lines.append(f"  not measured: {places}: {reason}")
         if self.costs:
             lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")

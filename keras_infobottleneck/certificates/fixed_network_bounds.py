@@ -35,7 +35,7 @@ __all__ = [
 KINDS = ("binomial", "kl")
 # Halvings of an interval below 1: to float64 rounding.
 NUM_HALVINGS = 60
-# TensorFlow's incomplete beta function keeps its digits up to so many examples, and some more.
+# Number of examples up to which TensorFlow's incomplete beta function keeps its digits.
 MOST_EXAMPLES = 10_000_000
 
 
@@ -99,7 +99,7 @@ def test_set_bound(
 
 
 def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
-    """Upper bound on the error on new data of a network that a file of so many bits describes.
+    """Upper bound on the error on new data of a network that a file of `bits` bits describes.
 
     The largest r with ``kl(errors / N || r) <= (bits log 2 + log(1 / delta)) / N``. It holds with
     probability at least ``1 - delta`` over the examples, for all files of a code at once, however

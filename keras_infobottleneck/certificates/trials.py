@@ -301,7 +301,7 @@ class Trials:
         return self._filled * bound
 
     def errors_of(self, reference: str) -> int:
-        """Of a network that is not drawn over and over."""
+        """Errors of a network that is drawn once."""
         return round(self.sums[f"errors_of_{reference}"])
 
 

@@ -20,7 +20,7 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["Tuner"]
 
-# Of a weight that is fixed: no noise that anything could feel, and a finite divergence.
+# Spread variable of a weight that is fixed: noise that nothing feels, a finite divergence.
 NO_NOISE = -20.0
 
 

@@ -159,7 +159,7 @@ class _Inputs(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        """As of the other."""
+        """Number of batches, as of the dataset that is wrapped."""
         return self._source.num_batches
 
     def __getitem__(self, index):

@@ -285,7 +285,7 @@ def _received(value: Any) -> str:
 
 
 def _kind(value: Any) -> str | None:
-    """Which of `ADVICE` it is, if any: of an array, a tensor, a spec, or anything else."""
+    """The entry of `ADVICE` for an array, a tensor, a spec, or anything else; None without one."""
     if isinstance(value, tf.SparseTensor | tf.SparseTensorSpec | tf.IndexedSlices):
         return "sparse arrays"
     if type(value).__module__.startswith("scipy.sparse"):

@@ -51,7 +51,7 @@ def uncompiled_clone(
     clone_function: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
     call_function: Callable | None = None,
 ) -> keras.Model:
-    """As `keras.models.clone_model`, models inside included, but never compiled.
+    """Clone of a model, as of `keras.models.clone_model` with models inside, never compiled.
 
     Keras compiles the clone of a compiled model, and fails where the loss or a metric is a function
     of the user's own that is not registered. A layer that sits in several of the models is one

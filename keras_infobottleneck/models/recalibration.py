@@ -19,7 +19,7 @@ class _BatchStatistics(keras.layers.BatchNormalization):
     """Batch normalisation that always uses the batch, and pools what it saw over batches."""
 
     def build(self, input_shape):
-        """As the layer, and room for what is pooled."""
+        """Builds as the layer, with room for what is pooled."""
         super().build(input_shape)
         shape = self.moving_mean.shape
         options = {"initializer": "zeros", "trainable": False, "dtype": "float32"}

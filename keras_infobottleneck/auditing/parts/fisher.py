@@ -93,7 +93,7 @@ class Fisher(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Without a likelihood there is no predicted distribution."""
+        """Refuses a model without a likelihood: it has no predicted distribution."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
@@ -135,7 +135,7 @@ class Fisher(AuditPart):
             yield self.reading("fisher_trace", path, each["trace"], None, weights)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Which weight the predictions follow most, where they are not too sure to tell."""
+        """Names the weight that the predictions follow most, unless they are too sure to tell."""
         fisher, task = findings.fisher, findings.task
         if fisher is None or not fisher.trace() > 0:
             return None

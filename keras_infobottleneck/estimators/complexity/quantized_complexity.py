@@ -60,15 +60,19 @@ def quantized_complexity(
 ) -> QuantizedComplexity:
     """Algorithmic complexity of the weights of a network, in bits, beside that of its null.
 
-    ``C(w) = sum over tensors and bit planes of BDM(B_i)``, ``B_i = floor(Q / 2^i) mod 2``, where
-    ``Q`` are the levels of ``quantization_levels`` as a matrix ``[out, in...]`` and ``BDM`` is
-    ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored. Ratios are ratios of
-    sums, not means of ratios. Deterministic but for the shuffles and crops; cost: one pass over
-    the weights per plane, times ``1 + num_shuffles``; memory: some 20 bytes per weight of the
-    largest tensor, beside the weights.
+    The complexity is a sum over tensors and over bit planes:
 
-    A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
-    to the *shuffled* weights tells how much is arrangement, and is always computed.
+        C(w) = sum BDM(B_i),  B_i = floor(Q / 2^i) mod 2
+
+    ``Q`` are the levels of ``quantization_levels`` as a matrix ``[out, in...]``, and ``BDM`` is
+    ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored.
+
+    - A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
+      to the *shuffled* weights tells how much is arrangement, and is always computed.
+    - Ratios are ratios of sums, not means of ratios.
+    - Deterministic but for the shuffles and crops.
+    - Cost: one pass over the weights per plane, times ``1 + num_shuffles``. Memory: some 20 bytes
+      per weight of the largest tensor, beside the weights.
 
     Args:
         weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model with

@@ -143,7 +143,7 @@ def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
 def matrices_of_blocks(
     weights: Weights, layout: Layout | None, side: int, name: str = "weights"
 ) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """As ``weight_matrices``, without those that are smaller than a block of a side.
+    """The matrices of ``weight_matrices``, without those with a side below that of a block.
 
     Raises:
         TypeError, ValueError: As ``weight_matrices``, and if no matrix is left.

@@ -188,9 +188,13 @@ def hessian(
 ) -> Hessian:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
-    Products are exact, by differentiating the gradient once more; nothing of the matrix is
-    stored. For a model that is linear in its weights it equals the Fisher information of
-    `labels="expected"`. The model runs in inference mode.
+    - Products with vectors are exact, by differentiating the gradient once more. Nothing of the
+      matrix is stored.
+    - Eigenvalues, trace and log-determinant come from products; each states its error.
+    - For a model that is linear in its weights it equals the Fisher information of
+      `labels="expected"`. Elsewhere it may have negative eigenvalues, which the Fisher information
+      never has.
+    - The model runs in inference mode: dropout is off.
 
     Args:
         model: a Keras model.

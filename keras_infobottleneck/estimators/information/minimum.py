@@ -75,7 +75,7 @@ class Minimum:
         num_probes: int = 8,
         num_steps: int = 20,
     ) -> Minimum:
-        """From data, by one Fisher matrix, or from a Fisher matrix of the model.
+        """Makes a minimum from data, by one Fisher matrix, or from a Fisher matrix of the model.
 
         Raises:
             ValueError, TypeError: as of `fisher_information` and `variables_of`; options beside a

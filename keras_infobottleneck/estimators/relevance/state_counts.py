@@ -181,7 +181,7 @@ def _in_unsigned_order(keys, counts):
     return np.roll(keys, -start, axis=0), np.roll(counts, -start)
 
 
-# Of the files; one of a later number is refused.
+# Version of the files; a file of a later version is refused.
 FORMAT = 1
 
 

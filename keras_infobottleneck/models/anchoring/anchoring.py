@@ -80,7 +80,7 @@ def anchoring_examples(model: keras.Model, data) -> np.ndarray:
 
 
 def _input_fingerprints(model: keras.Model, data) -> np.ndarray:
-    """Of one pass; another order is another reader's."""
+    """Fingerprints of the inputs of one pass, in its order."""
     parts = batches_for(model, data).parts()
     return np.concatenate([example_fingerprints(x, y)[0] for x, y in parts])
 
@@ -108,7 +108,7 @@ class Anchoring:
 
     @property
     def fingerprints(self) -> np.ndarray:
-        """Of the examples on which the prior depends, int64."""
+        """Fingerprints of the examples on which the prior depends, int64."""
         return np.zeros(0, "int64") if self.data is None else self.data.fingerprints
 
     @property

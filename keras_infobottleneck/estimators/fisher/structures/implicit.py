@@ -105,7 +105,7 @@ class ImplicitFisher(FisherInformation):
     def logdet(
         self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> Estimate:
-        """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
+        """Log-determinant by stochastic Lanczos quadrature, in `num_probes * num_steps` passes."""
         return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(

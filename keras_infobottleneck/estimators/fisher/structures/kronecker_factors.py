@@ -50,7 +50,7 @@ NUM_TRIED = 128
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """Which variables a block is about.
+    """Plan of a block: the variables that it is about.
 
     Attributes:
         kernel: number of the kernel.
@@ -132,7 +132,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 
 
 def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
-    """Of each block the exact trace and the traces of both pairs of factors, `[blocks, 5]`."""
+    """Exact trace of each block, and traces of both pairs of factors, `[blocks, 5]`."""
     forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
 
