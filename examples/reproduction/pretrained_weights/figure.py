@@ -27,7 +27,7 @@ def draw(records: list[dict], path) -> None:
             if kind in record["ratio_by_plane"]
         ]
         rows, ratios = np.transpose(found) if found else ([], [])
-        axis.plot(ratios, rows, "o|^v*x"[index], label=label, markersize=7)
+        axis.plot(ratios, rows, "osDv*x"[index], label=label, markersize=6, alpha=0.7)
     axis.axvline(1, color="0.7", zorder=0)
     axis.set_yticks(range(len(records)), [record["network"] for record in records])
     axis.invert_yaxis()
