@@ -72,7 +72,7 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claim of a kept result, judged again from its records; without the comparator, as it is."""
+    """The claim of a kept result, judged again; as it is without the authors' comparator."""
     if AUTHORS_DROPOUT not in {record["method"] for record in result["records"]}:
         return result["claims"]
     size = int(result["claims"]["2-a"]["setting"].split(" examples")[0].split()[-1])
