@@ -32,7 +32,7 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"Install {error.name} to read {path.suffix}. Received: {path.name}"
         ) from None
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"--weights must be files that can be read. Received: {path.name} ({error})"
         ) from None

@@ -59,7 +59,7 @@ def trained_on_digits() -> dict[str, np.ndarray]:
     model = keras.Sequential([keras.Input((64,)), hidden, keras.layers.Dense(10)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x / 16, y, epochs=2 if FLAGS.smoke else 20, verbose=0)
-    return {w.path: np.array(w).T for w in model.weights if len(w.shape) == 2}
+    return {w.path: keras.ops.convert_to_numpy(w).T for w in model.weights if len(w.shape) == 2}
 
 
 if __name__ == "__main__":
