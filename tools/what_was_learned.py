@@ -90,7 +90,7 @@ def _dropout(claims):
     ]
     return (
         "Its gain over binary dropout in small networks is a matter of the comparator: "
-        f"{said(gains[0], '.1%')} over dropout that keeps one half everywhere, "
+        f"{said(gains[0], '.1%')} of test error over dropout that keeps one half everywhere, "
         f"{said(gains[1], '.1%')} over a rate chosen on held-out images."
     )
 
