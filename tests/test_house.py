@@ -55,6 +55,10 @@ ALLOWED = {
     "compression": {
         *("arguments", "fingerprints", "introspection", "layers", "models", "results"),
     },
+    "forgetting": {
+        *("arguments", "data", "estimators", "introspection", "linear_algebra", "models"),
+        "results",
+    },
     "plots": {"arguments"},
     "callbacks": {"arguments", "introspection", "results"},
     "sweeping": {

@@ -38,3 +38,22 @@ def test_a_compressed_file_is_as_long_as_its_information(tmp_path):
     for row in report["settings"].values():
         assert row["bits_of_choices_per_bit"] < 1.15
         assert row["log_ratio"] > 0.7
+
+
+def test_streams_are_compared_with_arrays(tmp_path):
+    flags = ["--num_examples=500", "--batch_size=100", "--rounds=1", "--memory_sizes=200"]
+    done = run("streams.py", *flags, f"--output={tmp_path / 'streams.json'}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "streams.json").read_text("utf-8"))
+    kinds = {"arrays", "tf.data", "generator", "PyDataset"}
+    assert all(set(row) == kinds for row in found["seconds"].values())
+    assert found["peak_mebibytes"]["200"] > 0
+
+
+def test_scores_of_wrong_labels_rank_better_than_chance(tmp_path):
+    done = run("wrong_labels.py", "--smoke", "--kind=random", f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "wrong_labels.json").read_text("utf-8"))
+    (found,) = report["runs"]["random, 20%"]
+    assert all(area > 0.7 for area in found["areas"].values())
+    assert all(seconds > 0 for seconds in found["seconds"].values())

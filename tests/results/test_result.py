@@ -43,6 +43,10 @@ def results():
     fisher = found["diagonal"]
     found["weights"] = estimators.information_in_weights(model, fisher, beta=0.1)
     found["curve"] = estimators.information_curve(model, fisher, loss=1.0)
+    options = {"fisher": fisher, "likelihood": "categorical"}
+    found["unique"] = estimators.unique_information(model, (X, Y), beta=0.1, **options)
+    found["influence"] = estimators.posterior_influence(model, (X, Y), **options)
+    found["wrong labels"] = estimators.find_wrong_labels(model, (X, Y), **options)
     found["effective"] = estimators.effective_information(
         model, X, layer="hidden", fisher=fisher, beta=0.1
     )
