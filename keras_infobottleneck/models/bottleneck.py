@@ -49,8 +49,9 @@ class InformationBottleneckModel(NetworkHolder):
     - The divergence is collected once from every `VariationalWeights`, however often it is called;
       activation costs come from the layers that cause them.
     - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
-      ``weight_information`` (total nats), the information of each `InformationDropout` layer, and
-      the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a `mode`.
+      ``weight_information`` (total nats), the information of each layer that prices its
+      activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a
+      `mode`.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
@@ -243,8 +244,7 @@ class InformationBottleneckModel(NetworkHolder):
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
         Args:
-            x: inputs, an array or a structure of them; a `tf.data.Dataset` or a
-                `keras.utils.PyDataset`, whose labels do not matter.
+            x: inputs, arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels do not matter.
             num_samples: draws for every example; batches draw independently of each other.
             weights, activations: whether they are drawn.
             batch_size, verbose: as of `keras.Model.predict`.
