@@ -60,7 +60,7 @@ def audit(
     - "weights": nats by the Gaussian code, over all prices; of an `InformationBottleneckModel` the
       nats that it pays;
     - "examples": the examples that a plain network remembers most;
-    - "activations": nats that `InformationDropout` layers pay;
+    - "activations": nats that layers pay for their activations;
     - "effective": effective information of narrow layers and the output;
     - "relevance", "total_correlation", "nuisance": of the hidden layers;
     - "complexity": of the weights.

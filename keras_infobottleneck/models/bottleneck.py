@@ -48,8 +48,9 @@ class InformationBottleneckModel(NetworkHolder):
     - The divergence is collected once from every `VariationalWeights`, however often it is called;
       activation costs come from the layers that cause them.
     - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
-      ``weight_information`` (total nats), the information of each `InformationDropout` layer, and
-      the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a `mode`.
+      ``weight_information`` (total nats), the information of each layer that prices its
+      activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a
+      `mode`.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,

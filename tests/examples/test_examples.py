@@ -69,6 +69,13 @@ def convert_and_prune(result, folder):
     assert (folder / "pruned.keras").exists()
 
 
+def deep_vib(result, folder):
+    assert [row["network"] for row in result["means"]] == ["plain", "dropout", *2 * ["standard"]]
+    dear, cheap = (row["rate"] for row in result["means"][:1:-1])
+    assert 0.0 < dear < cheap  # what a nat costs decides how many there are
+    assert all(0.0 <= row["error"] <= 1.0 for row in result["rows"])
+
+
 def fisher_of_a_transformer(result, folder):
     assert result["ratio_by_step"]["0.001"] == pytest.approx(1.0, abs=0.02)
     parts = result["by_part"].values()
