@@ -80,6 +80,18 @@ def certificate(policy):
     return e.certify(model, (X[10:], Y[10:]), **options)
 
 
+def length(policy):
+    model = kib.make_variational(
+        network(policy),
+        num_examples=40,
+        prior_scale="grid",
+        variational_bias=True,
+        initial_scale=0.05,
+        verbose=0,
+    )
+    return e.description_length(model, (X, Y), from_logits=True, seed=0).data_nats
+
+
 # From a policy to numbers, that of float64 first among those compared.
 MEASURES = {
     **{
@@ -95,6 +107,7 @@ MEASURES = {
     "effective": lambda p: [effective(p).nats],
     "complexity": lambda p: [e.quantized_complexity(network(p)).total_bits],
     "certificate": lambda p: [certificate(p).cross_entropy_bound],
+    "description": lambda p: [float(length(p))],
 }
 
 
@@ -103,6 +116,24 @@ MEASURES = {
 def test_numbers_are_those_of_float64_to_what_the_precision_gives(measure, policy):
     exact, found = (np.asarray(MEASURES[measure](p), float) for p in ("float64", policy))
     assert np.linalg.norm(found - exact) <= TOLERANCE[policy] * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+def test_training_goes_on_from_a_checkpoint(policy, tmp_path):
+    def trained(path, epochs):
+        keras.utils.set_random_seed(0)
+        model = kib.make_variational(network(policy), num_examples=40, verbose=0, seed=1)
+        model.compile("sgd", LOSS)
+        checkpoint = kib.callbacks.Checkpoint(tmp_path / path)
+        options = {"initial_epoch": checkpoint.restore(model), "epochs": epochs}
+        model.fit(X, Y, shuffle=False, callbacks=[checkpoint], verbose=0, **options)
+        return model.get_weights()
+
+    whole = trained("whole.npz", 2)
+    trained("parts.npz", 1)
+    for weight, again in zip(whole, trained("parts.npz", 2), strict=True):
+        np.testing.assert_array_equal(weight, again)
+    assert all(np.all(np.isfinite(np.asarray(weight, float))) for weight in whole)
 
 
 @pytest.mark.parametrize("policy", TOLERANCE)
@@ -116,6 +147,13 @@ def test_what_is_not_a_number_of_curvature_runs(policy, tmp_path):
     assert all(np.isfinite(v) for v in report.numbers().values())
     samples = drawn.predict_samples(X, 2, seed=0)
     assert samples.dtype == np.float32
+    smaller = kib.make_deterministic(drawn, prune_below=4.0, remove_units=True)
+    pruned = kib.make_deterministic(drawn, prune_below=4.0)
+    np.testing.assert_allclose(
+        np.asarray(smaller.predict(X, verbose=0), float),
+        np.asarray(pruned.predict(X, verbose=0), float),
+        atol=10 * TOLERANCE[policy] + 1e-6,
+    )
     kib.compress(drawn, tmp_path / "network.kib")
     again = kib.decompress(tmp_path / "network.kib")
     assert again.predict(X, verbose=0).shape == (40, 3)

@@ -111,7 +111,7 @@ def test_without_noise_a_network_that_augments_serves_the_same_every_time(tmp_pa
     assert len(kib.make_deterministic(graph_model()).layers) == 3  # no model around others
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["graph", pytest.param("images", marks=pytest.mark.slow)])
 def test_samples_are_served_by_seed_and_number_of_draws(model, tmp_path):
     build, x = MODELS[model]
     built = build()
@@ -147,6 +147,7 @@ def of_pruned(build):
     return kib.make_deterministic(model, prune_below=0.05, remove_units=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["deterministic", "pruned"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_left_without_noise_serves_its_predictions(made, name, tmp_path):
@@ -159,6 +160,7 @@ def test_what_is_left_without_noise_serves_its_predictions(made, name, tmp_path)
     np.testing.assert_allclose(served(path, TWO), plain.predict(TWO, verbose=0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_without_noise_is_quantised_and_served(tmp_path):
     plain = kib.make_deterministic(graph_model())
     expected = plain.predict(TWO, verbose=0)
