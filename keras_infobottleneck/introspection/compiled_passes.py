@@ -112,7 +112,7 @@ def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) ->
     if isinstance(count, int) and count == 1:
         return value(0)
 
-    def body(k, *sums):
+    def body(k: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
         more = tf.nest.flatten(value(k))
         return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_price, check_probes
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
@@ -20,7 +20,6 @@ from keras_infobottleneck.estimators.fisher.information import (
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
 from keras_infobottleneck.introspection.precision import full_products
-from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
