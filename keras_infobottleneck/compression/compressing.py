@@ -40,6 +40,7 @@ from keras_infobottleneck.compression.weight_stream import (
     write_choices,
     write_weights,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["compress"]
@@ -50,6 +51,7 @@ STAGES = 12
 DRAWN_SEEDS = 256
 
 
+@on_replicas
 def compress(
     model: keras.Model,
     path: str | os.PathLike,
