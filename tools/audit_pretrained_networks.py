@@ -78,6 +78,7 @@ def dry_run(network: Network) -> dict:
         with clock():
             plan = kib.audit(network.model, (network.x, network.y), **options)
     return {
+        "clock": FLAGS.clock,
         "foretold_seconds": plan.seconds,
         "foretold_mebibytes": plan.bytes / 2**20,
         "by_part": {name: cost.seconds for name, cost in plan.costs.items()},
