@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= outputs/quickstart
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
-NUMERICAL_ROOMS := introspection layers models estimators/fisher
+NUMERICAL := introspection layers estimators/fisher \
+  $(addprefix models/test_,conversion.py recalibration.py serving.py training.py)
 
 .PHONY: demo test test-quick test-all lint reproduction-table docs clean
 
@@ -32,7 +33,7 @@ test-quick: $(BIN)/.installed
 # oneDNN off, as it does on processors without AVX-512.
 test-all: $(BIN)/.installed
 	$(PYTEST) -m slow
-	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m 'not slow' $(addprefix tests/,$(NUMERICAL_ROOMS))
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m 'not slow' $(addprefix tests/,$(NUMERICAL))
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check --fix .

@@ -78,7 +78,7 @@ def test_arguments_of_public_functions_are_annotated(face):
 def test_weights_of_one_path_are_numbered_in_one_file():
     numbering = re.compile(r"\S #\{")
     found = {name_of(path) for path in MODULES if numbering.search(path.read_text("utf-8"))}
-    assert found == {name_of(PACKAGE / "introspection" / "naming.py")}
+    assert found == {name_of(PACKAGE / "introspection" / "contents.py")}
 
 
 def private_names(path):

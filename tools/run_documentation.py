@@ -5,6 +5,9 @@ All ``python`` blocks of a page run from top to bottom in one namespace, in an e
 on every machine says ``python skip`` and why in the words behind it. Figures that a block saves are
 kept in ``docs/figures/guides`` if the page shows them.
 
+A ``bash`` block whose lines are all calls of ``kib`` runs too, in the same process and folder; what
+is shown is standard output, or its first lines where a call ends in ``| head -n 12``.
+
     python tools/run_documentation.py docs/guides/uncertainty.md            # check
     python tools/run_documentation.py --write docs/guides/uncertainty.md    # rewrite the outputs
 
@@ -20,6 +23,7 @@ import io
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -34,6 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs" / "figures" / "guides"
 TOLERANCE = 0.05  # of a number's size
 FENCE = re.compile(r"^```(?P<info>.*)$")
+CALL = re.compile(r"kib (?P<words>.*?)(?: \| head -n (?P<lines>\d+))?")
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d[\d,]*)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.IGNORECASE)
 
 
@@ -48,6 +53,7 @@ class Block:
     code: str
     first_line: int
     last_line: int
+    language: str
     skipped: bool = False
     shown: str | None = None
     shown_lines: tuple[int, int] | None = None
@@ -66,7 +72,7 @@ def tolerance_of(text: str) -> float:
 
 
 def blocks_of(text: str) -> list[Block]:
-    """All python blocks of a text in Markdown, in order."""
+    """All blocks of a text in Markdown that run, in order."""
     fences, opened = [], None
     lines = text.splitlines()
     for number, line in enumerate(lines):
@@ -84,11 +90,14 @@ def blocks_of(text: str) -> list[Block]:
     for first, info, last in fences:
         content = "\n".join(lines[first + 1 : last])
         words = info.split()
-        if words[:1] == ["python"]:
+        runs = words[:1] == ["python"] or (
+            words[:1] == ["bash"] and all(map(CALL.fullmatch, content.splitlines()))
+        )
+        if runs:
             skipped = words[1:2] == ["skip"]
             if skipped and len(words) < 4:
                 raise ValueError(f"Line {first + 1}: a block that is skipped says why")
-            blocks.append(Block(content, first, last, skipped))
+            blocks.append(Block(content, first, last, words[0], skipped))
         elif words == ["text"] and blocks and not any(lines[blocks[-1].last_line + 1 : first]):
             blocks[-1].shown, blocks[-1].shown_lines = content, (first, last)
     return blocks
@@ -100,7 +109,12 @@ def outputs_of(blocks: list[Block], name: str) -> list[str]:
     outputs = []
     for block in blocks:
         printed = io.StringIO()
-        if not block.skipped:
+        if block.skipped:
+            pass
+        elif block.language == "bash":
+            with contextlib.redirect_stdout(printed):
+                call_commands(block.code)
+        else:
             # Empty lines before the code give errors the line numbers of the page.
             source = "\n" * (block.first_line + 1) + block.code
             with contextlib.redirect_stdout(printed):
@@ -108,6 +122,21 @@ def outputs_of(blocks: list[Block], name: str) -> list[str]:
         lines = printed.getvalue().splitlines()
         outputs.append("\n".join(line.rstrip() for line in lines).strip("\n"))
     return outputs
+
+
+def call_commands(code: str) -> None:
+    """Call `kib` for each line, as a shell does, but in this process: it starts once."""
+    from keras_infobottleneck.__main__ import main
+
+    for line in code.splitlines():
+        call = CALL.fullmatch(line)
+        printed, said = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+            exit_code = main(shlex.split(call["words"]))
+        if exit_code:
+            raise ValueError(f"{line!r} ended with {exit_code}: {said.getvalue()}")
+        lines = printed.getvalue().splitlines()
+        print("\n".join(lines[: int(call["lines"]) if call["lines"] else None]))
 
 
 @contextlib.contextmanager

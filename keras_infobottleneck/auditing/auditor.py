@@ -23,9 +23,8 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.auditing.cost import NUM_TRIED, with_costs
 from keras_infobottleneck.auditing.examination import Examination, undisturbed
 from keras_infobottleneck.auditing.findings import LayerInformation
-from keras_infobottleneck.auditing.measuring import measure
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.auditing.plan import AuditPlan
+from keras_infobottleneck.auditing.plan import AuditPlan, measure
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.subject import Subject
@@ -54,21 +53,28 @@ def audit(
 ) -> InformationReport | AuditPlan:
     """What a network knows: everything this package measures, for one model, in one report.
 
-    The parts: "task" (loss, accuracy, sureness), "fisher" (trace and log-determinant of the
-    diagonal), "weights" (nats by the Gaussian code, over all prices; of an
-    `InformationBottleneckModel` the nats it pays), "activations" (nats that `InformationDropout`
-    layers pay), "effective" (effective information of narrow layers and the output), "relevance",
-    "total_correlation" and "nuisance" of the hidden layers, and "complexity" of the weights.
+    Parts, the values of `include`:
+
+    - "task": loss, accuracy, how sure the predictions are;
+    - "fisher": trace and log-determinant of the diagonal;
+    - "weights": nats by the Gaussian code, over all prices; of an `InformationBottleneckModel` the
+      nats that it pays;
+    - "activations": nats that `InformationDropout` layers pay;
+    - "effective": effective information of narrow layers and the output;
+    - "relevance", "total_correlation", "nuisance": of the hidden layers;
+    - "complexity": of the weights.
 
     Every number comes from an estimator of this package, called on a sample of `data` that `seed`
-    decides, and stands in the report with its unit, its error, its null and a sentence on how it
+    decides. It stands in the report with its unit, its error, its null and a sentence on how it
     misleads. What cannot be measured for this model, or costs too much, is in the report with the
     reason. The model, its optimizer, metrics and seeds are afterwards as they were.
 
-    Cost: one pass over `data` to draw the sample, which is held in memory (2,000 examples by
-    default); then bounded by `examples` and the size of the model: some 15 seconds of processor
-    time for a perceptron of 670,000 weights. The nuisance takes ten trainings of a small network
-    for each layer.
+    Cost:
+
+    - one pass over `data` to draw the sample, 2,000 examples by default, held in memory;
+    - then what `examples` and the size of the model decide: some 15 seconds of processor time for a
+      perceptron of 670,000 weights;
+    - of "nuisance", ten trainings of a small network for each layer.
 
     Args:
         model: any Keras model; hidden layers of a subclassed one once it was called on an array.

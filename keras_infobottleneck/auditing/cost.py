@@ -12,9 +12,8 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.auditing.examination import KEPT_BYTES, Examination, taken_of_layers
-from keras_infobottleneck.auditing.measuring import measure
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
-from keras_infobottleneck.auditing.plan import AuditPlan, Cost
+from keras_infobottleneck.auditing.plan import AuditPlan, Cost, measure
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.data.sample import Sample
 
@@ -24,10 +23,11 @@ __all__ = ["NUM_TRIED", "Trials", "with_costs"]
 NUM_TRIED = 64
 # Fewer suffice where each costs as much as a batch does elsewhere.
 NUM_TRIED_OF_LAYER = 5
-# Trials on random activations are of so many units, the most of which they take this share.
+# Numbers of units in trials on random activations: the first is taken whose work is at most this
+# share of that of all layers.
 TRIED_UNITS = (256, 64, 16)
 SHARE_TRIED = 0.1
-# Of random states, so many are all off: some have to repeat.
+# Share of random states in which every unit is off: some states have to repeat.
 SHARE_OFF = 0.3
 
 
@@ -43,7 +43,7 @@ class Trials:
 
     @classmethod
     def of(cls, times: Sequence[float], small: float, large: float) -> Trials:
-        """From the seconds of the three runs."""
+        """Makes a line from the seconds of the three runs."""
         first, again, larger = times
         return cls(first, again, larger, small, large)
 
@@ -60,7 +60,7 @@ class Trials:
         return max(0.0, self.larger - self.again) / (self.large - self.small)
 
     def seconds(self, work: float) -> float:
-        """For so much work, by a straight line, after what comes once."""
+        """Seconds for this much work, by a straight line, after what comes once."""
         return max(0.0, self.again - self.rate * self.small) + self.rate * work
 
 
@@ -220,7 +220,7 @@ class _Trial:
         return trials, after.once + after.seconds(count)
 
     def _exam(self, size: int) -> Examination:
-        """Of so many of the examples; what several parts share is that of the last one before."""
+        """Examination of this many examples, with what parts share from the one before."""
         counts = {part: min(size, count) for part, count in self._plan.examples.items()}
         exam = self._exam_of(self._sample, counts)
         exam.batch_size = self._sizes(NUM_TRIED)[0]

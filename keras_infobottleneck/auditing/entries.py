@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "SWITCHED_OFF",
     "Measure",
     "Omission",
     "Reading",
     "Verdict",
     "counterparts",
+    "listed",
     "number_in_words",
     "omissions_by_reason",
 ]
 
 MAX_CHARACTERS = 300
+SWITCHED_OFF = "switched off by `include`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,8 +201,19 @@ class Verdict:
         return dataclasses.asdict(self)
 
 
-def omissions_by_reason(omissions: Iterable[Omission]) -> dict[str, str]:
+def listed(names: Sequence[str], most: int | None = None) -> str:
+    """The names with commas; of more than `most`, their number, the first two and the last."""
+    if most is None or len(names) <= most:
+        return ", ".join(names)
+    return f"{len(names)}: {', '.join(names[:2])} to {names[-1]}"
+
+
+def omissions_by_reason(
+    omissions: Iterable[Omission], most_places: int | None = None
+) -> dict[str, str]:
     """Each reason once, with everything that is missing for it: parts, and places in them.
+
+    More than `most_places` places are not named one by one.
 
     Refusals that differ only in what was received, such as the eigenvalue of each layer, are one
     reason, given without it.
@@ -221,7 +235,7 @@ def omissions_by_reason(omissions: Iterable[Omission]) -> dict[str, str]:
         for part, places in parts.items():
             same.setdefault(tuple(places), []).append(part)
         found[reason] = "; ".join(
-            ", ".join(names) + (f" of {', '.join(places)}" if places else "")
+            ", ".join(names) + (f" of {listed(places, most_places)}" if places else "")
             for places, names in same.items()
         )
     return found

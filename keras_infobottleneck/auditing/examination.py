@@ -17,7 +17,12 @@ from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.introspection.activations import joint_activations_model
 
-__all__ = ["KEPT_BYTES", "Examination", "taken_of_layers", "undisturbed"]
+__all__ = [
+    "KEPT_BYTES",
+    "Examination",
+    "taken_of_layers",
+    "undisturbed",
+]
 
 # Activations of the sample are kept for as many layers at once as take about this much.
 KEPT_BYTES = 256 * 2**20
@@ -134,7 +139,7 @@ class Examination:
         return chosen, most
 
     def _taken(self, layers: list[HiddenLayer], count: int) -> dict[HiddenLayer, np.ndarray]:
-        """One pass over so many examples."""
+        """One pass over this many examples."""
         return taken_of_layers(self.model, layers, self.sample.first(count), self.seed)
 
     def keep_activations(self, activations: dict[HiddenLayer, np.ndarray]) -> None:
@@ -178,7 +183,7 @@ def taken_of_layers(
     cut = joint_activations_model(model, [layer.name for layer in layers])
     example = 4 * sum(math.prod(layer.shape) for layer in layers)
     rows = int(np.clip(BATCH_BYTES // max(1, example), 1, min(128, sample.size)))
-    # Of any number of examples the first have the same places.
+    # Whatever the number of examples, the first ones have the same places.
     places = [
         np.random.default_rng(seed).integers(_num_places(layer), size=sample.size)
         for layer in layers

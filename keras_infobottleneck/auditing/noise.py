@@ -11,8 +11,7 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
-from keras_infobottleneck.introspection.noise_weights import noise_weights
-from keras_infobottleneck.introspection.walking import mask_of
+from keras_infobottleneck.introspection.contents import mask_of
 from keras_infobottleneck.layers import InformationDropout
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result
@@ -21,7 +20,6 @@ __all__ = [
     "ActivationInformation",
     "activation_information",
     "paid_for_weights",
-    "weights_of_predictions",
 ]
 
 
@@ -97,9 +95,3 @@ def paid_for_weights(model: keras.Model) -> WeightInformation:
         num_examples=model.num_examples,
         beta=float(model.weight_beta.numpy()) / model.num_examples,
     )
-
-
-def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
-    """Trainable weights on which predictions depend: all but those that only noise is made from."""
-    noise = {id(weight) for weight in noise_weights(model)}
-    return [weight for weight in model.trainable_variables if id(weight) not in noise]

@@ -1,19 +1,35 @@
-"""What an audit will measure, decided before any number is."""
+"""What an audit will measure, decided before any number is, and the order in which it does."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 
-from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
-from keras_infobottleneck.auditing.noise import weights_of_predictions
+import keras
+
+from keras_infobottleneck.auditing.entries import (
+    SWITCHED_OFF,
+    Omission,
+    listed,
+    omissions_by_reason,
+)
+from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.subject import VIEWS, HiddenLayer, Subject
+from keras_infobottleneck.introspection.contents import weights_of_predictions
 
-__all__ = ["AuditPlan", "Cost"]
+__all__ = [
+    "AuditPlan",
+    "Cost",
+    "measure",
+]
 
-SWITCHED_OFF = "switched off by `include`"
+# Most layers that a line of the plan names one by one.
+MOST_NAMES = 8
 TOO_LONG_TOGETHER = (
     "all layers together take too long, and those of most work are left out; `layers` chooses "
     "others"
@@ -34,7 +50,8 @@ class Cost:
     bytes: int
 
     def __str__(self) -> str:
-        return f"about {self.seconds:,.2g} s, {self.bytes / 2**20:,.1f} MiB"
+        seconds = float(f"{self.seconds:.2g}")  # two digits, shown without an exponent
+        return f"about {seconds:,g} s, {self.bytes / 2**20:,.1f} MiB"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +169,8 @@ class AuditPlan:
             for layer in self.taken.get(part, ()):
                 view = "" if layer.view == "units" else f", channels {VIEWS[layer.view]}"
                 views.setdefault(view, []).append(layer.name)
-            lines += [f"    of {', '.join(names)}{view}" for view, names in views.items()]
-        for reason, places in omissions_by_reason(self.omissions).items():
+            lines += [f"    of {listed(names, MOST_NAMES)}{view}" for view, names in views.items()]
+        for reason, places in omissions_by_reason(self.omissions, MOST_NAMES).items():
             lines.append(f"  not measured: {places}: {reason}")
         if self.costs:
             lines.append(f"  in all: {Cost(self.seconds, self.bytes)}, with the examples")
@@ -172,3 +189,71 @@ def _too_dear(
             break
         kept += 1
     return in_order[max(1, kept) :]
+
+
+def measure(
+    exam: Examination, plan: AuditPlan, parts: Sequence[AuditPart], verbose: int = 0
+) -> dict[tuple[str, str], float]:
+    """Fills an examination; nothing that an estimator refuses makes it fail.
+
+    Returns:
+        Part and layer, or "all", to the seconds that they took; what several parts share counts
+        for the first.
+    """
+    chosen = [part for part in parts if part.name in plan]
+    of_layers = [part for part in chosen if isinstance(part, LayerPart)]
+    of_model = [part for part in chosen if not isinstance(part, LayerPart)]
+    exam.wanted = _wanted_activations(exam, plan, of_layers)
+    seconds: dict[tuple[str, str], float] = {}
+    steps = len(of_model) + len(plan.layers)
+    progress = keras.utils.Progbar(steps, verbose=verbose, unit_name="measurement")
+    for part in of_model:
+        with _timed(seconds, part.name, "all"):
+            _of_model(exam, part)
+        progress.add(1)
+    for name in plan.layers:
+        found = exam.layers.setdefault(name, {"views": {}})
+        for part in of_layers:
+            for layer in [each for each in plan.taken[part.name] if each.name == name]:
+                if layer.shape:
+                    found["num_units"] = math.prod(layer.shape)
+                with _timed(seconds, part.name, name):
+                    of_layer = partial(part.measure_layer, exam, layer)
+                    found.update(exam.attempt(part.name, name, of_layer) or {})
+                if layer.in_words:
+                    found["views"][part.name] = layer.in_words
+        progress.add(1)
+    for part in of_layers:
+        with _timed(seconds, part.name, "all"):
+            _of_model(exam, part)
+    return seconds
+
+
+def _wanted_activations(
+    exam: Examination, plan: AuditPlan, parts: Sequence[LayerPart]
+) -> tuple[tuple[HiddenLayer, int], ...]:
+    """What parts will take of the layers, in this order, and of how many examples at most."""
+    wanted: dict[HiddenLayer, int] = {}
+    takers = [part for part in parts if part.takes_activations]
+    for name in plan.layers:
+        for part in takers:
+            for layer in plan.taken[part.name]:
+                if layer.name == name:
+                    wanted[layer] = max(wanted.get(layer, 0), exam.counts[part.name])
+    return tuple(wanted.items())
+
+
+def _of_model(exam: Examination, part: AuditPart) -> None:
+    """What a part measures of the model as a whole."""
+    found = exam.attempt(part.name, "all", partial(part.measure, exam))
+    exam.results.update(found or {})
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[tuple[str, str], float], part: str, where: str) -> Iterator[None]:
+    """Keeps how long it takes what is done meanwhile."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[part, where] = time.perf_counter() - start

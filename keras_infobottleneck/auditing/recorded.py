@@ -53,7 +53,7 @@ class RecordedPart(AuditPart):
         return None if verdict is None else Verdict(**verdict)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """As they were."""
+        """Nats by layer, as they were when the report was written."""
         nats = self._record["nats_by_layer"]
         return {name: float(value) for name, value in nats.items()}
 

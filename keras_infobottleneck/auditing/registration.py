@@ -1,4 +1,4 @@
-"""Which parts a report has, in its order."""
+"""The parts of a report, in its order."""
 
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.activations import Activations

@@ -12,6 +12,7 @@ from typing import Any
 from keras_infobottleneck.arguments import check_file, check_instance
 from keras_infobottleneck.auditing.document import Document, Section
 from keras_infobottleneck.auditing.entries import (
+    SWITCHED_OFF,
     Reading,
     Verdict,
     counterparts,
@@ -69,11 +70,14 @@ class InformationReport(Findings):
     def in_short(self) -> list[str]:
         """A few sentences on what was found."""
         sentences = [sentence for part in self.parts for sentence in part.sentences(self)]
-        if self.omissions:
-            count, reasons = len(self.omissions), len(omissions_by_reason(self.omissions))
+        # What the caller switched off is no news.
+        if missing := [each for each in self.omissions if each.reason != SWITCHED_OFF]:
+            count, reasons = len(missing), len(omissions_by_reason(missing))
             things = "thing was" if count == 1 else "things were"
-            for_reasons = "the reason is" if reasons == 1 else f"the {reasons} reasons are"
-            sentences.append(f"{count} {things} not measured; {for_reasons} below.")
+            for_reasons = "reason" if reasons == 1 else f"{reasons} reasons"
+            sentences.append(
+                f"{count} {things} not measured; the end of the report has the {for_reasons}."
+            )
         return sentences
 
     def verdicts(self) -> dict[str, Verdict]:

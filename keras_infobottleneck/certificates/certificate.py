@@ -18,9 +18,11 @@ class Certificate(Result):
     Attributes:
         error_bound: bound on the error of the randomised network on new data.
         cross_entropy_bound: bound on its clamped cross-entropy on new data.
-        randomized_error, randomized_cross_entropy: as observed, over examples and draws.
-        mean_error: of the network with posterior means, which no bound covers.
-        ensemble_error: of the average probability over draws, which no bound covers.
+        randomized_error: its error as observed, over examples and draws.
+        randomized_cross_entropy: its clamped cross-entropy as observed.
+        mean_error: observed error with posterior means, which no bound covers.
+        ensemble_error: observed error of the probability averaged over draws, which no bound
+            covers.
         kl: divergence of the posterior from the prior, total nats.
         num_examples: N of the bounds, counted from the data.
         delta: probability with which the PAC-Bayes bound may fail.
@@ -28,16 +30,16 @@ class Certificate(Result):
         num_samples: draws for every example.
         num_trials: independent trials of the Monte Carlo.
         method: how they were drawn.
-        min_probability: floor of the clamped cross-entropy.
+        min_probability: floor of the probability in the clamped cross-entropy.
         num_anchoring_examples: examples on which the prior depends.
-        prior_mean_error: of the network with the means of the anchored prior, which has not seen
-            the examples; None where no prior was anchored, and no example held out from it.
+        prior_mean_error: observed error of the network with the means of the anchored prior, which
+            has not seen the examples. None without an anchored prior, as the next three.
         test_set_bound: bound on the error of that network on new data, by the exact binomial tail,
-            from the same examples and with the same confidence; None as before.
+            from the same examples and with the same confidence.
         excess_error_bound: bound on the error of the randomised network by what it errs more than
-            that network: `excess_loss_bound`, and the test-set bound of the other; None as before.
-        recursive_error_bound: the same by a bound on networks drawn from the prior, of whose error
-            one half counts: `recursive_bound`; None as before, and where draws are shared.
+            that network: `excess_loss_bound`, and the test-set bound of the other.
+        recursive_error_bound: bound on the same error by `recursive_bound`: a bound on networks
+            drawn from the prior, of whose error one half counts. None too where draws are shared.
 
     Example:
         ```python
@@ -97,7 +99,7 @@ class Certificate(Result):
 
     @property
     def comparison(self) -> str:
-        """Which is tighter, the certificate or the test-set bound, and why one wants the other."""
+        """Says which is tighter, certificate or test-set bound, and what the other is for."""
         if self.test_set_bound is None:
             return (
                 "no test-set bound stands beside it, since no example was held out: that all of "

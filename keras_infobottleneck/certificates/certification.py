@@ -19,8 +19,12 @@ from keras_infobottleneck.certificates.conditions import (
     ends_in_logits,
     two_examples,
 )
-from keras_infobottleneck.certificates.observed import Trials, by_reference
-from keras_infobottleneck.certificates.trials import IndependentDraws, gibbs_errors
+from keras_infobottleneck.certificates.trials import (
+    IndependentDraws,
+    Trials,
+    by_reference,
+    gibbs_errors,
+)
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
@@ -49,30 +53,45 @@ def certify(
 ) -> Certificate:
     """Bound the error on new data of a network whose weights are drawn from their posterior.
 
-    ``kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)``, where
-    ``kl(r, c)`` is the largest s with ``kl(r || s) <= c``: the outer one is `pac_bayes_bound`, the
-    inner one, `monte_carlo_bound`, makes up for estimating the error from draws. A bound: it fails
-    with probability ``delta + delta_monte_carlo`` at most, over the examples and the draws, if they
-    are independent draws of what new data come from. It concerns the network that draws its weights
-    anew for each prediction; the same for the cross-entropy, clamped at ``-log min_probability``.
+    The bound, with ``kl(r, c)`` the largest s for which ``kl(r || s) <= c``:
 
-    The trials of the Monte Carlo are independent, which is what the bound asks of them. Where all
-    variational layers are dense with ``estimator="local"``, fed a vector for each example and used
-    once, every example of every pass has noise of its own: ``num_samples * N`` trials, each pass
-    the cost of a prediction. Layers of any other kind have their weights drawn anew for every
-    `examples_per_draw` examples, and the trials are such groups: with 1 there are as many, at the
-    cost of one draw of these weights per example.
+        kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)
 
-    Every weight must come from the posterior, or be unchanged since `anchor_prior`: what others
-    learned of the data would be in no divergence. ``make_variational(..., variational_bias=True)``
-    leaves none; normalisation must be frozen before anchoring.
+    The outer one is `pac_bayes_bound`. The inner one is `monte_carlo_bound`: it makes up for
+    estimating the error from draws.
 
-    With an anchored prior three more bounds stand beside it, from the same examples and at the same
-    confidence, each by itself: `test_set_bound` of the network with the prior's means, which has
-    not seen them; the error by the excess over that network, `excess_loss_bound`; and by a bound on
-    networks drawn from the prior, `recursive_bound`. With a `prior_scale` that is a number or on a
-    grid, no example need be held out: all that trained the posterior may be certified on, and the
-    price of the grid pays for the union over its scales.
+    What it says:
+
+    - It fails with probability ``delta + delta_monte_carlo`` at most, over the examples and the
+      draws, if the examples are independent draws of what new data come from.
+    - It concerns the network that draws its weights anew for each prediction, not the network with
+      mean weights.
+    - The same is computed for the cross-entropy, clamped at ``-log min_probability``.
+
+    What it asks for:
+
+    - A prior that is fixed without the examples: by `anchor_prior` on other examples, by a
+      `prior_scale` that is a number, or by ``"grid"``, whose price pays for the union over its
+      scales. With the last two no example need be held out.
+    - Every weight comes from the posterior, or is unchanged since `anchor_prior`: what another
+      weight learned of the data would be in no divergence.
+      ``make_variational(..., variational_bias=True)`` leaves none out; freeze normalisation before
+      anchoring.
+
+    With an anchored prior, three more bounds stand beside it, from the same examples and at the
+    same confidence, each by itself:
+
+    - `test_set_bound` of the network with the prior's means, which has not seen the examples;
+    - the error by the excess over that network, `excess_loss_bound`;
+    - the error by a bound on networks drawn from the prior, `recursive_bound`.
+
+    The trials of the Monte Carlo are independent, and cost:
+
+    - one prediction for each of `num_samples` passes, with noise of its own for every example:
+      where all variational layers are dense with ``estimator="local"``, fed a vector for each
+      example and used once;
+    - one draw of the weights for every `examples_per_draw` examples: all other layers. A trial is
+      then such a group.
 
     Args:
         model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by

@@ -39,7 +39,8 @@ def certified_layers(
         fitted_scales: whether priors of fitted scales are taken, whose price is then to be paid.
     """
     if not isinstance(model, InformationBottleneckModel):
-        raise refusal(TypeError, "model", "be an InformationBottleneckModel", model)
+        expected = "be an InformationBottleneckModel, such as `make_variational` makes of a network"
+        raise refusal(TypeError, "model", expected, model)
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
@@ -169,7 +170,7 @@ class CheckedBatches:
         self._anchoring_inputs, self._allow_repeats = anchoring_inputs, allow_repeats
 
     def stacks(self, most: int | None = None) -> Iterator[Batch]:
-        """As `Batches.stacks`."""
+        """Stacks of batches, as `Batches.stacks` gives them, each checked."""
         found, count, checked = [], 0, 0
         for stack in self._batches.stacks(most):
             is_example = np.ravel(stack.weights) > 0

@@ -1,4 +1,4 @@
-"""What a network gets wrong that draws its weights anew for each prediction.
+"""Trials of a network that draws its weights anew for each prediction, and what they bound.
 
 Noise that serves a whole batch makes its examples go wrong together; a certificate wants trials
 that are independent.
@@ -6,19 +6,30 @@ that are independent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
+from keras_infobottleneck.certificates.bounds import monte_carlo_bound
+from keras_infobottleneck.certificates.fixed_network_bounds import (
+    excess_loss_bound,
+    recursive_bound,
+    test_set_bound,
+)
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
-from keras_infobottleneck.introspection.walking import nodes_of
+from keras_infobottleneck.introspection.contents import nodes_of
 from keras_infobottleneck.layers.noisy_layer import drawing, resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
-__all__ = ["IndependentDraws", "class_scores", "gibbs_errors"]
-
+__all__ = [
+    "IndependentDraws",
+    "Trials",
+    "by_reference",
+    "class_scores",
+    "gibbs_errors",
+]
 
 ROUNDING = 1e-6  # by which a probability may pass 1
 
@@ -243,3 +254,87 @@ def _with_one_vector_per_example(network, inputs, x) -> list:
     x = [x[name] for name in names] if named else tf.nest.flatten(x)
     values = tf.nest.flatten(probe(x, training=False))
     return [layer for (layer, _), a in zip(inputs, values, strict=True) if len(a) == num_examples]
+
+
+class Trials:
+    """Means over examples and draws, and their bounds at a given confidence.
+
+    A trial is a group of examples that share a draw. Groups that are not full count the missing
+    examples as 0, and the bounds make up for it.
+
+    Args:
+        sums: of `gibbs_errors`, by name.
+        num_examples: how many there were.
+        num_samples: draws for each of them.
+        group_size: examples that share a draw.
+        delta: probability with which the Monte Carlo may mislead.
+    """
+
+    def __init__(
+        self,
+        sums: Mapping[str, float],
+        *,
+        num_examples: int,
+        num_samples: int,
+        group_size: int,
+        delta: float,
+    ):
+        self.sums, self.num_examples, self.group_size = sums, num_examples, group_size
+        self.num_trials = int(sums["groups"]) * num_samples
+        self._num_samples, self.delta = num_samples, delta
+        self._filled = sums["groups"] * group_size / num_examples
+
+    def mean(self, name: str) -> float:
+        """Over all examples and draws."""
+        return self.sums[name] / (self._num_samples * self.num_examples)
+
+    def upper(self, name: str, num_bounds: int = 1) -> float:
+        """Bound on its expectation over the draws, one of several that hold together."""
+        mean = self.mean(name) / self._filled
+        bound = monte_carlo_bound(mean, self.num_trials, self.delta / num_bounds)
+        return min(self._filled * bound, 1.0)
+
+    def lower(self, name: str, num_bounds: int = 1) -> float:
+        """The same from below."""
+        rest = 1.0 - self.mean(name) / self._filled
+        bound = 1.0 - monte_carlo_bound(rest, self.num_trials, self.delta / num_bounds)
+        return self._filled * bound
+
+    def errors_of(self, reference: str) -> int:
+        """Errors of a network that is drawn once."""
+        return round(self.sums[f"errors_of_{reference}"])
+
+
+def by_reference(trials: Trials, kl: float, delta: float) -> dict[str, float | None]:
+    """Fields of a certificate that rest on the anchored prior, which has not seen the examples.
+
+    Args:
+        trials: of the certificate, the references among them.
+        kl: divergence of the posterior from the anchored prior.
+        delta: of the certificate, besides that of the Monte Carlo. Each bound has all of it.
+    """
+    n = trials.num_examples
+    errors = trials.errors_of("prior_mean")
+    excess = excess_loss_bound(
+        trials.upper("worse_than_prior_mean", 2),
+        trials.lower("better_than_prior_mean", 2),
+        kl,
+        n,
+        delta / 2.0,
+    )
+    fields: dict[str, float | None] = {
+        "prior_mean_error": errors / n,
+        "test_set_bound": test_set_bound(errors, n, delta + trials.delta),
+        "excess_error_bound": min(test_set_bound(errors, n, delta / 2.0) + excess, 1.0),
+    }
+    if trials.group_size == 1:  # the draws of the prior are independent, as the bound asks
+        fields["recursive_error_bound"] = recursive_bound(
+            test_set_bound(trials.errors_of("prior_draw"), n, delta / 2.0),
+            trials.upper("errors", 3),
+            trials.upper("worse_than_prior_draw", 3),
+            trials.lower("better_than_prior_draw", 3),
+            kl,
+            n,
+            delta / 2.0,
+        )
+    return fields

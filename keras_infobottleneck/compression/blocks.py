@@ -1,4 +1,4 @@
-"""Which weights make up which block: the same for the writer and the reader of a file.
+"""The weights of each block: the same for the writer and the reader of a file.
 
 The weights are put into an order that a seed decides and cut into blocks of equal expected
 information, so that every block takes the same number of bits. What a weight is expected to hold
@@ -29,7 +29,7 @@ def drawing_order(seed: int, num_weights: int) -> np.ndarray:
 
 
 def level_of(nats: float) -> int:
-    """The level of expected information that is nearest to so many nats a weight."""
+    """The level of expected information that is nearest to this many nats a weight."""
     demand = max(nats / NATS_PER_DEMAND, 1.0)
     return min(round(2.0 * math.log2(demand)), LEVELS - 1)
 

@@ -72,14 +72,17 @@ def compress(
 ) -> CompressedFile:
     """Writes a network to a file whose size is the information in its weights.
 
-    Weights with a Gaussian posterior are coded by relative entropy coding: writer and reader draw
-    the same candidates from the prior ``N(0, s^2)``, and the file holds which of them was chosen,
-    ``rate KL(q || p) / log 2`` bits and two bytes in all. The scale s is the one of least
-    divergence for a tensor, or for each output unit where that is shorter, on a grid. The chosen
-    network is about as likely under the posterior as a draw of it. A tensor whose quantised means
-    are no longer and no less likely is quantised instead, and so is one without a Gaussian
-    posterior. The file holds everything: architecture, scales, biases, statistics of
-    normalisation; not how the model was compiled.
+    Weights with a Gaussian posterior are coded by relative entropy coding:
+
+    - Writer and reader draw the same candidates from the prior ``N(0, s^2)``. The file holds which
+      of them was chosen, ``rate KL(q || p) / log 2`` bits and two bytes in all.
+    - The scale s is the one of least divergence for a tensor, or for each output unit where that is
+      shorter, on a grid.
+    - The chosen network is about as likely under the posterior as a draw of it.
+
+    A tensor whose quantised means are no longer and no less likely is quantised instead, and so is
+    one without a Gaussian posterior. The file holds everything: architecture, scales, biases,
+    statistics of normalisation; not how the model was compiled.
 
     A wider `beam` and more `bits_per_block` bring a likelier network for the same bytes; the time
     of the search grows like ``beam * 2 ** bits_per_block / bits_per_block``.

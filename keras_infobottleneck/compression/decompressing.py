@@ -15,8 +15,8 @@ from keras_infobottleneck.compression.container import read_parts
 from keras_infobottleneck.compression.planning import stored_dtype
 from keras_infobottleneck.compression.refused import DamageError
 from keras_infobottleneck.compression.weight_stream import read_weights
+from keras_infobottleneck.introspection.contents import all_layers
 from keras_infobottleneck.introspection.making import made_without_values
-from keras_infobottleneck.introspection.walking import all_layers
 
 __all__ = ["decompress"]
 

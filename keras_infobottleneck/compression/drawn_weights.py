@@ -144,7 +144,7 @@ class Choices:
 
     @classmethod
     def code(cls, coder: Coder, given: Choices | None = None, most_bits: int = 0) -> Choices:
-        """Write the choices, or read them from a stream that holds at most so many bits."""
+        """Write the choices, or read them from a stream that holds at most this many bits."""
         seed = count(coder, None if given is None else given.seed)
         bits = coder.even(5, None if given is None else given.bits_per_block)
         stages = count(coder, None if given is None else given.num_stages)

@@ -39,7 +39,7 @@ class Chance:
         self.fast = self.slow = 1 << (PROBABILITY_BITS - 1)
 
     def of_zero(self) -> int:
-        """In units of 1 / 65,536."""
+        """Probability of a 0, in units of 1 / 65,536."""
         return min(max((self.fast + self.slow) >> 1, LEAST), MOST)
 
     def learn(self, bit: int) -> None:

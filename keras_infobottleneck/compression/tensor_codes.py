@@ -22,7 +22,7 @@ EXACT, SHORT, QUANTISED, DRAWN = range(4)
 
 
 def mode(coder: Coder, value: int | None = None) -> int:
-    """Which of the four a tensor is."""
+    """Number of the code that a tensor takes, one of four."""
     return coder.even(2, value)
 
 

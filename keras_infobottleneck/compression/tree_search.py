@@ -72,14 +72,14 @@ def search(
 
 
 def _log_ratio(means, scales):
-    """Of ``log q(z) / p(z) = linear z - square z^2 + constant``, both coefficients."""
+    """Both coefficients of ``log q(z) / p(z) = linear z - square z^2 + constant``."""
     precision = 1.0 / np.square(scales)
     square = 0.5 * np.maximum(precision - 1.0, 0.0)  # a posterior wider than its prior: flat
     return (means * precision).astype(np.float32), square.astype(np.float32)
 
 
 def _matters(means, scales):
-    """Which weights are looked at."""
+    """Mask of the weights that are looked at."""
     nats = 0.5 * (np.square(scales) + np.square(means) - 1.0) - np.log(scales)
     order = np.argsort(nats)
     is_small = np.cumsum(nats[order]) < NEGLECTED * nats.sum()

@@ -14,13 +14,13 @@ from keras_infobottleneck.compression.coding_stages import DrawnPart
 from keras_infobottleneck.compression.drawn_weights import Choices, weights_of, whole_order
 from keras_infobottleneck.compression.posteriors_of_networks import spreads_of
 from keras_infobottleneck.compression.weight_stream import CodedWeight
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["Tuner"]
 
-# Of a weight that is fixed: no noise that anything could feel, and a finite divergence.
+# Spread variable of a weight that is fixed: noise that nothing feels, a finite divergence.
 NO_NOISE = -20.0
 
 

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count
-from keras_infobottleneck.data.elements import Asked, num_rows
-from keras_infobottleneck.data.sources import source_of
+from keras_infobottleneck.data.datasets import Datasets, PyDatasets
+from keras_infobottleneck.data.elements import Arrays, Asked, Source, num_rows
 
 __all__ = ["Batch", "Batches"]
 
@@ -81,7 +82,7 @@ class Batches:
         self._asked = Asked(name, needs_labels, takes, may_be_endless)
         self._check = check
         self._checked: set[Any] = set()
-        self._source = source_of(data, self._asked)
+        self._source = _source_of(data, self._asked)
         self.is_dataset = self._source.is_dataset
         # For a data set these are known after the first batch, or the first pass.
         self.num_examples: Any = self._source.num_examples
@@ -196,6 +197,20 @@ class Batches:
             if form not in self._checked:
                 self._check(_one(part[0]))
                 self._checked.add(form)
+
+
+def _source_of(data: Any, asked: Asked) -> Source:
+    """The source of data of any kind.
+
+    Raises:
+        TypeError: data of another kind.
+        ValueError: what `Asked` refuses, data without examples, or without an end.
+    """
+    if isinstance(data, tf.data.Dataset):
+        return Datasets(data, asked)
+    if isinstance(data, keras.utils.PyDataset):
+        return PyDatasets(data, asked)
+    return Arrays(data, asked)
 
 
 def _one(x: Any) -> Any:

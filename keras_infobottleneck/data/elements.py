@@ -1,7 +1,11 @@
-"""What an element of data may be: inputs, and perhaps labels, as arrays of the same examples."""
+"""What data are made of: elements, which are inputs and perhaps labels of the same examples.
+
+Arrays are one element that holds every example; datasets bring one for each batch.
+"""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +15,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
 
-__all__ = ["Asked", "num_rows"]
+__all__ = ["Arrays", "Asked", "Element", "Source", "num_examples_of", "num_rows", "rows_of"]
 
 # What is no dense array of real numbers or of text, and what to do about it.
 ADVICE = {
@@ -23,6 +27,9 @@ ADVICE = {
     "records": "give each field as an array",
     "other objects": "convert them to numbers",
 }
+
+
+Element = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -175,9 +182,83 @@ class Asked:
         )
 
 
+class Source(abc.ABC):
+    """Abstract: examples of one kind of data, and what is known of them before they are read.
+
+    Attributes:
+        is_dataset: whether it brings batches of its own.
+        num_examples: None where that is not known.
+        num_batches: likewise.
+    """
+
+    is_dataset = True
+    num_examples: int | None = None
+    num_batches: int | None = None
+
+    def __init__(self, data: Any, asked: Asked):
+        self._data, self._asked = data, asked
+
+    @abc.abstractmethod
+    def parts(self, rows: int) -> Iterator[Element]:
+        """Inputs and labels, this many examples at a time.
+
+        Of fewer at the end, and where the shapes of a dataset's batches change.
+        """
+
+    @abc.abstractmethod
+    def first_batch(self) -> Element:
+        """The first batch that holds anything, of arrays everything."""
+
+    @abc.abstractmethod
+    def for_keras(self, raised: list[BaseException]) -> Any:
+        """The inputs in a form that Keras' own loops take; an exception is added to the list."""
+
+    @abc.abstractmethod
+    def check_ends(self, count: int) -> None:
+        """Refuses data of unknown length, of which this many examples have been read."""
+
+
+class Arrays(Source):
+    """Arrays, one element that holds every example, cut into parts."""
+
+    is_dataset = False
+
+    def __init__(self, data: Any, asked: Asked):
+        super().__init__(asked.arrays(data), asked)
+        self.num_examples: int = num_examples_of(self._data)
+        if self.num_examples == 0:
+            raise asked.nothing()
+
+    def parts(self, rows):
+        """Slices of the arrays."""
+        for start in range(0, self.num_examples, rows):
+            yield rows_of(self._data, start, start + rows)
+
+    def first_batch(self):
+        """All of them."""
+        return self._data
+
+    def for_keras(self, raised):
+        """The arrays."""
+        return self._data[0]
+
+    def check_ends(self, count):
+        """They do."""
+
+
 def num_rows(array: Any) -> Any:
     """Examples in an array; None where it has no axis of them."""
     return int(array.shape[0]) if len(array.shape) else None
+
+
+def num_examples_of(element: Element) -> int:
+    """Examples of an element."""
+    return num_rows(tf.nest.flatten(element)[0])
+
+
+def rows_of(element: Element, start: int, stop: int) -> Element:
+    """Some examples of an element."""
+    return tf.nest.map_structure(lambda a: a[start:stop], element)
 
 
 def _is_text(array: Any) -> bool:
@@ -204,7 +285,7 @@ def _received(value: Any) -> str:
 
 
 def _kind(value: Any) -> str | None:
-    """Which of `ADVICE` it is, if any: of an array, a tensor, a spec, or anything else."""
+    """The entry of `ADVICE` for an array, a tensor, a spec, or anything else; None without one."""
     if isinstance(value, tf.SparseTensor | tf.SparseTensorSpec | tf.IndexedSlices):
         return "sparse arrays"
     if type(value).__module__.startswith("scipy.sparse"):

@@ -11,8 +11,12 @@ from keras_infobottleneck.certificates.bounds import (
 )
 from keras_infobottleneck.certificates.certificate import Certificate
 from keras_infobottleneck.certificates.certification import certify
-from keras_infobottleneck.certificates.excess_bounds import excess_loss_bound, recursive_bound
-from keras_infobottleneck.certificates.fixed_network_bounds import occam_bound, test_set_bound
+from keras_infobottleneck.certificates.fixed_network_bounds import (
+    excess_loss_bound,
+    occam_bound,
+    recursive_bound,
+    test_set_bound,
+)
 from keras_infobottleneck.estimators.coding.description_length import (
     DescriptionLength,
     description_length,

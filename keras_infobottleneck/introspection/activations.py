@@ -9,14 +9,14 @@ import keras
 
 from keras_infobottleneck.arguments import check_model, described, refusal
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.contents import inner_layers, num_calls
 from keras_infobottleneck.introspection.layer_output import LayerOutput
-from keras_infobottleneck.introspection.walking import inner_layers, num_calls
 
 __all__ = ["activations_model", "joint_activations_model", "with_graph"]
 
 
 def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
-    """From the model's inputs to the layer's output; made once, kept while the model lives.
+    """Model from the inputs to a layer's output; made once, kept while the model lives.
 
     Where no graph leads from the model's inputs to the layer, as in a subclassed model or for a
     layer of a nested one, the model runs and the layer's output is recorded.
@@ -47,7 +47,7 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
 def joint_activations_model(
     model: keras.Model, layers: Sequence[str | int | keras.layers.Layer]
 ) -> Callable[[Any], list[Any]]:
-    """From inputs to the outputs of several layers, in inference mode.
+    """Model from the inputs to the outputs of several layers, in inference mode.
 
     Layers to which the model's graph leads share one forward pass.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_infobottleneck.introspection.walking import all_layers, layers_of_kind
+from keras_infobottleneck.introspection.contents import all_layers, layers_of_kind
+from keras_infobottleneck.introspection.replaced_calls import with_attributes
 
 __all__ = [
     "check_copyable",
@@ -16,7 +17,6 @@ __all__ = [
     "hand_on_adapted",
     "uncompiled",
     "uncompiled_clone",
-    "with_attributes",
 ]
 
 LOOKUPS = (
@@ -51,7 +51,7 @@ def uncompiled_clone(
     clone_function: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
     call_function: Callable | None = None,
 ) -> keras.Model:
-    """As `keras.models.clone_model`, models inside included, but never compiled.
+    """Clone of a model, as of `keras.models.clone_model` with models inside, never compiled.
 
     Keras compiles the clone of a compiled model, and fails where the loss or a metric is a function
     of the user's own that is not registered. A layer that sits in several of the models is one
@@ -98,19 +98,6 @@ def draws_unasked(layer: keras.layers.Layer) -> bool:
     """Whether a layer takes an open `training` for True, as Keras' layers of augmentation do."""
     parameter = inspect.signature(layer.call).parameters.get("training")
     return parameter is not None and parameter.default is True
-
-
-def with_attributes(layer, **attributes):
-    """The layer itself under another identity, the same variables and layers, some attributes set.
-
-    For a call in which a layer must be other than it is, while other threads call it as it is. A
-    `call` that is put in the place of its class's for a while is none of its attributes.
-    """
-    view = object.__new__(type(layer))
-    # Past Keras' attribute tracking.
-    vars(view).update(vars(layer), **attributes)
-    vars(view).pop("call", None)
-    return view
 
 
 def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 
-# So many batches are summed in their own precision before they are added to a sum in float64:
+# This many batches are summed in their own precision before they are added to a sum in float64:
 # rounding in float32 grows with the number of batches, and this many cost seven digits one.
 BATCHES_PER_PART = 256
 

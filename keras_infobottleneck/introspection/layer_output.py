@@ -19,7 +19,7 @@ _EAGER = threading.RLock()
 
 
 class LayerOutput(keras.Model):
-    """From a model's inputs to the output of one of its layers, recorded as the model runs.
+    """Maps a model's inputs to the output of one of its layers, recorded as the model runs.
 
     The layer is left as it was after every call, also after one that failed. What other threads
     run meanwhile is not recorded.

@@ -1,4 +1,4 @@
-"""A layer's `call` is another for a while, for one thread; what other threads call is the layer's.
+"""A layer is another for a while, for one thread; what other threads call is the layer as it is.
 
 An attribute of the instance hides its class's method, past Keras' attribute tracking, which would
 take a function for state. Seen to work in Keras 3.15.
@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["has_call_of_its_own", "replaced_call"]
+__all__ = ["has_call_of_its_own", "replaced_call", "with_attributes"]
 
 # By identity of the layer: what this thread calls in the place of the layer's own `call`.
 _of_this_thread: ContextVar[Mapping[int, Callable]] = ContextVar(
@@ -51,6 +51,19 @@ def has_call_of_its_own(layer: keras.layers.Layer) -> bool:
         if id(layer) in _open:
             return id(layer) in _of_this_thread.get() or bool(_open[id(layer)][2])
         return "call" in vars(layer)
+
+
+def with_attributes(layer, **attributes):
+    """The layer itself under another identity, the same variables and layers, some attributes set.
+
+    For a call in which a layer must be other than it is, while other threads call it as it is. A
+    `call` that is put in the place of its class's for a while is none of its attributes.
+    """
+    view = object.__new__(type(layer))
+    # Past Keras' attribute tracking.
+    vars(view).update(vars(layer), **attributes)
+    vars(view).pop("call", None)
+    return view
 
 
 def _install(layer: keras.layers.Layer) -> Callable:

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_price
-from keras_infobottleneck.introspection.walking import own_losses
+from keras_infobottleneck.introspection.contents import own_losses
+from keras_infobottleneck.layers.drawn_weights import without_activation
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
-from keras_infobottleneck.layers.linear_part import without_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
@@ -26,13 +26,17 @@ TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the 
 class InformationDropout(NoisyWrapper):
     """Multiplies a layer's output by log-normal noise that it learns, and counts what gets through.
 
-    ``z = f(x) exp(alpha(x) n)``, ``n ~ N(0, 1)``, where ``f`` is the wrapped layer, non-negative,
-    and ``alpha(x) = 0.001 + max_alpha sigmoid(a(x))`` has its own layer ``a`` of the same input.
-    In training and in evaluation the layer adds the loss ``beta * mean_batch KL(p(z|x) || p(z))``,
-    the divergence summed over units and time steps, in nats; only in training is the noise drawn.
-    A plain call and an exported model do neither; `predict` of a plain `keras.Model`, which a layer
-    cannot tell from evaluation, counts too. ``beta`` multiplies nats per example; the published
-    values (3.0, 0.5) divide by the number of training examples.
+    With ``f`` the wrapped layer, non-negative, and ``a`` a layer of its own on the same input:
+
+        z = f(x) exp(alpha(x) n),  n ~ N(0, 1),  alpha(x) = 0.001 + max_alpha sigmoid(a(x))
+        loss added: beta * mean_batch KL(p(z|x) || p(z))
+
+    - The divergence is summed over units and time steps, in nats.
+    - The loss is added in training and in evaluation; only in training is the noise drawn. A plain
+      call and an exported model do neither. `predict` of a plain `keras.Model`, which a layer
+      cannot tell from evaluation, counts too.
+    - ``beta`` multiplies nats per example; the published values (3.0, 0.5) divide by the number of
+      training examples.
 
     Args:
         layer: a Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or

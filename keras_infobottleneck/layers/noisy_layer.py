@@ -19,7 +19,7 @@ from keras_infobottleneck.arguments import (
     check_seed,
     refusal,
 )
-from keras_infobottleneck.introspection.walking import layers_of_kind
+from keras_infobottleneck.introspection.contents import layers_of_kind
 
 __all__ = [
     "NoisyLayer",
@@ -312,7 +312,7 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
         self.supports_masking = layer.supports_masking
 
     def __call__(self, *args, **kwargs):
-        """As the wrapped layer is called, whose first argument may be given by its name there."""
+        """Calls as the wrapped layer is called, whose first argument may be given by name."""
         first = next(iter(inspect.signature(self.layer.call).parameters), None)
         if not args and first in kwargs:
             args = (kwargs.pop(first),)

@@ -190,7 +190,7 @@ class LogNormalPosterior(Posterior):
 
 
 class TruncatedLogNormalPosterior(LogNormalPosterior):
-    """As `LogNormalPosterior`, with ``log |w|`` kept within the support of a proper prior.
+    """A `LogNormalPosterior` with ``log |w|`` kept within the support of a proper prior.
 
     The prior is log-uniform on `SUPPORT`, the sign is that of `loc`. Means below or above the
     support are moved to its edge; away from the edges the mean of the weight is `loc`.

@@ -7,11 +7,11 @@ from keras_infobottleneck.arguments import (
     check_seed,
     refusal,
 )
-from keras_infobottleneck.introspection.walking import all_layers, own_metrics
-from keras_infobottleneck.layers.gaussian_priors import GRIDS
-from keras_infobottleneck.layers.linear_part import has_linear_part
+from keras_infobottleneck.introspection.contents import all_layers, own_metrics
+from keras_infobottleneck.layers.drawn_weights import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
+from keras_infobottleneck.layers.priors import GRIDS
 
 __all__ = ["NOTHING_CHARGED", "check_layer", "check_options"]
 

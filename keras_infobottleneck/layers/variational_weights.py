@@ -9,12 +9,10 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_flag
+from keras_infobottleneck.introspection.contents import numbered
 from keras_infobottleneck.introspection.making import charges_nothing
-from keras_infobottleneck.introspection.naming import numbered
-from keras_infobottleneck.layers.anchored_prior import AnchoredPrior
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights, weights_to_draw
-from keras_infobottleneck.layers.gaussian_priors import GaussianPrior, gaussian_priors, nats_of
-from keras_infobottleneck.layers.linear_part import NoisyAffine
+from keras_infobottleneck.layers import priors
+from keras_infobottleneck.layers.drawn_weights import DrawnWeights, NoisyAffine, weights_to_draw
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.variational_options import (
@@ -30,47 +28,47 @@ __all__ = ["VariationalWeights"]
 class VariationalWeights(NoisyWrapper):
     """Puts a distribution over the weights of any Keras layer, and counts what they hold in nats.
 
-    The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the
-    way back is to unwrap. In training the weights are drawn, otherwise the means are used. The
-    layer offers `kl_divergence`; `InformationBottleneckModel` collects it once per layer, however
-    often the layer is used, and divides it by the number of training examples.
+    The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the way
+    back is to unwrap. In training the weights are drawn, otherwise the means are used. An
+    `InformationBottleneckModel` collects `kl_divergence` once per layer, and divides it by the
+    number of training examples. Shapes and dtype policy are those of `layer`.
+
+    Posteriors:
+
+    - ``"gaussian"``: ``w ~ N(loc, scale^2)`` with prior ``N(0, prior_scale^2)``.
+    - ``"log_normal"``: ``w = loc * eps`` with ``log eps ~ N(-a/2, a)``, cost
+      ``1/2 sum log(max_variance / a)``: relative information, no divergence from a fixed prior.
+    - ``"truncated_log_normal"``: the same within ``1e-6 <= |w| <= 100``, with the log-uniform prior
+      there: given the signs of the weights, a divergence.
+
+    Estimators of the gradient; the first two need a layer that is linear in its one kernel:
+
+    - ``"local"`` draws the pre-activations, independently for every example and position: least
+      variance, two passes of the linear part. Of log-normal posteriors it matches two moments.
+    - ``"flipout"`` draws one perturbation per batch and flips its signs for every example:
+      uncorrelated examples, any symmetric posterior.
+    - ``"sample"`` draws the weights once per call: any layer, correlated examples.
 
     Args:
         layer: a Keras layer with weights. Layers that add losses or draw noise themselves are
             refused inside; nest the other way, as in
             ``InformationDropout(VariationalWeights(Dense(10, "relu")), beta)``.
-        posterior: ``"gaussian"``: ``w ~ N(loc, scale^2)`` with prior ``N(0, prior_scale^2)``.
-            ``"log_normal"``: ``w = loc * eps``, ``log eps ~ N(-a/2, a)``, cost
-            ``1/2 sum log(max_variance / a)``; relative information, not a divergence from a
-            prior fixed in advance. ``"truncated_log_normal"``: the same kept within ``1e-6 <= |w|
-            <= 100``, with the log-uniform prior on that range; given the signs of the weights, a
-            proper divergence.
+        posterior: form of the posterior.
         prior_scale: standard deviation of the Gaussian prior; `None` takes, for each weight tensor
             and at every step, the one that minimises the divergence (empirical Bayes, in closed
-            form). ``"grid"`` takes the best of a grid, ``10 exp(-j / 16)``, and adds the price of
-            the choice to the divergence, ``2 log(j + 1) + log(pi^2 / 6)`` nats: a prior that is
-            paid for, as codes and certificates ask. ``"grid_per_unit"``: one for each output unit,
-            the last axis of a weight tensor, each told by its steps from the tensor's.
-        max_variance: cap of ``a``, where the cost of the log-normal posterior is zero.
+            form). ``"grid"`` takes the best of ``10 exp(-j / 16)``, and adds the price of the
+            choice, ``2 log(j + 1) + log(pi^2 / 6)`` nats, as certificates ask. ``"grid_per_unit"``:
+            one for each output unit (last axis), told by its steps from the tensor's.
+        max_variance: cap of ``a``, where a log-normal posterior costs nothing.
         estimator: how the gradient is estimated.
-            ``"local"`` draws the pre-activations (Kingma et al., 2015): independent noise for every
-            example and position, least variance, two passes of the linear part. With the
-            log-normal posteriors it matches two moments.
-            ``"flipout"`` (Wen et al., 2018) draws one perturbation per batch and flips its signs
-            for every example: uncorrelated examples, any symmetric posterior.
-            ``"sample"`` draws the weights once per call: any layer, correlated examples.
-            The first two need a layer that is linear in its one kernel.
         initial_scale: initial standard deviation of the weights (log-normal: of ``log w``); by
             default a tenth of the fan-in scale (log-normal: 0.1).
         variational_bias: whether biases and normalisation offsets and scales are drawn too.
         seed: seed of the noise.
 
-    Input and output shapes are those of `layer`, whose dtype policy governs; scales are float32.
-
     References:
-        Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350,
-        equation 3 and section 4.1.
-        Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
+        Achille & Soatto (2018), arXiv 1706.01350, equation 3 and section 4.1. Kingma, Salimans &
+        Welling (2015), arXiv 1506.02557, "local". Wen et al. (2018), arXiv 1803.04386, "flipout".
 
     Example:
         ```python
@@ -120,7 +118,7 @@ class VariationalWeights(NoisyWrapper):
         self.variational_bias = variational_bias
         self.anchored = False
         self._law = posterior_of(posterior, max_variance)
-        self._anchor = AnchoredPrior(name="anchored_prior")
+        self._anchor = priors.AnchoredPrior(name="anchored_prior")
         self._affine: NoisyAffine | None = None
         self._said_nothing_charged = False
 
@@ -256,10 +254,10 @@ class VariationalWeights(NoisyWrapper):
             for loc, spread in zip(weights, self._spread, strict=True)
         ]
 
-    def _priors(self, prior_scale) -> list[GaussianPrior | None]:
+    def _priors(self, prior_scale) -> list[priors.GaussianPrior | None]:
         """The prior of every weight tensor; None where it is the best one, and free."""
         anchor = self._anchor if self.anchored else None
-        return gaussian_priors(self._parameters(), prior_scale, anchor)
+        return priors.gaussian_priors(self._parameters(), prior_scale, anchor)
 
     def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
         """Information in the weights, with the price of scales on a grid: total nats, a scalar.
@@ -276,7 +274,7 @@ class VariationalWeights(NoisyWrapper):
 
     def _nats(self, prior_scale, dtype) -> tuple[tf.Tensor, tf.Tensor]:
         """Total nats of the weights given the prior's scales, and those of the scales."""
-        return nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
+        return priors.nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
 
     def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
         """Each weight, then each spread, with its value were the posterior the anchored prior."""

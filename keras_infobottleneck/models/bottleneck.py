@@ -7,10 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_price, check_text
+from keras_infobottleneck.introspection.contents import (
+    layer_names,
+    layers_of_kind,
+    takes_training,
+    weight_names,
+)
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
-from keras_infobottleneck.introspection.naming import layer_names, weight_names
-from keras_infobottleneck.introspection.walking import layers_of_kind, takes_training
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
@@ -37,17 +41,15 @@ class InformationBottleneckModel(NetworkHolder):
         loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
                + activation costs
 
-    ``weight_beta = 1`` is the negative evidence lower bound per example, and the critical value of
-    the information bottleneck Lagrangian of the weights, whose loss is a sum over examples
-    ("Emergence", equation 3). The PAC-Bayes objectives put a bound on the true risk in place of the
-    sum, for a loss between 0 and 1 (`BoundedCrossentropy`).
-
-    The divergence is collected once from every `VariationalWeights`, wherever it sits and however
-    often it is called; activation costs come from the layers that cause them. `compute_loss` holds
-    the whole objective, so training, evaluation and every distribution strategy agree. Logs, for
-    training and validation: ``loss``, ``task_loss`` (per example), ``weight_information`` (total
-    nats), the information of each `InformationDropout` layer, and the compiled metrics. Keras'
-    callbacks may monitor ``task_loss`` without a `mode`: they find that lower is better.
+    - ``weight_beta = 1`` is the negative evidence lower bound per example, and the critical value
+      of the Lagrangian of the weights, whose loss is a sum ("Emergence", equation 3).
+    - The PAC-Bayes objectives put a bound on the true risk in place of the sum, for a loss between
+      0 and 1 (`BoundedCrossentropy`).
+    - The divergence is collected once from every `VariationalWeights`, however often it is called;
+      activation costs come from the layers that cause them.
+    - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
+      ``weight_information`` (total nats), the information of each `InformationDropout` layer, and
+      the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a `mode`.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
@@ -144,7 +146,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def metrics(self):
-        """As of `keras.Model`; callbacks that monitor ``task_loss`` find that lower is better."""
+        """Metrics, as of `keras.Model`; callbacks find that lower is better for ``task_loss``."""
         return [*super().metrics, LowerIsBetter(self._task_loss)]
 
     def train_step(self, data):
@@ -178,7 +180,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        """As `keras.Model.fit`; warns once if an epoch does not hold `num_examples` examples."""
+        """Trains as `keras.Model.fit`; warns once if an epoch has not `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
         if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
             self._said_nothing_charged = warn_of_nothing_charged(self.network)

@@ -102,7 +102,7 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
 
 
 def _loss_of_guessing(model) -> float | None:
-    """Of equal probabilities for all classes, None where the loss is no cross-entropy of one."""
+    """Loss of equal probabilities for all classes; None where it is no cross-entropy."""
     try:
         loss = keras.losses.get(model.loss)
         num_classes = model.output.shape[-1]

@@ -24,10 +24,8 @@ from keras_infobottleneck.introspection.cloning import (
     hand_on_adapted,
     uncompiled_clone,
 )
-from keras_infobottleneck.introspection.walking import all_layers
-from keras_infobottleneck.introspection.weights import check_finite
-from keras_infobottleneck.layers.drawn_weights import weights_to_draw
-from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
+from keras_infobottleneck.introspection.contents import all_layers, check_finite
+from keras_infobottleneck.layers.drawn_weights import LinearPart, has_linear_part, weights_to_draw
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_options import check_options
 from keras_infobottleneck.layers.variational_weights import VariationalWeights

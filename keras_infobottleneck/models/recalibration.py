@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_verbose
+from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
-from keras_infobottleneck.introspection.walking import layers_of_kind
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt
 
 __all__ = ["recalibrate_batch_normalization"]
@@ -19,7 +19,7 @@ class _BatchStatistics(keras.layers.BatchNormalization):
     """Batch normalisation that always uses the batch, and pools what it saw over batches."""
 
     def build(self, input_shape):
-        """As the layer, and room for what is pooled."""
+        """Builds as the layer, with room for what is pooled."""
         super().build(input_shape)
         shape = self.moving_mean.shape
         options = {"initializer": "zeros", "trainable": False, "dtype": "float32"}

@@ -12,7 +12,7 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled,
     uncompiled_clone,
 )
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.network_holder import has_graph
 

@@ -48,13 +48,13 @@ def loss_in_nats(loss: Any) -> bool:
 
 
 def entropy(frequencies: np.ndarray) -> float:
-    """Of a distribution, in nats."""
+    """Entropy of a distribution, in nats."""
     present = frequencies[frequencies > 0]
     return float(-np.sum(present * np.log(present)))
 
 
 def _kind(loss: Any) -> str | None:
-    """Of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
+    """Kind of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
     try:
         loss = keras.losses.get(loss)
     except (TypeError, ValueError):  # several losses

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing import auditor, cost, measuring
-from keras_infobottleneck.auditing.backward_work import SHARE_OF_PRODUCT, backward_work
+from keras_infobottleneck.auditing import auditor, cost
+from keras_infobottleneck.auditing import plan as planning
 from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
-from keras_infobottleneck.auditing.subject import Subject
+from keras_infobottleneck.auditing.subject import SHARE_OF_PRODUCT, Subject, backward_work
 from keras_infobottleneck.introspection import compiled_passes
 from tests.support.audited_networks import network
 
@@ -28,7 +28,7 @@ OPTIONS = {"examples": {"effective": 200, "activations": 100}}
 def trials(monkeypatch):
     """Trials, timed in processor time, of which other work on the machine takes none."""
     monkeypatch.setattr(auditor, "with_costs", cost.with_costs)
-    monkeypatch.setattr(measuring.time, "perf_counter", time.process_time)
+    monkeypatch.setattr(planning.time, "perf_counter", time.process_time)
 
 
 def recorded(monkeypatch, model, data, **options):
@@ -36,7 +36,7 @@ def recorded(monkeypatch, model, data, **options):
     taken = {}
 
     def recording(*arguments):
-        for (part, _), seconds in measuring.measure(*arguments).items():
+        for (part, _), seconds in planning.measure(*arguments).items():
             taken[part] = taken.get(part, 0.0) + seconds
 
     monkeypatch.setattr(auditor, "measure", recording)

@@ -8,8 +8,9 @@ import tensorflow as tf
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing import auditor, subject
-from keras_infobottleneck.auditing.entries import Omission, omissions_by_reason
+from keras_infobottleneck.auditing.entries import Omission, listed, omissions_by_reason
 from keras_infobottleneck.auditing.parts import effective
+from keras_infobottleneck.auditing.plan import Cost
 from keras_infobottleneck.auditing.registration import PARTS
 from tests.support.audited_networks import COUNT, examples, network
 
@@ -39,6 +40,7 @@ def test_what_is_switched_off_is_named_and_not_computed(model, data, monkeypatch
     reasons = {o.part: o.reason for o in report.omissions}
     assert set(reasons) == {part.name for part in PARTS} - {"task"}
     assert all("switched off" in reason for reason in reasons.values())
+    assert not any("not measured" in sentence for sentence in report.in_short())
 
 
 def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatch, capsys):
@@ -53,6 +55,23 @@ def test_dry_run_says_what_will_be_done_and_does_nothing(model, data, monkeypatc
     assert plan.layers["logits"] == ("effective",)
     for word in ("at most 1,000 examples", "dropout: passes", "no `nuisance` was given"):
         assert word in said
+
+
+def test_many_layers_are_counted_instead_of_named():
+    names = [f"block_{number}" for number in range(9)]
+    assert listed(names[:8], most=8) == ", ".join(names[:8])
+    assert listed(names, most=8) == "9: block_0, block_1 to block_8"
+    omissions = [Omission("relevance", name, "too wide") for name in names]
+    assert omissions_by_reason(omissions)["too wide"].count("block_") == 9
+    short = omissions_by_reason(omissions, most_places=8)
+    assert short == {"too wide": "relevance of 9: block_0, block_1 to block_8"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.314, "0.31"), (8.2, "8.2"), (133.0, "130"), (12_345.0, "12,000")]
+)
+def test_seconds_have_two_digits_and_no_exponent(seconds, said):
+    assert str(Cost(seconds, 2**20)) == f"about {said} s, 1.0 MiB"
 
 
 def test_dry_run_looks_for_the_likelihood(data):

@@ -10,26 +10,16 @@ from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
 from tests.support.audited_networks import regression
+from tests.support.unlike_networks import COUNT, FEW_EXAMPLES, RANDOM, X, compiled
 
-COUNT = 40
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(COUNT, 5)).astype("float32")
-LABELS = RNG.integers(3, size=COUNT)
-LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-EXAMPLES = {"effective": 4}
 Dense = keras.layers.Dense
-
-
-def compiled(model, loss=LOGITS):
-    model.compile("sgd", loss)
-    return model
 
 
 def texts():
     """Words are given as text, and their number is the label."""
     words = np.array(["red", "green", "blue", "black"])
-    counts = RNG.integers(1, 4, size=COUNT)
-    x = np.array([" ".join(RNG.choice(words, count)) for count in counts], dtype=object)
+    counts = RANDOM.integers(1, 4, size=COUNT)
+    x = np.array([" ".join(RANDOM.choice(words, count)) for count in counts], dtype=object)
     reader = keras.layers.TextVectorization(output_sequence_length=4, name="reader")
     reader.adapt(x)
     inputs = keras.Input((), dtype="string")
@@ -54,22 +44,27 @@ def test_models_that_read_text_are_measured_as_on_numbers():
     assert kib.audit(model, batches, include=parts).numbers() == pytest.approx(report.numbers())
 
 
-def wide_images(**options):
+def wide_images():
     """A convolution of 1,152 units, 8 channels at 144 places."""
     keras.utils.set_random_seed(3)
     layers = [
-        keras.layers.ZeroPadding2D(name="pad", **options),
-        keras.layers.Conv2D(8, 3, activation="relu", name="conv", **options),
-        keras.layers.GlobalAveragePooling2D(name="pool", **options),
+        keras.layers.ZeroPadding2D(name="pad"),
+        keras.layers.Conv2D(8, 3, activation="relu", name="conv"),
+        keras.layers.GlobalAveragePooling2D(name="pool"),
     ]
-    shape = (1, 12, 12) if options else (12, 12, 1)
+    shape = (12, 12, 1)
     model = keras.Sequential([keras.Input(shape), *layers, Dense(3, name="logits")])
     x = np.random.default_rng(5).normal(size=(60, *shape)).astype("float32")
     return compiled(model), (x, np.arange(60) % 3)
 
 
-def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
-    model, data = wide_images()
+@pytest.fixture(scope="module")
+def wide():
+    return wide_images()
+
+
+def test_of_wide_convolutions_channels_are_measured_and_it_is_said(wide):
+    model, data = wide
     nuisance = data[0].mean((1, 2, 3)) > 0
     options = {"examples": {"effective": 10}, "layers": ["conv", "pool"]}
     plan = kib.audit(model, data, nuisance=nuisance, dry_run=True, **options)
@@ -94,8 +89,8 @@ def test_of_wide_convolutions_channels_are_measured_and_it_is_said():
     assert conv.effective.nats == pytest.approx(pool.effective.nats, rel=1e-3)
 
 
-def test_states_of_wide_convolutions_are_those_at_one_place_of_each_example():
-    model, data = wide_images()
+def test_states_of_wide_convolutions_are_those_at_one_place_of_each_example(wide):
+    model, data = wide
     report = kib.audit(model, data, include=["relevance"], seed=4)
     order = draw_sample(Batches(data), 2000, 4).indices
     z = keras.Model(model.inputs, model.get_layer("conv").output)(data[0]).numpy()[order]
@@ -141,8 +136,8 @@ def test_an_output_layer_that_a_second_model_uses_is_still_the_output():
     }
 
 
-def test_what_is_missing_for_one_reason_is_said_once():
-    _, data = wide_images()
+def test_what_is_missing_for_one_reason_is_said_once(wide):
+    _, data = wide
     layers = [keras.layers.Flatten(), Dense(1100, name="wide"), Dense(1200, name="wider"), Dense(3)]
     model = compiled(keras.Sequential([keras.Input((12, 12, 1)), *layers]))
     plan = kib.audit(model, data, dry_run=True)
@@ -164,7 +159,7 @@ def test_outputs_without_an_axis_of_their_own_are_measured_in_all_parts():
         without = compiled(
             keras.Model(inputs, keras.layers.Reshape((), name="flat")(outputs)), loss
         )
-        options = {"include": parts, "examples": EXAMPLES, "layers": ["hidden"]}
+        options = {"include": parts, "examples": FEW_EXAMPLES, "layers": ["hidden"]}
         found = kib.audit(without, (X, labels), **options)
         assert {reading.part for reading in found.readings} == set(parts)
         expected = kib.audit(with_axis, (X, labels[:, np.newaxis]), **options)

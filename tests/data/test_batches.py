@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.data import sources
+from keras_infobottleneck.data import datasets
 from keras_infobottleneck.data.batches import Batches
 
 NUM = 23
@@ -212,7 +212,7 @@ def test_data_without_an_end_are_refused_at_once():
 
 @pytest.mark.parametrize("shape", [(None, 2), (None, None)])
 def test_data_that_do_not_say_how_many_they_are_are_read_up_to_a_bound(shape, monkeypatch):
-    monkeypatch.setattr(sources, "MOST_EXAMPLES", 4 * NUM)
+    monkeypatch.setattr(datasets, "MOST_EXAMPLES", 4 * NUM)
     endless = tf.data.Dataset.from_generator(
         lambda: itertools.repeat((X, Y)),
         output_signature=(tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int64)),

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
-from keras_infobottleneck.data import sources
+from keras_infobottleneck.data import datasets
 
 NUM, WIDTH = 12, 4
 random = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def normalised():
 @functools.cache
 def machine():
     model = kib.models.RestrictedBoltzmannMachine(3, seed=0)
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)  # compiling would take longer than all data
     model(X)
     return model
 
@@ -73,7 +73,7 @@ def machine():
 @functools.cache
 def stack():
     model = kib.models.DeepBeliefNetwork([3, 2], seed=0)
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     model(X)
     return model
 
@@ -246,7 +246,7 @@ class Sequence(keras.utils.PyDataset):
 def test_data_without_an_end_are_refused(door, monkeypatch):
     refused(door, batched(X, Y).repeat(), ValueError, "must end.* Received: an infinite")
     refused(door, Sequence((X, Y), None), ValueError, "must end.* Received: an infinite")
-    monkeypatch.setattr(sources, "MOST_EXAMPLES", 3 * NUM)
+    monkeypatch.setattr(datasets, "MOST_EXAMPLES", 3 * NUM)
     endless = tf.data.Dataset.from_generator(
         lambda: itertools.repeat((X, Y)),
         output_signature=(

@@ -8,6 +8,7 @@ import sys
 import keras
 import pytest
 
+import keras_infobottleneck as kib
 from tools import run_documentation as pages
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -86,6 +87,19 @@ def test_a_skipped_block_says_why_and_does_not_run():
     assert not pages.check("```python skip needs a GPU\n1 / 0\n```\n", "page")
     with pytest.raises(ValueError, match="says why"):
         pages.blocks_of("```python skip\n1 / 0\n```\n")
+
+
+@pytest.mark.quick
+def test_a_block_of_calls_runs_and_other_commands_do_not():
+    text = (
+        "```bash\nkib --version\nkib --help | head -n 1\n```\n\n```bash\nrm -rf everything\n```\n"
+    )
+    (block,) = pages.blocks_of(text)
+    shown = f"{kib.__version__}\nusage: kib COMMAND ... [flags]"
+    assert pages.outputs_of([block], "page") == [shown]
+    assert not pages.check(f"```bash\n{block.code}\n```\n\n```text\n{shown}\n```\n", "page")
+    with pytest.raises(ValueError, match="ended with 2: kib: the command must be"):
+        pages.check("```bash\nkib frobnicate\n```\n", "page")
 
 
 @pytest.mark.quick

@@ -8,7 +8,6 @@ import pytest
 from tests.support.example_runs import EXAMPLES, finish, run
 
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "quickstart.py")
-IN_EVERY_RUN = ("fisher_of_a_transformer.py",)  # whose numbers are known beforehand
 
 
 def result_of(script, folder):
@@ -114,13 +113,8 @@ def uncertainty(result, folder):
     assert all(0.0 <= area <= 1.0 for area in result["areas"].values())
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        pytest.param(script, marks=() if script in IN_EVERY_RUN else pytest.mark.slow)
-        for script in SCRIPTS
-    ],
-)
+@pytest.mark.slow  # of all examples the quickstart runs every time, see test_quickstart
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_it_runs_and_writes_what_it_says(script, tmp_path):
     folder = tmp_path / "out"
     holds = globals()[script.removesuffix(".py")]

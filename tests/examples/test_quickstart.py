@@ -54,6 +54,7 @@ class TestQuickstart:
         records = sorted(path.name for path in (folder / "records").glob("*.json"))
         assert records == ["plain.json"]
 
+    @pytest.mark.slow
     def test_other_flags_do_not_go_on_with_an_earlier_run(self, undisturbed):
         folder, _ = undisturbed
         before = sorted(os.listdir(folder))
@@ -62,6 +63,7 @@ class TestQuickstart:
         assert "the same settings" in refused.stderr.splitlines()[-1]
         assert sorted(os.listdir(folder)) == before
 
+    @pytest.mark.slow  # a sentence of an example is seen in test_examples too
     def test_bad_input_ends_with_one_sentence_and_writes_nothing(self, tmp_path):
         folder = tmp_path / "out"
         refused = run(QUICKSTART, folder, f"--data={tmp_path / 'none.npz'}")

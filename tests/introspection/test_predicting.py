@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.data import sources
+from keras_infobottleneck.data import datasets
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
 
@@ -56,7 +56,7 @@ def test_an_exception_of_a_sequence_comes_out_as_it_is(model, options):
 
 
 def test_what_never_ends_ends(model, monkeypatch):
-    monkeypatch.setattr(sources, "MOST_EXAMPLES", 30)
+    monkeypatch.setattr(datasets, "MOST_EXAMPLES", 30)
     endless = tf.data.Dataset.from_generator(
         lambda: itertools.repeat(X), output_signature=tf.TensorSpec([None, 2], tf.float32)
     )

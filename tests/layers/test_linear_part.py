@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_infobottleneck.layers.linear_part import (
+from keras_infobottleneck.layers.drawn_weights import (
     LinearPart,
     has_linear_part,
     without_activation,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.introspection.noise_weights import noise_weights
+from keras_infobottleneck.introspection.contents import noise_weights
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 
 X = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")

@@ -8,7 +8,7 @@ from keras_infobottleneck.linear_algebra.stochastic_trace import hutchinson_trac
 
 pytestmark = pytest.mark.quick
 
-SIZE, NUM_SEEDS = 40, 100
+SIZE, NUM_SEEDS = 40, 60
 ROTATION, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(SIZE, SIZE)))
 SPECTRA = {
     "flat": 1 + 0.1 * np.random.default_rng(1).normal(size=SIZE),

@@ -58,11 +58,38 @@ def held(subclassed):
     return kib.InformationBottleneckModel(inputs, scores(hidden(inputs)), num_examples=64)
 
 
-@pytest.fixture(params=[pytest.param(Plain, marks=pytest.mark.slow), Configured])
-def model(request):
+KINDS = [pytest.param(Plain, marks=pytest.mark.slow), Configured]
+
+
+def compiled(kind):
     keras.utils.set_random_seed(0)
-    model = request.param()
+    model = kind()
     model.compile("adam", LOSS)
+    return model
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request):
+    """As it was made, in all tests."""
+    return compiled(request.param)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def trained(request):
+    """A trained model, its scales before, and what training logged."""
+    model = compiled(request.param)
+    model(X)
+    before = model.scores.signal_to_noise()
+    return model, before, model.fit(X, Y, epochs=2, verbose=0).history
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def anchored(request):
+    """A trained model that was anchored on half of the data."""
+    model = compiled(request.param)
+    model.fit(X, Y, verbose=0)
+    model.anchor_prior((X[:32], Y[:32]), scale=False)
+    model.weight_beta = 0.5
     return model
 
 
@@ -77,21 +104,16 @@ def test_the_objective_is_that_of_the_same_graph(model):
     assert [layer.name for layer in model.layers][:2] == [model.hidden.name, model.scores.name]
 
 
-def test_training_moves_the_scales(model):
-    model(X)
-    before = model.scores.signal_to_noise()
-    history = model.fit(X, Y, epochs=2, verbose=0).history
+def test_training_moves_the_scales(trained):
+    model, before, history = trained
     assert {"loss", "task_loss", "weight_information"} <= set(history)
     after = model.scores.signal_to_noise()
     assert any(not np.array_equal(before[path], after[path]) for path in before)
 
 
-@pytest.mark.parametrize("anchored", [False, True])
-def test_saved_and_loaded_it_is_the_same(model, anchored, tmp_path):
-    model.fit(X, Y, verbose=0)
-    if anchored:
-        model.anchor_prior((X[:32], Y[:32]), scale=False)
-        model.weight_beta = 0.5
+@pytest.mark.parametrize("which", ["trained", "anchored"])
+def test_saved_and_loaded_it_is_the_same(which, trained, anchored, tmp_path):
+    model = trained[0] if which == "trained" else anchored
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
@@ -103,13 +125,11 @@ def test_saved_and_loaded_it_is_the_same(model, anchored, tmp_path):
     loaded.fit(X, Y, verbose=0)
 
 
-def test_samples_and_certificates_work(model):
-    model.fit(X, Y, verbose=0)
-    samples = model.predict_samples(X, 3, seed=0)
+def test_samples_and_certificates_work(anchored):
+    samples = anchored.predict_samples(X, 3, seed=0)
     assert samples.shape == (3, 64, 3)
     assert np.abs(samples[0] - samples[1]).max() > 1e-3
-    model.anchor_prior((X[:32], Y[:32]))
-    certificate = kib.estimators.certify(model, (X[32:], Y[32:]), seed=0)
+    certificate = kib.estimators.certify(anchored, (X[32:], Y[32:]), seed=0)
     assert 0 < certificate.error_bound <= 1
 
 

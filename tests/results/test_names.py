@@ -6,8 +6,7 @@ import pytest
 from keras import layers
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.introspection.naming import layer_names, weight_names
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers, layer_names, weight_names
 
 X = np.random.default_rng(0).normal(size=(24, 6)).astype("float32")
 Y = np.arange(24) % 5

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import experiments
 import gallery
 import misleading
 import report
@@ -19,6 +20,7 @@ def on_files(files, config):
         "concepts/misleading.md": misleading.page(),
         "gallery.md": gallery.page(),
         "guides/report_of_digits.html": report.html(),
+        **experiments.pages(),
     }
     for name, draw in gallery.figures().items():
         pages[f"figures/gallery/{name}.png"] = gallery.drawn(draw)

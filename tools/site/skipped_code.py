@@ -5,4 +5,4 @@ import re
 
 def on_page_markdown(markdown, **_):
     """Called by MkDocs with the text of each page."""
-    return re.sub(r"^```python skip.*$", "```python", markdown, flags=re.MULTILINE)
+    return re.sub(r"^```(python|bash) skip.*$", r"```\1", markdown, flags=re.MULTILINE)

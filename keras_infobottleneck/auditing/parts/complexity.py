@@ -77,7 +77,7 @@ class Complexity(AuditPart):
         return {"complexity": found}
 
     def seconds_without_trial(self, num_weights: int) -> float:
-        """In proportion to the weights, by one small matrix."""
+        """Estimates seconds in proportion to the weights, from one small matrix."""
         matrix = np.random.default_rng(0).normal(size=(TRIAL_SIDE, TRIAL_SIDE)).astype("float32")
         start = time.perf_counter()
         estimators.quantized_complexity([matrix], rearrangements=REARRANGEMENTS)
@@ -159,7 +159,7 @@ class Complexity(AuditPart):
 
 
 def _spread(found: estimators.QuantizedComplexity, std: float | None = None) -> float:
-    """Of a ratio, over shuffles and over units that are numbered otherwise."""
+    """Standard deviation of a ratio, over shuffles and over units numbered otherwise."""
     std = found.shuffled_ratio_std if std is None else std
     return math.hypot(std, found.rearranged["renumbered"].std)
 

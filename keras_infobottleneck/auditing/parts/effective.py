@@ -23,7 +23,7 @@ from keras_infobottleneck.estimators.information.minimum import Minimum
 
 __all__ = ["Effective"]
 
-# Of one compiled pass, so that a dry run can try one.
+# Number of examples in one compiled pass, so that a dry run can try one.
 EXAMPLES_AT_ONCE = 5
 # Numbers in the Jacobians that are taken; this many take about ten seconds of one core.
 MAX_NUMBERS = 5e8

@@ -15,11 +15,11 @@ from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, num
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing, bars_by_layer
 from keras_infobottleneck.auditing.findings import Findings
-from keras_infobottleneck.auditing.noise import weights_of_predictions
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
+from keras_infobottleneck.introspection.contents import weights_of_predictions
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
@@ -93,7 +93,7 @@ class Fisher(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Without a likelihood there is no predicted distribution."""
+        """Refuses a model without a likelihood: it has no predicted distribution."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
@@ -135,7 +135,7 @@ class Fisher(AuditPart):
             yield self.reading("fisher_trace", path, each["trace"], None, weights)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Which weight the predictions follow most, where they are not too sure to tell."""
+        """Names the weight that the predictions follow most, unless they are too sure to tell."""
         fisher, task = findings.fisher, findings.task
         if fisher is None or not fisher.trace() > 0:
             return None

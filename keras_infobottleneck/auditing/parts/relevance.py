@@ -47,7 +47,7 @@ class Relevance(LayerPart):
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Of a wide layer every example has a state of its own."""
+        """Refuses a wide layer, in which every example has a state of its own."""
         return reason_too_wide(layer)
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ class Relevance(LayerPart):
                 yield self.reading("relevance", name, point.relevance, None, beside)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Which layer's states are organised beyond counting noise."""
+        """Names the layer whose states are organised beyond counting noise."""
         points = findings.results_of_layers("relevance")
         if not points:
             return None

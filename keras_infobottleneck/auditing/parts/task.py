@@ -51,7 +51,7 @@ class Task(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Without a likelihood there is no loss in nats."""
+        """Refuses a model without a likelihood: it has no loss in nats."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
@@ -120,8 +120,9 @@ class Task(AuditPart):
             return
         if task.accuracy is not None:
             yield (
-                f"It is right on {task.accuracy:.2%} of {task.num_examples:,} of the examples "
-                f"given, at a loss of {task.loss:.3g} nats."
+                f"It is right on {task.accuracy:.2%} of {task.num_examples:,} examples, at a loss "
+                f"of {task.loss:.3g} nats where the frequencies of the classes alone give "
+                f"{task.label_entropy:.3g}."
             )
             return
         of = ""

@@ -61,7 +61,7 @@ class TotalCorrelation(LayerPart):
             yield self.reading("total_correlation", name, tc.nats, tc.standard_error, beside)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whose units repeat each other most."""
+        """Names the layer whose units repeat each other most."""
         found = findings.results_of_layers("total_correlation")
         if not found:
             return None

@@ -230,7 +230,7 @@ class Weights(AuditPart):
         return verdict_on_weights(findings)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """Of the weights of each layer, shared out over the training examples."""
+        """Nats in the weights of each layer, shared out over the training examples."""
         held = findings.weights
         found: dict[str, float] = {}
         if held is None:

@@ -54,13 +54,18 @@ def prequential_code(
 ) -> PrequentialCode:
     """Nats that it takes to tell labels block by block, by networks trained on those told before.
 
-    ``L = t_1 log C + sum_s [min_e sum_i -log p(y_i | x_i, w_e(1..t_s)) + log E]``, i from
-    ``t_s + 1`` to ``t_(s+1)``, for blocks that end at t_1 < ... < t_S = N. The first is told
-    without a model. For every next one a network is trained on all labels told so far; whoever
-    listens trains it too, so that no weight is told. Which of the E epochs tells the block best is
-    told, for ``log E`` nats: a switch that stops training in time. A real code, exact for these
-    data, this order and this seed; its standard error says how far another sample of labels would
-    be off. On labels that are random it is at least `N log C` but for chance.
+    For blocks that end at t_1 < ... < t_S = N, with i from ``t_s + 1`` to ``t_(s+1)``:
+
+        L = t_1 log C + sum_s [min_e sum_i -log p(y_i | x_i, w_e(1..t_s)) + log E]
+
+    - The first block is told without a model.
+    - For every next one a network is trained on all labels told so far; whoever listens trains it
+      too, so that no weight is told.
+    - Which of the E epochs tells the block best is told, for ``log E`` nats: a switch that stops
+      training in time.
+    - It is a real code, exact for these data, this order and this seed. Its standard error says how
+      far another sample of labels would be off.
+    - On labels that are random it is at least `N log C` but for chance.
 
     Cost: training on every prefix, about twice the training on all of them where blocks double, and
     a prediction of the next block after each epoch. Python's, NumPy's and Keras' seeds are set

@@ -37,13 +37,11 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     MAX_BITS,
     quantization_levels,
 )
-from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
-    KINDS,
-    Rearrangement,
-    rearranged,
-)
 
 __all__ = ["quantized_complexity"]
+
+Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
+KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
 
 
 def quantized_complexity(
@@ -62,15 +60,19 @@ def quantized_complexity(
 ) -> QuantizedComplexity:
     """Algorithmic complexity of the weights of a network, in bits, beside that of its null.
 
-    ``C(w) = sum over tensors and bit planes of BDM(B_i)``, ``B_i = floor(Q / 2^i) mod 2``, where
-    ``Q`` are the levels of ``quantization_levels`` as a matrix ``[out, in...]`` and ``BDM`` is
-    ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored. Ratios are ratios of
-    sums, not means of ratios. Deterministic but for the shuffles and crops; cost: one pass over
-    the weights per plane, times ``1 + num_shuffles``; memory: some 20 bytes per weight of the
-    largest tensor, beside the weights.
+    The complexity is a sum over tensors and over bit planes:
 
-    A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
-    to the *shuffled* weights tells how much is arrangement, and is always computed.
+        C(w) = sum BDM(B_i),  B_i = floor(Q / 2^i) mod 2
+
+    ``Q`` are the levels of ``quantization_levels`` as a matrix ``[out, in...]``, and ``BDM`` is
+    ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored.
+
+    - A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
+      to the *shuffled* weights tells how much is arrangement, and is always computed.
+    - Ratios are ratios of sums, not means of ratios.
+    - Deterministic but for the shuffles and crops.
+    - Cost: one pass over the weights per plane, times ``1 + num_shuffles``. Memory: some 20 bytes
+      per weight of the largest tensor, beside the weights.
 
     Args:
         weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model with
@@ -174,7 +176,7 @@ def quantized_complexity(
         for kind in kinds:
             # Not the stream of the shuffles, which are the same with and without these.
             rng = np.random.default_rng([seed, index, KINDS.index(kind)])
-            draws = [rearranged(levels, kind, rng) for _ in range(num_shuffles)]
+            draws = [_rearranged(levels, kind, rng) for _ in range(num_shuffles)]
             measured_draws = [_measure(draw, num_bits, corners, crop)[0] for draw in draws]
             others[kind][matrix.path] = np.array(measured_draws)
         progress.update(index + 1)
@@ -249,3 +251,16 @@ def _check_comparable(
         raise ValueError(
             f"`baseline` must have been measured with the same options, {ours}. Received: {theirs}"
         )
+
+
+def _rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator) -> np.ndarray:
+    """The values of a matrix ``[out, in...]`` in a random order of a kind.
+
+    ``"within_rows"`` shuffles the weights of each output unit among themselves and keeps the
+    unit's scale; ``"within_columns"`` does so for each input. ``"renumbered"`` puts whole rows in
+    another order, which leaves the function of the network as it is when the next layer's inputs
+    follow: what it changes of the complexity is noise.
+    """
+    if kind == "renumbered":
+        return levels[rng.permutation(len(levels))]
+    return rng.permuted(levels, axis=1 if kind == "within_rows" else 0)

@@ -8,9 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_choice, refusal
-from keras_infobottleneck.introspection.naming import weight_names
-from keras_infobottleneck.introspection.noise_weights import noise_weights
-from keras_infobottleneck.introspection.walking import inner_layers
+from keras_infobottleneck.introspection.contents import inner_layers, noise_weights, weight_names
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
@@ -145,7 +143,7 @@ def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
 def matrices_of_blocks(
     weights: Weights, layout: Layout | None, side: int, name: str = "weights"
 ) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """As ``weight_matrices``, without those that are smaller than a block of a side.
+    """The matrices of ``weight_matrices``, without those with a side below that of a block.
 
     Raises:
         TypeError, ValueError: As ``weight_matrices``, and if no matrix is left.

@@ -72,7 +72,7 @@ class _AnyDistribution(terms.Term):
         return made.sample(num_samples, seed=terms.seed_pair(key, first))
 
     def score(self, y):
-        """By differentiation with respect to the outputs."""
+        """Gradient of the log-density with respect to the outputs, by differentiation."""
         with tf.GradientTape() as tape:
             outputs = tf.nest.map_structure(tf.identity, self.outputs)
             tape.watch(tf.nest.flatten(outputs))
@@ -87,7 +87,7 @@ class _AnyDistribution(terms.Term):
         return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
 
     def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
-        """Of labels of the distribution's shape: others pair with each other's examples."""
+        """Log-density of labels of the distribution's shape; others would pair up wrongly."""
         made = self.distribution(outputs)
         if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
             y = tf.cast(y, made.dtype)

@@ -31,8 +31,8 @@ from keras_infobottleneck.estimators.fisher.planning import (
     try_one_example,
 )
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.weights import chosen_variables
 
 __all__ = ["STRUCTURES", "fisher_information"]
 
@@ -55,28 +55,48 @@ def fisher_information(
     seed: int | None = None,
     verbose: int = 0,
 ) -> FisherInformation | MemoryEstimate:
-    """Fisher information of a model's weights, `F = mean_x E_y [g g^T]`.
+    """Fisher information of a model's weights: `F = mean_x E_y [g g^T]`.
 
     `g = grad_w log p(y|x, w)` is taken per example, never of a batch mean; the result does not
     depend on the batch size. The model runs in inference mode: batch normalisation uses its
     moving statistics and dropout is off.
 
+    Structures, what is kept of F:
+
+    - "diagonal": its diagonal, exact;
+    - "kronecker": an approximation by one Kronecker product per kernel, scaled to the exact trace
+      of each variable;
+    - "dense": the whole matrix;
+    - "gram": exact, by the scores themselves, where there are fewer examples times outputs than
+      weights;
+    - "implicit": exact products with vectors, and nothing else.
+
+    Labels, over which the expectation is taken:
+
+    - "sampled": `num_samples` draws per example from the model; unbiased;
+    - "expected": the exact expectation, at one backward pass per output; recommended for few
+      classes, and exact for the given inputs;
+    - "empirical": the labels in `data`. This is another quantity: it holds the residuals and
+      vanishes with them.
+
+    Cost: one pass over the data, nothing on the host per batch. With one gradient pass as the unit:
+
+    - a diagonal costs about one, and about one more backward pass per further column;
+    - Kronecker factors of a convolution cost one diagonal more, for the exact trace;
+    - layers that are linear in their kernel, biases, normalisations and embeddings have rules, and
+      `register_rule` gives layers of your own one. Every other weight costs one pass of the model
+      per example.
+
     Args:
         model: any Keras model.
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`. `x` alone will do
             unless `labels="empirical"`. The first axis of every array is examples.
-        structure: "diagonal", exact; "kronecker", an approximation by one Kronecker product per
-            kernel, scaled to the exact trace of each variable; "dense", the matrix; "gram", exact
-            by the scores themselves, where there are fewer examples times outputs than weights;
-            "implicit", exact products with vectors.
-        labels: "expected", the exact expectation over labels, at one backward pass per output
-            (recommended for few classes; exact for the given inputs); "sampled", `num_samples`
-            draws per example, unbiased; "empirical", the labels in `data`, which is another
-            quantity: it holds the residuals and vanishes with them.
-        likelihood: "categorical" (logits), "categorical_probabilities", "bernoulli" (logits),
-            "bernoulli_probabilities", "normal" (unit variance), or a callable from the model's
-            outputs to a TFP distribution or a nest of independent ones. By default read from the
-            compiled loss. Positions of a sequence are independent and sum up.
+        structure: what is kept of F.
+        labels: over which labels the expectation is taken.
+        likelihood: what the outputs are: "categorical" (logits), "categorical_probabilities",
+            "bernoulli" (logits), "bernoulli_probabilities", "normal" (unit variance), or a callable
+            from the model's outputs to a TFP distribution or a nest of independent ones. By default
+            read from the compiled loss. Positions of a sequence are independent and sum up.
         num_samples: draws per example for `labels="sampled"`.
         variables: weights of the model; all trainable ones by default.
         batch_size: examples per batch for arrays, 128 by default; a dataset brings its own. For
@@ -91,12 +111,7 @@ def fisher_information(
         verbose: 1 for a Keras progress bar.
 
     Returns:
-        A `FisherInformation`; a `MemoryEstimate` for a dry run. One pass over the data, nothing
-        on the host per batch. With one gradient pass as the unit a diagonal costs about one, and
-        about one more backward pass per further column; Kronecker factors of a convolution cost one
-        diagonal more, for the exact trace. Layers that are linear in their kernel, biases,
-        normalisations and embeddings have rules, and `register_rule` gives layers of your own one;
-        every other weight costs one pass of the model per example.
+        A `FisherInformation`; a `MemoryEstimate` for a dry run.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, or a result that would not fit, in

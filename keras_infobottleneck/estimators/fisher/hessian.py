@@ -18,9 +18,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
+from keras_infobottleneck.introspection.contents import chosen_variables, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.naming import weight_names
-from keras_infobottleneck.introspection.weights import chosen_variables
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
@@ -189,9 +188,13 @@ def hessian(
 ) -> Hessian:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
-    Products are exact, by differentiating the gradient once more; nothing of the matrix is
-    stored. For a model that is linear in its weights it equals the Fisher information of
-    `labels="expected"`. The model runs in inference mode.
+    - Products with vectors are exact, by differentiating the gradient once more. Nothing of the
+      matrix is stored.
+    - Eigenvalues, trace and log-determinant come from products; each states its error.
+    - For a model that is linear in its weights it equals the Fisher information of
+      `labels="expected"`. Elsewhere it may have negative eigenvalues, which the Fisher information
+      never has.
+    - The model runs in inference mode: dropout is off.
 
     Args:
         model: a Keras model.

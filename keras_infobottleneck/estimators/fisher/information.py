@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
 from keras_infobottleneck.estimators.fisher.scores import Measurement
-from keras_infobottleneck.introspection.naming import renumbered
+from keras_infobottleneck.introspection.contents import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays

@@ -67,7 +67,7 @@ FOCAL = {
 }
 # What makes a loss one of other labels than those given, and the value at which it does not.
 OF_OTHER_LABELS = {"label_smoothing": 0.0, "ignore_class": None}
-GIVE = "a name such as 'normal', or a callable from outputs to a TFP distribution"
+GIVE = "a name such as 'categorical' or 'normal', or a callable from outputs to a TFP distribution"
 
 
 class NamedLikelihood(Likelihood):

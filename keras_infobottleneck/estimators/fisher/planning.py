@@ -14,17 +14,17 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
 from keras_infobottleneck.estimators.fisher.rules.checking import check_rule
+from keras_infobottleneck.estimators.fisher.rules.gradients import Call
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
 from keras_infobottleneck.estimators.fisher.rules.rule import (
-    Call,
     LayerRule,
     is_checked,
     registered_rules,
+    rules_running,
 )
-from keras_infobottleneck.estimators.fisher.rules.running import rules_running
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.walking import all_layers, is_rematerialised
+from keras_infobottleneck.introspection.contents import all_layers, is_rematerialised
 from keras_infobottleneck.results.result import Result
 
 __all__ = [

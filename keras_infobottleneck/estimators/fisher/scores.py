@@ -19,21 +19,23 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels
 from keras_infobottleneck.estimators.fisher.rules.example_loop import ExampleLoop, LoopGradient
-from keras_infobottleneck.estimators.fisher.rules.rule import (
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
-    LayerRule,
     VariableGradient,
     by_example,
-    registered_rules,
 )
-from keras_infobottleneck.estimators.fisher.rules.running import rules_running
+from keras_infobottleneck.estimators.fisher.rules.rule import (
+    LayerRule,
+    registered_rules,
+    rules_running,
+)
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import (
     BATCHES_PER_PART,
     CompiledSum,
     compiled,
 )
-from keras_infobottleneck.introspection.naming import weight_names
+from keras_infobottleneck.introspection.contents import weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["ColumnSource", "Measurement", "Scores"]

@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
-from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule
-from keras_infobottleneck.estimators.fisher.rules.running import rules_running
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, rules_running
 from keras_infobottleneck.estimators.fisher.second_derivatives import (
     check_differentiable_again,
     exact_moments,

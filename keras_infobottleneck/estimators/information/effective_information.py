@@ -11,7 +11,7 @@ import numpy as np
 from keras_infobottleneck.arguments import check_verbose
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.results.result import Result
 
@@ -105,19 +105,25 @@ def effective_information(
 
         nats = mean_x 1/2 log det(I + C^T F_{z|x} C),  C C^T the covariance of x.
 
-    Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local Gaussian
-    surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information` checks for
-    small layers. Weights that F hardly feels carry the noise of the prior, for which the best scale
-    is about that of the weights: where they matter to the layer, the noise is not small. With fewer
-    examples than input entries their covariance has less than full rank, and the number is low.
-    Infinite where some direction of the activations moves with the input and has no noise, such as
-    a unit without bias at a zero input.
+    How far to trust it:
 
-    Cost: per example one backward pass per unit for the weights and one for the inputs (through a
-    recurrent layer, which has no rule, each with a pass forwards: 64 units over 40 steps take about
-    a second an example), and the
-    decomposition of a `[units, units]` matrix; memory of several times units times weights. The
-    Kronecker structure adds a rotation of all weights per unit and example.
+    - Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local
+      Gaussian surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information`
+      checks for small layers.
+    - Weights that F hardly feels carry the noise of the prior, for which the best scale is about
+      that of the weights: where they matter to the layer, the noise is not small.
+    - With fewer examples than input entries their covariance has less than full rank, and the
+      number is low.
+    - Infinite where some direction of the activations moves with the input and has no noise, such
+      as a unit without bias at a zero input.
+
+    Cost, for each example:
+
+    - one backward pass per unit for the weights and one for the inputs. Through a recurrent layer,
+      which has no rule, each comes with a pass forwards: 64 units over 40 steps take a second;
+    - the decomposition of a `[units, units]` matrix, and memory of several times units times
+      weights;
+    - with the Kronecker structure, a rotation of all weights per unit.
 
     Args:
         model: a built model of float inputs; a subclassed one of a single array of them.

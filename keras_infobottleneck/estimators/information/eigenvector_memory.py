@@ -13,7 +13,7 @@ from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_inf
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
-from keras_infobottleneck.introspection.weights import chosen_variables
+from keras_infobottleneck.introspection.contents import chosen_variables
 
 __all__ = ["check_eigenvectors_fit", "check_eigenvectors_will_fit", "eigenvector_bytes"]
 

@@ -1,4 +1,4 @@
-"""A model of several inputs as one of a single array, along which it is differentiated."""
+"""The inputs along which a model is differentiated, as one array, and how they vary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import tensorflow as tf
 
 from keras_infobottleneck.introspection.compiled_passes import compiled
 
-__all__ = ["side_by_side", "with_one_input"]
+__all__ = [
+    "covariance_root",
+    "side_by_side",
+    "with_one_input",
+]
 
 
 def with_one_input(model: keras.Model) -> keras.Model:
@@ -50,3 +54,22 @@ def side_by_side(leaves: Sequence[tf.Tensor]) -> np.ndarray:
         return leaves[0].numpy()
     rows = [tf.reshape(tf.cast(leaf, leaves[0].dtype), [len(leaf), -1]) for leaf in leaves]
     return tf.concat(rows, 1).numpy()
+
+
+def covariance_root(inputs: np.ndarray) -> np.ndarray:
+    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`.
+
+    Raises:
+        ValueError: a single example, which has none.
+    """
+    if len(inputs) < 2:
+        raise ValueError(
+            "`x` must hold at least two examples, which a covariance takes. "
+            f"Received: {len(inputs)} example"
+        )
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    centred = (flat - flat.mean(0)) / np.sqrt(len(flat))
+    if len(flat) <= flat.shape[1]:
+        return centred.T
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    return vectors * np.sqrt(np.maximum(values, 0.0))

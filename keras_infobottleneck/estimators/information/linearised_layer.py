@@ -200,7 +200,7 @@ class LinearisedLayer:
     def roots(
         self, inputs: np.ndarray, verbose: int = 0, *, most: int | None = None
     ) -> Iterator[np.ndarray | None]:
-        """For each example an A with `F_{z|x} = A^T A`, `[rank, inputs]`.
+        """A matrix A for each example with `F_{z|x} = A^T A`, `[rank, inputs]`.
 
         None where a direction of the activations has a signal and no noise.
 

@@ -24,9 +24,13 @@ from keras_infobottleneck.estimators.information.eigenvector_memory import (
     check_eigenvectors_will_fit,
 )
 from keras_infobottleneck.estimators.information.gaussian_code import GaussianCode, gaussian_code
-from keras_infobottleneck.introspection.naming import renumbered, weight_names
-from keras_infobottleneck.introspection.walking import all_layers, inner_layers
-from keras_infobottleneck.introspection.weights import chosen_variables
+from keras_infobottleneck.introspection.contents import (
+    all_layers,
+    chosen_variables,
+    inner_layers,
+    renumbered,
+    weight_names,
+)
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
 
@@ -71,7 +75,7 @@ class Minimum:
         num_probes: int = 8,
         num_steps: int = 20,
     ) -> Minimum:
-        """From data, by one Fisher matrix, or from a Fisher matrix of the model.
+        """Makes a minimum from data, by one Fisher matrix, or from a Fisher matrix of the model.
 
         Raises:
             ValueError, TypeError: as of `fisher_information` and `variables_of`; options beside a

@@ -102,18 +102,23 @@ def nuisance_information(
         I(z; n) = E_n E_{z ~ p(z|n)} log [ D / (1 - D) ]
 
     By default the ratio is normalised first: averaged over the nuisance it must be 1 for every `z`,
-    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is taken off. For classes the sum runs over all of
-    them, whatever their number, with their shares in the data: the estimate is then `H(n)` minus
-    the held-out cross-entropy of the classes given `z`, and never above `H(n)`. For a continuous
-    nuisance it runs over 1,024 values (or as many as the training folds hold), the example's own
-    among them: the estimate is then at most the logarithm of their number, the `cap`, and low
-    where the truth comes near it. Either is a lower bound in expectation. `normalize=False` is the
-    published form, which has no cap.
+    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is taken off. That makes it a lower bound in
+    expectation:
 
-    Every example is judged by a network trained without its fold (early stopping on a part of the
-    other folds), so that memory is not taken for information. Consistent as the discriminator nears
-    its optimum, mostly low; its standard error leaves out the discriminator's own error.
-    `lower_bound` is a bound in expectation.
+    - for classes the sum runs over all of them, with their shares in the data. The estimate is then
+      `H(n)` minus the held-out cross-entropy of the classes given `z`, and never above `H(n)`;
+    - for a continuous nuisance it runs over 1,024 values, or as many as the training folds hold,
+      the example's own among them. The estimate is then at most the logarithm of their number, the
+      `cap`, and low where the truth comes near it;
+    - `normalize=False` is the published form, which has no cap.
+
+    How far to trust it:
+
+    - Every example is judged by a network trained without its fold (early stopping on a part of the
+      other folds), so that memory is not taken for information.
+    - It is consistent as the discriminator nears its optimum, and mostly low.
+    - Its standard error leaves out the discriminator's own error.
+    - `lower_bound` is a bound in expectation.
 
     Cost: `num_folds * (1 + num_permutations)` trainings of the discriminator.
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_count, check_flag
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
-from keras_infobottleneck.estimators.information.input_covariance import covariance_root
+from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.results.estimate import Estimate

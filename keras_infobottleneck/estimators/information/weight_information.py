@@ -150,15 +150,22 @@ def information_in_weights(
         KL = 1/2 sum_i [log(1 + r_i) - r_i / (1 + r_i)] + |w|^2 / (2 prior_scale^2),
         r_i = f_i prior_scale^2 / beta,  f_i the eigenvalues of F.
 
-    Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
-    approximation, as good as F stands for the Hessian. It is the divergence of one code, which on
-    average over training sets is an upper bound on `I(w; D)`, and may be far above what the labels
-    could hold. A structure that leaves entries of F out (diagonal, Kronecker)
-    gives the exact divergence of the best code for that F.
+    How far to trust it:
 
-    The number depends on the parametrisation. A layer that carries noise of its own has the scales
-    of that noise among its weights, and is refused: name `variables`, or report what was trained
-    by `WeightInformation.from_divergences`.
+    - Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
+      approximation, as good as F stands for the Hessian.
+    - It is the divergence of one code. On average over training sets it is an upper bound on
+      `I(w; D)`, and may be far above what the labels could hold.
+    - A structure that leaves entries of F out (diagonal, Kronecker) gives the exact divergence of
+      the best code for that F.
+    - The number depends on the parametrisation.
+    - A layer that carries noise of its own has the scales of that noise among its weights, and is
+      refused: name `variables`, or report what was trained by
+      `WeightInformation.from_divergences`.
+    - The standard error takes the relative error of F's trace for that of F as a whole (delta
+      method); for the implicit structure it adds that of the spectrum at the prior scale found.
+      The error of the trace is an upper estimate. What is left out: the logarithm of a noisy F is
+      low on average, by an amount that more labels per example (`num_samples`) reduce.
 
     Args:
         model: any Keras model, at its trained weights.
@@ -179,11 +186,7 @@ def information_in_weights(
             holds for the eigenvectors of "dense" and "gram" too.
 
     Returns:
-        A `WeightInformation`. Its standard error takes the relative error of F's trace for that of
-        F as a whole (delta method), and for the implicit structure adds that of the spectrum at
-        the prior scale found. The error of the trace is an upper estimate; what is left out is
-        that the logarithm of a noisy F is low on average, by an amount that more labels per
-        example (`num_samples`) reduce. `by_variable` has each variable's part of the trace of the
+        A `WeightInformation`. Its `by_variable` has each variable's part of the trace of the
         formula's matrix, and its own `|w|^2`; it is empty for the implicit structure. Cost: that
         of the Fisher matrix, and of its eigenvectors for "dense" and "gram".
 

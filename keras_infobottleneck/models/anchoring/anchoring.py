@@ -1,4 +1,7 @@
-"""A prior that is moved to the posterior and kept there, as certificates need it."""
+"""A prior that is moved to the posterior and kept there, as certificates need it.
+
+What it was made from stands in the saved file as fingerprints: examples, and fixed weights.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,79 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_infobottleneck.arguments import described
+from keras_infobottleneck.fingerprints import example_fingerprints, weight_fingerprints
 from keras_infobottleneck.introspection.making import set_late
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.anchoring.anchoring_data import AnchoringData
-from keras_infobottleneck.models.anchoring.anchoring_examples import anchoring_examples
 
-__all__ = ["TOLERATED_MISCOUNT", "Anchoring"]
+__all__ = [
+    "TOLERATED_MISCOUNT",
+    "Anchoring",
+    "AnchoringData",
+    "anchoring_examples",
+]
+
+
+class AnchoringData(keras.layers.Layer):
+    """Fingerprints of the examples a prior was made from, of the prior, and of fixed weights.
+
+    Args:
+        num_examples, num_weights: how many fingerprints of each there are.
+        **kwargs: as of `keras.layers.Layer`.
+    """
+
+    def __init__(self, num_examples: int, num_weights: int, **kwargs):
+        super().__init__(**kwargs)
+        self._fingerprints = self._add_fingerprints("fingerprints", num_examples)
+        self._weight_fingerprints = self._add_fingerprints("weight_fingerprints", num_weights)
+        # Keras would trace a model that has unbuilt layers once more at every `fit`.
+        self.built = True
+
+    def _add_fingerprints(self, name, size):
+        return self.add_weight(
+            shape=(size,), initializer="zeros", name=name, dtype="int64", trainable=False
+        )
+
+    def remember(self, examples: np.ndarray, weights):
+        """Keep the fingerprints of examples, and of weights that must not move from now on."""
+        self._fingerprints.assign(examples)
+        self._weight_fingerprints.assign(weight_fingerprints(weights))
+
+    @property
+    def fingerprints(self) -> np.ndarray:
+        """Those of the examples, int64."""
+        return self._fingerprints.numpy()
+
+    def moved(self, weights) -> list:
+        """Those of the weights that are not as they were remembered."""
+        pairs = zip(
+            weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
+        )
+        return [weight for weight, now, then in pairs if now != then]
+
+
+def anchoring_examples(model: keras.Model, data) -> np.ndarray:
+    """Fingerprints of the inputs of `data`, int64 of shape ``[num_examples]``, by two passes.
+
+    Raises:
+        TypeError, ValueError: data that the model does not take, or others in the second pass.
+    """
+    values, again = (_input_fingerprints(model, data) for _ in range(2))
+    if not np.array_equal(np.sort(values), np.sort(again)):
+        raise ValueError(
+            "`data` must hold the same examples in every pass: those that shuffling or random "
+            f"augmentation brought in before are not known. Received: data={described(data)}"
+        )
+    return values
+
+
+def _input_fingerprints(model: keras.Model, data) -> np.ndarray:
+    """Fingerprints of the inputs of one pass, in its order."""
+    parts = batches_for(model, data).parts()
+    return np.concatenate([example_fingerprints(x, y)[0] for x, y in parts])
+
 
 TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from what was said of it
 MARK = "num_anchoring_examples"  # in the file, beside the model's own variables
@@ -39,7 +108,7 @@ class Anchoring:
 
     @property
     def fingerprints(self) -> np.ndarray:
-        """Of the examples on which the prior depends, int64."""
+        """Fingerprints of the examples on which the prior depends, int64."""
         return np.zeros(0, "int64") if self.data is None else self.data.fingerprints
 
     @property

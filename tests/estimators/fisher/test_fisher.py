@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators import fisher_information, hessian, information_curve
 from keras_infobottleneck.estimators.fisher import planning, scores
 from keras_infobottleneck.estimators.fisher.planning import Trial
-from keras_infobottleneck.estimators.fisher.rules import kernel, rule
+from keras_infobottleneck.estimators.fisher.rules import gradients, kernel
 from keras_infobottleneck.estimators.fisher.scores import Scores
 from tests.support import reference_fisher as reference
 from tests.support.small_classifiers import (
@@ -88,7 +88,7 @@ def test_divergence_of_a_small_step_is_half_the_quadratic_form():
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     exact = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
     for size in (1, 3000, 9000):
-        monkeypatch.setattr(rule, "BLOCK_BYTES", size)
+        monkeypatch.setattr(gradients, "BLOCK_BYTES", size)
         result = fisher_information(classifier(), IMAGES, likelihood="categorical", seed=3)
         assert reference.relative_error(diagonal(result), diagonal(exact)) < 1e-6
         assert result.standard_error == pytest.approx(exact.standard_error, rel=1e-5)

@@ -12,7 +12,7 @@ from keras_infobottleneck.estimators import (
     fisher_information,
     information_in_weights,
 )
-from keras_infobottleneck.introspection.naming import renumbered
+from keras_infobottleneck.introspection.contents import renumbered
 from tests.support.damaged_archives import damaged
 from tests.support.small_classifiers import IMAGES, LOGITS, POINTS, classifier, dense_classifier
 

@@ -74,12 +74,12 @@ def test_estimates_agree_with_the_dense_reference(network):
         assert result.trace(method=method).agrees_with(values.sum())
     by_size = values[np.argsort(-np.abs(values))]
     np.testing.assert_allclose(result.eigenvalues(3), by_size[:3], atol=1e-3 * by_size[0])
-    norm = result.nuclear_norm(num_probes=24, num_steps=31)
+    norm = result.nuclear_norm(num_probes=10, num_steps=31)
     assert norm.agrees_with(np.abs(values).sum(), standard_errors=3)
     shift = 0.1 - values[0]
-    logdet = result.logdet(shift, num_probes=24, num_steps=31)
+    logdet = result.logdet(shift, num_probes=10, num_steps=31)
     assert logdet.agrees_with(np.log(values + shift).sum(), standard_errors=3)
-    table = result.by_variable(num_probes=24)
+    table = result.by_variable(num_probes=12)
     trace = sum(row["trace"] for row in table.values())
     error = sum(row["trace"].standard_error for row in table.values())
     assert abs(trace - values.sum()) < 4 * error

@@ -1,5 +1,7 @@
 """Models whose output is one number per example, of shape `[batch]`."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ STRUCTURES = ("diagonal", "kronecker", "dense", "gram", "implicit")
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
 
+@functools.cache
 def networks(activation, loss):
     """The same network with outputs `[batch]` and `[batch, 1]`."""
     found = []

@@ -25,6 +25,11 @@ def regression():
     return model, (x, y)
 
 
+@pytest.fixture(scope="module")
+def minimum():
+    return small_minimum()
+
+
 @pytest.mark.parametrize("structure", EXACT)
 def test_of_a_quadratic_loss_it_is_half_the_trace_of_curvature_and_covariance(
     regression, structure
@@ -45,8 +50,8 @@ def test_of_a_quadratic_loss_it_is_half_the_trace_of_curvature_and_covariance(
 
 
 @pytest.mark.slow
-def test_small_noise_costs_what_the_curvature_says_and_large_noise_does_not():
-    model, data, fishers = small_minimum()
+def test_small_noise_costs_what_the_curvature_says_and_large_noise_does_not(minimum):
+    model, data, fishers = minimum
     before, fisher = weights_of(model), fishers["dense"]
     options = {"num_draws": 300, "likelihood": "categorical", "seed": 0}
     # No minimum: the curvature of the loss is the Hessian, not F.
@@ -60,8 +65,8 @@ def test_small_noise_costs_what_the_curvature_says_and_large_noise_does_not():
     np.testing.assert_array_equal(weights_of(model), before)
 
 
-def test_a_seed_decides_the_draws_and_none_draws_others():
-    model, data, fishers = small_minimum()
+def test_a_seed_decides_the_draws_and_none_draws_others(minimum):
+    model, data, fishers = minimum
     options = {"beta": 0.01, "num_draws": 2, "likelihood": "categorical"}
     values = [
         float(drawn_excess_loss(model, data, fishers["diagonal"], seed=seed, **options))
@@ -82,8 +87,8 @@ def test_a_seed_decides_the_draws_and_none_draws_others():
         ({"data": np.ones((9, 4))}, ValueError, "x, y"),
     ],
 )
-def test_bad_arguments_are_one_sentence(options, error, message):
-    model, data, fishers = small_minimum()
+def test_bad_arguments_are_one_sentence(minimum, options, error, message):
+    model, data, fishers = minimum
     arguments = {"data": data, "fisher": fishers["diagonal"], "beta": 0.01}
     arguments |= {"likelihood": "categorical"} | options
     with pytest.raises(error, match=f"{message}.*Received: "):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import maximum_relevance_curve, resolution_relevance_of_counts
-from keras_infobottleneck.estimators.relevance.maximum_relevance import DEFAULT_MU
-from keras_infobottleneck.estimators.relevance.relevance_knapsack import (
+from keras_infobottleneck.estimators.relevance.maximum_relevance import (
+    DEFAULT_MU,
     solve_exactly,
     solve_relaxed,
 )

@@ -5,8 +5,8 @@ from keras_infobottleneck.estimators.fisher.rules.convolution import (
     DepthwiseRule,
     TransposeRule,
 )
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.einsum import EinsumRule
+from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
 from keras_infobottleneck.estimators.fisher.rules.kernel_free import (
     EmbeddingRule,

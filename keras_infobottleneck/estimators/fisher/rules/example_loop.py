@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.rule import VariableGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import VariableGradient
 
 __all__ = ["ExampleLoop", "LoopGradient"]
 

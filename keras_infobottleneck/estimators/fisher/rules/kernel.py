@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
-from keras_infobottleneck.estimators.fisher.rules.rule import (
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
-    LayerRule,
+    DirectGradient,
     VariableGradient,
     by_example,
-    register_rule,
 )
-from keras_infobottleneck.introspection.cloning import with_attributes
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
+from keras_infobottleneck.introspection.replaced_calls import with_attributes
 
 __all__ = [
     "KEPT_BYTES",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
-from keras_infobottleneck.estimators.fisher.rules.rule import (
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
-    LayerRule,
+    DirectGradient,
     VariableGradient,
-    register_rule,
 )
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
 
 __all__ = ["EmbeddingRule", "NormalizationRule", "TokenGradient"]
 

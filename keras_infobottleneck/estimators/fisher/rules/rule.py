@@ -1,4 +1,4 @@
-"""What a layer rule is, and which layer has which rule.
+"""What a layer rule is, which layer has which rule, and how a model is run by them.
 
 A rule runs its layer on weights that the gradient does not flow into, and says how the per-example
 gradients of those weights follow from the gradient of the layer's output. The tape finds any other
@@ -8,121 +8,27 @@ use of the same weights, so a rule cannot miss one.
 from __future__ import annotations
 
 import abc
-import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_flag, refusal
+from keras_infobottleneck.estimators.fisher.rules.gradients import Call, VariableGradient
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.contents import all_layers
+from keras_infobottleneck.introspection.replaced_calls import has_call_of_its_own, replaced_call
 
 __all__ = [
-    "BLOCK_BYTES",
-    "Call",
     "LayerRule",
-    "VariableGradient",
-    "by_example",
     "is_checked",
     "register_rule",
     "registered_rules",
     "rule_for",
+    "rules_running",
 ]
-
-Tensors = list[tf.Tensor]
-
-# Per-example gradients are formed in blocks of about this size: larger ones leave the cache.
-BLOCK_BYTES = 32 * 2**20
-
-
-def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Weights `[batch]` shaped to multiply `like`."""
-    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
-    return tf.reshape(tf.cast(weights, like.dtype), shape)
-
-
-class Call:
-    """One recorded call of a layer: what came in, and the output that the gradient is asked of.
-
-    Args:
-        inputs: `[batch, ...]`, whatever the layer's form needs.
-        outputs: `[batch, ...]`, the output up to where the rule's `finish` starts.
-    """
-
-    def __init__(self, inputs: tf.Tensor, outputs: tf.Tensor):
-        self.inputs = inputs
-        self.outputs = outputs
-
-
-class VariableGradient(abc.ABC):
-    """How the per-example gradients of one variable follow from the output gradients.
-
-    Every form answers the same questions about the gradients `G_n` of a batch: the gradients
-    themselves, their sum of squares, and each example's squared norm.
-    """
-
-    def __init__(self, variable: keras.Variable, calls: list[Call]):
-        self.variable = variable
-        self.calls = calls
-        self.num_rows = calls[0].outputs.shape[0] if calls else 0
-        self.dtype = tf.as_dtype(variable.dtype)
-        self.wants_norms = True
-
-    @abc.abstractmethod
-    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Gradients of the examples start to stop, `[stop - start, *variable.shape]`."""
-
-    def rows_bytes(self) -> int:
-        """Bytes that `rows` needs for one example."""
-        return 2 * math.prod(self.variable.shape) * self.dtype.size
-
-    def no_squares(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Zeros of the shapes that `squares` gives."""
-        return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
-
-    def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`.
-
-        The norms are zeros where they are not wanted: they are another pass over the memory.
-        """
-
-        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            squares = tf.square(self.rows(gradients, start, stop))
-            squares = tf.reshape(squares, [-1, math.prod(self.variable.shape)])
-            # A product with ones reads faster than a reduction over the first axis.
-            total = tf.matmul(tf.ones([1, tf.shape(squares)[0]], self.dtype), squares)
-            total = tf.reshape(total, self.variable.shape)
-            if not self.wants_norms:
-                return total, tf.zeros([tf.shape(squares)[0]], self.dtype)
-            return total, tf.reduce_sum(squares, 1)
-
-        return self.in_blocks(of_block, tf.zeros(self.variable.shape, self.dtype))
-
-    def in_blocks(self, of_block: Callable, zeros: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum, and numbers of each example, over blocks of examples that stay in the cache.
-
-        Args:
-            of_block: from the first example and the one behind the last to both.
-            zeros: where the sum starts.
-        """
-        block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, self.rows_bytes())))
-        blocks = -(-self.num_rows // block)
-        block = -(-self.num_rows // blocks)
-        if blocks == 1:
-            total, numbers = of_block(0, self.num_rows)
-            return total, tf.ensure_shape(numbers, [self.num_rows])
-
-        def body(i, total, numbers):
-            more, of_examples = of_block(i * block, (i + 1) * block)
-            return i + 1, total + more, numbers.write(i, of_examples)
-
-        numbers = tf.TensorArray(self.dtype, size=blocks, element_shape=[None], infer_shape=False)
-        _, total, numbers = tf.while_loop(
-            lambda i, *_: i < blocks,
-            body,
-            (tf.constant(0), zeros, numbers),
-            parallel_iterations=1,
-        )
-        return total, tf.ensure_shape(numbers.concat(), [self.num_rows])
 
 
 class LayerRule(abc.ABC):
@@ -281,3 +187,62 @@ def rule_for(layer: keras.layers.Layer) -> LayerRule | None:
 def is_checked(rule: LayerRule) -> bool:
     """Whether the rule is compared with the tape."""
     return _RULES[type(rule.layer)][1]
+
+
+@contextmanager
+def rules_running(
+    model: keras.Model,
+    run: Callable[..., tf.Tensor],
+    num_rows: int,
+    is_wanted: Callable[[LayerRule], bool] = lambda rule: True,
+) -> Iterator[None]:
+    """Runs layers by their rules, while the context is open.
+
+    A call is left to run as it is where the input is not one tensor of known shape with the
+    batch's examples in front, where the layer runs inside another graph, such as a loop over time,
+    or where it runs on other weights than its own, such as what another network made. Rows that
+    are no examples, such as positions, may be as many by chance: a layer that ever had another
+    number of them, as with the one example on which a model is tried, is left for good.
+
+    Args:
+        model: the model.
+        run: from rule, call, inputs, args and kwargs to the output before `finish`.
+        num_rows: examples in a batch.
+        is_wanted: whether a rule is made use of.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
+
+    def by_rule(rule: LayerRule, layer: keras.layers.Layer, call: Callable) -> Callable:
+        def call_by_rule(inputs, *args, **kwargs):
+            if (
+                not tf.is_tensor(inputs)
+                or isinstance(inputs, (tf.SparseTensor, tf.RaggedTensor))
+                or tf.compat.v1.get_default_graph() is not graph
+                or inputs.shape.rank is None
+                or not inputs.shape.is_fully_defined()
+            ):
+                return call(inputs, *args, **kwargs)
+            if inputs.shape[0] != num_rows:
+                of_other_rows.add(id(layer))
+            if id(layer) in of_other_rows or not rule.accepts(inputs) or _is_given_weights(rule):
+                return call(inputs, *args, **kwargs)
+            return rule.finish(run(rule, call, inputs, args, kwargs))
+
+        return call_by_rule
+
+    with ExitStack() as stack:
+        for layer in all_layers(model):
+            rule = None if has_call_of_its_own(layer) else rule_for(layer)
+            if rule is not None and is_wanted(rule):
+                stack.enter_context(replaced_call(layer, partial(by_rule, rule, layer)))
+        yield
+
+
+def _is_given_weights(rule: LayerRule) -> bool:
+    """Whether a scope around the call has values in the place of the layer's weights."""
+    with keras.StatelessScope() as scope:
+        around = scope.original_scope
+    return around is not None and any(
+        around.get_current_value(v) is not None for v in rule.variables()
+    )

@@ -67,12 +67,12 @@ class DenseFisher(FisherInformation):
         return self.layout.split(self.matrix @ self.layout.join(tensors))
 
     def logdet(self, shift: float) -> Estimate:
-        """From the eigenvalues; -inf where the shifted matrix is singular."""
+        """Log-determinant, from the eigenvalues; -inf where the shifted matrix is singular."""
         with np.errstate(divide="ignore"):
             return Estimate(float(np.sum(np.log(self._spectrum + check_price("shift", shift)))))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
-        """By a symmetric eigensolver in float64."""
+        """Largest eigenvalues, by a symmetric eigensolver in float64."""
         return self._spectrum[: self._num_eigenvalues(count)]
 
     @functools.cached_property

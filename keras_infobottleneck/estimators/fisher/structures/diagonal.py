@@ -14,8 +14,8 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES, VariableGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
-from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES, VariableGradient
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.operator import check_probes

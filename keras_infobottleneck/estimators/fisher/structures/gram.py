@@ -76,7 +76,7 @@ class GramFisher(FisherInformation):
         return self.layout.split(product / self.num_examples)
 
     def logdet(self, shift: float) -> Estimate:
-        """From the dual's eigenvalues; the other directions hold the shift alone."""
+        """Log-determinant, from the dual's eigenvalues; other directions hold the shift alone."""
         with np.errstate(divide="ignore"):
             logs = np.log(self._spectrum + check_price("shift", shift))
             rest = self.size - len(self._spectrum)

@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.rule import by_example
+from keras_infobottleneck.estimators.fisher.rules.gradients import by_example
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
@@ -105,7 +105,7 @@ class ImplicitFisher(FisherInformation):
     def logdet(
         self, shift: float, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> Estimate:
-        """By stochastic Lanczos quadrature; `num_probes * num_steps` passes over the data."""
+        """Log-determinant by stochastic Lanczos quadrature, in `num_probes * num_steps` passes."""
         return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(

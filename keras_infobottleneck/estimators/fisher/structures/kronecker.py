@@ -14,8 +14,8 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
-from keras_infobottleneck.estimators.fisher.rules.rule import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
@@ -141,7 +141,7 @@ class KroneckerFisher(FisherInformation):
         return found
 
     def logdet(self, shift: float) -> Estimate:
-        """From the factors' eigenvalues: finite for singular factors and a positive shift."""
+        """Log-determinant, from the factors' eigenvalues; finite for any positive shift."""
         shift = check_price("shift", shift)
         spectra = [block.spectrum for block in self.blocks] + list(self.rest.values())
         with np.errstate(divide="ignore"):
@@ -170,7 +170,7 @@ class KroneckerFisher(FisherInformation):
         return ExactSpectrum(len(self.variables), parts)
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """By the eigenvectors of the factors, row by row."""
+        """Product with a power of F, by the eigenvectors of the factors, row by row."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         found = np.empty(rows.shape)
         rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}

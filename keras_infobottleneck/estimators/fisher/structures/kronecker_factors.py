@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.direct_gradient import DirectGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
     KernelRule,
@@ -30,7 +30,7 @@ from keras_infobottleneck.estimators.fisher.rules.kernel import (
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
-from keras_infobottleneck.introspection.walking import all_layers
+from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = [
     "BlockPlan",
@@ -50,7 +50,7 @@ NUM_TRIED = 128
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """Which variables a block is about.
+    """Plan of a block: the variables that it is about.
 
     Attributes:
         kernel: number of the kernel.
@@ -132,7 +132,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 
 
 def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
-    """Of each block the exact trace and the traces of both pairs of factors, `[blocks, 5]`."""
+    """Exact trace of each block, and traces of both pairs of factors, `[blocks, 5]`."""
     forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
 

@@ -1,4 +1,4 @@
-"""Where examples come from: arrays, or a dataset that brings batches, read in parts of any size."""
+"""Datasets, which bring batches of their own, read in parts of any size."""
 
 from __future__ import annotations
 
@@ -12,80 +12,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.elements import Asked, num_rows
+from keras_infobottleneck.data.elements import (
+    Asked,
+    Element,
+    Source,
+    num_examples_of,
+    rows_of,
+)
 
-__all__ = ["Source", "source_of"]
+__all__ = ["Datasets", "PyDatasets"]
 
 # A dataset that cannot say how many batches it has is taken for one without an end beyond these.
 MOST_EXAMPLES = 10_000_000
-
-Element = tuple[Any, Any]
-
-
-class Source(abc.ABC):
-    """Abstract: examples of one kind of data, and what is known of them before they are read.
-
-    Attributes:
-        is_dataset: whether it brings batches of its own.
-        num_examples: None where that is not known.
-        num_batches: likewise.
-    """
-
-    is_dataset = True
-    num_examples: int | None = None
-    num_batches: int | None = None
-
-    def __init__(self, data: Any, asked: Asked):
-        self._data, self._asked = data, asked
-
-    @abc.abstractmethod
-    def parts(self, rows: int) -> Iterator[Element]:
-        """Inputs and labels, this many examples at a time.
-
-        Of fewer at the end, and where the shapes of a dataset's batches change.
-        """
-
-    @abc.abstractmethod
-    def first_batch(self) -> Element:
-        """The first batch that holds anything, of arrays everything."""
-
-    @abc.abstractmethod
-    def for_keras(self, raised: list[BaseException]) -> Any:
-        """The inputs in a form that Keras' own loops take; an exception is added to the list."""
-
-    def check_ends(self, count: int) -> None:
-        """Refuses data of unknown length, of which this many examples have been read."""
-        if self.num_batches is None and self.num_examples is None and count > MOST_EXAMPLES:
-            raise ValueError(
-                f"`{self._asked.name}` must end; use `.take(n)`, or say how many batches there are "
-                "by `.apply(tf.data.experimental.assert_cardinality(n))`. Received: a dataset "
-                f"that does not say, of more than {MOST_EXAMPLES:,} examples"
-            )
-
-
-class _Arrays(Source):
-    """Arrays, cut into parts."""
-
-    is_dataset = False
-
-    def __init__(self, data: Any, asked: Asked):
-        super().__init__(asked.arrays(data), asked)
-        self.num_examples: int = _rows(self._data)
-        if self.num_examples == 0:
-            raise asked.nothing()
-
-    def parts(self, rows):
-        """Slices of the arrays."""
-        for start in range(0, self.num_examples, rows):
-            yield _slice(self._data, start, start + rows)
-
-    def first_batch(self):
-        """All of them."""
-        return self._data
-
-    def for_keras(self, raised):
-        """The arrays."""
-        return self._data[0]
 
 
 class _Batched(Source):
@@ -105,7 +43,7 @@ class _Batched(Source):
 
     def _batches(self) -> Iterator[Element]:
         """Those that hold anything."""
-        return filter(_rows, self._all())
+        return filter(num_examples_of, self._all())
 
     def first_batch(self):
         """The first that holds anything."""
@@ -119,9 +57,18 @@ class _Batched(Source):
             rows = min(rows, MOST_EXAMPLES + 1)
         count = 0
         for part in self._joined(rows):
-            count += _rows(part)
+            count += num_examples_of(part)
             self.check_ends(count)
             yield part
+
+    def check_ends(self, count: int) -> None:
+        """Refuses one of unknown length, of which this many examples have been read."""
+        if self.num_batches is None and count > MOST_EXAMPLES:
+            raise ValueError(
+                f"`{self._asked.name}` must end; use `.take(n)`, or say how many batches there are "
+                "by `.apply(tf.data.experimental.assert_cardinality(n))`. Received: a dataset "
+                f"that does not say, of more than {MOST_EXAMPLES:,} examples"
+            )
 
     def _joined(self, rows: int) -> Iterator[Element]:
         """So many examples at a time, put together on the host."""
@@ -136,7 +83,7 @@ class _Batched(Source):
             )
 
 
-class _PyDatasets(_Batched):
+class PyDatasets(_Batched):
     """A `keras.utils.PyDataset`."""
 
     def _check_length(self):
@@ -158,7 +105,7 @@ class _PyDatasets(_Batched):
         return _Inputs(self._data, self, raised)
 
 
-class _Datasets(_Batched):
+class Datasets(_Batched):
     """A `tf.data.Dataset`, whose batches TensorFlow joins where it knows their shapes.
 
     An exception of a Python function inside it is TensorFlow's when it comes out, of its own kind
@@ -178,7 +125,7 @@ class _Datasets(_Batched):
         """The dataset; one of unknown length up to where it would be refused."""
         if self.num_batches is not None:
             return self._data
-        return self._data.take(MOST_EXAMPLES // _rows(self.first_batch()) + 1)
+        return self._data.take(MOST_EXAMPLES // num_examples_of(self.first_batch()) + 1)
 
     @functools.cached_property
     def _knows_shapes(self) -> bool:
@@ -206,13 +153,13 @@ class _Datasets(_Batched):
 class _Inputs(keras.utils.PyDataset):
     """The inputs of another one's batches; what it raises is kept before TensorFlow rewords it."""
 
-    def __init__(self, data: keras.utils.PyDataset, source: _PyDatasets, raised: list):
+    def __init__(self, data: keras.utils.PyDataset, source: PyDatasets, raised: list):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self._source, self._raised = source, raised
 
     @property
     def num_batches(self):
-        """As of the other."""
+        """Number of batches, as of the dataset that is wrapped."""
         return self._source.num_batches
 
     def __getitem__(self, index):
@@ -223,36 +170,13 @@ class _Inputs(keras.utils.PyDataset):
             raise
 
 
-def source_of(data: Any, asked: Asked) -> Source:
-    """The source of data of any kind.
-
-    Raises:
-        TypeError: data of another kind.
-        ValueError: what `Asked` refuses, data without examples, or without an end.
-    """
-    if isinstance(data, tf.data.Dataset):
-        return _Datasets(data, asked)
-    if isinstance(data, keras.utils.PyDataset):
-        return _PyDatasets(data, asked)
-    return _Arrays(data, asked)
-
-
-def _rows(element: Element) -> int:
-    """Examples of an element."""
-    return num_rows(tf.nest.flatten(element)[0])
-
-
-def _slice(element: Element, start: int, stop: int) -> Element:
-    return tf.nest.map_structure(lambda a: a[start:stop], element)
-
-
 def _regrouped(batches: Iterable[Element], rows: int) -> Iterator[Element]:
     """So many examples at a time, copied from batches of any size."""
     held, form, count = None, None, 0
     for batch in batches:
         arrays = [np.asarray(array) for array in tf.nest.flatten(batch)]
         if held is not None and form != [(a.shape[1:], a.dtype) for a in arrays]:
-            yield _slice(tf.nest.pack_sequence_as(batch, held), 0, count)
+            yield rows_of(tf.nest.pack_sequence_as(batch, held), 0, count)
             held = None
         start, size = 0, len(arrays[0])
         while start < size:
@@ -267,4 +191,4 @@ def _regrouped(batches: Iterable[Element], rows: int) -> Iterator[Element]:
                 yield tf.nest.pack_sequence_as(batch, held)
                 held = None
     if held is not None:
-        yield _slice(tf.nest.pack_sequence_as(batch, held), 0, count)
+        yield rows_of(tf.nest.pack_sequence_as(batch, held), 0, count)

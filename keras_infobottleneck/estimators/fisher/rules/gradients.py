@@ -1,0 +1,182 @@
+"""Forms that per-example gradients take: what a rule says of each weight of its layer."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+__all__ = ["BLOCK_BYTES", "Call", "DirectGradient", "VariableGradient", "by_example"]
+
+Tensors = list[tf.Tensor]
+
+# Per-example gradients are formed in blocks of about this size: larger ones leave the cache.
+BLOCK_BYTES = 32 * 2**20
+
+
+def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Weights `[batch]` shaped to multiply `like`."""
+    shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
+    return tf.reshape(tf.cast(weights, like.dtype), shape)
+
+
+class Call:
+    """One recorded call of a layer: what came in, and the output that the gradient is asked of.
+
+    Args:
+        inputs: `[batch, ...]`, whatever the layer's form needs.
+        outputs: `[batch, ...]`, the output up to where the rule's `finish` starts.
+    """
+
+    def __init__(self, inputs: tf.Tensor, outputs: tf.Tensor):
+        self.inputs = inputs
+        self.outputs = outputs
+
+
+class VariableGradient(abc.ABC):
+    """How the per-example gradients of one variable follow from the output gradients.
+
+    Every form answers the same questions about the gradients `G_n` of a batch: the gradients
+    themselves, their sum of squares, and each example's squared norm.
+    """
+
+    def __init__(self, variable: keras.Variable, calls: list[Call]):
+        self.variable = variable
+        self.calls = calls
+        self.num_rows = calls[0].outputs.shape[0] if calls else 0
+        self.dtype = tf.as_dtype(variable.dtype)
+        self.wants_norms = True
+
+    @abc.abstractmethod
+    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+        """Gradients of the examples start to stop, `[stop - start, *variable.shape]`."""
+
+    def rows_bytes(self) -> int:
+        """Bytes that `rows` needs for one example."""
+        return 2 * math.prod(self.variable.shape) * self.dtype.size
+
+    def no_squares(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Zeros of the shapes that `squares` gives."""
+        return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
+
+    def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`.
+
+        The norms are zeros where they are not wanted: they are another pass over the memory.
+        """
+
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            squares = tf.square(self.rows(gradients, start, stop))
+            squares = tf.reshape(squares, [-1, math.prod(self.variable.shape)])
+            # A product with ones reads faster than a reduction over the first axis.
+            total = tf.matmul(tf.ones([1, tf.shape(squares)[0]], self.dtype), squares)
+            total = tf.reshape(total, self.variable.shape)
+            if not self.wants_norms:
+                return total, tf.zeros([tf.shape(squares)[0]], self.dtype)
+            return total, tf.reduce_sum(squares, 1)
+
+        return self.in_blocks(of_block, tf.zeros(self.variable.shape, self.dtype))
+
+    def in_blocks(self, of_block: Callable, zeros: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum, and numbers of each example, over blocks of examples that stay in the cache.
+
+        Args:
+            of_block: from the first example and the one behind the last to both.
+            zeros: where the sum starts.
+        """
+        block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, self.rows_bytes())))
+        blocks = -(-self.num_rows // block)
+        block = -(-self.num_rows // blocks)
+        if blocks == 1:
+            total, numbers = of_block(0, self.num_rows)
+            return total, tf.ensure_shape(numbers, [self.num_rows])
+
+        def body(i, total, numbers):
+            more, of_examples = of_block(i * block, (i + 1) * block)
+            return i + 1, total + more, numbers.write(i, of_examples)
+
+        numbers = tf.TensorArray(self.dtype, size=blocks, element_shape=[None], infer_shape=False)
+        _, total, numbers = tf.while_loop(
+            lambda i, *_: i < blocks,
+            body,
+            (tf.constant(0), zeros, numbers),
+            parallel_iterations=1,
+        )
+        return total, tf.ensure_shape(numbers.concat(), [self.num_rows])
+
+
+class DirectGradient(VariableGradient):
+    """Per-example gradients of a small weight, such as a bias, a scale or an offset.
+
+    Args:
+        variable: the variable.
+        calls: the recorded calls, as a rule's `gradients` gets them.
+        gradient: from the inputs and the output gradient of a call, both `[batch, ...]`, to the
+            gradient of each example, `[batch, *variable.shape]`.
+        is_bias: whether this is one number per output of the kernel's block, in its order.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import tensorflow as tf
+        from keras_infobottleneck import estimators
+
+        class Scale(keras.layers.Layer):
+            def build(self, shape):
+                self.factor = self.add_weight(shape=(shape[-1],), name="factor", initializer="ones")
+
+            def call(self, inputs):
+                return inputs * self.factor
+
+        class ScaleRule(estimators.LayerRule):
+            def variables(self):
+                return [self.layer.factor]
+
+            def gradients(self, calls):
+                form = lambda x, g: x * g  # of each example, [batch, units]
+                return [estimators.DirectGradient(self.layer.factor, calls, gradient=form)]
+
+        estimators.register_rule(Scale, ScaleRule)
+        model = keras.Sequential([keras.Input((3,)), Scale()])
+        x = np.ones((5, 3), "float32")
+        fisher = estimators.fisher_information(model, x, labels="expected", likelihood="normal")
+        print(float(fisher.trace()))
+        ```
+
+        ```text
+        3.0
+        ```
+    """
+
+    def __init__(
+        self,
+        variable: keras.Variable,
+        calls: list[Call],
+        *,
+        gradient: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        is_bias: bool = False,
+    ):
+        super().__init__(variable, calls)
+        self._gradient = gradient
+        self.is_bias = is_bias
+
+    def rows(self, gradients, start, stop):
+        """Gradients of some examples, summed over the calls."""
+        return tf.add_n(
+            [
+                self._gradient(
+                    tf.cast(call.inputs[start:stop], self.dtype),
+                    tf.cast(g[start:stop], self.dtype),
+                )
+                for call, g in zip(self.calls, gradients, strict=True)
+            ]
+        )
+
+    def rows_bytes(self):
+        """Bytes of one example's gradient, for which the largest output of the calls counts."""
+        outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
+        return 2 * outputs * self.dtype.size
