@@ -8,7 +8,7 @@ Two more, of multiplicity two, show how large that remainder is: it is left out 
 
     python benchmarks/learning_coefficient.py --output_dir outputs/learning_coefficient
 
-Run time: three minutes on two cores.
+Run time: two minutes on two cores.
 """
 
 import json
@@ -177,7 +177,14 @@ def main(argv):
     }
     folder = pathlib.Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    result = {"settings": settings, "gradients": gradients, "held": sum(held), "rows": rows}
+    command = "python benchmarks/learning_coefficient.py"
+    result = {
+        "command": command,
+        "settings": settings,
+        "gradients": gradients,
+        "held": sum(held),
+        "rows": rows,
+    }
     (folder / "learning_coefficient.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

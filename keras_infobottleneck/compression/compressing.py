@@ -158,17 +158,17 @@ def compress(
     check_number("step", step, 0.0, 16.0, open_below=True)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
+    if epochs is not None and data is None:
+        raise ValueError(
+            "`finetune` must be a function of a model where there are no `data` for epochs. "
+            f"Received: finetune={finetune}, data=None"
+        )
     if finetune is not None:
         is_trained = isinstance(model, InformationBottleneckModel) and model.compiled
         if not is_trained:
             raise refusal(
                 ValueError, "model", "be a compiled InformationBottleneckModel to be tuned", model
             )
-    if epochs is not None and data is None:
-        raise ValueError(
-            "`finetune` must be a function of a model where there are no `data` for epochs. "
-            f"Received: finetune={finetune}, data=None"
-        )
     if data is not None:
         batches = batches_for(model, data)
         from_logits = has_logits(model, batches)

@@ -16,7 +16,7 @@ OPTIONS = {"seed": 1, "verbose": 0, "beam": 64}
 
 @pytest.fixture(scope="module")
 def trained():
-    return trained_perceptron()
+    return trained_perceptron(epochs=4)
 
 
 @pytest.mark.quick
@@ -52,6 +52,7 @@ def test_without_data_nothing_is_said(trained, tmp_path):
     assert "occam_bound" not in file.numbers()
 
 
+@pytest.mark.slow
 def test_a_number_of_epochs_trains_as_a_function_does(trained, tmp_path):
     model, x, y = trained
     options = {**OPTIONS, "num_stages": 2}

@@ -140,7 +140,7 @@ class LearningCoefficient(Result):
         """Draws the running estimate of every chain; needs matplotlib."""
         from keras_infobottleneck.plots import plot_traces
 
-        return plot_traces(self.traces, marked=self.num_weights / 2, ax=ax)
+        return plot_traces(self.traces, ax=ax)
 
     def __repr__(self) -> str:
         lines = [

@@ -30,8 +30,19 @@ Tensors = list[tf.Tensor]
 
 
 def in_memory(batches: Batches) -> Batch:
-    """All examples as one stack of batches: every step of a chain may need any of them."""
-    return tf.nest.map_structure(lambda *stacks: tf.concat(stacks, 0), *batches.stacks())
+    """All examples as one stack of batches: every step of a chain may need any of them.
+
+    Raises:
+        ValueError: batches of a dataset whose examples differ in shape.
+    """
+    stacks = list(batches.stacks())
+    shapes = {tuple(leaf.shape[2:] for leaf in tf.nest.flatten(stack)) for stack in stacks}
+    if len(shapes) > 1:
+        raise ValueError(
+            "`data` must hold examples of one shape, since chains draw them in any order; pad "
+            f"them. Received: examples of {len(shapes)} shapes"
+        )
+    return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *stacks)
 
 
 def stacked(values: Sequence[tf.Tensor], num_chains: int) -> Tensors:
