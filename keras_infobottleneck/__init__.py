@@ -26,6 +26,8 @@ from keras_infobottleneck.auditing import InformationReport, audit
 from keras_infobottleneck.compression.compressing import compress
 from keras_infobottleneck.compression.decompressing import decompress
 from keras_infobottleneck.estimators.information.uncertainty import decompose_uncertainty
+from keras_infobottleneck.forgetting.outcome import Forgetting
+from keras_infobottleneck.forgetting.scrub import forget
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.conversion import (
     make_deterministic,
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BetaSweep",
+    "Forgetting",
     "InformationBottleneckModel",
     "InformationReport",
     "__version__",
@@ -49,6 +52,7 @@ __all__ = [
     "decompress",
     "distributions",
     "estimators",
+    "forget",
     "layers",
     "make_deterministic",
     "make_variational",

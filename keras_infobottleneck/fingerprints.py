@@ -1,6 +1,8 @@
 """64-bit fingerprints by which examples and weights are known again."""
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 __all__ = ["example_fingerprints", "weight_fingerprints"]
 
 
-def example_fingerprints(x, y=()) -> tuple[np.ndarray, np.ndarray]:
+def example_fingerprints(x: Any, y: Any = ()) -> tuple[np.ndarray, np.ndarray]:
     """One fingerprint per example of a batch, int64 of shape ``[batch]``: of x, and of x with y.
 
     Equal examples have equal fingerprints whatever the width of their numbers, or the sign of
@@ -37,18 +39,18 @@ def example_fingerprints(x, y=()) -> tuple[np.ndarray, np.ndarray]:
     return _integers(of_inputs), _integers(of_examples)
 
 
-def weight_fingerprints(weights) -> np.ndarray:
+def weight_fingerprints(weights: Iterable[keras.Variable]) -> np.ndarray:
     """One fingerprint per weight tensor, int64: of every bit of its values."""
     return _integers(
         [hashlib.blake2b(w.numpy().tobytes(), digest_size=8).digest() for w in weights]
     )
 
 
-def _integers(digests) -> np.ndarray:
+def _integers(digests: list[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(digests), "int64").copy()
 
 
-def _numbers(array) -> np.ndarray:
+def _numbers(array: Any) -> np.ndarray:
     """As float32, one row for each example."""
     try:
         array = np.asarray(array, "float32")

@@ -12,6 +12,7 @@ import pytest
 import keras_infobottleneck as kib
 from keras_infobottleneck.results.result import Result
 from tests.support.bad_calls.bad_values import Mute
+from tests.support.bad_calls.of_examples import example_table
 from tests.support.bad_calls.of_layers import layer_table
 from tests.support.bad_calls.of_matrices import matrix_table
 from tests.support.bad_calls.of_networks import network_table
@@ -25,6 +26,10 @@ BASES = {"DirectGradient", "KernelRule", "LayerRule", "NoisyLayer"}
 ELSEWHERE = {
     "data",
     "validation_data",
+    "test_data",
+    "forget",
+    "retain",
+    "unseen",
     "x",
     "outputs",
     "kwargs",
@@ -33,7 +38,7 @@ ELSEWHERE = {
     "reduction",
     "dtype",
 }
-TABLES = (network_table, number_table, matrix_table, layer_table, plot_table)
+TABLES = (network_table, example_table, number_table, matrix_table, layer_table, plot_table)
 
 
 @functools.cache

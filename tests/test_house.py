@@ -56,6 +56,10 @@ ALLOWED = {
         *("arguments", "certificates", "data", "fingerprints", "introspection", "layers", "models"),
         *("pac_bayes", "results"),
     },
+    "forgetting": {
+        *("arguments", "data", "estimators", "introspection", "linear_algebra", "models"),
+        "results",
+    },
     "plots": {"arguments"},
     "callbacks": {"arguments", "introspection", "results"},
     "sweeping": {

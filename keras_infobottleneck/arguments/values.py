@@ -34,6 +34,7 @@ __all__ = [
     "check_positive",
     "check_price",
     "check_probability",
+    "check_probes",
     "check_seed",
     "check_text",
     "check_verbose",
@@ -330,3 +331,10 @@ def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any])
     for name in options:
         if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}")
+
+
+def check_probes(num_probes: int, num_steps: int = 2, seed: int = 0) -> None:
+    """What estimates by random vectors are asked: how many, products for each, their seed."""
+    check_count("num_probes", num_probes, 2)
+    check_count("num_steps", num_steps, 2)
+    check_count("seed", seed, 0)

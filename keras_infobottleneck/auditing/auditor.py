@@ -59,6 +59,7 @@ def audit(
     - "fisher": trace and log-determinant of the diagonal;
     - "weights": nats by the Gaussian code, over all prices; of an `InformationBottleneckModel` the
       nats that it pays;
+    - "examples": the examples that a plain network remembers most;
     - "activations": nats that `InformationDropout` layers pay;
     - "effective": effective information of narrow layers and the output;
     - "relevance", "total_correlation", "nuisance": of the hidden layers;

@@ -4,6 +4,7 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.activations import Activations
 from keras_infobottleneck.auditing.parts.complexity import Complexity
 from keras_infobottleneck.auditing.parts.effective import Effective
+from keras_infobottleneck.auditing.parts.examples import Examples
 from keras_infobottleneck.auditing.parts.fisher import Fisher
 from keras_infobottleneck.auditing.parts.nuisance import Nuisance
 from keras_infobottleneck.auditing.parts.relevance import Relevance
@@ -17,6 +18,7 @@ PARTS: tuple[AuditPart, ...] = (
     Task(),
     Fisher(),
     Weights(),
+    Examples(),
     Activations(),
     Effective(),
     Relevance(),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -82,6 +82,6 @@ class BetaSchedule(keras.callbacks.Callback):
             share = 0.5 - 0.5 * math.cos(math.pi * share)
         return self.start + (self.stop - self.start) * share
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the price of the epoch."""
         self.beta.assign(self.value(epoch))

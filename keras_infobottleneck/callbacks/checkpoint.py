@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -91,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(value.view(variable.numpy().dtype) if bare else value)
         return epoch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the logs to the history and write the file."""
         for name, value in (logs or {}).items():
             # A metric may have a value for each class: a list of numbers, as JSON has it.
@@ -102,7 +103,7 @@ class Checkpoint(keras.callbacks.Callback):
         write_arrays(self.filepath, {**about, "history": history, **values}, "filepath")
 
 
-def _state(model):
+def _state(model: keras.Model) -> list[keras.Variable]:
     """Weights, seeds and metrics of a model, and what its optimizer keeps."""
     return [*model.variables, *model.optimizer.variables]
 

@@ -117,13 +117,13 @@ class Measure(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
         self.results: dict[str, Any] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Open TensorBoard's writer."""
         self._completed = None  # the first epoch may be any: it is known when it begins
         if self._log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self._log_dir))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Before the first epoch, take up earlier rows and measure if it is due."""
         if self._completed is not None:
             return
@@ -133,7 +133,7 @@ class Measure(keras.callbacks.Callback):
         if self._due(epoch):
             self._measure(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure if it is due, and put the numbers into `logs`."""
         self._completed = epoch + 1
         due = self._due(self._completed)
@@ -149,7 +149,7 @@ class Measure(keras.callbacks.Callback):
             )
         logs.update(values if due else dict.fromkeys(values, math.nan))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close TensorBoard's writer."""
         if self._writer is not None:
             self._writer.close()
@@ -178,7 +178,7 @@ class Measure(keras.callbacks.Callback):
             self._writer.flush()
 
 
-def _schedule(every) -> Callable[[int], bool]:
+def _schedule(every: Any) -> Callable[[int], bool]:
     """Whether a number of completed epochs is one to measure after."""
     if callable(every):
         return every
@@ -219,7 +219,7 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
     )
 
 
-def _read_csv(path) -> list[dict[str, float]]:
+def _read_csv(path: str | os.PathLike | None) -> list[dict[str, float]]:
     """Rows of an earlier run; none where there is no file."""
     if path is None or not os.path.exists(path):
         return []
@@ -237,7 +237,7 @@ def _read_csv(path) -> list[dict[str, float]]:
         ) from None
 
 
-def _write_csv(path, rows: list[dict[str, float]]) -> None:
+def _write_csv(path: str | os.PathLike, rows: list[dict[str, float]]) -> None:
     """Replace the file at once: whoever reads it, or is killed here, has a whole file."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO(newline="")

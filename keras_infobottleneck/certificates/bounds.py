@@ -45,7 +45,7 @@ def pac_bayes_bound(
     *,
     kind: Literal["kl", "mcallester", "quadratic", "linear"] = "kl",
     beta: float | None = None,
-):
+) -> Any:
     """Upper bound on the true risk of a randomised predictor, from its risk on `num_examples`.
 
     With probability at least ``1 - delta`` over the examples, for all posteriors at once.
@@ -116,7 +116,7 @@ def pac_bayes_bound(
     return rounded_up(bound.numpy(), given["risk"])
 
 
-def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike):
+def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike) -> Any:
     """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
 
     The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ from keras_infobottleneck.certificates.trials import (
     by_reference,
     gibbs_errors,
 )
-from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 
@@ -173,8 +174,10 @@ def certify(
     num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
     anchors = anchoring.fingerprints
 
-    def make(reference):
-        def network():
+    def make(
+        reference: Callable[[], keras.Model],
+    ) -> tuple[IndependentDraws, int, CompiledSum]:
+        def network() -> keras.Model:
             return reference().network
 
         layers = Anchoring(reference()).noisy_layers
@@ -218,7 +221,7 @@ def certify(
     kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
     worst = float(-np.log(min_probability))
 
-    def bound(name):
+    def bound(name: str) -> float:
         return pac_bayes_bound(trials.upper(name), kl, num_examples, delta)
 
     return Certificate(
@@ -248,7 +251,7 @@ def _stateless_seed(seed: int | None) -> tf.Tensor:
     return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
 
 
-def _method(draws) -> str:
+def _method(draws: IndependentDraws) -> str:
     """How the trials were drawn, in words."""
     local = ", ".join(layer.name for layer in draws.local)
     if not draws.shared:

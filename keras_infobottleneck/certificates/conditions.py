@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
 
 
 def certified_layers(
-    model, anchoring: Anchoring, *, fitted_scales: bool = False
+    model: keras.Model, anchoring: Anchoring, *, fitted_scales: bool = False
 ) -> list[VariationalWeights]:
     """Layers with a distribution; raises where their divergence is not all the network knows.
 
@@ -87,7 +88,7 @@ def certified_layers(
     return layers
 
 
-def ends_in_logits(model, from_logits) -> bool:
+def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
     """What was said, or what the compiled loss says."""
     if from_logits is None:
         loss = getattr(model, "loss", None)
@@ -103,14 +104,16 @@ def ends_in_logits(model, from_logits) -> bool:
     return from_logits
 
 
-def two_examples(batches: Batches):
+def two_examples(batches: Batches) -> Any:
     """The first example, twice: enough to tell rows that are examples from others."""
     x = tf.nest.map_structure(lambda a: tf.concat([a, a], 0), batches.first_inputs())
     example_fingerprints(x)  # refuses what is not numbers
     return x
 
 
-def check_outputs(network, x, from_logits, pricing_weights) -> int:
+def check_outputs(
+    network: keras.Model, x: Any, from_logits: bool, pricing_weights: list[keras.Variable]
+) -> int:
     """Number of classes; raises unless the outputs are a row of class scores, a function of x."""
     with keras.StatelessScope() as scope, resting():
         outputs = network(x, training=False)
@@ -175,7 +178,7 @@ class CheckedBatches:
         for stack in self._batches.stacks(most):
             is_example = np.ravel(stack.weights) > 0
 
-            def rows(a, is_example=is_example):
+            def rows(a: tf.Tensor, is_example: np.ndarray = is_example) -> np.ndarray:
                 return np.reshape(a, [-1, *a.shape[2:]])[is_example]
 
             x, y = (tf.nest.map_structure(rows, part) for part in (stack.x, stack.y))
@@ -195,7 +198,7 @@ class CheckedBatches:
             yield stack
         self._check_repeats(found)
 
-    def _check_repeats(self, found) -> None:
+    def _check_repeats(self, found: list[np.ndarray]) -> None:
         examples = np.concatenate(found)
         repeats = len(examples) - len(np.unique(examples))
         if repeats and not self._allow_repeats:
@@ -206,7 +209,7 @@ class CheckedBatches:
             )
 
 
-def _check_labels(y, num_classes: int) -> None:
+def _check_labels(y: Any, num_classes: int) -> None:
     if tf.nest.is_nested(y):
         raise ValueError(f"The labels must be one array. Received: y={type(y).__name__}")
     y = np.asarray(y)

@@ -157,7 +157,9 @@ def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) ->
     return errors / num_examples
 
 
-def _binomial_limit(errors, num_examples, delta, upper) -> np.ndarray:
+def _binomial_limit(
+    errors: np.ndarray, num_examples: np.ndarray, delta: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
     """The rate at which so few errors have probability `delta`; at `upper` it is less.
 
     Halving: the probability falls as the rate grows, and every upper end is a valid bound.
@@ -292,7 +294,9 @@ def recursive_bound(
     return _plain(np.minimum(excess + gamma * previous, 1.0))
 
 
-def _checked(worse, better, kl, num_examples, delta, **others) -> tuple[np.ndarray, ...]:
+def _checked(
+    worse: Any, better: Any, kl: Any, num_examples: Any, delta: Any, **others: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """The arguments of both, as arrays that broadcast."""
     shares = {
         "worse": check_numbers("worse", worse, None, 0, 1),

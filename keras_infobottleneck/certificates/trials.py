@@ -6,7 +6,8 @@ that are independent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,18 +19,18 @@ from keras_infobottleneck.certificates.fixed_network_bounds import (
     recursive_bound,
     test_set_bound,
 )
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
 from keras_infobottleneck.introspection.contents import nodes_of
 from keras_infobottleneck.layers.noisy_layer import drawing, resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
-__all__ = [
-    "IndependentDraws",
-    "Trials",
-    "by_reference",
-    "class_scores",
-    "gibbs_errors",
-]
+__all__ = ["IndependentDraws", "Trials", "by_reference", "class_scores", "gibbs_errors"]
+
+# Pairs of a variable and the tensor that stands for it.
+Values = Sequence[tuple[keras.Variable, tf.Tensor]]
+# Layers, each with the symbolic tensor that it is fed.
+Inputs = list[tuple[VariationalWeights, keras.KerasTensor]]
 
 ROUNDING = 1e-6  # by which a probability may pass 1
 
@@ -57,7 +58,7 @@ class IndependentDraws:
         self,
         network: keras.Model,
         layers: Sequence[VariationalWeights],
-        x,
+        x: Any,
         group_size: int = 1,
     ):
         inputs = _inputs_of_single_uses(network, layers)
@@ -66,7 +67,7 @@ class IndependentDraws:
         self.shared = [layer for layer in layers if not any(layer is one for one in self.local)]
         self.group_size = group_size if self.shared else 1
 
-    def __call__(self, x, seed, values=()) -> tf.Tensor:
+    def __call__(self, x: Any, seed: tf.Tensor, values: Values = ()) -> tf.Tensor:
         """The output tensor ``[batch, ...]``; the batch is a multiple of `group_size`.
 
         Args:
@@ -79,7 +80,7 @@ class IndependentDraws:
             return self._draw(x, seed, values)
         num_groups = tf.nest.flatten(x)[0].shape[0] // self.group_size
 
-        def draw(element):
+        def draw(element: tuple[tf.Tensor, Any]) -> tf.Tensor:
             index, group = element
             return self._draw(group, tf.random.experimental.stateless_fold_in(seed, index), values)
 
@@ -92,7 +93,7 @@ class IndependentDraws:
         outputs = tf.map_fn(draw, (tf.range(num_groups), groups), fn_output_signature=spec)
         return tf.reshape(outputs, [-1, *outputs.shape[2:]])
 
-    def _draw(self, x, seed, values):
+    def _draw(self, x: Any, seed: tf.Tensor, values: Values) -> tf.Tensor:
         """One group; every layer's noise has a seed of its own within the context."""
         with keras.StatelessScope(values), drawing(seed):
             pairs = [
@@ -119,8 +120,8 @@ def class_scores(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
 
 
 def gibbs_errors(
-    network_of,
-    draws,
+    network_of: Callable[[], keras.Model],
+    draws: IndependentDraws,
     *,
     num_samples: int,
     from_logits: bool,
@@ -148,7 +149,7 @@ def gibbs_errors(
         anchored: the layers, where their priors are anchored.
     """
 
-    def of_batch(batch, base_seed):
+    def of_batch(batch: Batch, base_seed: tf.Tensor) -> dict[str, tf.Tensor]:
         weights = tf.cast(batch.weights, tf.float64)
         with resting():
             mean_scores = class_scores(network_of()(batch.x, training=False), from_logits)
@@ -160,17 +161,19 @@ def gibbs_errors(
         )
         groups = tf.reshape(tf.pad(weights, [[0, missing]]), [-1, draws.group_size])
 
-        def total(values):
+        def total(values: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(weights * tf.cast(values, tf.float64))
 
-        def is_wrong(outputs):
+        def is_wrong(outputs: tf.Tensor) -> tf.Tensor:
             scores = class_scores(outputs, from_logits)[: weights.shape[0]]
             return tf.argmax(scores, -1, tf.int32) != labels
 
         references = _references(network_of, draws, anchored, batch.x, x, seed)
         references = {name: is_wrong(outputs) for name, outputs in references.items()}
 
-        def add_sample(index, sums, probabilities):
+        def add_sample(
+            index: tf.Tensor, sums: dict[str, tf.Tensor], probabilities: tf.Tensor
+        ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
             draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
             outputs = draws(x, draw_seed)
             scores = class_scores(outputs, from_logits)[: weights.shape[0]]
@@ -207,25 +210,27 @@ def gibbs_errors(
     return CompiledSum(of_batch)
 
 
-def _references(network_of, draws, anchored, inputs, filled_inputs, seed) -> dict[str, tf.Tensor]:
+def _references(
+    network_of: Callable, draws: Callable, anchored: Sequence, x: Any, filled_x: Any, seed: Any
+) -> dict[str, tf.Tensor]:
     """Outputs by name of networks that know nothing of the examples; none without anchored priors.
 
     Args:
         network_of, draws, anchored: as of `gibbs_errors`.
-        inputs: of a batch.
-        filled_inputs: the same, to a multiple of the group size.
+        x: of a batch.
+        filled_x: the same, to a multiple of the group size.
         seed: of the batch.
     """
     if not anchored:
         return {}
     at_prior = [pair for layer in anchored for pair in layer.at_prior()]
     with keras.StatelessScope(at_prior), resting():
-        mean = network_of()(inputs, training=False)
+        mean = network_of()(x, training=False)
     seed = tf.random.experimental.stateless_fold_in(seed, -1)
-    return {"prior_mean": mean, "prior_draw": draws(filled_inputs, seed, at_prior)}
+    return {"prior_mean": mean, "prior_draw": draws(filled_x, seed, at_prior)}
 
 
-def _inputs_of_single_uses(network, layers) -> list:
+def _inputs_of_single_uses(network: keras.Model, layers: Sequence[VariationalWeights]) -> Inputs:
     """Pairs of a local dense layer used once, in the open, and the symbolic tensor it is fed."""
     if not isinstance(network, (keras.Sequential, keras.Function)):
         return []
@@ -243,7 +248,7 @@ def _inputs_of_single_uses(network, layers) -> list:
     return pairs
 
 
-def _with_one_vector_per_example(network, inputs, x) -> list:
+def _with_one_vector_per_example(network: keras.Model, inputs: Inputs, x: Any) -> list:
     """The layers whose input has as many rows as there are examples: no positions among them."""
     if not inputs:
         return []

@@ -18,7 +18,7 @@ __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
 # Examples are given in stacks of batches of about this size.
-STACK_BYTES = 32 * 2**20
+STACK_BYTES = 8 * 2**20
 
 
 class Batch(NamedTuple):

@@ -45,13 +45,13 @@ class _Batched(Source):
         """Those that hold anything."""
         return filter(num_examples_of, self._all())
 
-    def first_batch(self):
+    def first_batch(self) -> Element:
         """The first that holds anything."""
         for batch in self._batches():
             return batch
         raise self._asked.nothing()
 
-    def parts(self, rows):
+    def parts(self, rows: int) -> Iterator[Element]:
         """Batches joined or cut."""
         if self.num_batches is None:
             rows = min(rows, MOST_EXAMPLES + 1)
@@ -86,11 +86,11 @@ class _Batched(Source):
 class PyDatasets(_Batched):
     """A `keras.utils.PyDataset`."""
 
-    def _check_length(self):
+    def _check_length(self) -> None:
         self.num_batches = self._data.num_batches
         self._check_finite(self.num_batches is not None)
 
-    def _all(self):
+    def _all(self) -> Iterator[Element]:
         numbers = itertools.count() if self.num_batches is None else range(self.num_batches)
         return map(self.batch, numbers)
 
@@ -100,7 +100,7 @@ class PyDatasets(_Batched):
         # Keras takes a list in the place of the tuple here.
         return self._asked.arrays(tuple(element) if isinstance(element, list) else element)
 
-    def for_keras(self, raised):
+    def for_keras(self, raised: list[BaseException]) -> Any:
         """Its batches, checked."""
         return _Inputs(self._data, self, raised)
 
@@ -112,16 +112,16 @@ class Datasets(_Batched):
     and with the function's words in it: nothing outside the dataset can tell what it was.
     """
 
-    def _check_length(self):
+    def _check_length(self) -> None:
         self._asked.check_spec(self._data.element_spec)
         length = int(self._data.cardinality())
         self._check_finite(length != tf.data.INFINITE_CARDINALITY)
         self.num_batches = None if length < 0 else length
 
-    def _all(self):
+    def _all(self) -> Iterator[Element]:
         return map(self._asked.arrays, self._data)
 
-    def for_keras(self, raised):
+    def for_keras(self, raised: list[BaseException]) -> Any:
         """The dataset; one of unknown length up to where it would be refused."""
         if self.num_batches is not None:
             return self._data
@@ -137,7 +137,7 @@ class Datasets(_Batched):
             for leaf in leaves
         )
 
-    def _joined(self, rows):
+    def _joined(self, rows: int) -> Iterator[Element]:
         if not self._knows_shapes:
             yield from super()._joined(rows)
             return
@@ -158,11 +158,11 @@ class _Inputs(keras.utils.PyDataset):
         self._source, self._raised = source, raised
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         """Number of batches, as of the dataset that is wrapped."""
         return self._source.num_batches
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[Any]:
         try:
             return (self._source.batch(index)[0],)
         except Exception as error:

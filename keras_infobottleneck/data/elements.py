@@ -229,20 +229,20 @@ class Arrays(Source):
         if self.num_examples == 0:
             raise asked.nothing()
 
-    def parts(self, rows):
+    def parts(self, rows: int) -> Iterator[Element]:
         """Slices of the arrays."""
         for start in range(0, self.num_examples, rows):
             yield rows_of(self._data, start, start + rows)
 
-    def first_batch(self):
+    def first_batch(self) -> Element:
         """All of them."""
         return self._data
 
-    def for_keras(self, raised):
+    def for_keras(self, raised: list[BaseException]) -> Any:
         """The arrays."""
         return self._data[0]
 
-    def check_ends(self, count):
+    def check_ends(self, count: int) -> None:
         """They do."""
 
 

@@ -5,6 +5,7 @@ divergences are registered with TensorFlow Probability.
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -62,7 +63,9 @@ class LogUniform(tfd.Distribution):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         return {"max_scale": tfp.util.ParameterProperties()}
 
     @property
@@ -70,10 +73,10 @@ class LogUniform(tfd.Distribution):
         """Standard deviation of ``log z`` at which noise carries no information."""
         return self._max_scale
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([])
 
-    def _log_prob(self, value):
+    def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
         return -tf.math.log(value) - HALF_LOG_TWO_PI - 0.5 - tf.math.log(self.max_scale)
 
 
@@ -115,7 +118,9 @@ class TruncatedLogNormal(tfd.TransformedDistribution):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         keys = ("loc", "scale", "low", "high")
         return {key: tfp.util.ParameterProperties() for key in keys}
 
@@ -129,11 +134,11 @@ class TruncatedLogNormal(tfd.TransformedDistribution):
         """Standard deviation of ``log z`` before truncation."""
         return self.distribution.scale
 
-    def _mean(self):
+    def _mean(self) -> tf.Tensor:
         moments = truncated_log_normal_mean_and_variance
         return moments(self.loc, self.scale, self.low, self.high)[0]
 
-    def _variance(self):
+    def _variance(self) -> tf.Tensor:
         moments = truncated_log_normal_mean_and_variance
         return moments(self.loc, self.scale, self.low, self.high)[1]
 
@@ -173,19 +178,25 @@ class TruncatedLogUniform(tfd.TransformedDistribution):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         return {key: tfp.util.ParameterProperties() for key in ("low", "high")}
 
 
 @tfd.RegisterKL(tfd.LogNormal, LogUniform)
-def _kl_log_normal_log_uniform(a, b, name=None):
+def _kl_log_normal_log_uniform(
+    a: tfd.Distribution, b: tfd.Distribution, name: str | None = None
+) -> tf.Tensor:
     del name
     # Broadcast over loc, on which the divergence does not depend.
     return kl_log_normal_log_uniform(a.scale, b.max_scale) + tf.zeros_like(a.loc)
 
 
 @tfd.RegisterKL(TruncatedLogNormal, TruncatedLogUniform)
-def _kl_truncated_log_normal_truncated_log_uniform(a, b, name=None):
+def _kl_truncated_log_normal_truncated_log_uniform(
+    a: tfd.Distribution, b: tfd.Distribution, name: str | None = None
+) -> tf.Tensor:
     del name
     if (a.low, a.high) != (b.low, b.high):
         raise ValueError(

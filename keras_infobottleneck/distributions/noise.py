@@ -262,7 +262,7 @@ def kl_truncated_log_normal_log_uniform(
     return tf.cast(kl, dtype)
 
 
-def _random_bits(shape, seed):
+def _random_bits(shape: TensorLike, seed: TensorLike) -> tf.Tensor:
     """Uniform int32; the generator is named because others are slow under XLA."""
     seed = tf.cast(seed, tf.int32)
     replica = tf.distribute.get_replica_context()
@@ -271,7 +271,7 @@ def _random_bits(shape, seed):
     return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
 
 
-def _polynomial(coefficients, x):
+def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
     """Horner's scheme, the constant coefficient first."""
     value = coefficients[-1]
     for coefficient in coefficients[-2::-1]:
@@ -279,15 +279,17 @@ def _polynomial(coefficients, x):
     return value
 
 
-def _standard_bounds(loc, scale, low, high):
+def _standard_bounds(
+    loc: tf.Tensor, scale: tf.Tensor, low: tf.Tensor, high: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     return (low - loc) / scale, (high - loc) / scale
 
 
-def _ndtr(x):
+def _ndtr(x: tf.Tensor) -> tf.Tensor:
     return 0.5 * tf.math.erfc(-x * math.sqrt(0.5))
 
 
-def _log_interval(lower, upper):
+def _log_interval(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
     """``log(Phi(upper) - Phi(lower))``, exact in both tails."""
     from tensorflow_probability import distributions as tfd
 

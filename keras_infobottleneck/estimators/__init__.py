@@ -47,6 +47,15 @@ from keras_infobottleneck.estimators.fisher import (
     register_rule,
 )
 from keras_infobottleneck.estimators.fisher.hessian import Hessian, hessian
+from keras_infobottleneck.estimators.influence.posterior_influence import (
+    PosteriorInfluence,
+    posterior_influence,
+)
+from keras_infobottleneck.estimators.influence.unique_information import (
+    UniqueInformation,
+    unique_information,
+)
+from keras_infobottleneck.estimators.influence.wrong_labels import WrongLabels, find_wrong_labels
 from keras_infobottleneck.estimators.information.activation_bounds import (
     ActivationInformationBounds,
     activation_information_bounds,
@@ -137,6 +146,7 @@ __all__ = [
     "MemoryEstimate",
     "MultiscaleRelevance",
     "NuisanceInformation",
+    "PosteriorInfluence",
     "PrequentialCode",
     "QuantizedComplexity",
     "RelevanceNull",
@@ -145,8 +155,10 @@ __all__ = [
     "StateCounts",
     "TotalCorrelation",
     "Uncertainty",
+    "UniqueInformation",
     "WeightCompression",
     "WeightInformation",
+    "WrongLabels",
     "ZipfExponent",
     "activation_fisher",
     "activation_information_bounds",
@@ -158,6 +170,7 @@ __all__ = [
     "drawn_excess_loss",
     "effective_information",
     "excess_loss_bound",
+    "find_wrong_labels",
     "fisher_information",
     "flat_minimum_bound",
     "hessian",
@@ -175,6 +188,7 @@ __all__ = [
     "nuisance_information",
     "occam_bound",
     "pac_bayes_bound",
+    "posterior_influence",
     "prequential_code",
     "quantize_to",
     "quantized_complexity",
@@ -187,6 +201,7 @@ __all__ = [
     "simulated_effective_information",
     "test_set_bound",
     "total_correlation",
+    "unique_information",
     "weight_compression",
     "zipf_exponent",
 ]

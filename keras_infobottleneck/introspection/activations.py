@@ -90,7 +90,7 @@ def with_graph(activations: keras.Model) -> keras.Model:
     return compiled(model, ("graph", id(activations)), make)
 
 
-def _symbolic_inputs(model):
+def _symbolic_inputs(model: keras.Model) -> Any:
     """Those of the model's graph, or such as it was called on."""
     try:
         return model.input
@@ -105,7 +105,7 @@ def _symbolic_inputs(model):
     return keras.Input(shape[1:], dtype=model.compute_dtype)
 
 
-def _find_layer(model, layer):
+def _find_layer(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.layers.Layer:
     """Layer of the model that a name, an index or a layer means."""
     names = [each.name for each in model.layers]
     inner = inner_layers(model)

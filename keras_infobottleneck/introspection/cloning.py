@@ -64,7 +64,7 @@ def uncompiled_clone(
     """
     copies = {}
 
-    def copy_of(layer):
+    def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
         if id(layer) not in copies:
             if isinstance(layer, keras.Sequential | keras.Function):
                 copies[id(layer)] = clone(layer)
@@ -72,7 +72,7 @@ def uncompiled_clone(
                 copies[id(layer)] = (clone_function or fresh_copy)(layer)
         return copies[id(layer)]
 
-    def clone(part):
+    def clone(part: keras.Model) -> keras.Model:
         calls = None if isinstance(part, keras.Sequential) else call_function
         part = with_attributes(part, compiled=False)
         return keras.models.clone_model(part, clone_function=copy_of, call_function=calls)
@@ -85,7 +85,7 @@ def fresh_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(uncompiled(layer.get_config()))
 
 
-def uncompiled(config):
+def uncompiled(config: Any) -> Any:
     """A configuration in which no model says how it was compiled."""
     if isinstance(config, dict):
         return {key: uncompiled(v) for key, v in config.items() if key != "compile_config"}

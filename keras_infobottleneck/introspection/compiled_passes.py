@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.introspection.contents import all_layers
+from keras_infobottleneck.introspection.precision import full_products
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 
@@ -83,7 +84,8 @@ class CompiledSum:
                 lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), stack
             )
             of_stack = self._of_stack.get_concrete_function(any_height, *arguments)
-            more = of_stack(stack, *arguments)
+            with full_products():
+                more = of_stack(stack, *arguments)
             if count >= BATCHES_PER_PART:
                 total, part, count = _in_float64(total, part), None, 0
             part = more if part is None else tf.nest.map_structure(tf.add, part, more)
@@ -110,7 +112,7 @@ def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) ->
     if isinstance(count, int) and count == 1:
         return value(0)
 
-    def body(k, *sums):
+    def body(k: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
         more = tf.nest.flatten(value(k))
         return (k + 1, *(s + m for s, m in zip(sums, more, strict=True)))
 

@@ -45,7 +45,7 @@ class LayerOutput(keras.Model):
         """The model that runs."""
         return self._model_of()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Output of the layer, in the training mode of the call."""
         if not self.model.built:
             self.model(inputs)  # building runs the layers too
@@ -68,12 +68,12 @@ class LayerOutput(keras.Model):
             )
         return outputs[0]
 
-    def _recorded(self, inputs) -> list[Any]:
+    def _recorded(self, inputs: Any) -> list[Any]:
         """Outputs of the layer's calls during a run of the model."""
         outputs = []
 
-        def recording(call):
-            def recording_call(*args, **kwargs):
+        def recording(call: Callable) -> Callable:
+            def recording_call(*args: Any, **kwargs: Any) -> Any:
                 outputs.append(call(*args, **kwargs))
                 return outputs[-1]
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
 __all__ = ["has_call_of_its_own", "replaced_call", "with_attributes"]
+
+L = TypeVar("L", bound=keras.layers.Layer)
 
 # By identity of the layer: what this thread calls in the place of the layer's own `call`.
 _of_this_thread: ContextVar[Mapping[int, Callable]] = ContextVar(
@@ -53,7 +55,7 @@ def has_call_of_its_own(layer: keras.layers.Layer) -> bool:
         return "call" in vars(layer)
 
 
-def with_attributes(layer, **attributes):
+def with_attributes(layer: L, **attributes: Any) -> L:
     """The layer itself under another identity, the same variables and layers, some attributes set.
 
     For a call in which a layer must be other than it is, while other threads call it as it is. A
@@ -73,7 +75,7 @@ def _install(layer: keras.layers.Layer) -> Callable:
             call, own = layer.call, vars(layer)
 
             @functools.wraps(call)  # with its signature, which tells whether it takes a mask
-            def call_of_this_thread(*args, **kwargs):
+            def call_of_this_thread(*args: Any, **kwargs: Any) -> Any:
                 return _of_this_thread.get().get(id(layer), call)(*args, **kwargs)
 
             before = {"call": own["call"]} if "call" in own else {}

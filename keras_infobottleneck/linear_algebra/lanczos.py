@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -140,7 +141,7 @@ def spectral_sum(
     product: Product,
     size: int,
     function: Callable[[np.ndarray], np.ndarray],
-    **options,
+    **options: Any,
 ) -> Estimate:
     """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 

@@ -10,7 +10,13 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_choice, check_count, check_positive, check_price
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_price,
+    check_probes,
+)
 from keras_infobottleneck.linear_algebra.lanczos import (
     Quadrature,
     largest_eigenvalues,
@@ -24,7 +30,7 @@ from keras_infobottleneck.linear_algebra.stochastic_trace import (
 )
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["TRACE_METHODS", "Operator", "check_probes"]
+__all__ = ["TRACE_METHODS", "Operator"]
 
 TRACE_METHODS = ("xtrace", "hutchinson")
 
@@ -166,10 +172,3 @@ class Operator:
             seed=seed,
             dtype=self.dtype,
         )
-
-
-def check_probes(num_probes: int, num_steps: int = 2, seed: int = 0) -> None:
-    """What estimates by random vectors are asked: how many, products for each, their seed."""
-    check_count("num_probes", num_probes, 2)
-    check_count("num_steps", num_steps, 2)
-    check_count("seed", seed, 0)

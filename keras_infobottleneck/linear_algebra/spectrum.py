@@ -60,7 +60,7 @@ class ExactSpectrum(Spectrum):
     num_variables: int
     parts: Sequence[SpectrumPart]
 
-    def sums(self, functions):
+    def sums(self, functions: Functions) -> np.ndarray:
         """One row per variable, in float64."""
         totals = np.zeros([self.num_variables, len(functions(np.zeros(1)))])
         for part in self.parts:
@@ -73,7 +73,7 @@ class ExactSpectrum(Spectrum):
                     )
         return totals
 
-    def error(self, function):
+    def error(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         """Nothing is estimated."""
         return 0.0
 
@@ -97,16 +97,16 @@ class QuadratureSpectrum(Spectrum):
 
     measures: tuple[Quadrature, ...]
 
-    def sums(self, functions):
+    def sums(self, functions: Functions) -> np.ndarray:
         """One row: the mean over vectors."""
         # Rounding may put a zero eigenvalue a little below zero.
         totals = [m.total(lambda nodes: functions(np.maximum(nodes, 0.0))) for m in self.measures]
         return np.mean(totals, 0)[None]
 
-    def error(self, function):
+    def error(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         """Spread between vectors, and what the quadrature of each leaves open."""
 
-        def clipped(nodes):
+        def clipped(nodes: np.ndarray) -> np.ndarray:
             return function(np.maximum(nodes, 0.0))
 
         return Quadrature.spread(self.measures, clipped).standard_error

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import (
     check_count,
+    check_flag,
     check_keywords,
     check_names,
     check_positive,
@@ -33,6 +34,7 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 from keras_infobottleneck.models.charging import check_steps
 from keras_infobottleneck.models.objective import check_objective
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt, rewritten
+from keras_infobottleneck.models.unit_removal import UnitRemoval, without_silent_units
 
 __all__ = [
     "LayerConversion",
@@ -188,7 +190,9 @@ def _is_linear(layer) -> bool:
     return LinearPart(layer, input_shape, "float32").has_one_product_per_weight()
 
 
-def make_deterministic(model: keras.Model, *, prune_below: float | None = None) -> keras.Model:
+def make_deterministic(
+    model: keras.Model, *, prune_below: float | None = None, remove_units: bool = False
+) -> keras.Model:
     """Convert a model with noise into plain Keras layers that hold the posterior means.
 
     The saved file loads without this package.
@@ -198,10 +202,17 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             layers anywhere inside. It is left untouched.
         prune_below: weights whose signal-to-noise ratio, ``|mean| / standard deviation``, is under
             this threshold become zero. Weights without a distribution are kept.
+        remove_units: whether units of dense layers and filters of convolutions that carry nothing
+            are taken out, so that the network gets smaller and faster. These are units whose
+            weights are all zero, those into them (what they put out is then a constant, which goes
+            into the next bias) or those from them. Where several layers read a unit, as with skip
+            connections, or a layer behind it mixes units, it stays.
 
     Returns:
-        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`). One with
-        layers of augmentation is held by another that has it augment in `fit` alone.
+        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`; to rounding
+        as the pruned network does with `remove_units`, where its `unit_removal` lists what became
+        of each layer's units, as `UnitRemoval`, with the reason why any stays). One with layers of
+        augmentation is held by another that has it augment in `fit` alone.
 
     Raises:
         TypeError: a subclassed model, or noisy layers inside a custom layer whose configuration
@@ -225,6 +236,7 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
         ```
     """
     check_positive("prune_below", prune_below, optional=True)
+    check_flag("remove_units", remove_units)
     network = rebuildable_network(model)
     check_finite(network.weights)
     noisy = noisy_layers(network)
@@ -241,11 +253,16 @@ def make_deterministic(model: keras.Model, *, prune_below: float | None = None) 
             f"itself, where it cannot be replaced. Received: layer={layer!r}"
         )
     plain.set_weights(_mean_weights(network, noisy, prune_below))
-    if not any(draws_unasked(layer) for layer in all_layers(plain)):
-        return plain
-    # Called and exported, Keras leaves open whether it trains, which augmentation takes for yes.
-    inputs = plain.inputs[0] if isinstance(plain, keras.Sequential) else plain.input
-    return keras.Model(inputs, plain(inputs, training=False), name=plain.name)
+    removal: tuple[UnitRemoval, ...] = ()
+    if remove_units:
+        plain, removal = without_silent_units(plain)
+    if any(draws_unasked(layer) for layer in all_layers(plain)):
+        # Called and exported, Keras leaves open whether it trains: augmentation takes it for yes.
+        inputs = plain.inputs[0] if isinstance(plain, keras.Sequential) else plain.input
+        plain = keras.Model(inputs, plain(inputs, training=False), name=plain.name)
+    if remove_units:
+        plain.unit_removal = removal
+    return plain
 
 
 def _without_noise(classes, config):

@@ -5,8 +5,10 @@ import inspect
 
 import keras
 
+from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import build_by_call
 from keras_infobottleneck.layers.noisy_layer import resting
+from keras_infobottleneck.models.serving import export_with_samples
 
 __all__ = ["NetworkHolder", "has_graph", "shows_arguments_of"]
 
@@ -143,9 +145,16 @@ class NetworkHolder(keras.Model):
             self.network.summary(*args, **kwargs)
 
     @shows_arguments_of(keras.Model.export)
-    def export(self, *args, **kwargs):
-        """Export the network with posterior means: the SavedModel needs only TensorFlow."""
+    def export(self, *args, samples: bool = False, **kwargs):
+        """Export the network with posterior means: the SavedModel needs only TensorFlow.
+
+        With `samples=True` the SavedModel has a second endpoint, `serve_samples(x, num_samples,
+        seed)` of two int32 scalars, which draws as `predict_samples` does for one batch.
+        """
         served = self.network
+        if check_flag("samples", samples):
+            inputs = self.input if served.built and has_graph(served) else None
+            return export_with_samples(served, inputs, *args, **kwargs)
         if served.built and has_graph(served):
             # Keras leaves `training` open, as in `call`.
             outputs = served(self.input, training=False)

@@ -1,6 +1,7 @@
 """Predictions with drawn weights and activations, many for every example."""
 
 import threading
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
 from keras_infobottleneck.layers.noisy_layer import drawing
 
-__all__ = ["Sampler", "Samplers"]
+__all__ = ["Sampler", "Samplers", "as_float32", "drawn_outputs"]
 
 
 class Sampler(keras.Model):
@@ -31,22 +32,47 @@ class Sampler(keras.Model):
     def call(self, inputs):
         """Samples of the network's output, of shape [batch, num_samples, ...]."""
         batch_seed = tf.cast(self.seed_generator.next(), tf.int32)
-
-        def draw(index):
-            seed = tf.random.experimental.stateless_fold_in(batch_seed, index)
-            with drawing(seed, **self.kinds):
-                return self.network(inputs, training=False)
-
-        # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
-        outputs = self.network(inputs, training=False)
-        spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
-        samples = tf.map_fn(draw, tf.range(self.num_samples), fn_output_signature=spec)
+        samples = drawn_outputs(self.network, inputs, self.num_samples, batch_seed, **self.kinds)
         return keras.tree.map_structure(_batch_first, samples)
+
+
+def drawn_outputs(
+    network: keras.Model,
+    inputs: Any,
+    num_samples: int | tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    weights: bool = True,
+    activations: bool = True,
+) -> Any:
+    """Outputs of a network that draws, `[num_samples, batch, ...]`, in its own types.
+
+    Args:
+        network: with noisy layers; everything else that is random rests.
+        inputs: of a batch.
+        num_samples: draws, each of everything that draws.
+        seed: integer tensor `[2]`, of which the draws are a function.
+        weights, activations: what draws.
+    """
+
+    def draw(index):
+        seed_of_draw = tf.random.experimental.stateless_fold_in(seed, index)
+        with drawing(seed_of_draw, weights=weights, activations=activations):
+            return network(inputs, training=False)
+
+    # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
+    outputs = network(inputs, training=False)
+    spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+    return tf.map_fn(draw, tf.range(num_samples), fn_output_signature=spec)
 
 
 def _batch_first(samples):
     """Axes of draws and examples exchanged; half precision ends here, for what is averaged next."""
-    samples = tf.experimental.numpy.moveaxis(samples, 0, 1)
+    return as_float32(tf.experimental.numpy.moveaxis(samples, 0, 1))
+
+
+def as_float32(samples: tf.Tensor) -> tf.Tensor:
+    """Samples of outputs that are numbers in float32."""
     return tf.cast(samples, tf.float32) if samples.dtype.is_floating else samples
 
 

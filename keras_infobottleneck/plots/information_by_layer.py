@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from keras_infobottleneck.arguments import check_named_numbers, check_text
 from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_information_by_layer"]
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def plot_information_by_layer(
@@ -21,7 +24,7 @@ def plot_information_by_layer(
     label: str = "nats",
     name: str = "layer",
     ax: Any = None,
-):
+) -> Axes:
     """Draw a bar for each layer or weight, in the given order from above, and the null beside it.
 
     Args:

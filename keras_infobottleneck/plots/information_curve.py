@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,9 @@ from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_information_curve"]
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def plot_information_curve(
     beta: ArrayLike,
@@ -20,7 +23,7 @@ def plot_information_curve(
     *,
     marked: float | None = None,
     ax: Any = None,
-):
+) -> Axes:
     """Draw nats over the price, and on a second axis the expected loss.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,10 +12,13 @@ from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_information_map"]
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def plot_information_map(
     nats: ArrayLike, *, image: ArrayLike | None = None, label: str = "nats", ax: Any = None
-):
+) -> Axes:
     """Draw nats by place, dark where there are few, with a scale beside it.
 
     Args:
@@ -68,7 +71,7 @@ def plot_information_map(
     return ax
 
 
-def _image(name: str, value) -> np.ndarray:
+def _image(name: str, value: Any) -> np.ndarray:
     """Finite numbers, with or without a last axis of channels."""
     image = check_numbers(name, value, "[height, width, ...]")
     if image.ndim > 3:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +11,9 @@ from keras_infobottleneck.arguments import check_number, check_numbers, check_te
 from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_phase_diagram"]
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def plot_phase_diagram(
@@ -22,7 +25,7 @@ def plot_phase_diagram(
     limits: tuple[float, float] | None = None,
     label: str = "training accuracy",
     ax: Any = None,
-):
+) -> Axes:
     """Draw a number, such as the accuracy on random labels, on the plane of N and beta.
 
     Args:
@@ -71,7 +74,7 @@ def plot_phase_diagram(
     return ax
 
 
-def _ticks(name: str, value) -> np.ndarray:
+def _ticks(name: str, value: Any) -> np.ndarray:
     """Two or more positive numbers, increasing."""
     ticks = check_numbers(name, value, "[points]", 0, open_below=True, increasing=True)
     if len(ticks) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,9 @@ from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_pruning_curve"]
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def plot_pruning_curve(
     signal_to_noise: ArrayLike,
@@ -21,7 +24,7 @@ def plot_pruning_curve(
     scores: ArrayLike | None = None,
     score_label: str = "accuracy",
     ax: Any = None,
-):
+) -> Axes:
     """Draw the share of weights kept against the threshold of `|mean| / standard deviation`.
 
     Args:

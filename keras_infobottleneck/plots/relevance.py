@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,9 @@ from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_rank_frequency", "plot_resolution_relevance"]
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def plot_resolution_relevance(
     resolution: ArrayLike,
@@ -30,7 +33,7 @@ def plot_resolution_relevance(
     null: ArrayLike | None = None,
     name: str | None = None,
     ax: Any = None,
-):
+) -> Axes:
     """Draw points on the plane of `H[s]` and `H[K]`, in units of `log M`.
 
     Args:
@@ -84,7 +87,7 @@ def plot_resolution_relevance(
 
 def plot_rank_frequency(
     counts: ArrayLike, *, mu: float = 1.0, name: str | None = None, ax: Any = None
-):
+) -> Axes:
     """Draw the counts of states by rank, both in log, with the line `k ~ rank^(-1 / mu)`.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +11,9 @@ from keras_infobottleneck.arguments import check_numbers, check_positive, check_
 from keras_infobottleneck.plots.axes import axes_or_new
 
 __all__ = ["plot_spectrum"]
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # A line of more points looks the same.
 MAX_POINTS = 1000
@@ -24,7 +27,7 @@ def plot_spectrum(
     name: str | None = None,
     label: str = "eigenvalue",
     ax: Any = None,
-):
+) -> Axes:
     """Draw eigenvalues by rank, largest first, both in log; zeros and below are counted in words.
 
     Args:

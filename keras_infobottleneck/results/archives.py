@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -168,7 +168,9 @@ class _OddError(Exception):
     """What is odd about an archive."""
 
 
-def _read(stream, wanted: Collection[str] | None, max_bytes: int | None) -> dict[str, np.ndarray]:
+def _read(
+    stream: IO[bytes], wanted: Collection[str] | None, max_bytes: int | None
+) -> dict[str, np.ndarray]:
     """Arrays by name; anything odd about the file is an exception."""
     size = os.fstat(stream.fileno()).st_size
     arrays: dict[str, np.ndarray] = {}
@@ -193,7 +195,7 @@ def _read(stream, wanted: Collection[str] | None, max_bytes: int | None) -> dict
     return arrays
 
 
-def _read_array(name: str, content, size: int) -> np.ndarray:
+def _read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
     """One array, whose header must announce the bytes that there are."""
     version = np.lib.format.read_magic(content)
     readers = {

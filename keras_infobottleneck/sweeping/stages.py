@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -85,7 +86,7 @@ class Stages(keras.callbacks.Callback):
         self._weights = None if warm_start else model.get_weights()
         self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Back to the start, where a stage begins."""
         if self._plan.place(epoch)[1]:
             return
@@ -94,9 +95,9 @@ class Stages(keras.callbacks.Callback):
         for variable, value in zip(self.model.optimizer.variables, self._optimizer, strict=True):
             variable.assign(value)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures at the end of a stage."""
-        if epoch + 1 not in self._plan.ends:
+        if logs is None or epoch + 1 not in self._plan.ends:
             return
         logs[KEPT] = share_kept(self.model, self._prune_below)
         if self._verbose:

@@ -50,3 +50,22 @@ def test_learning_coefficients_are_measured_beside_the_known_ones(tmp_path):
     for name, truth in truths.items():
         assert rows[f"reduced rank {name}"]["truth"] == truth
     assert len(rows) == 11
+
+
+def test_streams_are_compared_with_arrays(tmp_path):
+    flags = ["--num_examples=500", "--batch_size=100", "--rounds=1", "--memory_sizes=200"]
+    done = run("streams.py", *flags, f"--output={tmp_path / 'streams.json'}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "streams.json").read_text("utf-8"))
+    kinds = {"arrays", "tf.data", "generator", "PyDataset"}
+    assert all(set(row) == kinds for row in found["seconds"].values())
+    assert found["peak_mebibytes"]["200"] > 0
+
+
+def test_scores_of_wrong_labels_rank_better_than_chance(tmp_path):
+    done = run("wrong_labels.py", "--smoke", "--kind=random", f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "wrong_labels.json").read_text("utf-8"))
+    (found,) = report["runs"]["random, 20%"]
+    assert all(area > 0.7 for area in found["areas"].values())
+    assert all(seconds > 0 for seconds in found["seconds"].values())

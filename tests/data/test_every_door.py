@@ -94,6 +94,15 @@ WITH_LABELS = {
     "information_in_weights": lambda data: estimators.information_in_weights(
         network(), data, beta=0.1, labels="empirical", **LIKELIHOOD
     ),
+    "unique_information": lambda data: estimators.unique_information(
+        network(), data, beta=0.1, fisher=curvature(), **LIKELIHOOD
+    ),
+    "posterior_influence": lambda data: estimators.posterior_influence(
+        network(), data, fisher=curvature(), **LIKELIHOOD
+    ),
+    "find_wrong_labels": lambda data: estimators.find_wrong_labels(
+        network(), data, fisher=curvature(), **LIKELIHOOD
+    ),
     "certify": lambda data: estimators.certify(certified(), data, from_logits=True, num_samples=1),
     "anchor_prior": lambda data: noisy().anchor_prior(data),
 }

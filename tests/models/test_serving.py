@@ -109,3 +109,61 @@ def test_without_noise_a_network_that_augments_serves_the_same_every_time(tmp_pa
             np.testing.assert_allclose(outputs, expected, atol=1e-5)
     assert np.abs(plain(IMAGES, training=True) - expected).max() > 1e-3  # `fit` augments
     assert len(kib.make_deterministic(graph_model()).layers) == 3  # no model around others
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_samples_are_served_by_seed_and_number_of_draws(model, tmp_path):
+    build, x = MODELS[model]
+    built = build()
+    built.export(tmp_path / "model", verbose=False, samples=True)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.serve(x), built.predict(x, verbose=0), atol=1e-5)
+    for num_samples, seed in ((3, 7), (5, 7), (3, 8)):
+        expected = built.predict_samples(x, num_samples, seed=seed)
+        found = loaded.serve_samples(x, num_samples, seed)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
+def test_samples_are_refused_where_they_cannot_be_served(tmp_path):
+    model = graph_model()
+    path = str(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"tf_saved_model.*Received: .*'onnx'"):
+        model.export(path, format="onnx", samples=True)
+    with pytest.raises(TypeError, match=r"`samples`.*Received: "):
+        model.export(path, samples="all")
+    plain = keras.Sequential([keras.Input([5]), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"layers that draw.*Received: "):
+        kib.InformationBottleneckModel(plain, num_examples=6).export(path, samples=True)
+
+
+def of_pruned(build):
+    """Noise on half of the weights, and what remains of the network without them."""
+    model = build()
+    for layer in model.variational_layers:
+        loc, spread, *rest = layer.get_weights()
+        spread[..., ::2] = 3.0
+        layer.set_weights([loc, spread, *rest])
+    return kib.make_deterministic(model, prune_below=0.05, remove_units=True)
+
+
+@pytest.mark.parametrize("made", ["deterministic", "pruned"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_left_without_noise_serves_its_predictions(made, name, tmp_path):
+    suffix, served, package = FORMATS[name]
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs {package}")
+    plain = kib.make_deterministic(graph_model()) if made != "pruned" else of_pruned(graph_model)
+    path = tmp_path / f"model{suffix}"
+    plain.export(str(path), format=name, verbose=False)
+    np.testing.assert_allclose(served(path, TWO), plain.predict(TWO, verbose=0), atol=1e-5)
+
+
+def test_a_network_without_noise_is_quantised_and_served(tmp_path):
+    plain = kib.make_deterministic(graph_model())
+    expected = plain.predict(TWO, verbose=0)
+    plain.quantize("int8")
+    plain.export(tmp_path / "model", verbose=False)
+    found = of_saved_model(tmp_path / "model", TWO)
+    np.testing.assert_allclose(found, plain.predict(TWO, verbose=0), atol=1e-5)
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()

@@ -58,7 +58,9 @@ def held(subclassed):
     return kib.InformationBottleneckModel(inputs, scores(hidden(inputs)), num_examples=64)
 
 
-KINDS = [pytest.param(Plain, marks=pytest.mark.slow), Configured]
+@pytest.fixture(scope="module", params=[pytest.param(Plain, marks=pytest.mark.slow), Configured])
+def kind(request):
+    return request.param
 
 
 def compiled(kind):
@@ -68,25 +70,25 @@ def compiled(kind):
     return model
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def model(request):
+@pytest.fixture(scope="module")
+def model(kind):
     """As it was made, in all tests."""
-    return compiled(request.param)
+    return compiled(kind)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def trained(request):
+@pytest.fixture(scope="module")
+def trained(kind):
     """A trained model, its scales before, and what training logged."""
-    model = compiled(request.param)
+    model = compiled(kind)
     model(X)
     before = model.scores.signal_to_noise()
     return model, before, model.fit(X, Y, epochs=2, verbose=0).history
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def anchored(request):
+@pytest.fixture(scope="module")
+def anchored(kind):
     """A trained model that was anchored on half of the data."""
-    model = compiled(request.param)
+    model = compiled(kind)
     model.fit(X, Y, verbose=0)
     model.anchor_prior((X[:32], Y[:32]), scale=False)
     model.weight_beta = 0.5

@@ -47,6 +47,10 @@ def results():
     found["learning"] = estimators.local_learning_coefficient(
         model, (X, Y), likelihood="categorical", seed=0, **few
     )
+    options = {"fisher": fisher, "likelihood": "categorical"}
+    found["unique"] = estimators.unique_information(model, (X, Y), beta=0.1, **options)
+    found["influence"] = estimators.posterior_influence(model, (X, Y), **options)
+    found["wrong labels"] = estimators.find_wrong_labels(model, (X, Y), **options)
     found["effective"] = estimators.effective_information(
         model, X, layer="hidden", fisher=fisher, beta=0.1
     )

@@ -18,7 +18,8 @@ from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.noise import paid_for_weights
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
-from keras_infobottleneck.auditing.pruning import pruning_by_noise
+from keras_infobottleneck.auditing.performance import TaskPerformance
+from keras_infobottleneck.auditing.pruning import Pruning, pruning_by_noise
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.auditing.weights_in_words import (
     has_lost_the_network,
@@ -152,7 +153,7 @@ class Weights(AuditPart):
             if paid is not None and paid.beta == 0:
                 exam.omit("weights", "price of a nat", WITHOUT_PRICE)
 
-            def pruning():
+            def pruning() -> Pruning:
                 sample = exam.examples("task") if task else None
                 return pruning_by_noise(exam.model, sample, task, exam.likelihood)
 
@@ -268,14 +269,16 @@ class Weights(AuditPart):
             yield Drawing(f"{caption}.", draw)
 
 
-def _code(exam: Examination, fisher) -> estimators.WeightInformation:
+def _code(exam: Examination, fisher: estimators.FisherInformation) -> estimators.WeightInformation:
     """The Gaussian code at one nat of training loss a nat."""
     held = estimators.information_in_weights(exam.model, fisher, beta=exam.beta)
     # Fisher saw a sample; the nats are shared out over the whole training set.
     return dataclasses.replace(held, num_examples=exam.num_examples)
 
 
-def _curve(exam: Examination, fisher, task) -> estimators.InformationCurve:
+def _curve(
+    exam: Examination, fisher: estimators.FisherInformation, task: TaskPerformance | None
+) -> estimators.InformationCurve:
     """The Gaussian code at other prices; without labels the loss is not known."""
     found = estimators.information_curve(
         exam.model,

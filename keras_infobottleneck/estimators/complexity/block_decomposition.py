@@ -31,6 +31,7 @@ __all__ = [
 STRING_LENGTH = 12
 BLOCK_SIDE = 4
 NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)
+ENTRIES_AT_ONCE = 1 << 22
 
 _LOW_BIT_OF_EACH_BYTE = np.uint32(0x01010101)
 _EVERY_OTHER_BYTE = np.uint32(0x00FF00FF)
@@ -136,14 +137,25 @@ def count_tiles(matrix: np.ndarray, plane: int = 0) -> np.ndarray:
     Returns ``[65536]`` counts in the order of ``coding_theorem_tables(2)[4]``.
     """
     rows, columns = (side - side % BLOCK_SIDE for side in matrix.shape)
+    # In strips that stay in the cache, of whole blocks.
+    strip = BLOCK_SIDE * max(1, ENTRIES_AT_ONCE // (BLOCK_SIDE * max(1, columns)))
+    counts = np.zeros(NUM_BLOCKS, np.int64)
+    for start in range(0, rows, strip):
+        part = matrix[start : min(start + strip, rows), :columns]
+        counts += np.bincount(_tile_codes(part, plane), minlength=NUM_BLOCKS)
+    return counts
+
+
+def _tile_codes(matrix: np.ndarray, plane: int) -> np.ndarray:
+    """Number of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
+    rows, columns = matrix.shape
     # Four neighbours in a row are one 32-bit word, so that each operation works on four at once.
-    words = np.ascontiguousarray(matrix[:rows, :columns]).view("<u4")
+    words = np.ascontiguousarray(matrix).view("<u4")
     words = (words >> np.uint32(plane)) & _LOW_BIT_OF_EACH_BYTE
     words = words.reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
     code = words[:, 0] | words[:, 1] << 1 | words[:, 2] << 2 | words[:, 3] << 3
     code = (code | code >> 4) & _EVERY_OTHER_BYTE
-    code = (code | code >> 8).astype(np.uint16)
-    return np.bincount(code.ravel(), minlength=NUM_BLOCKS)
+    return (code | code >> 8).astype(np.uint16).ravel()
 
 
 def complexity_of_counts(counts: np.ndarray, table: np.ndarray) -> float:

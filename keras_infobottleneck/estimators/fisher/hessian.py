@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.contents import chosen_variables, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.precision import precision_of
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
@@ -35,6 +36,8 @@ class Hessian(Result):
     Attributes:
         operator: products with vectors.
         num_examples: N.
+        precision: types in which the layers computed, such as "float16"; sums are float32 or
+            better.
 
     Example:
         ```python
@@ -56,6 +59,7 @@ class Hessian(Result):
 
     operator: Operator
     num_examples: int
+    precision: str = ""
 
     structure = "implicit"
 
@@ -169,12 +173,15 @@ class Hessian(Result):
             )
         count = self.num_examples + other.num_examples
         share = self.num_examples / count
-        return Hessian(self.operator.mixed(share, other.operator, 1.0 - share), count)
+        operator = self.operator.mixed(share, other.operator, 1.0 - share)
+        said = dict.fromkeys([self.precision, other.precision])  # both, of two that differ
+        return Hessian(operator, count, " and ".join(filter(None, said)))
 
     def __repr__(self) -> str:
+        precision = f", precision={self.precision!r}" if "16" in self.precision else ""
         return (
             f"Hessian(num_examples={self.num_examples}, variables={len(self.variables)}, "
-            f"size={self.size})"
+            f"size={self.size}{precision})"
         )
 
 
@@ -263,4 +270,4 @@ def hessian(
         product,
         tf.as_dtype(variables[0].dtype),
     )
-    return Hessian(operator, batches.count())
+    return Hessian(operator, batches.count(), precision_of(model))

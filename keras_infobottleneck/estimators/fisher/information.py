@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
-# Version of the files. Version 1 called the second weight of a path `path_1`, now `path #2`.
-FORMAT = 2
+# Version of the files. Version 1 called the second weight of a path `path_1`, now `path #2`; from
+# version 3 on a file says the precision.
+FORMAT = 3
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +42,10 @@ class FisherInformation(Result, abc.ABC):
         num_examples: N.
         standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
             the spread of the examples' traces over sqrt(N), which holds the data's own spread
-            too: an upper estimate. NaN for drawn labels of a single example.
+            too: an upper estimate. NaN for drawn labels of a single example. It says nothing of
+            rounding.
+        precision: types in which the layers computed, such as "float16"; sums are float32 or
+            better. Empty where a file does not say.
 
     Example:
         ```python
@@ -65,6 +71,7 @@ class FisherInformation(Result, abc.ABC):
     labels: str
     num_examples: int
     standard_error: float = field(default=0.0, kw_only=True)
+    precision: str = field(default="", kw_only=True)
 
     # What the argument `structure` says, and the structures in whose place this one is named where
     # their memory is too much.
@@ -174,13 +181,16 @@ class FisherInformation(Result, abc.ABC):
             "size": self.size,
             "trace": float(self.trace()),
             "standard_error": self.standard_error,
+            "precision": self.precision,
             "by_variable": self.by_variable(),
         }
 
     def __repr__(self) -> str:
+        reduced = "16" in self.precision
+        precision = f", precision={self.precision!r}" if reduced else ""
         return (
             f"{type(self).__name__}(labels={self.labels!r}, num_examples={self.num_examples}, "
-            f"variables={len(self.variables)}, size={self.size}, trace={self.trace()!r})"
+            f"variables={len(self.variables)}, size={self.size}, trace={self.trace()!r}{precision})"
         )
 
     def __add__(self, other: FisherInformation) -> Self:
@@ -195,7 +205,10 @@ class FisherInformation(Result, abc.ABC):
                 f"Received: {self.structure!r} of {self.labels!r} labels and {self.size} weights, "
                 f"{other.structure!r} of {other.labels!r} labels and {other.size} weights"
             )
-        return self._merged(cast(Self, other), self.num_examples + other.num_examples)
+        merged = self._merged(cast(Self, other), self.num_examples + other.num_examples)
+        # Of two that differ both are said.
+        said = dict.fromkeys([self.precision, other.precision])
+        return dataclasses.replace(merged, precision=" and ".join(filter(None, said)))
 
     def _merged_error(self, other: FisherInformation) -> float:
         """Standard error of the mean over both."""
@@ -233,6 +246,7 @@ class FisherInformation(Result, abc.ABC):
             "labels": self.labels,
             "num_examples": self.num_examples,
             "standard_error": self.standard_error,
+            "precision": self.precision,
             "paths": np.array(self.layout.paths, dtype=str),
             "shapes": np.array(shapes, dtype=str),
             **self._arrays(),
@@ -251,24 +265,33 @@ class FisherInformation(Result, abc.ABC):
             path = with_suffix(path)
         archive = Archive(path, "`path` must be a file written by `FisherInformation.to_npz`")
         structure = archive.text("structure", STRUCTURES)
-        layout = _layout_from(archive)
+        version = archive.count("format") if "format" in archive else 1
+        if version > FORMAT:
+            archive.refuse(f"in format {version}, of a later version")
+        layout = _layout_from(archive, version)
         fields = {
             "layout": layout,
             "labels": archive.text("labels", LABELS),
             "num_examples": archive.count("num_examples"),
             "standard_error": archive.error("standard_error"),
+            "precision": _precision_from(archive) if version > 2 else "",
         }
         result = STRUCTURES[structure]._from_archive(fields, archive)
         archive.close()
         return result
 
 
-def _layout_from(archive: Archive) -> Layout:
+def _precision_from(archive: Archive) -> str:
+    """Types that there are, joined; empty where the result did not say."""
+    said = archive.text("precision")
+    if said and not set(said.split(" and ")) <= set(FLOATS):
+        archive.refuse(f"with a precision of {said[:40]!r}")
+    return said
+
+
+def _layout_from(archive: Archive, version: int) -> Layout:
     """Names and shapes of the weights."""
     names, words = archive.texts("paths"), archive.texts("shapes")
-    version = archive.count("format") if "format" in archive else 1
-    if version > FORMAT:
-        archive.refuse(f"in format {version}, of a later version")
     names = renumbered(names) if version == 1 else names
     shapes = []
     for word in words:

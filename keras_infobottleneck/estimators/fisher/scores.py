@@ -36,6 +36,7 @@ from keras_infobottleneck.introspection.compiled_passes import (
     compiled,
 )
 from keras_infobottleneck.introspection.contents import weight_names
+from keras_infobottleneck.introspection.precision import precision_of
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["ColumnSource", "Measurement", "Scores"]
@@ -266,6 +267,7 @@ class Measurement:
             "layout": self.layout,
             "labels": self.source.labels,
             "num_examples": self.batches.count(),
+            "precision": precision_of(self.model),
         }
 
     def kept(self, name: str, make: Callable[[Callable], Any]) -> Any:

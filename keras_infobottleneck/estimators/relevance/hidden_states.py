@@ -7,21 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_infobottleneck.arguments import (
-    check_model,
-    check_numbers,
-    check_verbose,
-    described,
-)
-from keras_infobottleneck.introspection.activations import activations_model
-from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
 
 __all__ = ["hidden_states"]
-
-BATCH_SIZE = 256
 
 
 def hidden_states(
@@ -35,7 +24,8 @@ def hidden_states(
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
 
-    Exact. Cost: one pass over the data; memory of one byte per unit and example.
+    Exact. Cost: one pass over the data; memory of one byte per unit and example. Where only their
+    counts are wanted, `StateCounts.from_model` keeps none of them.
 
     Args:
         model: any Keras model whose forward pass calls the layer once; the layer may be part of
@@ -73,63 +63,7 @@ def hidden_states(
         (10, 3) bool
         ```
     """
-    check_model("model", model)
-    check_verbose("verbose", verbose)
-    levels = check_numbers("threshold", threshold, increasing=True)
-    if levels.ndim > 1 or not 1 <= levels.size <= 255:
-        raise ValueError(
-            "`threshold` must be one number, or one to 255 increasing ones. "
-            f"Received: threshold={described(threshold)}"
-        )
-    is_binary = levels.ndim == 0
-    thresholds = tuple(levels.reshape(-1).tolist())
-    levels_of = _compiled(activations_model(model, layer), thresholds)
-    options: dict[str, Any] = {"needs_labels": False, "default_batch_size": BATCH_SIZE}
-    batches = batches_for(model, data, batch_size, **options)
-    progress = keras.utils.Progbar(batches.num_batches, verbose=verbose)
-    states = []
-    for inputs, _ in batches.parts(1):
-        levels, has_nan = levels_of(inputs)
-        if has_nan:
-            raise ValueError("Activations must not be NaN. Received: NaN in a batch of activations")
-        states.append(levels.numpy())
-        progress.add(1)
-    states = np.concatenate(states)
-    return states.astype(bool) if is_binary else states
-
-
-def _compiled(activations_of, thresholds):
-    """Compiled function from inputs to levels, kept for the next call."""
-
-    def make(model_of):
-        def levels_of(inputs):
-            activations = model_of()(inputs, training=False)
-            if not tf.is_tensor(activations):
-                raise ValueError(
-                    "The layer must have one output. "
-                    f"Received: {len(keras.tree.flatten(activations))} outputs"
-                )
-            activations = tf.reshape(activations, [tf.shape(activations)[0], -1])
-            exceeded = [activations > tf.cast(value, activations.dtype) for value in thresholds]
-            levels = tf.add_n([tf.cast(each, tf.int32) for each in exceeded])
-            has_nan = tf.reduce_any(tf.math.is_nan(tf.cast(activations, tf.float32)))
-            return tf.cast(levels, tf.uint8), has_nan
-
-        traced: list[Any] = []
-
-        def run(inputs):
-            inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-            function = traced[0] if traced else tf.function(levels_of, autograph=False)
-            # One for batches of every size, of which no call can trace another.
-            any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
-            traced[:] = [function]  # one whose first trace fails gives None ever after
-            return any_size(inputs)
-
-        return run
-
-    return compiled(activations_of, ("levels", thresholds), make)
-
-
-def _of_any_size(tensor):
-    """What a tensor is, but for the number of examples."""
-    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+    states = StatesOfLayers(
+        model, data, [layer], threshold=threshold, batch_size=batch_size, verbose=verbose
+    )
+    return np.concatenate([part for (part,) in states])

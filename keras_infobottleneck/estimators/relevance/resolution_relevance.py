@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_count, check_integers, described
-from keras_infobottleneck.estimators.relevance.state_counts import StateCounts, check_states
+from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
+from keras_infobottleneck.estimators.relevance.state_keys import check_states
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["ResolutionRelevance", "resolution_relevance", "resolution_relevance_of_counts"]

@@ -81,6 +81,7 @@ FIELDS = {
     "an infinite error": ("standard_error", lambda a: np.inf),
     "a complex error": ("standard_error", lambda a: 1j),
     "an error in words": ("standard_error", lambda a: "none"),
+    "a precision that is none": ("precision", lambda a: "single"),
     "fewer paths": ("paths", lambda a: a[:-1]),
     "more paths": ("paths", lambda a: np.append(a, "more")),
     "one path twice": ("paths", lambda a: np.append(a[:-1], a[0])),
@@ -93,7 +94,7 @@ FIELDS = {
     "a shape in words": ("shapes", lambda a: np.append(a[:-1], "three")),
     "a shape of a thousand digits": ("shapes", lambda a: np.append(a[:-1], "9" * 5000)),
     "shapes that are numbers": ("shapes", lambda a: np.arange(len(a))),
-    "a later format": ("format", lambda a: 3),
+    "a later format": ("format", lambda a: a + 1),
     "a format that is none": ("format", lambda a: "new"),
     "more than there should be": ("notes", lambda a: "mine"),
 }

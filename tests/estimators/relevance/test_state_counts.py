@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import StateCounts, resolution_relevance
-from keras_infobottleneck.estimators.relevance.state_counts import (
+from keras_infobottleneck.estimators.relevance.state_keys import (
     _fingerprints,
     _tally_in_tensorflow,
     state_keys,

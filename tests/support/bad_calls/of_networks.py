@@ -114,7 +114,7 @@ def network_table():
         "make_deterministic": (
             kib.make_deterministic,
             {"model": t.noisy},
-            {"model": [*MODEL, *values(t.broken)], "prune_below": POSITIVE},
+            {"model": [*MODEL, *values(t.broken)], "prune_below": POSITIVE, "remove_units": FLAG},
         ),
         "make_variational": (
             kib.make_variational,
@@ -289,6 +289,28 @@ def network_table():
             {
                 "model": MODEL,
                 "layer": LAYER_OF,
+                "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
+                "batch_size": count(),
+                "verbose": VERBOSE,
+            },
+        ),
+        "StateCounts.from_model": (
+            e.StateCounts.from_model,
+            {"model": t.net, "data": t.x, "layer": "hidden"},
+            {
+                "model": MODEL,
+                "layer": LAYER_OF,
+                "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
+                "batch_size": count(),
+                "verbose": VERBOSE,
+            },
+        ),
+        "StateCounts.by_layer": (
+            e.StateCounts.by_layer,
+            {"model": t.net, "data": t.x, "layers": ["hidden"]},
+            {
+                "model": MODEL,
+                "layers": kinds("hidden", 3, None) + values([]),
                 "threshold": kinds(None, "0", True, 1j) + values(NAN, [], [2.0, 1.0]),
                 "batch_size": count(),
                 "verbose": VERBOSE,

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_price, check_probes
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
-from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 

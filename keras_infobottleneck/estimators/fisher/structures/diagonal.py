@@ -9,7 +9,7 @@ from typing import TypeGuard
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_price, check_probes
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
@@ -18,7 +18,6 @@ from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES, 
 from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
-from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_price, check_probes
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
@@ -19,7 +19,7 @@ from keras_infobottleneck.estimators.fisher.information import (
 )
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
-from keras_infobottleneck.linear_algebra.operator import check_probes
+from keras_infobottleneck.introspection.precision import full_products
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -172,7 +172,9 @@ def rows_of(step: Any, batches: Batches, key: tf.Tensor, verbose: int) -> np.nda
         count = int(np.sum(batch.weights))
         # TensorFlow counts traces by code, for all models together: called as it is, the step
         # would be said to retrace.
-        rows = step.get_concrete_function(batch, key)(batch, key)
+        traced = step.get_concrete_function(batch, key)
+        with full_products():
+            rows = traced(batch, key)
         parts.append(rows.numpy()[:, :count].transpose(1, 0, 2))
         bar.update(number)
     return np.concatenate(parts)

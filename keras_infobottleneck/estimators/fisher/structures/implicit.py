@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_choice
+from keras_infobottleneck.arguments import check_choice, check_probes
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
@@ -22,7 +22,7 @@ from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurem
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
-from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator, check_probes
+from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
 

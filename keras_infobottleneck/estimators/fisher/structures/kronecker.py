@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_price, check_probes
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
@@ -26,7 +26,6 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import 
     plan_blocks,
     with_bias,
 )
-from keras_infobottleneck.linear_algebra.operator import check_probes
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.estimate import Estimate
 

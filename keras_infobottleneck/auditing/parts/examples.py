@@ -1,0 +1,130 @@
+"""Part of the report: which examples the weights remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import AuditPart
+from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
+from keras_infobottleneck.auditing.remembered import remembered_examples
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.estimators.influence.example_rows import ROWS_BYTES
+from keras_infobottleneck.layers.noisy_layer import noisy_layers
+
+__all__ = ["Examples"]
+
+HAS_POSTERIOR = "the weights have a posterior; `posterior_influence` tells what examples do to it"
+NO_LABELS = "it takes labels"
+# One percent of the examples with this share of all nats stands out.
+UNEVEN = 0.1
+
+
+class Examples(AuditPart):
+    """Nats that single examples leave in the weights, of plain networks."""
+
+    name, title, examples = "examples", "Which examples it remembers", 500
+    measures = (
+        Measure(
+            "nats_of_example",
+            "left in the weights",
+            "nats",
+            "first-order approximation at a minimum, from a diagonal",
+            "How surely somebody who sees the weights with their code's noise could tell that the "
+            "example was there. Rare and right examples are remembered like wrong labels, and a "
+            "network that is not at a minimum shows what it would still learn, not what it holds.",
+        ),
+        Measure(
+            "nats_of_mean_example",
+            "left in the weights by an example, on average",
+            "nats",
+            "first-order approximation at a minimum, from a diagonal; the error is over examples",
+            "What examples leave for themselves alone: what many share is left by none of them, so "
+            "that these nats are far below all nats in the weights divided by the examples.",
+        ),
+        Measure(
+            "share_of_top_percent",
+            "held by the one percent of examples with most nats",
+            "share of the nats of single examples",
+            "of the examples taken, biased low where they are few",
+            "0.01 if all examples were alike. A few outliers make it large without harm; look at "
+            "which they are.",
+        ),
+    )
+
+    def reason_to_omit(self, subject: Subject) -> str | None:
+        """Weights with noise are no minimum; without a likelihood there is no gradient."""
+        if noisy_layers(subject.model, "weights"):
+            return HAS_POSTERIOR
+        return subject.reason_without_likelihood
+
+    def shares(self, subject: Subject) -> tuple[str, ...]:
+        """The Fisher matrix is that of its own part."""
+        return ("fisher",)
+
+    def measure(self, exam: Examination) -> Mapping[str, Any]:
+        """`remembered`."""
+        if not exam.examples(self.name).has_labels:
+            exam.omit(self.name, "all", NO_LABELS)
+            return {}
+        fisher = diagonal_of(exam)
+        if fisher is None:
+            exam.omit(self.name, "all", NO_FISHER)
+            return {}
+        found = exam.attempt(self.name, "all", lambda: remembered_examples(exam, fisher))
+        return {"remembered": found}
+
+    def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
+        """Gradients of a batch of examples, of one at least, in several copies and precisions."""
+        row = 4 * num_weights
+        return 8 * max(row, min(ROWS_BYTES, row * min(64, num_examples)))
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """The mean, the share of the top percent, and the ten largest."""
+        held: Any = findings.others.get("remembered")
+        if held is None:
+            return
+        taken = f"{held.num_examples:,} examples"
+        yield self.reading(
+            "nats_of_mean_example", "", held.mean_nats, held.standard_error or None, taken
+        )
+        yield self.reading("share_of_top_percent", "", held.share_of_top_percent, None, taken)
+        rows = zip(held.numbers_of_examples, held.nats, held.losses, strict=True)
+        for number, nats, loss in rows:
+            beside = f"its loss: {number_in_words(loss)}"
+            yield self.reading("nats_of_example", f"example {number}", nats, None, beside)
+
+    def sentences(self, findings: Findings) -> Iterable[str]:
+        """The examples that are remembered most."""
+        held: Any = findings.others.get("remembered")
+        if held is not None:
+            first = ", ".join(map(str, held.numbers_of_examples[:3]))
+            yield (
+                f"Of {held.num_examples:,} examples it remembers numbers {first} most; one percent "
+                f"of them hold {held.share_of_top_percent:.0%} of the nats of single examples."
+            )
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Whether single examples stand out."""
+        held: Any = findings.others.get("remembered")
+        if held is None:
+            return None
+        evidence = (
+            f"the most remembered of {held.num_examples:,} leaves "
+            f"{number_in_words(held.nats[0])} nats where the mean is "
+            f"{number_in_words(held.mean_nats, held.standard_error or None)}; one percent holds "
+            f"{held.share_of_top_percent:.0%}"
+        )
+        unsure = "first order and a diagonal: the order of examples is surer than the nats"
+        if held.share_of_top_percent > UNEVEN:
+            return Verdict(
+                "It remembers some examples far more than others: look at their labels, by "
+                "`find_wrong_labels`, before it is trained again.",
+                evidence,
+                unsure,
+                1,
+            )
+        return Verdict("No example stands out in its weights.", evidence, unsure, 0)

@@ -1,0 +1,84 @@
+"""What influences are taken by: a price, the Fisher matrix, the prior scale of its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import check_instance
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.information.minimum import (
+    Minimum,
+    check_code_options,
+    check_prior_scale,
+)
+from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
+
+__all__ = ["check_code", "curvature_for", "price_of_nat"]
+
+
+def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
+    """Refuses what is no Fisher matrix with a known inverse, and a prior scale that is none."""
+    check_prior_scale(prior_scale, "optimal")
+    check_code_options(structure, False, 2, 2)
+    check_instance(
+        "fisher", fisher, FisherInformation, "a FisherInformation of the model", optional=True
+    )
+    chosen = structure if fisher is None else fisher.structure
+    if chosen == "implicit":
+        raise ValueError(
+            "`structure` must be one whose inverse is known: 'diagonal', 'kronecker', 'dense' or "
+            f"'gram'. Received: structure={chosen!r}"
+        )
+
+
+def curvature_for(
+    model: keras.Model,
+    data: Any,
+    fisher: FisherInformation | None,
+    beta: float,
+    prior_scale: float | str,
+    structure: str,
+    options: dict[str, Any],
+) -> tuple[FisherInformation, float, float]:
+    """The Fisher matrix, given or measured, the prior scale, and the matrix' relative error.
+
+    Raises:
+        ValueError, TypeError: options beside a matrix; weights without an optimal prior scale.
+    """
+    if fisher is None:
+        minimum = Minimum.of(model, data, structure, options)
+    else:
+        of_pass = ("likelihood", "batch_size", "verbose")
+        given = {name: value for name, value in options.items() if name not in of_pass}
+        minimum = Minimum.of(model, fisher, structure, given)
+    scale = minimum.code(beta, check_prior_scale(prior_scale, "optimal")).prior_scale
+    if not 0.0 < scale < np.inf:
+        raise ValueError(
+            "`prior_scale='optimal'` needs weights that are not all zero and that the loss feels; "
+            f"give a number. Received: an optimal prior scale of {scale}"
+        )
+    return minimum.fisher, scale, minimum.relative_error
+
+
+def price_of_nat(
+    model: keras.Model, batches: Batches, beta: float | None, fisher: FisherInformation | None
+) -> tuple[float, int]:
+    """What a nat costs relative to the mean loss, given or the model's own, and N.
+
+    Raises:
+        ValueError: a model that pays nothing, and no price given.
+    """
+    if isinstance(model, InformationBottleneckModel):
+        count, weight_beta = model.num_examples, float(model.weight_beta.numpy())
+    else:
+        count, weight_beta = fisher.num_examples if fisher is not None else batches.count(), 1.0
+    if beta is None and weight_beta == 0.0:
+        raise ValueError(
+            "`beta` must be given where the model pays nothing for its weights. "
+            "Received: beta=None, weight_beta=0"
+        )
+    return weight_beta / count if beta is None else beta, count

@@ -1,0 +1,285 @@
+"""What one more copy of each example would do to a loss, by a posterior or by curvature."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_keywords,
+    check_model,
+    check_seed,
+    check_verbose,
+)
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.influence.code_at_minimum import (
+    check_code,
+    curvature_for,
+    price_of_nat,
+)
+from keras_infobottleneck.estimators.influence.influence_by_curvature import on_test, on_themselves
+from keras_infobottleneck.estimators.influence.influence_by_draws import by_draws
+from keras_infobottleneck.estimators.information.minimum import (
+    check_price_of_nat,
+)
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.models.posterior_draws import has_posterior
+from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["PosteriorInfluence", "posterior_influence"]
+
+METHODS = ("draws", "curvature")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class PosteriorInfluence(Result):
+    """By how much a loss would change if each example counted once more, in nats.
+
+    Attributes:
+        influences: of each example, in the order of the data, `[examples]`. Above zero the example
+            raises the loss. Leaving it out changes the loss by minus this much, to first order.
+        standard_errors: of them, `[examples]`: over draws (jackknife), or from the labels drawn for
+            the Fisher matrix.
+        losses: of each example, in nats, `[examples]`: the mean over draws, or that of the weights.
+        is_own: whether the loss is each example's own; else it is the mean over the test data.
+        method: "draws" from the posterior of noisy weights, or "curvature" for a plain network.
+        beta: price of a nat relative to the *mean* loss.
+        num_draws: of the weights; 0 for "curvature".
+        num_examples: N, of the training set.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        found = kib.estimators.PosteriorInfluence(
+            influences=np.array([-0.1, 0.4, -0.2]),
+            standard_errors=np.full(3, 0.05),
+            losses=np.array([0.1, 2.0, 0.1]),
+            is_own=False,
+            method="draws",
+            beta=1 / 3,
+            num_draws=32,
+            num_examples=3,
+        )
+        print(found.most_harmful(1))
+        ```
+
+        ```text
+        [1]
+        ```
+    """
+
+    influences: np.ndarray
+    standard_errors: np.ndarray
+    losses: np.ndarray
+    is_own: bool
+    method: str
+    beta: float
+    num_draws: int
+    num_examples: int
+
+    _points = ("influences", "standard_errors", "losses")
+
+    def most_harmful(self, count: int = 10) -> np.ndarray:
+        """Numbers of the examples that raise the loss most, or feel themselves most, `[count]`."""
+        signed = self.influences if self.is_own else -self.influences
+        return np.argsort(signed, kind="stable")[:count]
+
+    def numbers(self) -> dict[str, float]:
+        """Extremes and mean of the influences, their mean standard error, and the settings."""
+        found = {
+            "mean_influence": float(self.influences.mean()),
+            "largest_influence": float(self.influences.max()),
+            "smallest_influence": float(self.influences.min()),
+            "mean_standard_error": float(self.standard_errors.mean()),
+        }
+        return {**found, **super().numbers()}
+
+    def __repr__(self) -> str:
+        of = "each example's own loss" if self.is_own else "the test loss"
+        return (
+            f"PosteriorInfluence({len(self.influences)} examples on {of}, "
+            f"{self.influences.min():.4g} to {self.influences.max():.4g} nats, "
+            f"error {self.standard_errors.mean():.2g}, method={self.method!r}, "
+            f"num_draws={self.num_draws})"
+        )
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes everything to a NumPy archive, as a whole or not at all.
+
+        Args:
+            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        write_arrays(with_suffix(path), fields)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> PosteriorInfluence:
+        """Reads what `to_npz` wrote.
+
+        Raises:
+            FileNotFoundError: no file.
+            ValueError: a file that `to_npz` did not write, or that was damaged since.
+        """
+        archive = Archive(path, "`path` must be a file written by `PosteriorInfluence.to_npz`")
+        influences = archive.array("influences", (None,))
+        result = cls(
+            influences=influences,
+            standard_errors=archive.array("standard_errors", influences.shape, least=0),
+            losses=archive.array("losses", influences.shape),
+            is_own=bool(archive.array("is_own", (), kinds="b")),
+            method=archive.text("method", METHODS),
+            beta=float(archive.array("beta", (), least=0)),
+            num_draws=archive.count("num_draws", 0),
+            num_examples=archive.count("num_examples"),
+        )
+        archive.close()
+        return result
+
+
+def posterior_influence(
+    model: keras.Model,
+    data: Any,
+    test_data: Any = None,
+    *,
+    num_draws: int = 64,
+    beta: float | None = None,
+    fisher: FisherInformation | None = None,
+    prior_scale: float | Literal["optimal"] = "optimal",
+    structure: str = "diagonal",
+    likelihood: Any = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+    **fisher_options: Any,
+) -> PosteriorInfluence:
+    """Influence of each training example on a loss: its change if the example counted once more.
+
+    For the posterior `q(w)` proportional to `prior * exp(-sum_j l_j(w) / (N beta))` the derivative
+    of the mean of `phi(w)` by the number of times that example i counts is
+
+        -Cov_{w ~ q}(l_i(w), phi(w)) / (N beta)
+
+    with `phi` the mean loss over `test_data`, or `l_i` itself without. A model with
+    `VariationalWeights` is drawn from: no Hessian, and no chain of samples. For a plain network,
+    with the Gaussian code as the posterior and losses taken for linear in the weights, it is the
+    classical influence function, `-grad l_i^T (F + beta / prior_scale^2 I)^-1 grad phi / N`.
+
+    By draws consistent: exact for the derivative as `num_draws` grows, if the posterior is that of
+    the formula; a factorised posterior leaves correlations of weights out. By curvature an
+    approximation. Both are first order: of an example that the network has fitted by itself the
+    influence on its own loss is too small, see `unique_information(leverage=True)`.
+
+    Args:
+        model: any Keras model; with noisy weights, all of them by `VariationalWeights`.
+        data: `(x, y)`, examples of the training set: arrays, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset`.
+        test_data: `(x, y)` whose mean loss is observed; a single example will do. By default each
+            example's own loss is.
+        num_draws: draws of all weights, at least 3; a plain network makes none.
+        beta: price of a nat relative to the *mean* loss. By default that of the model:
+            `weight_beta / num_examples` of an `InformationBottleneckModel`, else `1 / N`.
+        fisher, prior_scale, structure, fisher_options: of a plain network, as of
+            `unique_information`.
+        likelihood, batch_size, verbose: as of `fisher_information`.
+        seed: of the draws, and of the labels drawn for the Fisher matrix.
+
+    Returns:
+        A `PosteriorInfluence`. Standard errors: of draws by the jackknife over them; of curvature
+        by the relative error of the Fisher matrix' trace. Cost: two passes without gradients for
+        each draw (one without `test_data`), or the Fisher matrix and two passes with gradients.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    References:
+        Kreer et al., 2025, "Bayesian influence functions for Hessian-free data attribution",
+        arXiv 2509.26544, on the covariance; Koh & Liang, 2017, arXiv 1703.04730, on curvature.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        random = np.random.default_rng(0)
+        x = random.normal(size=(60, 4)).astype("float32")
+        y = x.sum(1, keepdims=True)
+        y[7] += 5.0  # one label is off
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", loss="mse")
+        model.fit(x[:50], y[:50], epochs=50, verbose=0)
+        train, test = (x[:50], y[:50]), (x[50:], y[50:])
+        found = kib.estimators.posterior_influence(model, train, test, labels="expected")
+        print(found.method, found.most_harmful(1))
+        ```
+
+        ```text
+        curvature [7]
+        ```
+    """
+    check_keywords(posterior_influence, fisher_information, fisher_options)
+    check_model("model", model)
+    check_count("num_draws", num_draws, 3)
+    price = None if beta is None else check_price_of_nat(beta)
+    check_code(fisher, prior_scale, structure)
+    check_verbose("verbose", verbose)
+    seed = check_seed("seed", seed)
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    found = find_likelihood(model, likelihood)
+    batches = batches_for(model, data, batch_size)
+    test = None
+    if test_data is not None:
+        test = batches_for(model, test_data, batch_size, name="test_data")
+    if has_posterior(model):
+        if fisher is not None or fisher_options:
+            raise ValueError(
+                "`fisher` and its options are for plain networks; this one draws its weights. "
+                f"Received: model={model.name!r} with noise on its weights"
+            )
+        price, count = price_of_nat(model, batches, price, fisher)
+        losses, influences, errors = by_draws(model, found, batches, test, num_draws, seed)
+        return PosteriorInfluence(
+            influences=influences / (count * price),
+            standard_errors=errors / (count * price),
+            losses=losses,
+            is_own=test is None,
+            method="draws",
+            beta=price,
+            num_draws=num_draws,
+            num_examples=count,
+        )
+    price, _ = price_of_nat(model, batches, price, fisher)
+    options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
+    if fisher is None:
+        options |= {"seed": seed, **fisher_options}
+    else:
+        options |= fisher_options
+    matrix, scale, error = curvature_for(
+        model, data, fisher, price, prior_scale, structure, options
+    )
+    shift = price / scale**2
+    if test is None:
+        losses, influences, slopes = on_themselves(model, found, batches, matrix, shift, verbose)
+    else:
+        losses, influences, slopes = on_test(model, found, batches, test, matrix, shift, verbose)
+    return PosteriorInfluence(
+        influences=influences,
+        standard_errors=error * np.abs(slopes),
+        losses=losses,
+        is_own=test is None,
+        method="curvature",
+        beta=price,
+        num_draws=0,
+        num_examples=matrix.num_examples,
+    )

@@ -1,0 +1,309 @@
+"""How many nats each example leaves in the weights, or in the predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_flag,
+    check_keywords,
+    check_model,
+    check_probability,
+    check_verbose,
+)
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.influence.code_at_minimum import check_code, curvature_for
+from keras_infobottleneck.estimators.influence.without_one import Removal, removals
+from keras_infobottleneck.estimators.information.minimum import (
+    check_price_of_nat,
+    variables_of,
+)
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["UniqueInformation", "unique_information"]
+
+SPACES = ("weights", "outputs")
+# Share of the examples whose part of all nats `numbers` gives.
+TOP = 0.01
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class UniqueInformation(Result):
+    """Nats that each example leaves in the weights, or in the predictions.
+
+    Attributes:
+        nats: of each example, in the order of the data, `[examples]`.
+        standard_errors: of them, from the labels drawn for the Fisher matrix, `[examples]`; zeros
+            where it is exact for the data.
+        losses: minus the log-probability of each label by the whole network, in nats,
+            `[examples]`.
+        space: "weights" or "outputs".
+        beta: price of a nat relative to the *mean* loss.
+        prior_scale: standard deviation of the prior.
+        num_examples: N, of the training set that the curvature is about.
+        structure: of the Fisher matrix.
+        leverage: whether the step is Newton's rather than the first-order one.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        held = kib.estimators.UniqueInformation(
+            nats=np.array([0.1, 3.0, 0.2]),
+            standard_errors=np.zeros(3),
+            losses=np.array([0.1, 2.0, 0.1]),
+            space="weights",
+            beta=0.1,
+            prior_scale=1.0,
+            num_examples=3,
+            structure="diagonal",
+            leverage=False,
+        )
+        print(held.largest(2), round(held.top_share(1 / 3), 2))
+        ```
+
+        ```text
+        [1 2] 0.91
+        ```
+    """
+
+    nats: np.ndarray
+    standard_errors: np.ndarray
+    losses: np.ndarray
+    space: str
+    beta: float
+    prior_scale: float
+    num_examples: int
+    structure: str
+    leverage: bool
+
+    _points = ("nats", "standard_errors", "losses")
+
+    def largest(self, count: int = 10) -> np.ndarray:
+        """Numbers of the examples with the most nats, the largest first, `[count]`."""
+        return np.argsort(-self.nats, kind="stable")[:count]
+
+    def top_share(self, fraction: float = TOP) -> float:
+        """Share of all nats that the given share of the examples holds, those with most of them."""
+        count = max(1, round(check_probability("fraction", fraction) * len(self.nats)))
+        total = float(self.nats.sum())
+        return float(np.sort(self.nats)[::-1][:count].sum()) / total if total else float("nan")
+
+    def numbers(self) -> dict[str, float]:
+        """Mean, largest and total nats, the share of the top percent, and the settings."""
+        nats = {
+            "mean_nats": float(self.nats.mean()),
+            "largest_nats": float(self.nats.max()),
+            "total_nats": float(self.nats.sum()),
+            "share_of_top_percent": self.top_share(),
+        }
+        return {**nats, **super().numbers()}
+
+    def __repr__(self) -> str:
+        return (
+            f"UniqueInformation({len(self.nats)} examples, mean={self.nats.mean():.4g} nats, "
+            f"largest={self.nats.max():.4g}, top percent holds {self.top_share():.1%}, "
+            f"space={self.space!r}, beta={self.beta:.4g}, structure={self.structure!r})"
+        )
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes everything to a NumPy archive, as a whole or not at all.
+
+        Args:
+            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        write_arrays(with_suffix(path), fields)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> UniqueInformation:
+        """Reads what `to_npz` wrote.
+
+        Raises:
+            FileNotFoundError: no file.
+            ValueError: a file that `to_npz` did not write, or that was damaged since.
+        """
+        archive = Archive(path, "`path` must be a file written by `UniqueInformation.to_npz`")
+        nats = archive.array("nats", (None,), least=0)
+        shape = nats.shape
+        result = cls(
+            nats=nats,
+            standard_errors=archive.array("standard_errors", shape, least=0),
+            losses=archive.array("losses", shape),
+            space=archive.text("space", SPACES),
+            beta=float(archive.array("beta", (), least=0)),
+            prior_scale=float(archive.array("prior_scale", (), least=0)),
+            num_examples=archive.count("num_examples"),
+            structure=archive.text("structure"),
+            leverage=bool(archive.array("leverage", (), kinds="b")),
+        )
+        archive.close()
+        return result
+
+
+def unique_information(
+    model: keras.Model,
+    data: Any,
+    *,
+    beta: float,
+    fisher: FisherInformation | None = None,
+    prior_scale: float | Literal["optimal"] = "optimal",
+    structure: str = "diagonal",
+    space: Literal["weights", "outputs"] = "weights",
+    test_data: Any = None,
+    leverage: bool = False,
+    likelihood: Any = None,
+    batch_size: int | None = None,
+    verbose: int = 0,
+    **fisher_options: Any,
+) -> UniqueInformation:
+    """Nats that each example leaves in the weights of a deterministic model.
+
+    Without example i the minimum of the mean loss would lie elsewhere, by
+
+        d_i = w_without_i - w = (F + beta / prior_scale^2 I)^-1 grad l_i(w) / N
+
+    to first order. `space="weights"`: the best Gaussian code of the weights has the covariance
+    `S = beta (F + beta / prior_scale^2 I)^-1`; the divergence between the codes with and without
+    the example is `1/2 d_i^T S^-1 d_i`, and says how well somebody who sees weights with the code's
+    noise could tell whether the example was there. `space="outputs"`: how far the predicted
+    distribution of a label moves on average over `test_data`, `1/2 d_i^T F_test d_i`, the second
+    order of the divergence between the predictions with and without the example.
+
+    An approximation: exact for a loss that is quadratic in the weights, with F its Hessian,
+    `leverage=True`, and the prior part of the loss. Away from a minimum it is about the step that
+    one more example would cause. With `structure="gram"`, `labels="empirical"` and all
+    training examples the nats in the weights add up to `tr(F (F + shift)^-1) / (2 N beta)`.
+
+    Args:
+        model: any Keras model without noisy weights, at its trained weights.
+        data: `(x, y)` of the examples, all of the training set or some of it: arrays, a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`.
+        beta: price of a nat relative to the *mean* loss, `1 / N` for the negative evidence.
+        fisher: a `FisherInformation` of this model on its training set, of any structure but
+            "implicit"; by default it is measured on `data`, which must then be all of it.
+        prior_scale: standard deviation of the prior of the weights, or "optimal", as of
+            `information_in_weights`.
+        structure: of the Fisher matrix, if it is measured.
+        space: "weights" or "outputs".
+        test_data: for `space="outputs"`, examples on which predictions are compared; labels do not
+            matter. By default those of `fisher`.
+        leverage: whether the curvature that goes with the example is taken out too (a step of
+            Newton's method, at a backward pass for each output). Exact for ridge regression.
+        likelihood, batch_size, verbose: as of `fisher_information`.
+        fisher_options: others of `fisher_information`, if the matrix is measured.
+
+    Returns:
+        A `UniqueInformation`. Its standard errors are those of the Fisher matrix' drawn labels, by
+        the relative error of its trace (delta method); the approximation itself has none. Cost:
+        the Fisher matrix, one pass for the gradients, and a product with the inverse for each
+        example, on the host; memory for the gradients of a batch.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    References:
+        Harutyunyan et al., 2021, "Estimating informativeness of samples with smooth unique
+        information", arXiv 2101.06640, equations 9 and 13, with the noise of the Gaussian code
+        in place of that of stochastic gradients.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        random = np.random.default_rng(0)
+        x = random.normal(size=(50, 4)).astype("float32")
+        y = x.sum(1, keepdims=True)
+        y[7] += 5.0  # one label is off
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", loss="mse")
+        model.fit(x, y, epochs=50, verbose=0)
+        held = kib.estimators.unique_information(model, (x, y), beta=1 / 50, labels="expected")
+        print(held.largest(1))
+        ```
+
+        ```text
+        [7]
+        ```
+    """
+    check_keywords(unique_information, fisher_information, fisher_options)
+    check_model("model", model)
+    beta = check_price_of_nat(beta)
+    check_code(fisher, prior_scale, structure)
+    check_choice("space", space, SPACES)
+    check_flag("leverage", leverage)
+    check_verbose("verbose", verbose)
+    if test_data is not None and space == "weights":
+        raise ValueError(
+            "`test_data` is for space='outputs'. Received: test_data beside space='weights'"
+        )
+    found = find_likelihood(model, likelihood)
+    batches = batches_for(model, data, batch_size)
+    options: dict[str, Any] = {
+        "likelihood": likelihood,
+        "batch_size": batch_size,
+        "verbose": verbose,
+    }
+    matrix, scale, error = curvature_for(
+        model, data, fisher, beta, prior_scale, structure, {**options, **fisher_options}
+    )
+    shift = beta / scale**2
+    test: Any = None
+    if test_data is not None:
+        options |= {"structure": matrix.structure, "variables": variables_of(model, matrix)}
+        of_labels = {"labels": "expected" if matrix.labels == "empirical" else matrix.labels}
+        test = fisher_information(model, test_data, **{**of_labels, **fisher_options, **options})
+    parts = [
+        (part.losses, *_nats(part, matrix, shift, beta, space, test))
+        for part in removals(
+            model, matrix, shift, found, batches, leverage=leverage, verbose=verbose
+        )
+    ]
+    losses, nats, slopes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return UniqueInformation(
+        nats=nats,
+        standard_errors=error * np.abs(slopes),
+        losses=losses,
+        space=space,
+        beta=beta,
+        prior_scale=scale,
+        num_examples=matrix.num_examples,
+        structure=matrix.structure,
+        leverage=bool(leverage),
+    )
+
+
+def _nats(
+    part: Removal,
+    fisher: FisherInformation,
+    shift: float,
+    beta: float,
+    space: str,
+    test: FisherInformation | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of a batch, and their derivatives by the logarithm of F as a whole, both `[n]`."""
+    count = fisher.num_examples
+    # Of A = F + shift I: g A^-1 g, and what the matrix has no part in, shift g A^-2 g.
+    whole = np.einsum("nw,nw->n", part.gradients, part.solved)
+    of_shift = shift * np.einsum("nw,nw->n", part.solved, part.solved)
+    if space == "weights":
+        return whole / (2 * count**2 * beta), (of_shift - whole) / (2 * count**2 * beta)
+    felt = whole - of_shift  # g A^-1 F A^-1 g
+    if test is not None:
+        product = test.power_product(part.solved, 1.0)
+        felt = np.einsum("nw,nw->n", part.solved, product)
+    # An upper estimate: the two inverses move by at most this, F itself by the rest.
+    return np.maximum(felt, 0.0) / (2 * count**2), -felt / (2 * count**2)

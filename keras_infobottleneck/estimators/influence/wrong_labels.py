@@ -1,0 +1,312 @@
+"""Which labels are wrong: a ranking, and how many of those at its top are expected to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_keywords,
+    check_model,
+    check_seed,
+    check_verbose,
+)
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.influence.code_at_minimum import (
+    check_code,
+    curvature_for,
+    price_of_nat,
+)
+from keras_infobottleneck.estimators.influence.held_out_predictions import (
+    by_curvature,
+    by_draws,
+    class_log_probabilities,
+)
+from keras_infobottleneck.estimators.influence.label_noise import LabelNoise, log_softmax
+from keras_infobottleneck.estimators.information.minimum import (
+    check_price_of_nat,
+)
+from keras_infobottleneck.introspection.contents import layers_in_order, own_weights
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.models.posterior_draws import has_posterior
+from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
+from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["WrongLabels", "find_wrong_labels"]
+
+METHODS = ("draws", "curvature")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class WrongLabels(Result):
+    """How probable it is that each label is wrong.
+
+    Attributes:
+        probabilities: that the label is wrong, of each example in the order of the data,
+            `[examples]`.
+        suggested: the most probable right label, `[examples]`.
+        losses: minus the log-probability of the label given, by the network without the example,
+            in nats, `[examples]`.
+        confusion: probability of a given label (column) for a true one (row),
+            `[classes, classes]`.
+        temperature: by which the network's logits were divided; above one where it is too sure.
+        method: "draws" from the posterior of noisy weights, or "curvature" for a plain network.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        found = kib.estimators.WrongLabels(
+            probabilities=np.array([0.01, 0.95, 0.6]),
+            suggested=np.array([0, 1, 1]),
+            losses=np.array([0.1, 3.0, 1.0]),
+            confusion=np.eye(2),
+            temperature=1.0,
+            method="curvature",
+        )
+        print(found.flagged(), round(found.expected_share, 2), found.expected_precision())
+        ```
+
+        ```text
+        [1 2] 0.52 0.775
+        ```
+    """
+
+    probabilities: np.ndarray
+    suggested: np.ndarray
+    losses: np.ndarray
+    confusion: np.ndarray
+    temperature: float
+    method: str
+
+    _points = ("probabilities", "suggested", "losses")
+
+    @property
+    def expected_share(self) -> Estimate:
+        """Share of all labels that is expected to be wrong.
+
+        Its standard error is that of independent labels with these probabilities.
+        """
+        p = self.probabilities
+        return Estimate(float(p.mean()), float(np.sqrt((p * (1 - p)).sum()) / len(p)))
+
+    def ranking(self, count: int | None = None) -> np.ndarray:
+        """Numbers of the examples, the most suspicious label first, `[count]` or all of them."""
+        # Probabilities that round to one are told apart by their losses.
+        return np.lexsort((-self.losses, -self.probabilities))[:count]
+
+    def flagged(self, threshold: float = 0.5) -> np.ndarray:
+        """Numbers of the examples whose label is wrong with more than this probability, ranked."""
+        order = self.ranking()
+        return order[self.probabilities[order] > threshold]
+
+    def expected_precision(self, threshold: float = 0.5) -> float:
+        """Share of the flagged labels that is expected to be wrong; NaN where none is flagged."""
+        flagged = self.flagged(threshold)
+        return float(self.probabilities[flagged].mean()) if len(flagged) else float("nan")
+
+    def numbers(self) -> dict[str, float]:
+        """The expected share of wrong labels, and what is flagged at one half."""
+        share = self.expected_share
+        return {
+            "expected_share": float(share),
+            "standard_error": share.standard_error,
+            "num_flagged": float(len(self.flagged())),
+            "expected_precision": self.expected_precision(),
+            "temperature": self.temperature,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"WrongLabels({len(self.probabilities)} examples, expected share "
+            f"{self.expected_share!r}, {len(self.flagged())} flagged of which "
+            f"{self.expected_precision():.1%} are expected to be wrong, method={self.method!r})"
+        )
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Writes everything to a NumPy archive, as a whole or not at all.
+
+        Args:
+            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        write_arrays(with_suffix(path), fields)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> WrongLabels:
+        """Reads what `to_npz` wrote.
+
+        Raises:
+            FileNotFoundError: no file.
+            ValueError: a file that `to_npz` did not write, or that was damaged since.
+        """
+        archive = Archive(path, "`path` must be a file written by `WrongLabels.to_npz`")
+        probabilities = archive.array("probabilities", (None,), least=0)
+        confusion = archive.array("confusion", (None, None), least=0)
+        result = cls(
+            probabilities=probabilities,
+            suggested=archive.array("suggested", probabilities.shape, kinds="iu", least=0),
+            losses=archive.array("losses", probabilities.shape),
+            confusion=confusion,
+            temperature=float(archive.array("temperature", (), least=0)),
+            method=archive.text("method", METHODS),
+        )
+        archive.close()
+        return result
+
+
+def find_wrong_labels(
+    model: keras.Model,
+    data: Any,
+    *,
+    num_draws: int = 64,
+    beta: float | None = None,
+    fisher: FisherInformation | None = None,
+    prior_scale: float | Literal["optimal"] = "optimal",
+    structure: str = "diagonal",
+    likelihood: Any = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+    **fisher_options: Any,
+) -> WrongLabels:
+    """Rank training examples by how probable it is that their label is wrong.
+
+    A network that has learned a wrong label finds it likely. So each example is first taken out of
+    the network: for a plain one by a Newton step of its last layer, whose leverage knows how far
+    the layer fitted the example by itself; for one with `VariationalWeights` by drawn networks, of
+    which those that answer the label well count less. Then a model of the labels is fitted to these
+    predictions, by maximum likelihood: the true class follows the prediction at some temperature,
+    and the given label follows the true class by a confusion matrix. The probability that a label
+    is wrong is that model's; their mean is the expected share of wrong labels, and the threshold of
+    one half flags those that are more probably wrong than right.
+
+    The probabilities are calibrated as far as that model is: where predictions without the example
+    are good but for their temperature, and labels go wrong by class and not by example. They are
+    not where the network learned the wrong labels as a rule, nor for a network that fits everything
+    so closely that a quadratic step does not undo it: stop earlier, or let it pay for its weights.
+
+    Args:
+        model: a classifier: any Keras model; with noisy weights, all by `VariationalWeights`.
+        data: `(x, y)`, all of the training set: arrays, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset`; labels as integers or one-hot.
+        num_draws: draws of all weights, at least 3; a plain network makes none.
+        beta: price of a nat relative to the *mean* loss. By default that of the model:
+            `weight_beta / num_examples` of an `InformationBottleneckModel`, else `1 / N`.
+        fisher, prior_scale, structure, fisher_options: of a plain network, as of
+            `unique_information`. The step is one of the weights that they name, by default those of
+            the last layer: of all weights an approximate inverse says far more leverage than there
+            is, and too many labels seem wrong. The exact inverse of the last layer's matrix
+            ("dense") is better early in training; later it is too low, as the layers before know
+            the labels too, for which the diagonal makes up in part.
+        likelihood, batch_size, verbose: as of `fisher_information`.
+        seed: of the draws, and of the labels drawn for the Fisher matrix.
+
+    Returns:
+        A `WrongLabels`. Cost: a pass without gradients for each draw; or the Fisher matrix of the
+        last layer, a backward pass for each class, and products with its inverse.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    References:
+        Gelfand, Dey & Chang, 1992, on leaving one out by weights of draws; Natarajan et al., 2013,
+        and Patrini et al., 2017, arXiv 1609.03683, on confusion matrices.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        keras.utils.set_random_seed(0)
+        random = np.random.default_rng(0)
+        x = random.normal(size=(300, 4)).astype("float32")
+        y = (x.sum(1) > 0).astype(int)
+        y[:30] = 1 - y[:30]
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(0.05), loss)
+        model.fit(x, y, epochs=20, verbose=0)
+        found = kib.estimators.find_wrong_labels(model, (x, y), labels="expected")
+        print(np.mean(found.ranking(20) < 30) > 0.9)
+        ```
+
+        ```text
+        True
+        ```
+    """
+    check_keywords(find_wrong_labels, fisher_information, fisher_options)
+    check_model("model", model)
+    check_count("num_draws", num_draws, 3)
+    price = None if beta is None else check_price_of_nat(beta)
+    check_code(fisher, prior_scale, structure)
+    check_verbose("verbose", verbose)
+    seed = check_seed("seed", seed)
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    found = find_likelihood(model, likelihood)
+    batches = batches_for(model, data, batch_size)
+    class_log_probabilities(found.terms(model(batches.first_inputs(), training=False)))
+    is_drawn = has_posterior(model)
+    price, _ = price_of_nat(model, batches, price, fisher)
+    if is_drawn:
+        scores = by_draws(model, found, batches, num_draws, seed)
+    else:
+        options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
+        if fisher is None:
+            last = _last_weights(model)
+            options |= {"seed": seed, "labels": "expected", "variables": last, **fisher_options}
+        else:
+            options |= fisher_options
+        matrix, scale, _ = curvature_for(
+            model, data, fisher, price, prior_scale, structure, options
+        )
+        scores = by_curvature(model, found, batches, matrix, price / scale**2, verbose)
+    labels = _labels(batches, scores.shape[1])
+    noise = LabelNoise.fitted(scores, labels)
+    return WrongLabels(
+        probabilities=noise.wrong,
+        suggested=noise.suggested,
+        losses=-log_softmax(scores)[np.arange(len(labels)), labels],
+        confusion=noise.confusion,
+        temperature=noise.temperature,
+        method=METHODS[not is_drawn],
+    )
+
+
+def _last_weights(model: keras.Model) -> list[keras.Variable]:
+    """Trainable weights of the last layer that has any."""
+    for layer in reversed(layers_in_order(model)):
+        own = [weight for weight in own_weights(layer) if weight.trainable]
+        if own:
+            return own
+    return list(model.trainable_variables)
+
+
+def _labels(batches: Batches, classes: int) -> np.ndarray:
+    """The given labels as integers, `[examples]`.
+
+    Raises:
+        ValueError: other shapes, or numbers outside the classes.
+    """
+    labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for _, y in batches.parts()])
+    if labels.shape[1:] == (classes,):
+        return labels.argmax(1)
+    flat = labels.reshape(-1).astype(int)
+    if labels.size != len(labels) or flat.min() < 0 or flat.max() >= classes:
+        raise ValueError(
+            f"`data` must hold one label of {classes} classes for each example. "
+            f"Received: labels of shape {labels.shape} from {labels.min()} to {labels.max()}"
+        )
+    return flat

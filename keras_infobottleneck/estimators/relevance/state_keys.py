@@ -1,0 +1,172 @@
+"""From states to sortable keys, and from keys to counts: the fast inside of `StateCounts`."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import check_integers, described
+
+__all__ = ["check_states", "state_keys", "tally"]
+
+# Below this many keys the way to the GPU and back costs more than the sort.
+MIN_KEYS_FOR_GPU = 100_000
+ROWS_AT_ONCE = 1 << 18
+
+
+def check_states(states) -> np.ndarray:
+    """States as an array of booleans or integers, `[num_samples, units]` or labels.
+
+    Raises:
+        TypeError: for real activations, and other values that are neither bool nor integer.
+        ValueError: for another rank, no samples or no units.
+    """
+    words = "integers or booleans, which `hidden_states` makes of activations by a threshold"
+    states = check_integers("states", states, booleans=True, words=words)
+    if states.ndim not in (1, 2) or 0 in states.shape:
+        raise ValueError(
+            "`states` must have the shape [num_samples, units], or [num_samples] for labels, and "
+            f"not be empty. Received: states={described(states)}"
+        )
+    return states
+
+
+def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
+    """One key per state: equal states have equal keys.
+
+    States of up to 64 bits become their own bits (one lane, exact); wider states a 128-bit
+    fingerprint (two lanes).
+
+    Args:
+        states: as `check_states` gives them; units with values in 0..num_levels-1.
+        num_levels: levels of each unit.
+
+    Returns:
+        uint64 `[num_samples, lanes]`.
+
+    Raises:
+        ValueError: for values outside the levels.
+    """
+    if states.ndim == 1:
+        if states.dtype == np.uint64 and states.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"Labels in `states` must be below 2^63. Received: states up to {states.max()}"
+            )
+        return states.astype(np.int64).view(np.uint64)[:, None]
+    if states.dtype != bool:
+        # One pass finds what is negative too: as an unsigned number it is larger than all levels.
+        bits = states.view(f"u{states.dtype.itemsize}")
+        # Of two levels any other value sets a bit beside the lowest; that is seen faster.
+        high = np.bitwise_or.reduce(bits, axis=None) if num_levels == 2 else bits.max()
+        if high >= num_levels:
+            raise ValueError(
+                f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
+                f"Received: states between {states.min()} and {states.max()}"
+            )
+        if num_levels == 2 and states.dtype.itemsize == 1:
+            states = states.view(bool)
+    if states.dtype == bool and states.shape[1] == 64:
+        return _packed_words(states, num_levels)
+    chunks = np.split(states, range(ROWS_AT_ONCE, len(states), ROWS_AT_ONCE))
+    return np.concatenate([_keys_of_rows(chunk, num_levels) for chunk in chunks])
+
+
+def _keys_of_rows(states, num_levels):
+    """Keys of a few rows at once, so that padding and bit planes take little memory."""
+    words = _packed_words(states, num_levels)
+    return words if words.shape[1] == 1 else _fingerprints(words)
+
+
+def _packed_words(states, num_levels):
+    """Bits of each state, plane by plane, in 64-bit words `[num_samples, words]`."""
+    if states.dtype != bool and num_levels > 2:
+        planes = range((int(num_levels) - 1).bit_length())
+        states = np.concatenate([(states >> plane) & 1 for plane in planes], axis=1)
+    num_samples, num_bits = states.shape
+    if num_bits % 64:
+        padded = np.zeros((num_samples, num_bits + -num_bits % 64), bool)
+        padded[:, :num_bits] = states
+        states = padded
+    # Flat, because `packbits` along an axis costs six times as much on short rows.
+    return np.packbits(states.reshape(-1)).reshape(num_samples, -1).view(np.uint64)
+
+
+def _fingerprints(words):
+    """Two 64-bit hashes of each row, each a chain of splitmix64 steps with its own start."""
+    lanes = np.empty((len(words), 2), np.uint64)
+    for lane, start in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):
+        digest = np.full(len(words), start, np.uint64)
+        for word in words.T:
+            digest ^= word
+            digest += np.uint64(0x9E3779B97F4A7C15)
+            digest ^= digest >> np.uint64(30)
+            digest *= np.uint64(0xBF58476D1CE4E5B9)
+            digest ^= digest >> np.uint64(27)
+            digest *= np.uint64(0x94D049BB133111EB)
+            digest ^= digest >> np.uint64(31)
+        lanes[:, lane] = digest
+    return lanes
+
+
+def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys, sorted, and the sum of the weights (1 each by default) of each.
+
+    Exact. One sort: on the GPU where there is one and the keys are many, else in NumPy.
+
+    Args:
+        keys: uint64 `[num_keys, lanes]`.
+        weights: int64 `[num_keys]` or None.
+
+    Returns:
+        uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`.
+    """
+    if len(keys) >= MIN_KEYS_FOR_GPU and tf.config.list_physical_devices("GPU"):
+        return _tally_in_tensorflow(keys, weights)
+    if keys.shape[1] == 1 and weights is None:
+        ordered = np.sort(keys, axis=0)
+    else:
+        # A stable sort of two sorted tables laid end to end is a merge.
+        order = np.argsort(keys[:, 0], kind="stable" if weights is not None else None)
+        ordered = keys[order]
+        if keys.shape[1] > 1 and _mixed_lanes(ordered):
+            order = np.lexsort((keys[:, 1], keys[:, 0]))
+            ordered = keys[order]
+    is_first = np.empty(len(ordered), bool)
+    is_first[0] = True
+    np.not_equal(ordered[1:, 0], ordered[:-1, 0], out=is_first[1:])
+    if keys.shape[1] > 1:
+        is_first[1:] |= ordered[1:, 1] != ordered[:-1, 1]
+    first = np.flatnonzero(is_first)
+    if weights is None:
+        counts = np.empty(len(first), np.int64)
+        np.subtract(first[1:], first[:-1], out=counts[:-1])
+        counts[-1] = len(ordered) - first[-1]
+        return ordered[first], counts
+    return ordered[first], np.add.reduceat(weights[order], first)
+
+
+def _mixed_lanes(ordered):
+    """Whether two keys share the first lane and not the second (chance 2^-64 per pair)."""
+    return bool(np.any((ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] != ordered[:-1, 1])))
+
+
+def _tally_in_tensorflow(keys, weights=None):
+    """`tally` with TensorFlow operations, which run on the default device."""
+    lanes = [tf.constant(np.ascontiguousarray(lane).view(np.int64)) for lane in keys.T]
+    order = tf.argsort(lanes[-1], stable=True)
+    for lane in lanes[-2::-1]:  # least significant lane first: each later sort is stable
+        order = tf.gather(order, tf.argsort(tf.gather(lane, order), stable=True))
+    ordered = tf.stack([tf.gather(lane, order) for lane in lanes], axis=1)
+    changes = tf.reduce_any(ordered[1:] != ordered[:-1], axis=1)
+    group = tf.cumsum(tf.concat([[0], tf.cast(changes, tf.int32)], axis=0))
+    weights = tf.ones(len(keys), tf.int64) if weights is None else tf.gather(weights, order)
+    counts = tf.math.unsorted_segment_sum(weights, group, group[-1] + 1)
+    first = tf.concat([[0], tf.cast(tf.where(changes)[:, 0] + 1, tf.int32)], axis=0)
+    distinct = tf.gather(ordered, first).numpy().view(np.uint64)
+    return _in_unsigned_order(distinct, counts.numpy())
+
+
+def _in_unsigned_order(keys, counts):
+    """Signed sorting puts the upper half of the unsigned keys first; this turns it back."""
+    start = np.searchsorted(keys[:, 0].view(np.int64), 0)
+    return np.roll(keys, -start, axis=0), np.roll(counts, -start)

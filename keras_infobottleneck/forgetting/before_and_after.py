@@ -1,0 +1,67 @@
+"""How a network does on several sets of examples."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.terms import (
+    Categorical,
+    CategoricalProbabilities,
+    Likelihood,
+    Term,
+)
+from keras_infobottleneck.estimators.influence.example_losses import ExampleLosses
+
+__all__ = ["Performance"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Performance:
+    """Losses and accuracy on each set.
+
+    Attributes:
+        losses: name of a set to minus the log-probability of each label, in nats, `[examples]`.
+        accuracies: name of a set to the share of labels that are the most probable class; None
+            where there are no classes.
+    """
+
+    losses: dict[str, np.ndarray]
+    accuracies: dict[str, float | None]
+
+    @classmethod
+    def of(
+        cls, model: keras.Model, likelihood: Likelihood, sets: Mapping[str, Batches]
+    ) -> Performance:
+        """By a pass without gradients over each set."""
+        losses: dict[str, np.ndarray] = {}
+        accuracies: dict[str, float | None] = {}
+        for name, batches in sets.items():
+            found, classes = ExampleLosses(model, likelihood, batches, (), _most_probable).at([])
+            losses[name] = found
+            accuracies[name] = None
+            if classes.shape[1:] == (1,):
+                labels = np.concatenate([_classes(y) for _, y in batches.parts()])
+                accuracies[name] = float(np.mean(classes[:, 0] == labels))
+        return cls(losses, accuracies)
+
+
+def _most_probable(terms: list[Term]) -> tf.Tensor:
+    """The most probable class, `[batch, 1]`, or `[batch, 0]` where there are none."""
+    term = terms[0]
+    is_classes = isinstance(term, Categorical | CategoricalProbabilities)
+    eta = term.eta[0]
+    if len(terms) > 1 or not is_classes or eta.shape.rank != 2:
+        return tf.zeros([eta.shape[0], 0])
+    return tf.cast(tf.argmax(eta, -1)[:, None], tf.float32)
+
+
+def _classes(y: np.ndarray) -> np.ndarray:
+    """Labels as integers."""
+    y = np.asarray(y)
+    return y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)

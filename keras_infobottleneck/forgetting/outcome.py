@@ -1,0 +1,96 @@
+"""What forgetting did: nats that remain, losses, accuracies and an attack, before and after."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["Forgetting"]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Forgetting(Result):
+    """What `kib.forget` did to a network.
+
+    Losses are minus log-probabilities of labels, in nats for each example; accuracies and attacks
+    are None where there are none.
+
+    Attributes:
+        nats: how much of the forgotten examples can still be read in the weights: divergence
+            between the distributions of weights that forgetting makes of the network that was
+            trained with them and of one that was not, by the gradient that is left.
+        nats_before: the same with the noise alone, without the step.
+        forgotten_loss_before, forgotten_loss: mean loss of the examples that were to be forgotten.
+        retained_loss_before, retained_loss: mean loss of those that were kept.
+        forgotten_accuracy_before, forgotten_accuracy: of a classifier.
+        retained_accuracy_before, retained_accuracy: of a classifier.
+        attack_before, attack: area under the ROC curve of telling forgotten examples from unseen
+            ones by their loss, with its standard error; 0.5 is chance.
+        descent: how far a step of Newton's method would have lowered the mean loss of all
+            examples before, in nats: 0 at a minimum.
+        step_norm: length of the step of the weights.
+        noise_norm: length of the noise that was added to them.
+        price: of the noise, as given.
+        shift: added to the Fisher matrix.
+        structure: of the Fisher matrix.
+        num_forgotten, num_retained: examples.
+        seed: of the noise.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        print(kib.Forgetting.__name__)
+        ```
+
+        ```text
+        Forgetting
+        ```
+    """
+
+    nats: float
+    nats_before: float
+    forgotten_loss_before: float
+    forgotten_loss: float
+    retained_loss_before: float
+    retained_loss: float
+    forgotten_accuracy_before: float | None
+    forgotten_accuracy: float | None
+    retained_accuracy_before: float | None
+    retained_accuracy: float | None
+    attack_before: Estimate | None
+    attack: Estimate | None
+    descent: float
+    step_norm: float
+    noise_norm: float
+    price: float
+    shift: float
+    structure: str
+    num_forgotten: int
+    num_retained: int
+    seed: int
+
+    def _columns(self) -> dict[str, Any]:
+        names = ["forgotten_loss", "retained_loss", "forgotten_accuracy", "retained_accuracy"]
+        names += ["attack", "nats"]
+        return {
+            "measure": names,
+            "before": [getattr(self, f"{name}_before") for name in names],
+            "after": [getattr(self, name) for name in names],
+        }
+
+    def __repr__(self) -> str:
+        def both(name: str) -> str:
+            before, after = getattr(self, f"{name}_before"), getattr(self, name)
+            return "none" if after is None else f"{float(before):.4g} -> {float(after):.4g}"
+
+        return (
+            f"Forgetting({self.num_forgotten} of {self.num_forgotten + self.num_retained} "
+            f"examples; nats {both('nats')}, forgotten loss {both('forgotten_loss')}, "
+            f"retained loss {both('retained_loss')}, forgotten accuracy "
+            f"{both('forgotten_accuracy')}, retained accuracy {both('retained_accuracy')}, "
+            f"attack {both('attack')})"
+        )

@@ -1,0 +1,231 @@
+"""`forget`: a step to where training without some examples would have ended, and noise on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_keywords,
+    check_positive,
+    check_price,
+    check_seed,
+    check_verbose,
+)
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.information.minimum import variables_of
+from keras_infobottleneck.forgetting.before_and_after import Performance
+from keras_infobottleneck.forgetting.mean_gradient import mean_gradient
+from keras_infobottleneck.forgetting.membership import membership_attack
+from keras_infobottleneck.forgetting.outcome import Forgetting
+from keras_infobottleneck.forgetting.scrubbed_copy import ScrubbedCopy, check_forgettable
+from keras_infobottleneck.introspection.contents import chosen_variables
+from keras_infobottleneck.introspection.model_data import batches_for
+
+__all__ = ["forget"]
+
+STRUCTURES = ("diagonal", "kronecker", "dense", "gram")
+
+
+def forget(
+    model: keras.Model,
+    forget: Any,
+    retain: Any,
+    *,
+    price: float,
+    unseen: Any = None,
+    structure: str = "diagonal",
+    shift: float = 1e-3,
+    weight_decay: float = 0.0,
+    tolerance: float = 0.1,
+    likelihood: Any = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+    **fisher_options: Any,
+) -> tuple[keras.Model, Forgetting]:
+    """Scrub a network of some of its training examples, and say what can still be read.
+
+    With F the Fisher matrix of what is kept and g the gradient of its mean loss, the weights become
+
+        w - (F + shift I)^-1 g + price^(1/4) (F + shift I)^(-1/4) n,    n standard normal:
+
+    a step of Newton's method to where training on the rest would have ended, and noise that is
+    large where the loss hardly feels it. Batch normalisation is measured anew on what is kept, and
+    the optimizer starts afresh: both hold what they have seen.
+
+    If d is how far the weights still are from those of a network that never saw the examples, the
+    two distributions of scrubbed weights differ by
+    `1/2 d^T (F + shift I)^(1/2) d / price^(1/2)` nats, and nobody who sees the weights can read
+    more about whether the examples were there. Here d is the step that the gradient after the first
+    step asks for: exact where the loss is quadratic in the weights with F its Hessian, else an
+    estimate, which is neither a bound nor a proof of deletion.
+
+    Args:
+        model: a sequential or functional model, at a minimum of the loss of all its examples; it is
+            not changed.
+        forget: `(x, y)` to be forgotten: arrays, a `tf.data.Dataset` or a `PyDataset`.
+        retain: `(x, y)`, the rest of the training set, alike.
+        price: of the noise; with more of it less can be read and the loss rises, by about
+            `price^(1/2) tr(F^(1/2)) / 2`.
+        unseen: `(x, y)` that the network never saw, like those to be forgotten, against which an
+            attack by losses is tried; without it none is.
+        structure: of the Fisher matrix: "diagonal", "kronecker", "dense" or "gram".
+        shift: added to the Fisher matrix, in its unit; directions that are curved less than this
+            are stepped along less. May be 0 only where there is `weight_decay`.
+        weight_decay: of an objective `mean loss + weight_decay / 2 |w|^2`.
+        tolerance: nats for each example. Refused is a network whose mean loss on all examples a
+            step of Newton's method would lower by more, and a step that raises the loss of what is
+            kept by more.
+        likelihood, batch_size, verbose, fisher_options: as of `fisher_information`.
+        seed: of the noise, and of the labels drawn for the Fisher matrix.
+
+    Returns:
+        The network, a copy compiled with the same loss, and a `Forgetting`. Cost: the Fisher
+        matrix, three passes with gradients and some without.
+
+    Raises:
+        TypeError: no sequential or functional model.
+        ValueError: an argument that cannot be used; a network that is not at a minimum, or so far
+            from a quadratic that the step fails, with the numbers.
+
+    References:
+        Golatkar, Achille & Soatto, 2020, "Eternal sunshine of the spotless net", arXiv 1911.04933,
+        equations 8 and 9 and proposition 1.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        random = np.random.default_rng(0)
+        x = random.normal(size=(40, 2)).astype("float32")
+        y = x.sum(1, keepdims=True)
+        y[:5] += 2.0
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", loss="mse")
+        model.fit(x, y, epochs=100, verbose=0)
+        options = {"price": 1e-6, "structure": "dense", "labels": "expected"}
+        network, result = kib.forget(model, (x[:5], y[:5]), (x[5:], y[5:]), **options)
+        print(result.nats < 0.01 * result.nats_before)
+        ```
+
+        ```text
+        True
+        ```
+    """
+    _check_options(fisher_options)
+    check_forgettable(model)
+    price = check_positive("price", price)
+    check_choice("structure", structure, STRUCTURES)
+    shift = check_price("shift", shift) + check_price("weight_decay", weight_decay)
+    if shift == 0.0:
+        raise ValueError(
+            "`shift` must be above zero where there is no `weight_decay`. Received: shift=0"
+        )
+    tolerance = check_positive("tolerance", tolerance)
+    check_verbose("verbose", verbose)
+    seed = check_seed("seed", seed)
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    found = find_likelihood(model, likelihood)
+    data = {"forget": forget, "retain": retain}
+    if unseen is not None:
+        data["unseen"] = unseen
+    read = {name: batches_for(model, part, batch_size, name=name) for name, part in data.items()}
+    variables = chosen_variables(model, fisher_options.get("variables"))
+    fisher: Any = fisher_information(
+        model,
+        retain,
+        structure=structure,  # type: ignore[arg-type]
+        **{"seed": seed, "likelihood": likelihood, "batch_size": batch_size},
+        **{"verbose": verbose, **fisher_options},
+    )
+    variables_of(model, fisher)  # which refuses scales of noise
+    weights = fisher.layout.join([v.numpy() for v in variables]).astype(np.float64)
+    kept = mean_gradient(model, variables, found, read["retain"])
+    lost = mean_gradient(model, variables, found, read["forget"])
+    counts = {name: part.count() for name, part in read.items()}
+    share = counts["forget"] / (counts["forget"] + counts["retain"])
+    descent = _descent(fisher, shift, (1 - share) * kept + share * lost + weight_decay * weights)
+    if descent > tolerance:
+        raise ValueError(
+            "`model` must be at a minimum of the loss of all examples: train it on, or take a "
+            f"larger `shift`. Received: shift={shift:.3g}, a mean loss that a step of Newton's "
+            f"method would lower by {descent:.3g} nats, above tolerance={tolerance:.3g}"
+        )
+    before = Performance.of(model, found, read)
+    step = _solved(fisher, shift, kept + weight_decay * weights)
+    copy = ScrubbedCopy(model, variables, retain, batch_size)
+    copy.move_to(weights - step, fisher.layout)
+    moved = Performance.of(copy.network, found, {"retain": read["retain"]})
+    rise = float(moved.losses["retain"].mean() - before.losses["retain"].mean())
+    if rise > tolerance:
+        expected = _descent(fisher, shift, kept + weight_decay * weights)
+        raise ValueError(
+            "`shift` must be so large that the step does not leave where the loss is quadratic; "
+            f"take a larger one. Received: shift={shift:.3g}, a step of length "
+            f"{np.linalg.norm(step):.3g} that should have lowered the loss of what is kept by "
+            f"{expected:.3g} nats and raised it by {rise:.3g}"
+        )
+    rest = mean_gradient(copy.network, copy.variables, found, read["retain"])
+    left = _solved(fisher, shift, rest + weight_decay * (weights - step))
+    noise = np.random.default_rng(seed).standard_normal([1, fisher.size])
+    noise = price**0.25 * fisher.power_product(noise, -0.25, shift)[0]
+    copy.move_to(weights - step + noise, fisher.layout)
+    after = Performance.of(copy.network, found, read)
+    result = Forgetting(
+        nats=_readable(fisher, shift, price, left),
+        nats_before=_readable(fisher, shift, price, step),
+        **_compared(before, after),
+        descent=descent,
+        step_norm=float(np.linalg.norm(step)),
+        noise_norm=float(np.linalg.norm(noise)),
+        price=price,
+        shift=shift,
+        structure=structure,
+        num_forgotten=counts["forget"],
+        num_retained=counts["retain"],
+        seed=seed,
+    )
+    return copy.network, result
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuses what `fisher_information` does not take; the function's name is an argument's too."""
+    check_keywords(forget, fisher_information, options)
+
+
+def _solved(fisher: FisherInformation, shift: float, gradient: np.ndarray) -> np.ndarray:
+    """`(F + shift I)^-1 gradient`."""
+    return fisher.power_product(gradient[None], -1.0, shift)[0]
+
+
+def _descent(fisher: FisherInformation, shift: float, gradient: np.ndarray) -> float:
+    """How far a step of Newton's method lowers a quadratic loss: half the Newton decrement."""
+    return float(gradient @ _solved(fisher, shift, gradient)) / 2
+
+
+def _readable(fisher: FisherInformation, shift: float, price: float, step: np.ndarray) -> float:
+    """Divergence of two scrubbed distributions whose means are a step apart, in nats."""
+    scaled = fisher.power_product(step[None], 0.25, shift)[0]
+    return float(scaled @ scaled) / (2 * price**0.5)
+
+
+def _compared(before: Performance, after: Performance) -> dict[str, Any]:
+    """The fields of a result that are of before and after."""
+    fields: dict[str, Any] = {}
+    for ending, found in (("_before", before), ("", after)):
+        for name, part in (("forgotten", "forget"), ("retained", "retain")):
+            fields[f"{name}_loss{ending}"] = float(found.losses[part].mean())
+            fields[f"{name}_accuracy{ending}"] = found.accuracies[part]
+        fields[f"attack{ending}"] = None
+        if "unseen" in found.losses:
+            attack = membership_attack(found.losses["forget"], found.losses["unseen"])
+            fields[f"attack{ending}"] = attack
+    return fields

@@ -1,0 +1,73 @@
+"""A SavedModel that draws: posterior means at one endpoint, samples at another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import refusal
+from keras_infobottleneck.layers.noisy_layer import noisy_layers, resting
+from keras_infobottleneck.models.sampling import as_float32, drawn_outputs
+
+__all__ = ["export_with_samples"]
+
+
+def export_with_samples(
+    network: keras.Model,
+    symbolic_inputs: Any,
+    filepath: Any,
+    format: str = "tf_saved_model",
+    verbose: bool | None = None,
+    input_signature: Any = None,
+) -> None:
+    """Writes a SavedModel with the endpoints `serve` and `serve_samples`.
+
+    `serve(x)` predicts with posterior means. `serve_samples(x, num_samples, seed)`, with two int32
+    scalars, gives `[num_samples, examples, ...]`; each sample is one draw of all weights and
+    activations for the batch, and the same seed gives the same samples.
+
+    Args:
+        network: built, with layers that draw.
+        symbolic_inputs: of the network, None where it has no graph.
+        filepath, format, verbose, input_signature: as of `keras.Model.export`.
+
+    Raises:
+        ValueError: another format, a network that does not draw or is not built, or one without a
+            graph and without an `input_signature`.
+    """
+    if format != "tf_saved_model":
+        raise ValueError(
+            "`samples` is for format='tf_saved_model': the other formats do not keep the generator "
+            f"of random numbers. Received: samples=True, format={format!r}"
+        )
+    if not network.built or not noisy_layers(network):
+        raise refusal(ValueError, "model", "be built and have layers that draw", network)
+    if input_signature is None and symbolic_inputs is None:
+        raise ValueError(
+            "`input_signature` must say what a model without a graph takes. "
+            f"Received: input_signature=None, model={network.name!r}"
+        )
+    if input_signature is None:
+        specs = keras.tree.map_structure(
+            lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), symbolic_inputs
+        )
+        input_signature = [specs]
+    scalar = tf.TensorSpec([], tf.int32)
+
+    def serve(inputs: Any) -> Any:
+        with resting():
+            return network(inputs, training=False)
+
+    def serve_samples(inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) -> Any:
+        # As `predict_samples` seeds its first batch.
+        pair = tf.stack([seed, tf.zeros_like(seed)])
+        samples = drawn_outputs(network, inputs, num_samples, pair)
+        return keras.tree.map_structure(as_float32, samples)
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serve", serve, input_signature)
+    archive.add_endpoint("serve_samples", serve_samples, [*input_signature, scalar, scalar])
+    archive.write_out(filepath, verbose=verbose is not False)

@@ -1,0 +1,105 @@
+"""Large tensors are measured in parts and by several threads, with the numbers of the whole."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from keras_infobottleneck.estimators import quantized_complexity
+from keras_infobottleneck.estimators.complexity import (
+    block_decomposition,
+    weight_quantization,
+    weight_rearrangements,
+)
+from keras_infobottleneck.estimators.complexity import (
+    quantized_complexity as measuring,
+)
+from keras_infobottleneck.estimators.complexity.block_decomposition import count_tiles
+from keras_infobottleneck.estimators.complexity.weight_quantization import (
+    central_range,
+    quantization_levels,
+)
+from keras_infobottleneck.estimators.complexity.weight_rearrangements import shuffled
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.0005, 0.05, 0.3, 0.5])
+@pytest.mark.parametrize("count", [3, 1000, 70_000, 200_001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_central_range_is_numpys_to_the_last_bit(tail, count, dtype):
+    rng = np.random.default_rng(count)
+    for values in (rng.normal(size=count), rng.integers(3, size=count), np.sort(rng.random(count))):
+        values = values.astype(dtype)
+        exact = np.quantile(values.astype(np.float64), [tail, 1 - tail])
+        assert central_range(values, tail) == tuple(exact)
+
+
+def test_tiles_are_counted_by_strips(monkeypatch):
+    levels = np.random.default_rng(0).integers(256, size=(101, 37)).astype(np.uint8)
+    whole = [count_tiles(levels, plane) for plane in range(8)]
+    monkeypatch.setattr(block_decomposition, "ENTRIES_AT_ONCE", 300)
+    for plane, counts in enumerate(whole):
+        np.testing.assert_array_equal(count_tiles(levels, plane), counts)
+
+
+def test_levels_are_made_by_parts(monkeypatch):
+    weights = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
+    whole = quantization_levels(weights)
+    monkeypatch.setattr(weight_quantization, "WEIGHTS_AT_ONCE", 64)
+    np.testing.assert_array_equal(quantization_levels(weights), whole)
+
+
+@pytest.fixture
+def by_heaps(monkeypatch):
+    """Shuffles in heaps however few the values are."""
+    monkeypatch.setattr(measuring, "MANY_WEIGHTS", 10)
+    monkeypatch.setattr(weight_rearrangements, "MANY_LEVELS", 10)
+    monkeypatch.setattr(weight_rearrangements, "LEVELS_AT_ONCE", 16)
+    monkeypatch.setattr(weight_rearrangements, "NUM_HEAPS", 3)
+
+
+def test_a_shuffle_in_heaps_is_uniform_and_keeps_the_values(by_heaps):
+    values = np.arange(40).reshape(8, 5)
+    rng = np.random.default_rng(0)
+    places = np.zeros((40, 40))
+    follows = 0
+    for _ in range(4000):
+        mixed = shuffled(values, rng).ravel()
+        assert len(set(mixed)) == 40
+        places[np.arange(40), mixed] += 1
+        follows += np.sum(np.diff(mixed) == 1)
+    # Counts of 4,000 draws with chance 1/40 each, and of 39 neighbours with chance 1/40 each.
+    errors = (places - 100) / np.sqrt(100 * 39 / 40)
+    assert np.abs(errors).max() < 5
+    assert abs(np.mean(errors**2) - 1) < 0.15
+    assert abs(follows - 3900) < 5 * np.sqrt(3900)
+
+
+def test_the_number_of_threads_changes_no_digit(by_heaps, monkeypatch):
+    rng = np.random.default_rng(1)
+    weights = {name: rng.normal(size=(40, 30)).astype(np.float32) for name in "ab"}
+    options = {"rearrangements": ("within_rows",), "num_bits": 10}
+    monkeypatch.setattr(measuring, "MOST_THREADS", 1)
+    alone = quantized_complexity(weights, **options)
+    monkeypatch.setattr(measuring, "MOST_THREADS", 4)
+    monkeypatch.setattr(measuring.os, "cpu_count", lambda: 4)
+    together = quantized_complexity(weights, **options)
+    assert repr(alone.to_dict()) == repr(together.to_dict())
+    levels = rng.integers(9, size=(30, 30)).astype(np.uint8)
+    with ThreadPoolExecutor(4) as pool:
+        found = [shuffled(levels, np.random.default_rng(0), each) for each in (map, pool.map)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_large_and_small_tensors_keep_their_places(monkeypatch):
+    rng = np.random.default_rng(2)
+    sizes = (8, 40, 12, 44)
+    weights = {f"{side}": rng.normal(size=(side, side)).astype(np.float32) for side in sizes}
+    whole = quantized_complexity(weights)
+    monkeypatch.setattr(measuring, "MANY_WEIGHTS", 1000)
+    parts = quantized_complexity(weights)
+    assert list(parts.planes) == list(weights)
+    assert parts.total_bits == whole.total_bits
+    assert parts.by_layer == whole.by_layer
+    assert parts.shuffled_ratio == whole.shuffled_ratio  # no tensor is shuffled in heaps

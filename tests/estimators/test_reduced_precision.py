@@ -1,0 +1,129 @@
+"""Networks in reduced and in double precision go through everything that measures."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import keras_infobottleneck as kib
+
+pytestmark = pytest.mark.slow
+
+e = kib.estimators
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 6, 6, 1)).astype("float32")
+Y = RNG.integers(3, size=40)
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+# Relative deviations from float64 that are allowed.
+TOLERANCE = {"mixed_float16": 3e-3, "mixed_bfloat16": 3e-2, "float64": 0.0}
+NAMES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16", "float64": "float64"}
+
+
+def new_network(policy):
+    parts = [
+        layers.Conv2D(3, 3, activation="tanh", dtype=policy, name="conv"),
+        layers.Flatten(dtype=policy),
+        layers.Dense(6, "tanh", dtype=policy, name="hidden"),
+        layers.Dense(3, dtype=policy, name="head"),
+    ]
+    model = keras.Sequential([keras.Input((6, 6, 1), dtype="float32"), *parts])
+    model.compile("sgd", LOSS)
+    return model
+
+
+@functools.cache
+def network(policy):
+    """Of the same weights for every policy."""
+    model = new_network(policy)
+    rng = np.random.default_rng(1)
+    model.set_weights([0.5 * rng.normal(size=w.shape).astype("float32") for w in model.weights])
+    return model
+
+
+@functools.cache
+def noisy(policy):
+    model = kib.make_variational(
+        network(policy), num_examples=40, verbose=0, variational_bias=True, initial_scale=0.05
+    )
+    model.compile("sgd", LOSS)
+    return model
+
+
+def fisher(policy, structure):
+    return e.fisher_information(network(policy), (X, Y), structure=structure, labels="expected")
+
+
+def product(policy):
+    ones = [np.ones(weight.shape) for weight in network(policy).weights]
+    return fisher(policy, "implicit").matvec(ones)[0]
+
+
+def code(policy):
+    return e.information_in_weights(network(policy), (X, Y), beta=0.01, labels="expected")
+
+
+def effective(policy):
+    options = {"fisher": fisher(policy, "diagonal"), "beta": 0.01}
+    return e.effective_information(network(policy), X[:10], layer="hidden", **options)
+
+
+def certificate(policy):
+    options = {"delta": 0.05, "num_samples": 3, "seed": 0}
+    model = kib.make_variational(
+        network(policy), num_examples=40, verbose=0, variational_bias=True, initial_scale=0.05
+    )
+    model.compile("sgd", LOSS)
+    model.anchor_prior((X[:10], Y[:10]))
+    return e.certify(model, (X[10:], Y[10:]), **options)
+
+
+# From a policy to numbers, that of float64 first among those compared.
+MEASURES = {
+    **{
+        f"trace, {structure}": lambda p, s=structure: [float(fisher(p, s).trace())]
+        for structure in ("diagonal", "kronecker", "dense", "gram", "implicit")
+    },
+    "products": lambda p: fisher(p, "implicit").matvec(
+        [np.ones(w.shape) for w in network(p).weights]
+    )[0],
+    "curvature": lambda p: [float(e.hessian(network(p), (X, Y)).trace(num_probes=3))],
+    "spectrum": lambda p: e.hessian(network(p), (X, Y)).eigenvalues(1),
+    "code": lambda p: [code(p).nats],
+    "effective": lambda p: [effective(p).nats],
+    "complexity": lambda p: [e.quantized_complexity(network(p)).total_bits],
+    "certificate": lambda p: [certificate(p).cross_entropy_bound],
+}
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_numbers_are_those_of_float64_to_what_the_precision_gives(measure, policy):
+    exact, found = (np.asarray(MEASURES[measure](p), float) for p in ("float64", policy))
+    assert np.linalg.norm(found - exact) <= TOLERANCE[policy] * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+def test_what_is_not_a_number_of_curvature_runs(policy, tmp_path):
+    model, drawn = network(policy), noisy(policy)
+    assert fisher(policy, "diagonal").precision == NAMES[policy]
+    states = e.hidden_states(model, X, "hidden")
+    counted = e.StateCounts.from_model(model, X, "hidden")
+    assert counted.num_states == len(np.unique(states, axis=0))
+    report = kib.audit(model, (X, Y), verbose=0)
+    assert all(np.isfinite(v) for v in report.numbers().values())
+    samples = drawn.predict_samples(X, 2, seed=0)
+    assert samples.dtype == np.float32
+    kib.compress(drawn, tmp_path / "network.kib")
+    again = kib.decompress(tmp_path / "network.kib")
+    assert again.predict(X, verbose=0).shape == (40, 3)
+    for name, one in (("noisy", drawn), ("plain", kib.make_deterministic(drawn))):
+        one.export(str(tmp_path / name), verbose=False)
+        served = tf.saved_model.load(str(tmp_path / name))
+        np.testing.assert_allclose(
+            tf.cast(served.serve(X), tf.float64),
+            np.asarray(one.predict(X, verbose=0), "float64"),
+            atol=1e-5,
+        )
