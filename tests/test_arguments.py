@@ -18,6 +18,7 @@ from tests.support.bad_calls.of_matrices import matrix_table
 from tests.support.bad_calls.of_networks import network_table
 from tests.support.bad_calls.of_numbers import number_table
 from tests.support.bad_calls.of_plots import plot_table
+from tests.support.bad_calls.of_states import state_table
 from tests.support.bad_calls.things import things
 
 # Data, and what Keras checks itself.
@@ -38,7 +39,15 @@ ELSEWHERE = {
     "reduction",
     "dtype",
 }
-TABLES = (network_table, example_table, number_table, matrix_table, layer_table, plot_table)
+TABLES = (
+    network_table,
+    example_table,
+    number_table,
+    state_table,
+    matrix_table,
+    layer_table,
+    plot_table,
+)
 
 
 @functools.cache

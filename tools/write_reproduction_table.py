@@ -15,7 +15,11 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "examples"))  # where `reproduction` is found
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tools")]  # `reproduction`, and the next import
+
+from what_was_learned import what_was_learned  # noqa: E402
+
+from reproduction.frame.verdicts import CONTROL, UNTOLD  # noqa: E402
 
 EXPERIMENTS = {
     path.parent.name: importlib.import_module(f"reproduction.{path.parent.name}.claims")
@@ -42,7 +46,7 @@ OF_RESULT = ("command", "minutes")
 OF_CLAIM = ("setting", "measured", "verdict", "criterion", "numbers")
 NONE = "-"
 
-HEAD = """# Which claims held
+HEAD = """## Claim by claim
 
 Written by `make reproduction-table` from the files in `results/`, which hold every number. "±" is
 the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
@@ -51,12 +55,24 @@ rows, the first is the largest data set; "digits" are those of scikit-learn, and
 no file. Commands name the scripts where they are now: the runs were made before the scripts moved
 to `examples/reproduction/`. What each verdict asks for stands below the table. "Memory of logits"
 (1-a to 1-g) is no network of the paper's but a code made for random labels, ten logits of its own
-for each training image; ordinary networks, the paper's own among them, turn at lower prices, and
-are in 1-b.
+for each training image; networks are in 1-b. "Features" there are the whitened outputs of hidden
+layers that stay where a shared seed put them, so that they cost nothing, under one layer that is
+charged.
+
+There are five verdicts. *Reproduced* and *partly* are what the criterion says. *False as stated*:
+with the power to see the claim, nothing or the opposite was seen. *Cannot be told at this size*:
+neither; what would tell is said below. *Control (ours)* is no claim of a paper's, and is not
+counted. Where a criterion was changed after the run, the table shows both verdicts, and the list
+below both criteria with the reason.
+"""
+TELLING = """## What would tell
+
+For the rows that cannot be told at the size that was run.
 """
 CRITERIA = """## Criteria
 
-What is asked for "reproduced" and for "partly", fixed before the run. How a turn is read (1-a to
+What is asked for "reproduced" and for "partly", fixed before the run unless "before" says
+otherwise. How a turn is read (1-a to
 1-d) was changed once, after CIFAR's records were there: from the price of the highest accuracy on,
 no longer from the first; no verdict changed. One sentence serves all rows of a claim unless it
 names results.
@@ -92,9 +108,23 @@ def document(root: Path = ROOT) -> str:
             table.append(line([*named, NONE, NONE, "not run", NONE, NONE, NONE]))
         first = next(iter(judged.values()), {"claims": {number: {"verdict": "not run"}}})
         counts[first["claims"][number].get("verdict")] += 1
+    controls = counts.pop(CONTROL, 0)
     found = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    lines = [HEAD, f"Of {len(CLAIMS)} claims, by their first row: {found}.", "", *papers, ""]
-    lines += [*table, "", CRITERIA, *criteria(results), "", AT_FULL_SCALE, *table_of_full_scale()]
+    counted = f"Of {len(CLAIMS) - controls} claims, by their first row: {found}."
+    learned = ["# Which claims held", "", *what_was_learned(results)]
+    lines = [*learned, HEAD, counted, "", *papers, ""]
+    lines += [
+        *table,
+        "",
+        TELLING,
+        *would_tell(results),
+        "",
+        CRITERIA,
+        *criteria(results),
+        "",
+        AT_FULL_SCALE,
+        *table_of_full_scale(),
+    ]
     lacking = [f"- `results/{stem}.json` lacks {what}." for stem, what in lacks(results).items()]
     if lacking:
         lines += ["", "## What results lack", "", *lacking]
@@ -112,8 +142,35 @@ def criteria(results: dict[str, dict]) -> list[str]:
                 stems.setdefault(claim["criterion"], []).append(f"`{stem}`")
         for criterion, names in stems.items():
             of = f" ({', '.join(names)})" if len(stems) > 1 else ""
-            lines.append(f"- {number}{of}: {criterion}.")
+            lines.append(f"- {number}{of}: {criterion}.{further(results[names[0][1:-1]], number)}")
     return lines
+
+
+def further(result: dict, number: str) -> str:
+    """What the first file of a criterion says of a change, of the authors and of power."""
+    claim, said = result["claims"][number], []
+    if "before" in claim:
+        before = claim["before"]
+        said.append(f"Before: {before['criterion']}; changed because {before['why']}.")
+    if "authors" in claim:
+        said.append(f"The authors: {claim['authors']}.")
+    if claim.get("power"):
+        said.append(f"Power: {claim['power']}.")
+    return "".join(f" {sentence}" for sentence in said)
+
+
+def would_tell(results: dict[str, dict]) -> list[str]:
+    """By claim with a row that cannot be told, which runs would tell."""
+    untold = {
+        number
+        for result in results.values()
+        for number, claim in result["claims"].items()
+        if claim["verdict"] == UNTOLD
+    }
+    said = {}
+    for experiment in EXPERIMENTS.values():
+        said |= getattr(experiment, "WOULD_TELL", {})
+    return [f"- {number}: {said[number]}." for number in CLAIMS if number in untold & set(said)]
 
 
 def table_of_full_scale() -> list[str]:
@@ -155,11 +212,17 @@ def cells(root: Path, stem: str, result: dict, number: str) -> list[str]:
     return [
         claim.get("setting", NONE),
         claim.get("measured", NONE),
-        claim.get("verdict", NONE),
+        with_the_one_before(claim),
         f"[figure](figures/{stem}.png)" if has_figure else NONE,
         f"`{result['command']}`" if "command" in result else NONE,
         minutes(result),
     ]
+
+
+def with_the_one_before(claim: dict) -> str:
+    """The verdict, and what the criterion before a change gave where it differs."""
+    verdict, before = claim.get("verdict", NONE), claim.get("before", {}).get("verdict")
+    return verdict if before in (None, verdict) else f"{verdict} (before: {before})"
 
 
 def minutes(result: dict) -> str:

@@ -6,6 +6,7 @@ from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.figures import Drawing
 from keras_infobottleneck.auditing.findings import Findings, LayerInformation
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
+from keras_infobottleneck.auditing.parts.geometry import Geometry
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.report import InformationReport
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
@@ -16,6 +17,7 @@ __all__ = [
     "Drawing",
     "Examination",
     "Findings",
+    "Geometry",
     "HiddenLayer",
     "InformationReport",
     "LayerInformation",

@@ -31,11 +31,13 @@ from keras_infobottleneck.auditing.subject import Subject
 from keras_infobottleneck.data.sample import Sample, draw_sample, first_examples
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models import InformationBottleneckModel
 
 __all__ = ["audit"]
 
 
+@on_replicas
 def audit(
     model: keras.Model,
     data: Any,
@@ -60,7 +62,7 @@ def audit(
     - "weights": nats by the Gaussian code, over all prices; of an `InformationBottleneckModel` the
       nats that it pays;
     - "examples": the examples that a plain network remembers most;
-    - "activations": nats that `InformationDropout` layers pay;
+    - "activations": nats that layers pay for their activations;
     - "effective": effective information of narrow layers and the output;
     - "relevance", "total_correlation", "nuisance": of the hidden layers;
     - "complexity": of the weights.

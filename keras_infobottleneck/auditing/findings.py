@@ -22,7 +22,7 @@ class LayerInformation(Result):
 
     Attributes:
         num_units: activations of an example.
-        activations: what an `InformationDropout` pays.
+        activations: what a layer with noise on its activations pays.
         effective: what weight noise leaves of the input.
         threshold: above which a unit counts as on.
         relevance, relevance_null: of the on-off states.

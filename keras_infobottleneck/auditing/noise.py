@@ -12,7 +12,7 @@ from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
 from keras_infobottleneck.introspection.contents import mask_of
-from keras_infobottleneck.layers import InformationDropout
+from keras_infobottleneck.layers import GaussianBottleneck, InformationDropout
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result
 
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ActivationInformation(Result):
-    """What an `InformationDropout` layer pays for an example.
+    """What a layer with noise on its activations pays for an example.
 
     Attributes:
         nats: mean over examples of the sum over units.
@@ -43,7 +43,7 @@ class ActivationInformation(Result):
 
 
 def activation_information(
-    model: keras.Model, layer: InformationDropout, sample: Sample
+    model: keras.Model, layer: InformationDropout | GaussianBottleneck, sample: Sample
 ) -> ActivationInformation:
     """Nats per example of a noisy layer, by one pass without noise.
 

@@ -16,7 +16,7 @@ class BetaSchedule(keras.callbacks.Callback):
 
     Args:
         beta: the variable to set: ``model.weight_beta``, or ``layer.beta`` of an
-            `InformationDropout` layer.
+            `InformationDropout` or `GaussianBottleneck` layer.
         schedule: ``"linear"`` or ``"cosine"`` from `start` to `stop` over `num_epochs`, constant
             afterwards; ``"cyclic"``: linear over the first half of every `num_epochs`, constant
             over the second (Fu et al., 2019, arXiv 1903.10145); or a function from the epoch,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_file, check_model, refusal
+from keras_infobottleneck.introspection.replicas import creating_weights_of, is_chief
 from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["Checkpoint"]
@@ -25,6 +26,8 @@ class Checkpoint(keras.callbacks.Callback):
         checkpoint = kib.callbacks.Checkpoint("training.npz")
         first = checkpoint.restore(model)
         model.fit(..., initial_epoch=first, callbacks=[checkpoint])
+
+    Of several workers the chief writes, and all restore from the same file.
 
     Args:
         filepath: where the state is kept; the folder must exist.
@@ -71,7 +74,8 @@ class Checkpoint(keras.callbacks.Callback):
             raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
             return 0
-        model.optimizer.build(model.trainable_variables)
+        with creating_weights_of(model):
+            model.optimizer.build(model.trainable_variables)
         variables = _state(model)
         archive = Archive(self.filepath, RULE, "filepath")
         epoch, history = archive.count("epoch"), _history_of(archive.text("history"))
@@ -97,7 +101,10 @@ class Checkpoint(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             # A metric may have a value for each class: a list of numbers, as JSON has it.
             self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())
+        # Of several workers each reads: some values are sums over all of them.
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(_state(self.model))}
+        if not is_chief(self.model):
+            return
         about = {"epoch": epoch + 1, "num_variables": len(values)}
         history = json.dumps(self.history)
         write_arrays(self.filepath, {**about, "history": history, **values}, "filepath")

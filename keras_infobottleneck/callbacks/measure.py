@@ -21,6 +21,7 @@ from keras_infobottleneck.arguments import (
     check_path,
     refusal,
 )
+from keras_infobottleneck.introspection.replicas import is_chief
 from keras_infobottleneck.results.files import write_text
 from keras_infobottleneck.results.result import Result, numbers_of_fields
 
@@ -167,7 +168,7 @@ class Measure(keras.callbacks.Callback):
                 )
             row |= found
         self.rows.append(row)
-        if self._csv_path is not None:
+        if self._csv_path is not None and is_chief(self.model):
             _write_csv(self._csv_path, self.rows)
         if self._writer is not None:
             with self._writer.as_default(step=completed):

@@ -129,13 +129,18 @@ class Certificate(Result):
     def _properties(self) -> dict[str, float]:
         return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
+    def __str__(self) -> str:
+        """The line of `repr`, a statement on each line."""
+        return repr(self).replace("; ", "\n  ")
+
     def __repr__(self) -> str:
         others = (("by the excess loss", self.excess_error_bound),)
         others += (("recursively", self.recursive_error_bound),)
         more = "".join(f", {how} {bound:.3%}" for how, bound in others if bound is not None)
+        each = "each with" if more else "with"
         return (
-            f"Certificate: error on new data at most {self.error_bound:.3%}{more}, each with "
-            f"probability {self.confidence:.1%} (randomised network; observed "
+            f"Certificate: error on new data at most {self.error_bound:.3%}{more}, {each} "
+            f"probability {self.confidence:.1%} (randomised network: observed "
             f"{self.randomized_error:.3%} on {self.num_examples:,} examples, mean weights "
             f"{self.mean_error:.3%}, ensemble "
             f"{self.ensemble_error:.3%}); cross-entropy at most {self.cross_entropy_bound:.4f} "

@@ -28,6 +28,7 @@ from keras_infobottleneck.certificates.trials import (
 )
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 
 __all__ = ["certify"]
@@ -37,6 +38,7 @@ __all__ = ["certify"]
 MANY_DRAWS, FEW_DRAWS = 100, 10
 
 
+@on_replicas
 def certify(
     model: keras.Model,
     data: Any,
@@ -50,6 +52,7 @@ def certify(
     allow_repeats: bool = False,
     batch_size: int | None = None,
     seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> Certificate:
     """Bound the error on new data of a network whose weights are drawn from their posterior.
@@ -112,6 +115,7 @@ def certify(
             data of few distinct values, rather than copies, which count once.
         batch_size: examples in a batch, for arrays.
         seed: of the noise, an integer of up to 64 bits.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
         verbose: 1 shows a progress bar.
 
     Returns:

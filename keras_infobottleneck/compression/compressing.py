@@ -44,6 +44,7 @@ from keras_infobottleneck.compression.weight_stream import (
     write_weights,
 )
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["compress"]
@@ -54,6 +55,7 @@ STAGES = 12
 DRAWN_SEEDS = 256
 
 
+@on_replicas
 def compress(
     model: keras.Model,
     path: str | os.PathLike,

@@ -70,7 +70,7 @@ class Tuner:
         if not isinstance(
             model.optimizer.learning_rate, keras.optimizers.schedules.LearningRateSchedule
         ):
-            self.model.optimizer.learning_rate = float(model.optimizer.learning_rate)
+            self.model.optimizer.learning_rate = float(model.optimizer.learning_rate.numpy())
         for layer in layers_of_kind(self.model.network, keras.layers.BatchNormalization):
             layer.trainable = False  # its statistics are in the file
         noisy = noisy_layers(self.model.network)

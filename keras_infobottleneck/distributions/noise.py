@@ -7,7 +7,10 @@ Letters: ``loc`` and ``scale`` are the mean and standard deviation of ``log z``;
 ``high`` bound ``z``; ``l``, ``u`` are the bounds of ``log z`` in units of ``scale`` from ``loc``.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import tensorflow as tf
@@ -18,10 +21,13 @@ __all__ = [
     "kl_normal_normal",
     "kl_truncated_log_normal_log_uniform",
     "random_signs",
+    "same_on_replicas",
     "standard_normal",
     "truncated_log_normal_mean_and_variance",
     "truncated_normal",
 ]
+
+_same_on_replicas: ContextVar[bool] = ContextVar("same_on_replicas", default=False)
 
 TensorLike = Any  # a tensor, or what becomes one
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -262,11 +268,22 @@ def kl_truncated_log_normal_log_uniform(
     return tf.cast(kl, dtype)
 
 
+@contextlib.contextmanager
+def same_on_replicas() -> Iterator[None]:
+    """Inside, equal seeds are equal noise on every replica that this thread works for."""
+    before = _same_on_replicas.set(True)
+    try:
+        yield
+    finally:
+        _same_on_replicas.reset(before)
+
+
 def _random_bits(shape: TensorLike, seed: TensorLike) -> tf.Tensor:
     """Uniform int32; the generator is named because others are slow under XLA."""
     seed = tf.cast(seed, tf.int32)
     replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
+    several = replica is not None and replica.num_replicas_in_sync > 1
+    if several and not _same_on_replicas.get():
         seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
     return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
 

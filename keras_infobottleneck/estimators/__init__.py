@@ -47,6 +47,19 @@ from keras_infobottleneck.estimators.fisher import (
     register_rule,
 )
 from keras_infobottleneck.estimators.fisher.hessian import Hessian, hessian
+from keras_infobottleneck.estimators.geometry.intrinsic_dimension import (
+    IntrinsicDimension,
+    intrinsic_dimension,
+)
+from keras_infobottleneck.estimators.geometry.kernel_alignment import (
+    KernelAlignment,
+    centered_kernel_alignment,
+)
+from keras_infobottleneck.estimators.geometry.mean_squared_jacobian import mean_squared_jacobian
+from keras_infobottleneck.estimators.geometry.participation_ratio import (
+    ParticipationRatio,
+    participation_ratio,
+)
 from keras_infobottleneck.estimators.influence.posterior_influence import (
     PosteriorInfluence,
     posterior_influence,
@@ -75,6 +88,10 @@ from keras_infobottleneck.estimators.information.effective_information import (
 from keras_infobottleneck.estimators.information.information_curve import (
     InformationCurve,
     information_curve,
+)
+from keras_infobottleneck.estimators.information.mutual_information import (
+    MutualInformation,
+    mutual_information,
 )
 from keras_infobottleneck.estimators.information.nuisance_information import (
     NuisanceInformation,
@@ -138,6 +155,8 @@ __all__ = [
     "FisherInformation",
     "Hessian",
     "InformationCurve",
+    "IntrinsicDimension",
+    "KernelAlignment",
     "KernelRule",
     "LayerRule",
     "LearningCoefficient",
@@ -145,7 +164,9 @@ __all__ = [
     "MaximumRelevance",
     "MemoryEstimate",
     "MultiscaleRelevance",
+    "MutualInformation",
     "NuisanceInformation",
+    "ParticipationRatio",
     "PosteriorInfluence",
     "PrequentialCode",
     "QuantizedComplexity",
@@ -163,6 +184,7 @@ __all__ = [
     "activation_fisher",
     "activation_information_bounds",
     "block_decomposition_complexity",
+    "centered_kernel_alignment",
     "certify",
     "cross_entropy_decomposition",
     "decompose_uncertainty",
@@ -177,17 +199,21 @@ __all__ = [
     "hidden_states",
     "information_curve",
     "information_in_weights",
+    "intrinsic_dimension",
     "layer_multiscale_relevance",
     "linear_layer_information",
     "local_learning_coefficient",
     "maximum_relevance_curve",
     "mdl_probe",
+    "mean_squared_jacobian",
     "monte_carlo_bound",
     "multiscale_relevance",
+    "mutual_information",
     "noise_variance_of_information",
     "nuisance_information",
     "occam_bound",
     "pac_bayes_bound",
+    "participation_ratio",
     "posterior_influence",
     "prequential_code",
     "quantize_to",

@@ -25,12 +25,14 @@ from keras_infobottleneck.forgetting.outcome import Forgetting
 from keras_infobottleneck.forgetting.scrubbed_copy import ScrubbedCopy, check_forgettable
 from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["forget"]
 
 STRUCTURES = ("diagonal", "kronecker", "dense", "gram")
 
 
+@on_replicas
 def forget(
     model: keras.Model,
     forget: Any,

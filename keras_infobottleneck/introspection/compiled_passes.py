@@ -12,7 +12,12 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.introspection.contents import all_layers
-from keras_infobottleneck.introspection.precision import full_products
+from keras_infobottleneck.introspection.replicas import (
+    Replicas,
+    measuring_strategy,
+    outside_scope,
+    replicas_of,
+)
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 
@@ -50,61 +55,92 @@ def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any])
 
 
 class CompiledSum:
-    """Sum of a function of a batch over every batch, in a compiled loop.
+    """Sum of a function of a batch over every batch, in a compiled loop on every replica.
 
-    Outside, every batch would cost the dispatch of a call and new tensors for the sums.
+    Outside a loop every batch would cost the dispatch of a call and new tensors for the sums.
 
     Args:
         of_batch: from a batch and further tensors to a nest of tensors of fixed shapes.
     """
 
     def __init__(self, of_batch: Callable[..., Any]):
-        of_batch = tf.function(of_batch, autograph=False)
+        self._of_batch = of_batch
+        self._loops: weakref.WeakKeyDictionary[Replicas, Any] = weakref.WeakKeyDictionary()
 
-        def of_stack(stack: Batch, *arguments: Any) -> Any:
-            first = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), stack)
-            results = of_batch.get_concrete_function(first, *arguments).structured_outputs
-            zeros = tf.nest.map_structure(lambda r: tf.zeros(r.shape, r.dtype), results)
+    def over(
+        self,
+        batches: Batches,
+        *arguments: Any,
+        verbose: int = 0,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> Any:
+        """The sum, with a Keras progress bar on request.
 
-            def of_number(i: tf.Tensor) -> Any:
-                return of_batch(tf.nest.map_structure(lambda a: a[i], stack), *arguments)
+        Args:
+            batches: the examples.
+            arguments: further tensors for the function.
+            verbose: 1 for a progress bar.
+            strategy: on whose replicas, each of which takes its share of the batches; by default
+                `measuring_strategy`. The processes of one that has several must all make the call.
+        """
+        strategy = strategy or measuring_strategy()
+        with outside_scope(strategy):
+            return self._over(replicas_of(strategy), batches, arguments, verbose)
 
-            return sum_over(tf.shape(stack.weights)[0], of_number, zeros)
-
-        self._of_stack = tf.function(of_stack, autograph=False)
-
-    def over(self, batches: Batches, *arguments: Any, verbose: int = 0) -> Any:
-        """The sum, on the device, with a Keras progress bar on request."""
+    def _over(self, replicas: Replicas, batches: Batches, arguments: Any, verbose: int) -> Any:
+        loop = self._loops.get(replicas)
+        if loop is None:
+            loop = self._loops[replicas] = replicas.compiled(self._of_stack)
         bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
-        part, total, count = None, None, 0
-        most = 1 if verbose else BATCHES_PER_PART
-        for index, stack in enumerate(batches.stacks(most), start=1):
-            # One function for stacks of every height.
-            any_height = tf.nest.map_structure(
-                lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), stack
-            )
-            of_stack = self._of_stack.get_concrete_function(any_height, *arguments)
-            with full_products():
-                more = of_stack(stack, *arguments)
+        parts: Any = None  # sums of each replica here, of the last batches
+        total: Any = None
+        count = done = 0
+        most = replicas.count if verbose else BATCHES_PER_PART
+        for stack in batches.stacks(most):
+            more = loop(replicas.shares(stack), *arguments)
             if count >= BATCHES_PER_PART:
-                total, part, count = _in_float64(total, part), None, 0
-            part = more if part is None else tf.nest.map_structure(tf.add, part, more)
+                total, parts, count = _in_float64(total, parts), None, 0
+            parts = more if parts is None else tf.nest.map_structure(_add, parts, more)
             count += stack.weights.shape[0]
+            done += stack.weights.shape[0]
             if verbose:
-                bar.update(index)
+                bar.update(done)
         if verbose and batches.num_batches is None:
-            bar.update(index, finalize=True)
+            bar.update(done, finalize=True)
+        if total is None and replicas.count == 1:
+            return parts[0]
+        total = _in_float64(total, parts)
+        if replicas.count > len(parts):
+            total = tf.nest.map_structure(replicas.sum_of_processes, total)
+        return tf.nest.map_structure(lambda a, p: tf.constant(a, p.dtype), total, parts[0])
+
+    def _of_stack(self, stack: Batch, *arguments: Any) -> Any:
+        """Sum over the batches of one stack; traced for each replica, whose weights are others."""
+        of_batch = tf.function(self._of_batch, autograph=False)
+        first = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), stack)
+        results = of_batch.get_concrete_function(first, *arguments).structured_outputs
+        zeros = tf.nest.map_structure(lambda r: tf.zeros(r.shape, r.dtype), results)
+
+        def of_number(i: tf.Tensor) -> Any:
+            return of_batch(tf.nest.map_structure(lambda a: a[i], stack), *arguments)
+
+        return sum_over(tf.shape(stack.weights)[0], of_number, zeros)
+
+
+def _add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The sum, where the first of both lies."""
+    with tf.device(a.device):
+        return a + b
+
+
+def _in_float64(total: Any, parts: list[Any]) -> Any:
+    """The total on the host with parts added, in place: no copy of large sums is made."""
+    for part in parts:
         if total is None:
-            return part
-        total = _in_float64(total, part)
-        return tf.nest.map_structure(lambda a, p: tf.constant(a, p.dtype), total, part)
-
-
-def _in_float64(total: Any, part: Any) -> Any:
-    """The total on the host with a part added, in place: no copy of large sums is made."""
-    if total is None:
-        return tf.nest.map_structure(lambda p: np.array(p.numpy(), np.float64), part)
-    return tf.nest.map_structure(lambda a, p: np.add(a, p.numpy(), out=a), total, part)
+            total = tf.nest.map_structure(lambda p: np.array(p.numpy(), np.float64), part)
+        else:
+            total = tf.nest.map_structure(lambda a, p: np.add(a, p.numpy(), out=a), total, part)
+    return total
 
 
 def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) -> Any:

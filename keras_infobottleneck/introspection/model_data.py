@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_model
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.replicas import creating_weights_of
 
 __all__ = ["batches_for"]
 
@@ -89,7 +90,9 @@ def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool
         labels = "; labels stand apart, `(x, y)`" if isinstance(forms, list) else ""
         raise ValueError(f"{must}{labels}. Received: {_words(forms)}")
     try:
-        model(keras.tree.map_structure(lambda a: tf.repeat(a, _rows(wanted), 0), x), training=False)
+        with creating_weights_of(model):
+            rows = keras.tree.map_structure(lambda a: tf.repeat(a, _rows(wanted), 0), x)
+            model(rows, training=False)
     except DATA_ERRORS as error:
         if any(form.dtype == "string" for form in keras.tree.flatten(forms)) and not _takes_text(
             wanted

@@ -6,11 +6,10 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
-from keras_infobottleneck.arguments import check_price
-from keras_infobottleneck.introspection.contents import own_losses
 from keras_infobottleneck.layers.drawn_weights import without_activation
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
+from keras_infobottleneck.layers.priced_activations import PricedActivations
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -23,7 +22,7 @@ TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the 
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class InformationDropout(NoisyWrapper):
+class InformationDropout(PricedActivations, NoisyWrapper):
     """Multiplies a layer's output by log-normal noise that it learns, and counts what gets through.
 
     With ``f`` the wrapped layer, non-negative, and ``a`` a layer of its own on the same input:
@@ -86,8 +85,6 @@ class InformationDropout(NoisyWrapper):
         ```
     """
 
-    noise = "activations"
-
     def __init__(
         self,
         layer: keras.layers.Layer,
@@ -107,9 +104,7 @@ class InformationDropout(NoisyWrapper):
         self.activation_is_nonnegative = activation_is_nonnegative
         self.alpha_layer = _twin(layer) if alpha_layer is None else alpha_layer
         self._alpha_is_twin = alpha_layer is None
-        self._initial_beta = float(beta)
-        self._beta = self._add_scalar("beta", self._initial_beta, trainable=False)
-        self._information = _NatsPerExample(name=f"{self.name}_information")
+        self._set_price(beta)
 
     def build(self, inputs_shape):
         """Build the wrapped layer, the layer of alpha and the prior."""
@@ -128,35 +123,15 @@ class InformationDropout(NoisyWrapper):
                 f"layer={self.layer!r} with {shapes[0]}"
             )
         if self.prior == "log_normal":
-            self.prior_loc = self._add_scalar("prior_loc", 0.0)
-            self.prior_log_scale = self._add_scalar("prior_log_scale", 0.0)
+            self.prior_loc = self._add_number("prior_loc", (), 0.0)
+            self.prior_log_scale = self._add_number("prior_log_scale", (), 0.0)
         self.built = True
-
-    @property
-    def beta(self) -> keras.Variable:
-        """The price of a nat that the activations tell: a variable, also after tracing."""
-        return self._beta
-
-    @beta.setter
-    def beta(self, value):
-        check_price("beta", value)
-        self._beta.assign(value)
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
         """The price of a nat, and the prior from which nats are counted."""
         has_prior = self.built and self.prior == "log_normal"
         return [self.beta, *([self.prior_loc, self.prior_log_scale] if has_prior else [])]
-
-    def _add_scalar(self, name, value, trainable=True):
-        return self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(value),
-            name=name,
-            dtype="float32",
-            autocast=False,
-            trainable=trainable,
-        )
 
     def compute_output_shape(self, inputs_shape):
         """The output shape of the wrapped layer."""
@@ -167,7 +142,6 @@ class InformationDropout(NoisyWrapper):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "beta": self._initial_beta,
             "prior": self.prior,
             "max_alpha": self.max_alpha,
             "alpha_layer": None if self._alpha_is_twin else serialize(self.alpha_layer),
@@ -232,37 +206,6 @@ class InformationDropout(NoisyWrapper):
                 MIN_EXPONENTIAL_HALF if self.layer.compute_dtype == "float16" else MIN_EXPONENTIAL
             )
         return MIN_ACTIVATION
-
-    def _unmasked(self, nats, inputs, mask):
-        """Zero where the mask, of examples or of their time steps, says that nothing is there."""
-        if self.supports_masking:
-            mask = self.compute_mask(inputs, mask)
-        elif mask is not None and len(mask.shape) > 1:
-            mask = None  # as Keras has it: a layer that does not support masks destroys them
-        if mask is None:
-            return nats
-        mask = tf.cast(mask, tf.float32)
-        ones = tf.ones([nats.shape.rank - mask.shape.rank], tf.int32)
-        return nats * tf.reshape(mask, tf.concat([tf.shape(mask), ones], 0))
-
-    def _charge(self, nats):
-        """Add the loss and feed the metric, with nats per unit of one call."""
-        num_examples = tf.cast(tf.shape(nats)[0], tf.float32)
-        total = tf.reduce_sum(nats)
-        # Keras clears the losses at the start of every forward pass: examples seen by several
-        # calls in one pass (time steps, shared use) are counted at the first.
-        is_first_call = not own_losses(self)
-        self._information.update_state(total, num_examples if is_first_call else 0.0)
-        cost = self.beta * tf.math.divide_no_nan(total, num_examples)
-        self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss
-
-
-class _NatsPerExample(keras.metrics.Mean):
-    """Total nats over number of examples, each given by itself."""
-
-    def update_state(self, nats, num_examples):
-        self.total.assign_add(nats)
-        self.count.assign_add(num_examples)
 
 
 def _twin(layer):

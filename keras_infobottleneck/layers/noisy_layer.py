@@ -19,6 +19,7 @@ from keras_infobottleneck.arguments import (
     check_seed,
     refusal,
 )
+from keras_infobottleneck.distributions.noise import same_on_replicas
 from keras_infobottleneck.introspection.contents import layers_of_kind
 
 __all__ = [
@@ -94,7 +95,8 @@ def drawing(
     The choice is made when a function is traced: trace inside this context what should draw. The
     context belongs to the thread (and the asynchronous task) that opened it: what other threads
     call or trace meanwhile draws nothing. The replicas of a `tf.distribute` strategy that runs
-    inside the context are part of it.
+    inside the context are part of it, with noise of their own; of a context that a replica opens
+    itself the seed is taken as it is.
 
     Args:
         seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
@@ -133,7 +135,8 @@ def drawing(
     if graph is not None:
         _for_replicas[graph] = scope
     try:
-        yield
+        with same_on_replicas():
+            yield
     finally:
         _drawing.set(before)
         if outer is not None:

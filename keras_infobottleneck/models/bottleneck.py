@@ -15,6 +15,7 @@ from keras_infobottleneck.introspection.contents import (
 )
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
@@ -48,8 +49,9 @@ class InformationBottleneckModel(NetworkHolder):
     - The divergence is collected once from every `VariationalWeights`, however often it is called;
       activation costs come from the layers that cause them.
     - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
-      ``weight_information`` (total nats), the information of each `InformationDropout` layer, and
-      the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a `mode`.
+      ``weight_information`` (total nats), the information of each layer that prices its
+      activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a
+      `mode`.
 
     Args:
         inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
@@ -226,6 +228,7 @@ class InformationBottleneckModel(NetworkHolder):
         for path, nats in table.items():
             write(f"  {path}: {nats:,.1f} nats")
 
+    @on_replicas
     def predict_samples(
         self,
         x: Any,
@@ -236,17 +239,17 @@ class InformationBottleneckModel(NetworkHolder):
         batch_size: int | None = None,
         verbose: int | str = 0,
         seed: int | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> np.ndarray:
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
         Args:
-            x: inputs, an array or a structure of them; a `tf.data.Dataset` or a
-                `keras.utils.PyDataset`, whose labels do not matter.
+            x: inputs, arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels do not matter.
             num_samples: draws for every example; batches draw independently of each other.
-            weights: whether weights are drawn.
-            activations: whether activations are drawn.
+            weights, activations: whether they are drawn.
             batch_size, verbose: as of `keras.Model.predict`.
             seed: with the same seed and batch size the samples are the same.
+            strategy: on whose replicas it runs; by default those of the scope it is called in.
 
         Returns:
             Array of shape ``[num_samples, examples, ...]``.
@@ -255,15 +258,15 @@ class InformationBottleneckModel(NetworkHolder):
             TypeError: data of another kind.
             ValueError: inputs that the model does not take, none, or without an end.
         """
-        options = {"batch_size": batch_size, "verbose": verbose, "seed": seed}
-        kinds = {"weights": weights, "activations": activations}
-        return self._samplers.samples(self, x, num_samples, **kinds, **options)
+        options = {"weights": weights, "activations": activations, "batch_size": batch_size}
+        return self._samplers.samples(self, x, num_samples, verbose=verbose, seed=seed, **options)
 
     @property
     def variational_layers(self) -> list[VariationalWeights]:
         """Every `VariationalWeights` in the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
+    @on_replicas
     def anchor_prior(self, data: Any, scale: bool = True):
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 

@@ -91,11 +91,13 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
         return False
     if logs.get("task_loss", 0.0) < SHARE_OF_GUESSING * guessing:
         return False
+    held, price = f"its weights hold {nats:.1e} nats an example and it ", "model.weight_beta"
+    if not noisy_layers(model, "weights"):  # then what activations pay is the only price
+        held, price = "it ", "layer.beta"
     warnings.warn(
-        f"The price collapsed the model: its weights hold {nats:.1e} nats an example and it "
-        f"predicts no better than guessing (task loss {logs['task_loss']:.3g}, guessing "
-        f"{guessing:.3g}). Raise the price slowly, by `BetaSchedule(model.weight_beta)`, or make "
-        "it smaller.",
+        f"The price collapsed the model: {held}predicts no better than guessing (task loss "
+        f"{logs['task_loss']:.3g}, guessing {guessing:.3g}). Raise the price slowly, by "
+        f"`BetaSchedule({price})`, or make it smaller.",
         stacklevel=3,
     )
     return True

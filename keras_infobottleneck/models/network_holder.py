@@ -7,6 +7,7 @@ import keras
 
 from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.introspection.making import build_by_call
+from keras_infobottleneck.layers.labels_given import labels_given
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.models.serving import export_with_samples
 
@@ -119,6 +120,16 @@ class NetworkHolder(keras.Model):
         # Keras' layers for augmentation take what is open for True, and all layers after them.
         with resting():
             return self.network(inputs, training=False, **options)
+
+    def train_step(self, data):
+        """One step of training, in which layers whose price depends on the labels find them."""
+        with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
+            return super().train_step(data)
+
+    def test_step(self, data):
+        """One step of evaluation, in which such layers find the labels too."""
+        with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
+            return super().test_step(data)
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the network's output."""

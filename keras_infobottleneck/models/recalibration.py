@@ -9,6 +9,7 @@ from keras_infobottleneck.arguments import check_count, check_verbose
 from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.rewriting import rebuildable_network, rebuilt
 
 __all__ = ["recalibrate_batch_normalization"]
@@ -58,6 +59,7 @@ class _Recording(keras.Model):
         return tf.zeros([tf.shape(keras.tree.flatten(outputs)[0])[0], 0])
 
 
+@on_replicas
 def recalibrate_batch_normalization(
     model: keras.Model, data: Any, *, batch_size: int | None = None, verbose: int | str = 0
 ) -> None:

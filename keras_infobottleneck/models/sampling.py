@@ -1,5 +1,6 @@
 """Predictions with drawn weights and activations, many for every example."""
 
+import itertools
 import threading
 from typing import Any
 
@@ -8,11 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_seed, check_verbose
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.introspection.compiled_maps import CompiledMap
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.predicting import predict
+from keras_infobottleneck.introspection.replicas import measuring_strategy
 from keras_infobottleneck.layers.noisy_layer import drawing
 
 __all__ = ["Sampler", "Samplers", "as_float32", "drawn_outputs"]
+
+BATCH_SIZE = 32  # of `keras.Model.predict`
 
 
 class Sampler(keras.Model):
@@ -24,6 +30,7 @@ class Sampler(keras.Model):
         self.network, self.num_samples = network, num_samples
         self.kinds = {"weights": weights, "activations": activations}
         self.seed_generator = keras.random.SeedGenerator(0)
+        self.maps = CompiledMap(lambda batch: self.draws(batch[0], batch[1][0]))
 
     def seed(self, seed: int | None):
         """Start the draws from a seed, or anywhere."""
@@ -31,8 +38,12 @@ class Sampler(keras.Model):
 
     def call(self, inputs):
         """Samples of the network's output, of shape [batch, num_samples, ...]."""
-        batch_seed = tf.cast(self.seed_generator.next(), tf.int32)
-        samples = drawn_outputs(self.network, inputs, self.num_samples, batch_seed, **self.kinds)
+        return self.draws(inputs, self.seed_generator.next())
+
+    def draws(self, inputs, batch_seed):
+        """The same from the seed of a batch, two integers."""
+        seed = tf.cast(batch_seed, tf.int32)
+        samples = drawn_outputs(self.network, inputs, self.num_samples, seed, **self.kinds)
         return keras.tree.map_structure(_batch_first, samples)
 
 
@@ -64,6 +75,24 @@ def drawn_outputs(
     outputs = network(inputs, training=False)
     spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
     return tf.map_fn(draw, tf.range(num_samples), fn_output_signature=spec)
+
+
+def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> Any:
+    """What `predict` of the sampler gives, with whole batches on the replicas.
+
+    Keras would divide each batch among them, and its noise would be that of another batch.
+    """
+    start = sampler.seed_generator.state.numpy()
+    # As `keras.random.SeedGenerator.next` counts.
+    seeds = (start + np.array([0, number], start.dtype) for number in itertools.count())
+    parts = ((inputs, next(seeds)[None]) for inputs, _ in batches.parts(1))
+    # Keras takes "auto" for the bar.
+    bar = keras.utils.Progbar(batches.num_batches, verbose=1 if verbose == "auto" else verbose)
+    samples = []
+    for part in sampler.maps.over(parts):
+        samples.append(keras.tree.map_structure(np.asarray, part))
+        bar.update(len(samples))
+    return keras.tree.map_structure(lambda *each: np.concatenate(each), *samples)
 
 
 def _batch_first(samples):
@@ -98,7 +127,12 @@ class Samplers:
         check_seed("seed", seed)
         # A tuple of arrays is a structure of inputs here, as of `predict`.
         data = (x,) if isinstance(x, tuple) else x
-        batches = batches_for(model, data, batch_size, name="x", needs_labels=False)
+        options: dict[str, Any] = {
+            "name": "x",
+            "needs_labels": False,
+            "default_batch_size": BATCH_SIZE,
+        }
+        batches = batches_for(model, data, batch_size, **options)
         key = int(num_samples), bool(weights), bool(activations)
         # A sampler draws from where it was seeded: one thread after the other.
         with self._turn:
@@ -106,5 +140,8 @@ class Samplers:
                 self._samplers[key] = Sampler(model.network, *key)
             sampler = self._samplers[key]
             sampler.seed(seed)
-            samples = predict(sampler, batches, batch_size=batch_size, verbose=verbose)
+            if measuring_strategy() is None:
+                samples = predict(sampler, batches, batch_size=batch_size, verbose=verbose)
+            else:
+                samples = _predict_on_replicas(sampler, batches, verbose)
         return keras.tree.map_structure(lambda array: np.moveaxis(array, 1, 0), samples)

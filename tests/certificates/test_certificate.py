@@ -68,6 +68,7 @@ def test_the_test_set_bound_beside_it_is_of_the_network_that_never_saw_the_examp
     assert c.test_set_bound == kib.estimators.test_set_bound(errors, 60, 0.035)
     assert "tighter than the test-set bound" in c.comparison
     assert c.comparison in repr(c)
+    assert str(c).splitlines()[-1].strip() == c.comparison  # a statement on each line
     required = [f.name for f in dataclasses.fields(c) if f.default is dataclasses.MISSING]
     old = {name: getattr(c, name) for name in required}
     assert type(c)(**old).test_set_bound is None  # as results of 0.1.0 were written

@@ -80,6 +80,13 @@ def convert_and_prune(result, folder):
     assert (folder / "pruned.keras").exists()
 
 
+def deep_vib(result, folder):
+    assert [row["network"] for row in result["means"]] == ["plain", "dropout", *2 * ["standard"]]
+    dear, cheap = (row["rate"] for row in result["means"][:1:-1])
+    assert 0.0 < dear < cheap  # what a nat costs decides how many there are
+    assert all(0.0 <= row["error"] <= 1.0 for row in result["rows"])
+
+
 def fisher_of_a_transformer(result, folder):
     assert result["ratio_by_step"]["0.001"] == pytest.approx(1.0, abs=0.02)
     parts = result["by_part"].values()
@@ -105,6 +112,24 @@ def resume(result, folder):
     assert result["nats"] > 0.0
 
 
+def shards(result, folder):
+    assert result["engine"] == "futures"
+    check_shards(result)
+
+
+def check_shards(result):
+    assert result["same_counts"]
+    assert result["largest_difference"] < 1e-6
+    assert result["bits"] == result["bits_of_the_whole"] > 0.0
+
+
+def two_workers(result, folder):
+    assert result["largest_difference"] == 0.0
+    assert result["trace_of_two"] == pytest.approx(result["trace_of_one"], rel=1e-6)
+    assert result["first_exit_codes"][1] == -9
+    assert result["first_exit_codes"][0] != 0
+
+
 def uncertainty(result, folder):
     for nats in (result["nats"][name] for name in ("epistemic", "aleatoric", "total")):
         assert all(value > 0.0 for value in nats.values())
@@ -121,6 +146,16 @@ def test_it_runs_and_writes_what_it_says(script, tmp_path):
     holds(result_of(script, folder), folder)
     figures = "figure.png" in (EXAMPLES / script).read_text("utf-8")
     assert (folder / "figure.png").exists() == figures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["ray", "dask"])
+def test_shards_are_measured_by_whoever_starts_processes(engine, tmp_path):
+    pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine])
+    finish("shards.py", tmp_path, f"--engine={engine}")
+    result = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    assert result["engine"] == engine
+    check_shards(result)
 
 
 def test_what_a_file_lacks_is_one_sentence_and_nothing_is_written(tmp_path):

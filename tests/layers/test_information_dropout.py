@@ -10,8 +10,8 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 from keras_infobottleneck import distributions
-from keras_infobottleneck.layers import InformationDropout, VariationalWeights, drawing
-from tests.support.dropout_layers import constant_layer, data, example_total, regressor
+from keras_infobottleneck.layers import InformationDropout, VariationalWeights
+from tests.support.dropout_layers import constant_layer, data
 
 layers = keras.layers
 tfd = tfp.distributions
@@ -164,33 +164,6 @@ class TestNoise:
         correlations = np.corrcoef(draws.T)
         assert np.abs(correlations - np.eye(4)).max() < 4.5 / math.sqrt(10_000)
 
-    def test_only_training_draws(self):
-        model = regressor(InformationDropout(layers.Dense(4, "relu"), 0.1), shape=(6,))
-        x = data(8, 6)
-        expected = model(x)
-        np.testing.assert_array_equal(model(x), expected)
-        np.testing.assert_array_equal(model(x, training=False), expected)
-        np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-6)
-        first, second = (model.evaluate(x, x[:, 0], verbose=0) for _ in range(2))
-        assert first == second
-        assert not np.allclose(model(x, training=True), expected)
-
-    def test_drawing_context_draws_at_no_cost(self):
-        layer = InformationDropout(layers.Dense(4, "relu", bias_initializer="ones"), 0.1)
-        x = data(8, 6)
-        plain, state = layer(x), layer.seed_generator.state.numpy()
-        with drawing([1, 2]):
-            first = layer(x, training=False)
-            assert layer.losses == []
-        with drawing([1, 2]):
-            again = layer(x)
-        with drawing([1, 2], activations=False):
-            np.testing.assert_array_equal(layer(x, training=True), plain)
-            assert layer.losses == []
-        np.testing.assert_array_equal(first, again)
-        assert not np.allclose(first, plain)
-        np.testing.assert_array_equal(layer.seed_generator.state, state)
-
 
 class TestGaussianEncoder:
     def test_exponential_activation_is_the_variational_autoencoder_in_log_z(self):
@@ -230,69 +203,7 @@ class TestGaussianEncoder:
             np.testing.assert_allclose(gradient, reference, rtol=1e-6, atol=1e-6 * largest)
 
 
-class TestCost:
-    @pytest.mark.parametrize("training", [True, False])
-    def test_loss_is_beta_times_mean_of_summed_information(self, training):
-        layer = InformationDropout(layers.Conv1D(4, 2, activation="relu"), 0.25)
-        x = data(5, 7, 3)
-        layer(x, training=training)
-        (loss,) = layer.losses
-        np.testing.assert_allclose(loss, 0.25 * example_total(layer.information(x)), rtol=1e-6)
-
-    def test_plain_call_costs_nothing(self):
-        layer = InformationDropout(layers.Dense(4, "relu"), 0.25)
-        layer(data(5, 3))
-        assert layer.losses == []
-        assert layer.metrics[0].result() == 0
-
-    def test_beta_is_a_variable_that_callbacks_may_change(self):
-        layer = InformationDropout(layers.Dense(4, "relu"), 0)
-        model = regressor(layer)
-        change = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: layer.beta.assign(2.0 * epoch)
-        )
-        x = data(8, 6)
-        layer.layer.kernel.assign(0.0 * layer.layer.kernel)  # no error, so no noise in the loss
-        history = model.fit(x, x[:, 0], epochs=2, verbose=0, callbacks=[change]).history
-        nats = example_total(layer.information(x))
-        np.testing.assert_allclose(history["loss"][1] - history["loss"][0], 2 * nats, rtol=1e-5)
-        assert layer.get_config()["beta"] == 0.0
-
-    @pytest.mark.parametrize("jit_compile", [False, True])
-    def test_metric_is_nats_per_example_in_training_and_validation(self, jit_compile):
-        noisy = [
-            InformationDropout(layers.Dense(4, "relu"), 0.1, name="first"),
-            InformationDropout(layers.Dense(3, "softplus"), 0.1, prior="log_normal", name="last"),
-        ]
-        model = regressor(*noisy, jit_compile=jit_compile)
-        x, x_val = data(20, 6), data(7, 6, seed=1)
-        history = model.fit(
-            x, x[:, 0], batch_size=8, validation_data=(x_val, x_val[:, 0]), verbose=0
-        ).history
-        for prefix, inputs in (("", x), ("val_", x_val)):
-            expected = example_total(noisy[0].information(inputs))
-            np.testing.assert_allclose(history[f"{prefix}first_information"], [expected], rtol=1e-5)
-        hidden = noisy[0](x_val)
-        expected = example_total(noisy[1].information(hidden))
-        np.testing.assert_allclose(history["val_last_information"], [expected], rtol=1e-5)
-
-    def test_sample_weight_weighs_the_error_only(self):
-        layer = InformationDropout(layers.Dense(4, "relu"), 0.5)
-        model = regressor(layer)
-        x = data(8, 6)
-        loss, nats = model.evaluate(x, x[:, 0], sample_weight=np.zeros(8), verbose=0)
-        np.testing.assert_allclose(nats, example_total(layer.information(x)), rtol=1e-5)
-        np.testing.assert_allclose(loss, 0.5 * nats, rtol=1e-5)
-
-    def test_frozen_layer_still_draws_and_counts(self):
-        layer = InformationDropout(layers.Dense(4, "relu", bias_initializer="ones"), 0.5)
-        x = data(8, 6)
-        plain = layer(x)
-        layer.trainable = False
-        assert layer.trainable_weights == []
-        assert not np.allclose(layer(x, training=True), plain)
-        assert len(layer.losses) == 1
-
+class TestGradients:
     @pytest.mark.parametrize(
         ("activation", "prior"),
         [("relu", "log_uniform"), ("softplus", "log_normal"), ("exponential", "log_normal")],

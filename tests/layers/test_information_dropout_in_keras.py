@@ -7,69 +7,17 @@ import tensorflow as tf
 from keras.src import testing
 
 from keras_infobottleneck.layers import InformationDropout, VariationalWeights
-from tests.support.dropout_layers import data, example_total, regressor
+from tests.support.dropout_layers import data
 from tests.support.missing_kernels import called_where_the_device_can
 
 layers = keras.layers
 
 
 class TestSequences:
-    def masked(self, x, lengths):
-        mask = np.arange(x.shape[1]) < np.array(lengths)[:, None]
-        return x * mask[..., None], mask
-
-    def test_masked_steps_cost_nothing(self):
-        x, mask = self.masked(data(3, 5, 2) + 3.0, [5, 2, 0])
-        layer = InformationDropout(layers.Dense(4, "relu"), 1.0)
-        nats = layer.information(x, mask=mask).numpy()
-        np.testing.assert_array_equal(nats[~mask], np.zeros((8, 4)))
-        np.testing.assert_array_equal(nats[mask], layer.information(x).numpy()[mask])
-        layer(layers.Masking()(x), training=True)
-        np.testing.assert_allclose(layer.losses[0], example_total(nats), rtol=1e-6)
-
-    def test_time_distributed_adds_steps_up_and_leaves_masked_ones_out(self):
-        x, mask = self.masked(data(6, 5, 2) + 3.0, [5, 2, 0, 1, 4, 5])
-        layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
-        model = regressor(layers.Masking(), layers.TimeDistributed(layer), shape=(5, 2))
-        logs = model.fit(x, x[:, 0, 0], verbose=0, batch_size=4).history
-        expected = example_total(layer.information(x, mask=mask))
-        np.testing.assert_allclose(logs["noisy_information"], [expected], rtol=1e-5)
-        loss = model.evaluate(x, x[:, 0, 0], verbose=0, sample_weight=np.zeros(6))[0]
-        np.testing.assert_allclose(loss, 0.5 * expected, rtol=1e-5)
-
-    def test_time_distributed_draws_anew_at_every_step(self):
-        layer = InformationDropout(layers.Dense(4, "relu", bias_initializer="ones"), 0.5)
-        outputs = layers.TimeDistributed(layer)(np.zeros((2, 5, 3), "float32"), training=True)
-        assert len(np.unique(outputs)) == 2 * 5 * 4
-
-    def test_mask_passes_through(self):
-        layer = InformationDropout(layers.Dense(4, "relu"), 0.5)
-        x, mask = self.masked(data(2, 5, 2) + 3.0, [3, 1])
-        np.testing.assert_array_equal(layer.compute_mask(x, mask), mask)
-        model = keras.Sequential([layers.Masking(), layer, layers.GRU(2)])
-        longer = np.concatenate([x, np.zeros_like(x)], 1)
-        np.testing.assert_allclose(model(x), model(longer), rtol=1e-5)
-
     def test_convolutions_leave_the_mask_out_of_account(self):
         layer = InformationDropout(layers.Conv1D(4, 3, strides=2, activation="relu"), 0.5)
-        x, mask = self.masked(data(2, 7, 2), [3, 1])
+        x, mask = data(2, 7, 2), np.arange(7) < np.array([[3], [1]])
         assert layer.information(x, mask=mask).shape == (2, 3, 4)
-
-
-class TestShared:
-    def test_two_uses_in_one_pass_add_up_per_example(self):
-        layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
-        left, right = keras.Input((3,)), keras.Input((3,))
-        outputs = layers.Dense(1)(layers.concatenate([layer(left), layer(right)]))
-        model = keras.Model([left, right], outputs)
-        model.compile(keras.optimizers.SGD(0.0), "mse")
-        x = [data(6, 3), data(6, 3, seed=1)]
-        expected = sum(example_total(layer.information(part)) for part in x)
-        for _ in range(2):  # nothing is left over from an earlier pass
-            logs = model.evaluate(x, np.zeros(6), batch_size=4, verbose=0, return_dict=True)
-            np.testing.assert_allclose(logs["noisy_information"], expected, rtol=1e-5)
-        loss = model.evaluate(x, np.zeros(6), sample_weight=np.zeros(6), verbose=0)[0]
-        np.testing.assert_allclose(loss, 0.5 * expected, rtol=1e-5)
 
 
 WRAPPED = {
@@ -151,13 +99,6 @@ class TestPrecision:
             layer.information(x), single.information(x), rtol=tolerance, atol=4 * tolerance
         )
 
-    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-    def test_a_model_in_mixed_precision_trains(self, policy):
-        layer = InformationDropout(layers.Dense(4, "relu", dtype=policy), 0.1)
-        model = regressor(layer, optimizer="adam")
-        history = model.fit(data(16, 6), data(16, 1), epochs=2, verbose=0).history
-        assert np.all(np.isfinite(history["loss"]))
-
     def test_an_exponential_that_vanishes_in_float16_keeps_a_finite_cost(self):
         wrapped = layers.Dense(2, "exponential", dtype="mixed_float16", kernel_initializer="zeros")
         layer = InformationDropout(wrapped, 1.0, prior="log_normal")
@@ -169,19 +110,6 @@ class TestPrecision:
 
 
 class TestShapes:
-    def test_batch_and_time_may_be_unknown(self):
-        layer = InformationDropout(layers.Conv1D(4, 2, activation="relu"), 0.5, name="noisy")
-        inputs = keras.Input((None, 3))
-        model = keras.Model(inputs, layers.GlobalAveragePooling1D()(layer(inputs)))
-        model.compile(keras.optimizers.SGD(0.0), "mse")
-        assert layer.output.shape == (None, None, 4)
-        for count, time in ((4, 6), (3, 9)):
-            x = data(count, time, 3)
-            logs = model.evaluate(x, np.zeros((count, 4)), verbose=0, return_dict=True)
-            expected = example_total(layer.information(x))
-            np.testing.assert_allclose(logs["noisy_information"], expected, rtol=1e-5)
-            model.train_on_batch(x, np.zeros((count, 4)))
-
     def test_channels_first_equals_channels_last(self):
         plain, inner = (
             layers.Conv2D(4, 3, activation="relu", data_format=data_format)
@@ -197,18 +125,3 @@ class TestShapes:
         np.testing.assert_allclose(
             np.moveaxis(first.information(x), 1, -1), last.information(transposed), rtol=1e-5
         )
-
-
-def test_a_price_assigned_as_a_number_counts_after_tracing():
-    layer = InformationDropout(layers.Dense(4, "relu"), 0.5, name="noisy")
-    model = regressor(layer, shape=(3,))
-    x = data(6, 3)
-    for beta in (0.5, 0.0):
-        layer.beta = beta
-        logs = model.evaluate(x, x[:, 0], verbose=0, return_dict=True)
-        mean_squared_error = np.mean(np.square(model(x)[:, 0] - x[:, 0]))
-        price = beta * logs["noisy_information"]
-        np.testing.assert_allclose(logs["loss"], mean_squared_error + price, rtol=1e-5)
-    assert isinstance(layer.beta, keras.Variable)
-    with pytest.raises(ValueError, match=r"`beta`.*Received"):
-        layer.beta = -1.0

@@ -105,6 +105,22 @@ with strategy.scope():
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 report = kib.audit(model, (x, y), include=["weights", "activations"])
 results["audited"] = [report.weights.beta, report.layers["noisy"].activations.beta]
+def with_code():
+    keras.utils.set_random_seed(3)
+    code = kib.layers.GaussianBottleneck(
+        3, 0.5, prior="conditional", num_classes=2, seed=1, name="code"
+    )
+    network = keras.Sequential([keras.Input((4,)), code, V(layers.Dense(2), **NOISELESS)])
+    coded = kib.InformationBottleneckModel(network, num_examples=32)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    coded.compile(keras.optimizers.SGD(0.0), loss)
+    return coded
+
+results["code one"] = run(with_code())["logs"]
+with strategy.scope():
+    coded = with_code()
+results["code two"] = run(coded)["logs"]
+
 model.save("model.keras")
 loaded = keras.models.load_model("model.keras", compile=False)
 results["saved"] = float(loaded.weight_beta)
@@ -159,3 +175,8 @@ def test_replicas_and_steps_draw_different_noise(results, estimator):
 def test_a_model_on_two_replicas_is_audited_and_saved_with_its_prices(results):
     assert results["audited"] == [2.0 / 32, 0.5]
     assert results["saved"] == 2.0
+
+
+def test_two_replicas_price_a_code_by_the_labels_that_each_has(results):
+    assert results["code two"] == pytest.approx(results["code one"], rel=1e-4)
+    assert results["code one"]["code_information"] > 1.0

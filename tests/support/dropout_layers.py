@@ -1,7 +1,9 @@
-"""Layers of known pre-activation, data and a regressor for tests of Information Dropout."""
+"""Layers that price their activations, of known pre-activation too, data and a regressor."""
 
 import keras
 import numpy as np
+
+from keras_infobottleneck.layers import GaussianBottleneck, InformationDropout
 
 layers = keras.layers
 
@@ -24,3 +26,16 @@ def regressor(*noisy, shape=(6,), **compile_options):
     model = keras.Sequential([keras.Input(shape), *noisy, layers.Flatten(), layers.Dense(1)])
     model.compile(**{"optimizer": keras.optimizers.SGD(0.0), "loss": "mse", **compile_options})
     return model
+
+
+def information_dropout(units, beta, **options):
+    """`InformationDropout` of a dense layer whose units are mostly above zero."""
+    dense = layers.Dense(units, "relu", bias_initializer="ones", dtype=options.pop("dtype", None))
+    return InformationDropout(dense, beta, **options)
+
+
+# A layer of each kind with noise on its activations and a price for them, from units and beta.
+PRICED = {
+    "information_dropout": information_dropout,
+    "gaussian_bottleneck": GaussianBottleneck,
+}

@@ -5,8 +5,8 @@ import pathlib
 
 from tools import write_reproduction_table as table
 
-FIXED = """What is asked for was fixed before the runs, but for
-[one change](../reproduction.md#criteria)."""
+FIXED = """What is asked for was fixed before the runs; where it was changed after them, the
+[list of criteria](../reproduction.md#criteria) has both, with the reason."""
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -35,10 +35,13 @@ def page(name: str, results: dict[str, dict]) -> str:
         judged = {stem: each for stem, each in judged.items() if each and table.was_run(each)}
         for stem, each in judged.items():
             measured = f"{each['measured'].rstrip('.')}. Setting: {each['setting'].rstrip('.')}."
-            verdict = f"**{each['verdict'].capitalize()}** on {data_of(stem, name)}: "
+            verdict = table.with_the_one_before(each).capitalize()
+            verdict = f"**{verdict}** on {data_of(stem, name)}: "
             lines += [verdict + measured, ""]
         if judged:
-            lines += [f"*Asked for:* {next(iter(judged.values()))['criterion'].rstrip('.')}.", ""]
+            stem, first = next(iter(judged.items()))
+            asked = f"*Asked for:* {first['criterion'].rstrip('.')}."
+            lines += [asked + table.further(found[stem], number), ""]
     if figures[1:]:
         lines += ["## The figure on other data", "", *figures[1:]]
     lines += ["## Repeat it", "", "| results | command | minutes |", "| --- | --- | --- |"]
@@ -53,4 +56,5 @@ def data_of(stem: str, name: str) -> str:
     """The data that a file of results is about, in words."""
     data = stem.removeprefix(name).strip("_").replace("_", " ")
     names = {"mnist": "MNIST", "digits": "the digits of scikit-learn", "": "drawn problems"}
+    names["packages"] = "networks that packages ship"
     return names.get(data, data.replace("cifar10", "CIFAR-10"))

@@ -18,7 +18,7 @@ from absl import flags
 
 import keras_infobottleneck as kib
 from reproduction.frame import script
-from reproduction.frame.verdicts import FIELDS, VERDICTS
+from reproduction.frame.verdicts import FIELDS, OPTIONAL_FIELDS, VERDICTS
 
 
 def read_settings(
@@ -116,11 +116,12 @@ class Experiment:
 
         Args:
             titles: what is claimed, by the number of the claim.
-            judged: the other `FIELDS` of each claim that was judged.
+            judged: the other `FIELDS` of each claim that was judged, and `OPTIONAL_FIELDS` of it.
         """
         claims = {number: {"claim": titles[number], **claim} for number, claim in judged.items()}
         for number, claim in claims.items():
-            if set(claim) != set(FIELDS) or claim["verdict"] not in VERDICTS:
+            fields = set(claim) - set(OPTIONAL_FIELDS)
+            if fields != set(FIELDS) or claim["verdict"] not in VERDICTS:
                 raise ValueError(
                     f"A claim must have the fields {FIELDS} and one of the verdicts {VERDICTS}. "
                     f"Received: {number} with {claim}"

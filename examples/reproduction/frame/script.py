@@ -99,12 +99,18 @@ def command() -> str:
     """The command that was given, without folders: a result names no machine."""
     flags_of = flags.FLAGS.flags_by_module_dict()
     given = [
-        f"--data={os.path.basename(flag.value)}" if flag.name == "data" else flag.serialize()
+        _without_folders(flag) if flag.name in ("data", "weights") else flag.serialize()
         for module in (sys.argv[0], __name__)
         for flag in flags_of.get(module, ())
         if flag.present and flag.name not in ("output_dir", "resume")
     ]
     return shlex.join(["python", f"examples/{_script()}", *given])
+
+
+def _without_folders(flag: flags.Flag) -> str:
+    """A flag that names files, by their names alone."""
+    files = [flag.value] if isinstance(flag.value, str) else flag.value
+    return f"--{flag.name}={','.join(os.path.basename(file) for file in files)}"
 
 
 def _script() -> str:

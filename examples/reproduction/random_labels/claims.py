@@ -41,6 +41,12 @@ AT_FULL_SIZE = (  # claims, and what --full runs
     "(in the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
 )
 
+WOULD_TELL = {  # which runs would settle what these cannot
+    "1-d": "a convolutional network on up to 10,000 photographs: the memory reads a new image by "
+    "its nearest neighbour, which on photographs generalises at no price",
+    "1-g": "the same, with 4 to 64 filters",
+}
+
 SLACK = 0.02  # nats per label: noise of the draws, and what fitted prior scales may hide
 
 
@@ -56,6 +62,12 @@ def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, 
         "1-g": price_shows_bias_and_variance(records, widths, settings),
     }
     return {name: plain(claim) for name, claim in judged.items()}
+
+
+def judge_kept(result: dict) -> dict[str, dict]:
+    """The claims of a kept result, judged again from its records."""
+    judged = judge(result["records"], result["widths"], result["settings"])
+    return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
 
 
 def random_labels_turn(records, settings) -> dict:

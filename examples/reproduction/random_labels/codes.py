@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import keras_infobottleneck as kib
+from reproduction.random_labels.features import whitened_features
 
 KEY = 10.0  # size of a key of the memory
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
@@ -37,14 +38,20 @@ class Code(NamedTuple):
     batch_size: int = 250
     learning_rate: float = 1e-2
     continues: bool = True  # at every price from where the one before left it, else anew
+    features: str | None = None  # of which network at the shared seed one layer reads
 
 
 MEMORY = Code(has_memory=True, batch_size=100_000, learning_rate=0.03, continues=False)
+# A direction for every example is forgotten late: ten times the updates of hidden layers.
+FEATURES = Code(batch_size=100_000)
 CODES = {
     "mlp": Code(),
     "mlp whitened": Code(is_whitened=True),
     "cnn": Code(),
     "residual": Code(),
+    "mlp features": FEATURES._replace(features="mlp"),
+    "cnn features": FEATURES._replace(features="cnn"),
+    "residual features": FEATURES._replace(features="residual"),
     "alexnet": Code(batch_size=100, learning_rate=3e-3),
     "alexnet anew": Code(batch_size=500, learning_rate=1e-3, continues=False),  # with --full
     "memory of logits": MEMORY,
@@ -64,6 +71,8 @@ def prepare(code: str, images, labels: np.ndarray, chosen: np.ndarray, num_test:
     x_test = images.x_test[:num_test].reshape(num_test, -1)
     mean, scale = x.mean(0), (x - x.mean(0)).std()
     x, x_test = (x - mean) / scale, (x_test - mean) / scale
+    if CODES[code].features:
+        x, x_test = whitened_features(CODES[code].features, x, x_test, images.x_train.shape[1:])
     if CODES[code].has_memory:
         slot, slot_test = np.arange(len(x)), _nearest(x_test, x)
     if CODES[code].has_memory or CODES[code].is_whitened:
@@ -85,6 +94,7 @@ def prepare(code: str, images, labels: np.ndarray, chosen: np.ndarray, num_test:
 def build(code: str, examples: Examples, image_shape, num_classes: int):
     """An untrained network of the given code, every kernel of it charged."""
     inputs = keras.Input(examples.x.shape[1:])
+    otherwise = _linear if CODES[code].features else _mlp
     outputs = {
         "cnn": _cnn,
         "residual": _residual,
@@ -92,7 +102,7 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "alexnet anew": _alexnet,
         "memory of logits": _memory_of_logits,
         "memory of points": _memory_of_points,
-    }.get(code, _mlp)(inputs, len(examples.x), image_shape, num_classes)
+    }.get(code, otherwise)(inputs, len(examples.x), image_shape, num_classes)
     return kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
 
 
@@ -172,6 +182,12 @@ def _memory_of_points(inputs, num_examples, image_shape, num_classes):
     logits = decoder(_memory(inputs, num_examples, 2, initial_spread=1.0, noise=0.3))
     decoder.set_weights([SHARPNESS * places, -SHARPNESS * np.square(places).sum(0) / 2])
     return keras.layers.Add()([_reader(inputs, num_classes), logits])
+
+
+def _linear(inputs, num_examples, image_shape, num_classes):
+    """The last layer of a network whose hidden layers stay at the shared seed."""
+    del num_examples, image_shape
+    return _charged(keras.layers.Dense(num_classes))(inputs)
 
 
 def _reader(inputs, num_classes):

@@ -41,7 +41,10 @@ flags.DEFINE_list("codes", None, "Networks to compare; by default all but alexne
 
 PUBLISHED_BETAS = tuple(float(beta) for beta in np.geomspace(1e-3, 1e2, 16))
 LARGEST, NUM_TEST = 4000, 2000
-COMPARED = ("mlp", "mlp whitened", "cnn", "residual", "memory of points")
+COMPARED = (
+    *("mlp", "mlp whitened", "cnn", "residual", "memory of points"),
+    *("mlp features", "cnn features", "residual features"),
+)
 DEFAULT = {
     "code": "memory of logits",
     "random_betas": (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0),
@@ -51,9 +54,11 @@ DEFAULT = {
         *(0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12),
         *(0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4),
     ),
+    "features_betas": (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.3),
     "corrupted": (0.25, 0.5, 0.75),
     "updates": 500,
     "shared_updates": 150,
+    "features_updates": 1500,
     "widths": (4, 8, 16, 32, 64, 128, 256, 512),
     "width_epochs": 60,
 }
@@ -66,8 +71,10 @@ SMOKE = {
     "shared_betas": (0.01, 0.1),
     "corrupted": (),
     "widths": (4,),
+    "features_betas": (0.1, 1.0),
     "updates": 40,
     "shared_updates": 20,
+    "features_updates": 20,
     "width_epochs": 2,
 }
 FULL = {
@@ -131,7 +138,7 @@ def columns(settings: dict) -> dict[str, dict]:
     sizes, code = settings["sizes"], settings["code"]
     planned = []
     for other in settings["compared"]:
-        betas = settings["shared_betas" if CODES[other].continues else "random_betas"]
+        betas = settings[f"{kind(other)}betas" if kind(other) else "random_betas"]
         planned.append((other, settings["compared_size"], 1.0, betas))
     for share in settings["corrupted"]:
         planned.append((code, sizes[len(sizes) // 2], share, settings["real_betas"]))
@@ -149,6 +156,13 @@ def columns(settings: dict) -> dict[str, dict]:
         for code, size, share, betas in planned
         for seed in settings["seeds"]
     }
+
+
+def kind(code: str) -> str:
+    """How the settings of a code's training begin: by what it has to learn and to forget."""
+    if CODES[code].features:
+        return "features_"
+    return "shared_" if CODES[code].continues else ""
 
 
 def choose(images, size: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +186,7 @@ def train_column(runs, images, settings: dict, name: str, column: dict) -> dict:
         code,
         examples,
         column["betas"],
-        updates=settings["shared_updates" if CODES[code].continues else "updates"],
+        updates=settings[f"{kind(code)}updates"],
         seed=seed,
         checkpoint=runs.checkpoint(name),
     )

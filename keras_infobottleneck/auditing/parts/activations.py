@@ -20,7 +20,7 @@ __all__ = ["Activations"]
 
 
 class Activations(LayerPart):
-    """Nats that `InformationDropout` layers pay, wherever they sit."""
+    """Nats that layers pay for their activations, wherever they sit."""
 
     name, title, examples = "activations", "Information that noisy layers pay for", 500
     nats_label = "paid for the input"
@@ -39,7 +39,7 @@ class Activations(LayerPart):
     def reason_to_omit(self, subject: Subject) -> str | None:
         """Only layers with noise on their activations pay."""
         if not noisy_layers(subject.model, "activations"):
-            return "the model has no `InformationDropout` layer"
+            return "the model has no layer with noise on its activations"
         return None
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:

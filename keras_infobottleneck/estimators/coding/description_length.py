@@ -22,6 +22,7 @@ from keras_infobottleneck.certificates.trials import IndependentDraws, class_sco
 from keras_infobottleneck.estimators.coding.code_length import CodeLength
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -82,6 +83,7 @@ class DescriptionLength(CodeLength):
         )
 
 
+@on_replicas
 def description_length(
     model: keras.Model,
     data: Any,
@@ -90,6 +92,7 @@ def description_length(
     from_logits: bool | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> DescriptionLength:
     """Nats that it takes to tell the labels of `data` to somebody who has the inputs.
@@ -119,6 +122,7 @@ def description_length(
         from_logits: whether the network ends in logits; by default as the compiled loss says.
         batch_size: examples in a batch, for arrays.
         seed: of the draws.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
         verbose: 1 shows a progress bar.
 
     Returns:

@@ -48,6 +48,7 @@ from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
     rearranged,
     shuffled,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["quantized_complexity"]
 
@@ -57,6 +58,7 @@ MOST_THREADS = 4
 MANY_WEIGHTS = 1 << 22
 
 
+@on_replicas
 def quantized_complexity(
     weights: Weights,
     *,

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.complexity.weight_quantization import (
     MAX_BITS,
     quantization_levels,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["WeightCompression", "weight_compression"]
@@ -72,6 +73,7 @@ class WeightCompression(Result):
         }
 
 
+@on_replicas
 def weight_compression(
     weights: Weights,
     *,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_infobottleneck.arguments import (
     check_choice,
@@ -33,12 +34,14 @@ from keras_infobottleneck.estimators.fisher.planning import (
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["STRUCTURES", "fisher_information"]
 
 Structure = Literal["diagonal", "kronecker", "dense", "gram", "implicit"]
 
 
+@on_replicas
 def fisher_information(
     model: keras.Model,
     data: Any,
@@ -53,6 +56,7 @@ def fisher_information(
     memory_limit: int | None = None,
     dry_run: bool = False,
     seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> FisherInformation | MemoryEstimate:
     """Fisher information of a model's weights: `F = mean_x E_y [g g^T]`.
@@ -108,6 +112,7 @@ def fisher_information(
         dry_run: print and return the memory estimate, and do nothing.
         seed: of the drawn labels, which do not depend on the batch size (but for a distribution
             without a closed form here). Data sets to be merged want different seeds.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
         verbose: 1 for a Keras progress bar.
 
     Returns:

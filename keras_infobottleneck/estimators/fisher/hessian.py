@@ -21,6 +21,7 @@ from keras_infobottleneck.introspection.compiled_passes import CompiledSum, comp
 from keras_infobottleneck.introspection.contents import chosen_variables, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.precision import precision_of
+from keras_infobottleneck.introspection.replicas import measuring_strategy, on_replicas
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
@@ -185,6 +186,7 @@ class Hessian(Result):
         )
 
 
+@on_replicas
 def hessian(
     model: keras.Model,
     data: Any,
@@ -192,6 +194,7 @@ def hessian(
     likelihood: str | Callable | None = None,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Hessian:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
@@ -210,6 +213,7 @@ def hessian(
         likelihood: as for `fisher_information`.
         variables: the weights that the matrix is about; all trainable ones by default.
         batch_size: examples per batch, for arrays.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
 
     Returns:
         A `Hessian`. Each product costs about two gradients and the memory of two batches.
@@ -258,12 +262,14 @@ def hessian(
 
         return CompiledSum(of_batch)
 
+    strategy = strategy or measuring_strategy()
+
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         # Looked up here, so that the operator keeps its model alive.
         total = compiled(
             model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
         )
-        return [p / batches.num_examples for p in total.over(batches, tensors)]
+        return [p / batches.num_examples for p in total.over(batches, tensors, strategy=strategy)]
 
     operator = Operator(
         Layout.of(weight_names(model, variables), variables),

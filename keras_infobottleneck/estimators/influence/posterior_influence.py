@@ -29,6 +29,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
 )
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.posterior_draws import has_posterior
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result
@@ -145,6 +146,7 @@ class PosteriorInfluence(Result):
         return result
 
 
+@on_replicas
 def posterior_influence(
     model: keras.Model,
     data: Any,

@@ -26,6 +26,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     variables_of,
 )
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result
 
@@ -151,6 +152,7 @@ class UniqueInformation(Result):
         return result
 
 
+@on_replicas
 def unique_information(
     model: keras.Model,
     data: Any,

@@ -36,6 +36,7 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.introspection.contents import layers_in_order, own_weights
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.posterior_draws import has_posterior
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.estimate import Estimate
@@ -165,6 +166,7 @@ class WrongLabels(Result):
         return result
 
 
+@on_replicas
 def find_wrong_labels(
     model: keras.Model,
     data: Any,

@@ -17,11 +17,13 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_prior_scale,
     variables_of,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["drawn_excess_loss"]
 
 
+@on_replicas
 def drawn_excess_loss(
     model: keras.Model,
     data: Any,

@@ -13,6 +13,7 @@ from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -84,6 +85,7 @@ class EffectiveInformation(Result):
         )
 
 
+@on_replicas
 def effective_information(
     model: keras.Model,
     x: Any,
@@ -218,6 +220,7 @@ def information_of(
     )
 
 
+@on_replicas
 def activation_fisher(
     model: keras.Model,
     x: Any,

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_code_options,
     check_prior_scale,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["InformationCurve", "information_curve"]
@@ -96,6 +97,7 @@ class InformationCurve(Result):
         )
 
 
+@on_replicas
 def information_curve(
     model: keras.Model,
     data: Any,

@@ -1,7 +1,7 @@
 """Networks that judge how likely a representation is with a nuisance: discriminator, classifier.
 
 Each is trained on some examples and gives the log-density ratio `log p(z, n) / (p(z) p(n))` of
-others. `fit` starts from the network's first weights, so that folds are independent.
+others.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.information.critic_training import hidden_layers, trainer
+
 __all__ = ["Classifier", "Discriminator"]
 
-# Share of the training examples that decides when to stop.
-VALIDATION_SHARE = 0.15
-PATIENCE = 8
 # Pairs that a discriminator judges at once, and logits that a classifier makes at once.
 NUM_PAIRS, NUM_LOGITS = 2**16, 2**22
 # Options of the Gaussian classifier, chosen by the validation examples: what its log-densities
@@ -44,7 +43,7 @@ class Discriminator:
         if model is None:
             inputs = [keras.Input(shape) for shape in shapes]
             # Zero at the start, so that an untrained discriminator reports no information.
-            output = keras.layers.Dense(1, kernel_initializer="zeros")(_hidden(inputs, seed))
+            output = keras.layers.Dense(1, kernel_initializer="zeros")(hidden_layers(inputs, seed))
             model = keras.Model(inputs, output)
         self.model = model
 
@@ -53,7 +52,7 @@ class Discriminator:
             unpaired = model([tf.gather(z, apart), tf.gather(n, rows)], training=training)
             return tf.reduce_mean(tf.nn.softplus(-joint)) + tf.reduce_mean(tf.nn.softplus(unpaired))
 
-        self.fit = _trainer(model, loss, learning_rate, batch_size, epochs)
+        self.fit = trainer(model, loss, learning_rate, batch_size, epochs)
         self._logits = tf.function(
             lambda z, n: model([z, n], training=False)[:, 0],
             autograph=False,
@@ -97,7 +96,7 @@ class Classifier:
             len(log_shares),
             kernel_initializer="zeros",
             bias_initializer=lambda shape, dtype: tf.constant(log_shares, dtype),
-        )(_hidden([inputs], seed))
+        )(hidden_layers([inputs], seed))
         self.model = model = keras.Model(inputs, output)
         self._log_shares = log_shares
 
@@ -108,7 +107,7 @@ class Classifier:
                 tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             )
 
-        self._train = _trainer(model, loss, learning_rate, batch_size, epochs)
+        self._train = trainer(model, loss, learning_rate, batch_size, epochs)
         self._logits = self._of_network
 
     def fit(self, z, n, rng) -> None:
@@ -159,69 +158,3 @@ def _logits_of_means(z, n, log_shares) -> Callable:
         return np.logaddexp(logits + np.log1p(-doubt), log_shares + np.log(doubt))
 
     return logits
-
-
-def _hidden(inputs, seed):
-    """Two hidden layers of 128 units on all inputs, flattened."""
-    flat = [keras.layers.Flatten()(each) for each in inputs]
-    hidden = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-    for layer in range(2):
-        initializer = keras.initializers.GlorotUniform(seed=seed + layer)
-        hidden = keras.layers.Dense(128, "silu", kernel_initializer=initializer)(hidden)
-    return hidden
-
-
-def _trainer(
-    model: keras.Model, loss: Callable, learning_rate: float, batch_size: int, epochs: int
-) -> Callable:
-    """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
-
-    Args:
-        loss: of `z`, `n`, the rows of a batch, as many rows for unpairing, and the training mode.
-    """
-    initial = model.get_weights()
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(model.trainable_variables)
-    clean = [variable.numpy() for variable in optimizer.variables]
-
-    @tf.function(reduce_retracing=True)
-    def epoch(z, n, order, apart):
-        size = tf.minimum(batch_size, tf.shape(order)[0])
-        for start in tf.range(0, tf.shape(order)[0] - size + 1, size):
-            with tf.GradientTape() as tape:
-                rows, others = order[start : start + size], apart[start : start + size]
-                value = loss(z, n, rows, others, True)
-            variables = model.trainable_variables
-            optimizer.apply(tape.gradient(value, variables), variables)
-
-    validation_loss = tf.function(
-        lambda z, n, rows, apart: loss(z, n, rows, apart, False), reduce_retracing=True
-    )
-
-    def fit(z, n, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Trains from the first weights. Returns the rows trained on, and those held back."""
-        model.set_weights(initial)
-        for variable, value in zip(optimizer.variables, clean, strict=True):
-            variable.assign(value)
-        order = rng.permutation(len(z))
-        validation, training = np.split(order, [int(len(z) * VALIDATION_SHARE)])
-        if not model.trainable_variables:
-            return training, validation
-        # Several unpairings of the same examples, for a steadier decision when to stop.
-        paired = np.tile(validation, 4)
-        apart = np.concatenate([rng.permutation(validation) for _ in range(4)])
-        z, n = tf.constant(z), tf.constant(n)
-        best, best_weights, waited = np.inf, model.get_weights(), 0
-        for _ in range(epochs):
-            epoch(z, n, rng.permutation(training), rng.permutation(training))
-            value = float(validation_loss(z, n, paired, apart))
-            if value < best:
-                best, best_weights, waited = value, model.get_weights(), 0
-            else:
-                waited += 1
-                if waited == PATIENCE:
-                    break
-        model.set_weights(best_weights)
-        return training, validation
-
-    return fit

@@ -20,6 +20,7 @@ from keras_infobottleneck.arguments import (
     described,
 )
 from keras_infobottleneck.estimators.information.nuisance_critics import Classifier, Discriminator
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
@@ -80,6 +81,7 @@ class NuisanceInformation(Result):
         )
 
 
+@on_replicas
 def nuisance_information(
     z: ArrayLike,
     n: ArrayLike,

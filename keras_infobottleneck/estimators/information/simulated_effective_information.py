@@ -15,6 +15,7 @@ from keras_infobottleneck.estimators.fisher.planning import available_bytes, meb
 from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["simulated_effective_information"]
@@ -23,6 +24,7 @@ NUM_GROUPS = 10  # of draws, for the jackknife
 DRAWN_NUMBERS = 2**22  # of noise at once
 
 
+@on_replicas
 def simulated_effective_information(
     model: keras.Model,
     x: Any,

@@ -22,6 +22,7 @@ from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
     check_prior_scale,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["WeightInformation", "information_in_weights"]
@@ -129,6 +130,7 @@ class WeightInformation(Result):
         )
 
 
+@on_replicas
 def information_in_weights(
     model: keras.Model,
     data: Any,

@@ -34,6 +34,7 @@ from keras_infobottleneck.estimators.learning_coefficient.learning_coefficient i
 from keras_infobottleneck.estimators.learning_coefficient.running_chains import Chains, Problem
 from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior import in_memory
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["local_learning_coefficient"]
 
@@ -45,6 +46,7 @@ DEFAULT_BATCHES = {"hamiltonian": 1_024, "langevin": 128}
 SLOPE_FACTOR = 1.1
 
 
+@on_replicas
 def local_learning_coefficient(
     model: keras.Model,
     data: Any,

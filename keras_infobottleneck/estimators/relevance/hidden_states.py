@@ -7,12 +7,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
+from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["hidden_states"]
 
 
+@on_replicas
 def hidden_states(
     model: keras.Model,
     data: Any,
@@ -20,6 +23,7 @@ def hidden_states(
     *,
     threshold: float | Sequence[float] = 0.0,
     batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
@@ -37,6 +41,7 @@ def hidden_states(
         threshold: one value, strictly exceeded, for binary states; increasing values for levels
             `0..len(threshold)`, the number of thresholds exceeded.
         batch_size: examples per batch, for arrays; 256 by default.
+        strategy: on whose replicas it runs; by default those of the scope it is called in.
         verbose: 1 for a progress bar.
 
     Returns:

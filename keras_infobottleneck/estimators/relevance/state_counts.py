@@ -14,6 +14,7 @@ from keras_infobottleneck.arguments import check_count, check_instance, refusal
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
 from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
 from keras_infobottleneck.introspection.contents import numbered
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result, plain
 
@@ -105,6 +106,7 @@ class StateCounts(Result):
         return cls.by_layer(model, data, [layer], **options).popitem()[1]
 
     @classmethod
+    @on_replicas
     def by_layer(
         cls,
         model: keras.Model,

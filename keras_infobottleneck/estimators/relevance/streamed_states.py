@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import collections
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,9 +22,9 @@ from keras_infobottleneck.introspection.activations import (
     activations_model,
     joint_activations_model,
 )
+from keras_infobottleneck.introspection.compiled_maps import CompiledMap
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.precision import full_products
 
 __all__ = ["StatesOfLayers"]
 
@@ -72,21 +74,27 @@ class StatesOfLayers:
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         """For the next examples an array `[examples, units]` of each layer, bool or uint8."""
         bar = keras.utils.Progbar(self._batches.num_batches, verbose=self._verbose)
-        for stack in self._batches.stacks(self._batches_at_once()):
-            levels, has_nan = self._levels_of(stack.x)
+        rows: collections.deque[int] = collections.deque()
+
+        def inputs() -> Iterator[Any]:
+            for stack in self._batches.stacks(self._batches_at_once()):
+                # Rows behind these only fill the last batch up.
+                rows.append(int(np.sum(stack.weights)))
+                yield stack.x
+
+        for levels, has_nan in self._levels_of.over(inputs()):
             if np.any(has_nan):
                 raise ValueError(
                     "Activations must not be NaN. Received: NaN in a batch of activations"
                 )
-            rows = int(np.sum(stack.weights))  # those behind only fill the last batch up
-            yield [self._states(each.numpy(), rows) for each in levels]
-            bar.add(len(stack.weights))
+            yield [self._states(each.numpy(), rows[0]) for each in levels]
+            bar.add(-(-rows.popleft() // self._batches.size))
 
     def _batches_at_once(self) -> int:
         """Batches whose states take about the memory of a stack of inputs."""
         first, size = self._batches.first_inputs(), self._batches.size
         batch = tf.nest.map_structure(lambda a: tf.repeat(a, size, axis=0)[None], first)
-        levels, _ = self._levels_of(batch)
+        levels, _ = next(self._levels_of.over([batch]))
         return max(1, STACK_BYTES // max(1, sum(each.shape[-1] for each in levels) * size))
 
     def _states(self, levels: np.ndarray, rows: int) -> np.ndarray:
@@ -97,8 +105,8 @@ class StatesOfLayers:
 
 def _compiled(
     model: keras.Model, layers: Sequence[Any], thresholds: tuple[float, ...]
-) -> Callable[[Any], Any]:
-    """Compiled function from a stack of inputs to levels of each layer, kept for the next call."""
+) -> CompiledMap:
+    """Compiled map from a stack of inputs to levels of each layer, kept for the next call."""
     outputs = joint_activations_model(model, layers)
     cuts = tuple(id(activations_model(model, layer)) for layer in layers)
 
@@ -118,25 +126,11 @@ def _compiled(
         specs = [tf.TensorSpec([None, None], tf.uint8)] * len(layers), tf.TensorSpec([], tf.bool)
         return tf.map_fn(of_batch, stack, fn_output_signature=specs, parallel_iterations=1)
 
-    traced: list[Any] = []
-
-    def run(stack: Any) -> Any:
-        function = traced[0] if traced else tf.function(of_stack, autograph=False)
-        # One for stacks of any number of batches of every size: no call can trace another.
-        any_size = function.get_concrete_function(tf.nest.map_structure(_of_any_size, stack))
-        traced[:] = [function]  # one whose first trace fails gives None ever after
-        with full_products():
-            return any_size(stack)
-
-    return compiled(model, ("states", cuts, thresholds), lambda _: run)
+    make = functools.partial(CompiledMap, num_free_axes=2)  # batches, and examples in each
+    return compiled(model, ("states", cuts, thresholds), lambda _: make(of_stack))
 
 
 def _levels(activations: tf.Tensor, thresholds: tuple[float, ...]) -> tf.Tensor:
     """Number of thresholds that each activation exceeds, uint8."""
     exceeded = [activations > tf.cast(value, activations.dtype) for value in thresholds]
     return tf.cast(tf.add_n([tf.cast(each, tf.int32) for each in exceeded]), tf.uint8)
-
-
-def _of_any_size(tensor: tf.Tensor) -> tf.TensorSpec:
-    """What a tensor is, but for the numbers of batches and of examples."""
-    return tf.TensorSpec([None, None, *tensor.shape[2:]], tensor.dtype)

@@ -8,7 +8,7 @@ __all__ = ["bernoulli", "squares"]
 
 
 @tf.function(jit_compile=True, autograph=False)
-def bernoulli(probability, seed):
+def bernoulli(probability, seed, first_row=0):
     """Independent draws, `[rows, columns]`: 1.0 with the given probability, else 0.0.
 
     A unit is on where a multiple of 2^-24 from `squares` is below its probability: exact for 0 and
@@ -17,11 +17,12 @@ def bernoulli(probability, seed):
     Args:
         probability: `[rows, columns]`, below 2^32 entries.
         seed: integers `[2]`, others for every call.
+        first_row: number of the first row, where the rows are a part of more.
     """
     key = tf.random.stateless_uniform(
         [], seed, minval=None, maxval=None, dtype=tf.uint64, alg="philox"
     )
-    words = squares(tf.shape(probability), tf.bitwise.bitwise_or(key, _constant(1)))
+    words = squares(tf.shape(probability), tf.bitwise.bitwise_or(key, _constant(1)), first_row)
     bits = tf.cast(tf.bitwise.right_shift(words, _constant(40)), tf.int32)
     drawn = tf.cast(bits, tf.float32) * 2.0**-24 < tf.cast(probability, tf.float32)
     # A root changes neither 0 nor 1. XLA repeats cheap operations, here all of the above, in every
@@ -29,7 +30,7 @@ def bernoulli(probability, seed):
     return tf.sqrt(tf.cast(drawn, probability.dtype))
 
 
-def squares(shape, key):
+def squares(shape, key, first_row=0):
     """Words of the counter-based generator Squares, uint64 `[rows, columns]`.
 
     The upper 32 bits of `x^2 + z`, the last of its four rounds, are the random number. Each element
@@ -40,11 +41,13 @@ def squares(shape, key):
     Args:
         shape: `[2]`, rows and columns.
         key: scalar uint64, odd and without pattern.
+        first_row: number of the first row.
 
     References:
         Widynski (2020), Squares: a fast counter-based RNG, arXiv 2004.06278.
     """
     rows, columns = (tf.cast(tf.range(size), tf.uint64) for size in tf.unstack(shape))
+    rows += tf.cast(first_row, tf.uint64)
     # counter * key, by the products of the rows and of the columns only.
     y = (rows * tf.cast(shape[1], tf.uint64) * key)[:, None] + columns * key
     z = y + key

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, refusal
+from keras_infobottleneck.introspection.replicas import creating_weights_of
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
 from keras_infobottleneck.models.boltzmann.visible_units import hidden_probabilities, training_data
 
@@ -150,7 +151,8 @@ class DeepBeliefNetwork(keras.Model):
             validation_data, _ = training_data(self, validation_data, "validation_data")
         histories = {}
         for machine in self.machines:
-            machine.compile_from_config(self.get_compile_config())
+            with creating_weights_of(machine):
+                machine.compile_from_config(self.get_compile_config())
             histories[machine.name] = machine.fit(x, validation_data=validation_data, **options)
             x, validation_data = (_upwards(machine, data) for data in (x, validation_data))
         return histories

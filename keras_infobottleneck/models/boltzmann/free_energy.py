@@ -11,9 +11,18 @@ def free_energy(visible: tf.Tensor, hidden_input: tf.Tensor, visible_bias) -> tf
     return -tf.linalg.matvec(visible, visible_bias) - softplus
 
 
-def mean_free_energy(visible_mean: tf.Tensor, hidden_input: tf.Tensor, visible_bias) -> tf.Tensor:
-    """The mean over a batch, from the mean of its visible units."""
-    softplus = tf.reduce_mean(tf.reduce_sum(_softplus(hidden_input), axis=1))
+def mean_free_energy(
+    visible_mean: tf.Tensor, hidden_input: tf.Tensor, visible_bias, num_examples: tf.Tensor
+) -> tf.Tensor:
+    """The mean over a batch, from the mean of its visible units; of a share its part of the mean.
+
+    Args:
+        visible_mean: sum of the visible units over `num_examples`, `[visible]`.
+        hidden_input: input of the hidden units, `[rows, hidden]`.
+        visible_bias: `[visible]`.
+        num_examples: rows of the whole batch.
+    """
+    softplus = tf.reduce_sum(_softplus(hidden_input)) / num_examples
     return -tf.tensordot(visible_mean, visible_bias, 1) - softplus
 
 

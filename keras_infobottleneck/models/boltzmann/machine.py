@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
+from keras_infobottleneck.models.boltzmann import shares
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 from keras_infobottleneck.models.boltzmann.free_energy import free_energy, mean_free_energy
 from keras_infobottleneck.models.boltzmann.log_partition import (
@@ -49,7 +50,8 @@ class RestrictedBoltzmannMachine(keras.Model):
     first batch, unless they were set before (Hinton, 2012, section 8).
 
     The number of draws made and the chains are weights, so that a saved and reloaded machine
-    continues as if undisturbed. One device only: no replica-aware chains.
+    continues as if undisturbed. Replicas of a strategy share each batch and the chains, and take
+    the steps that one device takes.
 
     Args:
         units: number of hidden units.
@@ -114,25 +116,16 @@ class RestrictedBoltzmannMachine(keras.Model):
         visible = input_shape[-1]
         small = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed)
         self.kernel = self.add_weight(shape=[visible, self.units], initializer=small, name="kernel")
-        self.visible_bias = self.add_weight(
-            shape=[visible], initializer="zeros", name="visible_bias"
-        )
-        self.hidden_bias = self.add_weight(
-            shape=[self.units], initializer="zeros", name="hidden_bias"
-        )
-        self.num_draws = self.add_weight(
-            shape=[], dtype="int64", initializer="zeros", trainable=False, name="num_draws"
-        )
-        self.training_free_energy = self.add_weight(
-            shape=[], initializer="zeros", trainable=False, name="training_free_energy"
-        )
+        zeros = {"initializer": "zeros"}
+        self.visible_bias = self.add_weight(shape=[visible], name="visible_bias", **zeros)
+        self.hidden_bias = self.add_weight(shape=[self.units], name="hidden_bias", **zeros)
+        # The same on every replica, by what the first one makes of it.
+        kept = {**zeros, "trainable": False, "aggregation": "only_first_replica"}
+        self.num_draws = self.add_weight(shape=[], dtype="int64", name="num_draws", **kept)
+        self.training_free_energy = self.add_weight(shape=[], name="training_free_energy", **kept)
         if self.persistent:
-            self.chains = self.add_weight(
-                shape=[self.num_chains, self.units],
-                initializer="zeros",
-                trainable=False,
-                name="chains",
-            )
+            shape = [self.num_chains, self.units]
+            self.chains = self.add_weight(shape=shape, name="chains", **kept)
         self.built = True
 
     def call(self, inputs):
@@ -156,12 +149,8 @@ class RestrictedBoltzmannMachine(keras.Model):
     @property
     def metrics(self):
         """Logged values, reset at the start of an epoch."""
-        return [
-            self._reconstruction_error,
-            self._free_energy,
-            self._contrast,
-            self._free_energy_gap,
-        ]
+        logged = (self._reconstruction_error, self._free_energy, self._contrast)
+        return [*logged, self._free_energy_gap]
 
     def free_energy(self, visible: Any):
         """Free energy of each example, `[batch]`, nats."""
@@ -183,7 +172,7 @@ class RestrictedBoltzmannMachine(keras.Model):
                 "Received: sample_weight or class_weight"
             )
         x, visible = training_data(self, x)
-        if not int(self.num_draws) and not np.any(self.visible_bias):
+        if not self.num_draws.numpy() and not np.any(self.visible_bias.numpy()):
             # From zero, sparse data would first be learned as one state with all units on.
             self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
@@ -191,30 +180,40 @@ class RestrictedBoltzmannMachine(keras.Model):
     def train_step(self, data):
         """Make one step of contrastive divergence."""
         visible = self._visible_batch(data)
+        batch = shares.of_batch(visible)
+        chains = shares.of_chains(self.num_chains) if self.persistent else batch
         hidden_input = self._hidden_input(visible)
         hidden = tf.sigmoid(hidden_input)
-        samples = self.chains if self.persistent else self._bernoulli(hidden, 0)
+        if self.persistent:
+            samples = self.chains[chains.first : chains.first + chains.rows]
+        else:
+            samples = self._bernoulli(hidden, 0, batch.first)
         # The visible layer is asked for the reconstruction of a few examples along with the chains:
         # one more product of the whole batch would cost a seventh of the step.
-        few = hidden[: tf.maximum(tf.shape(hidden)[0] // 10, 1)]
+        few = hidden[: tf.maximum(tf.maximum(batch.total // 10, 1) - batch.first, 0)]
         for step in range(self.num_steps):
             probability = self._visible_probability(tf.concat([few, samples], axis=0))
             if step == 0:
                 reconstruction = probability[: tf.shape(few)[0]]
-            sampled = self._bernoulli(probability[tf.shape(few)[0] :], 2 * step + 1)
+            probability = probability[tf.shape(few)[0] :]
+            sampled = self._bernoulli(probability, 2 * step + 1, chains.first)
             sampled_input = self._hidden_input(sampled)
             sampled_hidden = tf.sigmoid(sampled_input)
             if self.persistent or step < self.num_steps - 1:
-                samples = self._bernoulli(sampled_hidden, 2 * step + 2)
+                samples = self._bernoulli(sampled_hidden, 2 * step + 2, chains.first)
         if self.persistent:
-            self.chains.assign(samples)
+            self.chains.assign(shares.gathered(samples))
         self.num_draws.assign_add(1)
-        visible_mean, sampled_mean = (tf.reduce_mean(v, axis=0) for v in (visible, sampled))
+        # Of the means over all replicas the part that is here: Keras adds the gradients up.
+        sizes = [tf.cast(share.total, visible.dtype) for share in (batch, chains)]
+        visible_mean, sampled_mean = (
+            tf.reduce_sum(v, axis=0) / size
+            for v, size in zip((visible, sampled), sizes, strict=True)
+        )
         bias = self.visible_bias
-        energy = mean_free_energy(visible_mean, hidden_input, bias)
-        contrast = energy - mean_free_energy(sampled_mean, sampled_input, bias)
+        energy = mean_free_energy(visible_mean, hidden_input, bias, sizes[0])
+        contrast = energy - mean_free_energy(sampled_mean, sampled_input, bias, sizes[1])
         # Both phases in one product over the joined batches.
-        sizes = [tf.cast(tf.shape(v)[0], v.dtype) for v in (visible, sampled)]
         joined_visible = tf.concat([visible, sampled], axis=0)
         joined_hidden = tf.concat([-hidden / sizes[0], sampled_hidden / sizes[1]], axis=0)
         gradients = [
@@ -225,10 +224,12 @@ class RestrictedBoltzmannMachine(keras.Model):
         self.optimizer.apply(gradients, [self.kernel, self.visible_bias, self.hidden_bias])
 
         self._reconstruction_error.update_state((visible[: tf.shape(few)[0]] - reconstruction) ** 2)
-        self._free_energy.update_state(energy, sample_weight=sizes[0])
+        energy, contrast = shares.summed([energy, contrast])
+        rows = tf.cast(batch.rows, energy.dtype)
+        self._free_energy.update_state(energy, sample_weight=rows)
         self._contrast.update_state(contrast)
-        self.training_free_energy.assign(self._free_energy.result())
-        return {metric.name: metric.result() for metric in self.metrics[:3]}
+        self.training_free_energy.assign(shares.mean_so_far(self._free_energy))
+        return {metric.name: shares.mean_so_far(metric) for metric in self.metrics[:3]}
 
     def test_step(self, data):
         """Measure a batch without drawing."""
@@ -240,7 +241,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self._free_energy.update_state(energy)
         self._free_energy_gap.update_state(energy - self.training_free_energy)
         logged = (self._reconstruction_error, self._free_energy, self._free_energy_gap)
-        return {metric.name: metric.result() for metric in logged}
+        return {metric.name: shares.mean_so_far(metric) for metric in logged}
 
     def log_partition(
         self, *, num_chains: int = 100, num_temperatures: int = 1000, seed: int = 0
@@ -340,7 +341,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Probability of the visible units given the hidden ones."""
         return tf.sigmoid(tf.matmul(hidden, self.kernel, transpose_b=True) + self.visible_bias)
 
-    def _bernoulli(self, probability, purpose):
+    def _bernoulli(self, probability, purpose, first_row=0):
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
-        return bernoulli(probability, seed)
+        return bernoulli(probability, seed, tf.cast(first_row, tf.int64))

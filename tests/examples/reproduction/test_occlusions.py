@@ -6,6 +6,7 @@ import pytest
 
 import keras_infobottleneck as kib
 from reproduction.frame import nuisances
+from reproduction.frame.verdicts import UNTOLD
 from reproduction.occlusions.claims import judge
 from reproduction.occlusions.measures import activation_bound, heat_maps, roc_areas
 from tests.support.example_runs import finish, kill_at, result
@@ -163,4 +164,4 @@ def test_verdicts_follow_from_the_records():
     records[1]["layers"]["noisy_0"]["digit"] = 0.5
     records[5]["nuisance_error"] = 0.3
     records[8]["bound"] = 0.1
-    assert verdicts() == ["not reproduced"] * 3
+    assert verdicts() == [UNTOLD] * 3

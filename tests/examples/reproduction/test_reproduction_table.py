@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from reproduction.frame.verdicts import UNTOLD, VERDICTS
 from tests.support.example_runs import ROOT
 
 pytestmark = pytest.mark.quick
@@ -105,3 +106,44 @@ def test_files_without_claims_are_left_out_and_unknown_claims_refused(tool, tree
     write(tree, "new", {"9-z": CLAIM})
     with pytest.raises(ValueError, match=r"Received: \['9-z'\] in new\.json"):
         tool.document(tree)
+
+
+def test_a_changed_criterion_shows_both_verdicts_with_the_reason(tool, tree):
+    before = {"verdict": "partly", "criterion": "the old one", "why": "it asked another thing"}
+    claim = CLAIM | {"verdict": "reproduced", "before": before, "power": "enough", "authors": "big"}
+    write(tree, "a", {"2-d": claim})
+    text = tool.document(tree)
+    assert rows(text, "2-d")[0][5] == "reproduced (before: partly)"
+    (listed,) = [line for line in text.splitlines() if line.startswith("- 2-d: k.")]
+    assert "Before: the old one; changed because it asked another thing." in listed
+    assert "The authors: big. Power: enough." in listed
+
+
+def test_controls_are_not_counted_and_what_cannot_be_told_says_what_would_tell(tool, tree):
+    write(
+        tree,
+        "a",
+        {"4-e": CLAIM | {"verdict": tool.CONTROL}, "5-d": CLAIM | {"verdict": tool.UNTOLD}},
+    )
+    text = tool.document(tree)
+    assert f"Of {len(tool.CLAIMS) - 1} claims" in text
+    assert "- 5-d: the authors' size in three seeds" in text
+
+
+def test_no_kept_claim_that_cannot_be_told_leaves_open_what_would_tell(tool):
+    said = {}
+    for experiment in tool.EXPERIMENTS.values():
+        said |= getattr(experiment, "WOULD_TELL", {})
+    for result in tool.read_results(ROOT).values():
+        for number, claim in result["claims"].items():
+            assert claim["verdict"] in VERDICTS
+            assert claim["verdict"] != UNTOLD or number in said
+
+
+def test_the_page_opens_with_ten_sentences_that_have_a_figure_each(tool):
+    opening = tool.TARGET.read_text("utf-8").split("## Claim by claim")[0]
+    sentences = [line for line in opening.splitlines() if line[:1].isdigit()]
+    assert len(sentences) == 10
+    for sentence in sentences:
+        figure = sentence.split("(figures/")[1].split(")")[0]
+        assert (ROOT / "docs" / "figures" / figure).exists()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from reproduction.frame.verdicts import CONTROL, UNTOLD
 from reproduction.resolution_relevance.claims import judge
 from tests.support.example_runs import finish, kill_at, result, run
 
@@ -54,13 +55,13 @@ def test_verdicts_follow_from_the_records():
     def verdicts():
         return [claim["verdict"] for claim in judge([record], settings).values()]
 
-    assert verdicts() == ["reproduced"] * 4
+    assert verdicts() == ["reproduced"] * 3 + [CONTROL]
     layers[1] |= {"below_curve": 0.1, "class_kept": 0.1, "null_relevance_std": 0.1}
     machine["after"]["below_curve"] = 0.0
-    assert verdicts() == ["partly"] * 4
+    assert verdicts() == ["partly"] * 3 + [CONTROL]
     layers[2] |= {"resolution": 0.8, "free_confidence": 1.0, "relevance": 0.0}
     machine["after"]["energy_std"] = 0.0
-    assert verdicts() == ["not reproduced"] * 4
+    assert verdicts() == [UNTOLD] * 3 + [CONTROL]
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reproduction.frame import all_cnn
-from reproduction.small_networks.claims import judge
+from reproduction.frame.verdicts import UNTOLD
+from reproduction.small_networks.claims import AUTHORS_DROPOUT, judge
 from reproduction.small_networks.figure import draw
 from tests.support.example_runs import finish, kill_at, result, run
 
@@ -28,7 +29,9 @@ def test_it_chooses_trains_judges_and_draws(undisturbed):
     report = result(undisturbed)
     assert list(report["claims"]) == ["2-a"]
     runs = [(record["method"], record["width"]) for record in report["records"]]
-    assert runs == [(method, width) for method in METHODS for width in (0.5, 1.0)]
+    assert runs == [
+        (method, width) for method in (*METHODS, AUTHORS_DROPOUT) for width in (0.5, 1.0)
+    ]
     tried = {float(k): v for k, v in report["held_out_errors"]["dropout"].items()}
     assert report["chosen"]["dropout"] == min(tried, key=tried.get)
     assert (undisturbed / "figure.png").read_bytes().startswith(b"\x89PNG")
@@ -95,7 +98,12 @@ def test_verdict_follows_from_the_records():
             for width, gain in ((0.25, small), (1.0, large)):
                 error = 0.2 + 0.05 * random.random()
                 less = gain + 0.001 * random.random()
-                errors = {"dropout": error, "log_uniform": error - less, "log_normal": 1.0}
+                errors = {
+                    "dropout": error,
+                    AUTHORS_DROPOUT: error,
+                    "log_uniform": error - less,
+                    "log_normal": 1.0,
+                }
                 records += [
                     {"method": method, "width": width, "seed": seed, "error": error}
                     for method, error in errors.items()
@@ -104,4 +112,22 @@ def test_verdict_follows_from_the_records():
 
     assert verdict(0.1, 0.02) == "reproduced"
     assert verdict(0.02, 0.1) == "partly"
-    assert verdict(0.1, -0.02) == "not reproduced"
+    assert verdict(0.1, -0.02) == UNTOLD
+
+
+def test_the_tuned_rate_is_judged_beside_the_authors():
+    records = [
+        {"method": method, "width": width, "seed": seed, "error": error + 0.001 * seed * width}
+        for seed in range(5)
+        for width, gain in ((0.25, 0.2), (1.0, 0.01))
+        for method, error in {
+            AUTHORS_DROPOUT: 0.1 + gain,
+            "dropout": 0.05,
+            "log_uniform": 0.1,
+            "log_normal": 0.1,
+        }.items()
+    ]
+    settings = {"data": "d", "blocks": [[1]], "epochs": 1, "seeds": 5}
+    claim = judge(records, settings, 100, {"dropout": 0.1})["2-a"]
+    assert claim["verdict"] == "reproduced"
+    assert claim["before"]["verdict"] == UNTOLD

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
+from reproduction.frame.verdicts import UNTOLD, VERDICTS
 from reproduction.weight_complexity.claims import judge
 from tests.support.example_runs import finish, kill_at, result, run
 
@@ -21,7 +22,7 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
     claims = result(undisturbed)["claims"]
     assert list(claims) == [f"5-{letter}" for letter in "abcdefgh"]
     for claim in claims.values():
-        assert claim["verdict"] in ("reproduced", "partly", "not reproduced", "not run")
+        assert claim["verdict"] in VERDICTS
         assert all(claim[field] for field in ("criterion", "numbers", "measured", "setting"))
     assert (undisturbed / "figure.png").stat().st_size > 10_000
 
@@ -65,5 +66,5 @@ def test_a_run_that_never_fits_is_judged():
     record = {"task": "grokking", "seed": 0, "weight_decay": 1.0, "updates_per_row": 100}
     names = ("data", "width", "modulus", "grok_width", "grok_updates", "seeds")
     judged = judge([{**record, "rows": rows}], dict.fromkeys(names, 1))
-    assert judged["5-d"]["verdict"] == "not reproduced"
+    assert judged["5-d"]["verdict"] == UNTOLD
     assert "no run fits and generalises" in judged["5-d"]["measured"]

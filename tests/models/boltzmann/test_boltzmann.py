@@ -166,9 +166,9 @@ def test_no_two_draws_have_the_same_seed(bars, monkeypatch):
     """Neither those of training, nor those between its steps."""
     seeds = []
 
-    def remembering(probability, seed):
+    def remembering(probability, seed, first_row):
         seeds.append(tuple(seed.numpy()))
-        return bernoulli(probability, seed)
+        return bernoulli(probability, seed, first_row)
 
     monkeypatch.setattr(boltzmann, "bernoulli", remembering)
     machine = RestrictedBoltzmannMachine(3, num_steps=2, seed=0)

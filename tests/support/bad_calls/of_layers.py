@@ -83,6 +83,23 @@ def layer_table():
                 "seed": SEED,
             },
         ),
+        "GaussianBottleneck": (
+            layers.GaussianBottleneck,
+            {"units": 2, "beta": 0.1},
+            {
+                "units": count(),
+                "beta": PRICE,
+                "prior": CHOICE,
+                "num_components": count(),
+                "seed": SEED,
+            },
+        ),
+        "GaussianBottleneck, conditional": (
+            layers.GaussianBottleneck,
+            {"units": 2, "beta": 0.1, "prior": "conditional", "num_classes": 3},
+            {"num_classes": [*count(2), *kinds(None)]},
+        ),
+        "GaussianBottleneck.beta": (setter(t.bottleneck, "beta"), {}, {"value": PRICE}),
         "InformationDropout.beta": (setter(t.dropout, "beta"), {}, {"value": PRICE}),
         "drawing": (
             draw,

@@ -71,6 +71,18 @@ def network_table():
     code = {"model": t.net, "data": t.data}
     names = kinds("hidden", 3, LARGE, [3]) + values([], ["absent"], ["hidden", "hidden"])
     return {
+        "mean_squared_jacobian": (
+            e.mean_squared_jacobian,
+            {"model": t.net, "x": t.x},
+            {
+                "model": MODEL,
+                "x": kinds(None, "text", Mute()),
+                "num_probes": count(),
+                "batch_size": count(),
+                "seed": SEED,
+                "verbose": VERBOSE,
+            },
+        ),
         "audit": (
             kib.audit,
             {**code, "include": ("weights",)},

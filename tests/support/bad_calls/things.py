@@ -47,6 +47,7 @@ def things():
         bits=bits,
         machine=machine,
         network=network,
+        bottleneck=kib.layers.GaussianBottleneck(3, 0.1),
         dropout=kib.layers.InformationDropout(keras.layers.Dense(3, "relu"), 0.1),
         schedule=kib.callbacks.BetaSchedule(keras.Variable(1.0)),
         report=kib.audit(net, (x, y), include=("weights",)),

@@ -22,6 +22,7 @@ from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurem
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
+from keras_infobottleneck.introspection.replicas import measuring_strategy
 from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.estimate import Estimate
@@ -65,10 +66,10 @@ class ImplicitFisher(FisherInformation):
                 )
             )
 
-        total = measurement.kept("implicit", make)
+        total, strategy = measurement.kept("implicit", make), measuring_strategy()
 
         def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-            sums = total.over(batches, measurement.key, tensors)
+            sums = total.over(batches, measurement.key, tensors, strategy=strategy)
             return [s / batches.num_examples for s in sums]
 
         return cls(

@@ -1,0 +1,98 @@
+"""Part of the report: how many dimensions hidden states fill. Not in a report unless asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from keras_infobottleneck import estimators
+from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.examination import Examination
+from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.part import LayerPart
+from keras_infobottleneck.auditing.subject import HiddenLayer, Subject, reason_too_wide
+
+__all__ = ["Geometry"]
+
+
+class Geometry(LayerPart):
+    """Dimensions of hidden states: those of the sheet, and directions that share the variance.
+
+    A part to ask for, since these numbers are no nats.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+        from keras_infobottleneck.auditing import Geometry
+
+        keras.utils.set_random_seed(0)
+        hidden = keras.layers.Dense(20, name="hidden")
+        model = keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(2)])
+        x = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
+        report = kib.audit(model, x, parts=[Geometry()], include=["geometry"], likelihood="normal")
+        print([f"{reading.name} {reading.value:.0f}" for reading in report.readings])
+        ```
+
+        ```text
+        ['intrinsic_dimension 3', 'participation_ratio 3']
+        ```
+    """
+
+    name, title, examples = "geometry", "Geometry of hidden states", 1_000
+    narrower, takes_activations = "place", True
+    measures = (
+        Measure(
+            "intrinsic_dimension",
+            "intrinsic dimension",
+            "dimensions",
+            "consistent where the density is locally constant; low above some ten dimensions",
+            "Of the sheet on which the states lie, at the distance of nearest neighbours: noise of "
+            "that size counts as dimensions.",
+        ),
+        Measure(
+            "participation_ratio",
+            "participation ratio",
+            "directions",
+            "a ratio of unbiased estimates",
+            "Directions that share the variance. A few units of large variance decide it.",
+        ),
+    )
+
+    def reason_to_omit_layer(
+        self, subject: Subject, layer: HiddenLayer, num_examples: int
+    ) -> str | None:
+        """Distances of wide states take long."""
+        return reason_too_wide(layer)
+
+    def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
+        """Both numbers; either may fail where states are few or alike."""
+        z = exam.activations("geometry", layer)
+
+        def attempt(measure: Callable[[], Any]) -> Any:
+            return exam.attempt("geometry", layer.name, measure)
+
+        return {
+            "intrinsic_dimension": attempt(
+                lambda: estimators.intrinsic_dimension(z, seed=exam.seed)
+            ),
+            "participation_ratio": attempt(lambda: estimators.participation_ratio(z)),
+        }
+
+    def work(self, layer: HiddenLayer, num_examples: int) -> float:
+        """Distances of all pairs."""
+        return float(num_examples**2 * max(1, layer.num_units))
+
+    def readings(self, findings: Findings) -> Iterable[Reading]:
+        """Both numbers of each layer, beside what they are compared with."""
+        for name, found in findings.results_of_layers("intrinsic_dimension").items():
+            null = f"of shuffled units: {found.shuffled:.3g}"
+            copies = f"{found.num_copies:,} copies left out" if found.num_copies else ""
+            beside = self.beside(findings, name, null, copies)
+            number, error = found.dimension, found.standard_error
+            yield self.reading("intrinsic_dimension", name, number, error, beside)
+        for name, found in findings.results_of_layers("participation_ratio").items():
+            beside = f"without correction: {found.biased:.3g}; {found.num_units:,} units"
+            number, error = found.corrected, found.standard_error
+            yield self.reading("participation_ratio", name, number, error, beside)

@@ -1,0 +1,138 @@
+"""The dimension of the sheet that points lie on, from the two nearest neighbours of each."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial.distance import cdist
+
+from keras_infobottleneck.arguments import check_number, check_numbers, check_seed, described
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["IntrinsicDimension", "intrinsic_dimension"]
+
+# Points whose distances to all others are held at once.
+BLOCK = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class IntrinsicDimension(Result):
+    """Dimension of the sheet on which points lie, with its error and its null.
+
+    Attributes:
+        dimension: the estimate.
+        standard_error: of points that are independent of each other; neighbours that are each
+            other's nearest, some half of them, make it somewhat too small.
+        shuffled: the same estimate with every unit permuted over the examples by itself: what
+            units of these distributions would have if none depended on another.
+        num_examples: points used: those that are no copies of another.
+        num_copies: points left out because another is the same.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        plane = np.random.default_rng(0).normal(size=(500, 2)) @ np.ones((2, 2, 5))[0]
+        found = kib.estimators.intrinsic_dimension(plane, seed=0)
+        print(round(found.dimension), found.num_copies)  # both rows are one direction
+        ```
+
+        ```text
+        1 0
+        ```
+    """
+
+    dimension: float
+    standard_error: float
+    shuffled: float
+    num_examples: int
+    num_copies: int
+
+
+def intrinsic_dimension(
+    z: ArrayLike, *, discard_share: float = 0.1, seed: int | None = None
+) -> IntrinsicDimension:
+    """Estimate how many dimensions points fill, by the ratio of two nearest distances.
+
+    For points of locally constant density on a sheet of dimension ``d``, the ratio ``mu`` of the
+    distances to the second and to the first neighbour has ``P(mu > t) = t^-d``, whatever the
+    density. So ``log mu`` is exponential with rate ``d``. The largest ratios, which see curvature
+    and edges, are taken as censored: ``d = (m - 1) / (sum of the m least log mu + the others at
+    the largest of them)``, unbiased for ``d`` with relative error ``1 / sqrt(m - 2)``.
+
+    It answers at the scale of the nearest neighbours: noise of that size is counted as dimensions,
+    and with few points in many dimensions the answer is too low (about 15 for 1,000 points of 20).
+
+    Cost: the distances of all pairs, ``num_examples^2 * units``, twice.
+
+    Args:
+        z: points, ``[num_examples, ...]``, flattened.
+        discard_share: share of the largest ratios that is censored.
+        seed: of the shuffled null.
+
+    Raises:
+        TypeError, ValueError: other arrays, fewer than 10 distinct points, options out of range.
+
+    References:
+        Facco, d'Errico, Rodriguez & Laio (2017), "Estimating the intrinsic dimension of datasets by
+        a minimal neighborhood information", equation 5; here by maximum likelihood.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        random = np.random.default_rng(0)
+        hidden = random.normal(size=(1000, 3)) @ random.normal(size=(3, 50))
+        found = kib.estimators.intrinsic_dimension(hidden, seed=0)
+        print(abs(found.dimension - 3) < 4 * found.standard_error)
+        ```
+
+        ```text
+        True
+        ```
+    """
+    z = check_numbers("z", z, "[num_examples, ...]", booleans=True)
+    check_number("discard_share", discard_share, 0.0, 1.0, open_above=True)
+    check_seed("seed", seed)
+    flat = z.reshape(len(z), -1)
+    points = np.unique(flat, axis=0)
+    if len(points) < 10:
+        expected = "`z` must hold at least 10 distinct points"
+        raise ValueError(f"{expected}. Received: z={described(z)} with {len(points)}")
+    rng = np.random.default_rng(seed)
+    dimension, error = _dimension(points, discard_share)
+    shuffled = np.unique(rng.permuted(points, axis=0), axis=0)
+    return IntrinsicDimension(
+        dimension=dimension,
+        standard_error=error,
+        shuffled=_dimension(shuffled, discard_share)[0],
+        num_examples=len(points),
+        num_copies=len(flat) - len(points),
+    )
+
+
+def _dimension(points, discard_share) -> tuple[float, float]:
+    """The estimate, and its standard deviation."""
+    log_ratios = np.sort(_log_ratios(points))
+    kept = max(3, round(len(log_ratios) * (1.0 - discard_share)))
+    total = log_ratios[:kept].sum() + (len(log_ratios) - kept) * log_ratios[kept - 1]
+    if total <= 0.0:  # a lattice: first and second neighbours are equally far
+        return float("inf"), float("nan")
+    dimension = (kept - 1) / total
+    return float(dimension), float(dimension / np.sqrt(kept - 2))
+
+
+def _log_ratios(points) -> np.ndarray:
+    """Logarithm of second over first distance, for each point."""
+    ratios = []
+    for start in range(0, len(points), BLOCK):
+        distances = cdist(points[start : start + BLOCK], points)
+        rows = np.arange(len(distances))
+        distances[rows, start + rows] = np.inf
+        first, second = np.partition(distances, 1, axis=1)[:, :2].T
+        ratios.append(np.log(second) - np.log(first))
+    return np.concatenate(ratios)

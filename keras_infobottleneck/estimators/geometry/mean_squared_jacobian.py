@@ -1,0 +1,129 @@
+"""How far an output moves when its input moves a little, on average over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import check_count, check_model, check_seed, check_verbose
+from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.results.estimate import Estimate
+
+__all__ = ["mean_squared_jacobian"]
+
+
+def mean_squared_jacobian(
+    model: keras.Model,
+    x: Any,
+    *,
+    num_probes: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    verbose: int = 0,
+) -> Estimate:
+    """Compute ``mean_x ||d f(x) / dx||_F^2``, the squared Jacobian of a model's output.
+
+    Small noise of standard deviation ``s`` on every input entry moves the output by
+    ``s^2 ||J||_F^2`` in squared distance. In inference mode. It depends on the scale of the
+    outputs: logits that are twice as large have four times as much, with the same predictions;
+    compare models at equal loss, or probabilities.
+
+    Exact for the given data by default, with a standard error over the examples; one backward pass
+    for each output. With `num_probes`, unbiased (Hutchinson), with a backward pass for each probe.
+
+    Args:
+        model: a Keras model with one output and float inputs; for a hidden layer,
+            ``keras.Model(model.inputs, layer.output)``.
+        x: inputs: an array, a structure of them, or a dataset, whose labels do not matter.
+        num_probes: random combinations of the outputs for each example; None for every output.
+        batch_size: examples in a pass.
+        seed: of the probes.
+        verbose: 1 for a progress bar.
+
+    Raises:
+        TypeError, ValueError: a model of several outputs or of inputs that are no floats, data that
+            it does not take.
+
+    References:
+        Sokolić, Giryes, Sapiro & Rodrigues (2017), arXiv 1605.08254; Novak et al. (2018), arXiv
+        1802.08760.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        dense = keras.layers.Dense(2, kernel_initializer="ones")
+        model = keras.Sequential([keras.Input((3,)), dense])
+        x = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
+        print(kib.estimators.mean_squared_jacobian(model, x))  # six weights of 1
+        ```
+
+        ```text
+        6
+        ```
+    """
+    check_model("model", model)
+    check_count("num_probes", num_probes, optional=True)
+    check_count("batch_size", batch_size, optional=True)
+    check_seed("seed", seed)
+    check_verbose("verbose", verbose)
+    batches = batches_for(model, x, batch_size, name="x", needs_labels=False)
+    first = batches.first_inputs()
+    kinds = [tf.as_dtype(each.dtype) for each in tf.nest.flatten(first)]
+    if not all(kind.is_floating for kind in kinds):
+        raise TypeError(f"`x` must be floats. Received: x={', '.join(k.name for k in kinds)}")
+    if not isinstance(model(first, training=False), tf.Tensor):
+        raise TypeError(f"`model` must have one output. Received: model={model.name!r}")
+
+    def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+        def step(batch, seed):
+            inputs = tf.nest.flatten(batch.x)
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(inputs)
+                outputs = model_of()(tf.nest.pack_sequence_as(batch.x, inputs), training=False)
+                outputs = tf.cast(tf.reshape(outputs, [batch.weights.shape[0], -1]), tf.float32)
+            rows, width = outputs.shape
+            count = width if num_probes is None else num_probes
+
+            def squares(number):
+                if num_probes is None:
+                    direction = tf.one_hot(tf.fill([rows], number), width)
+                else:
+                    # A seed for each example, so that its probes do not depend on its batch.
+                    own = tf.cast(batch.first, tf.int32) + tf.range(rows)
+                    folded = tf.random.experimental.stateless_fold_in(seed, number)
+
+                    def signs(example):
+                        key = tf.random.experimental.stateless_fold_in(folded, example)
+                        bits = tf.random.stateless_uniform([width], key, 0, 2, tf.int32)
+                        return 2.0 * tf.cast(bits, tf.float32) - 1.0
+
+                    direction = tf.map_fn(signs, own, fn_output_signature=tf.float32)
+                gradients = tape.gradient(
+                    outputs, inputs, direction, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
+                flat = [tf.reshape(tf.cast(g, tf.float32), [rows, -1]) for g in gradients]
+                return tf.add_n([tf.reduce_sum(g**2, 1) for g in flat])
+
+            each = sum_over(count, squares, tf.zeros([rows]))
+            if num_probes is not None:
+                each = each / count
+            each, weights = tf.cast(each, tf.float64), tf.cast(batch.weights, tf.float64)
+            return tf.reduce_sum(weights * each), tf.reduce_sum(weights * each**2)
+
+        return CompiledSum(step)
+
+    pass_ = compiled(model, ("mean squared Jacobian", num_probes), make)
+    seed = int(np.random.default_rng(seed).integers(2**31))
+    total, squared = pass_.over(batches, tf.constant([seed, 0]), verbose=verbose)
+    count: Any = batches.num_examples
+    mean = float(total) / count
+    variance = max(float(squared) / count - mean**2, 0.0) * count / max(count - 1, 1)
+    return Estimate(mean, standard_error=float(np.sqrt(variance / count)))

@@ -1,0 +1,106 @@
+"""How networks that judge pairs are trained: with early stopping, always from their first weights.
+
+`fit` starts from the network's first weights, so that folds are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["LEAST_STEPS", "hidden_layers", "trainer"]
+
+# Share of the training examples that decides when to stop.
+VALIDATION_SHARE = 0.15
+PATIENCE = 8
+# Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
+LEAST_STEPS = 10
+
+
+def hidden_layers(inputs: list, seed: int):
+    """Two hidden layers of 128 units on all inputs, flattened."""
+    flat = [keras.layers.Flatten()(each) for each in inputs]
+    hidden = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
+    for layer in range(2):
+        initializer = keras.initializers.GlorotUniform(seed=seed + layer)
+        hidden = keras.layers.Dense(128, "silu", kernel_initializer=initializer)(hidden)
+    return hidden
+
+
+def trainer(
+    model: keras.Model,
+    loss: Callable,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    *,
+    num_unpairings: int = 4,
+    most_validation: int | None = None,
+    least_steps: int = 1,
+) -> Callable:
+    """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
+
+    Args:
+        model: what is trained.
+        loss: of `z`, `n`, the rows of a batch, as many rows for unpairing, and the training mode.
+        learning_rate, batch_size, epochs: of the training.
+        num_unpairings: of the same validation examples, for a steadier decision when to stop; 1
+            for a loss that compares the examples of a batch among themselves.
+        most_validation: examples that are held back at most.
+        least_steps: of an epoch, which passes over few examples several times.
+    """
+    initial = model.get_weights()
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(model.trainable_variables)
+    clean = [variable.numpy() for variable in optimizer.variables]
+
+    @tf.function(reduce_retracing=True)
+    def epoch(z, n, order, apart):
+        size = tf.minimum(batch_size, tf.shape(order)[0])
+        for start in tf.range(0, tf.shape(order)[0] - size + 1, size):
+            with tf.GradientTape() as tape:
+                rows, others = order[start : start + size], apart[start : start + size]
+                value = loss(z, n, rows, others, True)
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+
+    validation_loss = tf.function(
+        lambda z, n, rows, apart: loss(z, n, rows, apart, False), reduce_retracing=True
+    )
+
+    def fit(z, n, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Trains from the first weights. Returns the rows trained on, and those held back."""
+        model.set_weights(initial)
+        for variable, value in zip(optimizer.variables, clean, strict=True):
+            variable.assign(value)
+        held_back = int(len(z) * VALIDATION_SHARE)
+        if most_validation is not None:
+            held_back = min(held_back, most_validation)
+        validation, training = np.split(rng.permutation(len(z)), [held_back])
+        if not model.trainable_variables:
+            return training, validation
+        paired = np.tile(validation, num_unpairings)
+        apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
+        z, n = tf.constant(z), tf.constant(n)
+        passes = -(-least_steps * min(batch_size, len(training)) // len(training))
+
+        def shuffled():
+            return np.concatenate([rng.permutation(training) for _ in range(passes)])
+
+        best, best_weights, waited = np.inf, model.get_weights(), 0
+        for _ in range(epochs):
+            epoch(z, n, shuffled(), shuffled())
+            value = float(validation_loss(z, n, paired, apart))
+            if value < best:
+                best, best_weights, waited = value, model.get_weights(), 0
+            else:
+                waited += 1
+                if waited == PATIENCE:
+                    break
+        model.set_weights(best_weights)
+        return training, validation
+
+    return fit

@@ -1,0 +1,126 @@
+"""A critic of pairs whose scores are inner products, and the bounds that its scores give."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.information.critic_training import (
+    LEAST_STEPS,
+    hidden_layers,
+    trainer,
+)
+
+__all__ = ["SeparableCritic", "infonce_terms", "nwj_terms", "smile_terms"]
+
+# Examples whose pairs are scored together; InfoNCE is at most its logarithm.
+NUM_CONTRASTED = 1024
+EMBEDDING = 32
+# SMILE keeps density ratios of unpaired examples between exp(-CLIP) and exp(CLIP), as published.
+CLIP = 5.0
+
+
+class SeparableCritic:
+    """Scores ``f(z_i) . g(x_j)`` of all pairs of a batch, at the cost of its examples.
+
+    The optimum is the log-density ratio ``log p(z, x) / (p(z) p(x))``; of InfoNCE up to a function
+    of ``z``.
+
+    Args:
+        method: whose objective is trained: that of InfoNCE, or for the others the cross-entropy of
+            paired against unpaired, whose gradient is steadier than that of their own bounds.
+        shapes: of one `z` and of one `x`.
+        learning_rate, batch_size, epochs: of the training.
+        seed: of the first weights.
+    """
+
+    def __init__(
+        self,
+        method: Literal["infonce", "nwj", "smile"],
+        shapes: tuple,
+        *,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+    ):
+        inputs = [keras.Input(shape) for shape in shapes]
+        embeddings = []
+        for number, each in enumerate(inputs):
+            hidden = hidden_layers([each], seed + 2 * number)
+            # Zero on one side: an untrained critic reports no information.
+            initializer = "zeros" if number else keras.initializers.GlorotUniform(seed=seed + 5)
+            dense = keras.layers.Dense(EMBEDDING, kernel_initializer=initializer)
+            embeddings.append(dense(hidden))
+        # What the examples score by themselves needs no product.
+        alone = [keras.layers.Dense(1, kernel_initializer="zeros")(each) for each in embeddings]
+        self.model = model = keras.Model(inputs, [*embeddings, *alone])
+
+        def scores(z, x, training=False):
+            of_z, of_x, z_alone, x_alone = model([z, x], training=training)
+            return tf.matmul(of_z, of_x, transpose_b=True) + z_alone + tf.transpose(x_alone)
+
+        def loss(z, x, rows, apart, training):
+            table = scores(tf.gather(z, rows), tf.gather(x, rows), training)
+            paired = tf.linalg.diag_part(table)
+            if method == "infonce":
+                among_x, among_z = (tf.reduce_logsumexp(table, axis) for axis in (1, 0))
+                return tf.reduce_mean(0.5 * (among_x + among_z) - paired)
+            count = tf.cast(tf.shape(table)[0], table.dtype)
+            unpaired = tf.reduce_sum(tf.nn.softplus(table)) - tf.reduce_sum(tf.nn.softplus(paired))
+            unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
+            return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
+
+        self._fit = trainer(
+            model,
+            loss,
+            learning_rate,
+            batch_size,
+            epochs,
+            num_unpairings=1,
+            most_validation=2048,
+            least_steps=LEAST_STEPS,
+        )
+        self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
+        self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
+
+    def fit(self, z, x, rng) -> np.ndarray:
+        """Trains on these pairs; the rows that moved the weights."""
+        return self._fit(z, x, rng)[0]
+
+    def terms(self, z, x) -> np.ndarray:
+        """The bound's term of each pair, `[num_examples]` float64; their mean is the bound."""
+        parts = np.array_split(np.arange(len(z)), -(-len(z) // NUM_CONTRASTED))
+        tables = (self._scores(z[part], x[part]).numpy().astype(np.float64) for part in parts)
+        return np.concatenate([self._terms(table) for table in tables])
+
+    @staticmethod
+    def cap(num_examples: int) -> float:
+        """The most that InfoNCE can be of so many held-out examples, in nats."""
+        smallest = num_examples // -(-num_examples // NUM_CONTRASTED)
+        return float(np.log(smallest))
+
+
+def infonce_terms(table: np.ndarray) -> np.ndarray:
+    """``s_ii - log mean_j exp s_ij`` of a table of scores, the mean over all examples `x_j`."""
+    paired = np.diag(table)
+    return paired - np.logaddexp.reduce(table, axis=1) + np.log(len(table))
+
+
+def nwj_terms(table: np.ndarray) -> np.ndarray:
+    """``s_ii + 1 - mean_{j != i} exp s_ij``."""
+    with np.errstate(over="ignore"):
+        ratios = np.exp(table)
+    np.fill_diagonal(ratios, 0.0)
+    return np.diag(table) + 1.0 - ratios.sum(1) / (len(table) - 1)
+
+
+def smile_terms(table: np.ndarray) -> np.ndarray:
+    """``s_ii - log mean_{j != i} exp clip(s_ij)``; the logarithm is of all unpaired examples."""
+    clipped = np.clip(table, -CLIP, CLIP)
+    np.fill_diagonal(clipped, -np.inf)
+    log_mean = np.logaddexp.reduce(clipped, axis=None) - np.log(len(table) * (len(table) - 1))
+    return np.diag(table) - log_mean

@@ -1,0 +1,83 @@
+"""What layers share that charge for their activations: the price, the log, who counts as there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.introspection.contents import own_losses
+from keras_infobottleneck.layers.noisy_layer import NoisyLayer
+
+__all__ = ["PricedActivations"]
+
+
+class PricedActivations(NoisyLayer):
+    """Abstract: noise on the activations, and a price for what they tell.
+
+    A subclass calls `_set_price` in its constructor and `_charge` in its `call` where `counts`
+    says so.
+    """
+
+    noise = "activations"
+
+    def _set_price(self, beta) -> None:
+        """Make the price a variable, and the metric that the logs show."""
+        check_price("beta", beta)
+        self._initial_beta = float(beta)
+        self._beta = self._add_number("beta", (), self._initial_beta, trainable=False)
+        self._information = _NatsPerExample(name=f"{self.name}_information")
+
+    @property
+    def beta(self) -> keras.Variable:
+        """The price of a nat that the activations tell: a variable, also after tracing."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, value):
+        check_price("beta", value)
+        self._beta.assign(value)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor; the current value of `beta` is a weight."""
+        return {**super().get_config(), "beta": self._initial_beta}
+
+    def _add_number(self, name: str, shape: tuple, value: Any, trainable: bool = True):
+        """A float32 weight, whatever the layer computes in; `value` is a number or initializer."""
+        if not isinstance(value, keras.initializers.Initializer):
+            value = keras.initializers.Constant(value)
+        options = {"dtype": "float32", "autocast": False, "trainable": trainable}
+        return self.add_weight(shape=shape, initializer=value, name=name, **options)
+
+    def _unmasked(self, nats, inputs, mask):
+        """Zero where the mask, of examples or of their time steps, says that nothing is there."""
+        if self.supports_masking:
+            mask = self.compute_mask(inputs, mask)
+        elif mask is not None and len(mask.shape) > 1:
+            mask = None  # as Keras has it: a layer that does not support masks destroys them
+        if mask is None:
+            return nats
+        mask = tf.cast(mask, tf.float32)
+        ones = tf.ones([nats.shape.rank - mask.shape.rank], tf.int32)
+        return nats * tf.reshape(mask, tf.concat([tf.shape(mask), ones], 0))
+
+    def _charge(self, nats):
+        """Add the loss and feed the metric, with nats per unit of one call."""
+        num_examples = tf.cast(tf.shape(nats)[0], tf.float32)
+        total = tf.reduce_sum(nats)
+        # Keras clears the losses at the start of every forward pass: examples seen by several
+        # calls in one pass (time steps, shared use) are counted at the first.
+        is_first_call = not own_losses(self)
+        self._information.update_state(total, num_examples if is_first_call else 0.0)
+        cost = self.beta * tf.math.divide_no_nan(total, num_examples)
+        self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss
+
+
+class _NatsPerExample(keras.metrics.Mean):
+    """Total nats over number of examples, each given by itself."""
+
+    def update_state(self, nats, num_examples):
+        self.total.assign_add(nats)
+        self.count.assign_add(num_examples)

@@ -1,0 +1,24 @@
+"""Every cell of the table of features and settings names a test that exists, or a reason."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
+
+
+def test_every_cell_names_a_test_that_exists_or_a_reason():
+    listed = dict(re.findall(r"^- (\w+): (.*)$", PAGE, re.MULTILINE))
+    tests = {key: re.findall(r"`(tests/[\w/]+\.py)`", text) for key, text in listed.items()}
+    for key, files in tests.items():
+        assert key.isdigit() != bool(files), key
+        assert all((ROOT / file).is_file() for file in files), files
+    rows = [line.strip("| \n").split("|") for line in PAGE.splitlines() if line.startswith("| ")]
+    head, _, *rows = rows
+    assert len(rows) > 15
+    used = set()
+    for row in rows:
+        assert len(row) == len(head)
+        cells = [cell.strip().split(", ") for cell in row[1:]]
+        used.update(*cells)
+    assert used == listed.keys()

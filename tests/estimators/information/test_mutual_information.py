@@ -1,0 +1,159 @@
+"""Mutual information against its truths, and what each method says about itself."""
+
+import math
+
+import numpy as np
+import pytest
+
+from keras_infobottleneck.estimators import mutual_information
+from keras_infobottleneck.estimators.information.nearest_neighbours import nearest_neighbour_terms
+from keras_infobottleneck.estimators.information.separable_critic import (
+    infonce_terms,
+    nwj_terms,
+    smile_terms,
+)
+
+NETWORKS = ("infonce", "nwj", "smile", "knife")
+
+
+def correlated(rho, size, number, seed=0):
+    """Coordinates correlated in pairs, and their information."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(number, size))
+    x = rho * z + math.sqrt(1.0 - rho**2) * rng.normal(size=(number, size))
+    return z, x, -0.5 * size * math.log(1.0 - rho**2)
+
+
+class TestTruths:
+    @pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
+    def test_neighbours_find_that_of_correlated_gaussians(self, rho):
+        z, x, truth = correlated(rho, 1, 2000)
+        found = mutual_information(z, x, method="ksg", num_permutations=3, seed=0)
+        assert abs(found.nats - truth) < 4.0 * found.standard_error
+        assert abs(found.null) < 4.0 * found.standard_error
+        assert math.isnan(found.train_nats)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", NETWORKS)
+    def test_networks_find_that_of_a_linear_gaussian_encoder(self, method):
+        # z = W x + n: 1/2 log det(I + W W^T / s^2).
+        rng = np.random.default_rng(1)
+        x = rng.normal(size=(4000, 3))
+        weights = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, -1.0]])
+        z = x @ weights.T + 0.8 * rng.normal(size=(4000, 2))
+        truth = 0.5 * np.linalg.slogdet(np.eye(2) + weights @ weights.T / 0.64)[1]
+        found = mutual_information(z, x, method=method, num_folds=2, seed=0)
+        assert found.nats == pytest.approx(truth, abs=0.15 * truth + 4.0 * found.standard_error)
+        if found.kind.startswith("lower"):
+            assert found.nats < truth + 4.0 * found.standard_error
+        assert abs(found.null) < 0.05
+
+    def test_neighbours_are_counted_as_one_counts_them(self):
+        z, x, _ = correlated(0.5, 2, 60)
+        k = 3
+        in_z, in_x = (np.abs(each[:, None] - each).max(-1) for each in (z, x))
+        expected = []
+        digamma = [-0.5772156649015329]
+        for number in range(1, 61):
+            digamma.append(digamma[-1] + 1.0 / number)
+        for i in range(60):
+            radius = np.sort(np.delete(np.maximum(in_z[i], in_x[i]), i))[k - 1]
+            counts = [np.sum(np.delete(each[i], i) < radius) for each in (in_z, in_x)]
+            psi = digamma[k - 1] + digamma[59] - sum(digamma[count] for count in counts)
+            expected.append(psi)
+        terms = nearest_neighbour_terms(z, x, k, np.random.default_rng(0))
+        np.testing.assert_allclose(terms, expected, rtol=1e-6)
+
+
+class TestBounds:
+    def scores(self):
+        return np.random.default_rng(0).normal(size=(6, 6))
+
+    def test_infonce_is_the_cross_entropy_of_finding_the_pair(self):
+        table = self.scores()
+        share = np.exp(table) / np.exp(table).sum(1, keepdims=True)
+        np.testing.assert_allclose(infonce_terms(table), np.log(6 * np.diag(share)))
+
+    def test_nwj_and_smile_by_their_definitions(self):
+        table = self.scores()
+        unpaired = np.exp(table[~np.eye(6, dtype=bool)]).mean()
+        assert nwj_terms(table).mean() == pytest.approx(np.diag(table).mean() + 1.0 - unpaired)
+        smile = np.diag(table).mean() - math.log(unpaired)  # nothing is clipped
+        assert smile_terms(table).mean() == pytest.approx(smile)
+        assert smile_terms(table).mean() >= nwj_terms(table).mean()  # log t <= t - 1
+
+    def test_smile_clips_what_is_unpaired_only(self):
+        table = np.full((4, 4), -50.0) + np.diag(np.full(4, 60.0))
+        assert smile_terms(table).mean() == pytest.approx(10.0 + 5.0)
+
+    @pytest.mark.slow
+    def test_infonce_stops_at_its_cap_and_says_so(self):
+        z, x, truth = correlated(0.9999999, 2, 200)
+        found = mutual_information(z, x, num_folds=2, epochs=60, seed=0)
+        assert found.cap == pytest.approx(math.log(100))
+        assert found.nats < found.cap < truth
+        near = [flag for flag in found.flags if "at least" in flag]
+        assert len(near) == (found.nats > found.cap - 0.5)
+
+
+class TestInvariance:
+    def test_monotone_maps_of_coordinates_change_nothing(self):
+        z, x, _ = correlated(0.8, 2, 300)
+        plain = mutual_information(z, x, method="ksg", seed=1)
+        mapped = mutual_information(np.sinh(3.0 * z), 5.0 - x**3, method="ksg", seed=1)
+        assert mapped.nats == pytest.approx(plain.nats, abs=1e-9)
+
+    def test_constant_coordinates_and_further_axes_change_nothing(self):
+        z, x, _ = correlated(0.8, 2, 300)
+        plain = mutual_information(z, x, method="ksg", seed=1)
+        padded = np.concatenate([z[:, None, :], np.ones([300, 1, 2])], 1)
+        assert mutual_information(padded, x, method="ksg", seed=1).nats == plain.nats
+
+    def test_the_same_seed_gives_the_same_numbers_and_the_result_carries_it(self):
+        z, x, _ = correlated(0.8, 1, 200)
+        options = {"num_folds": 2, "epochs": 2, "method": "nwj"}
+        first = mutual_information(z, x, **options)
+        again = mutual_information(z, x, seed=first.seed, **options)
+        assert again.to_dict() | {"null_std": None} == first.to_dict() | {"null_std": None}
+
+
+class TestFlags:
+    def test_independent_pairs_are_not_above_their_null(self):
+        z, x, _ = correlated(0.0, 1, 300)
+        found = mutual_information(z, x, method="ksg", num_permutations=5, seed=0)
+        assert "Not above what permuted pairs give" in found.flags[0]
+        assert found.flags[0] in repr(found)
+
+    @pytest.mark.slow
+    def test_what_is_learned_by_heart_is_said(self):
+        z, x, _ = correlated(0.0, 40, 120)
+        options = {"learning_rate": 0.01, "num_folds": 2, "seed": 0}
+        found = mutual_information(z, x, method="smile", **options)
+        assert (found.gap > 0.1) == any("trained on" in flag for flag in found.flags)
+        assert found.gap == found.train_nats - found.nats
+
+    def test_many_dimensions_are_too_many_for_neighbours(self):
+        z, x, truth = correlated(0.9, 20, 300)
+        found = mutual_information(z, x, method="ksg", seed=0)
+        assert found.nats < 0.5 * truth
+        assert "In 40 dimensions neighbours are far" in " ".join(found.flags)
+
+    def test_a_clean_estimate_has_none(self):
+        z, x, _ = correlated(0.8, 1, 500)
+        assert mutual_information(z, x, method="ksg", seed=0).flags == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"z": np.ones([50, 2])}, "`z` must vary"),
+        ({"x": np.zeros(50)}, "`x` must vary"),
+        ({"x": np.arange(49.0)}, "`x` must"),
+        ({"z": np.arange(15.0), "x": np.arange(15.0)}, "`z` must hold at least 20 examples"),
+    ],
+    ids=["constant", "zeros", "lengths", "few"],
+)
+def test_data_of_no_use_are_refused(change, sentence):
+    pairs = {"z": np.arange(50.0), "x": np.arange(50.0) % 7, **change}
+    with pytest.raises(ValueError, match=f"{sentence}.*Received: "):
+        mutual_information(**pairs, num_folds=2)
