@@ -61,7 +61,7 @@ class CompressedFile(Result):
         return (
             f"{self.bytes:,} bytes that err on {self.num_errors:,} of {self.num_examples:,} "
             f"examples: with probability {1 - self.delta:.4g} on at most {self.occam_bound:.2%} of "
-            "new ones, and these may have trained them"
+            "new ones; the examples may have trained it"
         )
 
     def _columns(self) -> dict[str, Sequence]:

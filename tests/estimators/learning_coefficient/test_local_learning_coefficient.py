@@ -11,7 +11,7 @@ from keras import layers
 import keras_infobottleneck as kib
 
 coefficient = kib.estimators.local_learning_coefficient
-SETTINGS = {"num_chains": 8, "num_draws": 400, "localization": 0.01, "beta": 1e-3, "seed": 0}
+SETTINGS = {"num_chains": 8, "num_draws": 600, "localization": 0.01, "beta": 1e-3, "seed": 0}
 
 
 def orthogonal(width, num_examples=32):
@@ -60,16 +60,18 @@ def test_a_regular_model_has_half_its_number_of_weights():
     assert (found.sampler, found.num_weights, found.num_examples) == ("hamiltonian", 4, 32)
 
 
+@pytest.mark.slow
 def test_two_layers_have_the_coefficient_of_reduced_rank_regression():
     model, data = two_layers()
     # Held a little stronger than a regular model, chains of this length come around.
-    found = coefficient(model, data, **SETTINGS | {"localization": 0.1, "num_draws": 600})
+    found = coefficient(model, data, **SETTINGS | {"localization": 0.1})
     # Of n = 3 inputs, m = 2 outputs, h = 1, r = 0: (2 h (m + n) - (m - n)^2 - h^2) / 8.
     assert agrees(found, (2 * 5 - 1 - 1) / 8)
     # No weight matters by itself, so that the Gaussian code sees nothing.
     assert found.information_slope == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_langevin_chains_with_minibatches_agree_with_tested_ones():
     model, data = linear()
     options = SETTINGS | {"num_draws": 300}
@@ -78,6 +80,7 @@ def test_langevin_chains_with_minibatches_agree_with_tested_ones():
     assert found.acceptance > 0.5
 
 
+@pytest.mark.slow
 def test_a_quadratic_loss_has_the_closed_form_at_every_price_and_localization():
     # Each of four directions of curvature one: lambda = 1/2 sum_i 1 / (1 + beta localization).
     model, data = linear()
@@ -93,6 +96,7 @@ def test_weights_that_are_no_minimum_are_told_of():
     assert any("no minimum" in sentence for sentence in found.flags)
 
 
+@pytest.mark.slow
 def test_chains_of_operations_that_cannot_be_stacked_run_one_after_the_other():
     model = keras.Sequential(
         [keras.Input((3, 3, 1)), layers.Conv2D(1, 3, use_bias=False), layers.Flatten()]
@@ -104,6 +108,7 @@ def test_chains_of_operations_that_cannot_be_stacked_run_one_after_the_other():
     assert agrees(found, 4.5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_and_weights_stay():
     model, data = linear()
     before = model.get_weights()
@@ -115,6 +120,7 @@ def test_the_same_seed_draws_the_same_and_weights_stay():
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
+@pytest.mark.slow
 def test_a_dataset_gives_what_its_arrays_give():
     model, data = linear()
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(32)
@@ -125,6 +131,7 @@ def test_a_dataset_gives_what_its_arrays_give():
     )
 
 
+@pytest.mark.slow
 def test_examples_of_several_shapes_are_refused():
     model = keras.Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()])
     model.add(layers.Dense(1))
