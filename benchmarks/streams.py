@@ -119,9 +119,24 @@ def seconds(measure, data):
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
+def iterated(data):
+    """Passes over a dataset and does nothing."""
+    number_of = data.num_batches if isinstance(data, Batches) else None
+    for _ in data if number_of is None else map(data.__getitem__, range(number_of)):
+        pass
+
+
 def compared():
     """Seconds by measure and kind of data, and their ratio to arrays."""
     data, results = sources(), {}
+    datasets = {kind: source for kind, source in data.items() if kind != "arrays"}
+    rounds = [
+        {kind: seconds(iterated, source) for kind, source in datasets.items()}
+        for _ in range(FLAGS.rounds)
+    ]
+    bare = {kind: round(min(row[kind] for row in rounds), 4) for kind in datasets}
+    print(f"iterating alone  {bare}", flush=True)
+    results["iterating alone"] = bare
     for name, measure in measures(network()).items():
         best = dict.fromkeys(data, float("inf"))
         for round_number in range(FLAGS.rounds + 1):  # the first one traces

@@ -1,4 +1,4 @@
-"""Real pretrained networks through everything: audit, conversion, saving, export.
+"""Networks of others through everything: audit, conversion, saving, export.
 
 The networks come with packages that are no part of this one, and are put into a folder outside
 the project. From the root of the tree:
@@ -13,11 +13,14 @@ a graph of the same layers is made, as conversion wants one; `textgenrnn` is reb
 layer too, and takes the weights of its file. Inputs are digits, random bases and the project's
 own README; labels are drawn from the networks' predictions, but for text, where they are the next
 characters: what is tried is this package, and nothing is said about theirs. Where a step fails,
-its sentence is kept. A dry run comes first, so that the seconds it foretells can be held against
-those that the audit takes, on the clock: only where the load is the same do they compare.
+its sentence is kept. Beside these, eight networks of `keras.applications` at random weights.
 
-Steps with a result in `docs/results/pretrained_networks.json` are not run again. About fifteen
-minutes of two cores.
+A dry run comes first, so that the seconds it foretells can be held against those that the audit
+takes. With `--clock=processor` both are processor time, of which other work on the machine takes
+none: on the clock they compare only where the load is the same.
+
+Steps with a result in `docs/results/pretrained_networks.json` are not run again. About half an hour
+of two cores.
 """
 
 import contextlib
@@ -29,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
@@ -39,12 +43,16 @@ from absl import app, flags
 from pretrained_networks import NETWORKS, Network
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.auditing import auditor
+from keras_infobottleneck.auditing.plan import measure
 
 ROOT = Path(__file__).parents[1]
+NUM_SERVED = 4  # examples that an exported network is tried on
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", [], "Names of the networks; all by default.")
 flags.DEFINE_list("steps", [], "Names of the steps; all by default.")
+flags.DEFINE_enum("clock", "processor", ["processor", "wall"], "What seconds are those of.")
 flags.DEFINE_bool("again", False, "Run steps again that have a result.")
 flags.DEFINE_string(
     "output",
@@ -67,7 +75,8 @@ def dry_run(network: Network) -> dict:
     """What an audit is said to take."""
     with contextlib.redirect_stdout(io.StringIO()):
         options = {"likelihood": network.likelihood, "dry_run": True}
-        plan = kib.audit(network.model, (network.x, network.y), **options)
+        with clock():
+            plan = kib.audit(network.model, (network.x, network.y), **options)
     return {
         "foretold_seconds": plan.seconds,
         "foretold_mebibytes": plan.bytes / 2**20,
@@ -75,9 +84,25 @@ def dry_run(network: Network) -> dict:
     }
 
 
+def clock() -> contextlib.AbstractContextManager:
+    """Parts of an audit are timed by the chosen clock."""
+    if FLAGS.clock == "wall":
+        return contextlib.nullcontext()
+    return mock.patch.object(time, "perf_counter", time.process_time)
+
+
 def audited(network: Network) -> dict:
-    """How much of it could be had."""
-    report = kib.audit(network.model, (network.x, network.y), likelihood=network.likelihood)
+    """How much of it could be had, and what each part took."""
+    taken: dict[str, float] = {}
+
+    def timed_measure(exam, plan, parts, verbose=0):
+        found = measure(exam, plan, parts, verbose)
+        for (part, _), seconds in found.items():
+            taken[part] = taken.get(part, 0.0) + seconds
+        return found
+
+    with clock(), mock.patch.object(auditor, "measure", timed_measure):
+        report = kib.audit(network.model, (network.x, network.y), likelihood=network.likelihood)
     report.table()
     reasons: dict[str, int] = {}
     for omission in report.omissions:
@@ -90,6 +115,8 @@ def audited(network: Network) -> dict:
         "loss": None if report.task is None else report.task.loss,
         "verdicts": {part: verdict.statement for part, verdict in report.verdicts().items()},
         "omissions": reasons,
+        "by_part": taken,
+        "taken_seconds": sum(taken.values()),
     }
 
 
@@ -138,12 +165,31 @@ def exported(network: Network) -> dict:
 
 
 def exported_litert(network: Network) -> dict:
-    """The same for phones; one example at a time."""
+    """Without noise again, for phones: what the interpreter gives is the network's."""
     variational = kib.make_variational(network.model, num_examples=len(network.x), verbose=0)
+    deterministic = kib.make_deterministic(variational)
+    few = network.x[:NUM_SERVED]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "model.tflite"))
-        variational.export(path, format="litert", verbose=False)
-        return {"bytes": os.path.getsize(path)}
+        deterministic.export(path, format="litert", verbose=False)
+        interpreter = tf.lite.Interpreter(model_path=path)
+        (given,) = interpreter.get_input_details()
+        interpreter.resize_tensor_input(given["index"], few.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], few.astype(given["dtype"]))
+        interpreter.invoke()
+        served = [
+            interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()
+        ]
+        differences = [
+            min(
+                np.max(np.abs(each - p[:NUM_SERVED]))
+                for each in served
+                if each.shape == p[:NUM_SERVED].shape
+            )
+            for p in network.predictions
+        ]
+        return {"bytes": os.path.getsize(path), "difference": float(max(differences))}
 
 
 STEPS: dict[str, Callable[[Network], dict]] = {
@@ -189,8 +235,8 @@ def main(argv):
         for step in left:
             steps[step] = dict(timed(STEPS[step], network))
             foretold = steps.get("dry run", {}).get("foretold_seconds")
-            if step == "audit" and foretold:
-                steps[step]["taken_over_foretold"] = steps[step]["seconds"] / foretold
+            if step == "audit" and foretold and "taken_seconds" in steps[step]:
+                steps[step]["taken_over_foretold"] = steps[step]["taken_seconds"] / foretold
             print(f"{name}, {step}: {json.dumps(steps[step])[:300]}", flush=True)
             output.write_text(json.dumps(seen, indent=1) + "\n", "utf-8")
         keras.backend.clear_session()

@@ -9,15 +9,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+import untrained_networks
 from absl import flags
 from tensorflow_probability import distributions as tfd
 
 ROOT = Path(__file__).parents[1]
 NUM_IMAGES = 1000
+NUM_FEW = 200  # of networks that are large
 layers = keras.layers
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("packages", None, "The folder with the packages.", required=True)
+flags.DEFINE_string("packages", None, "The folder with the packages, for those that need them.")
 
 
 class Network:
@@ -49,7 +51,7 @@ class Network:
 
 def found(name: str) -> Path:
     """A file of the packages."""
-    paths = sorted(Path(FLAGS.packages).rglob(name))
+    paths = sorted(Path(FLAGS.packages).rglob(name)) if FLAGS.packages else []
     if not paths:
         raise FileNotFoundError(f"`packages` must hold {name}. Received: {FLAGS.packages}")
     return paths[0]
@@ -160,6 +162,13 @@ def textgenrnn() -> Network:
     return Network(model, x, np.array([text[start + length] for start in starts]))
 
 
+def untrained(name: str) -> Callable[[], Network]:
+    """A network of `keras.applications` at random weights."""
+    return lambda: Network(
+        untrained_networks.build(name), digits(untrained_networks.SIZES[name], 3)[:NUM_FEW]
+    )
+
+
 def of_cudnn(kernel, recurrent_kernel, bias):
     """Weights of a long short-term memory as Keras has them, from those of the GPU's library."""
     units = recurrent_kernel.shape[0]
@@ -176,4 +185,5 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "fer": fer,
     "textgenrnn": textgenrnn,
     "spliceai": spliceai,
+    **{name: untrained(name) for name in untrained_networks.SIZES},
 }

@@ -11,7 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_infobottleneck.auditing.examination import KEPT_BYTES, Examination, taken_of_layers
+from keras_infobottleneck.auditing.examination import (
+    KEPT_BYTES,
+    Examination,
+    rows_at_once,
+    taken_of_layers,
+)
 from keras_infobottleneck.auditing.part import AuditPart, LayerPart
 from keras_infobottleneck.auditing.plan import AuditPlan, Cost, measure
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
@@ -163,22 +168,22 @@ class _Trial:
         return once + sum(most.seconds(part.work(layer, count)) for layer in layers)
 
     def of_activations(self, parts: Sequence[AuditPart]) -> float:
-        """Seconds of passes over the examples that record what layers put out."""
+        """Seconds of passes over the examples that record what layers put out, batch by batch."""
         wanted: dict[HiddenLayer, int] = {}
         for part in parts:
             if isinstance(part, LayerPart) and part.takes_activations:
                 wanted |= dict.fromkeys(self._plan.taken[part.name], self._count(part.name))
-        small, large = self._sizes(NUM_TRIED)
+        batch = min(rows_at_once(list(wanted)), self._sample.size)
         times = []
-        for size in (small, small, large):
+        for _ in range(3):
             start = time.perf_counter()
             with contextlib.suppress(Exception):  # what cannot be had is said by the audit
-                taken_of_layers(self._subject.model, list(wanted), self._sample.first(size), 0)
+                taken_of_layers(self._subject.model, list(wanted), self._sample.first(batch), 0)
             times.append(time.perf_counter() - start)
         count = max(wanted.values())
         num_passes = math.ceil(4 * count * sum(each.num_units for each in wanted) / KEPT_BYTES)
-        trials = Trials.of(times, small, large)
-        return trials.once + num_passes * trials.seconds(count)
+        trials = Trials.of(times, batch, batch)
+        return trials.once + num_passes * math.ceil(count / batch) * trials.again
 
     def _on_examples(self, part: LayerPart, layer: HiddenLayer) -> Trials:
         """Trials of one layer on a few examples."""
@@ -223,7 +228,7 @@ class _Trial:
         """Examination of this many examples, with what parts share from the one before."""
         counts = {part: min(size, count) for part, count in self._plan.examples.items()}
         exam = self._exam_of(self._sample, counts)
-        exam.batch_size = self._sizes(NUM_TRIED)[0]
+        exam.batch_size, exam.is_trial = self._sizes(NUM_TRIED)[0], True
         if self._shared is not None:
             exam.share(self._shared)
         return exam

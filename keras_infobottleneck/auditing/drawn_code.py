@@ -11,6 +11,7 @@ from keras_infobottleneck.estimators import (
     drawn_excess_loss,
     information_in_weights,
 )
+from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["DrawnCode", "draw_code"]
@@ -18,6 +19,8 @@ __all__ = ["DrawnCode", "draw_code"]
 NUM_DRAWS = 4
 # Factor between the prices that are tried, and how many, from 1/N downwards.
 STEP, NUM_PRICES = 10**-0.5, 9
+# Prices at which a trial draws: an audit does so at 1, where the first works, or 4 or 5.
+NUM_TRIED = 2
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -50,6 +53,9 @@ def draw_code(
 ) -> DrawnCode:
     """The code at the largest price at which its noise costs less than what is known.
 
+    The lower the price, the less noise: after the full price, halves of the others are left out.
+    A trial draws at `NUM_TRIED` prices.
+
     Raises:
         ValueError: no classes to guess, a network that knows no more than a guess, or none of the
             prices.
@@ -62,32 +68,42 @@ def draw_code(
             "The code is tried on a network that does better than a guess. "
             f"Received: a loss of {task.loss:.4g} where guessing has {guessing:.4g}"
         )
-    at_full_price = None
-    for number in range(NUM_PRICES):
-        beta = exam.beta * STEP**number
-        excess = drawn_excess_loss(
+    prices = [exam.beta * STEP**number for number in range(NUM_PRICES)]
+
+    def drawn(number: int) -> Estimate:
+        return drawn_excess_loss(
             exam.model,
             exam.examples("fisher").data,
             fisher,
-            beta=beta,
+            beta=prices[number],
             num_draws=NUM_DRAWS,
             likelihood=exam.likelihood or task.likelihood,
             seed=exam.seed,
         )
-        at_full_price = float(excess) if at_full_price is None else at_full_price
-        if task.loss + excess < guessing:
-            held = information_in_weights(exam.model, fisher, beta=beta)
-            return DrawnCode(
-                beta=beta,
-                nats=held.nats,
-                by_variable=held.by_variable,
-                excess_loss=float(excess),
-                standard_error=excess.standard_error,
-                excess_loss_at_full_price=at_full_price,
-                loss_of_guessing=guessing,
-                num_draws=NUM_DRAWS,
-            )
-    raise ValueError(
-        "The code's noise must leave the network better than a guess at some price. Received: "
-        f"prices from {exam.beta:.2g} down to {beta:.2g}, at none of which it does"
+
+    found = {number: drawn(number) for number in range(NUM_TRIED if exam.is_trial else 1)}
+    # The first price that works lies from `least` to `most`.
+    least, most = (0, 0) if task.loss + found[0] < guessing else (1, NUM_PRICES)
+    while least < most and not exam.is_trial:
+        middle = (least + most) // 2
+        found[middle] = drawn(middle)
+        if task.loss + found[middle] < guessing:
+            most = middle
+        else:
+            least = middle + 1
+    if most not in found:
+        raise ValueError(
+            "The code's noise must leave the network better than a guess at some price. Received: "
+            f"prices from {prices[0]:.2g} down to {prices[-1]:.2g}, at none of which it does"
+        )
+    held = information_in_weights(exam.model, fisher, beta=prices[most])
+    return DrawnCode(
+        beta=prices[most],
+        nats=held.nats,
+        by_variable=held.by_variable,
+        excess_loss=float(found[most]),
+        standard_error=found[most].standard_error,
+        excess_loss_at_full_price=float(found[0]),
+        loss_of_guessing=guessing,
+        num_draws=NUM_DRAWS,
     )

@@ -20,6 +20,7 @@ from keras_infobottleneck.introspection.activations import joint_activations_mod
 __all__ = [
     "KEPT_BYTES",
     "Examination",
+    "rows_at_once",
     "taken_of_layers",
     "undisturbed",
 ]
@@ -28,6 +29,7 @@ __all__ = [
 KEPT_BYTES = 256 * 2**20
 # What all of these layers give for one batch takes about this much.
 BATCH_BYTES = 64 * 2**20
+MAX_ROWS = 128
 
 
 @dataclasses.dataclass
@@ -49,6 +51,7 @@ class Examination:
             examples: one pass serves as many of them as fit in memory.
         batch_size: of compiled passes over examples, the same in a dry run, whose traces the audit
             of the same model then takes up.
+        is_trial: whether it is a dry run's, on a few examples, of which only the time counts.
 
     Example:
         ```python
@@ -90,6 +93,7 @@ class Examination:
     layers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     wanted: tuple[tuple[HiddenLayer, int], ...] = ()
     batch_size: int = 64
+    is_trial: bool = False
     _once: dict[str, Any] = dataclasses.field(default_factory=dict)
     _activations: dict[HiddenLayer, np.ndarray] = dataclasses.field(default_factory=dict)
 
@@ -169,6 +173,12 @@ class Examination:
         self.omissions.append(Omission(part, where, reason))
 
 
+def rows_at_once(layers: Sequence[HiddenLayer]) -> int:
+    """Examples of one batch of `taken_of_layers`, where there are as many."""
+    example = 4 * sum(math.prod(layer.shape) for layer in layers)
+    return int(np.clip(BATCH_BYTES // max(1, example), 1, MAX_ROWS))
+
+
 def taken_of_layers(
     model: keras.Model, layers: Sequence[HiddenLayer], sample: Sample, seed: int
 ) -> dict[HiddenLayer, np.ndarray]:
@@ -181,8 +191,7 @@ def taken_of_layers(
         seed: of the places at which units are taken.
     """
     cut = joint_activations_model(model, [layer.name for layer in layers])
-    example = 4 * sum(math.prod(layer.shape) for layer in layers)
-    rows = int(np.clip(BATCH_BYTES // max(1, example), 1, min(128, sample.size)))
+    rows = min(rows_at_once(layers), sample.size)
     # Whatever the number of examples, the first ones have the same places.
     places = [
         np.random.default_rng(seed).integers(_num_places(layer), size=sample.size)

@@ -13,6 +13,7 @@ from keras_infobottleneck.arguments import check_names
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
 from keras_infobottleneck.introspection.contents import (
     all_layers,
@@ -32,8 +33,9 @@ __all__ = [
 ]
 
 # A product in a convolution takes this share of the time that an entry of a Jacobian takes, which
-# is copied in float64; one in a loop over time steps takes as long as an entry.
-SHARE_OF_PRODUCT = 0.12
+# is copied in float64; one in a loop over time less, as all units pass together, and as long as an
+# entry where the loop has no rule and runs for each unit anew.
+SHARE_OF_PRODUCT, SHARE_IN_LOOP, SHARE_WITHOUT_RULE = 0.12, 0.06, 1.0
 RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 # Their weights are looked up, or scale what is there: no products to speak of.
 WITHOUT_PRODUCTS = (
@@ -70,8 +72,16 @@ def backward_work(activations: keras.Model) -> float:
         kernels = sum(math.prod(v.shape) for v in weights if len(v.shape) > 1)
         if kernels:
             places = max(_places(layer, "input"), _places(layer, "output"))
-            work += kernels * places * (1.0 if recurrent else SHARE_OF_PRODUCT)
+            work += kernels * places * (_share_in_loop(layer) if recurrent else SHARE_OF_PRODUCT)
     return work
+
+
+def _share_in_loop(layer: keras.layers.Layer) -> float:
+    """Of a layer, or of those that it runs both ways."""
+    loops = [each for each in (layer, *inner_layers(layer)) if isinstance(each, keras.layers.RNN)]
+    rules = [rule_for(loop) for loop in loops]
+    has_rules = all(rule is not None and rule.variables() for rule in rules)
+    return SHARE_IN_LOOP if has_rules else SHARE_WITHOUT_RULE
 
 
 def _places(layer: keras.layers.Layer, end: str) -> int:

@@ -17,8 +17,9 @@ from keras_infobottleneck.data.elements import Arrays, Asked, Source, num_rows
 __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
-# Examples are given in stacks of batches of about this size.
-STACK_BYTES = 8 * 2**20
+# Examples are given in stacks of batches of about this size: large enough for its dispatch to cost
+# little, small enough for the several that are in memory at once to be few bytes.
+STACK_BYTES = 5 * 2**20
 
 
 class Batch(NamedTuple):

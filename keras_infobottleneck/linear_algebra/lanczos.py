@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.linear_algebra.stochastic_trace import Product, probe
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.few_draws import error_of_draws
 
 __all__ = ["Quadrature", "largest_eigenvalues", "quadratures", "spectral_sum", "tridiagonal"]
 
@@ -52,9 +53,9 @@ class Quadrature:
     ) -> Estimate:
         """Mean over vectors; its error holds their spread and what the rules leave open."""
         totals = [float(measure.total(function)) for measure in measures]
-        spread = np.std(totals, ddof=1) / np.sqrt(len(totals))
         gaps = [measure.gap(function) for measure in measures]
-        return Estimate(float(np.mean(totals)), float(np.hypot(spread, np.mean(gaps))))
+        error = np.hypot(error_of_draws(totals), np.mean(gaps))
+        return Estimate(float(np.mean(totals)), float(error))
 
 
 def tridiagonal(

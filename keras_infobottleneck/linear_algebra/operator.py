@@ -128,8 +128,8 @@ class Operator:
     ) -> Estimate:
         """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
-        From 8 probes the error is itself uncertain by a quarter, so that 1.96 of it hold the truth
-        in 86 to 90 % of cases rather than 95: take more probes where that matters.
+        The error is widened where probes are few, so that 1.96 of it hold the truth some 95 times
+        in 100; the spread that 8 probes show is itself uncertain by a quarter.
         """
         return Quadrature.spread(self.quadratures(**options), function)
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.few_draws import error_of_draws
 
 __all__ = ["Product", "hutchinson_trace", "probe", "xtrace"]
 
@@ -40,7 +41,7 @@ def hutchinson_trace(
     for number in range(num_probes):
         v = probe(size, seed, number, dtype)
         values.append(float(tf.tensordot(v, product(v), 1)))
-    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(num_probes)))
+    return Estimate(float(np.mean(values)), error_of_draws(values))
 
 
 def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType) -> Estimate:

@@ -198,7 +198,10 @@ def _followed(node: Any, readers: Any, calls: Counter, outputs: set[int]) -> Cha
         if not _leaves_units_apart(after, len(tensor.shape)):
             return f"they go through {after.name!r}, of type {type(after).__name__}"
         if isinstance(after, keras.layers.Flatten):
-            positions = after.output.shape[-1] // units
+            entries = node.output_tensors[0].shape[-1]
+            if entries is None:
+                return f"{after.name!r} behind them flattens any number of places"
+            positions = entries // units
         passes.append((after, positions))
 
 

@@ -13,7 +13,12 @@ from keras_infobottleneck.auditing import plan as planning
 from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
 from keras_infobottleneck.auditing.plan import AuditPlan
 from keras_infobottleneck.auditing.registration import PARTS
-from keras_infobottleneck.auditing.subject import SHARE_OF_PRODUCT, Subject, backward_work
+from keras_infobottleneck.auditing.subject import (
+    SHARE_IN_LOOP,
+    SHARE_OF_PRODUCT,
+    Subject,
+    backward_work,
+)
 from keras_infobottleneck.introspection import compiled_passes
 from tests.support.audited_networks import network
 
@@ -86,6 +91,23 @@ def test_a_dry_run_of_a_convolutional_network_is_cheap_and_right(trials, monkeyp
     assert spent < taken / 2
 
 
+def test_activations_are_recorded_batch_by_batch(trials, monkeypatch):
+    """A second a batch of 128 examples, of whatever size: 2,000 examples are 16 batches."""
+    model = network()
+    data = RNG.normal(size=(2000, 6)).astype("float32"), RNG.integers(0, 3, 2000)
+    clock = [0.0]
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
+
+    def passes(model, layers, sample, seed):
+        clock[0] += math.ceil(sample.size / 128)
+        raise ValueError("the numbers are not wanted")
+
+    monkeypatch.setattr(cost, "taken_of_layers", passes)
+    options = {"include": ["total_correlation"], "dry_run": True}
+    plan = kib.audit(model, data, **options)
+    assert plan.costs["total_correlation"].seconds == pytest.approx(16.0, abs=0.5)
+
+
 def test_an_audit_takes_up_the_passes_that_the_dry_run_traced(trials, monkeypatch):
     model, made = network(), []
     options = {"include": ["fisher"], "examples": {"fisher": 300}}
@@ -138,22 +160,33 @@ def test_a_kernel_counts_at_every_place_and_time_step():
     first = layers.Conv2D(3, 3, padding="same", data_format="channels_first")
     assert backward_work(keras.Sequential([keras.Input((2, 8, 8)), first])) == backward_work(image)
     text = keras.Sequential([keras.Input((11,)), layers.Embedding(50, 4), layers.LSTM(5)])
-    assert backward_work(text) == pytest.approx(11 * (4 + 5) * 4 * 5)
+    assert backward_work(text) == pytest.approx(SHARE_IN_LOOP * 11 * (4 + 5) * 4 * 5)
     both = keras.Sequential([keras.Input((7, 4)), layers.Bidirectional(layers.GRU(5))])
-    assert backward_work(both) == pytest.approx(7 * sum(math.prod(v.shape) for v in both.weights))
+    kernels = 7 * (4 + 5) * 3 * 5
+    biases = 7 * 2 * 3 * 5  # of input and state, in one array
+    assert backward_work(both) == pytest.approx(SHARE_IN_LOOP * 2 * (kernels + biases))
+    cells = layers.StackedRNNCells([layers.GRUCell(5)])
+    stack = keras.Sequential([keras.Input((7, 4)), layers.RNN(cells)])
+    assert backward_work(stack) == pytest.approx(kernels + biases)  # it has no rule
     flat = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
     assert backward_work(flat) == pytest.approx(SHARE_OF_PRODUCT * 30)
 
 
-def test_the_plan_leaves_out_recurrent_layers_that_take_minutes():
-    """64 units over 40 steps take a second an example, which their 26,000 weights do not tell."""
+def test_the_plan_takes_recurrent_layers_with_a_rule_and_leaves_out_others():
+    """64 units over 40 steps: 0.08 s an example by the rule, a second without one."""
     model = keras.Sequential([keras.Input((40, 36)), layers.LSTM(64), layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     subject = Subject.of(model, None, False, None)
     recurrent = next(layer for layer in subject.layers if "lstm" in layer.name)
-    assert 50 * recurrent.num_units * recurrent.num_weights < MAX_NUMBERS
-    assert Effective().reason_to_omit_layer(subject, recurrent, 50)
-    assert Effective().reason_to_omit_layer(subject, recurrent, 5) is None
+    assert Effective().reason_to_omit_layer(subject, recurrent, 50) is None
+    cells = layers.StackedRNNCells([layers.LSTMCell(64)])
+    model = keras.Sequential([keras.Input((40, 36)), layers.RNN(cells, name="stack")])
+    model.compile("sgd", "mse")
+    subject = Subject.of(model, None, False, None)
+    (stack,) = subject.layers
+    assert 50 * stack.num_units * stack.num_weights < MAX_NUMBERS
+    assert Effective().reason_to_omit_layer(subject, stack, 50)
+    assert Effective().reason_to_omit_layer(subject, stack, 5) is None
 
 
 def test_of_layers_that_take_too_long_together_those_of_most_work_are_left_out(monkeypatch):

@@ -25,6 +25,7 @@ from keras_infobottleneck.introspection.replicas import measuring_strategy, on_r
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
 from keras_infobottleneck.results.estimate import Estimate
+from keras_infobottleneck.results.few_draws import error_of_draws
 from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["Hessian", "hessian"]
@@ -104,8 +105,7 @@ class Hessian(Result):
         found = {}
         for path, row in zip(self.variables, rows, strict=True):
             traces = np.sum(row.reshape(num_probes, -1), 1, dtype=np.float64)
-            error = np.std(traces, ddof=1) / np.sqrt(num_probes)
-            trace = Estimate(float(np.mean(traces)), float(error))
+            trace = Estimate(float(np.mean(traces)), error_of_draws(traces))
             found[path] = {"trace": trace, "size": row[0].size}
         return found
 

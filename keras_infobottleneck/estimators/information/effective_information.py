@@ -121,8 +121,11 @@ def effective_information(
 
     Cost, for each example:
 
-    - one backward pass per unit for the weights and one for the inputs. Through a recurrent layer,
-      which has no rule, each comes with a pass forwards: 64 units over 40 steps take a second;
+    - one backward pass per unit for the weights and one for the inputs. Through a loop over time
+      units pass together, each with a copy of the examples: 64 units of an LSTM over 40 steps take
+      about 0.08 seconds of one core;
+    - where a layer has no rule, such as a convolutional LSTM or a stack of cells, a pass of the
+      whole network per unit;
     - the decomposition of a `[units, units]` matrix, and memory of several times units times
       weights;
     - with the Kronecker structure, a rotation of all weights per unit.

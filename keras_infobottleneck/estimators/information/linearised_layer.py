@@ -18,11 +18,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_instance
-from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.flat_inputs import side_by_side, with_one_input
+from keras_infobottleneck.estimators.information.layer_jacobians import by_inputs, by_weights
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
     check_price_of_nat,
@@ -241,51 +242,16 @@ class LinearisedLayer:
         return 8 * self.num_units * numbers
 
     def _by_weights(self, part: np.ndarray) -> np.ndarray:
-        """`dz/dw`, `[examples, units, weights]`; weights that do not matter have zeros.
-
-        The layer rules give them as scores of a normal distribution whose mean is the activations.
-        """
-        scores: Any = fisher_information(
-            self.model,
-            part,
-            structure="gram",
-            labels="expected",
-            likelihood="normal",
-            variables=self.variables,
-            batch_size=len(part),
-        )
-        rows = scores.layout.split(scores.rows.reshape(len(part), self.num_units, -1))
+        """`dz/dw`, `[examples, units, weights]`; weights that do not matter have zeros."""
         jacobian = np.zeros([len(part), self.num_units, self.fisher.size])
-        for span, row in zip(self.spans, rows, strict=True):
-            jacobian[:, :, span] = row.reshape(len(part), self.num_units, -1)
+        found = by_weights(self.model, self.variables, part)
+        for span, rows in zip(self.spans, found, strict=True):
+            jacobian[:, :, span] = rows
         return jacobian
 
     def by_inputs(self, part: np.ndarray) -> np.ndarray:
         """`dz/dx`, `[examples, units, inputs]`."""
-
-        def make(model_of: Callable[[], keras.Model]) -> Callable:
-            def jacobian(x):
-                with tf.GradientTape(persistent=True) as tape:
-                    tape.watch(x)
-                    # The loop below collects gradients, which have the type of x, in that of z.
-                    z = tf.cast(model_of()(x, training=False), x.dtype)
-                if tape.gradient(z, x) is None:
-                    raise ValueError(
-                        "The activations must be differentiable along the inputs, which indices "
-                        "into an embedding are not; choose a model that starts behind it. "
-                        f"Received: layer={self.layer!r}"
-                    )
-                # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
-                return tape.batch_jacobian(
-                    z, x, tf.UnconnectedGradients.ZERO, experimental_use_pfor=False
-                )
-
-            return tf.function(jacobian, autograph=False).get_concrete_function(any_number)
-
-        # One function for every number of examples, of which no call can trace another.
-        any_number = tf.TensorSpec([None, *part.shape[1:]], part.dtype)
-        step = compiled(self.model, ("jacobian by inputs", any_number), make)
-        return step(tf.constant(part)).numpy().reshape(len(part), self.num_units, -1)
+        return by_inputs(self.model, part, self.layer)
 
     def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
         """R with `R R^T = S`, or as printed the inverse, of each example."""

@@ -61,6 +61,35 @@ def test_the_result_says_in_which_direction_the_estimator_errs():
     assert "at least" in total_correlation(z, estimator="shrinkage", num_permutations=2).bias
     assert "upwards" in total_correlation(z, estimator="plain", num_permutations=2).bias
     assert "none" in total_correlation(z, num_permutations=2).bias
+    assert "any" in total_correlation(z, estimator="jackknife", num_permutations=2).bias
+
+
+def test_the_jackknife_leaves_out_each_example_in_turn():
+    z = np.exp(np.random.default_rng(0).normal(size=(25, 3)))
+    options = {"num_permutations": 2, "seed": 0}
+    plain = [
+        total_correlation(part, estimator="plain", **options).nats
+        for part in (z, *(np.delete(z, i, 0) for i in range(25)))
+    ]
+    found = total_correlation(z, estimator="jackknife", **options)
+    assert found.nats == pytest.approx(25 * plain[0] - 24 * np.mean(plain[1:]), rel=1e-9)
+
+
+def test_the_jackknife_takes_off_most_of_what_heavy_tails_add():
+    """Of log-normal units, whose correlations are `expm1(covariance) / expm1(1)`."""
+    rng, repeats = np.random.default_rng(0), 100
+    covariance = 0.5 ** np.abs(np.subtract.outer(np.arange(8), np.arange(8)))
+    truth = -0.5 * np.linalg.slogdet(np.expm1(covariance) / np.expm1(1))[1]
+    values = {"unbiased": [], "jackknife": []}
+    for _ in range(repeats):
+        z = units_of("log-normal", rng, n=1000)
+        for estimator, found in values.items():
+            result = total_correlation(z, estimator=estimator, num_permutations=2, seed=0)
+            found.append(result.nats)
+    above = {estimator: np.mean(found) - truth for estimator, found in values.items()}
+    error = np.std(values["unbiased"], ddof=1) / np.sqrt(repeats)
+    assert above["unbiased"] > 4 * error
+    assert abs(above["jackknife"]) < 0.6 * above["unbiased"]
 
 
 def test_plain_estimate_is_too_large_by_the_stated_correction():

@@ -12,6 +12,7 @@ from keras_infobottleneck.estimators.fisher.rules.kernel_free import (
     EmbeddingRule,
     NormalizationRule,
 )
+from keras_infobottleneck.estimators.fisher.rules.recurrent import RecurrentRule
 from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "KernelRule",
     "LayerRule",
     "NormalizationRule",
+    "RecurrentRule",
     "TransposeRule",
     "register_rule",
 ]

@@ -1,0 +1,165 @@
+"""Recurrent layers: the weights of each step are felt through one additive term of that step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
+    Call,
+    DirectGradient,
+    VariableGradient,
+)
+from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
+from keras_infobottleneck.introspection.cloning import with_attributes
+
+__all__ = ["RecurrentRule"]
+
+layers = keras.layers
+# Cells whose bias is added to what it may differ in from example to example.
+CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
+KERNELS = ("kernel", "recurrent_kernel")
+
+
+class RecurrentRule(LayerRule):
+    """Rule for a loop over time steps: `G_n = sum_t x_nt d_nt^T`, by one backward pass.
+
+    A cell is linear in its weights up to its gates, `a_t = x_t K + h_{t-1} R + b`. Zeros are added
+    to every `a_t`, in the bias's place; the gradient of these zeros is the `d_t` of each example
+    and step, from which all weights' gradients follow. The layer's own loop runs, with its masks,
+    its initial states and its order of time.
+    """
+
+    def variables(self):
+        cell = self.layer.cell
+        if type(cell) not in CELLS:
+            return []
+        found = [cell.kernel, cell.recurrent_kernel]
+        return found if cell.bias is None else [*found, cell.bias]
+
+    def accepts(self, inputs):
+        """A sequence through one cell that is known, which keeps no state from call to call."""
+        return type(self.layer.cell) in CELLS and inputs.shape.rank == 3 and not self.layer.stateful
+
+    @property
+    def _num_gates(self) -> int:
+        """Entries of one `a_t`."""
+        return int(self.layer.cell.kernel.shape[1])
+
+    @property
+    def _has_two_terms(self) -> bool:
+        """Whether what comes of the state is scaled before it is added to what comes of the input.
+
+        The reset gate does so where it comes after the product with the recurrent kernel.
+        """
+        cell = self.layer.cell
+        return isinstance(cell, layers.GRUCell) and bool(cell.reset_after)
+
+    def run(self, call, inputs, args, kwargs):
+        """Records the zeros; the loop itself runs in `finish`, where they are watched."""
+        width = self._num_gates * (1 + self._has_two_terms)
+        zeros = tf.zeros([*inputs.shape[:2], width], self.layer.compute_dtype)
+        self._record = Call(inputs, zeros)
+        self._given = args, kwargs
+        return self._record, zeros
+
+    def finish(self, outputs):
+        """The layer's own loop, which puts out the states it came from as well."""
+        record, (args, kwargs) = self._record, self._given
+        sequence = tf.cast(record.inputs, outputs.dtype)
+        cell = _WatchedCell(self.layer.cell, outputs.shape[-1], self._has_two_terms)
+        options: dict[str, Any] = {"cell": cell, "return_sequences": True}
+        if "use_cudnn" in vars(self.layer):
+            options["use_cudnn"] = False  # its loop is not the cell's
+        loop = with_attributes(self.layer, **options)
+        found = loop.call(tf.concat([sequence, outputs], -1), *args, **kwargs)
+        found, states = (found[0], found[1:]) if self.layer.return_state else (found, ())
+        units = found.shape[-1] // 2
+        states_before, found = found[..., units:], found[..., :units]
+        if self.layer.go_backwards:
+            states_before = tf.reverse(states_before, [1])
+        record.inputs = tf.concat([sequence, *self._felt(sequence, states_before)], -1)
+        found = found if self.layer.return_sequences else found[:, -1]
+        return (found, *states) if self.layer.return_state else found
+
+    def _felt(self, sequence: tf.Tensor, states: tf.Tensor) -> list[tf.Tensor]:
+        """What the recurrent kernel multiplies: states, and where the gate is first gated ones."""
+        cell = self.layer.cell
+        if not isinstance(cell, layers.GRUCell) or cell.reset_after:
+            return [states]
+        gate = slice(cell.units, 2 * cell.units)
+        reset = tf.matmul(sequence, cell.kernel[:, gate])
+        reset += tf.matmul(states, cell.recurrent_kernel[:, gate])
+        if cell.bias is not None:
+            reset += cell.bias[gate]
+        return [states, cell.recurrent_activation(reset) * states]
+
+    def gradients(self, calls):
+        cell, gates = self.layer.cell, self._num_gates
+        size, units = cell.kernel.shape[0], cell.recurrent_kernel.shape[0]
+
+        def of_kernel(x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+            return tf.matmul(x[..., :size], d[..., :gates], transpose_a=True)
+
+        def of_recurrent_kernel(x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+            h, d = x[..., size : size + units], d[..., -gates:]
+            if x.shape[-1] == size + units:
+                return tf.matmul(h, d, transpose_a=True)
+            first = tf.matmul(h, d[..., : 2 * units], transpose_a=True)
+            gated = tf.matmul(x[..., size + units :], d[..., 2 * units :], transpose_a=True)
+            return tf.concat([first, gated], -1)
+
+        def of_bias(_: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(tf.reduce_sum(d, 1), [-1, *cell.bias.shape])
+
+        forms = [of_kernel, of_recurrent_kernel, of_bias]
+        return [
+            _StepsGradient(variable, calls, gradient=form)
+            for variable, form in zip(self.variables(), forms, strict=False)
+        ]
+
+
+class _StepsGradient(DirectGradient):
+    """The same for a weight that may be larger than what goes through it."""
+
+    def rows_bytes(self):
+        """Bytes of one example's gradient, and of what it is made of."""
+        return VariableGradient.rows_bytes(self) + super().rows_bytes()
+
+
+class _WatchedCell:
+    """A cell on frozen weights and `[x_t, zeros]`, that puts out its state before it, too.
+
+    Args:
+        cell: the layer's own.
+        width: of the zeros.
+        has_two_terms: whether they are two biases, side by side.
+    """
+
+    def __init__(self, cell: keras.layers.Layer, width: int, has_two_terms: bool):
+        frozen = {name: tf.stop_gradient(getattr(cell, name).value) for name in KERNELS}
+        self._bias = None if cell.bias is None else tf.stop_gradient(cell.bias.value)
+        self._cell = with_attributes(cell, implementation=2, use_bias=True, **frozen)
+        self._width, self._has_two_terms = width, has_two_terms
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cell, name)
+
+    def __call__(self, inputs: tf.Tensor, states: Any, **kwargs: Any) -> tuple[tf.Tensor, Any]:
+        """One step."""
+        bias = inputs[:, -self._width :]
+        if self._bias is not None:
+            bias += tf.cast(tf.reshape(self._bias, [1, math.prod(self._bias.shape)]), bias.dtype)
+        if self._has_two_terms:
+            bias = tf.stack(tf.split(bias, 2, -1))
+        cell = with_attributes(self._cell, bias=bias)
+        output, new_states = cell.call(inputs[:, : -self._width], states, **kwargs)
+        before = states[0] if isinstance(states, (list, tuple)) else states
+        return tf.concat([output, before], -1), new_states
+
+
+for _layer in (layers.LSTM, layers.GRU, layers.SimpleRNN, layers.RNN):
+    register_rule(_layer, RecurrentRule, check=False)
