@@ -3,13 +3,14 @@
 Labels of digits (or of another `--data` file with `x_train` and `y_train`) are replaced at random,
 or by the next class. A perceptron is trained on them twice, plain and paying for its weights, and
 every score ranks the training examples: loss, norm of the gradient, nats in the weights by the
-diagonal, and the probabilities of `find_wrong_labels`; of the paying network loss, influence over
-draws and probabilities. Confident learning stands beside them, with predictions of five networks
+diagonal, and the probabilities of `find_wrong_labels`, here by the same diagonal of all weights
+rather than that of the last layer, its default; of the paying network loss, influence over draws
+and probabilities. Confident learning stands beside them, with predictions of five networks
 that were each trained without a fifth of the labels: its rank by normalized margin, the label's
 probability less the largest of the others (Northcutt et al., 2021, arXiv 1911.00068), by `cleanlab`
 where it is installed and else as it is written here, and with `cleanlab` the labels that it calls
 issues. Prints a line for each score and writes a JSON file.
-Run time: some five seconds of one core for each seed, share and kind.
+Run time: some twenty seconds of one core for each seed, share and kind.
 """
 
 import functools

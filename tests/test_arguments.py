@@ -38,6 +38,7 @@ ELSEWHERE = {
     "fisher_options",
     "reduction",
     "dtype",
+    "strategy",
 }
 TABLES = (
     network_table,

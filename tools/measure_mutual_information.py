@@ -63,17 +63,21 @@ def page(rows: dict, num_examples: int) -> str:
         "",
         "`python tools/measure_mutual_information.py` writes this page.",
         "",
-        f"| task | truth | {' | '.join(METHODS)} |",
-        f"| --- | --- | {' | '.join('---' for _ in METHODS)} |",
     ]
     shown = {task.name: rows[task.name] for task in TASKS if task.name in rows}
+    methods = [method for method in METHODS if all(method in row for row in shown.values())]
+    lines += [f"| task | truth | {' | '.join(methods)} |", "| --- " * (2 + len(methods)) + "|"]
     for task in TASKS:
         if task.name in shown:
-            cells = [cell(shown[task.name].get(method), task.truth) for method in METHODS]
+            cells = [cell(shown[task.name].get(method), task.truth) for method in methods]
             lines.append(f"| {task.name} | {task.truth:.2f} | {' | '.join(cells)} |")
-    lines.append(f"| **near the truth** | | {' | '.join(map(str, counts(shown)))} |")
-    lines.append(f"| **far, with a flag** | | {' | '.join(map(str, counts(shown, True)))} |")
-    lines.append(f"| **far, without a flag** | | {' | '.join(map(str, counts(shown, False)))} |")
+    lines.append(f"| **near the truth** | | {' | '.join(map(str, counts(shown, methods)))} |")
+    lines.append(
+        f"| **far, with a flag** | | {' | '.join(map(str, counts(shown, methods, True)))} |"
+    )
+    lines.append(
+        f"| **far, without a flag** | | {' | '.join(map(str, counts(shown, methods, False)))} |"
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -85,11 +89,11 @@ def cell(row: dict | None, truth: float) -> str:
     return text if is_close(row, truth) else f"**{text}**"
 
 
-def counts(shown: dict, flagged: bool | None = None) -> list[str]:
+def counts(shown: dict, methods: list[str], flagged: bool | None = None) -> list[str]:
     """For each method, tasks near the truth (None), or far from it with or without a flag."""
     truths = {task.name: task.truth for task in TASKS}
     texts = []
-    for method in METHODS:
+    for method in methods:
         own = [(rows[method], truths[name]) for name, rows in shown.items() if method in rows]
         if flagged is None:
             number = sum(is_close(row, truth) for row, truth in own)
@@ -114,7 +118,7 @@ def main(_):
                 print(f"{method:8} {task.name}: {row[method]['nats']:.3f} ({task.truth:.3f})")
             text = json.dumps({**settings, "rows": rows}, indent=1)
             RESULTS.write_text(text + "\n", "utf-8")
-    PAGE.write_text(page(rows, NUM_EXAMPLES.value), "utf-8")
+        PAGE.write_text(page(rows, NUM_EXAMPLES.value), "utf-8")
 
 
 if __name__ == "__main__":
