@@ -12,11 +12,13 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_count, check_model, check_seed, check_verbose
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["mean_squared_jacobian"]
 
 
+@on_replicas
 def mean_squared_jacobian(
     model: keras.Model,
     x: Any,
