@@ -53,7 +53,8 @@ ALLOWED = {
         *("pac_bayes", "plots", "results"),
     },
     "compression": {
-        *("arguments", "fingerprints", "introspection", "layers", "models", "results"),
+        *("arguments", "certificates", "data", "fingerprints", "introspection", "layers", "models"),
+        *("pac_bayes", "results"),
     },
     "forgetting": {
         *("arguments", "data", "estimators", "introspection", "linear_algebra", "models"),

@@ -56,15 +56,16 @@ def _run(arguments: Sequence[str], values: flags.FlagValues) -> None:
     model = read_model(arguments[0], values)
     options: dict[str, Any] = {name: value_of(values, name) for name in OPTIONS}
     if value_of(values, "data") is not None:
-        fitting = {name: value_of(values, name) for name in ("epochs", "batch_size")}
-        data = read_data(values)
-        options["finetune"] = lambda network: network.fit(*data, verbose=0, **fitting)
+        options |= {"data": read_data(values), "finetune": value_of(values, "epochs")}
+        options["batch_size"] = value_of(values, "batch_size")
     with progress(values) as verbose:
         file = compress(model, arguments[1], verbose=verbose, **options)
     print(
         f"{file.bytes:,} bytes for {file.nats:,.0f} nats in {file.num_weights:,} weights, "
         f"{file.parts['architecture']:,.0f} of them for the architecture"
     )
+    if file.statement:
+        print(file.statement)
     print(f"wrote {arguments[1]}")
 
 
@@ -75,8 +76,8 @@ COMPRESS = Command(
     description="""
         Weights with a Gaussian posterior take their divergence from the prior, in bits; other
         weights are quantised. The file holds everything that predictions need. With --data, the
-        weights that are not coded yet are trained between the stages of coding, and an interrupted
-        call goes on where it was.
+        weights that are not coded yet are trained between the stages of coding, an interrupted call
+        goes on where it was, and the last line bounds the error on new data by the file's length.
 
         Example: kib compress model.keras network.kib --data=train.npz
     """,

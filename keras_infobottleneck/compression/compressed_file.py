@@ -30,6 +30,12 @@ class CompressedFile(Result):
         bits_per_block: bits of the choice of each block.
         seed: of the candidates.
         path: of the file.
+        num_errors: how often the network of the file errs on the examples that were given.
+        num_examples: how many these are.
+        occam_bound: upper bound on its error on new data; the examples may have trained it. They
+            are taken for independent draws of what new data come from. The bits are those of the
+            file and of its length.
+        delta: probability with which the bound may fail.
     """
 
     bytes: int
@@ -42,6 +48,21 @@ class CompressedFile(Result):
     bits_per_block: int
     seed: int
     path: str
+    num_errors: int | None = None
+    num_examples: int | None = None
+    occam_bound: float | None = None
+    delta: float | None = None
+
+    @property
+    def statement(self) -> str:
+        """What the file says of its error, in a sentence; empty where no examples were given."""
+        if self.occam_bound is None or self.delta is None:
+            return ""
+        return (
+            f"{self.bytes:,} bytes that err on {self.num_errors:,} of {self.num_examples:,} "
+            f"examples: with probability {1 - self.delta:.4g} on at most {self.occam_bound:.2%} of "
+            "new ones; the examples may have trained it"
+        )
 
     def _columns(self) -> dict[str, Sequence]:
         """A row for each part of the file."""

@@ -19,6 +19,7 @@ from keras_infobottleneck.arguments import (
     check_instance,
     check_model,
     check_number,
+    check_probability,
     check_seed,
     check_verbose,
     refusal,
@@ -28,18 +29,21 @@ from keras_infobottleneck.compression.architecture import packed
 from keras_infobottleneck.compression.coding_stages import DrawnPart, code_stages
 from keras_infobottleneck.compression.compressed_file import CompressedFile
 from keras_infobottleneck.compression.container import write_parts
+from keras_infobottleneck.compression.decompressing import decompress
 from keras_infobottleneck.compression.drawn_weights import MOST_BITS_PER_BLOCK, Choices
 from keras_infobottleneck.compression.planning import planned
 from keras_infobottleneck.compression.posteriors_of_networks import KeptWeight, kept_weights
 from keras_infobottleneck.compression.progress import Progress
 from keras_infobottleneck.compression.range_coder import Writer
 from keras_infobottleneck.compression.refused import DamageError
+from keras_infobottleneck.compression.told_by_file import bound_of_file, fitting, has_logits
 from keras_infobottleneck.compression.tuning import Tuner
 from keras_infobottleneck.compression.weight_stream import (
     CodedWeight,
     write_choices,
     write_weights,
 )
+from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
@@ -59,7 +63,10 @@ def compress(
     bits_per_block: int = 4,
     beam: int = 2048,
     rate: float = 1.05,
-    finetune: Callable[[InformationBottleneckModel], Any] | None = None,
+    finetune: Callable[[InformationBottleneckModel], Any] | int | None = None,
+    data: Any = None,
+    batch_size: int = 32,
+    delta: float = 0.05,
     num_stages: int | None = None,
     step: float = 0.0625,
     seed: int | None = None,
@@ -92,8 +99,14 @@ def compress(
             information and the network less likely than a draw.
         finetune: called with a copy of the model (compiled like it) between two stages of coding,
             to train the weights that are not coded yet, such as
-            ``lambda network: network.fit(x, y, verbose=0)``. It pays where draws of the posterior
-            are worse than its mean.
+            ``lambda network: network.fit(x, y, verbose=0)``; or a number of epochs, for which it is
+            trained on `data`. It pays where draws of the posterior are worse than its mean.
+        data: labelled examples, such as those that trained the model: ``(x, y)`` arrays, a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`. With them the result says how often the
+            network of the file errs, and the `occam_bound` on its error on new data: no example has
+            to be held out.
+        batch_size: examples in a batch where `finetune` is a number and `data` are arrays.
+        delta: probability with which that bound may fail.
         num_stages: number of stages with `finetune`; by default 12. Progress is kept beside the
             file, and the same call goes on after an interruption.
         step: for weights without a posterior, the step of quantisation as a share of their root
@@ -108,7 +121,7 @@ def compress(
         TypeError: arguments of another kind, or a subclassed model.
         ValueError: numbers outside their range, a model that is not built, layers that cannot
             stand in a file (`keras.layers.Lambda`, lookups of text), `finetune` for a model that is
-            no compiled `InformationBottleneckModel`.
+            no compiled `InformationBottleneckModel`, or a number for it without `data`.
 
     References:
         Havasi, Peharz & Hernandez-Lobato (2019), "Minimal Random Code Learning", arXiv 1810.00440.
@@ -134,17 +147,35 @@ def compress(
     check_count("bits_per_block", bits_per_block, most=MOST_BITS_PER_BLOCK)
     check_count("beam", beam, most=1 << 20)
     check_number("rate", rate, 0.0, 16.0, open_below=True)
-    check_instance("finetune", finetune, Callable, "a function of a model", optional=True)
+    is_count = isinstance(finetune, int) and not isinstance(finetune, bool)
+    epochs: Any = finetune if is_count else None
+    tune: Any = finetune
+    check_count("finetune", epochs, optional=True)
+    if epochs is None:
+        expected = "a function of a model, or a number of epochs"
+        check_instance("finetune", finetune, Callable, expected, optional=True)
+    check_count("batch_size", batch_size)
+    check_probability("delta", delta)
     check_count("num_stages", num_stages, most=4096, optional=True)
     check_number("step", step, 0.0, 16.0, open_below=True)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
+    if epochs is not None and data is None:
+        raise ValueError(
+            "`finetune` must be a function of a model where there are no `data` for epochs. "
+            f"Received: finetune={finetune}, data=None"
+        )
     if finetune is not None:
         is_trained = isinstance(model, InformationBottleneckModel) and model.compiled
         if not is_trained:
             raise refusal(
                 ValueError, "model", "be a compiled InformationBottleneckModel to be tuned", model
             )
+    if data is not None:
+        batches = batches_for(model, data)
+        from_logits = has_logits(model, batches)
+        if epochs is not None:
+            tune = fitting(data, batches, epochs, batch_size)
     plain, kept = kept_weights(model)
     try:
         architecture = packed(plain)
@@ -164,7 +195,7 @@ def compress(
     tuner: Any = None
     progress: Progress | None = None
     if finetune is not None and part is not None:
-        tuner = Tuner(model, coded, finetune)
+        tuner = Tuner(model, coded, tune)
         options = [-1 if seed is None else seed, bits_per_block, beam, rate, stages, step]
         progress = Progress(target, model, options)
         if progress.restore(choices, tuner.model):
@@ -182,6 +213,12 @@ def compress(
     file = _written(path, architecture, kept, coded, choices, nats)
     if progress is not None:
         progress.forget()
+    if data is None:
+        return file
+    found = bound_of_file(decompress(path), data, file.bytes, delta, from_logits)
+    file = dataclasses.replace(file, **found, delta=delta)
+    if verbose:
+        print(file.statement)
     return file
 
 

@@ -112,6 +112,12 @@ from keras_infobottleneck.estimators.information.weight_information import (
     WeightInformation,
     information_in_weights,
 )
+from keras_infobottleneck.estimators.learning_coefficient.estimation import (
+    local_learning_coefficient,
+)
+from keras_infobottleneck.estimators.learning_coefficient.learning_coefficient import (
+    LearningCoefficient,
+)
 from keras_infobottleneck.estimators.relevance.hidden_states import hidden_states
 from keras_infobottleneck.estimators.relevance.maximum_relevance import (
     MaximumRelevance,
@@ -153,6 +159,7 @@ __all__ = [
     "KernelAlignment",
     "KernelRule",
     "LayerRule",
+    "LearningCoefficient",
     "MDLProbe",
     "MaximumRelevance",
     "MemoryEstimate",
@@ -195,6 +202,7 @@ __all__ = [
     "intrinsic_dimension",
     "layer_multiscale_relevance",
     "linear_layer_information",
+    "local_learning_coefficient",
     "maximum_relevance_curve",
     "mdl_probe",
     "mean_squared_jacobian",

@@ -12,6 +12,7 @@ from keras_infobottleneck.plots.phase_diagram import plot_phase_diagram
 from keras_infobottleneck.plots.pruning import plot_pruning_curve
 from keras_infobottleneck.plots.relevance import plot_rank_frequency, plot_resolution_relevance
 from keras_infobottleneck.plots.spectrum import plot_spectrum
+from keras_infobottleneck.plots.traces import plot_traces
 
 __all__ = [
     "plot_bit_planes",
@@ -24,4 +25,5 @@ __all__ = [
     "plot_rank_frequency",
     "plot_resolution_relevance",
     "plot_spectrum",
+    "plot_traces",
 ]

@@ -40,6 +40,18 @@ def test_a_compressed_file_is_as_long_as_its_information(tmp_path):
         assert row["log_ratio"] > 0.7
 
 
+def test_learning_coefficients_are_measured_beside_the_known_ones(tmp_path):
+    sizes = ("--num_chains=2", "--num_draws=8", "--num_steps=1")
+    done = run("learning_coefficient.py", *sizes, f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "learning_coefficient.json").read_text("utf-8"))["rows"]
+    # Reduced-rank regression in each of its regimes, as published.
+    truths = {"4-2-3 of 1": 4.0, "5-1-3 of 1": 3.5, "3-1-5 of 1": 3.5, "2-4-2 of 1": 2.0}
+    for name, truth in truths.items():
+        assert rows[f"reduced rank {name}"]["truth"] == truth
+    assert len(rows) == 11
+
+
 def test_streams_are_compared_with_arrays(tmp_path):
     flags = ["--num_examples=500", "--batch_size=100", "--rounds=1", "--memory_sizes=200"]
     done = run("streams.py", *flags, f"--output={tmp_path / 'streams.json'}")

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -144,6 +145,7 @@ def test_a_model_becomes_a_file_of_some_bytes_and_a_model_again(folder, monkeypa
     code, out, err = call(folder, monkeypatch, capsys, *tuned)
     assert code == 0
     assert "stage 12 of 12" in err
+    assert re.search(rf"err on \d+ of {len(X)} examples: with probability 0.95 on at most", out)
 
 
 BAD_CALLS = {

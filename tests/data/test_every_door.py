@@ -88,6 +88,9 @@ WITH_LABELS = {
     ),
     "hessian": lambda data: estimators.hessian(network(), data, **LIKELIHOOD),
     "information_curve": lambda data: estimators.information_curve(network(), data, **LIKELIHOOD),
+    "local_learning_coefficient": lambda data: estimators.local_learning_coefficient(
+        network(), data, num_chains=2, num_draws=4, num_steps=1, **LIKELIHOOD
+    ),
     "information_in_weights": lambda data: estimators.information_in_weights(
         network(), data, beta=0.1, labels="empirical", **LIKELIHOOD
     ),

@@ -63,6 +63,17 @@ def compress(result, folder):
     assert rows["pruned, int8, zlib"]["bytes"] > 0
 
 
+def nats_bytes_guarantees(result, folder):
+    assert result["rows"].keys() == {"0.1", "1"}
+    for price, row in result["rows"].items():
+        file = folder / f"price_{price}.kib"
+        assert file.stat().st_size == row["bytes"]
+        assert row["code_nats"] == pytest.approx(1000 * math.log(2) * row["kbit"])
+    bounds = {row["bound"]: row for row in result["table"]}
+    assert len(bounds) >= 5
+    assert all(row["error"] <= row["at_most"] <= 1.0 for row in bounds.values())
+
+
 def convert_and_prune(result, folder):
     assert 0.0 < result["share_kept"] < 1.0
     assert set(result["test_accuracy"]) >= {"trained", "pruned by signal to noise"}

@@ -43,6 +43,10 @@ def results():
     fisher = found["diagonal"]
     found["weights"] = estimators.information_in_weights(model, fisher, beta=0.1)
     found["curve"] = estimators.information_curve(model, fisher, loss=1.0)
+    few = {"num_chains": 2, "num_draws": 4, "num_steps": 1, "fisher": fisher}
+    found["learning"] = estimators.local_learning_coefficient(
+        model, (X, Y), likelihood="categorical", seed=0, **few
+    )
     options = {"fisher": fisher, "likelihood": "categorical"}
     found["unique"] = estimators.unique_information(model, (X, Y), beta=0.1, **options)
     found["influence"] = estimators.posterior_influence(model, (X, Y), **options)

@@ -86,6 +86,12 @@ def plot_rank_frequency(ax):
     kib.plots.plot_rank_frequency(counts, ax=ax)
 
 
+def plot_traces(ax):
+    """Running means of four chains that draw from one distribution."""
+    traces = np.random.default_rng(0).gamma(0.5, size=(4, 400))
+    kib.plots.plot_traces(traces, marked=0.5, ax=ax)
+
+
 def plot_spectrum(ax):
     """Eigenvalues of a Fisher matrix, with the level below which a direction is free."""
     eigenvalues = 5.0 * np.arange(1, 200) ** -1.6

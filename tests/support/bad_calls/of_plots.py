@@ -139,4 +139,9 @@ def plot_table():
                 "ax": AXES,
             },
         ),
+        "plot_traces": (
+            plots.plot_traces,
+            {"traces": np.ones([2, 4])},
+            {"traces": floats("chains", "draws"), "marked": NUMBER, "ax": AXES},
+        ),
     }

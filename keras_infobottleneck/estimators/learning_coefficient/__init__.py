@@ -1,0 +1,1 @@
+"""How singular a minimum is: chains of weights around it, and what they say of its volume."""

@@ -1,0 +1,246 @@
+"""`local_learning_coefficient`: what is asked for, checked, and drawn by chains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_instance,
+    check_model,
+    check_number,
+    check_seed,
+    refusal,
+)
+from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.information.minimum import (
+    LARGEST,
+    SMALLEST,
+    Minimum,
+    variables_of,
+)
+from keras_infobottleneck.estimators.learning_coefficient.learning_coefficient import (
+    LearningCoefficient,
+    coefficient_of,
+)
+from keras_infobottleneck.estimators.learning_coefficient.running_chains import Chains, Problem
+from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior import in_memory
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import on_replicas
+
+__all__ = ["local_learning_coefficient"]
+
+SAMPLERS = ("auto", "hamiltonian", "langevin")
+# Up to so many examples a Metropolis test on all of them is cheap.
+MOST_TESTED = 2_000
+DEFAULT_BATCHES = {"hamiltonian": 1_024, "langevin": 128}
+# The slope of the information is taken between this factor below and above the price.
+SLOPE_FACTOR = 1.1
+
+
+@on_replicas
+def local_learning_coefficient(
+    model: keras.Model,
+    data: Any,
+    *,
+    num_chains: int = 4,
+    num_draws: int = 1_000,
+    num_steps: int = 8,
+    num_warmup: int | None = None,
+    beta: float | None = None,
+    localization: float = 1.0,
+    step_size: float | Literal["auto"] = "auto",
+    sampler: Literal["auto", "hamiltonian", "langevin"] = "auto",
+    fisher: FisherInformation | None = None,
+    likelihood: str | Callable | None = None,
+    variables: Sequence[keras.Variable] | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+) -> LearningCoefficient:
+    """How singular a minimum is: the local learning coefficient of a model's weights.
+
+    The volume of weights around w* whose mean loss is within epsilon of its own shrinks like
+    `epsilon^lambda`. Lambda is k/2 for a regular model of k weights, and smaller where weights, or
+    functions of them, do not matter. It is also by how many nats the information in the weights
+    grows for each unit of `log(1 / beta)`, where beta is the price of a nat relative to the mean
+    loss. The estimate is the mean, over draws of the tempered posterior, of
+
+        lambda = (L(w) - L(w*)) / beta,    w ~ exp(-L(w) / beta - localization / 2 |w - w*|^2),
+
+    with L the mean negative log-likelihood of all data, and `beta = log(N) / N` by default.
+
+    Two samplers. "hamiltonian" passes over all data at every step, and every trajectory passes a
+    Metropolis test: exact but for the length of the chains. "langevin" sees a minibatch at each
+    step, whose loss and gradient at w* are subtracted: unbiased for the gradient, with an error
+    that falls with the square of the step. Both move along the scales of the diagonal Fisher
+    matrix. Consistent for lambda as beta falls: at a given price a remainder is left, of the order
+    of a power of beta, or of `1 / log(1 / beta)` where a singularity has a multiplicity, and a
+    localization that is strong beside the curvature lowers the estimate.
+
+    Cost: `num_chains * (num_warmup + num_draws) * num_steps` gradients, of all data or of a
+    minibatch, one Fisher matrix unless it is given, and the data in memory. Everything runs in one
+    compiled loop. Chains are computed together where the model's operations allow it.
+
+    Args:
+        model: any Keras model at weights of a minimum, or near it; it is not changed.
+        data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
+        num_chains: at least 2, all of which start at the weights.
+        num_draws: draws of a chain that count, at least 4.
+        num_steps: gradient steps of a draw.
+        num_warmup: draws before those that count, half as many by default.
+        beta: price of a nat relative to the mean loss, `1 / (n beta)` of the literature; by default
+            `log(N) / N`.
+        localization: inverse variance of a Gaussian factor around the weights, in the units of
+            weights. Too strong it hides directions in which the loss is flat; too weak it lets the
+            chains leave for another minimum.
+        step_size: longest step, in units of the scale of each weight by the Fisher matrix; "auto"
+            fits it to the acceptance of a Metropolis test.
+        sampler: "hamiltonian", "langevin", or "auto" for the first up to 2,000 examples.
+        fisher: a `FisherInformation` of the model, which says how far a step may go, and the slope
+            of the information; by default a diagonal with sampled labels.
+        likelihood, variables: as of `fisher_information`.
+        batch_size: examples at a time, for arrays: 1,024 for "hamiltonian", where it is a matter
+            of memory, and 128 for "langevin".
+        seed: of chains and sampled labels.
+
+    Returns:
+        A `LearningCoefficient` with standard error, diagnostics and traces; `flags` says in
+        sentences what makes it doubtful.
+
+    Raises:
+        ValueError, TypeError: an argument that cannot be used, in one sentence.
+
+    References:
+        Lau et al., 2023, "The local learning coefficient", arXiv 2308.12108.
+        Watanabe, 2013, "A widely applicable Bayesian information criterion", for the temperature.
+        Leimkuhler & Matthews, 2013, "Rational construction of stochastic numerical methods";
+        Baker et al., 2019, "Control variates for stochastic gradient MCMC", arXiv 1706.05439.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        # Two layers of one unit each: only the product of the weights matters.
+        dense = {"use_bias": False, "kernel_initializer": "ones"}
+        model = keras.Sequential(
+            [keras.Input((1,)), keras.layers.Dense(1, **dense), keras.layers.Dense(1, **dense)]
+        )
+        model.compile(loss="mse")
+        x = np.ones((64, 1), "float32")
+        found = kib.estimators.local_learning_coefficient(
+            model, (x, x), beta=1e-3, num_draws=400, seed=0
+        )
+        print(f"{found.num_weights} weights, {float(found.coefficient):.1f} of at most 1.0")
+        ```
+
+        ```text
+        2 weights, 0.5 of at most 1.0
+        ```
+    """
+    check_model("model", model)
+    check_count("num_chains", num_chains, 2)
+    check_count("num_draws", num_draws, 4)
+    check_count("num_steps", num_steps)
+    num_warmup = check_count("num_warmup", num_warmup, 0, optional=True)
+    beta = check_number("beta", beta, SMALLEST, LARGEST, optional=True)
+    localization = check_number("localization", localization, SMALLEST, LARGEST)
+    if not isinstance(step_size, str):
+        step_size = check_number("step_size", step_size, SMALLEST, LARGEST)
+    elif step_size != "auto":
+        raise refusal(ValueError, "step_size", "be a positive number or 'auto'", step_size)
+    check_choice("sampler", sampler, SAMPLERS)
+    check_instance(
+        "fisher", fisher, FisherInformation, "a FisherInformation of the model", optional=True
+    )
+    seed = check_seed("seed", seed)
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    found = find_likelihood(model, likelihood)
+    matrix: Any = fisher
+    if fisher is None:
+        matrix = fisher_information(
+            model,
+            data,
+            variables=variables,
+            seed=seed,
+            likelihood=likelihood,
+            batch_size=batch_size,
+        )
+    elif variables is not None:
+        raise ValueError(
+            "`variables` are those of the Fisher matrix where one is given. "
+            f"Received: {len(variables)} variables beside a Fisher matrix"
+        )
+    weights = variables_of(model, matrix)
+    minimum = Minimum.of(model, matrix)
+
+    batches = batches_for(
+        model, data, batch_size, default_batch_size=DEFAULT_BATCHES["hamiltonian"]
+    )
+    num_examples = batches.count()
+    if sampler == "auto":
+        sampler = "hamiltonian" if num_examples <= MOST_TESTED else "langevin"
+    if sampler == "langevin" and batch_size is None and not batches.is_dataset:
+        batches.split(DEFAULT_BATCHES["langevin"])
+    if beta is None:
+        beta = max(math.log(num_examples), 1.0) / num_examples
+    problem = Problem(
+        in_memory(batches),
+        num_examples,
+        [tf.convert_to_tensor(v.value) for v in weights],
+        _scales(matrix, beta, localization, weights),
+        beta,
+        localization,
+    )
+    adapts = step_size == "auto"
+    chains = Chains(model, found, weights, num_chains, num_steps, batches.size)
+    run = getattr(chains, sampler)(
+        problem,
+        seed,
+        matrix.size**-0.25 if adapts else step_size,
+        adapts,
+        num_draws // 2 if num_warmup is None else num_warmup,
+        num_draws,
+    )
+    traces = run.excess.T / beta
+    scale = localization**-0.5
+    nats = [minimum.code(beta * by, scale).nats.sum() for by in (1 / SLOPE_FACTOR, SLOPE_FACTOR)]
+    return LearningCoefficient(
+        **coefficient_of(traces),
+        loss=run.loss,
+        excess_loss=float(np.mean(run.excess)),
+        beta=beta,
+        localization=localization,
+        step_size=run.step_size,
+        acceptance=run.acceptance,
+        information_slope=float(nats[0] - nats[1]) / (2 * math.log(SLOPE_FACTOR)),
+        num_weights=matrix.size,
+        num_examples=num_examples,
+        sampler=sampler,
+    )
+
+
+def _scales(
+    fisher: FisherInformation, beta: float, localization: float, weights: Sequence[keras.Variable]
+) -> list[tf.Tensor]:
+    """How far the tempered posterior lets each weight go, by the diagonal Fisher matrix.
+
+    The mean of the diagonal is added to it: where the matrix says that a weight is free, the loss
+    away from the minimum often says otherwise.
+    """
+    diagonal = fisher.diagonal()
+    mean = float(fisher.trace()) / fisher.size
+    return [
+        tf.constant(((d.astype(np.float64) + mean) / beta + localization) ** -0.5, v.dtype)
+        for d, v in zip(diagonal, weights, strict=True)
+    ]

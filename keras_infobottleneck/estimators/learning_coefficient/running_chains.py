@@ -1,0 +1,231 @@
+"""Chains of one model: their loops are traced once, and kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.terms import Likelihood
+from keras_infobottleneck.estimators.learning_coefficient.hamiltonian_chains import (
+    hamiltonian_chains,
+)
+from keras_infobottleneck.estimators.learning_coefficient.langevin_chains import langevin_chains
+from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior import (
+    ChainLoss,
+    TemperedPosterior,
+    stacked,
+)
+from keras_infobottleneck.introspection.compiled_passes import compiled
+
+__all__ = ["ChainRun", "Chains", "Problem"]
+
+# Examples on which the step of chains with minibatches is tried, and for how many steps.
+TRIED_EXAMPLES, NUM_TRIES = 2_048, 100
+# Acceptance of single steps at which they are long enough, and what they leave out still small.
+STEP_ACCEPTANCE = 0.8
+# Longest step with minibatches, whatever the test says: their noise adds to the draws' spread in
+# proportion to its square, 9 % of the coefficient of a linear model at a step of one.
+MOST_STEP = 0.5
+
+
+class Problem(NamedTuple):
+    """What chains draw from, and how far they step.
+
+    Attributes:
+        stack: the data.
+        num_examples: N.
+        center: the weights.
+        scales: of every weight, the length of a step of size one.
+        beta: price of a nat relative to the mean loss.
+        localization: how strongly weights are held to the center.
+    """
+
+    stack: Batch
+    num_examples: Any
+    center: list[tf.Tensor]
+    scales: list[tf.Tensor]
+    beta: Any
+    localization: Any
+
+
+class ChainRun(NamedTuple):
+    """What chains found.
+
+    Attributes:
+        loss: mean loss of all data at the center.
+        excess: mean losses above it, `[draws, chains]`.
+        acceptance: mean over steps.
+        step_size: the longest.
+    """
+
+    loss: float
+    excess: np.ndarray
+    acceptance: float
+    step_size: float
+
+
+class Chains:
+    """Runs chains of one sampler.
+
+    Args:
+        model: the model.
+        likelihood: of its labels.
+        variables: that the chains move.
+        num_chains: that run together.
+        num_steps: gradient steps of a draw.
+        batch_size: examples of a minibatch, of Langevin chains.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        likelihood: Likelihood,
+        variables: Sequence[keras.Variable],
+        num_chains: int,
+        num_steps: int,
+        batch_size: int,
+    ):
+        self._model, self._likelihood, self._variables = model, likelihood, list(variables)
+        self._num_chains, self._num_steps = num_chains, num_steps
+        self._batch_size = batch_size
+
+    def hamiltonian(
+        self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
+    ) -> ChainRun:
+        """Trajectories that pass a test; the step is a start where it adapts."""
+        start = stacked(problem.center, self._num_chains)
+        run, _ = self._tested(problem, start, seed, step, adapts, warmup, draws, self._num_steps)
+        return run
+
+    def langevin(
+        self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
+    ) -> ChainRun:
+        """Steps with minibatches; before and after, some of this size pass a test, or do not.
+
+        The step is fitted, if it adapts, at the center and again where warming up has led: a
+        singular minimum is narrower elsewhere. The acceptance is that at the end.
+        """
+        tried = _some_examples(problem, seed)
+        values = stacked(problem.center, self._num_chains)
+        run = self._compiled(("langevin", self._num_steps, self._batch_size), self._langevin)
+        if adapts:
+            found, _ = self._tested(tried, values, seed, step, True, NUM_TRIES, 1, None)
+            step = min(found.step_size, MOST_STEP)
+        if warmup:
+            *_, values = run(*_tensors(problem, values, seed + 1, step, warmup))
+        if adapts and warmup:
+            found, _ = self._tested(tried, values, seed + 2, step, True, NUM_TRIES, 1, None)
+            step = min(found.step_size, MOST_STEP)
+        loss, excess, values = run(*_tensors(problem, values, seed + 3, step, draws))
+        test, _ = self._tested(tried, values, seed + 4, step, False, 0, NUM_TRIES, None)
+        return ChainRun(float(loss), np.asarray(excess), test.acceptance, float(step))
+
+    def _tested(
+        self, problem, start, seed, step, adapts, warmup, draws, num_steps
+    ) -> tuple[ChainRun, list[tf.Tensor]]:
+        """Trajectories of so many steps, or, for None, single steps that are all of one size."""
+
+        def make(loss_of: ChainLoss) -> Callable:
+            options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}
+
+            def run(problem, start, seed, step, draws, warmup, adapts):
+                posterior = _posterior(problem, loss_of)
+                _, loss, _ = posterior.of_all_examples(stacked(problem.center, 1))
+                losses, *found = hamiltonian_chains(
+                    posterior,
+                    start,
+                    problem.scales,
+                    seed,
+                    step,
+                    warmup,
+                    draws,
+                    num_steps or 1,
+                    adapts,
+                    **options,
+                )
+                return loss[0], losses - loss[0], *found
+
+            return run
+
+        run = self._compiled(("hamiltonian", num_steps), make)
+        settings = _tensors(problem, start, seed, step, draws)
+        *found, ends = run(*settings, tf.constant(warmup), tf.constant(adapts))
+        loss, excess, acceptance, size = (np.asarray(each) for each in found)
+        return ChainRun(float(loss), excess, float(acceptance), float(size)), ends
+
+    def _langevin(self, loss_of: ChainLoss) -> Callable:
+        def run(problem, start, seed, step, draws):
+            posterior = _posterior(problem, loss_of)
+            losses, gradients = posterior.sums(stacked(problem.center, 1))
+            excess, ends = langevin_chains(
+                posterior,
+                start,
+                problem.scales,
+                seed,
+                step,
+                draws,
+                self._num_steps,
+                self._batch_size,
+                [gradient[0] for gradient in gradients],
+            )
+            return losses[0] / problem.num_examples, excess, ends
+
+        return run
+
+    def _compiled(self, key: tuple, make: Callable[[ChainLoss], Callable]) -> Callable:
+        """The loop of this key, traced at its first run."""
+        likelihood, variables = self._likelihood, self._variables
+
+        def make_once(model_of):
+            function = make(ChainLoss(model_of, likelihood, variables))
+            traced = tf.function(function, autograph=False)
+            # By their form: of a call TensorFlow would say, model after model, that it traces anew.
+            return lambda *arguments: traced.get_concrete_function(*arguments)(*arguments)
+
+        of_model = (likelihood, tuple(map(id, variables)), self._num_chains)
+        return compiled(self._model, ("chains", *key, *of_model), make_once)
+
+
+def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
+    return TemperedPosterior(
+        loss_of,
+        problem.stack,
+        problem.num_examples,
+        problem.center,
+        problem.beta,
+        problem.localization,
+    )
+
+
+def _tensors(problem: Problem, start: list, seed: int, step: float, draws: int) -> tuple:
+    """As tensors, so that other numbers trace nothing anew."""
+    wide = Problem(
+        problem.stack,
+        tf.constant(problem.num_examples, tf.float64),
+        problem.center,
+        problem.scales,
+        tf.constant(problem.beta, tf.float64),
+        tf.constant(problem.localization, tf.float64),
+    )
+    return (
+        wide,
+        start,
+        tf.constant([seed % 2**31, 0], tf.int32),
+        tf.constant(step, tf.float64),
+        tf.constant(draws),
+    )
+
+
+def _some_examples(problem: Problem, seed: int) -> Problem:
+    """The problem with some of the batches in place of all."""
+    num_batches, size = problem.stack.weights.shape
+    wanted = min(num_batches, -(-TRIED_EXAMPLES // size))
+    chosen = np.sort(np.random.default_rng(seed).permutation(num_batches)[:wanted])
+    stack = tf.nest.map_structure(lambda a: tf.gather(a, chosen), problem.stack)
+    count = float(tf.reduce_sum(stack.weights))
+    return Problem(stack, count, *problem[2:])
