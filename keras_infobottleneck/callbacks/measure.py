@@ -168,7 +168,8 @@ class Measure(keras.callbacks.Callback):
                 )
             row |= found
         self.rows.append(row)
-        if self._csv_path is not None and is_chief(self.model):
+        # Called by hand, without `fit`, a callback has no model.
+        if self._csv_path is not None and (self.model is None or is_chief(self.model)):
             _write_csv(self._csv_path, self.rows)
         if self._writer is not None:
             with self._writer.as_default(step=completed):

@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tensorflow_probability import distributions as tfd
 
 __all__ = ["error_of_draws", "widening"]
 
@@ -30,6 +29,8 @@ def error_of_draws(values: ArrayLike) -> float:
 @cache
 def widening(num_draws: int) -> float:
     """Student's quantile of `num_draws - 1` degrees of freedom over the normal one."""
+    from tensorflow_probability import distributions as tfd
+
     student = tfd.StudentT(df=np.float64(num_draws - 1), loc=0.0, scale=1.0)
     normal = tfd.Normal(np.float64(0.0), np.float64(1.0))
     return float(student.quantile(UPPER) / normal.quantile(UPPER))

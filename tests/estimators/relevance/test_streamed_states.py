@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators import StateCounts, hidden_states
 from keras_infobottleneck.estimators.relevance import streamed_states
+from keras_infobottleneck.introspection.compiled_maps import CompiledMap
 
 pytestmark = pytest.mark.quick
 
@@ -56,15 +57,13 @@ def test_several_layers_are_counted_by_one_pass(model):
 
 
 def test_batches_of_a_dataset_are_dispatched_many_at_a_time(model, monkeypatch):
-    hidden_states(model, stream(), "first")
     calls = []
-    compiled = streamed_states._compiled
+    over = CompiledMap.over
 
-    def counting(*arguments):
-        run = compiled(*arguments)
-        return lambda stack: (calls.append(len(stack)), run(stack))[1]
+    def counting(self, batches, **options):
+        return over(self, (calls.append(len(stack)) or stack for stack in batches), **options)
 
-    monkeypatch.setattr(streamed_states, "_compiled", counting)
+    monkeypatch.setattr(CompiledMap, "over", counting)
     hidden_states(model, stream(), "first")
     assert calls == [1, 9]  # of one batch, to see how wide the layer is, and of all nine
     monkeypatch.setattr(streamed_states, "STACK_BYTES", 8 * 8 * 2)
