@@ -22,11 +22,23 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _run(arguments: Sequence[str], values: flags.FlagValues) -> None:
     path = value_of(values, "html")
     check_file("--html", path, optional=True)
-    before, after = (InformationReport.from_json(each) for each in arguments)
+    before, after = (_read_report(each) for each in arguments)
     print(after.table(baseline=before))
     if path is not None:
         after.to_html(path, baseline=before)
         print(f"wrote {path}")
+
+
+def _read_report(path: str) -> InformationReport:
+    """A report from a file, or one sentence on how to come by one."""
+    try:
+        return InformationReport.from_json(path)
+    except ValueError as error:
+        raise ValueError(
+            "`kib compare` takes two reports, which `kib audit MODEL --data=... --json=FILE` "
+            "writes; `kib audit NEW --data=... --baseline=OLD.keras` compares models. "
+            f"Received: {path} ({error})"
+        ) from None
 
 
 COMPARE = Command(

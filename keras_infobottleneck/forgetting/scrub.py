@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -171,7 +172,8 @@ def forget(
         expected = _descent(fisher, shift, kept + weight_decay * weights)
         raise ValueError(
             "`shift` must be so large that the step does not leave where the loss is quadratic; "
-            f"take a larger one. Received: shift={shift:.3g}, a step of length "
+            'take a larger one, or `structure="kronecker"` with `labels="expected"`. '
+            f"Received: shift={shift:.3g}, a step of length "
             f"{np.linalg.norm(step):.3g} that should have lowered the loss of what is kept by "
             f"{expected:.3g} nats and raised it by {rise:.3g}"
         )
@@ -195,6 +197,14 @@ def forget(
         num_retained=counts["retain"],
         seed=seed,
     )
+    if result.nats > result.nats_before:
+        warnings.warn(
+            "The step left more to be read than the noise alone would have: "
+            f"{result.nats:.3g} nats for {result.nats_before:.3g}. The structure "
+            f"{structure!r} does not describe this network well enough; try another, or train "
+            "it to a minimum.",
+            stacklevel=2,
+        )
     return copy.network, result
 
 

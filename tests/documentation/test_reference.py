@@ -48,3 +48,15 @@ def test_every_page_with_entries_begins_with_a_summary():
     for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
         text = page.read_text("utf-8")
         assert not ENTRY.search(text) or text.index("<!-- summary -->") < ENTRY.search(text).start()
+
+
+def test_the_index_lists_every_page_with_as_many_names_as_it_has():
+    folder = ROOT / "docs" / "reference"
+    index = (folder / "index.md").read_text("utf-8")
+    for page in folder.glob("*.md"):
+        if page.name == "index.md":
+            continue
+        count = len(re.findall(r"^::: keras_infobottleneck", page.read_text("utf-8"), re.M))
+        (row,) = re.findall(rf"\({page.name}\) \| (.*) \|", index)
+        listed = re.match(r"(\d+) names:", row)
+        assert count == (int(listed[1]) if listed else row.count("`") // 2), page.name

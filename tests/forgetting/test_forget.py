@@ -168,6 +168,9 @@ def test_a_step_that_leaves_the_quadratic_is_refused_with_numbers():
     words = r"should have lowered the loss of what is kept by 182 nats and raised it by [\d.e+]+"
     with pytest.raises(ValueError, match=words):
         kib.forget(model, (x, 2 - kept), (x, kept), price=1e-6, shift=1e-6, labels="expected")
+    # A step to w = 3.5 lowers the loss of what is kept, and ends where it is steeper than before.
+    with pytest.warns(UserWarning, match=r"left more to be read .*: [\d.e+]+ nats for [\d.e+]+"):
+        kib.forget(model, (x, 2 - kept), (x, kept), price=1e-6, shift=4.45, labels="expected")
 
 
 def test_the_attack_is_the_share_of_pairs_in_the_right_order():

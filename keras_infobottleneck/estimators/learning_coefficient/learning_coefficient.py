@@ -144,8 +144,8 @@ class LearningCoefficient(Result):
 
     def __repr__(self) -> str:
         lines = [
-            f"LearningCoefficient({self.coefficient!r} of {self.num_weights} weights, at most "
-            f"{self.num_weights / 2:g}; {len(self.traces)} {self.sampler} chains, "
+            f"LearningCoefficient({self.coefficient!r}, a regular model of {self.num_weights} "
+            f"weights {self.num_weights / 2:g}; {len(self.traces)} {self.sampler} chains, "
             f"R-hat {self.r_hat:.3f}, {self.effective_sample_size:.0f} effective draws, "
             f"acceptance {self.acceptance:.2f})",
             *self.flags,

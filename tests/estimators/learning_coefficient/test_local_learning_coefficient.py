@@ -166,7 +166,7 @@ def test_numbers_go_into_a_log_during_training():
 def test_the_result_says_in_one_line_what_was_found():
     text = repr(of_linear())
     assert text.startswith("LearningCoefficient(")
-    assert "of 4 weights, at most 2;" in text
+    assert "a regular model of 4 weights 2;" in text
     assert len(text.splitlines()) == 1
 
 
