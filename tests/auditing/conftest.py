@@ -6,6 +6,7 @@ import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.auditing import auditor
+from tests.support import audited_networks
 from tests.support.audited_network import DATA, NASTY, network
 
 
@@ -13,6 +14,20 @@ from tests.support.audited_network import DATA, NASTY, network
 def _dry_runs_without_trials(monkeypatch):
     """Trials take seconds, and few tests are about what they foretell."""
     monkeypatch.setattr(auditor, "with_costs", lambda plan, *_: plan)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Examples of three classes."""
+    return audited_networks.examples()
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    """A network that has seen them a few times."""
+    model = audited_networks.network()
+    model.fit(*data, epochs=5, verbose=0)
+    return model
 
 
 @pytest.fixture(scope="session")

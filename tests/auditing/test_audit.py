@@ -12,19 +12,7 @@ from keras_infobottleneck import estimators
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
-from tests.support.audited_networks import COUNT, examples, network, noisy_network
-
-
-@pytest.fixture(scope="module")
-def data():
-    return examples()
-
-
-@pytest.fixture(scope="module")
-def model(data):
-    model = network()
-    model.fit(*data, epochs=5, verbose=0)
-    return model
+from tests.support.audited_networks import COUNT, noisy_network
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,6 @@ import pytest
 
 import keras_infobottleneck as kib
 from keras_infobottleneck import estimators
-from tests.support.audited_networks import examples, network
-
-
-@pytest.fixture(scope="module")
-def data():
-    return examples()
-
-
-@pytest.fixture(scope="module")
-def model(data):
-    model = network()
-    model.fit(*data, epochs=5, verbose=0)
-    return model
 
 
 def test_examples_are_the_estimators_own(model, data, tmp_path):

@@ -12,21 +12,9 @@ from keras_infobottleneck.auditing.entries import Omission, listed, omissions_by
 from keras_infobottleneck.auditing.parts import effective
 from keras_infobottleneck.auditing.plan import Cost
 from keras_infobottleneck.auditing.registration import PARTS
-from tests.support.audited_networks import COUNT, examples, network
+from tests.support.audited_networks import COUNT, network
 
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture(scope="module")
-def data():
-    return examples()
-
-
-@pytest.fixture(scope="module")
-def model(data):
-    model = network()
-    model.fit(*data, epochs=5, verbose=0)
-    return model
 
 
 def test_what_is_switched_off_is_named_and_not_computed(model, data, monkeypatch):

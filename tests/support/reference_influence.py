@@ -4,8 +4,18 @@ Losses are means over all N examples with a ridge term `shift / 2 |w|^2`; leavin
 drops its term and keeps N.
 """
 
+import keras
 import numpy as np
 from scipy.special import log_softmax, softmax
+
+
+def one_layer(weights, loss):
+    """A network of one linear layer with these weights `[inputs, outputs]`, in float64."""
+    layer = keras.layers.Dense(weights.shape[1], use_bias=False, dtype="float64")
+    model = keras.Sequential([keras.Input((len(weights),), dtype="float64"), layer])
+    layer.kernel.assign(weights)
+    model.compile("adam", loss=loss)
+    return model
 
 
 def ridge(x, y, shift, counts=None):

@@ -62,19 +62,10 @@ def information_is_inside_the_digit(records: list[dict]) -> dict:
     """Information concentrates on the digit, clutter gets little, deeper layers select more."""
     errors = by_beta(records, lambda r: r["error"])
     best = min(errors, key=lambda beta: errors[beta]["mean"])
-    at_best = [record for record in records if record["beta"] == best]
     numbers = {"best_beta": best, "error": errors}
-    for state in ("layers", "untrained"):
-        numbers[state] = {
-            name: {
-                key: spread([record[state][name][key] for record in at_best])
-                for key in at_best[0][state][name]
-            }
-            for name in at_best[0][state]
-        }
     numbers["digit_by_beta"] = {
         name: by_beta(records, lambda r, name=name: r["layers"][name]["digit"])
-        for name in at_best[0]["layers"]
+        for name in records[0]["layers"]
     }
     authors = AUTHORS_BETA if AUTHORS_BETA in errors else best
     numbers["at_best"], numbers["at_authors"] = (

@@ -6,7 +6,7 @@ model's own shuffled weights: what of a reduction is arrangement, not distributi
 
 import numpy as np
 
-from reproduction.frame.verdicts import UNTOLD, rank_correlation, said, spread, verdict
+from reproduction.frame.verdicts import rank_correlation, said, spread, verdict
 from reproduction.weight_complexity.claims_of_planes import (
     bit_widths_judged,
     it_sits_in_the_top_planes,
@@ -269,9 +269,6 @@ def comparators_judged(numbers: dict, num_runs: int) -> dict[str, str]:
 def judge_kept(result: dict) -> dict[str, dict]:
     """The claims of a kept result, judged again from the numbers that it holds."""
     claims = {number: dict(claim) for number, claim in result["claims"].items()}
-    for number in claims:
-        if claims[number]["verdict"] == "not reproduced":  # the word of an earlier version
-            claims[number]["verdict"] = UNTOLD
     if "5-h" in claims:
         settings = result["settings"]
         num_runs = len(claims["5-h"]["numbers"]) - 1  # regimens, beside all of them together

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any, Literal
 
 import keras
@@ -31,8 +30,8 @@ from keras_infobottleneck.estimators.information.minimum import (
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.posterior_draws import has_posterior
-from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
-from keras_infobottleneck.results.result import Result
+from keras_infobottleneck.results.archived_result import ArchivedResult
+from keras_infobottleneck.results.archives import Archive
 
 __all__ = ["PosteriorInfluence", "posterior_influence"]
 
@@ -40,7 +39,7 @@ METHODS = ("draws", "curvature")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class PosteriorInfluence(Result):
+class PosteriorInfluence(ArchivedResult):
     """By how much a loss would change if each example counted once more, in nats.
 
     Attributes:
@@ -113,37 +112,20 @@ class PosteriorInfluence(Result):
             f"num_draws={self.num_draws})"
         )
 
-    def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive, as a whole or not at all.
-
-        Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
-        """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        write_arrays(with_suffix(path), fields)
-
     @classmethod
-    def from_npz(cls, path: str | os.PathLike) -> PosteriorInfluence:
-        """Reads what `to_npz` wrote.
-
-        Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
-        """
-        archive = Archive(path, "`path` must be a file written by `PosteriorInfluence.to_npz`")
+    def _fields_in(cls, archive: Archive) -> dict[str, Any]:
+        """The arrays are as many as the examples."""
         influences = archive.array("influences", (None,))
-        result = cls(
-            influences=influences,
-            standard_errors=archive.array("standard_errors", influences.shape, least=0),
-            losses=archive.array("losses", influences.shape),
-            is_own=bool(archive.array("is_own", (), kinds="b")),
-            method=archive.text("method", METHODS),
-            beta=float(archive.array("beta", (), least=0)),
-            num_draws=archive.count("num_draws", 0),
-            num_examples=archive.count("num_examples"),
-        )
-        archive.close()
-        return result
+        return {
+            "influences": influences,
+            "standard_errors": archive.array("standard_errors", influences.shape, least=0),
+            "losses": archive.array("losses", influences.shape),
+            "is_own": bool(archive.array("is_own", (), kinds="b")),
+            "method": archive.text("method", METHODS),
+            "beta": float(archive.array("beta", (), least=0)),
+            "num_draws": archive.count("num_draws", 0),
+            "num_examples": archive.count("num_examples"),
+        }
 
 
 @on_replicas

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any, Literal
 
 import keras
@@ -27,8 +26,8 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
-from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
-from keras_infobottleneck.results.result import Result
+from keras_infobottleneck.results.archived_result import ArchivedResult
+from keras_infobottleneck.results.archives import Archive
 
 __all__ = ["UniqueInformation", "unique_information"]
 
@@ -38,7 +37,7 @@ TOP = 0.01
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class UniqueInformation(Result):
+class UniqueInformation(ArchivedResult):
     """Nats that each example leaves in the weights, or in the predictions.
 
     Attributes:
@@ -117,39 +116,22 @@ class UniqueInformation(Result):
             f"space={self.space!r}, beta={self.beta:.4g}, structure={self.structure!r})"
         )
 
-    def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive, as a whole or not at all.
-
-        Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
-        """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        write_arrays(with_suffix(path), fields)
-
     @classmethod
-    def from_npz(cls, path: str | os.PathLike) -> UniqueInformation:
-        """Reads what `to_npz` wrote.
-
-        Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
-        """
-        archive = Archive(path, "`path` must be a file written by `UniqueInformation.to_npz`")
+    def _fields_in(cls, archive: Archive) -> dict[str, Any]:
+        """The arrays are as many as the examples."""
         nats = archive.array("nats", (None,), least=0)
         shape = nats.shape
-        result = cls(
-            nats=nats,
-            standard_errors=archive.array("standard_errors", shape, least=0),
-            losses=archive.array("losses", shape),
-            space=archive.text("space", SPACES),
-            beta=float(archive.array("beta", (), least=0)),
-            prior_scale=float(archive.array("prior_scale", (), least=0)),
-            num_examples=archive.count("num_examples"),
-            structure=archive.text("structure"),
-            leverage=bool(archive.array("leverage", (), kinds="b")),
-        )
-        archive.close()
-        return result
+        return {
+            "nats": nats,
+            "standard_errors": archive.array("standard_errors", shape, least=0),
+            "losses": archive.array("losses", shape),
+            "space": archive.text("space", SPACES),
+            "beta": float(archive.array("beta", (), least=0)),
+            "prior_scale": float(archive.array("prior_scale", (), least=0)),
+            "num_examples": archive.count("num_examples"),
+            "structure": archive.text("structure"),
+            "leverage": bool(archive.array("leverage", (), kinds="b")),
+        }
 
 
 @on_replicas

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any, Literal
 
 import keras
@@ -38,9 +37,9 @@ from keras_infobottleneck.introspection.contents import layers_in_order, own_wei
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.posterior_draws import has_posterior
-from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
+from keras_infobottleneck.results.archived_result import ArchivedResult
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
-from keras_infobottleneck.results.result import Result
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
 
@@ -48,7 +47,7 @@ METHODS = ("draws", "curvature")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class WrongLabels(Result):
+class WrongLabels(ArchivedResult):
     """How probable it is that each label is wrong.
 
     Attributes:
@@ -134,36 +133,19 @@ class WrongLabels(Result):
             f"{self.expected_precision():.1%} are expected to be wrong, method={self.method!r})"
         )
 
-    def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive, as a whole or not at all.
-
-        Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
-        """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        write_arrays(with_suffix(path), fields)
-
     @classmethod
-    def from_npz(cls, path: str | os.PathLike) -> WrongLabels:
-        """Reads what `to_npz` wrote.
-
-        Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
-        """
-        archive = Archive(path, "`path` must be a file written by `WrongLabels.to_npz`")
+    def _fields_in(cls, archive: Archive) -> dict[str, Any]:
+        """The arrays are as many as the examples."""
         probabilities = archive.array("probabilities", (None,), least=0)
         confusion = archive.array("confusion", (None, None), least=0)
-        result = cls(
-            probabilities=probabilities,
-            suggested=archive.array("suggested", probabilities.shape, kinds="iu", least=0),
-            losses=archive.array("losses", probabilities.shape),
-            confusion=confusion,
-            temperature=float(archive.array("temperature", (), least=0)),
-            method=archive.text("method", METHODS),
-        )
-        archive.close()
-        return result
+        return {
+            "probabilities": probabilities,
+            "suggested": archive.array("suggested", probabilities.shape, kinds="iu", least=0),
+            "losses": archive.array("losses", probabilities.shape),
+            "confusion": confusion,
+            "temperature": float(archive.array("temperature", (), least=0)),
+            "method": archive.text("method", METHODS),
+        }
 
 
 @on_replicas

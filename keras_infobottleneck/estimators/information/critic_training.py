@@ -11,13 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["LEAST_STEPS", "hidden_layers", "trainer"]
+__all__ = ["hidden_layers", "trainer", "trainer_on_pairs"]
 
 # Share of the training examples that decides when to stop.
 VALIDATION_SHARE = 0.15
 PATIENCE = 8
 # Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
 LEAST_STEPS = 10
+# Examples held back at most where all of them are compared with each other.
+MOST_VALIDATION = 2048
 
 
 def hidden_layers(inputs: list, seed: int):
@@ -104,3 +106,23 @@ def trainer(
         return training, validation
 
     return fit
+
+
+def trainer_on_pairs(
+    model: keras.Model, loss: Callable, learning_rate: float, batch_size: int, epochs: int
+) -> Callable:
+    """A trainer for losses that compare the examples of a batch among themselves.
+
+    Args:
+        model, loss, learning_rate, batch_size, epochs: those of `trainer`.
+    """
+    return trainer(
+        model,
+        loss,
+        learning_rate,
+        batch_size,
+        epochs,
+        num_unpairings=1,
+        most_validation=MOST_VALIDATION,
+        least_steps=LEAST_STEPS,
+    )

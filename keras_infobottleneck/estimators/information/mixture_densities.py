@@ -7,9 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.information.critic_training import (
-    LEAST_STEPS,
     hidden_layers,
-    trainer,
+    trainer_on_pairs,
 )
 
 __all__ = ["MixtureDensities"]
@@ -55,16 +54,8 @@ class MixtureDensities:
             both = log_densities(tf.gather(z, rows), tf.gather(x, rows), training)
             return -tf.reduce_mean(tf.add_n(both))
 
-        self._fit = trainer(
-            model,
-            loss,
-            learning_rate,
-            batch_size,
-            epochs,
-            num_unpairings=1,
-            most_validation=2048,
-            least_steps=LEAST_STEPS,
-        )
+        # From these pairs to the rows that moved the weights, and those held back.
+        self.fit = trainer_on_pairs(model, loss, learning_rate, batch_size, epochs)
         self._log_densities = tf.function(log_densities, autograph=False, reduce_retracing=True)
 
     def _log_prob(self, parameters, z):
@@ -82,10 +73,6 @@ class MixtureDensities:
         matrix = tf.linalg.set_diag(matrix, diagonal)
         parts = tfd.MultivariateNormalTriL(loc, matrix)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts).log_prob(z)
-
-    def fit(self, z, x, rng) -> np.ndarray:
-        """Trains on these pairs; the rows that moved the weights."""
-        return self._fit(z, x, rng)[0]
 
     def terms(self, z, x) -> np.ndarray:
         """Log-density ratio of each pair, `[num_examples]` float64."""

@@ -255,7 +255,7 @@ def _cross_fitted(judge, folds, rng, progress) -> Callable:
         terms, trained = np.empty(len(z)), []
         for fold in folds:
             others = np.setdiff1d(np.arange(len(z)), fold)
-            moved = others[judge.fit(z[others], x[others], rng)]
+            moved = others[judge.fit(z[others], x[others], rng)[0]]
             # As many as are held out, so that caps are alike.
             seen = rng.permutation(moved)[: len(fold)]
             terms[fold] = judge.terms(z[fold], x[fold])

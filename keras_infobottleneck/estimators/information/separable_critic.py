@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.information.critic_training import (
-    LEAST_STEPS,
     hidden_layers,
-    trainer,
+    trainer_on_pairs,
 )
 
 __all__ = ["SeparableCritic", "infonce_terms", "nwj_terms", "smile_terms"]
@@ -74,22 +73,10 @@ class SeparableCritic:
             unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
             return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
 
-        self._fit = trainer(
-            model,
-            loss,
-            learning_rate,
-            batch_size,
-            epochs,
-            num_unpairings=1,
-            most_validation=2048,
-            least_steps=LEAST_STEPS,
-        )
+        # From these pairs to the rows that moved the weights, and those held back.
+        self.fit = trainer_on_pairs(model, loss, learning_rate, batch_size, epochs)
         self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
-
-    def fit(self, z, x, rng) -> np.ndarray:
-        """Trains on these pairs; the rows that moved the weights."""
-        return self._fit(z, x, rng)[0]
 
     def terms(self, z, x) -> np.ndarray:
         """The bound's term of each pair, `[num_examples]` float64; their mean is the bound."""

@@ -8,22 +8,10 @@ from scipy.special import log_softmax
 import keras_infobottleneck as kib
 from keras_infobottleneck.estimators import WrongLabels, find_wrong_labels
 from keras_infobottleneck.estimators.influence.label_noise import LabelNoise
-from tests.support.reference_influence import softmax_regression, without
+from tests.support.reference_influence import one_layer, softmax_regression, without
 
 SHIFT = 0.02
 CLASSES = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def regression(weights):
-    model = keras.Sequential(
-        [
-            keras.Input((len(weights),), dtype="float64"),
-            keras.layers.Dense(weights.shape[1], use_bias=False, dtype="float64"),
-        ]
-    )
-    model.layers[0].kernel.assign(weights)
-    model.compile(loss=CLASSES)
-    return model
 
 
 @pytest.mark.quick
@@ -37,7 +25,7 @@ def test_a_newton_step_predicts_what_refits_predict():
         refit = softmax_regression(x, y, 3, SHIFT, without(i, 60), weights)
         exact.append(-log_softmax(x[i] @ refit)[y[i]])
     found = find_wrong_labels(
-        regression(weights),
+        one_layer(weights, CLASSES),
         (x, y),
         beta=SHIFT,
         prior_scale=1.0,

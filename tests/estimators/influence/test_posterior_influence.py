@@ -12,6 +12,7 @@ from keras_infobottleneck.estimators.influence.example_losses import ExampleLoss
 from keras_infobottleneck.models.posterior_draws import PosteriorDraws
 from tests.support.reference_influence import (
     covariance_of_squares,
+    one_layer,
     ridge,
     softmax_losses,
     softmax_regression,
@@ -20,18 +21,6 @@ from tests.support.reference_influence import (
 
 BETA, SCALE = 0.02, 0.7
 SHIFT = BETA / SCALE**2
-
-
-def plain(weights, loss):
-    model = keras.Sequential(
-        [
-            keras.Input((len(weights),), dtype="float64"),
-            keras.layers.Dense(weights.shape[1], use_bias=False, dtype="float64"),
-        ]
-    )
-    model.layers[0].kernel.assign(weights)
-    model.compile(loss=loss)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +97,7 @@ def test_by_curvature_it_goes_with_refits_of_softmax_regression():
     train, test = (x[:200], y[:200]), (x[200:], y[200:])
     weights = softmax_regression(*train, 3, SHIFT)
     refits = [softmax_regression(*train, 3, SHIFT, without(i, 200), weights) for i in range(200)]
-    model = plain(weights, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = one_layer(weights, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     options = {
         "beta": BETA,
         "prior_scale": SCALE,
@@ -134,7 +123,7 @@ def test_by_curvature_it_is_the_derivative_of_ridge_regression():
     y, of_test = rng.normal(size=30), rng.normal(size=9)
     weights = ridge(x, y, SHIFT)
     options = {"beta": BETA, "prior_scale": SCALE, "structure": "gram", "labels": "expected"}
-    model = plain(weights[:, None], "mse")
+    model = one_layer(weights[:, None], "mse")
     found = posterior_influence(model, (x, y), (test, of_test), **options)
 
     def loss(counts):

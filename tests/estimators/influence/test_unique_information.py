@@ -12,6 +12,7 @@ from keras_infobottleneck.estimators import (
 )
 from tests.support.reference_influence import (
     hat_leverages,
+    one_layer,
     ridge,
     softmax_curvature,
     softmax_regression,
@@ -21,18 +22,6 @@ from tests.support.reference_influence import (
 BETA, SCALE = 0.02, 0.7
 SHIFT = BETA / SCALE**2
 PRICE = {"beta": BETA, "prior_scale": SCALE}
-
-
-def one_layer(weights, loss):
-    model = keras.Sequential(
-        [
-            keras.Input((len(weights),), dtype="float64"),
-            keras.layers.Dense(weights.shape[1], use_bias=False, dtype="float64"),
-        ]
-    )
-    model.layers[0].kernel.assign(weights)
-    model.compile(loss=loss)
-    return model
 
 
 @pytest.fixture(scope="module")
