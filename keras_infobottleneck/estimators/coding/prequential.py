@@ -227,14 +227,22 @@ def _log_probabilities(outputs: Any, is_logits: bool) -> tf.Tensor:
     return tf.nn.log_softmax(scores) if is_logits else tf.math.log(scores)
 
 
-def _write(path, key: str, codes: list[BlockCode], weights, num_classes: int) -> None:
+def _write(
+    path: str | os.PathLike,
+    key: str,
+    codes: list[BlockCode],
+    weights: list[np.ndarray] | None,
+    num_classes: int,
+) -> None:
     """What has been told so far, and the weights to go on from."""
     table = np.array([[code.nats, code.variance, code.choice] for code in codes])
     arrays = {f"weight_{i}": value for i, value in enumerate(weights or ())}
     write_arrays(path, {"key": key, "codes": table, "num_classes": num_classes, **arrays})
 
 
-def _read(path, key: str) -> tuple[list[BlockCode], list[np.ndarray] | None, int]:
+def _read(
+    path: str | os.PathLike | None, key: str
+) -> tuple[list[BlockCode], list[np.ndarray] | None, int]:
     """What has been told before, if anything."""
     if path is None or not os.path.exists(path):
         return [], None, 0

@@ -157,7 +157,9 @@ def mdl_probe(
     return MDLProbe(code, control, orders)
 
 
-def _code(z, labels, ends, num_classes: int, num_steps: int) -> PrequentialCode:
+def _code(
+    z: np.ndarray, labels: np.ndarray, ends: np.ndarray, num_classes: int, num_steps: int
+) -> PrequentialCode:
     """Of labels in the order that they are in."""
     codes = []
     for start, end in itertools.pairwise(ends):

@@ -5,6 +5,7 @@ print is simple. A large array is cut into such blocks, and repeating a block co
 logarithm of how often it repeats.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from math import log2
@@ -206,7 +207,7 @@ def _window_codes(parts: np.ndarray, size: int) -> np.ndarray:
     return codes
 
 
-def _edge_codes(bits: np.ndarray, side: int, min_length: int):
+def _edge_codes(bits: np.ndarray, side: int, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
     """Pairs (size, codes) for what does not fill a block of ``side`` at the right and bottom."""
     if bits.ndim == 1:
         rest = bits[len(bits) - len(bits) % side :]
@@ -221,7 +222,7 @@ def _edge_codes(bits: np.ndarray, side: int, min_length: int):
     yield from _squares(corner[np.newaxis] if corner.size else None, min_length)
 
 
-def _squares(parts: np.ndarray | None, min_length: int):
+def _squares(parts: np.ndarray | None, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
     """Cut each of ``parts [number, height, width]`` into squares, and its rest again."""
     if parts is None or min(parts.shape[1:]) < min_length:
         return

@@ -115,7 +115,7 @@ def intrinsic_dimension(
     )
 
 
-def _dimension(points, discard_share) -> tuple[float, float]:
+def _dimension(points: np.ndarray, discard_share: float) -> tuple[float, float]:
     """The estimate, and its standard deviation."""
     log_ratios = np.sort(_log_ratios(points))
     kept = max(3, round(len(log_ratios) * (1.0 - discard_share)))
@@ -126,7 +126,7 @@ def _dimension(points, discard_share) -> tuple[float, float]:
     return float(dimension), float(dimension / np.sqrt(kept - 2))
 
 
-def _log_ratios(points) -> np.ndarray:
+def _log_ratios(points: np.ndarray) -> np.ndarray:
     """Logarithm of second over first distance, for each point."""
     ratios = []
     for start in range(0, len(points), BLOCK):

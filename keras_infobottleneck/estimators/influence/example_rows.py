@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.planning import try_one_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
@@ -50,11 +50,13 @@ class ExampleRows(NamedTuple):
 class _OutputColumns(ColumnSource):
     """Scores whose columns are the parameters of the label's distribution, one after the other."""
 
-    def columns(self, terms, batch, key):
+    def columns(
+        self, terms: list[Term], batch: Batch, key: tf.Tensor
+    ) -> tuple[int, Callable[[int | tf.Tensor], list[tf.Tensor]]]:
         """One column for each parameter of the only term."""
         term = _only_term(terms)
 
-        def column(k):
+        def column(k: int | tf.Tensor) -> list[tf.Tensor]:
             return [_unit(term, k)]
 
         return term.num_outputs, column
@@ -74,7 +76,7 @@ def _only_term(terms: list[Term]) -> Term:
     return terms[0]
 
 
-def _unit(term: Term, k: Any) -> tf.Tensor:
+def _unit(term: Term, k: int | tf.Tensor) -> tf.Tensor:
     """One at parameter k of every example, in the shape of the parameters."""
     (eta,) = term.eta
     one_hot = tf.one_hot(k, term.num_outputs, dtype=eta.dtype)
@@ -110,8 +112,8 @@ def example_rows(
     size = sum(math.prod(v.shape) for v in variables)
     batches.split(max(1, ROWS_BYTES // (4 * size * num_columns)))
 
-    def make(model_of):
-        def step(batch):
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[Batch], list[tf.Tensor]]:
+        def step(batch: Batch) -> list[tf.Tensor]:
             key = tf.constant(0, tf.int64)
             scores = Scores(model_of(), variables, source, batch, key)
             return _of_scores(scores, source, batch.y, of_outputs)

@@ -119,7 +119,7 @@ def _conditional(p: np.ndarray, axis: int) -> np.ndarray:
     return np.divide(p, total, out=np.zeros_like(p), where=total > 0)
 
 
-def _mean_log(p: np.ndarray, above, below) -> float:
+def _mean_log(p: np.ndarray, above: np.ndarray | float, below: np.ndarray) -> float:
     """`sum p log(above / below)` over what occurs."""
     above, below = np.broadcast_to(above, p.shape), np.broadcast_to(below, p.shape)
     occurs = p > 0
@@ -128,7 +128,7 @@ def _mean_log(p: np.ndarray, above, below) -> float:
     return float(np.sum(p[occurs] * logs))
 
 
-def _checked(joint, q) -> tuple[np.ndarray, np.ndarray]:
+def _checked(joint: ArrayLike, q: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both in float64."""
     joint = check_numbers("joint", joint, "[theta, x, y, w]", 0, booleans=True)
     q = check_numbers("q", q, str(list(joint.shape[1:])), 0, booleans=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +21,7 @@ from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
+from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import all_layers
 
@@ -43,11 +43,13 @@ class _UnitOfCopy(ColumnSource):
 
     copies: int = 1
 
-    def columns(self, terms, batch, key):
+    def columns(
+        self, terms: list[Term], batch: Batch, key: tf.Tensor
+    ) -> tuple[int, Callable[[int | tf.Tensor], list[tf.Tensor]]]:
         (eta,) = terms[0].eta
         copy = tf.range(eta.shape[0]) // (eta.shape[0] // self.copies)
 
-        def column(k: Any) -> list[tf.Tensor]:
+        def column(k: int | tf.Tensor) -> list[tf.Tensor]:
             return [tf.one_hot(k * self.copies + copy, eta.shape[1], dtype=eta.dtype)]
 
         return -(-eta.shape[1] // self.copies), column

@@ -128,7 +128,7 @@ def decompose_uncertainty(
     return Uncertainty(total, aleatoric, total - aleatoric)
 
 
-def _of_regression(mean, scale) -> Uncertainty:
+def _of_regression(mean: ArrayLike, scale: ArrayLike | None) -> Uncertainty:
     """The law of total variance."""
     given, mean = mean, check_numbers("mean", mean, "[samples, batch, ...]")
     if len(mean) < 2:
@@ -146,5 +146,5 @@ def _of_regression(mean, scale) -> Uncertainty:
     )
 
 
-def _entropy(p):
+def _entropy(p: np.ndarray) -> np.ndarray:
     return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), -1)

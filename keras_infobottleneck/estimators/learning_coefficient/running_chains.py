@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.learning_coefficient.langevin_chains import
 from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior import (
     ChainLoss,
     TemperedPosterior,
+    Tensors,
     stacked,
 )
 from keras_infobottleneck.introspection.compiled_passes import compiled
@@ -46,11 +47,11 @@ class Problem(NamedTuple):
     """
 
     stack: Batch
-    num_examples: Any
+    num_examples: float | tf.Tensor
     center: list[tf.Tensor]
     scales: list[tf.Tensor]
-    beta: Any
-    localization: Any
+    beta: float | tf.Tensor
+    localization: float | tf.Tensor
 
 
 class ChainRun(NamedTuple):
@@ -126,14 +127,30 @@ class Chains:
         return ChainRun(float(loss), np.asarray(excess), test.acceptance, float(step))
 
     def _tested(
-        self, problem, start, seed, step, adapts, warmup, draws, num_steps
-    ) -> tuple[ChainRun, list[tf.Tensor]]:
+        self,
+        problem: Problem,
+        start: Tensors,
+        seed: int,
+        step: float,
+        adapts: bool,
+        warmup: int,
+        draws: int,
+        num_steps: int | None,
+    ) -> tuple[ChainRun, Tensors]:
         """Trajectories of so many steps, or, for None, single steps that are all of one size."""
 
-        def make(loss_of: ChainLoss) -> Callable:
+        def make(loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor | Tensors, ...]]:
             options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}
 
-            def run(problem, start, seed, step, draws, warmup, adapts):
+            def run(
+                problem: Problem,
+                start: Tensors,
+                seed: tf.Tensor,
+                step: tf.Tensor,
+                draws: tf.Tensor,
+                warmup: tf.Tensor,
+                adapts: tf.Tensor,
+            ) -> tuple[tf.Tensor | Tensors, ...]:
                 posterior = _posterior(problem, loss_of)
                 _, loss, _ = posterior.of_all_examples(stacked(problem.center, 1))
                 losses, *found = hamiltonian_chains(
@@ -158,8 +175,10 @@ class Chains:
         loss, excess, acceptance, size = (np.asarray(each) for each in found)
         return ChainRun(float(loss), excess, float(acceptance), float(size)), ends
 
-    def _langevin(self, loss_of: ChainLoss) -> Callable:
-        def run(problem, start, seed, step, draws):
+    def _langevin(self, loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Tensors]]:
+        def run(
+            problem: Problem, start: Tensors, seed: tf.Tensor, step: tf.Tensor, draws: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
             posterior = _posterior(problem, loss_of)
             losses, gradients = posterior.sums(stacked(problem.center, 1))
             excess, ends = langevin_chains(
@@ -181,7 +200,7 @@ class Chains:
         """The loop of this key, traced at its first run."""
         likelihood, variables = self._likelihood, self._variables
 
-        def make_once(model_of):
+        def make_once(model_of: Callable[[], keras.Model]) -> Callable[..., Any]:
             function = make(ChainLoss(model_of, likelihood, variables))
             traced = tf.function(function, autograph=False)
             # By their form: of a call TensorFlow would say, model after model, that it traces anew.
@@ -202,7 +221,7 @@ def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
     )
 
 
-def _tensors(problem: Problem, start: list, seed: int, step: float, draws: int) -> tuple:
+def _tensors(problem: Problem, start: Tensors, seed: int, step: float, draws: int) -> tuple:
     """As tensors, so that other numbers trace nothing anew."""
     wide = Problem(
         problem.stack,
