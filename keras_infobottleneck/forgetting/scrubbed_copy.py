@@ -47,7 +47,11 @@ class ScrubbedCopy:
     """
 
     def __init__(
-        self, model: keras.Model, variables: list[keras.Variable], retain: Any, batch_size: Any
+        self,
+        model: keras.Model,
+        variables: list[keras.Variable],
+        retain: Any,
+        batch_size: int | None,
     ):
         self.network = uncompiled_clone(model)
         self.network.set_weights(model.get_weights())

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -256,7 +256,7 @@ def _measured_tensor(
     kinds: list[Rearrangement],
     crop: tuple[int, int] | None,
     num_crops: int,
-    each: Callable = map,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> _MeasuredTensor:
     """Bits of a tensor and of its nulls, the random numbers from a stream of its own."""
     levels = quantization_levels(
@@ -284,7 +284,7 @@ def _measure(
     num_bits: int,
     corners: list[tuple[int, int]],
     crop: tuple[int, int] | None,
-    each: Callable,
+    each: Callable[..., Iterable[Any]],
 ) -> tuple[np.ndarray, float]:
     """Mean bits of each plane over the crops at ``corners``, and how full the fullest plane is."""
     table = coding_theorem_tables(2)[BLOCK_SIDE]
@@ -313,7 +313,10 @@ def _crop_corners(
 
 
 def _check_comparable(
-    baseline: QuantizedComplexity, shapes: dict, num_bits: int, options: dict
+    baseline: QuantizedComplexity,
+    shapes: dict[str, tuple[int, int]],
+    num_bits: int,
+    options: dict[str, Any],
 ) -> None:
     """Raise ValueError unless the baseline has the same shapes, in order, and options."""
     ours, theirs = list(shapes.values()), list(baseline.shapes.values())

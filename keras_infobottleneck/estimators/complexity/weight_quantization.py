@@ -1,6 +1,7 @@
 """Weights at few bits: levels to measure their bit planes, and a model to measure its accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ def quantization_levels(
     *,
     num_bits: int = 8,
     clip_percentile: float | None = 99.9,
-    each: Callable = map,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> np.ndarray:
     """Levels of the asymmetric uniform quantiser over one tensor, ``[...]`` of uint8 or uint16.
 

@@ -132,7 +132,9 @@ class NamedLikelihood(Likelihood):
         )
 
 
-def find_likelihood(model: keras.Model, likelihood: str | Callable | None) -> Likelihood:
+def find_likelihood(
+    model: keras.Model, likelihood: str | Callable[[Any], Any] | None
+) -> Likelihood:
     """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
     if likelihood is None:
         return NamedLikelihood(likelihood_of_loss(model))

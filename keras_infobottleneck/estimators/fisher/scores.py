@@ -278,7 +278,7 @@ class Measurement:
             "precision": precision_of(self.model),
         }
 
-    def kept(self, name: str, make: Callable[[Callable], Any]) -> Any:
+    def kept(self, name: str, make: Callable[[Callable[[], keras.Model]], Any]) -> Any:
         """What `make` gives for this measurement, see `compiled`."""
         key = (name, self.source, tuple(map(id, self.variables)), registered_rules())
         return compiled(self.model, key, make)

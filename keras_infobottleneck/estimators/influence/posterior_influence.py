@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -139,7 +140,7 @@ def posterior_influence(
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     verbose: int = 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -146,7 +147,7 @@ def unique_information(
     space: Literal["weights", "outputs"] = "weights",
     test_data: Any = None,
     leverage: bool = False,
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     verbose: int = 0,
     **fisher_options: Any,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -90,6 +90,6 @@ def _with_leverage(
     return Removal(part.losses, _combined(slopes, rows), _combined(slopes, solved))
 
 
-def _combined(slopes: np.ndarray, rows: np.ndarray) -> Any:
+def _combined(slopes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of each example added up, by their slopes `[n, 1, outputs]`."""
     return (slopes @ rows)[:, 0]

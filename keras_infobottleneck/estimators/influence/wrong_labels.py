@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -158,7 +159,7 @@ def find_wrong_labels(
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     verbose: int = 0,
@@ -247,7 +248,8 @@ def find_wrong_labels(
     if is_drawn:
         scores = by_draws(model, found, batches, num_draws, seed)
     else:
-        options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
+        options: dict[str, Any] = {"likelihood": likelihood, "batch_size": batch_size}
+        options["verbose"] = verbose
         if fisher is None:
             last = _last_weights(model)
             options |= {"seed": seed, "labels": "expected", "variables": last, **fisher_options}

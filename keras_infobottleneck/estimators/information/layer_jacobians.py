@@ -71,7 +71,7 @@ def by_weights(
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected", copies=copies)
     rows = len(part) * copies
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[tf.Tensor], tf.Tensor]:
         def step(x: tf.Tensor) -> tf.Tensor:
             x = tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])
             batch = Batch(x, (), tf.ones([rows]), tf.constant(0, tf.int64))
@@ -103,7 +103,7 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
     num_units = int(model.output.shape[1])
     num_columns = -(-num_units // copies)
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[tf.Tensor], tf.Tensor]:
         def jacobian(x: tf.Tensor) -> tf.Tensor:
             count = tf.shape(x)[0]
             x = tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])

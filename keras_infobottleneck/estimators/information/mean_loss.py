@@ -31,7 +31,7 @@ class MeanLoss:
         self,
         model: keras.Model,
         data: Any,
-        likelihood: Any = None,
+        likelihood: str | Callable[[Any], Any] | None = None,
         batch_size: int | None = None,
         variables: Sequence[keras.Variable] = (),
     ):

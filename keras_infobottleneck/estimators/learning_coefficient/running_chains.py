@@ -196,7 +196,9 @@ class Chains:
 
         return run
 
-    def _compiled(self, key: tuple, make: Callable[[ChainLoss], Callable]) -> Callable:
+    def _compiled(
+        self, key: tuple[Any, ...], make: Callable[[ChainLoss], Callable[..., Any]]
+    ) -> Callable[..., Any]:
         """The loop of this key, traced at its first run."""
         likelihood, variables = self._likelihood, self._variables
 
@@ -221,7 +223,9 @@ def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
     )
 
 
-def _tensors(problem: Problem, start: Tensors, seed: int, step: float, draws: int) -> tuple:
+def _tensors(
+    problem: Problem, start: Tensors, seed: int, step: float, draws: int
+) -> tuple[Problem, Tensors, tf.Tensor, tf.Tensor, tf.Tensor]:
     """As tensors, so that other numbers trace nothing anew."""
     wide = Problem(
         problem.stack,
