@@ -204,7 +204,7 @@ def description_length(
 def _sums_of_batch(
     draws: IndependentDraws, num_draws: int, from_logits: bool
 ) -> Callable[[Batch, tf.Tensor], dict[str, tf.Tensor]]:
-    """From a batch and a seed: mean over draws of the nats of its labels, and its variance."""
+    """Function from a batch and a seed to the labels' mean nats over draws, and their variance."""
 
     def of_batch(batch: Batch, base_seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)

@@ -148,7 +148,7 @@ def count_tiles(matrix: np.ndarray, plane: int = 0) -> np.ndarray:
 
 
 def _tile_codes(matrix: np.ndarray, plane: int) -> np.ndarray:
-    """Number of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
+    """Code of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
     rows, columns = matrix.shape
     # Four neighbours in a row are one 32-bit word, so that each operation works on four at once.
     words = np.ascontiguousarray(matrix).view("<u4")
@@ -166,7 +166,7 @@ def complexity_of_counts(counts: np.ndarray, table: np.ndarray) -> float:
 
 
 def _largest_complexity(num_blocks: int, table: np.ndarray) -> float:
-    """Most that ``num_blocks`` blocks can cost: as many distinct ones as there are, evenly."""
+    """Largest complexity of ``num_blocks`` blocks: all distinct blocks, as evenly as possible."""
     each, extra = divmod(num_blocks, table.size)
     most_complex_first = np.sort(table)[::-1]
     counts = np.full(table.size, each)
@@ -223,7 +223,7 @@ def _edge_codes(bits: np.ndarray, side: int, min_length: int) -> Iterator[tuple[
 
 
 def _squares(parts: np.ndarray | None, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut each of ``parts [number, height, width]`` into squares, and its rest again."""
+    """Pairs (size, codes) of the squares into which ``parts [number, height, width]`` are cut."""
     if parts is None or min(parts.shape[1:]) < min_length:
         return
     _, height, width = parts.shape

@@ -1,4 +1,4 @@
-"""What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
+"""Results on the complexity of quantised weights: totals, ratios to nulls, a table, JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -238,7 +238,7 @@ def quantized_complexity(
 
 @dataclass(frozen=True)
 class _MeasuredTensor:
-    """Bits of one tensor: ``[num_bits]``, and ``[draws, num_bits]`` of its nulls."""
+    """Complexity of a tensor by bit plane, ``[num_bits]``; nulls ``[draws, num_bits]``."""
 
     planes: np.ndarray
     saturation: float
@@ -258,7 +258,7 @@ def _measured_tensor(
     num_crops: int,
     each: Callable[..., Iterable[Any]] = map,
 ) -> _MeasuredTensor:
-    """Bits of a tensor and of its nulls, the random numbers from a stream of its own."""
+    """Complexity of a tensor and of its nulls, with random numbers from a stream of its own."""
     levels = quantization_levels(
         matrix.values(), num_bits=num_bits, clip_percentile=clip_percentile, each=each
     )
@@ -286,7 +286,7 @@ def _measure(
     crop: tuple[int, int] | None,
     each: Callable[..., Iterable[Any]],
 ) -> tuple[np.ndarray, float]:
-    """Mean bits of each plane over the crops at ``corners``, and how full the fullest plane is."""
+    """Mean complexity of each bit plane over crops, and saturation of the fullest plane."""
     table = coding_theorem_tables(2)[BLOCK_SIDE]
     bits, most_distinct = np.zeros(num_bits), 0
     for row, column in corners:

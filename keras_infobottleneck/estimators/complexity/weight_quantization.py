@@ -1,4 +1,4 @@
-"""Weights at few bits: levels to measure their bit planes, and a model to measure its accuracy."""
+"""Weights at few bits: integer levels for their bit planes, and a quantised copy of a model."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -85,7 +85,7 @@ def central_range(values: np.ndarray, tail: float) -> tuple[float, float]:
 
 
 def _between(ordered: np.ndarray, place: float, first: int) -> float | None:
-    """Linear interpolation at a place among values, of which ``ordered`` holds those from a number.
+    """Interpolated value at rank ``place``; ``ordered`` holds the values from rank ``first`` on.
 
     As NumPy rounds it; None where they do not reach as far.
     """
@@ -155,7 +155,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
 
 
 def _symmetric(matrix: np.ndarray, num_bits: int) -> np.ndarray:
-    """Rows of ``[out, in]`` rounded to a symmetric grid of their own."""
+    """Matrix ``[out, in]`` with each row rounded to its own symmetric grid."""
     magnitude = np.abs(matrix)
     if num_bits == 1:
         return np.where(matrix < 0, -1, 1) * magnitude.mean(axis=1, keepdims=True)

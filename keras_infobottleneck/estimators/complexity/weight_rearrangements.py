@@ -1,4 +1,4 @@
-"""Weights in another arrangement, by which arrangement is told from the scales of units."""
+"""Random rearrangements of weights: nulls that tell structure apart from the scales of units."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Literal

@@ -129,6 +129,6 @@ def centered_kernel_alignment(
 def _alignment(
     a: np.ndarray, b: np.ndarray, products: Callable[[np.ndarray, np.ndarray], float]
 ) -> float:
-    """Covariance of the two over those of each with itself; NaN where one seems to have none."""
+    """Products of a and b over the root of their own; NaN where these are not positive."""
     norms = products(a, a) * products(b, b)
     return products(a, b) / float(np.sqrt(norms)) if norms > 0.0 else float("nan")

@@ -24,7 +24,7 @@ def first_parameters(terms: list[Term]) -> tf.Tensor:
 
 
 class ExampleLosses:
-    """Losses, and something beside them; a call is a pass without gradients.
+    """Losses of examples at given weights, and a second quantity; a pass without gradients.
 
     Args:
         model: any Keras model, run in inference mode.

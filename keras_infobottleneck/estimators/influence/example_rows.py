@@ -1,4 +1,4 @@
-"""Gradients of single examples, streamed: a batch of rows at a time comes to the host."""
+"""Gradients of single examples, streamed to the host one batch of rows at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS_BYTES = 64 * 2**20
 
 
 class ExampleRows(NamedTuple):
-    """What a batch of n examples gives, all arrays in float64 but `rows`.
+    """Gradients, losses and outputs of n examples, in float64 but for `rows`.
 
     Attributes:
         rows: gradients of the loss by the weights, `[n, 1, weights]`; of outputs those of every
@@ -53,7 +53,7 @@ class _OutputColumns(ColumnSource):
     def columns(
         self, terms: list[Term], batch: Batch, key: tf.Tensor
     ) -> tuple[int, Callable[[int | tf.Tensor], list[tf.Tensor]]]:
-        """One column for each parameter of the only term."""
+        """Number of parameters of the label's distribution, and the unit vector of each."""
         term = _only_term(terms)
 
         def column(k: int | tf.Tensor) -> list[tf.Tensor]:
@@ -63,7 +63,7 @@ class _OutputColumns(ColumnSource):
 
 
 def _only_term(terms: list[Term]) -> Term:
-    """The distribution of the label.
+    """The only term of the label's distribution, which has one array of parameters.
 
     Raises:
         ValueError: several, or one with several parameters.
@@ -151,7 +151,7 @@ def _of_scores(scores: Scores, source: ColumnSource, y: Any, of_outputs: bool) -
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:
-    """The rows, if they are numbers.
+    """The rows, checked to be finite.
 
     Raises:
         ValueError: NaN or infinite.

@@ -29,7 +29,7 @@ MAX_STEPS = 60
 
 @dataclasses.dataclass(frozen=True)
 class GaussianCode:
-    """What the code costs and what its noise costs.
+    """Cost of a Gaussian code of the weights: nats, and excess loss by its noise.
 
     Attributes:
         nats: divergence from the prior, one number per row of the spectrum.

@@ -58,7 +58,7 @@ class _UnitOfCopy(ColumnSource):
 def by_weights(
     model: keras.Model, variables: list[keras.Variable], part: np.ndarray
 ) -> list[np.ndarray]:
-    """`dz/dw` of each variable, `[examples, units, entries]`.
+    """Jacobians `dz/dw` of the activations by each variable, `[examples, units, entries]`.
 
     The layer rules give them as scores of a normal distribution whose mean is the activations.
 
@@ -90,7 +90,7 @@ def by_weights(
 
 
 def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
-    """`dz/dx`, `[examples, units, inputs]`.
+    """Jacobians `dz/dx` of the activations by the inputs, `[examples, units, inputs]`.
 
     Args:
         model, part: as of `by_weights`.

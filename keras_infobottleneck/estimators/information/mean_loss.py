@@ -64,7 +64,7 @@ class MeanLoss:
 
 
 def finite_loss(loss: float) -> float:
-    """The loss, if it is a number.
+    """The loss, checked to be finite.
 
     Raises:
         ValueError: NaN or infinite.

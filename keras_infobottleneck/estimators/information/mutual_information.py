@@ -94,7 +94,7 @@ class MutualInformation(Result):
 
     @property
     def gap(self) -> float:
-        """Nats by which the training examples are ahead of others: what was learned by heart."""
+        """Generalisation gap: nats of the training pairs minus nats of the held-out ones."""
         return self.train_nats - self.nats
 
     def __repr__(self) -> str:
@@ -244,7 +244,7 @@ TermsOfPairs = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]]
 def _by_neighbours(
     num_neighbors: int, rng: np.random.Generator, progress: keras.utils.Progbar
 ) -> TermsOfPairs:
-    """A function from pairs to their terms; nothing is trained."""
+    """Function from pairs to their terms, by nearest neighbours; nothing is trained."""
 
     def estimate(z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
         terms = nearest_neighbour_terms(z, x, num_neighbors, rng)
@@ -260,7 +260,7 @@ def _cross_fitted(
     rng: np.random.Generator,
     progress: keras.utils.Progbar,
 ) -> TermsOfPairs:
-    """A function from pairs to their held-out terms, and the mean over those trained on."""
+    """Function from pairs to their held-out terms, and the mean of the terms of training pairs."""
 
     def estimate(z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
         terms, trained = np.empty(len(z)), []
@@ -278,7 +278,7 @@ def _cross_fitted(
 
 
 def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
-    """Each coordinate by the normal quantile of its rank, ties alike; without constant ones."""
+    """Normal quantiles of each coordinate's ranks, ties averaged; constant coordinates left out."""
     flat = values.reshape(len(values), -1)
     flat = flat[:, np.any(flat != flat[:1], axis=0)]
     if not flat.size:
@@ -288,14 +288,14 @@ def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _whitened(z: np.ndarray) -> np.ndarray:
-    """The principal components of unit variance, those of no variance left out."""
+    """Principal components scaled to unit variance; components without variance are left out."""
     _, scale, directions = np.linalg.svd(z - z.mean(0), full_matrices=False)
     kept = scale > 1e-6 * scale[0]
     return z @ directions[kept].T / scale[kept] * np.sqrt(len(z))
 
 
 def _doubts(found: MutualInformation, num_dimensions: int) -> Iterator[str]:
-    """What speaks against an estimate, a sentence each."""
+    """Warnings about an estimate, one sentence each."""
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."
     spread = found.standard_error

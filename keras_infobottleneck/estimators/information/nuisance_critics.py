@@ -133,7 +133,7 @@ class Classifier:
         self._logits: Callable[[np.ndarray], np.ndarray] = self._of_network
 
     def fit(self, z: np.ndarray, n: np.ndarray, rng: np.random.Generator) -> None:
-        """Trains both and keeps the better one."""
+        """Trains the network and the Gaussian classifier, and keeps the better of the two."""
         training, validation = self._train(z, n, rng)
         held = z[validation], n[validation]
         self._logits = self._of_network
@@ -164,7 +164,7 @@ class Classifier:
 def _logits_of_means(
     z: np.ndarray, n: np.ndarray, log_shares: np.ndarray
 ) -> Callable[..., np.ndarray]:
-    """Logarithms of the classes' probabilities by their means, as a function of `z`."""
+    """Gaussian classifier by class means, as a function from `z` to log-probabilities."""
     z = z.reshape(len(z), -1).astype(np.float64)
     count = np.bincount(n, minlength=len(log_shares))
     means = np.zeros([len(log_shares), z.shape[1]])

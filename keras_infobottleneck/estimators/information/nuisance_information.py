@@ -243,7 +243,7 @@ Judge = Callable[
 
 
 def _of_classifier(critic: Classifier) -> Judge:
-    """A function from training and held-out examples to held-out log-ratios and lower bound."""
+    """Function that trains a classifier, and gives held-out log-ratios and their lower bound."""
 
     def judge(
         z_train: np.ndarray,
@@ -262,7 +262,7 @@ def _of_classifier(critic: Classifier) -> Judge:
 def _of_discriminator(
     critic: Discriminator, normalize: bool, shares: np.ndarray | None, num_values: int
 ) -> Judge:
-    """The same, with the ratios normalised over the nuisance where that is asked for."""
+    """Function that trains a discriminator, and gives held-out log-ratios, normalised if asked."""
 
     def judge(
         z_train: np.ndarray,
@@ -305,7 +305,7 @@ def _standardised_pairs(
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:
-    """Mean 0 and standard deviation 1 per unit; constant units become 0."""
+    """Values with mean 0 and standard deviation 1 for each unit; constant units become 0."""
     values = values.astype(np.float64)
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)

@@ -88,7 +88,7 @@ class SeparableCritic:
 
     @staticmethod
     def cap(num_examples: int) -> float:
-        """The most that InfoNCE can be of so many held-out examples, in nats."""
+        """Upper bound on InfoNCE with this many held-out examples, in nats."""
         smallest = num_examples // -(-num_examples // NUM_CONTRASTED)
         return float(np.log(smallest))
 
@@ -100,7 +100,7 @@ def infonce_terms(table: np.ndarray) -> np.ndarray:
 
 
 def nwj_terms(table: np.ndarray) -> np.ndarray:
-    """``s_ii + 1 - mean_{j != i} exp s_ij``."""
+    """Terms ``s_ii + 1 - mean_{j != i} exp s_ij`` of the NWJ bound, from a table of scores."""
     with np.errstate(over="ignore"):
         ratios = np.exp(table)
     np.fill_diagonal(ratios, 0.0)

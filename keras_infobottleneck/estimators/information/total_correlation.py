@@ -242,7 +242,7 @@ def _shrinkage_weight(z: np.ndarray, correlation: np.ndarray) -> float:
 
 
 def _error(z: np.ndarray, correlation: np.ndarray, seed: int | None) -> float:
-    """Error for units of any distribution, never below that of Gaussian ones."""
+    """Standard error for units of any distribution, at least that for Gaussian units."""
     num_examples, num_units = z.shape
     gaussian = _gaussian_error(correlation, num_examples) ** 2
     rng = np.random.default_rng(seed)
@@ -307,7 +307,7 @@ def _gaussian_error(correlation: np.ndarray, num_examples: int) -> float:
 
 
 def _jackknife_error(z: np.ndarray, estimator: str) -> float:
-    """Error from leaving out each of 10 groups of examples."""
+    """Standard error by a jackknife over 10 groups of examples."""
     groups = np.arange(len(z)) % min(JACKKNIFE_GROUPS, len(z))
     kept = (z[groups != group] for group in range(groups.max() + 1))
     kept = (part[:, np.ptp(part, axis=0) > 0] for part in kept)

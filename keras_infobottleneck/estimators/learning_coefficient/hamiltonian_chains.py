@@ -154,12 +154,12 @@ def normals(seed: tf.Tensor, values: Tensors) -> Tensors:
 
 
 def _kinetic(momenta: Tensors) -> tf.Tensor:
-    """`|p|^2 / 2` of each chain."""
+    """Kinetic energy `|p|^2 / 2` of each chain."""
     return 0.5 * tf.add_n([sum_by_chain(tf.square(p)) for p in momenta])
 
 
 def _times(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """`[chains, ...]` from one number a chain and one a weight."""
+    """Product `[chains, ...]` of one number for each chain with one for each weight."""
     return _by_chain(tf.cast(size, scale.dtype), scale.shape.rank) * scale
 
 
@@ -168,5 +168,5 @@ def _where(taken: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
 
 
 def _by_chain(numbers: tf.Tensor, rank: int) -> tf.Tensor:
-    """One number a chain, to go with weights of this rank."""
+    """One number per chain, reshaped to multiply stacked weights of this rank."""
     return tf.reshape(numbers, [-1, *[1] * rank])

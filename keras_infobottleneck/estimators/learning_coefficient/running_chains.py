@@ -35,7 +35,7 @@ MOST_STEP = 0.5
 
 
 class Problem(NamedTuple):
-    """What chains draw from, and how far they step.
+    """Parameters of the distribution that chains sample, and the scales of their steps.
 
     Attributes:
         stack: the data.
@@ -55,7 +55,7 @@ class Problem(NamedTuple):
 
 
 class ChainRun(NamedTuple):
-    """What chains found.
+    """Result of a run of chains.
 
     Attributes:
         loss: mean loss of all data at the center.
@@ -98,7 +98,7 @@ class Chains:
     def hamiltonian(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Trajectories that pass a test; the step is a start where it adapts."""
+        """Hamiltonian trajectories with a Metropolis test; an adaptive step starts from `step`."""
         start = stacked(problem.center, self._num_chains)
         run, _ = self._tested(problem, start, seed, step, adapts, warmup, draws, self._num_steps)
         return run
@@ -106,7 +106,7 @@ class Chains:
     def langevin(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Steps with minibatches; before and after, some of this size pass a test, or do not.
+        """Langevin steps with minibatches; Metropolis tests before and after judge their size.
 
         The step is fitted, if it adapts, at the center and again where warming up has led: a
         singular minimum is narrower elsewhere. The acceptance is that at the end.
@@ -137,7 +137,7 @@ class Chains:
         draws: int,
         num_steps: int | None,
     ) -> tuple[ChainRun, Tensors]:
-        """Trajectories of so many steps, or, for None, single steps that are all of one size."""
+        """Trajectories of `num_steps` leapfrog steps with a test; None: steps of one size."""
 
         def make(loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor | Tensors, ...]]:
             options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}
@@ -199,7 +199,7 @@ class Chains:
     def _compiled(
         self, key: tuple[Any, ...], make: Callable[[ChainLoss], Callable[..., Any]]
     ) -> Callable[..., Any]:
-        """The loop of this key, traced at its first run."""
+        """The compiled loop of this key, traced at its first run and kept with the model."""
         likelihood, variables = self._likelihood, self._variables
 
         def make_once(model_of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -226,7 +226,7 @@ def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
 def _tensors(
     problem: Problem, start: Tensors, seed: int, step: float, draws: int
 ) -> tuple[Problem, Tensors, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """As tensors, so that other numbers trace nothing anew."""
+    """The arguments of a compiled loop as tensors, so that other values need no new trace."""
     wide = Problem(
         problem.stack,
         tf.constant(problem.num_examples, tf.float64),
@@ -245,7 +245,7 @@ def _tensors(
 
 
 def _some_examples(problem: Problem, seed: int) -> Problem:
-    """The problem with some of the batches in place of all."""
+    """The problem restricted to a random subset of the batches."""
     num_batches, size = problem.stack.weights.shape
     wanted = min(num_batches, -(-TRIED_EXAMPLES // size))
     chosen = np.sort(np.random.default_rng(seed).permutation(num_batches)[:wanted])

@@ -83,7 +83,7 @@ def solve_exactly(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, 
 def _reduced_value(
     k: np.ndarray, m: np.ndarray, num_samples: int, mu: float, multiplier: float
 ) -> np.ndarray:
-    """`f_k(m) - lam q` with `0 log 0 = 0`."""
+    """Lagrangian value of `m` states that are each seen `k` times, with `0 log 0 = 0`."""
     share = k * m / num_samples
     log_share = np.log(np.where(share > 0, share, 1.0))
     return -share * (log_share + mu * np.log(k / num_samples) + multiplier)
@@ -120,7 +120,7 @@ def _best_multiplicity(k: np.ndarray, num_samples: int, mu: float, multiplier: f
 def _repaired(
     k: np.ndarray, m: np.ndarray, num_samples: int, mu: float, multiplier: float
 ) -> np.ndarray:
-    """Places the samples left over by the cheapest one or two changes of single `m_k` by 1."""
+    """Counts `m_k` that place all samples, by the cheapest changes of one or two of them by 1."""
     m = m.copy()
     while True:
         left = int(num_samples - np.sum(k * m))

@@ -245,7 +245,7 @@ class StateCounts(Result):
         return f"StateCounts(num_samples={self.num_samples}, num_states={self.num_states})"
 
     def _check_units(self, num_units: int) -> None:
-        """Every batch must have states of one kind."""
+        """Checks that a batch has as many units as earlier ones, or labels if they were labels."""
         if self._num_units is None:
             self._num_units = num_units
         elif self._num_units != num_units:
@@ -256,7 +256,7 @@ class StateCounts(Result):
             )
 
     def _settle(self, ratio: float) -> None:
-        """Merge the last runs while they are of like size, so that each key moves log2 times."""
+        """Merges the last runs while they are of similar size, so that a key moves log2 times."""
         while len(self._runs) > 1 and len(self._runs[-2][1]) <= ratio * len(self._runs[-1][1]):
             (keys, counts), (more_keys, more_counts) = self._runs[-2:]
             keys, counts = np.concatenate([keys, more_keys]), np.concatenate([counts, more_counts])

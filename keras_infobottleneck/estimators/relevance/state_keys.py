@@ -154,7 +154,7 @@ def _mixed_lanes(ordered: np.ndarray) -> bool:
 def _tally_in_tensorflow(
     keys: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`tally` with TensorFlow operations, which run on the default device."""
+    """As `tally`, with TensorFlow operations on the default device."""
     lanes = [tf.constant(np.ascontiguousarray(lane).view(np.int64)) for lane in keys.T]
     order = tf.argsort(lanes[-1], stable=True)
     for lane in lanes[-2::-1]:  # least significant lane first: each later sort is stable
@@ -170,6 +170,6 @@ def _tally_in_tensorflow(
 
 
 def _in_unsigned_order(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed sorting puts the upper half of the unsigned keys first; this turns it back."""
+    """Keys and counts rotated from the order of signed integers to that of unsigned ones."""
     start = np.searchsorted(keys[:, 0].view(np.int64), 0)
     return np.roll(keys, -start, axis=0), np.roll(counts, -start)
