@@ -1,4 +1,4 @@
-"""How networks that judge pairs are trained: with early stopping, always from their first weights.
+"""Training of critics, networks that judge pairs: early stopping, always from the initial weights.
 
 `fit` starts from the network's first weights, so that folds are independent.
 """

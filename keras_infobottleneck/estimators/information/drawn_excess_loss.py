@@ -1,4 +1,4 @@
-"""What the noise of the Gaussian code really adds to the loss: the code is drawn."""
+"""The excess loss by the noise of the Gaussian code, measured with weights drawn from the code."""
 
 from __future__ import annotations
 

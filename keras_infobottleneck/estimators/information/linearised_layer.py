@@ -275,7 +275,7 @@ class LinearisedLayer:
 
 
 def _flat(activations: keras.Model, average_over: tuple[int, ...]) -> keras.Model:
-    """The same, averaged over some axes, with one axis of units; made once."""
+    """Model of the activations, averaged over some axes and flattened to units; made once."""
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
         model = model_of()

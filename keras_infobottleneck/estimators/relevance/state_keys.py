@@ -1,4 +1,4 @@
-"""From states to sortable keys, and from keys to counts: the fast inside of `StateCounts`."""
+"""Conversion of states to sortable keys, and of keys to counts, for `StateCounts`."""
 
 from __future__ import annotations
 
