@@ -29,6 +29,7 @@ from keras import ops
 
 import keras_infobottleneck as kib
 from reproduction.frame import datasets, experiment, script
+from reproduction.frame.verdicts import said, spread
 
 matplotlib.use("Agg")
 
@@ -36,7 +37,7 @@ import matplotlib.pyplot as plt
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/training_through_wrong_labels", resume=True)
-flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 2)
+flags.DEFINE_integer("seeds", None, "Repeats of every network; default 5.", 1)
 
 STRENGTHS = {
     "plain": [0.0],
@@ -64,7 +65,7 @@ SMOKE = {
     "epochs": 2,
     "units": [8],
     "strengths": {name: values[:1] for name, values in STRENGTHS.items()},
-    "seeds": 2,
+    "seeds": 1,
 }
 WARM_UP = 0.5  # share of the epochs over which prices and what is left out rise
 
@@ -249,7 +250,7 @@ def best_of(found, when) -> str:
 
 def percent(values) -> str:
     """Mean and standard error over seeds."""
-    return f"{np.mean(values):.1%} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.1%}"
+    return said(spread(values), ".1%")
 
 
 def draw(found, settings, path):
@@ -258,7 +259,7 @@ def draw(found, settings, path):
     methods = list(found)[::-1]
     for when, style, label in (("last", "o", "at the last epoch"), ("early", "D", "stopped early")):
         tests = np.array([found[method][when]["test"] for method in methods])
-        error = tests.std(1, ddof=1) / np.sqrt(tests.shape[1])
+        error = [spread(each)["standard_error"] or 0.0 for each in tests]
         axis.errorbar(
             tests.mean(1), range(len(methods)), xerr=error, fmt=style, capsize=3, label=label
         )
