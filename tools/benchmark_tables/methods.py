@@ -247,9 +247,9 @@ def forgetting() -> str:
         f"units with weight decay. `kib.forget` by Kronecker factors, price {found['price']:g}, "
         f"with a full step and with one damped by a shift of {found['shift']:g}. Nothing is left "
         "where accuracy on what was forgotten is that on unseen images alike, the attack, an area "
-        "under the ROC curve, is 0.5, and relearning takes as long as a network trained anew. The nats "
-        "that can be read are estimates by one ruler, the distance to where the gradient on the "
-        "rest points.\n",
+        "under the ROC curve, is 0.5, and relearning takes as long as a network trained anew. "
+        "The nats that can be read are estimates by one ruler, the distance to where the gradient "
+        "on the rest points.\n",
         *texts,
     )
 
