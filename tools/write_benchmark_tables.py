@@ -34,6 +34,7 @@ SECTIONS = (
     methods.compressed_files,
     methods.boltzmann,
     methods.wrong_labels,
+    methods.forgetting,
     methods.learning_coefficients,
 )
 
