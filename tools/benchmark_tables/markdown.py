@@ -4,9 +4,14 @@ import json
 import pathlib
 from collections.abc import Iterable
 
-__all__ = ["read", "section", "table"]
+__all__ = ["is_there", "read", "section", "table"]
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+def is_there(name: str) -> bool:
+    """Whether a file of results was measured."""
+    return (RESULTS / f"{name}.json").exists()
 
 
 def read(name: str) -> dict:
