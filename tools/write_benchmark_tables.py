@@ -37,6 +37,7 @@ SECTIONS = (
     methods.compressed_files,
     methods.boltzmann,
     methods.wrong_labels,
+    methods.forgetting,
     methods.learning_coefficients,
 )
 

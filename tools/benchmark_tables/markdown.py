@@ -10,7 +10,7 @@ RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 
 
 def is_there(name: str) -> bool:
-    """Whether a file of results was measured."""
+    """Whether a file of results is kept."""
     return (RESULTS / f"{name}.json").exists()
 
 

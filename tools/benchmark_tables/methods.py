@@ -2,12 +2,13 @@
 
 import statistics
 
-from benchmark_tables.markdown import read, section, table
+from benchmark_tables.markdown import is_there, read, section, table
 
 __all__ = [
     "boltzmann",
     "complexity_of_weights",
     "compressed_files",
+    "forgetting",
     "hidden_states",
     "learning_coefficients",
     "wrong_labels",
@@ -139,41 +140,123 @@ def boltzmann() -> str:
     )
 
 
+LABELLED = {  # the data of each result, and the flag that names them
+    "wrong_labels_digits": ("digits of scikit-learn", ""),
+    "wrong_labels_mnist": ("images of MNIST", " --data=mnist.npz"),
+    "wrong_labels_cifar10_subset": ("images of CIFAR-10", " --data=cifar10_subset.npz"),
+}
+
+
 def wrong_labels() -> str:
-    """How well scores find replaced labels, and how many they say there are."""
-    found = read("wrong_labels_digits")
-    runs = found["runs"]
-    areas = next(iter(runs.values()))[0]["areas"]
+    """How well scores find replaced labels, how many they say there are, and what they cost."""
+    texts, commands, results = [], [], []
+    for name, (data, flag) in LABELLED.items():
+        if not is_there(name):
+            continue
+        found = read(name)
+        runs = found["runs"]
+        count = len(next(iter(runs.values())))
+        commands.append(
+            f"python benchmarks/wrong_labels.py --num_examples={found['num_examples']}{flag}"
+        )
+        results.append(name)
+        texts += [
+            f"{found['num_examples']:,} {data}, {count} seeds. Area under the ROC curve:\n",
+            areas(runs),
+            "How many there are, and how many of those that are called wrong are (means):\n",
+            counts(runs),
+        ]
+    last = [run for run in runs.values() for run in run]
+    times = {
+        name: statistics.median(run["seconds"][name] for run in last) for name in last[0]["seconds"]
+    }
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in times.items())
+    return section(
+        "Wrong labels",
+        commands,
+        results,
+        f"A perceptron of {found['num_units']} hidden units, {found['epochs']} epochs; labels "
+        "replaced at random, or by the next class. Mean and standard deviation over seeds. `plain: "
+        "find_wrong_labels, diagonal` is by the matrix of all weights, its default by that of the "
+        "last layer.\n",
+        *texts,
+        f"Seconds on the last of these data (medians): {seconds}.\n",
+    )
+
+
+def areas(runs: dict[str, list[dict]]) -> str:
+    """Area under the ROC curve by score and kind of replacement."""
     rows = [
-        [name, *(spread([r["areas"][name] for r in run]) for run in runs.values())]
-        for name in areas
+        [name, *(spread([r["areas"][name] for r in run], 3) for run in runs.values())]
+        for name in next(iter(runs.values()))[0]["areas"]
     ]
+    return table(["score", *runs], rows)
+
+
+def counts(runs: dict[str, list[dict]]) -> str:
+    """Shares that are wrong and expected to be, and labels that are called wrong."""
     counted = {
         "share that is wrong": "share",
         "share expected, paying": "expected_share, paying",
         "share expected, plain": "expected_share, plain",
     }
-    shares = [
+    rows = [
         [name, *(spread([r[key] for r in run], 3) for run in runs.values())]
         for name, key in counted.items()
     ]
-    shares += [
+    rows += [
         [f"flagged, {score}; wrong among them", *(flagged(run, score) for run in runs.values())]
         for score in ("paying", "plain", "confident learning")
     ]
-    head = ["score", *(f"{name} replaced" for name in runs)]
+    return table(["", *runs], rows)
+
+
+def forgetting() -> str:
+    """What is left of examples by several ways to forget them."""
+    if not is_there("forgetting_mnist"):
+        return ""
+    found = read("forgetting_mnist")
+    texts = []
+    tasks = {"class": "All images of one class", "examples": "A hundred images at random"}
+    for task, title in tasks.items():
+        runs = found["runs"][task]
+        rows = []
+        for way in runs[0]:
+            own = [run[way] for run in runs]
+            steps = [row["relearn steps"] for row in own]
+            rows.append(
+                [
+                    way,
+                    *(
+                        f"{100 * mean(own, key):.1f}"
+                        for key in ("test accuracy", "forgotten", "unseen")
+                    ),
+                    f"{mean(own, 'attack'):.3f} ± {mean(own, 'attack, standard error'):.3f}",
+                    "never" if None in steps else f"{statistics.mean(steps):.0f}",
+                    f"{mean(own, 'nats'):,.0f}",
+                    f"{mean(own, 'seconds'):.1f}",
+                ]
+            )
+        head = ["", "test, %", "forgotten, %", "unseen alike, %", "attack", "steps to relearn"]
+        texts += [f"{title}, {len(runs)} seeds:\n", table([*head, "nats", "seconds"], rows)]
     return section(
-        "Wrong labels",
-        [f"python benchmarks/wrong_labels.py --num_examples={found['num_examples']} --kind=random"],
-        ["wrong_labels_digits"],
-        f"{found['num_examples']:,} digits of scikit-learn, perceptron 64-{found['num_units']}-10, "
-        f"{found['epochs']} epochs, labels replaced at random, {len(next(iter(runs.values())))} "
-        "seeds. Area under the ROC curve, mean and standard deviation over seeds. `plain: "
-        "find_wrong_labels` is by the matrix of all weights.\n",
-        table(head, rows),
-        "How many there are, and how many of those that are called wrong are (means):\n",
-        table(["", *head[1:]], shares),
+        "Forgetting",
+        ["python benchmarks/forgetting.py --data=mnist.npz"],
+        ["forgetting_mnist"],
+        f"{found['num_examples']:,} images of MNIST, a perceptron of {found['num_units']} hidden "
+        f"units with weight decay. `kib.forget` by Kronecker factors, price {found['price']:g}, "
+        f"with a full step and with one damped by a shift of {found['shift']:g}. Nothing is left "
+        "where accuracy on what was forgotten is that on unseen images alike, the attack, an area "
+        "under the ROC curve, is 0.5, and relearning takes as long as a network trained anew. "
+        "The nats that can be read are estimates by one ruler, the distance to where the gradient "
+        "on the rest points.\n",
+        *texts,
     )
+
+
+def mean(rows: list[dict], key: str) -> float:
+    """Mean over seeds."""
+    return statistics.mean(row[key] for row in rows)
 
 
 def spread(values: list[float], digits: int = 4) -> str:
@@ -185,7 +268,8 @@ def spread(values: list[float], digits: int = 4) -> str:
 def flagged(run: list[dict], score: str) -> str:
     """How many labels are called wrong, and the share of those that are."""
     count = statistics.mean(row[f"flagged, {score}"] for row in run)
-    share = statistics.mean(row[f"precision, {score}"] for row in run)
+    shares = [row[f"precision, {score}"] for row in run if row[f"precision, {score}"] is not None]
+    share = statistics.mean(shares) if shares else float("nan")
     return f"{count:.0f}, {share:.3f}"
 
 

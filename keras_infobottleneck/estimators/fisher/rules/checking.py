@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ __all__ = ["check_rule"]
 TOLERANCE = 1e-3
 
 
-def check_rule(rule: LayerRule, call, inputs: tf.Tensor, args: Any, kwargs: Any) -> None:
+def check_rule(
+    rule: LayerRule,
+    call: Callable[..., tf.Tensor],
+    inputs: tf.Tensor,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
     """Compares outputs and gradients of one call on one example, in a random direction.
 
     Raises:
@@ -46,7 +53,7 @@ def check_rule(rule: LayerRule, call, inputs: tf.Tensor, args: Any, kwargs: Any)
 
 
 def _compare(rule: LayerRule, what: str, given: tf.Tensor, exact: tf.Tensor) -> None:
-    """Refuses what misses TensorFlow's by more than rounding."""
+    """Refuses a value that differs from TensorFlow's by more than rounding."""
     given, exact = np.asarray(given, np.float64), np.asarray(exact, np.float64)
     name = f"rule {type(rule).__name__} of layer {rule.layer.name!r}"
     if given.shape != exact.shape:

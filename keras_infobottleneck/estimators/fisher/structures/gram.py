@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_price, check_probes
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
@@ -21,6 +21,7 @@ from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
 from keras_infobottleneck.introspection.precision import full_products
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["GramFisher", "all_rows", "rows_of"]
@@ -48,11 +49,11 @@ class GramFisher(FisherInformation):
 
     @classmethod
     def measured(cls, measurement: Measurement) -> GramFisher:
-        """The scores of every batch, side by side."""
+        """Concatenates the scores of all batches."""
         variables, source = measurement.variables, measurement.source
 
-        def make(model_of):
-            def step(batch, key):
+        def make(model_of: Callable[[], keras.Model]) -> Callable[..., tf.Tensor]:
+            def step(batch: Batch, key: tf.Tensor) -> tf.Tensor:
                 return all_rows(Scores(model_of(), variables, source, batch, key))
 
             return tf.function(step, autograph=False)
@@ -71,7 +72,7 @@ class GramFisher(FisherInformation):
         return self.layout.split(np.einsum("rw,rw->w", self.rows, self.rows) / self.num_examples)
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Two products with R."""
+        """Product with F, by two products with R."""
         product = self.rows.T @ (self.rows @ self.layout.join(tensors))
         return self.layout.split(product / self.num_examples)
 
@@ -84,7 +85,7 @@ class GramFisher(FisherInformation):
         return Estimate(float(logs.sum() + others))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
-        """Those of the dual, then zeros."""
+        """Eigenvalues of the dual, descending, then zeros."""
         count = self._num_eigenvalues(count)
         return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
 
@@ -110,7 +111,7 @@ class GramFisher(FisherInformation):
         return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """The shift's own power, corrected in the span of the scores."""
+        """Power of the shift, corrected within the span of the scores."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         if self._as_dense is not None:
             return self._as_dense.power_product(rows, exponent, shift)
@@ -145,7 +146,7 @@ class GramFisher(FisherInformation):
         return {"rows": self.rows}
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> GramFisher:
         rows = archive.array("rows", (None, fields["layout"].size))
         if len(rows) < fields["num_examples"]:
             archive.refuse(f"with {len(rows)} rows of {fields['num_examples']} examples")
