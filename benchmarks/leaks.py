@@ -2,10 +2,10 @@
 
 Every call builds a network, measures it and drops it. Plain Keras itself grows by building and
 predicting, by what TensorFlow keeps of every variable, and by more in training; what an estimator
-may leave beyond that is nothing. Each row is a process of its own:
-some calls to warm up, then the least-squares slope of the resident memory against the number of
-calls, with its standard error, and how many of the dropped networks are still alive. Each is taken
-as it is and with `keras.backend.clear_session()` after every call.
+may leave beyond that is nothing. Each row is a process of its own: some calls to warm up, then the
+least-squares slope of the resident memory against the number of calls, with its standard error,
+and how many of the dropped networks are still alive. Each is taken as it is and with
+`keras.backend.clear_session()` after every call.
 
     python benchmarks/leaks.py --calls 300 --output leaks.json
 
@@ -15,6 +15,7 @@ Run time: about a second for a call of most subjects, ten for `audit`; seconds w
 import gc
 import json
 import os
+import shlex
 import subprocess
 import sys
 import weakref
@@ -199,7 +200,7 @@ def main(argv):
         ]
         print(f"{subject:30} {'; '.join(cells)}", flush=True)
     if FLAGS.output:
-        command = f"python benchmarks/leaks.py --calls {FLAGS.calls}"
+        command = shlex.join(["python", "benchmarks/leaks.py", *sys.argv[1:]])
         result = {"command": command, "calls": FLAGS.calls, "rows": rows}
         with open(FLAGS.output, "w") as file:
             file.write(json.dumps(result, indent=1) + "\n")
