@@ -197,7 +197,7 @@ def exponent(points):
     return float(slope), float(error)
 
 
-def summary(points):
+def summary(points, axis):
     """Exponents of a measure, over all sizes and over the larger half; and growth of memory."""
     sizes = list(points)
     larger = {size: points[size] for size in sizes[(len(sizes) - 1) // 2 :]}
@@ -208,7 +208,7 @@ def summary(points):
         slope, error = exponent(chosen)
         found[name] = {"exponent": slope, "standard_error": error}
     first, last = points.get("10000"), points[sizes[-1]]
-    if first is not None:
+    if axis == "examples" and first is not None:
         found["peak over that of 10,000"] = last["peak_mebibytes"] / first["peak_mebibytes"]
     return found
 
@@ -259,7 +259,7 @@ def main(argv):
             if FLAGS.smoke and len(points) == 2:
                 break
         points = dict(sorted(points.items(), key=lambda item: int(item[0])))
-        results[name] = {"points": points, "summary": summary(points)}
+        results[name] = {"points": points, "summary": summary(points, MEASURES[name][0])}
         print(name, results[name]["summary"], flush=True)
     write(output, results)
     if FLAGS.figure:
