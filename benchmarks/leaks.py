@@ -199,11 +199,11 @@ def main(argv):
             for session, row in rows[subject].items()
         ]
         print(f"{subject:30} {'; '.join(cells)}", flush=True)
-    if FLAGS.output:
-        command = shlex.join(["python", "benchmarks/leaks.py", *sys.argv[1:]])
-        result = {"command": command, "calls": FLAGS.calls, "rows": rows}
-        with open(FLAGS.output, "w") as file:
-            file.write(json.dumps(result, indent=1) + "\n")
+        if FLAGS.output:  # after each row: what is stopped leaves those that were measured
+            command = shlex.join(["python", "benchmarks/leaks.py", *sys.argv[1:]])
+            result = {"command": command, "calls": FLAGS.calls, "rows": rows}
+            with open(FLAGS.output, "w") as file:
+                file.write(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
