@@ -102,7 +102,7 @@ def information_curve(
     model: keras.Model,
     data: Any,
     *,
-    beta: Sequence[float] | None = None,
+    beta: float | Sequence[float] | np.ndarray | None = None,
     loss: float | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
