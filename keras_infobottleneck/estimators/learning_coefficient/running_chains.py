@@ -177,6 +177,7 @@ class Chains:
 
     def _langevin(self, loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Tensors]]:
         """Function of a run to the loss at the center, the excess losses and the last weights."""
+
         def run(
             problem: Problem, start: Tensors, seed: tf.Tensor, step: tf.Tensor, draws: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
