@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-from benchmark_tables import costs, methods, scale  # noqa: E402
+from benchmark_tables import costs, methods, networks, scale  # noqa: E402
 
 TARGET = ROOT / "benchmarks" / "README.md"
 HEAD = """# Benchmarks
@@ -27,6 +27,7 @@ SECTIONS = (
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,
+    costs.recurrent_layers,
     scale.growth_by_size,
     scale.growth_by_calls,
     scale.device,
@@ -39,6 +40,7 @@ SECTIONS = (
     methods.wrong_labels,
     methods.forgetting,
     methods.learning_coefficients,
+    networks.networks_of_others,
 )
 
 

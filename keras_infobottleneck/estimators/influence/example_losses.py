@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.precision import full_products
+from keras_infobottleneck.introspection.replicas import full_products
 from keras_infobottleneck.models.posterior_draws import outputs_at
 
 __all__ = ["ExampleLosses", "first_parameters"]
@@ -85,6 +85,7 @@ class ExampleLosses:
         return losses, others
 
     def _parts(self, values: list[tf.Tensor]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Losses and the second quantity of the examples of each stack of batches."""
         for stack in self._batches.stacks():
             # One function for stacks of every height.
             any_height = tf.nest.map_structure(
