@@ -24,6 +24,7 @@ was tried, and what brought no gain; [stated errors](../docs/stated_errors.md) s
 are as large as estimators state.
 """
 SECTIONS = (
+    costs.importing,
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,

@@ -5,6 +5,7 @@ from benchmark_tables.markdown import is_there, read, section, table
 __all__ = [
     "curvature",
     "curvature_limits",
+    "importing",
     "noise_on_weights",
     "precision",
     "recurrent_layers",
@@ -13,6 +14,25 @@ __all__ = [
 
 NETWORKS = {"mlp": "perceptron 784-512-512-10", "cnn": "convolutional network"}
 STEPS = {**NETWORKS, "transformer": "transformer block"}
+
+
+def importing() -> str:
+    """What importing the package takes over importing Keras."""
+    found = read("import_time")
+    rows = []
+    for unit in ("seconds", "processor_seconds"):
+        row = found[unit]
+        keras, package = (f"{row[name]:.2f}" for name in ("keras", "keras_infobottleneck"))
+        rows.append([unit.replace("_", " "), keras, package, f"{row['package_over_keras']:.1%}"])
+    return section(
+        "Importing",
+        ["python benchmarks/import_time.py --output docs/results/import_time.json"],
+        ["import_time"],
+        f"Medians of {found['rounds']} fresh processes each, in turns, at a load average of "
+        f"{found['load_average']:.1f}. The package imports Keras, and {found['files_imported']} of "
+        f"its own {found['files_of_the_package']} files.\n",
+        table(["unit", "Keras", "the package", "more than Keras"], rows),
+    )
 
 
 def noise_on_weights() -> str:
