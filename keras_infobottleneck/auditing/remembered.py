@@ -23,7 +23,7 @@ class RememberedExamples(Result):
         mean_nats: over the examples taken.
         standard_error: of the mean, over examples.
         share_of_top_percent: of all of these nats, in the one percent of examples with most.
-        numbers_of_examples: in the data, those with the most nats, the largest first.
+        numbers_of_examples: rows of the data, from 0, of those with the most nats, largest first.
         nats: of these.
         losses: of these: minus the log-probability of the label, in nats.
         num_examples: taken.

@@ -33,8 +33,11 @@ TOO_LONG = (
     "units by weights by examples, and by the places or time steps at which weights are used, take "
     "too long; `effective_information` measures them without this limit"
 )
-# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
-WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
+# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite: G has a direction in which S is singular.
+WITHOUT_NOISE = (
+    "as some combination of units follows the input and carries no noise, which there always is "
+    "where units are more than the weights with noise before them"
+)
 
 
 class Effective(LayerPart):
@@ -107,7 +110,7 @@ class Effective(LayerPart):
             units = f"{felt.num_units:,} units, {felt.num_examples} examples"
             endless = int(np.sum(np.isinf(felt.per_example)))
             if endless:
-                units += f"; {endless} infinite, {WITHOUT_NOISE}"
+                units += f"; infinite for {endless} of them, {WITHOUT_NOISE}"
             units = self.beside(findings, name, units)
             yield self.reading("effective_information", name, felt.nats, error, units)
 
@@ -124,8 +127,9 @@ class Effective(LayerPart):
         unsure = "a local Gaussian approximation, low for its few examples"
         enough = least.nats >= labels_hold
         relation = "enough for" if enough else "less than"
+        nats = number_in_words(least.nats, least.standard_error, digits=2)
         statement = (
-            f"Under the noise of the weights' code layer {name} still tells {least.nats:.2g} nats "
+            f"Under the noise of the weights' code layer {name} still tells {nats} nats "
             f"of the input, {relation} the {labels_hold:.2g} of {findings.labels_in_words}"
         )
         if not enough:

@@ -95,16 +95,17 @@ class Examples(AuditPart):
         rows = zip(held.numbers_of_examples, held.nats, held.losses, strict=True)
         for number, nats, loss in rows:
             beside = f"its loss: {number_in_words(loss)}"
-            yield self.reading("nats_of_example", f"example {number}", nats, None, beside)
+            yield self.reading("nats_of_example", f"row {number}", nats, None, beside)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """The examples that are remembered most."""
         held: Any = findings.others.get("remembered")
         if held is not None:
-            first = ", ".join(map(str, held.numbers_of_examples[:3]))
+            rows = ", ".join(map(str, held.numbers_of_examples[:3]))
             yield (
-                f"Of {held.num_examples:,} examples it remembers numbers {first} most; one percent "
-                f"of them hold {held.share_of_top_percent:.0%} of the nats of single examples."
+                f"Of {held.num_examples:,} examples it remembers rows {rows} of the data most, "
+                f"counted from 0; one percent of them hold {held.share_of_top_percent:.0%} of the "
+                "nats of single examples."
             )
 
     def verdict(self, findings: Findings) -> Verdict | None:
@@ -113,8 +114,8 @@ class Examples(AuditPart):
         if held is None:
             return None
         evidence = (
-            f"the most remembered of {held.num_examples:,} leaves "
-            f"{number_in_words(held.nats[0])} nats where the mean is "
+            f"row {held.numbers_of_examples[0]}, the most remembered of {held.num_examples:,}, "
+            f"leaves {number_in_words(held.nats[0])} nats where the mean is "
             f"{number_in_words(held.mean_nats, held.standard_error or None)}; one percent holds "
             f"{held.share_of_top_percent:.0%}"
         )

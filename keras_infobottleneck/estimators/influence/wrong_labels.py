@@ -101,12 +101,12 @@ class WrongLabels(ArchivedResult):
         return Estimate(float(p.mean()), float(np.sqrt((p * (1 - p)).sum()) / len(p)))
 
     def ranking(self, count: int | None = None) -> np.ndarray:
-        """Numbers of the examples, the most suspicious label first, `[count]` or all of them."""
+        """Rows of the data, from 0, the most suspicious label first, `[count]` or all of them."""
         # Probabilities that round to one are told apart by their losses.
         return np.lexsort((-self.losses, -self.probabilities))[:count]
 
     def flagged(self, threshold: float = 0.5) -> np.ndarray:
-        """Numbers of the examples whose label is wrong with more than this probability, ranked."""
+        """Rows of the data, from 0, with labels more probably wrong than this, ranked."""
         order = self.ranking()
         return order[self.probabilities[order] > threshold]
 
