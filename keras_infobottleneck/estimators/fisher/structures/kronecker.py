@@ -16,9 +16,10 @@ from keras_infobottleneck.estimators.fisher.information import (
 )
 from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
-from keras_infobottleneck.estimators.fisher.scores import Measurement
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
+    BlockPlan,
     choose_forms,
     factor_entries,
     factor_sums,
@@ -27,6 +28,7 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import 
     with_bias,
 )
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["KroneckerFisher"]
@@ -74,9 +76,9 @@ class KroneckerFisher(FisherInformation):
         """Factors, and diagonals where there are none."""
         forms = choose_forms(measurement)
         reduced = {kernel for kernel, form in forms.items() if form == "reduce"}
-        plans: list = measurement.kept("kronecker plans", lambda _: [])
+        plans: list[BlockPlan] = measurement.kept("kronecker plans", lambda _: [])
 
-        def of_scores(scores):
+        def of_scores(scores: Scores) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
             plans[:] = plan_blocks(scores)
             *sums, norms = factor_sums(scores, plans, reduced)
             return sums, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
@@ -212,7 +214,7 @@ class KroneckerFisher(FisherInformation):
         return arrays
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> KroneckerFisher:
         shapes = fields["layout"].shapes
         blocks: list[KroneckerBlock] = []
         while f"block_{len(blocks)}" in archive:
