@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -84,7 +86,9 @@ def _run(arguments: Sequence[str], values: flags.FlagValues) -> int | None:
     nuisance = value_of(values, "nuisance")
     options["nuisance"] = None if nuisance is None else read_array(values, nuisance)
     if value_of(values, "dry_run"):
-        audit(model, data, dry_run=True, **options)
+        with contextlib.redirect_stdout(io.StringIO()):  # as it is printed for Python
+            plan = audit(model, data, dry_run=True, **options)
+        print(AUDIT.in_flags(str(plan)))
         return None
     before: Any = None
     baseline, other = value_of(values, "baseline"), None
@@ -102,7 +106,8 @@ def _run(arguments: Sequence[str], values: flags.FlagValues) -> int | None:
     if written["html"] is not None:
         report.to_html(written["html"], baseline=before)
     if any(written.values()):
-        print("\n".join([report.title, *(f"  {each}" for each in report.in_short())]))
+        lines = [report.title, *(f"  {each}" for each in report.in_short())]
+        print(AUDIT.in_flags("\n".join(lines)))
         print("wrote " + " and ".join(path for path in written.values() if path))
     else:
         print(AUDIT.in_flags(report.table(baseline=before)))
@@ -138,10 +143,15 @@ def _check_likelihood(model: keras.Model, options: Mapping[str, Any]) -> None:
     missing = [part.name for part in chosen if reason and part.reason_to_omit(subject) == reason]
     if missing:
         others = ",".join(part.name for part in PARTS if part.reason_to_omit(subject) is None)
+        told = f"give --likelihood=..., one of {IN_WORDS}"
+        if len(keras.tree.flatten(getattr(model, "outputs", None) or [])) > 1:
+            told = (
+                "of several outputs a function says it, to kib.audit(..., likelihood=...) in Python"
+            )
         raise ValueError(
             f"the parts {', '.join(missing)} need to know what the outputs are, which MODEL does "
-            f"not say; give --likelihood=..., one of {IN_WORDS}, or choose parts that do "
-            f"without by --include={others}. Received: {reason.partition('Received: ')[2]}"
+            f"not say; {told}, or choose parts that do without by --include={others}. "
+            f"Received: {reason.partition('Received: ')[2]}"
         )
 
 

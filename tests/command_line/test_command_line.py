@@ -109,9 +109,11 @@ def test_an_audit_writes_its_report_and_compares_it(folder, monkeypatch, capsys)
 
 
 def test_a_dry_run_measures_nothing(folder, monkeypatch, capsys):
-    words = ("--data=other.npz", "--x=pictures", "--y=classes", "--include=weights", "--dry_run")
+    files = ("--data=other.npz", "--x=pictures", "--y=classes")
+    words = (*files, "--include=weights,nuisance", "--dry_run")
     code, out, _ = call(folder, monkeypatch, capsys, "audit", "model.keras", *words)
     assert code == 0
+    assert "no `--nuisance` was given" in out
     assert "weights: " in out
     assert "nats" not in out.splitlines()[0]
 
