@@ -225,8 +225,9 @@ class BetaSweep(Result):
     def _legend(self) -> list[str]:
         """What the columns are."""
         found = [
-            f"nats: in all {self.num_weights:,} weights with a distribution; kept: the share of "
-            f"these whose |mean| is at least {self.prune_below:g} of their standard deviations"
+            f"nats: in all {self.num_weights:,} weights with a distribution",
+            f"kept: share of these whose |mean| is at least {self.prune_below:g} standard "
+            "deviations of the noise",
         ]
         errors = self.validation_task_loss_standard_error
         if errors is not None and not np.all(np.isnan(errors)):

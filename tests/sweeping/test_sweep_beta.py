@@ -68,8 +68,8 @@ def test_table_and_figure_show_every_price_and_what_the_labels_hold(sweep):
     assert f"60 labels hold {sweep.label_nats:,.0f} nats at most" in lines
     for line, error in zip(lines[1:4], sweep.validation_task_loss_standard_error, strict=True):
         assert f" ± {error:.2g}" in line
-    assert "nats: in all 144 weights with a distribution; kept: the share of these" in lines[4]
-    assert "at least 0.5 of their standard deviations" in lines[4]
+    assert lines[4] == "nats: in all 144 weights with a distribution"
+    assert "whose |mean| is at least 0.5 standard deviations of the noise" in lines[5]
     assert len(repr(sweep).splitlines()) <= 12
     upper, lower = sweep.plot()
     values = [list(line.get_ydata()) for line in (*upper.lines, *lower.lines)]

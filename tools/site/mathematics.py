@@ -6,7 +6,8 @@ import re
 from latex2mathml.converter import convert
 
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
-UNKNOWN = re.compile(r">(\\+[^<]*)<")
+# What the converter leaves as it is: commands and environments that it does not know.
+UNKNOWN = re.compile(r">(\\+[^<]*|&amp;)<")
 DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
 
