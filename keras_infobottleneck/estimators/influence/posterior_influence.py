@@ -90,11 +90,7 @@ class PosteriorInfluence(ArchivedResult):
     _points = ("influences", "standard_errors", "losses")
 
     def most_harmful(self, count: int = 10) -> np.ndarray:
-<<<<<<< HEAD
-        """Rows of the data, from 0, that raise the loss most or feel themselves most, `[count]`."""
-=======
         """Indices of the `count` examples that raise the loss most, or lower their own most."""
->>>>>>> main
         signed = self.influences if self.is_own else -self.influences
         return np.argsort(signed, kind="stable")[:count]
 

@@ -91,11 +91,7 @@ class UniqueInformation(ArchivedResult):
     _points = ("nats", "standard_errors", "losses")
 
     def largest(self, count: int = 10) -> np.ndarray:
-<<<<<<< HEAD
-        """Rows of the data, from 0, of the examples with the most nats, the largest first."""
-=======
         """Indices of the `count` examples with the most nats, the largest first."""
->>>>>>> main
         return np.argsort(-self.nats, kind="stable")[:count]
 
     def top_share(self, fraction: float = TOP) -> float:
