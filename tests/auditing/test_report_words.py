@@ -3,17 +3,18 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from keras_infobottleneck.auditing import InformationReport
 from keras_infobottleneck.auditing.drawn_code import DrawnCode
 from keras_infobottleneck.auditing.entries import Omission
-from keras_infobottleneck.auditing.findings import Findings
+from keras_infobottleneck.auditing.findings import Findings, LayerInformation
 from keras_infobottleneck.auditing.performance import TaskPerformance
 from keras_infobottleneck.auditing.registration import PARTS
 from keras_infobottleneck.auditing.remembered import RememberedExamples
 from keras_infobottleneck.auditing.weights_in_words import sentences_on_weights, verdict_on_weights
-from keras_infobottleneck.estimators import WeightInformation
+from keras_infobottleneck.estimators import EffectiveInformation, WeightInformation
 
 TASK = TaskPerformance(
     loss=0.1,
@@ -117,3 +118,19 @@ def test_examples_are_rows_of_the_data():
     assert "rows 231, 17, 5 of the data most, counted from 0" in sentence
     assert "row 231, the most remembered of 500" in part.verdict(found).evidence
     assert [reading.where for reading in part.readings(found)][2:4] == ["row 231", "row 17"]
+
+
+@pytest.mark.parametrize(
+    ("nats", "words"), [(4.0, "enough for"), (1.0, "less than"), (2.5, "cannot be told")]
+)
+def test_what_is_within_its_error_of_the_labels_is_not_decided(nats, words):
+    (part,) = [part for part in PARTS if part.name == "effective"]
+    felt = EffectiveInformation(
+        nats, np.full(9, nats), 0.3, np.ones((9, 2)), "hidden", 4, 9, 1e-3, 1.0, False
+    )
+    found = Findings.of(
+        {"task": TASK}, **ABOUT, layers={"hidden": LayerInformation(effective=felt)}
+    )
+    statement = part.verdict(found).statement
+    assert words in statement
+    assert f"{nats:.2f} ± 0.30 nats" in statement

@@ -125,15 +125,19 @@ class Effective(LayerPart):
             f"examples; {findings.labels_in_words} holds at most {labels_hold:.3g}"
         )
         unsure = "a local Gaussian approximation, low for its few examples"
-        enough = least.nats >= labels_hold
-        relation = "enough for" if enough else "less than"
         nats = number_in_words(least.nats, least.standard_error, digits=2)
-        statement = (
-            f"Under the noise of the weights' code layer {name} still tells {nats} nats "
-            f"of the input, {relation} the {labels_hold:.2g} of {findings.labels_in_words}"
-        )
-        if not enough:
-            statement += ": with weights only that precise, labels are lost there"
+        told = f"{nats} nats of the input"
+        of_labels = f"the {labels_hold:.2g} of {findings.labels_in_words}"
+        enough = least.nats >= labels_hold
+        if abs(least.nats - labels_hold) < 2 * least.standard_error:
+            told += f", about {of_labels}: whether labels are lost there cannot be told"
+        elif enough:
+            told += f", enough for {of_labels}"
+        else:
+            told += (
+                f", less than {of_labels}: with weights only that precise, labels are lost there"
+            )
+        statement = f"Under the noise of the weights' code layer {name} still tells {told}"
         return Verdict(f"{statement}.", evidence, unsure, 0 if enough else 1)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
