@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-from benchmark_tables import costs, methods  # noqa: E402
+from benchmark_tables import costs, methods, networks  # noqa: E402
 
 TARGET = ROOT / "benchmarks" / "README.md"
 HEAD = """# Benchmarks
@@ -27,6 +27,7 @@ SECTIONS = (
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,
+    costs.recurrent_layers,
     costs.streams,
     costs.precision,
     methods.hidden_states,
@@ -36,6 +37,7 @@ SECTIONS = (
     methods.wrong_labels,
     methods.forgetting,
     methods.learning_coefficients,
+    networks.networks_of_others,
 )
 
 

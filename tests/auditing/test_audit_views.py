@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
+from keras_infobottleneck.introspection.activations import passes_through
 from tests.support import layers_of_keras
 from tests.support.audited_networks import regression
 from tests.support.unlike_networks import COUNT, FEW_EXAMPLES, RANDOM, X, compiled

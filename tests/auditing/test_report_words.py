@@ -10,9 +10,9 @@ from keras_infobottleneck.auditing import InformationReport
 from keras_infobottleneck.auditing.drawn_code import DrawnCode
 from keras_infobottleneck.auditing.entries import Omission
 from keras_infobottleneck.auditing.findings import Findings, LayerInformation
+from keras_infobottleneck.auditing.parts.examples import RememberedExamples
 from keras_infobottleneck.auditing.performance import TaskPerformance
 from keras_infobottleneck.auditing.registration import PARTS
-from keras_infobottleneck.auditing.remembered import RememberedExamples
 from keras_infobottleneck.auditing.weights_in_words import sentences_on_weights, verdict_on_weights
 from keras_infobottleneck.estimators import EffectiveInformation, WeightInformation
 

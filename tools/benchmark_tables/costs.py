@@ -2,7 +2,14 @@
 
 from benchmark_tables.markdown import read, section, table
 
-__all__ = ["curvature", "curvature_limits", "noise_on_weights", "precision", "streams"]
+__all__ = [
+    "curvature",
+    "curvature_limits",
+    "noise_on_weights",
+    "precision",
+    "recurrent_layers",
+    "streams",
+]
 
 NETWORKS = {"mlp": "perceptron 784-512-512-10", "cnn": "convolutional network"}
 
@@ -95,6 +102,32 @@ def curvature_limits() -> str:
         [*memory["commands"], scaling["command"]],
         ["fisher_memory", "fisher_scaling"],
         *parts,
+    )
+
+
+def recurrent_layers() -> str:
+    """Curvature and effective information of recurrent layers, by their rule and without."""
+    found = read("recurrent")
+    names = {"lstm": "long short-term memory", "gru": "gated recurrent unit"}
+    rows = []
+    for cell, name in names.items():
+        by_rule, alone = (found[cell][way] for way in ("by the rule", "example by example"))
+        for quantity in by_rule:
+            if not quantity.startswith("seconds"):
+                cells = (f"{by_rule[quantity]:.1f}", f"{alone[quantity]:.1f}")
+                rows.append([name, quantity, *cells])
+    settings = found["settings"]
+    off = max(found[cell]["largest difference of the diagonals"] for cell in names)
+    nats = max(found[cell]["difference of the nats"] for cell in names)
+    return section(
+        "Recurrent layers",
+        [found["command"]],
+        ["recurrent"],
+        f"In gradient passes over the same examples, {settings['units']} units over "
+        f"{settings['steps']} steps of {settings['width']} inputs: by the rule of recurrent "
+        "layers, and with the same cell where there is none, example by example. Both give the "
+        f"same diagonals, to {off:.0e} of the largest entry, and the same nats, to {nats:.0e}.\n",
+        table(["layer", "quantity", "by the rule", "example by example"], rows),
     )
 
 

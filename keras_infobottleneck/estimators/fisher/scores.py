@@ -35,8 +35,7 @@ from keras_infobottleneck.introspection.compiled_passes import (
     CompiledSum,
     compiled,
 )
-from keras_infobottleneck.introspection.contents import weight_names
-from keras_infobottleneck.introspection.precision import precision_of
+from keras_infobottleneck.introspection.contents import precision_of, weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["ColumnSource", "Measurement", "Scores"]
