@@ -96,17 +96,21 @@ class Hessian(Result):
 
     def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> list[np.ndarray]:
         """Unbiased estimate by random signs, one array per variable."""
-        rows = self.operator.diagonal(num_probes=num_probes, seed=seed)
-        return self.layout.split(rows.mean(0))
+        total = sum(self.operator.diagonals(num_probes=num_probes, seed=seed))
+        return self.layout.split(np.asarray(total) / num_probes)
 
     def by_variable(self, *, num_probes: int = 8, seed: int = 0) -> dict[str, dict[str, Any]]:
         """Maps the path of each variable to `{"trace", "size"}`, estimated by random signs."""
-        rows = self.layout.split(self.operator.diagonal(num_probes=num_probes, seed=seed))
+        sums = [
+            [np.sum(part, dtype=np.float64) for part in self.layout.split(row)]
+            for row in self.operator.diagonals(num_probes=num_probes, seed=seed)
+        ]
         found = {}
-        for path, row in zip(self.variables, rows, strict=True):
-            traces = np.sum(row.reshape(num_probes, -1), 1, dtype=np.float64)
+        for path, traces, size in zip(
+            self.variables, np.transpose(sums), self.layout.sizes, strict=True
+        ):
             trace = Estimate(float(np.mean(traces)), error_of_draws(traces))
-            found[path] = {"trace": trace, "size": row[0].size}
+            found[path] = {"trace": trace, "size": size}
         return found
 
     def logdet(

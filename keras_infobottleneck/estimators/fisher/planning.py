@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
 from keras_infobottleneck.estimators.fisher.rules.checking import check_rule
@@ -30,9 +31,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = [
     "MemoryEstimate",
     "Trial",
-    "available_bytes",
     "check_fits",
-    "mebibytes",
     "outputs_of_example",
     "try_one_example",
 ]
@@ -180,25 +179,6 @@ class MemoryEstimate(Result):
             f"{mebibytes(self.result_bytes)} for the result, "
             f"{mebibytes(self.working_bytes)} to make it"
         )
-
-
-def mebibytes(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 2**20:,.1f} MiB"
-
-
-def available_bytes() -> int | None:
-    """Physical memory that is free now, None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def check_fits(

@@ -1,0 +1,110 @@
+"""Lanczos' recurrence: an operator on the space that its products span, on the device.
+
+A product is a pass over data, and all that the host sees of it are two numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.linear_algebra.stochastic_trace import Product
+
+__all__ = ["WORKING_VECTORS", "KrylovSpace"]
+
+# Vectors that a step holds beside those that are kept: three of the recurrence, and a product
+# while it is made and put together.
+WORKING_VECTORS = 6
+# Below this many roundings of the largest entry a remainder is rounding, and its direction noise.
+NOISE = 10.0
+
+
+class KrylovSpace:
+    """The operator on the Krylov space of a vector, as a symmetric tridiagonal matrix.
+
+    The recurrence needs three vectors. In exact arithmetic every new vector is orthogonal to all
+    before it; in floating point it is orthogonal to the last two, and what has converged comes
+    back: eigenvalues appear several times over, and the same steps say less. So the first
+    `num_kept` vectors are kept, and every new one is made orthogonal to them, twice. What
+    converges first lies in their span, so that some of them do nearly what all do. A rule of
+    quadrature from this matrix brackets its sum however many are kept.
+
+    Attributes:
+        diagonal: of the matrix, one number for each product.
+        off: beside the diagonal.
+        left: size of what is left outside the space, 0.0 where the space is exhausted.
+        noise: eigenvalues of the matrix below this may be zeros.
+
+    Args:
+        product: operator times vector, `[size]`.
+        start: where to start.
+        num_kept: vectors that are kept.
+
+    References:
+        Greenbaum, 1989, "Behavior of slightly perturbed Lanczos and conjugate-gradient
+        recurrences"; Meurant & Strakos, 2006, "The Lanczos and conjugate gradient algorithms in
+        finite precision arithmetic".
+    """
+
+    def __init__(self, product: Product, start: tf.Tensor, num_kept: int):
+        self.diagonal: list[float] = []
+        self.off: list[float] = []
+        self.left = 0.0
+        self._is_exhausted = False
+        self._product, self._num_kept = product, num_kept
+        self._kept: list[tf.Tensor] = []
+        self._last = tf.zeros_like(start)
+        self._vector = start / tf.norm(start)
+
+    def grow(self, num_steps: int) -> None:
+        """Spends products until `num_steps` are spent in all, or the space is exhausted."""
+        while len(self.diagonal) < num_steps and not self._is_exhausted:
+            self._step()
+
+    def matrix(self) -> np.ndarray:
+        """The symmetric tridiagonal matrix."""
+        return np.diag(self.diagonal) + np.diag(self.off, 1) + np.diag(self.off, -1)
+
+    @property
+    def noise(self) -> float:
+        """What rounding makes of a zero, at most."""
+        eps = np.finfo(self._vector.dtype.as_numpy_dtype).eps
+        return NOISE * float(eps) * max([abs(d) for d in self.diagonal] + self.off)
+
+    def _step(self) -> None:
+        vector = self._vector
+        if self.diagonal:
+            self.off.append(self.left)
+        if len(self._kept) < self._num_kept:
+            self._kept.append(vector)
+        left = tf.constant(self.left, vector.dtype)
+        remainder, entry = _advanced(self._product(vector), vector, self._last, left)
+        for _ in range(2):
+            for kept in self._kept:
+                remainder = _without(remainder, kept)
+        entry, left = tf.stack([entry, tf.norm(remainder)]).numpy()
+        self.diagonal.append(float(entry))
+        self.left = float(left)
+        if self.left <= self.noise:
+            self.left, self._is_exhausted = 0.0, True
+            return
+        self._last, self._vector = vector, remainder / left
+
+
+def _advanced(
+    product: tf.Tensor, vector: tf.Tensor, last: tf.Tensor, left: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What is new in a product, and the entry of the diagonal."""
+    remainder = product - left * last
+    entry = _dot(vector, remainder)
+    return remainder - entry * vector, entry
+
+
+def _without(remainder: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+    """What is orthogonal to a unit vector."""
+    return remainder - _dot(vector, remainder) * vector
+
+
+def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Inner product, without a tensor of the products."""
+    return tf.matmul(a[None], b[:, None])[0, 0]
