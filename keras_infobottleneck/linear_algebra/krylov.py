@@ -10,11 +10,13 @@ import tensorflow as tf
 
 from keras_infobottleneck.linear_algebra.stochastic_trace import Product
 
-__all__ = ["WORKING_VECTORS", "KrylovSpace"]
+__all__ = ["KrylovSpace", "bytes_with", "vectors_in"]
 
 # Vectors that a step holds beside those that are kept: three of the recurrence, and a product
 # while it is made and put together.
 WORKING_VECTORS = 6
+# Vectors that are kept stand together in groups, for the device to read them at once.
+GROUP = 8
 # Below this many roundings of the largest entry a remainder is rounding, and its direction noise.
 NOISE = 10.0
 
@@ -52,7 +54,8 @@ class KrylovSpace:
         self.left = 0.0
         self._is_exhausted = False
         self._product, self._num_kept = product, num_kept
-        self._kept: list[tf.Tensor] = []
+        self._groups: list[tf.Tensor] = []  # `[GROUP, size]` each
+        self._single: list[tf.Tensor] = []
         self._last = tf.zeros_like(start)
         self._vector = start / tf.norm(start)
 
@@ -75,13 +78,14 @@ class KrylovSpace:
         vector = self._vector
         if self.diagonal:
             self.off.append(self.left)
-        if len(self._kept) < self._num_kept:
-            self._kept.append(vector)
+        if len(self.diagonal) < self._num_kept:
+            self._keep(vector)
         left = tf.constant(self.left, vector.dtype)
         remainder, entry = _advanced(self._product(vector), vector, self._last, left)
+        groups = [*self._groups, tf.stack(self._single)] if self._single else self._groups
         for _ in range(2):
-            for kept in self._kept:
-                remainder = _without(remainder, kept)
+            for group in groups:
+                remainder = _without(remainder, group)
         entry, left = tf.stack([entry, tf.norm(remainder)]).numpy()
         self.diagonal.append(float(entry))
         self.left = float(left)
@@ -89,6 +93,12 @@ class KrylovSpace:
             self.left, self._is_exhausted = 0.0, True
             return
         self._last, self._vector = vector, remainder / left
+
+    def _keep(self, vector: tf.Tensor) -> None:
+        self._single.append(vector)
+        if len(self._single) == GROUP:
+            self._groups.append(tf.stack(self._single))
+            self._single = []
 
 
 def _advanced(
@@ -100,11 +110,25 @@ def _advanced(
     return remainder - entry * vector, entry
 
 
-def _without(remainder: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-    """What is orthogonal to a unit vector."""
-    return remainder - _dot(vector, remainder) * vector
+def _without(remainder: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
+    """What is orthogonal to the rows, which are orthogonal to each other and of unit length."""
+    shares = tf.linalg.matvec(group, remainder)
+    return remainder - tf.linalg.matvec(group, shares, transpose_a=True)
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Inner product, without a tensor of the products."""
     return tf.matmul(a[None], b[:, None])[0, 0]
+
+
+def vectors_in(memory_limit: int | None, vector_bytes: int, most: int) -> int:
+    """How many vectors can be kept in this many bytes, `most` of them without a limit."""
+    if memory_limit is None:
+        return most
+    # A group is put together beside its vectors.
+    return min(most, max(0, memory_limit // vector_bytes - WORKING_VECTORS - GROUP))
+
+
+def bytes_with(num_kept: int, vector_bytes: int) -> int:
+    """Bytes that a recurrence takes which keeps this many vectors."""
+    return (WORKING_VECTORS + (GROUP + num_kept if num_kept else 0)) * vector_bytes

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments.memory import mebibytes
-from keras_infobottleneck.linear_algebra.krylov import WORKING_VECTORS, KrylovSpace
+from keras_infobottleneck.linear_algebra.krylov import KrylovSpace, bytes_with, vectors_in
 from keras_infobottleneck.linear_algebra.stochastic_trace import Product, probe
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.few_draws import error_of_draws
@@ -92,7 +92,7 @@ def quadratures(
         Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature";
         Golub & Meurant, 2010, "Matrices, moments and quadrature", Section 6.2, for the bracket.
     """
-    num_kept, found = _vectors_in(memory_limit, size, dtype, num_steps), []
+    num_kept, found = vectors_in(memory_limit, size * dtype.size, num_steps), []
     for number in range(num_probes):
         space = KrylovSpace(product, probe(size, seed, number, dtype), num_kept)
         space.grow(num_steps)
@@ -108,13 +108,6 @@ def quadratures(
         is_bracket = other is not None and is_semidefinite
         found.append(Quadrature(nodes, weights, other, is_bracket))
     return tuple(found)
-
-
-def _vectors_in(memory_limit: int | None, size: int, dtype: tf.DType, most: int) -> int:
-    """How many vectors can be kept, at most that many."""
-    if memory_limit is None:
-        return most
-    return min(most, max(0, memory_limit // (size * dtype.size) - WORKING_VECTORS))
 
 
 def spectral_sum(
@@ -183,9 +176,9 @@ def largest_eigenvalues(
         ValueError: the tolerance is not met within `max_steps` products, or within the memory.
     """
     steps, most = min(size, max(2 * count + 8, 16), max_steps), min(max_steps, size)
-    num_kept = _vectors_in(memory_limit, size, dtype, most)
+    num_kept = vectors_in(memory_limit, size * dtype.size, most)
     if memory_limit is not None and num_kept < steps:
-        need = (steps + WORKING_VECTORS) * size * dtype.size
+        need = bytes_with(steps, size * dtype.size)
         raise ValueError(
             f"The largest {count} eigenvalues need {steps} vectors or more, {mebibytes(need)}; ask "
             "for fewer, or for a log-determinant, which needs a few vectors. "
