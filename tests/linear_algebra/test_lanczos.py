@@ -15,7 +15,6 @@ from keras_infobottleneck.linear_algebra.lanczos import (
 )
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.operator import Operator
-from keras_infobottleneck.linear_algebra.stochastic_trace import probe
 
 pytestmark = pytest.mark.quick
 

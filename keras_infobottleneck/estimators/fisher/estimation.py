@@ -53,6 +53,7 @@ def fisher_information(
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
     first_example: int = 0,
+    max_side: int | None = None,
     memory_limit: int | None = None,
     dry_run: bool = False,
     seed: int | None = None,
@@ -108,7 +109,11 @@ def fisher_information(
         first_example: number of the first example, where the data are a shard of more. Draws belong
             to the number of an example: shards with the same seed, added up, give what the whole
             gives.
-        memory_limit: bytes, beside the model's own; the system's free memory by default.
+        max_side: for "kronecker": of factors with more rows than this, such as that of a
+            vocabulary, the diagonal alone is kept. By default as many factors are whole as fit in
+            the memory, with their eigenvectors; `factors()` of the result says which are not.
+        memory_limit: bytes, beside the model's own; the system's free memory by default. Of
+            "implicit" also for the vectors that Lanczos' method keeps.
         dry_run: print and return the memory estimate, and do nothing.
         seed: of the drawn labels, which do not depend on the batch size (but for a distribution
             without a closed form here). Data sets to be merged want different seeds.
@@ -149,6 +154,7 @@ def fisher_information(
     check_choice("structure", structure, STRUCTURES)
     check_choice("labels", labels, LABELS)
     check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("max_side", max_side, optional=True)
     check_count("memory_limit", memory_limit, optional=True)
     check_flag("dry_run", dry_run)
     check_seed("seed", seed)
@@ -157,6 +163,11 @@ def fisher_information(
         raise ValueError(
             "`num_samples` is for labels='sampled'. "
             f"Received: num_samples={num_samples}, labels={labels!r}"
+        )
+    if max_side is not None and structure != "kronecker":
+        raise ValueError(
+            "`max_side` is for structure='kronecker'. "
+            f"Received: max_side={max_side}, structure={structure!r}"
         )
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
     batches = batches_for(
@@ -177,6 +188,8 @@ def fisher_information(
         num_columns=trial.num_columns,
         num_positions=max(trial.positions.get(id(v), 1) for v in chosen),
         position_bytes=[trial.position_bytes.get(id(v), 0) for v in chosen],
+        max_side=max_side,
+        memory_limit=memory_limit,
         verbose=verbose,
     )
     plan = check_fits(kind, measurement, memory_limit, quiet=dry_run)

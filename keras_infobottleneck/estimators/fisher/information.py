@@ -86,6 +86,10 @@ class FisherInformation(Result, abc.ABC):
         """Bytes that the result holds, and the bytes that computing it takes beside them."""
 
     @classmethod
+    def make_room(cls, measurement: Measurement, limit: int) -> None:
+        """Chooses what is left out so that the result fits in these bytes; nothing by default."""
+
+    @classmethod
     @abc.abstractmethod
     def measured(cls, measurement: Measurement) -> Self:
         """Compute the result by one pass over the data."""

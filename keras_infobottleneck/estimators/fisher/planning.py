@@ -199,13 +199,15 @@ def check_fits(
     Raises:
         ValueError: too much, naming the bytes and a cheaper structure that fits.
     """
+    limit = available_bytes() if memory_limit is None else memory_limit
 
     def of(kind: type[FisherInformation]) -> MemoryEstimate:
         size = measurement.layout.size
+        if limit is not None:
+            kind.make_room(measurement, limit)
         return MemoryEstimate(kind.structure, size, *kind.bytes_needed(measurement))
 
     plan = of(kind)
-    limit = available_bytes() if memory_limit is None else memory_limit
     if quiet or limit is None or plan.total_bytes <= limit:
         return plan
     cheaper = [of(other) for other in STRUCTURES.values() if kind.structure in other.cheaper_than]

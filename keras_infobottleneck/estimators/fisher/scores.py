@@ -222,6 +222,8 @@ class Measurement:
         num_positions: the most positions of one example at which a kernel is used.
         position_bytes: for each weight what comes in and goes out of it at all positions of one
             example, 0 for what is no kernel.
+        max_side: Kronecker factors wider than this are diagonal; None for those that must be.
+        memory_limit: bytes, None for what is free.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -235,11 +237,13 @@ class Measurement:
         num_columns: int,
         num_positions: int = 1,
         position_bytes: Sequence[int] = (0,),
+        max_side: int | None = None,
+        memory_limit: int | None = None,
         verbose: int = 0,
     ):
         self.model, self.variables, self.source = model, variables, source
         self.batches, self.verbose = batches, verbose
-        self.num_columns = num_columns
+        self.num_columns, self.max_side, self.memory_limit = num_columns, max_side, memory_limit
         self.num_positions, self.position_bytes = num_positions, position_bytes
         self.layout = Layout.of(weight_names(model, variables), variables)
         self.dtype = tf.as_dtype(variables[0].dtype)

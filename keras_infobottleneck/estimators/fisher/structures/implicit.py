@@ -73,7 +73,13 @@ class ImplicitFisher(FisherInformation):
             return [s / batches.num_examples for s in sums]
 
         return cls(
-            operator=Operator(measurement.layout, product, measurement.dtype, is_semidefinite=True),
+            operator=Operator(
+                measurement.layout,
+                product,
+                measurement.dtype,
+                is_semidefinite=True,
+                memory_limit=measurement.memory_limit,
+            ),
             make_diagonal=lambda: DiagonalFisher.measured(measurement),
             **measurement.fields(),
         )
