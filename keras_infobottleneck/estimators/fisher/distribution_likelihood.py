@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher import terms
 from keras_infobottleneck.estimators.fisher.independent_outputs import Bernoulli, Normal
+from keras_infobottleneck.estimators.fisher.terms import (
+    Categorical,
+    Likelihood,
+    Tensors,
+    Term,
+    as_float,
+    seed_pair,
+)
 
 __all__ = ["DistributionLikelihood"]
 
 
-class DistributionLikelihood(terms.Likelihood):
+class DistributionLikelihood(Likelihood):
     """A callable from outputs to a TFP distribution, or a nest of independent ones."""
 
     def __init__(self, distribution: Callable[[Any], Any]):
@@ -26,11 +33,11 @@ class DistributionLikelihood(terms.Likelihood):
     def __hash__(self) -> int:
         return hash(self.distribution)
 
-    def terms(self, outputs):
+    def terms(self, outputs: Any) -> list[Term]:
         """Closed forms where every distribution has one, else one term by differentiation."""
         from tensorflow_probability import distributions as tfd
 
-        outputs = tf.nest.map_structure(terms.as_float, outputs)
+        outputs = tf.nest.map_structure(as_float, outputs)
         made = self.distribution(outputs)
         leaves = [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
         for leaf in leaves:
@@ -40,8 +47,9 @@ class DistributionLikelihood(terms.Likelihood):
                     f"Received: likelihood returned {type(leaf).__name__}"
                 )
         known = [_closed_form(leaf, tfd) for leaf in leaves]
-        if all(term is not None for term in known):
-            return known
+        found = [term for term in known if term is not None]
+        if len(found) == len(leaves):
+            return found
         if len(leaves) > 1:
             raise ValueError(
                 "A nest of distributions may hold Categorical, Bernoulli and Normal only; use a "
@@ -50,7 +58,7 @@ class DistributionLikelihood(terms.Likelihood):
         return [_AnyDistribution(self.distribution, outputs)]
 
 
-class _AnyDistribution(terms.Term):
+class _AnyDistribution(Term):
     """Any TFP distribution: `eta` are the outputs, the score is a gradient, draws are its own."""
 
     def __init__(self, distribution: Callable[[Any], Any], outputs: Any):
@@ -59,19 +67,19 @@ class _AnyDistribution(terms.Term):
         self.outputs = outputs
 
     @property
-    def num_columns(self):
+    def num_columns(self) -> NoReturn:
         """Refused: the expectation over labels has no closed form here."""
         raise ValueError(
             "`labels='expected'` needs a Categorical, Bernoulli or Normal likelihood; use "
             f"labels='sampled'. Received: {type(self.distribution(self.outputs)).__name__}"
         )
 
-    def draw(self, key, first, num_samples):
+    def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> Any:
         """Draws differ with the batch size: the distribution takes one seed for a batch."""
         made = self.distribution(self.outputs)
-        return made.sample(num_samples, seed=terms.seed_pair(key, first))
+        return made.sample(num_samples, seed=seed_pair(key, first))
 
-    def score(self, y):
+    def score(self, y: Any) -> Tensors:
         """Gradient of the log-density with respect to the outputs, by differentiation."""
         with tf.GradientTape() as tape:
             outputs = tf.nest.map_structure(tf.identity, self.outputs)
@@ -81,7 +89,7 @@ class _AnyDistribution(terms.Term):
             log_prob, tf.nest.flatten(outputs), unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
 
-    def log_prob(self, y):
+    def log_prob(self, y: Any) -> tf.Tensor:
         """Summed over whatever the distribution leaves beside examples."""
         log_prob = self._log_prob(self.outputs, y)
         return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
@@ -101,21 +109,21 @@ class _AnyDistribution(terms.Term):
             )
         return log_prob
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """Refused, see `num_columns`."""
         return self.num_columns
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """Refused, see `num_columns`."""
         return self.num_columns
 
 
-def _closed_form(distribution: Any, tfd: Any) -> terms.Term | None:
+def _closed_form(distribution: Any, tfd: Any) -> Term | None:
     """The term of a TFP distribution of a known family, without its `Independent` wrapping."""
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
     if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):
-        return terms.Categorical(distribution.logits_parameter())
+        return Categorical(distribution.logits_parameter())
     if type(distribution) is tfd.Bernoulli:
         return Bernoulli(distribution.logits_parameter())
     if type(distribution) is tfd.Normal:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_model
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
@@ -249,7 +250,7 @@ def hessian(
     variables = chosen_variables(model, variables)
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        def of_batch(batch, tangents):
+        def of_batch(batch: Batch, tangents: list[tf.Tensor]) -> list[tf.Tensor]:
             step = Step(variables, tangents)
             rows = batch.weights.shape[0]
             with tf.GradientTape(watch_accessed_variables=False) as outer:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.terms import (
     TINY_PROBABILITY,
+    Tensors,
     Term,
     draw_normal,
     draw_uniform,
@@ -26,7 +27,7 @@ class _OverBits(Term):
     def probabilities(self) -> tf.Tensor:
         """Probabilities of a one."""
 
-    def draw(self, key, first, num_samples):
+    def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
         """One uniform number per output."""
         eta = self.eta[0]
         noise = draw_uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
@@ -43,29 +44,29 @@ class Bernoulli(_OverBits):
     """Independent bits with `eta` = logits: `A = diag(p (1 - p))`."""
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> tf.Tensor:
         """Sigmoid of the logits."""
         return tf.sigmoid(self.eta[0])
 
     @property
-    def _variance(self):
+    def _variance(self) -> tf.Tensor:
         return tf.sigmoid(self.eta[0]) * tf.sigmoid(-self.eta[0])
 
-    def score(self, y):
+    def score(self, y: tf.Tensor) -> Tensors:
         """`y - p`."""
         return [self.target(y) - self.probabilities]
 
-    def log_prob(self, y):
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over outputs."""
         logits = self.eta[0]
         cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(self.target(y), logits)
         return -sum_example(cross_entropy)
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k sqrt(p_k (1 - p_k))`."""
         return [self._unit(k) * tf.sqrt(self._variance)]
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """`p (1 - p) v`."""
         return [self._variance * tangents[0]]
 
@@ -74,29 +75,29 @@ class BernoulliProbabilities(_OverBits):
     """Independent bits with `eta` = probabilities: `A = diag(1 / (p (1 - p)))`."""
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> tf.Tensor:
         """The outputs themselves."""
         return self.eta[0]
 
     @property
-    def _variance(self):
+    def _variance(self) -> tf.Tensor:
         return tf.maximum(self.eta[0] * (1 - self.eta[0]), TINY_PROBABILITY)
 
-    def score(self, y):
+    def score(self, y: tf.Tensor) -> Tensors:
         """`(y - p) / (p (1 - p))`."""
         return [(self.target(y) - self.eta[0]) / self._variance]
 
-    def log_prob(self, y):
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over outputs."""
         y, p = self.target(y), self.eta[0]
         one = y * tf.math.log(tf.maximum(p, TINY_PROBABILITY))
         return sum_example(one + (1 - y) * tf.math.log(tf.maximum(1 - p, TINY_PROBABILITY)))
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / sqrt(p_k (1 - p_k))`."""
         return [self._unit(k) * tf.math.rsqrt(self._variance)]
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """`v / (p (1 - p))`."""
         return [tangents[0] / self._variance]
 
@@ -114,40 +115,40 @@ class Normal(Term):
             super().__init__(loc, tf.broadcast_to(scale, loc.shape))
 
     @property
-    def _scale(self):
+    def _scale(self) -> tf.Tensor:
         return self.eta[1] if len(self.eta) == 2 else tf.ones_like(self.eta[0])
 
     @property
-    def num_columns(self):
+    def num_columns(self) -> int:
         """One per parameter."""
         return len(self.eta) * self.num_outputs
 
-    def draw(self, key, first, num_samples):
+    def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
         """One normal number per output."""
         loc = self.eta[0]
         noise = draw_normal(key, first, loc.shape[0], (num_samples, *loc.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), loc.dtype)
         return loc + self._scale * noise
 
-    def score(self, y):
+    def score(self, y: tf.Tensor) -> Tensors:
         """`(y - loc) / scale^2` and `((y - loc)^2 / scale^2 - 1) / scale`."""
         y = _of_shape(y, self.eta[0], "Normal")
         error = (y - self.eta[0]) / self._scale
         return [error / self._scale, (error**2 - 1) / self._scale][: len(self.eta)]
 
-    def log_prob(self, y):
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over outputs."""
         y = _of_shape(y, self.eta[0], "Normal")
         error = (y - self.eta[0]) / self._scale
         constant = 0.5 * math.log(2 * math.pi)
         return sum_example(-0.5 * error**2 - tf.math.log(self._scale) - constant)
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / scale` for loc, `sqrt(2) e_k / scale` for scale."""
         loc, scale = self._unit(k), math.sqrt(2.0) * self._unit(k - self.num_outputs)
         return [loc / self._scale, scale / self._scale][: len(self.eta)]
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """Divides by the variances of the scores."""
         return [v * c / self._scale**2 for v, c in zip(tangents, (1.0, 2.0), strict=False)]
 

@@ -141,7 +141,9 @@ class FisherInformation(Result, abc.ABC):
         given = check_count("count", count, most=self.size, optional=True)
         return self.size if given is None else given
 
-    def _checked_power(self, rows, exponent, shift) -> tuple[np.ndarray, float, float]:
+    def _checked_power(
+        self, rows: np.ndarray, exponent: float, shift: float
+    ) -> tuple[np.ndarray, float, float]:
         """The arguments of `power_product`."""
         rows = check_numbers("rows", rows, f"[rows, {self.size}]", dtype=None)
         return rows, check_number("exponent", exponent), check_price("shift", shift)

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.terms import (
     Categorical,
     CategoricalProbabilities,
     Likelihood,
+    Term,
     as_float,
 )
 
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 Labels = Literal["expected", "sampled", "empirical"]
-Tensors = list[tf.Tensor]
 
 TOLERANCE = 1e-2  # by which probabilities in half precision may miss a sum of one
 
@@ -82,7 +82,7 @@ class NamedLikelihood(Likelihood):
     def __hash__(self) -> int:
         return hash(self.name)
 
-    def terms(self, outputs):
+    def terms(self, outputs: Any) -> list[Term]:
         """The term of the output; probabilities are traced back to logits where they are one op."""
         if not tf.is_tensor(outputs):
             raise ValueError(

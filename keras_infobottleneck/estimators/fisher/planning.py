@@ -118,7 +118,13 @@ def outputs_of_example(
         ValueError: layers that cannot be traced, or a rule that is wrong.
     """
 
-    def run(rule, call, inputs, args, kwargs):
+    def run(
+        rule: LayerRule,
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tf.Tensor:
         if is_checked(rule):
             check_rule(rule, call, inputs, args, kwargs)
         record, outputs = rule.run(call, inputs, args, kwargs)

@@ -123,7 +123,13 @@ class Scores:
         # call that no rule covers are left to the loop over examples.
         records: dict[LayerRule, list[Call]] = {}
 
-        def run(rule, call, inputs, args, kwargs):
+        def run(
+            rule: LayerRule,
+            call: Callable[..., tf.Tensor],
+            inputs: tf.Tensor,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> tf.Tensor:
             record, outputs = rule.run(call, inputs, args, kwargs)
             self._tape.watch(outputs)
             records.setdefault(rule, []).append(record)
@@ -148,7 +154,9 @@ class Scores:
         for form in self.forms:
             form.wants_norms = source.labels == "sampled"
 
-    def _forms(self, variables: list[keras.Variable], records: dict) -> list[VariableGradient]:
+    def _forms(
+        self, variables: list[keras.Variable], records: dict[LayerRule, list[Call]]
+    ) -> list[VariableGradient]:
         """The form of each variable's gradient, in the order of `variables`."""
         # Rules cut their weights off the tape: what is still connected is used elsewhere as well.
         elsewhere = self._tape.gradient(self._eta, [v.value for v in variables])

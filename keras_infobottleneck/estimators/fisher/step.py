@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -46,7 +46,13 @@ class Step:
             for tape in tapes:
                 tape.watch(tensors)
 
-        def run(rule, call, inputs, args, kwargs):
+        def run(
+            rule: KernelRule,
+            call: Callable[..., tf.Tensor],
+            inputs: tf.Tensor,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> tf.Tensor:
             variables = rule.variables()
             # A bias is not watched: its gradient is a sum of the output's.
             watch([self._weight(rule.kernel)])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +22,7 @@ __all__ = [
     "Categorical",
     "CategoricalProbabilities",
     "Likelihood",
+    "Tensors",
     "Term",
     "as_float",
     "draw_normal",
@@ -69,14 +71,14 @@ class Term(abc.ABC):
         """Log-probability of the label, `[batch]`, differentiable."""
 
     @abc.abstractmethod
-    def column(self, k: tf.Tensor) -> Tensors:
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """Column `s_k`; zeros for `k` out of range."""
 
     @abc.abstractmethod
     def multiply(self, tangents: Tensors) -> Tensors:
         """`A` times a vector of the shape of `eta`."""
 
-    def _unit(self, k: tf.Tensor) -> tf.Tensor:
+    def _unit(self, k: int | tf.Tensor) -> tf.Tensor:
         """One at output k of each example, else zero, broadcastable to `eta[0]`."""
         one_hot = tf.one_hot(k, self.num_outputs, dtype=self.eta[0].dtype)
         return tf.reshape(one_hot, [1, *self.eta[0].shape[1:]])
@@ -92,7 +94,13 @@ def draw_normal(key: tf.Tensor, first: tf.Tensor, rows: int, shape: tuple[int, .
     return _draw(tf.raw_ops.StatelessRandomNormalV2, key, first, rows, shape)
 
 
-def _draw(op, key, first, rows, shape):
+def _draw(
+    op: Callable[..., tf.Tensor],
+    key: tf.Tensor,
+    first: tf.Tensor,
+    rows: int,
+    shape: tuple[int, ...],
+) -> tf.Tensor:
     """Whole counts per example, cut to what is asked for."""
     size = math.prod(shape)
     counts = -(-size // NUMBERS_PER_COUNT)
@@ -165,7 +173,7 @@ class _OverClasses(Term):
     def probabilities(self) -> tf.Tensor:
         """Class probabilities, `[batch, ..., classes]`."""
 
-    def draw(self, key, first, num_samples):
+    def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
         """Inverse of the cumulative distribution at one uniform number per position."""
         positions = tuple(self.eta[0].shape[1:-1])
         noise = draw_uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
@@ -210,26 +218,26 @@ class Categorical(_OverClasses):
         self._softmax = tf.nn.softmax(logits)
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> tf.Tensor:
         """Softmax of the logits."""
         return self._softmax
 
     @property
-    def num_columns(self):
+    def num_columns(self) -> int:
         """One less than classes, for each position."""
         classes = self.eta[0].shape[-1]
         return self.num_outputs // classes * (classes - 1)
 
-    def score(self, y):
+    def score(self, y: tf.Tensor) -> Tensors:
         """`y - p` for one-hot y."""
         target = self.target(y)
         return [target - tf.reduce_sum(target, -1, keepdims=True) * self.probabilities]
 
-    def log_prob(self, y):
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over positions of the log-probability of the class."""
         return sum_example(self.target(y) * tf.nn.log_softmax(self.eta[0]))
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """Position and class, from the second on, are both counted by k."""
         shape = self.eta[0].shape[1:]
         unit = tf.one_hot(k, self.num_columns, dtype=self.eta[0].dtype)
@@ -246,7 +254,7 @@ class Categorical(_OverClasses):
         here = (q_first + others) / (1 + q_first)
         return [q_here * tf.where(unit > 0, here, -first * below)]
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """`p * (v - p.v)`."""
         p, (v,) = self.probabilities, tangents
         return [p * (v - tf.reduce_sum(p * v, -1, keepdims=True))]
@@ -256,26 +264,26 @@ class CategoricalProbabilities(_OverClasses):
     """Classes with `eta` = probabilities: `A = diag(1/p)`."""
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> tf.Tensor:
         """The outputs themselves."""
         return self.eta[0]
 
     @property
-    def _floored(self):
+    def _floored(self) -> tf.Tensor:
         return tf.maximum(self.eta[0], TINY_PROBABILITY)
 
-    def score(self, y):
+    def score(self, y: tf.Tensor) -> Tensors:
         """`y / p` for one-hot y."""
         return [self.target(y) / self._floored]
 
-    def log_prob(self, y):
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over positions of the log-probability of the class."""
         return sum_example(self.target(y) * tf.math.log(self._floored))
 
-    def column(self, k):
+    def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / sqrt(p_k)`."""
         return [self._unit(k) * tf.math.rsqrt(self._floored)]
 
-    def multiply(self, tangents):
+    def multiply(self, tangents: Tensors) -> Tensors:
         """`v / p`."""
         return [tangents[0] / self._floored]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ __all__ = ["check_rule"]
 TOLERANCE = 1e-3
 
 
-def check_rule(rule: LayerRule, call, inputs: tf.Tensor, args: Any, kwargs: Any) -> None:
+def check_rule(
+    rule: LayerRule,
+    call: Callable[..., tf.Tensor],
+    inputs: tf.Tensor,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
     """Compares outputs and gradients of one call on one example, in a random direction.
 
     Raises:

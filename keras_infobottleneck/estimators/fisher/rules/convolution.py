@@ -7,6 +7,7 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.gradients import Call
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
 from keras_infobottleneck.estimators.fisher.rules.patches import Patches
 from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
@@ -17,7 +18,7 @@ __all__ = ["ConvolutionRule", "DepthwiseRule", "TransposeRule"]
 class _ConvolutionRule(KernelRule):
     """What the convolutions share: patches and the channel axis."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.layers.Layer):
         super().__init__(layer)
         self.patches = Patches(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
 
@@ -26,22 +27,22 @@ class _ConvolutionRule(KernelRule):
             return a
         return tf.transpose(a, [0, *range(2, a.shape.rank), 1])
 
-    def sum_to_bias(self, gradient):
+    def sum_to_bias(self, gradient: tf.Tensor) -> tf.Tensor:
         gradient = self._channels_last(gradient)
         return tf.reduce_sum(gradient, range(1, gradient.shape.rank - 1))
 
-    def positions(self, call):
+    def positions(self, call: Call) -> int:
         return math.prod(self._channels_last(call.outputs).shape[1:-1])
 
 
 class ConvolutionRule(_ConvolutionRule):
     """`Conv1D/2D/3D` with groups, strides, dilation: in is patch and channel of the group."""
 
-    def block(self):
+    def block(self) -> tuple[int, int, int]:
         *taps, channels, filters = self.kernel.shape
         return self.layer.groups, math.prod(taps) * channels, filters // self.layer.groups
 
-    def inputs_of(self, inputs):
+    def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
         groups, fan_in, _ = self.block()
         x = self.patches.of(self._channels_last(inputs))
         count, taps, channels = x.shape[1:]
@@ -50,12 +51,12 @@ class ConvolutionRule(_ConvolutionRule):
             x = tf.transpose(x, [0, 1, 3, 2, 4])
         return tf.reshape(x, [-1, count, groups, fan_in])
 
-    def outputs_of(self, gradient):
+    def outputs_of(self, gradient: tf.Tensor) -> tf.Tensor:
         groups, _, fan_out = self.block()
         d = self._channels_last(gradient)
         return tf.reshape(d, [-1, math.prod(d.shape[1:-1]), groups, fan_out])
 
-    def arrange(self, products):
+    def arrange(self, products: tf.Tensor) -> tf.Tensor:
         groups, fan_in, fan_out = self.block()
         channels = self.kernel.shape[-2]
         lead = products.shape.rank - 3
@@ -69,19 +70,19 @@ class ConvolutionRule(_ConvolutionRule):
 class DepthwiseRule(_ConvolutionRule):
     """`DepthwiseConv1D/2D`: each channel is a group, in is the patch, out the multiplier."""
 
-    def block(self):
+    def block(self) -> tuple[int, int, int]:
         *taps, channels, multiplier = self.kernel.shape
         return channels, math.prod(taps), multiplier
 
-    def inputs_of(self, inputs):
+    def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.transpose(self.patches.of(self._channels_last(inputs)), [0, 1, 3, 2])
 
-    def outputs_of(self, gradient):
+    def outputs_of(self, gradient: tf.Tensor) -> tf.Tensor:
         channels, _, multiplier = self.block()
         d = self._channels_last(gradient)
         return tf.reshape(d, [-1, math.prod(d.shape[1:-1]), channels, multiplier])
 
-    def arrange(self, products):
+    def arrange(self, products: tf.Tensor) -> tf.Tensor:
         lead = products.shape.rank - 3
         products = tf.transpose(products, [*range(lead), lead + 1, lead, lead + 2])
         return tf.reshape(products, [*leading(products, lead), *self.kernel.shape])
@@ -90,26 +91,26 @@ class DepthwiseRule(_ConvolutionRule):
 class TransposeRule(_ConvolutionRule):
     """`Conv1D/2D/3DTranspose`: the patches are of the output's gradient."""
 
-    def block(self):
+    def block(self) -> tuple[int, int, int]:
         *taps, filters, channels = self.kernel.shape
         return 1, channels, math.prod(taps) * filters
 
     @property
-    def bias_is_of_block(self):
+    def bias_is_of_block(self) -> bool:
         return False
 
-    def positions(self, call):
+    def positions(self, call: Call) -> int:
         return math.prod(self._channels_last(call.inputs).shape[1:-1])
 
-    def inputs_of(self, inputs):
+    def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
         x = self._channels_last(inputs)
         return tf.reshape(x, [-1, math.prod(x.shape[1:-1]), 1, x.shape[-1]])
 
-    def outputs_of(self, gradient):
+    def outputs_of(self, gradient: tf.Tensor) -> tf.Tensor:
         d = self.patches.of(self._channels_last(gradient))
         return tf.reshape(d, [-1, d.shape[1], 1, self.block()[2]])
 
-    def arrange(self, products):
+    def arrange(self, products: tf.Tensor) -> tf.Tensor:
         lead = products.shape.rank - 3
         products = tf.transpose(products, [*range(lead + 1), lead + 2, lead + 1])
         return tf.reshape(products, [*leading(products, lead), *self.kernel.shape])

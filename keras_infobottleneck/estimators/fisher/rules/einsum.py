@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.gradients import Call, VariableGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
 from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
 
@@ -17,7 +18,7 @@ __all__ = ["EinsumRule"]
 class EinsumRule(KernelRule):
     """`EinsumDense`, read off its equation: letters are batch, positions, groups, in or out."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.layers.Layer):
         super().__init__(layer)
         left, self.out = layer.equation.replace(" ", "").split("->")
         self.inp, self.ker = left.split(",")
@@ -36,7 +37,7 @@ class EinsumRule(KernelRule):
             return None
         return inp, out
 
-    def accepts(self, inputs):
+    def accepts(self, inputs: tf.Tensor) -> bool:
         return self._letters(inputs.shape.rank) is not None
 
     def _accepted(self, rank: int) -> tuple[str, str]:
@@ -58,7 +59,7 @@ class EinsumRule(KernelRule):
     def _size(self, letters: Iterable[str]) -> int:
         return math.prod(self.kernel.shape[self.ker.index(c)] for c in letters)
 
-    def block(self):
+    def block(self) -> tuple[int, int, int]:
         inp = self.inp.replace("...", "")
         out = self.out.replace("...", "")
         return (
@@ -67,17 +68,17 @@ class EinsumRule(KernelRule):
             self._size([c for c in self.ker if c in out and c not in inp]),
         )
 
-    def positions(self, call):
+    def positions(self, call: Call) -> int:
         _, out = self._accepted(call.inputs.shape.rank)
         positions = self._split(call.inputs.shape.rank)[0]
         return math.prod(call.outputs.shape[out.index(c)] for c in positions)
 
-    def inputs_of(self, inputs):
+    def inputs_of(self, inputs: tf.Tensor) -> tf.Tensor:
         inp, _ = self._accepted(self._rank)
         positions, groups, fan_in, _ = self._split(self._rank)
         return self._ordered(inputs, inp, inp[0] + positions + groups + fan_in, self.block()[1])
 
-    def outputs_of(self, gradient):
+    def outputs_of(self, gradient: tf.Tensor) -> tf.Tensor:
         inp, out = self._accepted(self._rank)
         positions, groups, _, fan_out = self._split(self._rank)
         return self._ordered(gradient, out, inp[0] + positions + groups + fan_out, self.block()[2])
@@ -89,7 +90,7 @@ class EinsumRule(KernelRule):
         a = tf.transpose(a, [letters.index(c) for c in order])
         return tf.reshape(a, [-1, count, self.block()[0], last])
 
-    def arrange(self, products):
+    def arrange(self, products: tf.Tensor) -> tf.Tensor:
         groups, fan_in, fan_out = self._split(self._rank)[1:]
         letters = groups + fan_in + fan_out
         shape = [self.kernel.shape[self.ker.index(c)] for c in letters]
@@ -98,17 +99,17 @@ class EinsumRule(KernelRule):
         order = [lead + letters.index(c) for c in self.ker]
         return tf.transpose(products, [*range(lead), *order])
 
-    def gradients(self, calls):
+    def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         self._rank = calls[0].inputs.shape.rank
         return super().gradients(calls)
 
     @property
-    def bias_is_of_block(self):
+    def bias_is_of_block(self) -> bool:
         _, groups, _, fan_out = self._split(self._rank)
         axes = self.layer.bias_axes or ""
         return not groups and sorted(axes) == sorted(fan_out)
 
-    def sum_to_bias(self, gradient):
+    def sum_to_bias(self, gradient: tf.Tensor) -> tf.Tensor:
         bias = self.layer.bias.shape
         lead = gradient.shape.rank - len(bias)
         gone = [lead + i for i, n in enumerate(bias) if n == 1 and gradient.shape[lead + i] != 1]

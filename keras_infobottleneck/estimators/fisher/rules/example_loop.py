@@ -8,25 +8,25 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.fisher.rules.gradients import VariableGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import Tensors, VariableGradient
 
 __all__ = ["ExampleLoop", "LoopGradient"]
 
-Tensors = list[tf.Tensor]
 
-
-class LoopGradient(VariableGradient):
+class LoopGradient(VariableGradient["ExampleLoop"]):
     """Any other use of a variable: what a loop over examples gives, see `ExampleLoop`."""
 
-    def __init__(self, variable, num_rows: int):
+    def __init__(self, variable: keras.Variable, num_rows: int):
         super().__init__(variable, [])
         self.num_rows = num_rows
 
-    def rows(self, gradients, start, stop):
+    def rows(
+        self, gradients: ExampleLoop, start: int | tf.Tensor, stop: int | tf.Tensor
+    ) -> tf.Tensor:
         """The wanted part of the loop's stack."""
         return gradients.rows(self.variable)[start:stop]
 
-    def squares(self, gradients):
+    def squares(self, gradients: ExampleLoop) -> tuple[tf.Tensor, tf.Tensor]:
         """Summed in the loop, nothing stacked."""
         return gradients.squares(self.variable)
 
@@ -40,7 +40,12 @@ class ExampleLoop:
         gradient: from the example's number to its gradients.
     """
 
-    def __init__(self, num_rows: int, variables: list[keras.Variable], gradient: Callable):
+    def __init__(
+        self,
+        num_rows: int,
+        variables: list[keras.Variable],
+        gradient: Callable[[tf.Tensor], Tensors],
+    ):
         self._num_rows = num_rows
         self._index = {id(v): i for i, v in enumerate(variables)}
         self._variables = variables
@@ -69,7 +74,9 @@ class ExampleLoop:
     def _sum_squares(self) -> tuple[Tensors, tf.Tensor]:
         dtype = self._variables[0].dtype
 
-        def body(n, totals, norms):
+        def body(
+            n: tf.Tensor, totals: Tensors, norms: tf.TensorArray
+        ) -> tuple[tf.Tensor, Tensors, tf.TensorArray]:
             squares = [tf.square(g) for g in self._gradient(n)]
             norm = tf.stack([tf.cast(tf.reduce_sum(s), dtype) for s in squares])
             totals = [total + s for total, s in zip(totals, squares, strict=True)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import keras
 import tensorflow as tf
 
-__all__ = ["BLOCK_BYTES", "Call", "DirectGradient", "VariableGradient", "by_example"]
+__all__ = ["BLOCK_BYTES", "Call", "DirectGradient", "Tensors", "VariableGradient", "by_example"]
 
 Tensors = list[tf.Tensor]
+# What a form is made from: the output gradients of the calls, or a loop over examples.
+Given = TypeVar("Given")
 
 # Per-example gradients are formed in blocks of about this size: larger ones leave the cache.
 BLOCK_BYTES = 32 * 2**20
@@ -36,7 +39,7 @@ class Call:
         self.outputs = outputs
 
 
-class VariableGradient(abc.ABC):
+class VariableGradient(abc.ABC, Generic[Given]):
     """How the per-example gradients of one variable follow from the output gradients.
 
     Every form answers the same questions about the gradients `G_n` of a batch: the gradients
@@ -51,7 +54,7 @@ class VariableGradient(abc.ABC):
         self.wants_norms = True
 
     @abc.abstractmethod
-    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+    def rows(self, gradients: Given, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
         """Gradients of the examples start to stop, `[stop - start, *variable.shape]`."""
 
     def rows_bytes(self) -> int:
@@ -62,7 +65,7 @@ class VariableGradient(abc.ABC):
         """Zeros of the shapes that `squares` gives."""
         return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
 
-    def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    def squares(self, gradients: Given) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`.
 
         The norms are zeros where they are not wanted: they are another pass over the memory.
@@ -80,7 +83,11 @@ class VariableGradient(abc.ABC):
 
         return self.in_blocks(of_block, tf.zeros(self.variable.shape, self.dtype))
 
-    def in_blocks(self, of_block: Callable, zeros: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def in_blocks(
+        self,
+        of_block: Callable[[int | tf.Tensor, int | tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        zeros: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum, and numbers of each example, over blocks of examples that stay in the cache.
 
         Args:
@@ -94,7 +101,9 @@ class VariableGradient(abc.ABC):
             total, numbers = of_block(0, self.num_rows)
             return total, tf.ensure_shape(numbers, [self.num_rows])
 
-        def body(i, total, numbers):
+        def body(
+            i: tf.Tensor, total: tf.Tensor, numbers: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
             more, of_examples = of_block(i * block, (i + 1) * block)
             return i + 1, total + more, numbers.write(i, of_examples)
 
@@ -108,7 +117,7 @@ class VariableGradient(abc.ABC):
         return total, tf.ensure_shape(numbers.concat(), [self.num_rows])
 
 
-class DirectGradient(VariableGradient):
+class DirectGradient(VariableGradient[Tensors]):
     """Per-example gradients of a small weight, such as a bias, a scale or an offset.
 
     Args:
@@ -164,7 +173,7 @@ class DirectGradient(VariableGradient):
         self._gradient = gradient
         self.is_bias = is_bias
 
-    def rows(self, gradients, start, stop):
+    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
         """Gradients of some examples, summed over the calls."""
         return tf.add_n(
             [
@@ -176,7 +185,7 @@ class DirectGradient(VariableGradient):
             ]
         )
 
-    def rows_bytes(self):
+    def rows_bytes(self) -> int:
         """Bytes of one example's gradient, for which the largest output of the calls counts."""
         outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
         return 2 * outputs * self.dtype.size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
     DirectGradient,
+    Tensors,
     VariableGradient,
     by_example,
 )
@@ -25,13 +27,11 @@ __all__ = [
     "leading",
 ]
 
-Tensors = list[tf.Tensor]
-
 # Patches of a batch that are kept where they serve several times, of all layers together.
 KEPT_BYTES = 96 * 2**20
 
 
-class BilinearGradient(VariableGradient):
+class BilinearGradient(VariableGradient[Tensors]):
     """`G_n = sum_t x_nt d_nt^T`: the kernel of a layer that is linear in it.
 
     Several calls of a shared layer are more positions.
@@ -65,7 +65,13 @@ class BilinearGradient(VariableGradient):
         self._outputs_of = outputs_of
         self._kept: tf.Tensor | None = None
 
-    def inputs(self, start=0, stop=None, *, weights: tf.Tensor | None = None) -> tf.Tensor:
+    def inputs(
+        self,
+        start: int | tf.Tensor = 0,
+        stop: int | tf.Tensor | None = None,
+        *,
+        weights: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """X of the examples start to stop, the calls side by side; times weights `[batch]`."""
         if self._kept is not None:
             return self._kept[start:stop]
@@ -95,12 +101,14 @@ class BilinearGradient(VariableGradient):
         """Makes x once, where it serves several times; times weights `[batch]`."""
         self._kept = self.inputs(weights=weights)
 
-    def outputs(self, gradients: Tensors, start=0, stop=None) -> tf.Tensor:
+    def outputs(
+        self, gradients: Tensors, start: int | tf.Tensor = 0, stop: int | tf.Tensor | None = None
+    ) -> tf.Tensor:
         """D of the examples start to stop, the calls side by side."""
         parts = [self._outputs_of(tf.cast(g[start:stop], self.dtype)) for g in gradients]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
-    def rows(self, gradients, start, stop):
+    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
         """One small matrix product per example."""
         x, d = self.inputs(start, stop), self.outputs(gradients, start, stop)
         if self.block[0] == 1:
@@ -120,7 +128,7 @@ class BilinearGradient(VariableGradient):
             return tf.reduce_sum(x * d, 1)
         is_by_positions = self.positions * (fan_in + fan_out) < fan_in * fan_out
 
-        def of_block(start, stop):
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x, here = self._by_group(self.inputs(start, stop)), self._by_group(d[start:stop])
             if is_by_positions:
                 product = tf.matmul(x, x, transpose_b=True) * tf.matmul(
@@ -139,13 +147,13 @@ class BilinearGradient(VariableGradient):
             return a[:, :, 0]
         return tf.reshape(tf.transpose(a, [0, 2, 1, 3]), [-1, self.positions, a.shape[3]])
 
-    def rows_bytes(self):
+    def rows_bytes(self) -> int:
         """The product, its square, and what goes in."""
         groups, fan_in, fan_out = self.block
         entries = groups * (2 * fan_in * fan_out + self.positions * (fan_in + fan_out))
         return entries * self.dtype.size
 
-    def squares(self, gradients):
+    def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """With one position the square of the product is the product of the squares."""
         if self.positions > 1:
             return super().squares(gradients)
@@ -211,10 +219,17 @@ class KernelRule(LayerRule):
         """The variable that is added to every output; None without one."""
         return self.layer.bias
 
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
-    def run_on(self, weights, call, inputs, args, kwargs):
+    def run_on(
+        self,
+        weights: Tensors,
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tf.Tensor:
         """Run the layer without its activation, which is linear in the weights."""
         name = self.activation_name
         if name is None:
@@ -223,7 +238,7 @@ class KernelRule(LayerRule):
         linear = with_attributes(self.layer, **{name: None})
         return super().run_on(weights, linear.call, inputs, args, kwargs)
 
-    def finish(self, outputs):
+    def finish(self, outputs: tf.Tensor) -> tf.Tensor:
         name = self.activation_name
         activation = None if name is None else getattr(self.layer, name)
         return outputs if activation is None else activation(outputs)
@@ -257,7 +272,7 @@ class KernelRule(LayerRule):
         """Whether the bias has one number for each (group, out) of the block."""
         return True
 
-    def gradients(self, calls):
+    def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         found: list[VariableGradient] = [
             BilinearGradient(
                 self.kernel,
@@ -292,7 +307,7 @@ def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = N
             form.keep_inputs(weights)
 
 
-def leading(a: tf.Tensor, count: int) -> Sequence:
+def leading(a: tf.Tensor, count: int) -> list[int | tf.Tensor]:
     """The first axes' sizes, dynamic where they have to be."""
     shape = tf.shape(a)
     return [a.shape[i] if a.shape[i] is not None else shape[i] for i in range(count)]

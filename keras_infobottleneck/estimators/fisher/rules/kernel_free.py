@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
     Call,
     DirectGradient,
+    Tensors,
     VariableGradient,
 )
 from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule, register_rule
@@ -18,10 +22,16 @@ __all__ = ["EmbeddingRule", "NormalizationRule", "TokenGradient"]
 class NormalizationRule(LayerRule):
     """Scale and offset after a normalisation: `y = normalised * gamma + beta`."""
 
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [v for v in (self.layer.gamma, self.layer.beta) if v is not None]
 
-    def run(self, call, inputs, args, kwargs):
+    def run(
+        self,
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Call, tf.Tensor]:
         """The normalised input is the layer's own output at scale one and offset zero."""
         gamma, beta = self.layer.gamma, self.layer.beta
         neutral = [] if gamma is None else [(gamma, tf.ones_like(gamma.value))]
@@ -46,13 +56,13 @@ class NormalizationRule(LayerRule):
         shape = [n if i in axes else 1 for i, n in enumerate(like.shape)]
         return tf.cast(tf.reshape(weights, shape), like.dtype)
 
-    def gradients(self, calls):
+    def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         def summed(a: tf.Tensor) -> tf.Tensor:
             """Over positions, which one call of a shared layer may have and another not."""
             kept = self._axes(a.shape.rank)
             return tf.reduce_sum(a, [i for i in range(1, a.shape.rank) if i not in kept])
 
-        found = []
+        found: list[VariableGradient] = []
         if self.layer.gamma is not None:
             found.append(
                 DirectGradient(
@@ -65,7 +75,7 @@ class NormalizationRule(LayerRule):
             found.append(DirectGradient(self.layer.beta, calls, gradient=lambda _, g: summed(g)))
         return found
 
-    def accepts(self, inputs):
+    def accepts(self, inputs: tf.Tensor) -> bool:
         axes = self._axes(inputs.shape.rank)
         return axes == sorted(axes) and 0 not in axes
 
@@ -73,17 +83,19 @@ class NormalizationRule(LayerRule):
 class EmbeddingRule(LayerRule):
     """`Embedding`: a look-up, linear in the table."""
 
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [self.layer.embeddings]
 
-    def gradients(self, calls):
+    def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         return [TokenGradient(self.layer.embeddings, calls)]
 
 
-class TokenGradient(VariableGradient):
+class TokenGradient(VariableGradient[Tensors]):
     """Rows of an embedding, looked up by integer tokens; a token's repeats in an example add up."""
 
-    def _flat(self, gradients, start, stop):
+    def _flat(
+        self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Tokens `[batch, positions]` and their gradients `[batch, positions, dim]`, all calls."""
         tokens = [call.inputs[start:stop] for call in self.calls]
         batch = tf.shape(tokens[0])[0]
@@ -94,7 +106,7 @@ class TokenGradient(VariableGradient):
             tf.concat([tf.reshape(g, [batch, -1, dim]) for g in gradients], 1),
         )
 
-    def rows(self, gradients, start, stop):
+    def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
         """Scattered into the whole table, for dense results only."""
         tokens, gradients = self._flat(gradients, start, stop)
         batch, positions = tf.shape(tokens)[0], tokens.shape[1]
@@ -105,7 +117,7 @@ class TokenGradient(VariableGradient):
         table = tf.scatter_nd(index, updates, tf.stack([batch, vocabulary, dim]))
         return tf.ensure_shape(table, [None, vocabulary, dim])
 
-    def squares(self, gradients):
+    def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """Each token's total in its example, shared among its repeats, squared and scattered."""
         tokens, gradients = self._flat(gradients, 0, None)
         same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)

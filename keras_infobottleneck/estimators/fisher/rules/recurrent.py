@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,14 +34,14 @@ class RecurrentRule(LayerRule):
     its initial states and its order of time.
     """
 
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         cell = self.layer.cell
         if type(cell) not in CELLS:
             return []
         found = [cell.kernel, cell.recurrent_kernel]
         return found if cell.bias is None else [*found, cell.bias]
 
-    def accepts(self, inputs):
+    def accepts(self, inputs: tf.Tensor) -> bool:
         """A sequence through one cell that is known, which keeps no state from call to call."""
         return type(self.layer.cell) in CELLS and inputs.shape.rank == 3 and not self.layer.stateful
 
@@ -58,7 +59,13 @@ class RecurrentRule(LayerRule):
         cell = self.layer.cell
         return isinstance(cell, layers.GRUCell) and bool(cell.reset_after)
 
-    def run(self, call, inputs, args, kwargs):
+    def run(
+        self,
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Call, tf.Tensor]:
         """Records the zeros; the loop itself runs in `finish`, where they are watched."""
         width = self._num_gates * (1 + self._has_two_terms)
         zeros = tf.zeros([*inputs.shape[:2], width], self.layer.compute_dtype)
@@ -66,7 +73,7 @@ class RecurrentRule(LayerRule):
         self._given = args, kwargs
         return self._record, zeros
 
-    def finish(self, outputs):
+    def finish(self, outputs: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
         """The layer's own loop, which puts out the states it came from as well."""
         record, (args, kwargs) = self._record, self._given
         sequence = tf.cast(record.inputs, outputs.dtype)
@@ -97,7 +104,7 @@ class RecurrentRule(LayerRule):
             reset += cell.bias[gate]
         return [states, cell.recurrent_activation(reset) * states]
 
-    def gradients(self, calls):
+    def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         cell, gates = self.layer.cell, self._num_gates
         size, units = cell.kernel.shape[0], cell.recurrent_kernel.shape[0]
 
@@ -125,7 +132,7 @@ class RecurrentRule(LayerRule):
 class _StepsGradient(DirectGradient):
     """The same for a weight that may be larger than what goes through it."""
 
-    def rows_bytes(self):
+    def rows_bytes(self) -> int:
         """Bytes of one example's gradient, and of what it is made of."""
         return VariableGradient.rows_bytes(self) + super().rows_bytes()
 

@@ -11,6 +11,7 @@ import abc
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -89,13 +90,26 @@ class LayerRule(abc.ABC):
         """Whether the rule covers an input of this shape."""
         return True
 
-    def run(self, call, inputs, args, kwargs) -> tuple[Call, tf.Tensor]:
+    def run(
+        self,
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Call, tf.Tensor]:
         """Runs the layer up to what `finish` does. Returns the record and that output."""
         frozen = [tf.stop_gradient(v.value) for v in self.variables()]
         outputs = self.run_on(frozen, call, inputs, args, kwargs)
         return Call(inputs, outputs), outputs
 
-    def run_on(self, weights: list[tf.Tensor], call, inputs, args, kwargs) -> tf.Tensor:
+    def run_on(
+        self,
+        weights: list[tf.Tensor],
+        call: Callable[..., tf.Tensor],
+        inputs: tf.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tf.Tensor:
         """Run the layer with these tensors in the place of its weights."""
         mapping = list(zip(self.variables(), weights, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
@@ -213,8 +227,10 @@ def rules_running(
     graph = tf.compat.v1.get_default_graph()
     of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
 
-    def by_rule(rule: LayerRule, layer: keras.layers.Layer, call: Callable) -> Callable:
-        def call_by_rule(inputs, *args, **kwargs):
+    def by_rule(
+        rule: LayerRule, layer: keras.layers.Layer, call: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        def call_by_rule(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             if (
                 not tf.is_tensor(inputs)
                 or isinstance(inputs, (tf.SparseTensor, tf.RaggedTensor))

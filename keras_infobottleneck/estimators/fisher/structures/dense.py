@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,7 @@ from keras_infobottleneck.estimators.fisher.information import (
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["DenseFisher", "outer_sums", "score_rows"]
@@ -48,7 +50,7 @@ class DenseFisher(FisherInformation):
     def measured(cls, measurement: Measurement) -> DenseFisher:
         """Outer products of the scores, summed."""
 
-        def of_scores(scores):
+        def of_scores(scores: Scores) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             products, norms = outer_sums(scores)
             norms = tf.cast(norms, tf.float64)
             return products, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
@@ -112,12 +114,12 @@ class DenseFisher(FisherInformation):
         return {"matrix": self.matrix}
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> DenseFisher:
         size = fields["layout"].size
         return cls(matrix=archive.second_moments("matrix", (size, size)), **fields)
 
 
-def score_rows(scores: Scores, k) -> tf.Tensor:
+def score_rows(scores: Scores, k: int | tf.Tensor) -> tf.Tensor:
     """Scores of column k, `[batch, weights]`."""
     rows = [
         tf.reshape(form.rows(g, 0, scores.num_rows), [scores.num_rows, -1])
@@ -129,7 +131,7 @@ def score_rows(scores: Scores, k) -> tf.Tensor:
 def outer_sums(scores: Scores) -> tuple[tf.Tensor, tf.Tensor]:
     """Outer products of the scores summed over examples and columns; squared norms `[batch]`."""
 
-    def of_column(k):
+    def of_column(k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = score_rows(scores, k)
         return tf.matmul(rows, rows, transpose_a=True), tf.reduce_sum(rows**2, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["DiagonalFisher", "square_sums"]
@@ -48,7 +49,7 @@ class DiagonalFisher(FisherInformation):
     def measured(cls, measurement: Measurement) -> DiagonalFisher:
         """Squares of the scores, summed."""
 
-        def of_scores(scores):
+        def of_scores(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
             squares, norms = square_sums(scores)
             return squares, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
 
@@ -99,7 +100,7 @@ class DiagonalFisher(FisherInformation):
         return {f"values_{i}": v for i, v in enumerate(self.values)}
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> DiagonalFisher:
         shapes = enumerate(fields["layout"].shapes)
         values = tuple(archive.array(f"values_{i}", shape, least=0) for i, shape in shapes)
         return cls(values=values, **fields)
@@ -118,7 +119,7 @@ def square_sums(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor]:
     if scores.num_columns > 1:
         keep_inputs(scores.forms)
 
-    def of_column(k):
+    def of_column(k: int | tf.Tensor) -> list[Any]:
         return [
             tf.square(form.outputs(g)[:, 0]) if is_late(form) else form.squares(g)
             for form, g in zip(scores.forms, scores.gradients(k), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_price, check_probes
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
@@ -21,6 +21,7 @@ from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
 from keras_infobottleneck.introspection.precision import full_products
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["GramFisher", "all_rows", "rows_of"]
@@ -51,8 +52,8 @@ class GramFisher(FisherInformation):
         """The scores of every batch, side by side."""
         variables, source = measurement.variables, measurement.source
 
-        def make(model_of):
-            def step(batch, key):
+        def make(model_of: Callable[[], keras.Model]) -> Callable[..., tf.Tensor]:
+            def step(batch: Batch, key: tf.Tensor) -> tf.Tensor:
                 return all_rows(Scores(model_of(), variables, source, batch, key))
 
             return tf.function(step, autograph=False)
@@ -145,7 +146,7 @@ class GramFisher(FisherInformation):
         return {"rows": self.rows}
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> GramFisher:
         rows = archive.array("rows", (None, fields["layout"].size))
         if len(rows) < fields["num_examples"]:
             archive.refuse(f"with {len(rows)} rows of {fields['num_examples']} examples")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 import keras
 import numpy as np
@@ -21,10 +21,12 @@ from keras_infobottleneck.estimators.fisher.rules.gradients import by_example
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
+from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
 from keras_infobottleneck.introspection.replicas import measuring_strategy
 from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["ImplicitFisher", "product_sum"]
@@ -59,7 +61,7 @@ class ImplicitFisher(FisherInformation):
             measurement.batches,
         )
 
-        def make(model_of):
+        def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
             return CompiledSum(
                 lambda batch, key, tangents: product_sum(
                     model_of(), variables, source, batch, key, tangents
@@ -172,7 +174,7 @@ class ImplicitFisher(FisherInformation):
         )
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> NoReturn:
         archive.refuse("of an implicit result, which no file holds")
 
 
@@ -207,7 +209,9 @@ def product_sum(
     return step.gradients(tape, eta, _through_information(source, terms, batch, key, moved))
 
 
-def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
+def _through_information(
+    source: ColumnSource, terms: list[Term], batch: Batch, key: tf.Tensor, moved: list[tf.Tensor]
+) -> list[tf.Tensor]:
     """`A = sum_k u_k u_k^T` times the moved parameters, in closed form where there is one."""
     if source.labels == "expected":
         out, rest = [], list(moved)
@@ -217,7 +221,7 @@ def _through_information(source: ColumnSource, terms, batch: Batch, key, moved):
         return [tf.stop_gradient(by_example(batch.weights, u) * u) for u in out]
     count, column = source.columns(terms, batch, key)
 
-    def of_column(k):
+    def of_column(k: int | tf.Tensor) -> list[tf.Tensor]:
         u = column(k)
         along = tf.add_n([_sum_row(a * b) for a, b in zip(u, moved, strict=True)])
         return [by_example(along, a) * a for a in u]

@@ -17,9 +17,10 @@ from keras_infobottleneck.estimators.fisher.information import (
 )
 from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
-from keras_infobottleneck.estimators.fisher.scores import Measurement
+from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
+    BlockPlan,
     choose_forms,
     factor_sums,
     from_upper_blocks,
@@ -34,6 +35,7 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_side import (
     turned,
 )
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
+from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["KroneckerFisher"]
@@ -106,9 +108,9 @@ class KroneckerFisher(FisherInformation):
         reduced = {kernel for kernel, form in forms.items() if form == "reduce"}
         max_side = measurement.max_side
         name = f"kronecker, sides to {max_side}"
-        plans: list = measurement.kept(f"{name}, plans", lambda _: [])
+        plans: list[BlockPlan] = measurement.kept(f"{name}, plans", lambda _: [])
 
-        def of_scores(scores):
+        def of_scores(scores: Scores) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
             plans[:] = plan_blocks(scores, max_side)
             *sums, norms = factor_sums(scores, plans, reduced)
             return sums, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
@@ -254,7 +256,7 @@ class KroneckerFisher(FisherInformation):
         return arrays
 
     @classmethod
-    def _from_archive(cls, fields, archive):
+    def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> KroneckerFisher:
         shapes = fields["layout"].shapes
         blocks: list[KroneckerBlock] = []
         while f"block_{len(blocks)}" in archive:

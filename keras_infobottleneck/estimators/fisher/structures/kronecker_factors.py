@@ -13,7 +13,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import (
     BilinearGradient,
@@ -117,8 +118,8 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
     variables, source = measurement.variables, measurement.source
     kernels: list[int] = []
 
-    def make(model_of):
-        def step(batch, key):
+    def make(model_of: Callable[[], keras.Model]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        def step(batch: Batch, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             scores = Scores(model_of(), variables, source, batch, key)
             plans = plan_blocks(scores)
             plans = [plan for plan in plans if plan.positions > 1]
@@ -148,7 +149,7 @@ def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
     forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
 
-    def of_column(k):
+    def of_column(k: int | tf.Tensor) -> tf.Tensor:
         rows, gradients = [], scores.gradients(k)
         for plan, form in zip(plans, forms, strict=True):
             d = form.outputs(gradients[plan.kernel])
@@ -199,7 +200,7 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
         row = form.sum_of_inputs(scores.weights)
         bias_rows.append(tf.concat([row, tf.fill([form.block[0], 1], count)], 1))
 
-    def of_column(k):
+    def of_column(k: int | tf.Tensor) -> tuple[list[Any], list[Any]]:
         gradients, outputs = scores.gradients(k), []
         for plan in plans:
             form = forms[plan.kernel]
@@ -211,7 +212,7 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
             outputs.append((factor, form.norms(d), of_bias))
         return outputs, [forms[i].squares(gradients[i]) for i in rest]
 
-    def no_outputs(plan: BlockPlan):
+    def no_outputs(plan: BlockPlan) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         form = forms[plan.kernel]
         groups, _, fan_out = form.block
         shape = [groups, fan_out] if plan.outputs_are_diagonal else [groups, fan_out, fan_out]
