@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.linear_algebra.stochastic_trace import Product
 
-__all__ = ["KrylovSpace", "bytes_with", "vectors_in"]
+__all__ = ["WORKING_VECTORS", "KrylovSpace", "bytes_with", "vectors_in"]
 
 # Vectors that a step holds beside those that are kept: three of the recurrence, and a product
 # while it is made and put together.

@@ -32,9 +32,11 @@ from keras_infobottleneck.linear_algebra.stochastic_trace import (
 )
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["TRACE_METHODS", "Operator"]
+__all__ = ["DEFAULT_VECTORS", "TRACE_METHODS", "Operator"]
 
 TRACE_METHODS = ("xtrace", "hutchinson")
+# Vectors that 20 steps of Lanczos' method, or XTrace with 8 probes, hold where there is room.
+DEFAULT_VECTORS = 32
 
 
 @dataclass(frozen=True)

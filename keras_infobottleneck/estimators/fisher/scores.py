@@ -20,6 +20,7 @@ from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels
 from keras_infobottleneck.estimators.fisher.rules.example_loop import ExampleLoop, LoopGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
+    BLOCK_BYTES,
     Call,
     VariableGradient,
     by_example,
@@ -39,9 +40,15 @@ from keras_infobottleneck.introspection.contents import weight_names
 from keras_infobottleneck.introspection.precision import precision_of
 from keras_infobottleneck.linear_algebra.layout import Layout
 
-__all__ = ["ColumnSource", "Measurement", "Scores"]
+__all__ = ["COTANGENT_COPIES", "PASS_LIMIT", "ColumnSource", "Measurement", "Scores"]
 
 Tensors = list[tf.Tensor]
+
+# Tensors of the size of the label's parameters that a column takes beside a gradient pass: what is
+# drawn, its target, the score and the column.
+COTANGENT_COPIES = 4
+# Backward passes that a batch may take by default: minutes for a batch, even of a small network.
+PASS_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -232,6 +239,10 @@ class Measurement:
             example, 0 for what is no kernel.
         max_side: Kronecker factors wider than this are diagonal; None for those that must be.
         memory_limit: bytes, None for what is free.
+        pass_limit: backward passes that a batch may take.
+        gradient_bytes: the largest gradient of one example that is formed, with its square.
+        parameter_bytes: parameters of one example's label, such as the logits.
+        num_rows: examples that are measured at a time, None for a batch.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -247,11 +258,18 @@ class Measurement:
         position_bytes: Sequence[int] = (0,),
         max_side: int | None = None,
         memory_limit: int | None = None,
+        pass_limit: int = PASS_LIMIT,
+        gradient_bytes: int = 0,
+        parameter_bytes: int = 0,
+        num_rows: int | None = None,
         verbose: int = 0,
     ):
         self.model, self.variables, self.source = model, variables, source
         self.batches, self.verbose = batches, verbose
-        self.num_columns, self.max_side, self.memory_limit = num_columns, max_side, memory_limit
+        self.num_columns, self.max_side = num_columns, max_side
+        self.memory_limit, self.pass_limit = memory_limit, pass_limit
+        self.gradient_bytes, self.parameter_bytes = gradient_bytes, parameter_bytes
+        self.num_rows = num_rows
         self.num_positions, self.position_bytes = num_positions, position_bytes
         self.layout = Layout.of(weight_names(model, variables), variables)
         self.dtype = tf.as_dtype(variables[0].dtype)
@@ -261,6 +279,13 @@ class Measurement:
     def vector_bytes(self) -> int:
         """Bytes of one number for each weight."""
         return self.layout.size * self.dtype.size
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes that scores take beside a gradient pass: a block of gradients, and cotangents."""
+        rows = min(self.num_rows or self.batches.size, self.batches.size)
+        of_parameters = COTANGENT_COPIES * rows * self.parameter_bytes
+        return max(BLOCK_BYTES, self.gradient_bytes) + of_parameters
 
     @property
     def sum_copies(self) -> int:

@@ -15,7 +15,6 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
@@ -82,7 +81,7 @@ class KroneckerFisher(FisherInformation):
         positions = [measurement.batches.size * size for size in measurement.position_bytes]
         # Patches are formed for one kernel after the other; up to KEPT_BYTES of them are kept.
         positions = min(sum(positions), max(positions) + KEPT_BYTES)
-        work = measurement.sum_copies * factors + BLOCK_BYTES + positions
+        work = measurement.sum_copies * factors + measurement.score_bytes + positions
         # Each kernel's order of entries is kept too, as 32-bit integers.
         return factors + 4 * measurement.layout.size, work
 
@@ -155,6 +154,13 @@ class KroneckerFisher(FisherInformation):
                 "diagonal": [name for name, side in sides.items() if is_diagonal(side)],
             }
         return found
+
+    def __repr__(self) -> str:
+        """Says how many factors are no more than their diagonal."""
+        sides = [side for block in self.blocks for side in (block.inputs, block.outputs)]
+        count = sum(map(is_diagonal, sides))
+        said = f", {count} of {len(sides)} factors diagonal" if count else ""
+        return f"{super().__repr__()[:-1]}{said})"
 
     def to_dict(self) -> dict[str, Any]:
         """What a report prints, with the form of each kernel's factors."""
