@@ -50,7 +50,7 @@ def _rows(arrays: list[np.ndarray]) -> list[memoryview]:
         return []
     flat = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in arrays]
     joined = flat[0] if len(flat) == 1 else np.concatenate(flat, 1)
-    size, view = joined.shape[1], memoryview(joined.reshape(-1))
+    size, view = joined.shape[1], joined.reshape(-1).data
     return [view[row * size : (row + 1) * size] for row in range(len(joined))]
 
 

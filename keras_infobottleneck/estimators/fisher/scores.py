@@ -88,18 +88,18 @@ class ColumnSource:
             return sum(counts), column
         if self.labels == "empirical":
             labels = self.likelihood.labels(batch.y, len(terms))
-            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
-            return 1, lambda k: weighed([u for score in scores for u in score])
+            scores = [t.weighed_score(y, weights) for t, y in zip(terms, labels, strict=True)]
+            return 1, lambda k: [tf.stop_gradient(u) for score in scores for u in score]
         drawn = [
             t.draw(key + 1000003 * i, batch.first, self.num_samples) for i, t in enumerate(terms)
         ]
         drawn = tf.nest.map_structure(tf.stop_gradient, drawn)
-        scale = 1.0 / math.sqrt(self.num_samples)
+        shares = weights / math.sqrt(self.num_samples)
 
         def sampled(k: Any) -> Tensors:
             labels = tf.nest.map_structure(lambda y: y[k], drawn)
-            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
-            return weighed([scale * u for score in scores for u in score])
+            scores = [t.weighed_score(y, shares) for t, y in zip(terms, labels, strict=True)]
+            return [tf.stop_gradient(u) for score in scores for u in score]
 
         return self.num_samples, sampled
 
