@@ -81,8 +81,8 @@ def sides_of(
         rule = rule_for(layer)
         if isinstance(rule, KernelRule) and chosen.pop(id(rule.kernel), None) is not None:
             groups, fan_in, fan_out = rule.block()
-            bias = id(rule.bias) in chosen and rule.bias_is_of_block
-            sides += [(groups, fan_in + bias), (groups, fan_out)]
+            # A bias that is none of the block's counts as one: shapes of inputs would tell.
+            sides += [(groups, fan_in + (id(rule.bias) in chosen)), (groups, fan_out)]
     return sides, sum(chosen.values())
 
 
