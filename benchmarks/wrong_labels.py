@@ -3,13 +3,14 @@
 Labels of digits (or of another `--data` file with `x_train` and `y_train`) are replaced at random,
 or by the next class. A perceptron is trained on them twice, plain and paying for its weights, and
 every score ranks the training examples: loss, norm of the gradient, nats in the weights by the
-diagonal, and the probabilities of `find_wrong_labels`, here by the same diagonal of all weights
-rather than that of the last layer, its default; of the paying network loss, influence over draws
-and probabilities. Confident learning stands beside them, with predictions of five networks
+diagonal, and the probabilities of `find_wrong_labels`, by the curvature of the last layer (its
+default) and by the diagonal of all weights; of the paying network loss, influence over draws and
+probabilities. Confident learning stands beside them, with predictions of five networks
 that were each trained without a fifth of the labels: its rank by normalized margin, the label's
 probability less the largest of the others (Northcutt et al., 2021, arXiv 1911.00068), by `cleanlab`
 where it is installed and else as it is written here, and with `cleanlab` the labels that it calls
-issues. Prints a line for each score and writes a JSON file.
+issues. Prints a line for each score and writes a JSON file, in which finished runs are kept: the
+same command goes on where it was.
 Run time: some twenty seconds of one core for each seed, share and kind.
 """
 
@@ -123,7 +124,11 @@ def of_plain(x, y, seconds):
     narrow = {**price, "prior_scale": 1e-6}
     norms = timed(seconds, "gradient norm", lambda: e.unique_information(model, (x, y), **narrow))
     scores["gradient norm"] = norms.nats
-    found = timed(seconds, "find", lambda: e.find_wrong_labels(model, (x, y), fisher=fisher))
+    every = timed(
+        seconds, "find, diagonal", lambda: e.find_wrong_labels(model, (x, y), fisher=fisher)
+    )
+    scores["find_wrong_labels, diagonal"] = every.probabilities + 1e-9 * every.losses
+    found = timed(seconds, "find", lambda: e.find_wrong_labels(model, (x, y)))
     scores["find_wrong_labels"] = found.probabilities + 1e-9 * found.losses
     return scores, found
 
@@ -203,19 +208,26 @@ def main(argv):
     if FLAGS.smoke:
         FLAGS.num_examples, FLAGS.epochs, FLAGS.seeds, FLAGS.share = 300, 5, 1, [0.2]
     x, y = examples(FLAGS.num_examples)
-    settings = {name: FLAGS[name].value for name in ("num_units", "epochs", "weight_beta")}
+    names = ("data", "num_units", "epochs", "weight_beta")
+    data = FLAGS.data and os.path.basename(FLAGS.data)
+    settings = {**{name: FLAGS[name].value for name in names}, "data": data}
     report = {"num_examples": len(x), **settings, "runs": {}}
-    output = pathlib.Path(FLAGS.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
+    output = pathlib.Path(FLAGS.output_dir) / "wrong_labels.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.exists():
+        kept = json.loads(output.read_text("utf-8"))
+        if kept | {"runs": {}} != report:
+            raise SystemExit(f"{output} holds runs with other settings: choose another output_dir")
+        report = kept
     for kind in FLAGS.kind:
         for share in FLAGS.share:
-            runs = [one_run(x, y, share, kind, seed) for seed in range(FLAGS.seeds)]
-            report["runs"][f"{kind}, {share:.0%}"] = runs
+            runs = report["runs"].setdefault(f"{kind}, {share:.0%}", [])
+            for seed in range(len(runs), FLAGS.seeds):
+                runs.append(one_run(x, y, share, kind, seed))
+                output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
             for name in runs[0]["areas"]:
                 areas = [run["areas"][name] for run in runs]
                 print(f"{kind}, {share:.0%}, {name}: {np.mean(areas):.3f} ± {np.std(areas):.3f}")
-            text = json.dumps(report, indent=1) + "\n"
-            (output / "wrong_labels.json").write_text(text, "utf-8")
     every = [run for runs in report["runs"].values() for run in runs]
     means = {name: np.mean([run["areas"][name] for run in every]) for name in every[0]["areas"]}
     best = max(means, key=means.get)

@@ -224,22 +224,28 @@ def compress(
 
 def _drawn_part(kept: list[KeptWeight], coded: list[CodedWeight]) -> DrawnPart | None:
     """Everything that is known of the drawn weights, one behind the other; None without any."""
-    pairs = [(k, c) for k, c in zip(kept, coded, strict=True) if c.groups is not None]
-    if not pairs:
-        return None
-    spreads = [c.groups.spread(c.shape) for _, c in pairs]  # type: ignore[union-attr]
     columns = [
         (
-            *spread,
+            *c.groups.spread(c.shape),
             np.ravel(k.mean).astype(np.float64),
             np.ravel(np.asarray(k.scale)).astype(np.float64),
         )
-        for spread, (k, _) in zip(spreads, pairs, strict=True)
+        for k, c in zip(kept, coded, strict=True)
+        if c.groups is not None
     ]
+    if not columns:
+        return None
     return DrawnPart(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def _written(path, architecture, kept, coded, choices, nats) -> CompressedFile:
+def _written(
+    path: str | os.PathLike,
+    architecture: bytes,
+    kept: list[KeptWeight],
+    coded: list[CodedWeight],
+    choices: Choices,
+    nats: float,
+) -> CompressedFile:
     """The file, and what is to be said of it."""
     writer = Writer()
     sizes = [bits / 8.0 for bits in write_weights(writer, coded)]

@@ -70,14 +70,14 @@ def decompress(path: str | os.PathLike, *, max_weights: int = MOST_WEIGHTS) -> k
         _refuse(path, str(error))
 
 
-def _refuse(path, found: str) -> NoReturn:
+def _refuse(path: str | os.PathLike, found: str) -> NoReturn:
     raise ValueError(
         f"`path` must be a file written by `compress`. Received: path={os.fspath(path)!r}, {found}"
     ) from None
 
 
 def _network(entry: dict, stream: bytes, max_weights: int) -> keras.Model:
-    def make():
+    def make() -> keras.Model:
         try:
             # Keras takes apart what it is given.
             config = copy.deepcopy(entry)

@@ -73,7 +73,7 @@ def best_groups(means: np.ndarray, scales: np.ndarray) -> Groups:
     return min((whole, units), key=lambda g: g.nats + 4.0 * len(g.indices))
 
 
-def _fitted(means, scales, by_unit) -> Groups:
+def _fitted(means: np.ndarray, scales: np.ndarray, by_unit: bool) -> Groups:
     """The scales of least divergence, rounded to the grid, and what the weights then hold."""
     energy = np.square(scales, dtype=np.float64) + np.square(means, dtype=np.float64)
     rows = energy.reshape(-1, energy.shape[-1] if by_unit else 1)

@@ -18,7 +18,7 @@ MOST_BITS, LEARNED_BITS = 64, 3
 class Magnitudes:
     """A code of integers from 0 on: length of ``value + 1`` in bits, then these bits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._longer = [Chance() for _ in range(MOST_BITS)]
         self._leading: dict[tuple[int, int], Chance] = {}
 

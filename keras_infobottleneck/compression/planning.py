@@ -9,7 +9,7 @@ import numpy as np
 from keras_infobottleneck.compression import tensor_codes
 from keras_infobottleneck.compression.drawn_weights import best_groups
 from keras_infobottleneck.compression.posteriors_of_networks import KeptWeight
-from keras_infobottleneck.compression.quantising import quantised_means, rounded_weights
+from keras_infobottleneck.compression.quantising import Quantised, quantised_means, rounded_weights
 from keras_infobottleneck.compression.scale_grid import scale_at
 from keras_infobottleneck.compression.weight_stream import CodedWeight
 
@@ -49,7 +49,7 @@ def planned(weight: KeptWeight, relative_step: float) -> tuple[CodedWeight, floa
     return CodedWeight(tensor_codes.DRAWN, shape, groups=chosen), chosen.nats
 
 
-def _quantised(shape, rounded) -> CodedWeight:
+def _quantised(shape: tuple[int, ...], rounded: Quantised) -> CodedWeight:
     """The weight, with the values that a reader will have."""
     values = (rounded.integers * scale_at(rounded.step_index)).astype(np.float32)
     return CodedWeight(

@@ -66,7 +66,9 @@ def quantised_means(means: np.ndarray, scales: np.ndarray, prior: np.ndarray) ->
     return Quantised(index, integers, _num_bits(index, integers), -loss)
 
 
-def _traded(means, scales, prior, step, integers):
+def _traded(
+    means: np.ndarray, scales: np.ndarray, prior: np.ndarray, step: float, integers: np.ndarray
+) -> tuple[np.ndarray, float, float]:
     """Each mean moved to the cheapest of three multiples, for the code that the integers have."""
     values, counts = np.unique(integers, return_counts=True)
     total = counts.sum() + len(values) + 1
@@ -85,7 +87,7 @@ def _traded(means, scales, prior, step, integers):
     return pick[0], float(pick[1].sum()), float(pick[2].sum())
 
 
-def _num_bits(index, integers):
+def _num_bits(index: int, integers: np.ndarray) -> float:
     """Length of the code, by coding."""
     writer = Writer()
     quantised(writer, integers.shape, index, integers)

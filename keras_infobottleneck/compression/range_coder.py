@@ -35,7 +35,7 @@ class Chance:
 
     __slots__ = ("fast", "slow")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.fast = self.slow = 1 << (PROBABILITY_BITS - 1)
 
     def of_zero(self) -> int:
@@ -52,7 +52,7 @@ class Chance:
 class Writer:
     """Codes bits into bytes."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._low, self._range = 0, FULL - 1
         self._bytes = bytearray()
 
@@ -79,14 +79,14 @@ class Writer:
                 self._put_out()
         return value
 
-    def _put_out(self):
+    def _put_out(self) -> None:
         while self._range < TOP:
             self._settle_carry()
             self._bytes.append(self._low >> (STATE_BITS - 8))
             self._low = (self._low << 8) & (FULL - 1)
             self._range <<= 8
 
-    def _settle_carry(self):
+    def _settle_carry(self) -> None:
         if self._low >= FULL:
             self._low -= FULL
             place = len(self._bytes) - 1
@@ -155,7 +155,7 @@ class Reader:
                 self._take_in()
         return value
 
-    def _take_in(self):
+    def _take_in(self) -> None:
         while self._range < TOP:
             if self._place >= len(self._stream) + STATE_BYTES:
                 raise EndOfStreamError

@@ -26,7 +26,9 @@ def mode(coder: Coder, value: int | None = None) -> int:
     return coder.even(2, value)
 
 
-def exact(coder: Coder, shape, dtype: np.dtype, values: np.ndarray | None = None) -> np.ndarray:
+def exact(
+    coder: Coder, shape: tuple[int, ...], dtype: np.dtype, values: np.ndarray | None = None
+) -> np.ndarray:
     """The bytes of an array, little-endian."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
@@ -37,7 +39,7 @@ def exact(coder: Coder, shape, dtype: np.dtype, values: np.ndarray | None = None
     return np.frombuffer(read, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
 
 
-def short(coder: Coder, shape, values: np.ndarray | None = None) -> np.ndarray:
+def short(coder: Coder, shape: tuple[int, ...], values: np.ndarray | None = None) -> np.ndarray:
     """Floats of 8 significant bits: the upper half of a float32, rounded to nearest.
 
     Signs and exponents are much alike within a tensor and get an adaptive code.
@@ -71,7 +73,10 @@ def scale(coder: Coder, integers: SignedIntegers, before: int, value: int | None
 
 
 def quantised(
-    coder: Coder, shape, index: int | None = None, integers: np.ndarray | None = None
+    coder: Coder,
+    shape: tuple[int, ...],
+    index: int | None = None,
+    integers: np.ndarray | None = None,
 ) -> np.ndarray:
     """Multiples of a step of the grid of scales.
 

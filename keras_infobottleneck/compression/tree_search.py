@@ -71,14 +71,14 @@ def search(
     return choices
 
 
-def _log_ratio(means, scales):
+def _log_ratio(means: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both coefficients of ``log q(z) / p(z) = linear z - square z^2 + constant``."""
     precision = 1.0 / np.square(scales)
     square = 0.5 * np.maximum(precision - 1.0, 0.0)  # a posterior wider than its prior: flat
     return (means * precision).astype(np.float32), square.astype(np.float32)
 
 
-def _matters(means, scales):
+def _matters(means: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Mask of the weights that are looked at."""
     nats = 0.5 * (np.square(scales) + np.square(means) - 1.0) - np.log(scales)
     order = np.argsort(nats)
@@ -88,7 +88,7 @@ def _matters(means, scales):
     return matters
 
 
-def _settle(kept, choices, bits_per_block):
+def _settle(kept: list[np.ndarray], choices: list[int], bits_per_block: int) -> list[np.ndarray]:
     """Write down the choices that all paths have in common, and return the steps behind them."""
     ancestors = np.arange(len(kept[-1]))
     for step in range(len(kept) - 1, 0, -1):
@@ -99,7 +99,7 @@ def _settle(kept, choices, bits_per_block):
     return kept
 
 
-def _follow(kept, survivor, choices, bits_per_block):
+def _follow(kept: list[np.ndarray], survivor: int, choices: list[int], bits_per_block: int) -> None:
     """Append the choices of the path that ends in one survivor of the last step."""
     backwards = []
     for step in reversed(kept):

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.compression import tensor_codes
 from keras_infobottleneck.compression.coding_stages import DrawnPart
 from keras_infobottleneck.compression.drawn_weights import Choices, weights_of, whole_order
 from keras_infobottleneck.compression.posteriors_of_networks import spreads_of
 from keras_infobottleneck.compression.weight_stream import CodedWeight
 from keras_infobottleneck.introspection.contents import layers_of_kind
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
+from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["Tuner"]
@@ -33,14 +33,14 @@ class _Held:
         self._weight = weight
         weight.constraint = self
 
-    def hold(self, mask, values) -> None:
+    def hold(self, mask: np.ndarray | bool, values: np.ndarray | float) -> None:
         """Fix entries from now on."""
         self._mask.assign(tf.broadcast_to(mask, self._mask.shape))
         values = tf.cast(values, self._values.dtype)
         self._values.assign(tf.broadcast_to(values, self._values.shape))
         self._weight.assign(self(self._weight.value))
 
-    def __call__(self, weight):
+    def __call__(self, weight: tf.Tensor) -> tf.Tensor:
         """The weight with the entries that are fixed."""
         return tf.where(self._mask, self._values, tf.convert_to_tensor(weight))
 
@@ -80,12 +80,13 @@ class Tuner:
         self._drawn: list[tuple[_Held, keras.Variable, _Held, keras.Variable]] = []
         priors: dict[int, np.ndarray] = {}
         for weight, each in zip(plain, coded, strict=True):
-            if each.mode == tensor_codes.DRAWN:
+            if each.groups is not None:  # it is drawn
                 spread = spreads[id(weight)]
                 self._drawn.append((_Held(weight), weight, _Held(spread), spread))
-                scales = each.groups.spread(each.shape)[0]  # type: ignore[union-attr]
+                scales = each.groups.spread(each.shape)[0]
                 priors[id(weight)] = scales.reshape(each.shape)
                 continue
+            assert each.values is not None  # as of every weight that is not drawn
             weight.assign(each.values)
             _Held(weight).hold(True, each.values)
             if id(weight) in spreads:
@@ -115,7 +116,7 @@ class Tuner:
         self._fix(coded, weights_of(choices, part.prior, part.demand))
         return self._posterior()
 
-    def _fix(self, coded, values):
+    def _fix(self, coded: np.ndarray, values: np.ndarray) -> None:
         """Fix the coded weights."""
         start = 0
         for held, weight, held_spread, _ in self._drawn:
@@ -125,14 +126,14 @@ class Tuner:
             held_spread.hold(mask, NO_NOISE)
             start = stop
 
-    def _posterior(self):
+    def _posterior(self) -> dict[str, np.ndarray]:
         """Means and scales of all drawn weights."""
         means = [np.asarray(weight.value, np.float64).ravel() for _, weight, _, _ in self._drawn]
         spreads = [np.asarray(spread.value, np.float64).ravel() for *_, spread in self._drawn]
         return {"means": np.concatenate(means), "scales": np.exp(np.concatenate(spreads))}
 
 
-def _fix_prior(layer, priors):
+def _fix_prior(layer: VariationalWeights, priors: dict[int, np.ndarray]) -> None:
     """Give a layer the prior of the file; weights that are not drawn keep one that is finite."""
     layer.make_room_for_prior()
     pairs = iter(layer.prior_weights)

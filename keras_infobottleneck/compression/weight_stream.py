@@ -70,33 +70,48 @@ def read_weights(stream: bytes, shapes: list[tuple[tuple[int, ...], Any]]) -> li
     reader = Reader(stream)
     try:
         found = [_code(reader, shape, dtype) for shape, dtype in shapes]
-        drawn = [place for place, weight in enumerate(found) if isinstance(weight, Groups)]
-        if drawn:
-            choices = Choices.code(reader, most_bits=8 * len(stream) + 64)
-            _draw(found, drawn, shapes, choices)
+        weights = _with_drawn(found, reader, most_bits=8 * len(stream) + 64)
     except EndOfStreamError:
         raise DamageError("weights that end too early") from None
     if not reader.is_at_end():
         raise DamageError("bytes behind the last weight")
-    return found
+    return weights
 
 
-def _draw(found, drawn, shapes, choices):
-    """Put the weights that were chosen in the place of their groups."""
-    pairs = [found[place].spread(shapes[place][0]) for place in drawn]
-    scales, demand = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    flat = weights_of(choices, scales, demand)
-    start = 0
-    for place, (part, _) in zip(drawn, pairs, strict=True):
-        found[place] = flat[start : start + len(part)].reshape(shapes[place][0])
-        start += len(part)
+@dataclass
+class _DrawnWeight:
+    """A weight whose values the choices tell, which stand behind all weights."""
+
+    groups: Groups
+    shape: tuple[int, ...]
 
 
-def _code(coder: Coder, shape, dtype, given: CodedWeight | None = None):
-    """One weight: its values, or its groups where it is drawn."""
+def _with_drawn(
+    found: list[np.ndarray | _DrawnWeight], reader: Reader, most_bits: int
+) -> list[np.ndarray]:
+    """The values of all weights, with those of the drawn ones, whose choices are read."""
+    drawn = [weight for weight in found if isinstance(weight, _DrawnWeight)]
+    parts = iter(_chosen(drawn, reader, most_bits) if drawn else [])
+    return [next(parts) if isinstance(weight, _DrawnWeight) else weight for weight in found]
+
+
+def _chosen(drawn: list[_DrawnWeight], reader: Reader, most_bits: int) -> list[np.ndarray]:
+    """The values of the drawn weights, by the choices that are read."""
+    choices = Choices.code(reader, most_bits=most_bits)
+    spreads = [weight.groups.spread(weight.shape) for weight in drawn]
+    scales, demand = (np.concatenate(parts) for parts in zip(*spreads, strict=True))
+    ends = np.cumsum([len(part) for part, _ in spreads])
+    parts = np.split(weights_of(choices, scales, demand), ends[:-1])
+    return [part.reshape(weight.shape) for part, weight in zip(parts, drawn, strict=True)]
+
+
+def _code(
+    coder: Coder, shape: tuple[int, ...], dtype: Any, given: CodedWeight | None = None
+) -> np.ndarray | _DrawnWeight:
+    """One weight: its values, or what is known of one that is drawn."""
     kind = tensor_codes.mode(coder, None if given is None else given.mode)
     if kind == tensor_codes.DRAWN:
-        return groups(coder, shape, None if given is None else given.groups)
+        return _DrawnWeight(groups(coder, shape, None if given is None else given.groups), shape)
     if kind == tensor_codes.QUANTISED:
         code = (None, None) if given is None else (given.index, given.integers)
         return tensor_codes.quantised(coder, shape, *code)

@@ -234,5 +234,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names; rooms are an inside."""
+    """Public names only; the sub-packages are internal."""
     return __all__

@@ -1,4 +1,4 @@
-"""How a network does on several sets of examples."""
+"""The losses and accuracies of a network on several sets of examples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Performance:
     def of(
         cls, model: keras.Model, likelihood: Likelihood, sets: Mapping[str, Batches]
     ) -> Performance:
-        """By a pass without gradients over each set."""
+        """Measures a model by one pass over each set, without gradients."""
         losses: dict[str, np.ndarray] = {}
         accuracies: dict[str, float | None] = {}
         for name, batches in sets.items():
@@ -62,6 +62,6 @@ def _most_probable(terms: list[Term]) -> tf.Tensor:
 
 
 def _classes(y: np.ndarray) -> np.ndarray:
-    """Labels as integers."""
+    """Labels as integer classes, from integers or one-hot rows."""
     y = np.asarray(y)
     return y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)

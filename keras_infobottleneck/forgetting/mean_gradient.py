@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 
@@ -29,7 +29,7 @@ def mean_gradient(
     """
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        def step(batch: Any) -> list[tf.Tensor]:
+        def step(batch: Batch) -> list[tf.Tensor]:
             values = [v.value for v in variables]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(values)

@@ -10,7 +10,7 @@ __all__ = ["membership_attack"]
 
 
 def membership_attack(members: np.ndarray, others: np.ndarray) -> Estimate:
-    """Area under the ROC curve of calling those with the lower loss members; 0.5 is chance.
+    """Area under the ROC curve of a membership attack by loss thresholds; 0.5 is chance.
 
     Exact for the losses given; the standard error is that of Hanley and McNeil, 1982.
 

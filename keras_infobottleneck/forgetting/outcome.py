@@ -1,4 +1,4 @@
-"""What forgetting did: nats that remain, losses, accuracies and an attack, before and after."""
+"""The result of `forget`: nats left in the weights; losses and accuracies before and after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Forgetting"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Forgetting(Result):
-    """What `kib.forget` did to a network.
+    """Effect of `kib.forget` on a network, before and after.
 
     Losses are minus log-probabilities of labels, in nats for each example; accuracies and attacks
     are None where there are none.

@@ -209,28 +209,29 @@ def forget(
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    """Refuses what `fisher_information` does not take; the function's name is an argument's too."""
+    """Refuses, on behalf of `forget`, options that are unknown to `fisher_information`."""
+    # Inside `forget` its own name is that of an argument.
     check_keywords(forget, fisher_information, options)
 
 
 def _solved(fisher: FisherInformation, shift: float, gradient: np.ndarray) -> np.ndarray:
-    """`(F + shift I)^-1 gradient`."""
+    """Solution `v` of the linear system `(F + shift I) v = gradient`."""
     return fisher.power_product(gradient[None], -1.0, shift)[0]
 
 
 def _descent(fisher: FisherInformation, shift: float, gradient: np.ndarray) -> float:
-    """How far a step of Newton's method lowers a quadratic loss: half the Newton decrement."""
+    """Decrease of a quadratic loss in a Newton step, half the squared Newton decrement."""
     return float(gradient @ _solved(fisher, shift, gradient)) / 2
 
 
 def _readable(fisher: FisherInformation, shift: float, price: float, step: np.ndarray) -> float:
-    """Divergence of two scrubbed distributions whose means are a step apart, in nats."""
+    """KL divergence in nats between two noise distributions whose means differ by `step`."""
     scaled = fisher.power_product(step[None], 0.25, shift)[0]
     return float(scaled @ scaled) / (2 * price**0.5)
 
 
 def _compared(before: Performance, after: Performance) -> dict[str, Any]:
-    """The fields of a result that are of before and after."""
+    """The fields of `Forgetting` that exist twice: with `_before` and without."""
     fields: dict[str, Any] = {}
     for ending, found in (("_before", before), ("", after)):
         for name, part in (("forgotten", "forget"), ("retained", "retain")):

@@ -1,4 +1,4 @@
-"""A copy of a network with other weights, in which nothing else remembers the old ones."""
+"""A copy of a network whose weights can be replaced and leave no trace elsewhere in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ScrubbedCopy", "check_forgettable"]
 
 
 def check_forgettable(model: Any) -> None:
-    """Refuses what cannot be copied.
+    """Refuses models that cannot be copied.
 
     Raises:
         TypeError: no sequential or functional model.
@@ -37,7 +37,7 @@ def check_forgettable(model: Any) -> None:
 
 
 class ScrubbedCopy:
-    """The copy, with the model's loss and a fresh optimizer, whose old moments hold old gradients.
+    """Copy of a model with its loss and a fresh optimizer, since old moments contain old gradients.
 
     Args:
         model: a sequential or functional model.
@@ -47,7 +47,11 @@ class ScrubbedCopy:
     """
 
     def __init__(
-        self, model: keras.Model, variables: list[keras.Variable], retain: Any, batch_size: Any
+        self,
+        model: keras.Model,
+        variables: list[keras.Variable],
+        retain: Any,
+        batch_size: int | None,
     ):
         self.network = uncompiled_clone(model)
         self.network.set_weights(model.get_weights())
@@ -60,7 +64,7 @@ class ScrubbedCopy:
             self.network.compile(optimizer, loss=model.loss)
 
     def move_to(self, flat: np.ndarray, layout: Layout) -> None:
-        """Give the weights these values, `[weights]`, and batch normalisation those that follow."""
+        """Assigns the weights, `[weights]`, and measures batch normalisation anew."""
         for variable, value in zip(self.variables, layout.split(flat), strict=True):
             variable.assign(value)
         layers = layers_of_kind(self.network, keras.layers.BatchNormalization)

@@ -4,12 +4,16 @@ Of a layer that is linear in one kernel no weights are drawn for an example, its
 are.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.introspection.contents import all_layers, own_weights
+from keras_infobottleneck.layers.posteriors import Posterior
 
 __all__ = [
     "DrawnWeights",
@@ -20,6 +24,8 @@ __all__ = [
     "without_activation",
 ]
 
+Shape = tuple[int | None, ...]  # of a tensor, some of whose sides may be unknown
+
 ADDED_LOSS = (
     "`layer` must not add losses in its call; add them outside of VariationalWeights. "
     "Received: loss={!r}"
@@ -28,7 +34,7 @@ LARGEST_PROBE_SIDE = 2**14
 MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
 
 
-def without_activation(layer: keras.layers.Layer, **overrides) -> keras.layers.Layer:
+def without_activation(layer: keras.layers.Layer, **overrides: Any) -> keras.layers.Layer:
     """A new layer of the same configuration, with no activation, regularisers or constraints."""
     config = layer.get_config()
     stripped = {
@@ -57,7 +63,7 @@ class LinearPart:
     read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
     """
 
-    def __init__(self, layer: keras.layers.Layer, input_shape, dtype):
+    def __init__(self, layer: keras.layers.Layer, input_shape: Shape, dtype: Any):
         zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
         self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
@@ -65,7 +71,7 @@ class LinearPart:
         self._has_bias = len(self._twin.weights) == 2
         self._input_shape = tuple(input_shape)
 
-    def __call__(self, x, kernel, bias=None) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
         """The affine map; `bias` defaults to zero."""
         values = [kernel]
         if self._has_bias:
@@ -113,7 +119,7 @@ class LinearPart:
                 return False
         return True
 
-    def _probe(self, x, kernel) -> np.ndarray:
+    def _probe(self, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         """The map of arrays, computed at once even where a function is being traced."""
         with tf.init_scope():
             return keras.ops.convert_to_numpy(self(x, kernel))
@@ -128,7 +134,7 @@ class LinearPart:
             side *= 2
         return shape
 
-    def _output_shape(self, shape):
+    def _output_shape(self, shape: tuple[int, ...]) -> Shape:
         try:
             return self._twin.compute_output_shape(shape)
         except ValueError:  # Keras refuses inputs smaller than the kernel
@@ -173,7 +179,7 @@ class NoisyAffine:
         Kingma, Salimans & Welling (2015), arXiv 1506.02557. Wen et al. (2018), arXiv 1803.04386.
     """
 
-    def __init__(self, layer, input_shape):
+    def __init__(self, layer: keras.layers.Layer, input_shape: Shape):
         self._layer = layer
         # Squares of small scales vanish in float16: variances are formed in float32.
         self._variance = self._linear = LinearPart(layer, input_shape, "float32")
@@ -184,7 +190,13 @@ class NoisyAffine:
         """Whether the layer is linear in the way that both estimators need."""
         return self._variance.has_one_product_per_weight()
 
-    def local(self, inputs, posterior, parameters, next_seed) -> tf.Tensor:
+    def local(
+        self,
+        inputs: tf.Tensor,
+        posterior: Posterior,
+        parameters: Sequence[tuple[tf.Tensor, tf.Tensor]],
+        next_seed: Callable[[], tf.Tensor],
+    ) -> tf.Tensor:
         """Pre-activations drawn with the mean and variance that the weights give them, float32.
 
         Args:
@@ -201,7 +213,13 @@ class NoisyAffine:
         # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
         return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
 
-    def flipout(self, inputs, posterior, parameters, next_seed) -> tf.Tensor:
+    def flipout(
+        self,
+        inputs: tf.Tensor,
+        posterior: Posterior,
+        parameters: Sequence[tuple[tf.Tensor, tf.Tensor]],
+        next_seed: Callable[[], tf.Tensor],
+    ) -> tf.Tensor:
         """Mean pre-activations plus one perturbation with signs of its own for every example.
 
         Arguments as of `local`; the posterior is symmetric.
@@ -219,14 +237,14 @@ class NoisyAffine:
         # Minus: as in `local`.
         return mean - perturbation * _signs(perturbation, axes, next_seed())
 
-    def _with_bias(self, weights):
+    def _with_bias(self, weights: list[tf.Tensor]) -> list[tf.Tensor]:
         """Kernel and bias: the drawn ones, or the layer's own bias where it is deterministic."""
         if len(weights) == 1 and self._layer.bias is not None:
             return [*weights, tf.convert_to_tensor(self._layer.bias)]
         return weights
 
 
-def _signs(tensor, axes, seed):
+def _signs(tensor: tf.Tensor, axes: list[int], seed: tf.Tensor) -> tf.Tensor:
     """Random signs that vary along some axes of a tensor."""
     shape = tf.shape(tensor)
     sides = [shape[axis] if axis in axes else 1 for axis in range(tensor.shape.rank)]
@@ -263,27 +281,27 @@ class DrawnWeights(keras.StatelessScope):
         ValueError: when a layer adds a loss inside, which would be lost.
     """
 
-    def __init__(self, values):
+    def __init__(self, values: Iterable[tuple[keras.Variable, tf.Tensor]]):
         super().__init__(values, collect_losses=True)
-        self._updates = {}
+        self._updates: dict[int, tuple[keras.Variable, tf.Tensor]] = {}
 
-    def add_loss(self, loss):
+    def add_loss(self, loss: tf.Tensor) -> NoReturn:
         """Refuse: the loss would be lost with the scope."""
         raise ValueError(ADDED_LOSS.format(loss))
 
-    def add_update(self, update):
+    def add_update(self, update: tuple[keras.Variable, tf.Tensor]) -> None:
         """Remember what the layer assigns."""
         super().add_update(update)
         self._updates[id(update[0])] = update
 
-    def get_current_value(self, variable):
+    def get_current_value(self, variable: keras.Variable) -> Any:
         """The value given or assigned, else that of the scope around this one."""
         value = super().get_current_value(variable)
         if value is None and self.original_scope is not None:
             return self.original_scope.get_current_value(variable)
         return value
 
-    def assign_updates(self):
+    def assign_updates(self) -> None:
         """Give the variables that the layer assigned their new values."""
         for variable, value in self._updates.values():
             variable.assign(value)

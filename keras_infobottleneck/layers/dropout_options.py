@@ -1,5 +1,8 @@
 """What `InformationDropout` accepts: said in one sentence, before any work."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from keras_infobottleneck.arguments import (
@@ -24,7 +27,14 @@ NON_NEGATIVE = {
 }
 
 
-def check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative):
+def check_options(
+    layer: Any,
+    beta: Any,
+    prior: Any,
+    max_alpha: Any,
+    alpha_layer: Any,
+    activation_is_nonnegative: Any,
+) -> None:
     """Raise where an option is out of range, or a layer has an output or a twin of no use."""
     check_price("beta", beta)
     check_choice("prior", prior, NON_NEGATIVE)
@@ -48,7 +58,7 @@ def check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonn
         )
 
 
-def output_activation(layer):
+def output_activation(layer: Any) -> Callable | None:
     """The activation function that a layer ends in, None if that cannot be told."""
     if isinstance(layer, VariationalWeights):
         return output_activation(layer.layer)
@@ -62,7 +72,7 @@ def output_activation(layer):
     return activation
 
 
-def _has_twin(layer) -> bool:
+def _has_twin(layer: Any) -> bool:
     """Whether the configuration is that of weights followed by an activation."""
     config = layer.get_config()
     return "activation" in config and any(key.endswith("_initializer") for key in config)

@@ -90,7 +90,7 @@ class GaussianBottleneck(PricedActivations):
         num_components: int = 10,
         num_classes: int | None = None,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         check_count("units", units)
         check_choice("prior", prior, PRIORS)
@@ -109,7 +109,7 @@ class GaussianBottleneck(PricedActivations):
         self._set_price(beta)
         self.supports_masking = True
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         """Build the two dense layers and the prior."""
         for layer in (self.loc_layer, self.scale_layer):
             layer.build(inputs_shape)
@@ -144,7 +144,7 @@ class GaussianBottleneck(PricedActivations):
         dense = keras.layers.Dense(config["units"], dtype=config["dtype"])
         return keras.saving.serialize_keras_object(dense)
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input shape with `units` in place of its last axis."""
         return (*inputs_shape[:-1], self.units)
 
@@ -153,7 +153,9 @@ class GaussianBottleneck(PricedActivations):
         names = ("units", "prior", "num_components", "num_classes")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
-    def call(self, inputs, labels=None, mask=None, training=None):
+    def call(
+        self, inputs: tf.Tensor, labels: Any = None, mask: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
         """The mean of the code; in training a draw of it, at a cost in evaluation too."""
         outputs = self.loc_layer(inputs)
         draws, counts = self.draws(training), self.counts(training)
@@ -185,12 +187,12 @@ class GaussianBottleneck(PricedActivations):
         nats = self._kl_divergence(loc, tf.math.log(self._scale(inputs)), labels)
         return self._unmasked(nats, inputs, mask)
 
-    def _scale(self, inputs):
+    def _scale(self, inputs: tf.Tensor) -> tf.Tensor:
         """Standard deviation of the code, float32."""
         logits = tf.cast(self.scale_layer(inputs), tf.float32)
         return MIN_SCALE + tf.math.softplus(logits + SCALE_OFFSET)
 
-    def _labels_to_count_by(self, labels, training):
+    def _labels_to_count_by(self, labels: Any, training: bool | None) -> Any:
         """Labels given in the call, or by the model whose step runs."""
         if self.prior != "conditional":
             return None
@@ -203,7 +205,7 @@ class GaussianBottleneck(PricedActivations):
             )
         return labels
 
-    def _kl_divergence(self, loc, log_scale, labels):
+    def _kl_divergence(self, loc: tf.Tensor, log_scale: tf.Tensor, labels: Any) -> tf.Tensor:
         """Nats per unit."""
         if self.prior == "standard":
             return distributions.kl_normal_normal(loc, log_scale, 0.0, 0.0)
@@ -214,7 +216,7 @@ class GaussianBottleneck(PricedActivations):
         shares = self.prior_logits.value if self.prior == "learned" else tf.zeros(prior[0].shape[0])
         return _nats_to_mixture(loc, log_scale, *prior, tf.nn.log_softmax(shares))
 
-    def _of_labels(self, table, labels, rank):
+    def _of_labels(self, table: tf.Tensor, labels: Any, rank: int) -> tf.Tensor:
         """Rows of a table by label, with the axes of the code."""
         labels, is_one_hot = shape_of_labels(labels, table.shape[0], rank)
         if is_one_hot:
@@ -226,7 +228,13 @@ class GaussianBottleneck(PricedActivations):
         return tf.reshape(rows, tf.concat([shape[:-1], ones, shape[-1:]], 0))
 
 
-def _nats_to_mixture(loc, log_scale, prior_loc, prior_log_scale, log_shares):
+def _nats_to_mixture(
+    loc: tf.Tensor,
+    log_scale: tf.Tensor,
+    prior_loc: tf.Tensor,
+    prior_log_scale: tf.Tensor,
+    log_shares: tf.Tensor,
+) -> tf.Tensor:
     """Nats per unit of a Gaussian from a mixture, an upper bound: ``[..., units]``.
 
     ``-log sum_k share_k exp(-KL_k) = KL(phi || share) + sum_k phi_k KL_k`` with ``phi_k`` in

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
-from keras_infobottleneck.layers.drawn_weights import without_activation
+from keras_infobottleneck.layers.drawn_weights import Shape, without_activation
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.priced_activations import PricedActivations
@@ -95,7 +95,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         alpha_layer: keras.layers.Layer | None = None,
         activation_is_nonnegative: bool = False,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(layer, seed=seed, **kwargs)
         check_options(layer, beta, prior, max_alpha, alpha_layer, activation_is_nonnegative)
@@ -106,7 +106,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         self._alpha_is_twin = alpha_layer is None
         self._set_price(beta)
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         """Build the wrapped layer, the layer of alpha and the prior."""
         for layer in (self.layer, self.alpha_layer):
             if not layer.built:
@@ -133,7 +133,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         has_prior = self.built and self.prior == "log_normal"
         return [self.beta, *([self.prior_loc, self.prior_log_scale] if has_prior else [])]
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         """The output shape of the wrapped layer."""
         return self.layer.compute_output_shape(inputs_shape)
 
@@ -149,7 +149,9 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "InformationDropout":
         """A layer from its configuration."""
         config = dict(config)
         if config["alpha_layer"] is not None:
@@ -162,9 +164,9 @@ class InformationDropout(PricedActivations, NoisyWrapper):
             layer.alpha_layer.anchored = layer.layer.anchored
         return layer
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> tf.Tensor:
         """The wrapped layer's output, with noise in training, at a cost in evaluation too."""
-        outputs = self._call_layer(inputs, mask=mask)
+        outputs = call_with_mask(self.layer, inputs, mask=mask)
         draws, counts = self.draws(training), self.counts(training)
         if not draws and not counts:
             return outputs
@@ -186,12 +188,12 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         nats = self._kl_divergence(activations, self._alpha(inputs, mask))
         return self._unmasked(nats, inputs, mask)
 
-    def _alpha(self, inputs, mask):
+    def _alpha(self, inputs: Any, mask: Any) -> tf.Tensor:
         """Standard deviation of ``log z``, float32."""
         logits = call_with_mask(self.alpha_layer, inputs, mask=mask)
         return MIN_ALPHA + self.max_alpha * tf.sigmoid(tf.cast(logits, tf.float32))
 
-    def _kl_divergence(self, activations, alpha):
+    def _kl_divergence(self, activations: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
         """Nats per unit."""
         if self.prior == "log_uniform":
             return distributions.kl_log_normal_log_uniform(alpha, self.max_alpha + MIN_ALPHA)
@@ -199,7 +201,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         prior = self.prior_loc.value, self.prior_log_scale.value
         return distributions.kl_normal_normal(loc, tf.math.log(alpha), *prior)
 
-    def _floor(self):
+    def _floor(self) -> float:
         """Least activation whose logarithm is taken."""
         if output_activation(self.layer) is keras.activations.exponential:
             return (
@@ -208,7 +210,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         return MIN_ACTIVATION
 
 
-def _twin(layer):
+def _twin(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A fresh layer of the same configuration with an unbounded output."""
     name = f"{layer.name}_alpha"
     if not isinstance(layer, VariationalWeights):

@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 
-def call_with_mask(layer: keras.layers.Layer, inputs, *others, mask=None, **kwargs):
+def call_with_mask(
+    layer: keras.layers.Layer, inputs: Any, *others: Any, mask: Any = None, **kwargs: Any
+) -> Any:
     """The layer as it is, with the mask if it takes one."""
     if mask is not None and "mask" in inspect.signature(layer.call).parameters:
         kwargs["mask"] = mask
@@ -49,7 +51,7 @@ class _Drawing:
     layers: Collection[keras.layers.Layer] | None
     count: int = 0
 
-    def wants(self, layer, kind) -> bool:
+    def wants(self, layer: "NoisyLayer", kind: str) -> bool:
         """Whether this layer draws noise of this kind."""
         chosen = self.layers is None or any(layer is one for one in self.layers)
         return chosen and getattr(self, kind)
@@ -204,7 +206,7 @@ class NoisyLayer(keras.layers.Layer):
     noise: Literal["weights", "activations"]
     """What the layer's noise is on; every subclass says so."""
 
-    def __init__(self, *args, seed: int | None = None, **kwargs):
+    def __init__(self, *args: Any, seed: int | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.seed = check_seed("seed", seed)
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -275,12 +277,12 @@ class NoisyLayer(keras.layers.Layer):
         """The arguments of the constructor."""
         return {**super().get_config(), "seed": self.seed}
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Save the weights and the state of the noise."""
         super().save_own_variables(store)
         store["seed_state"] = self.seed_generator.state.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Load the weights and the state of the noise, which continues from there."""
         keys = store.keys()  # the store of a file has keys, but cannot be iterated over
         saved = {key: store[key] for key in keys}
@@ -301,7 +303,7 @@ def noisy_layers(
 class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
     """Abstract: adds noise to the layer it holds, whose dtype policy governs."""
 
-    def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs: Any):
         check_layer("layer", layer)
         policy = keras.dtype_policies.get(kwargs.pop("dtype", layer.dtype_policy))
         if policy.name != layer.dtype_policy.name:
@@ -314,7 +316,7 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
         super().__init__(layer, seed=seed, autocast=False, **kwargs)
         self.supports_masking = layer.supports_masking
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls as the wrapped layer is called, whose first argument may be given by name."""
         first = next(iter(inspect.signature(self.layer.call).parameters), None)
         if not args and first in kwargs:
@@ -341,10 +343,6 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
         """The wrapped layer."""
         return config["layer"]
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the wrapped layer."""
         return self.layer.compute_mask(inputs, mask)
-
-    def _call_layer(self, inputs, *others, mask=None, **kwargs):
-        """The wrapped layer as it is, with the mask if it takes one."""
-        return call_with_mask(self.layer, inputs, *others, mask=mask, **kwargs)

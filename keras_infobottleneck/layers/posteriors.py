@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +36,10 @@ MIN_LOG_SCALE = 1e-5  # within the support, float32 tells values of log |w| apar
 SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 
 
+# Location and log-scale of the prior; None where it is the best one.
+GivenPrior = tuple[tf.Tensor, tf.Tensor] | None
+
+
 class Posterior(abc.ABC):
     """Abstract: a factorised distribution over the entries of one weight tensor."""
 
@@ -42,43 +48,45 @@ class Posterior(abc.ABC):
         """The value of `spread` to start from."""
 
     @abc.abstractmethod
-    def sample(self, loc, spread, noise) -> tf.Tensor:
+    def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Weights, from standard normal `noise`."""
 
     @abc.abstractmethod
-    def mean_and_variance(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
+    def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Exact moments of the weights."""
 
     @abc.abstractmethod
-    def kl_divergence(self, loc, spread, prior) -> tf.Tensor:
+    def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
         """Total cost in nats: a scalar, summed over the entries."""
 
     @abc.abstractmethod
-    def distribution(self, loc, spread) -> tfd.Distribution:
+    def distribution(self, loc: tf.Tensor, spread: tf.Tensor) -> tfd.Distribution:
         """The posterior as a TensorFlow Probability distribution."""
 
     @abc.abstractmethod
-    def prior_distribution(self, loc, spread, prior) -> tfd.Distribution:
+    def prior_distribution(
+        self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
+    ) -> tfd.Distribution:
         """The prior, such that its divergence from `distribution` sums to `kl_divergence`."""
 
 
 class GaussianPosterior(Posterior):
     """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
 
-    def initial_spread(self, shape, initial_scale):
+    def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
         """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""
         fan_in = math.prod(shape[:-1]) if len(shape) > 1 else 1
         return math.log(initial_scale or INITIAL_FRACTION / math.sqrt(fan_in))
 
-    def sample(self, loc, spread, noise):
+    def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """``loc + scale * noise``."""
         return loc + tf.exp(spread) * noise
 
-    def mean_and_variance(self, loc, spread):
+    def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """``loc`` and ``scale^2``."""
         return loc, tf.exp(2.0 * spread)
 
-    def kl_divergence(self, loc, spread, prior):
+    def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
         """``sum 1/2 [(scale^2 + (loc - m)^2) / s^2 - 1] - log(scale / s)``, prior N(m, s^2)."""
         prior_loc, prior_spread = self._prior(loc, spread, prior)
         if prior_spread.shape.rank > 0:
@@ -87,17 +95,21 @@ class GaussianPosterior(Posterior):
             )
         return _kl_to_one_scale(loc - prior_loc, spread, prior_spread)
 
-    def distribution(self, loc, spread):
+    def distribution(self, loc: tf.Tensor, spread: tf.Tensor) -> tfd.Distribution:
         """Normal, entry by entry."""
         return _tfd().Normal(loc, tf.exp(spread))
 
-    def prior_distribution(self, loc, spread, prior):
+    def prior_distribution(
+        self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
+    ) -> tfd.Distribution:
         """Normal, broadcast to the weight's shape."""
         prior_loc, prior_spread = self._prior(loc, spread, prior)
         prior_loc, prior_scale = prior_loc + tf.zeros_like(loc), tf.exp(prior_spread)
         return _tfd().Normal(prior_loc, prior_scale + tf.zeros_like(loc))
 
-    def _prior(self, loc, spread, prior):
+    def _prior(
+        self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
 
         The scale that minimises the divergence is known, ``s^2 = mean(scale^2 + loc^2)``; at a
@@ -112,7 +124,7 @@ class GaussianPosterior(Posterior):
         return tf.zeros([]), tf.stop_gradient(0.5 * tf.math.log(energy))
 
 
-def _tfd():
+def _tfd() -> ModuleType:
     """The distributions of TensorFlow Probability, imported when they are first asked for."""
     from tensorflow_probability import distributions as tfd
 
@@ -120,7 +132,9 @@ def _tfd():
 
 
 @tf.custom_gradient
-def _kl_to_one_scale(distance, spread, prior_spread):
+def _kl_to_one_scale(
+    distance: tf.Tensor, spread: tf.Tensor, prior_spread: tf.Tensor
+) -> tuple[tf.Tensor, Callable]:
     """Sum over a tensor of the KL to a normal of one scale, each pass over the entries made once.
 
     Left to itself, differentiation would pass three times as often over tensors that do not fit
@@ -132,7 +146,7 @@ def _kl_to_one_scale(distance, spread, prior_spread):
     # Differences before the sum: near the prior the two sums would cancel to noise.
     kl = 0.5 * (energy - size) - tf.reduce_sum(spread - prior_spread)
 
-    def gradient(upstream):
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         per_unit = upstream * precision
         return per_unit * distance, per_unit * variance - upstream, upstream * (size - energy)
 
@@ -149,40 +163,42 @@ class LogNormalPosterior(Posterior):
     def __init__(self, max_variance: float):
         self.max_variance = float(max_variance)
 
-    def initial_spread(self, shape, initial_scale):
+    def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
         """The standard deviation of ``log w``, mapped through the cap."""
         del shape
         fraction = (initial_scale or INITIAL_LOG_SCALE) ** 2 / self.max_variance
         return math.log(fraction / (1.0 - fraction))
 
-    def sample(self, loc, spread, noise):
+    def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """``loc * exp(-a/2 + sqrt(a) noise)``."""
         scale = self._log_scale(spread)
         return loc * tf.exp(scale * noise - 0.5 * tf.square(scale))
 
-    def mean_and_variance(self, loc, spread):
+    def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """``loc`` and ``loc^2 (e^a - 1)``."""
         return loc, tf.square(loc) * tf.math.expm1(tf.square(self._log_scale(spread)))
 
-    def kl_divergence(self, loc, spread, prior):
+    def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
         """``1/2 sum log(max_variance / a)``, which is ``1/2 sum softplus(-spread)``."""
         del loc, prior
         return 0.5 * tf.reduce_sum(tf.math.softplus(-spread))
 
-    def distribution(self, loc, spread):
+    def distribution(self, loc: tf.Tensor, spread: tf.Tensor) -> tfd.Distribution:
         """Log-normal distribution of ``|w|``."""
         return _tfd().LogNormal(*self._log_moments(loc, spread))
 
-    def prior_distribution(self, loc, spread, prior):
+    def prior_distribution(
+        self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
+    ) -> tfd.Distribution:
         """The improper log-uniform whose constant makes the cap free."""
         del loc, spread, prior
         return distributions.LogUniform(math.sqrt(self.max_variance))
 
-    def _log_scale(self, spread):
+    def _log_scale(self, spread: tf.Tensor) -> tf.Tensor:
         """``sqrt(a)``, without a square root: its gradient is infinite where ``a`` underflows."""
         return math.sqrt(self.max_variance) * tf.exp(0.5 * tf.math.log_sigmoid(spread))
 
-    def _log_moments(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
+    def _log_moments(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and standard deviation of ``log |w|``."""
         scale = self._log_scale(spread)
         magnitude = tf.maximum(tf.abs(loc), MIN_MAGNITUDE)
@@ -196,49 +212,51 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
     support are moved to its edge; away from the edges the mean of the weight is `loc`.
     """
 
-    def sample(self, loc, spread, noise):
+    def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """``sign(loc)`` times a truncated log-normal draw."""
         log_loc, log_scale = self._log_moments(loc, spread)
         low, high = np.log(SUPPORT)
         log_magnitude = distributions.truncated_normal(noise, log_loc, log_scale, low, high)
         return self._sign(loc) * tf.exp(log_magnitude) + self._way_back(loc)
 
-    def mean_and_variance(self, loc, spread):
+    def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Exact moments under truncation."""
         mean, variance = distributions.truncated_log_normal_mean_and_variance(
             *self._log_moments(loc, spread), *SUPPORT
         )
         return self._sign(loc) * mean + self._way_back(loc), variance
 
-    def kl_divergence(self, loc, spread, prior):
+    def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
         """Sum of the exact divergence to the truncated log-uniform prior."""
         del prior
         kl = distributions.kl_truncated_log_normal_log_uniform
         return tf.reduce_sum(kl(*self._log_moments(loc, spread), *SUPPORT))
 
-    def distribution(self, loc, spread):
+    def distribution(self, loc: tf.Tensor, spread: tf.Tensor) -> tfd.Distribution:
         """Truncated log-normal distribution of ``|w|``."""
         return distributions.TruncatedLogNormal(*self._log_moments(loc, spread), *SUPPORT)
 
-    def prior_distribution(self, loc, spread, prior):
+    def prior_distribution(
+        self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
+    ) -> tfd.Distribution:
         """Log-uniform distribution of ``|w|`` on `SUPPORT`."""
         del loc, spread, prior
         return distributions.TruncatedLogUniform(*SUPPORT)
 
-    def _log_moments(self, loc, spread) -> tuple[tf.Tensor, tf.Tensor]:
+    def _log_moments(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         scale = tf.maximum(self._log_scale(spread), MIN_LOG_SCALE)
         log_magnitude = tf.math.log(tf.clip_by_value(tf.abs(loc), *SUPPORT))
         return log_magnitude - 0.5 * tf.square(scale), scale
 
     @staticmethod
-    def _way_back(loc):
+    def _way_back(loc: tf.Tensor) -> tf.Tensor:
         """Zero, with the gradient of `loc` outside the support, where clipping would trap it."""
         magnitude = tf.abs(loc)
         outside = (magnitude < SUPPORT[0]) | (magnitude > SUPPORT[1])
         return tf.where(outside, loc - tf.stop_gradient(loc), 0.0)
 
     @staticmethod
-    def _sign(loc):
+    def _sign(loc: tf.Tensor) -> tf.Tensor:
         """+1 or -1, never 0: a weight of zero mean sits at the lower edge."""
         return tf.where(loc < 0, -1.0, 1.0)
 

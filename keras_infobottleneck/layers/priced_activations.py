@@ -23,7 +23,7 @@ class PricedActivations(NoisyLayer):
 
     noise = "activations"
 
-    def _set_price(self, beta) -> None:
+    def _set_price(self, beta: Any) -> None:
         """Make the price a variable, and the metric that the logs show."""
         check_price("beta", beta)
         self._initial_beta = float(beta)
@@ -36,7 +36,7 @@ class PricedActivations(NoisyLayer):
         return self._beta
 
     @beta.setter
-    def beta(self, value):
+    def beta(self, value: Any) -> None:
         check_price("beta", value)
         self._beta.assign(value)
 
@@ -44,14 +44,16 @@ class PricedActivations(NoisyLayer):
         """The arguments of the constructor; the current value of `beta` is a weight."""
         return {**super().get_config(), "beta": self._initial_beta}
 
-    def _add_number(self, name: str, shape: tuple, value: Any, trainable: bool = True):
+    def _add_number(
+        self, name: str, shape: tuple, value: Any, trainable: bool = True
+    ) -> keras.Variable:
         """A float32 weight, whatever the layer computes in; `value` is a number or initializer."""
         if not isinstance(value, keras.initializers.Initializer):
             value = keras.initializers.Constant(value)
         options = {"dtype": "float32", "autocast": False, "trainable": trainable}
         return self.add_weight(shape=shape, initializer=value, name=name, **options)
 
-    def _unmasked(self, nats, inputs, mask):
+    def _unmasked(self, nats: tf.Tensor, inputs: Any, mask: Any) -> tf.Tensor:
         """Zero where the mask, of examples or of their time steps, says that nothing is there."""
         if self.supports_masking:
             mask = self.compute_mask(inputs, mask)
@@ -63,7 +65,7 @@ class PricedActivations(NoisyLayer):
         ones = tf.ones([nats.shape.rank - mask.shape.rank], tf.int32)
         return nats * tf.reshape(mask, tf.concat([tf.shape(mask), ones], 0))
 
-    def _charge(self, nats):
+    def _charge(self, nats: tf.Tensor) -> None:
         """Add the loss and feed the metric, with nats per unit of one call."""
         num_examples = tf.cast(tf.shape(nats)[0], tf.float32)
         total = tf.reduce_sum(nats)
@@ -78,6 +80,6 @@ class PricedActivations(NoisyLayer):
 class _NatsPerExample(keras.metrics.Mean):
     """Total nats over number of examples, each given by itself."""
 
-    def update_state(self, nats, num_examples):
+    def update_state(self, nats: tf.Tensor, num_examples: tf.Tensor | float) -> None:
         self.total.assign_add(nats)
         self.count.assign_add(num_examples)

@@ -1,5 +1,9 @@
 """What `VariationalWeights` accepts: said in one sentence, before any work."""
 
+from typing import Any
+
+import keras
+
 from keras_infobottleneck.arguments import (
     check_choice,
     check_flag,
@@ -11,7 +15,7 @@ from keras_infobottleneck.introspection.contents import all_layers, own_metrics
 from keras_infobottleneck.layers.drawn_weights import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
-from keras_infobottleneck.layers.priors import GRIDS
+from keras_infobottleneck.layers.prior_scales import GRIDS
 
 __all__ = ["NOTHING_CHARGED", "check_layer", "check_options"]
 
@@ -24,15 +28,15 @@ NOTHING_CHARGED = (
 
 def check_options(
     *,
-    posterior="gaussian",
-    prior_scale=None,
-    max_variance=1.0,
-    estimator="local",
-    initial_scale=None,
-    variational_bias=False,
-    seed=None,
-    **_,
-):
+    posterior: Any = "gaussian",
+    prior_scale: Any = None,
+    max_variance: Any = 1.0,
+    estimator: str = "local",
+    initial_scale: Any = None,
+    variational_bias: Any = False,
+    seed: Any = None,
+    **_: Any,
+) -> None:
     """Raise where an option is unknown, out of range, or does not go with another."""
     check_choice("posterior", posterior, ("gaussian", "log_normal", "truncated_log_normal"))
     check_choice("estimator", estimator, ("local", "flipout", "sample"))
@@ -62,7 +66,7 @@ def check_options(
         )
 
 
-def check_layer(layer, estimator):
+def check_layer(layer: keras.layers.Layer, estimator: str) -> None:
     """Raise where a layer cannot be wrapped, or not with this estimator."""
     for inner in all_layers(layer):
         if isinstance(inner, NoisyLayer) or own_metrics(inner):

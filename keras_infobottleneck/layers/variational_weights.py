@@ -2,19 +2,22 @@
 
 import inspect
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
-from keras_infobottleneck.arguments import check_flag
-from keras_infobottleneck.introspection.contents import numbered
 from keras_infobottleneck.introspection.making import charges_nothing
-from keras_infobottleneck.layers import priors
-from keras_infobottleneck.layers.drawn_weights import DrawnWeights, NoisyAffine, weights_to_draw
-from keras_infobottleneck.layers.noisy_layer import NoisyWrapper
+from keras_infobottleneck.layers.drawn_weights import (
+    DrawnWeights,
+    NoisyAffine,
+    Shape,
+    weights_to_draw,
+)
+from keras_infobottleneck.layers.noisy_layer import call_with_mask
 from keras_infobottleneck.layers.posteriors import posterior_of
+from keras_infobottleneck.layers.priced_weights import PricedWeights
 from keras_infobottleneck.layers.variational_options import (
     NOTHING_CHARGED,
     check_layer,
@@ -25,7 +28,7 @@ __all__ = ["VariationalWeights"]
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
-class VariationalWeights(NoisyWrapper):
+class VariationalWeights(PricedWeights):
     """Puts a distribution over the weights of any Keras layer, and counts what they hold in nats.
 
     The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the way
@@ -85,8 +88,6 @@ class VariationalWeights(NoisyWrapper):
         ```
     """
 
-    noise = "weights"
-
     def __init__(
         self,
         layer: keras.layers.Layer,
@@ -98,7 +99,7 @@ class VariationalWeights(NoisyWrapper):
         initial_scale: float | None = None,
         variational_bias: bool = False,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(layer, seed=seed, **kwargs)
         check_options(
@@ -116,13 +117,13 @@ class VariationalWeights(NoisyWrapper):
         self.estimator = estimator
         self.initial_scale = initial_scale
         self.variational_bias = variational_bias
-        self.anchored = False
-        self._law = posterior_of(posterior, max_variance)
-        self._anchor = priors.AnchoredPrior(name="anchored_prior")
+        self._set_posterior(posterior_of(posterior, max_variance))
         self._affine: NoisyAffine | None = None
         self._said_nothing_charged = False
 
-    def build(self, inputs_shape, value_shape=None, key_shape=None):
+    def build(
+        self, inputs_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
         """Build the wrapped layer and one spread per variational weight."""
         self._build_layer(inputs_shape, value_shape, key_shape)
         loc = self.variational_weights
@@ -149,16 +150,16 @@ class VariationalWeights(NoisyWrapper):
             self._build_affine(inputs_shape)
         self.built = True
 
-    def _build_layer(self, inputs_shape, value_shape, key_shape):
+    def _build_layer(self, inputs_shape: Shape, *others: Shape | None) -> None:
         if self.layer.built:
             return
-        others = [shape for shape in (value_shape, key_shape) if shape is not None]
+        given = [shape for shape in others if shape is not None]
         names = list(inspect.signature(self.layer.build).parameters)[1:]
         accepted = sum(name.endswith("_shape") for name in names)
-        self.layer.build(inputs_shape, *others[:accepted])
+        self.layer.build(inputs_shape, *given[:accepted])
         self.layer.built = True
 
-    def _build_affine(self, input_shape):
+    def _build_affine(self, input_shape: Shape) -> None:
         self._affine = NoisyAffine(self.layer, input_shape)
         if not self._affine.is_exact():
             raise ValueError(
@@ -167,12 +168,22 @@ class VariationalWeights(NoisyWrapper):
                 f'estimator="sample". Received: layer={self.layer!r}'
             )
 
-    def compute_output_shape(self, inputs_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> Shape:
         """The output shape of the wrapped layer."""
         others = [shape for shape in (value_shape, key_shape) if shape is not None]
         return self.layer.compute_output_shape(inputs_shape, *others)
 
-    def compute_output_spec(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
+    def compute_output_spec(
+        self,
+        inputs: Any,
+        value: Any = None,
+        key: Any = None,
+        mask: Any = None,
+        training: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """The output of the wrapped layer, which may depend on its own keyword arguments."""
         del mask, training
         others = [tensor for tensor in (value, key) if tensor is not None]
@@ -192,7 +203,9 @@ class VariationalWeights(NoisyWrapper):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "VariationalWeights":
         """Rebuild the layer; one with an anchored prior has the weights of that prior at once."""
         config = dict(config)
         anchored = config.pop("anchored", False)
@@ -200,11 +213,19 @@ class VariationalWeights(NoisyWrapper):
         layer.anchored = anchored
         return layer
 
-    def call(self, inputs, value=None, key=None, mask=None, training=None, **kwargs):
+    def call(
+        self,
+        inputs: Any,
+        value: Any = None,
+        key: Any = None,
+        mask: Any = None,
+        training: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """The wrapped layer with drawn weights in training, with mean weights otherwise."""
         others = [tensor for tensor in (value, key) if tensor is not None]
         if not self.draws(training):
-            return self._call_layer(inputs, *others, mask=mask, **kwargs)
+            return call_with_mask(self.layer, inputs, *others, mask=mask, **kwargs)
         if training and not self._said_nothing_charged and charges_nothing():
             self._said_nothing_charged = True
             warnings.warn(NOTHING_CHARGED.format(self.name), stacklevel=2)
@@ -216,93 +237,11 @@ class VariationalWeights(NoisyWrapper):
         affine = draw(inputs, self._law, self._parameters(), self.next_seed)
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
-    def _call_with_sample(self, inputs, *others, **kwargs):
+    def _call_with_sample(self, inputs: Any, *others: Any, **kwargs: Any) -> Any:
         with DrawnWeights(zip(self.variational_weights, self.draw_weights(), strict=True)) as scope:
-            outputs = self._call_layer(inputs, *others, **kwargs)
+            outputs = call_with_mask(self.layer, inputs, *others, **kwargs)
         scope.assign_updates()
         return outputs
-
-    def _noise(self, shape):
-        return distributions.standard_normal(shape, self.next_seed())
-
-    @property
-    def variational_weights(self) -> list[keras.Variable]:
-        """The wrapped layer's weights that have a distribution; their values are the means."""
-        return weights_to_draw(self.layer, self.variational_bias)
-
-    def _by_path(self, values) -> dict:
-        """A value for each of `variational_weights`, by its path."""
-        paths = numbered(weight.path for weight in self.variational_weights)
-        return dict(zip(paths, values, strict=True))
-
-    def _parameters(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Pairs of mean and spread, float32."""
-        if not self.built:
-            raise ValueError(
-                "The layer has no weights yet; build it or call it on an input first. "
-                f"Received: {self!r}"
-            )
-        weights = self.variational_weights
-        if len(weights) != len(self._spread):
-            raise ValueError(
-                "`layer` must keep the weights it was built with: quantize it, or give it LoRA, "
-                f"after make_deterministic. Received: layer={self.layer!r} with {len(weights)} "
-                f"weights to draw, {len(self._spread)} scales"
-            )
-        return [
-            (tf.cast(loc.value, tf.float32), tf.convert_to_tensor(spread.value))
-            for loc, spread in zip(weights, self._spread, strict=True)
-        ]
-
-    def _priors(self, prior_scale) -> list[priors.GaussianPrior | None]:
-        """The prior of every weight tensor; None where it is the best one, and free."""
-        anchor = self._anchor if self.anchored else None
-        return priors.gaussian_priors(self._parameters(), prior_scale, anchor)
-
-    def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
-        """Information in the weights, with the price of scales on a grid: total nats, a scalar.
-
-        Args:
-            dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
-        """
-        return tf.add_n(self._nats(self.prior_scale, dtype))
-
-    def code_length(self, dtype: str = "float32") -> tuple[tf.Tensor, tf.Tensor]:
-        """Nats of the weights, and of their prior's scales; fitted ones are moved to the grid."""
-        is_free = self.prior_scale is None and self.posterior_name == "gaussian"
-        return self._nats("grid" if is_free else self.prior_scale, dtype)
-
-    def _nats(self, prior_scale, dtype) -> tuple[tf.Tensor, tf.Tensor]:
-        """Total nats of the weights given the prior's scales, and those of the scales."""
-        return priors.nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
-
-    def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """Each weight, then each spread, with its value were the posterior the anchored prior."""
-        return self._anchor.values_of([*self.variational_weights, *self._spread])
-
-    @property
-    def prior_weights(self) -> list[keras.Variable]:
-        """Variables of the anchored prior; none before it is anchored."""
-        return list(self._anchor.weights)
-
-    @property
-    def prior_is_fixed(self) -> bool:
-        """Whether the prior stays where it is while the weights learn, or its scales are paid."""
-        return self.anchored or self.prior_scale is not None
-
-    def posterior(self) -> dict:
-        """TFP distribution of every variational weight, by variable path, made when asked for.
-
-        Log-space posteriors are laws of the magnitude ``|w|``; the sign is that of the mean.
-        """
-        return self._by_path(self._law.distribution(*pair) for pair in self._parameters())
-
-    def prior(self) -> dict:
-        """TFP prior of every variational weight, by variable path, made when asked for."""
-        pairs = zip(self._parameters(), self._priors(self.prior_scale), strict=True)
-        return self._by_path(
-            self._law.prior_distribution(*pair, prior and prior[:2]) for pair, prior in pairs
-        )
 
     def draw_weights(self) -> list[tf.Tensor]:
         """One draw of every one of `variational_weights`, float32."""
@@ -311,37 +250,10 @@ class VariationalWeights(NoisyWrapper):
             for loc, spread in self._parameters()
         ]
 
-    def signal_to_noise(self) -> dict:
-        """``|mean| / standard deviation`` of every variational weight, by variable path."""
-        moments = [self._law.mean_and_variance(*pair) for pair in self._parameters()]
-        return self._by_path(
-            tf.where(mean == 0.0, 0.0, tf.abs(mean) / tf.sqrt(variance))
-            for mean, variance in moments
-        )
+    def _noise(self, shape: tf.Tensor) -> tf.Tensor:
+        return distributions.standard_normal(shape, self.next_seed())
 
-    def make_room_for_prior(self):
-        """Create the variables of a kept prior, for what is loaded or anchored next."""
-        if self.built and not self.anchored:
-            self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
-        self.anchored = True
-
-    def anchor_prior(self, scale: bool = True):
-        """Move the prior to the current posterior and freeze it there.
-
-        Args:
-            scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
-                it keeps the scale it has now.
-        """
-        check_flag("scale", scale)
-        if self.posterior_name != "gaussian":
-            raise ValueError(
-                "Only a Gaussian prior can be moved to the posterior. "
-                f"Received: posterior={self.posterior_name!r}"
-            )
-        parameters = self._parameters()
-        spreads = [spread for _, spread in parameters]
-        if not scale:
-            spreads = [tf.math.log(prior.scale) for prior in self.prior().values()]
-        self.make_room_for_prior()
-        for index, ((loc, _), spread) in enumerate(zip(parameters, spreads, strict=True)):
-            self._anchor.assign(index, loc, spread)
+    @property
+    def variational_weights(self) -> list[keras.Variable]:
+        """The wrapped layer's weights that have a distribution; their values are the means."""
+        return weights_to_draw(self.layer, self.variational_bias)

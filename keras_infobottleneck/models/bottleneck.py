@@ -1,22 +1,16 @@
 """The objective: task loss, plus the price of what weights and activations keep."""
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_price, check_text
-from keras_infobottleneck.introspection.contents import (
-    layer_names,
-    layers_of_kind,
-    takes_training,
-    weight_names,
-)
+from keras_infobottleneck.introspection.contents import layer_names, layers_of_kind, weight_names
 from keras_infobottleneck.introspection.making import arguments_given
 from keras_infobottleneck.introspection.monitored_direction import LowerIsBetter
 from keras_infobottleneck.introspection.replicas import on_replicas
-from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
 from keras_infobottleneck.models.charging import (
@@ -28,7 +22,6 @@ from keras_infobottleneck.models.charging import (
 )
 from keras_infobottleneck.models.network_holder import NetworkHolder, shows_arguments_of
 from keras_infobottleneck.models.objective import check_loss, check_objective, price_of_weights
-from keras_infobottleneck.models.sampling import Samplers
 
 __all__ = ["InformationBottleneckModel"]
 
@@ -98,7 +91,7 @@ class InformationBottleneckModel(NetworkHolder):
         weight_beta: float = 1.0,
         objective: Literal["lagrangian", "pac_bayes_quadratic", "pac_bayes_kl"] = "lagrangian",
         delta: float = 0.025,
-        **kwargs,
+        **kwargs: Any,
     ):
         if not (inputs is outputs is None) or type(self).call is NetworkHolder.call:
             check_network(inputs, outputs)
@@ -119,7 +112,6 @@ class InformationBottleneckModel(NetworkHolder):
         self._anchoring_data = None
         self._said_collapse = self._said_nothing_charged = False
         self._examples_per_epoch = 0.0  # the most that a `fit` was given
-        self._samplers = Samplers()
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
 
@@ -129,7 +121,7 @@ class InformationBottleneckModel(NetworkHolder):
         return self._num_examples
 
     @num_examples.setter
-    def num_examples(self, value):
+    def num_examples(self, value: int) -> None:
         check_count("num_examples", value)
         self._num_examples = int(value)
         if self.compiled:
@@ -142,22 +134,29 @@ class InformationBottleneckModel(NetworkHolder):
         return self._weight_beta
 
     @weight_beta.setter
-    def weight_beta(self, value):
+    def weight_beta(self, value: float) -> None:
         check_price("weight_beta", value)
         self._weight_beta.assign(value)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """Metrics, as of `keras.Model`; callbacks find that lower is better for ``task_loss``."""
         return [*super().metrics, LowerIsBetter(self._task_loss)]
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on the objective of `compute_loss`; counts the examples of the epoch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         self._examples_seen.assign_add(tf.cast(examples_in(x), tf.int64))
         return super().train_step(data)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         """Task loss, activation costs and regularisers, plus the price of the weights."""
         # Not in `compile`: Keras does not compile a loaded model whose class overrides it.
         check_loss(self.objective, self.loss, sample_weight)
@@ -174,14 +173,8 @@ class InformationBottleneckModel(NetworkHolder):
         price = price_of_weights(self.objective, task_loss, nats, self.num_examples, self.delta)
         return loss + keras.ops.cast(price / num_replicas, loss.dtype)
 
-    def predict_step(self, data):
-        """Predict with the posterior means; activations are not charged."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with resting():
-            return self(x, training=False) if takes_training(self) else self(x)
-
     @shows_arguments_of(keras.Model.fit)
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit`; warns once if an epoch has not `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
         if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
@@ -196,7 +189,13 @@ class InformationBottleneckModel(NetworkHolder):
                 warn_of_miscount(self.num_examples, seen / len(history.epoch))
         return history
 
-    def weight_information(self, by_layer: bool = False):
+    @overload
+    def weight_information(self, by_layer: Literal[False] = False) -> tf.Tensor: ...
+
+    @overload
+    def weight_information(self, by_layer: Literal[True]) -> dict[str, float]: ...
+
+    def weight_information(self, by_layer: bool = False) -> tf.Tensor | dict[str, float]:
         """Divergence of the weights from their prior, in nats, summed over all of them.
 
         Args:
@@ -217,7 +216,7 @@ class InformationBottleneckModel(NetworkHolder):
         return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
     @shows_arguments_of(keras.Model.summary)
-    def summary(self, *args, **kwargs):
+    def summary(self, *args: Any, **kwargs: Any) -> None:
         """The summary of the network, and the information in its weights once it is built."""
         super().summary(*args, **kwargs)
         if not self.network.built:
@@ -228,46 +227,13 @@ class InformationBottleneckModel(NetworkHolder):
         for path, nats in table.items():
             write(f"  {path}: {nats:,.1f} nats")
 
-    @on_replicas
-    def predict_samples(
-        self,
-        x: Any,
-        num_samples: int,
-        *,
-        weights: bool = True,
-        activations: bool = True,
-        batch_size: int | None = None,
-        verbose: int | str = 0,
-        seed: int | None = None,
-        strategy: tf.distribute.Strategy | None = None,
-    ) -> np.ndarray:
-        """Predictions with drawn weights and activations; batch norm and dropout rest.
-
-        Args:
-            x: inputs, arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels do not matter.
-            num_samples: draws for every example; batches draw independently of each other.
-            weights, activations: whether they are drawn.
-            batch_size, verbose: as of `keras.Model.predict`.
-            seed: with the same seed and batch size the samples are the same.
-            strategy: on whose replicas it runs; by default those of the scope it is called in.
-
-        Returns:
-            Array of shape ``[num_samples, examples, ...]``.
-
-        Raises:
-            TypeError: data of another kind.
-            ValueError: inputs that the model does not take, none, or without an end.
-        """
-        options = {"weights": weights, "activations": activations, "batch_size": batch_size}
-        return self._samplers.samples(self, x, num_samples, verbose=verbose, seed=seed, **options)
-
     @property
     def variational_layers(self) -> list[VariationalWeights]:
         """Every `VariationalWeights` in the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
     @on_replicas
-    def anchor_prior(self, data: Any, scale: bool = True):
+    def anchor_prior(self, data: Any, scale: bool = True) -> None:
         """Move every prior to the current posterior and freeze it: a prior for certificates.
 
         Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
@@ -319,17 +285,19 @@ class InformationBottleneckModel(NetworkHolder):
         """
         return list(weight_names(self.network, Anchoring(self).moved))
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Save the weights, and of an anchored model the number of its anchoring examples."""
         super().save_own_variables(store)
         Anchoring(self).save(store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Load the weights of a model that is anchored on the same examples."""
         super().load_own_variables(Anchoring(self).load(store))
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "InformationBottleneckModel":
         """Rebuild the model and its network, with room for fingerprints if it is anchored."""
         config, anchoring = Anchoring.split_config(config)
         model = super().from_config(config, custom_objects=custom_objects)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import check_flag, check_probability, check_text
@@ -56,7 +57,7 @@ class BoundedCrossentropy(keras.losses.Loss):
         self.from_logits = bool(check_flag("from_logits", from_logits))
         self.min_probability = check_probability("min_probability", min_probability)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of every example."""
         if len(y_pred.shape) < 2 or y_pred.shape[-1] == 1:
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,7 +40,7 @@ def check_steps(network: keras.Model) -> None:
         )
 
 
-def check_network(inputs, outputs) -> None:
+def check_network(inputs: Any, outputs: Any) -> None:
     """Raise unless they are a model, or inputs and outputs, that can be held and charged."""
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
@@ -103,7 +104,7 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
     return True
 
 
-def _loss_of_guessing(model) -> float | None:
+def _loss_of_guessing(model: keras.Model) -> float | None:
     """Loss of equal probabilities for all classes; None where it is no cross-entropy."""
     try:
         loss = keras.losses.get(model.loss)
@@ -120,6 +121,6 @@ def _loss_of_guessing(model) -> float | None:
     return None
 
 
-def examples_in(batch) -> tf.Tensor:
+def examples_in(batch: Any) -> tf.Tensor:
     """How many examples a batch holds, whatever its nest of arrays."""
     return tf.shape(next(x for x in keras.tree.flatten(batch) if x is not None))[0]

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -62,7 +62,7 @@ def make_variational(
     delta: float = 0.025,
     name: str | None = None,
     verbose: int = 1,
-    **options,
+    **options: Any,
 ) -> InformationBottleneckModel:
     """Put a distribution over the weights of a trained model, its means the weights it has.
 
@@ -117,7 +117,7 @@ def make_variational(
     conversions: list[LayerConversion] = []
     pairs = []
 
-    def convert(layer):
+    def convert(layer: Any) -> Any:
         twin = fresh_copy(layer)
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
             return twin
@@ -155,7 +155,7 @@ def make_variational(
     return result
 
 
-def _leaf_layers(model):
+def _leaf_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers of a model and of the models nested in it, but not the models themselves."""
     layers: list[keras.Layer] = []
     for layer in model.layers:
@@ -163,7 +163,11 @@ def _leaf_layers(model):
     return layers
 
 
-def _plan(layer, include, options) -> LayerConversion:
+def _plan(
+    layer: keras.layers.Layer,
+    include: Collection[str] | Callable[[keras.layers.Layer], bool] | None,
+    options: dict[str, Any],
+) -> LayerConversion:
     """Whether and how a layer is converted."""
     if include is not None:
         wanted = include(layer) if callable(include) else layer.name in include
@@ -184,7 +188,7 @@ def _plan(layer, include, options) -> LayerConversion:
     return LayerConversion(layer.name, "sample", "not linear in one kernel")
 
 
-def _is_linear(layer) -> bool:
+def _is_linear(layer: keras.layers.Layer) -> bool:
     """Whether a built layer passes the probe that the estimators without a sample need."""
     input_shape = layer.get_build_config()["input_shape"]
     return LinearPart(layer, input_shape, "float32").has_one_product_per_weight()
@@ -265,9 +269,11 @@ def make_deterministic(
     return plain
 
 
-def _without_noise(classes, config):
+def _without_noise(
+    classes: dict[str, type[NoisyLayer]], config: dict[str, Any]
+) -> dict[str, Any] | None:
     """For a noisy layer, the entry of the layer that takes its place."""
-    kind = classes.get(config.get("registered_name"))
+    kind = classes.get(config.get("registered_name", ""))
     if kind is None:
         return None
     inner = kind.without_noise(config["config"])
@@ -275,7 +281,9 @@ def _without_noise(classes, config):
     return {**inner, "config": {**inner["config"], "name": config["config"]["name"]}}
 
 
-def _mean_weights(network, noisy, prune_below):
+def _mean_weights(
+    network: keras.Model, noisy: list[NoisyLayer], prune_below: float | None
+) -> list[np.ndarray]:
     """The weights that remain without noise, in order, pruned."""
     dropped = {id(weight) for layer in noisy for weight in layer.noise_weights}
     ratios: dict[int, np.ndarray] = {}

@@ -1,20 +1,27 @@
-"""A model that holds another one, and looks like it."""
+"""A model that holds another one, looks like it, and predicts with its means or with draws."""
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_flag
+from keras_infobottleneck.introspection.contents import takes_training
 from keras_infobottleneck.introspection.making import build_by_call
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.layers.labels_given import labels_given
 from keras_infobottleneck.layers.noisy_layer import resting
+from keras_infobottleneck.models.sampling import Samplers
 from keras_infobottleneck.models.serving import export_with_samples
 
 __all__ = ["NetworkHolder", "has_graph", "shows_arguments_of"]
 
 
-def shows_arguments_of(method):
+def shows_arguments_of(method: Callable) -> Callable[[Callable], Callable]:
     """Decorates a method that passes its arguments on: `help` shows those of the other method."""
     return functools.wraps(method, assigned=(), updated=())
 
@@ -42,7 +49,9 @@ class NetworkHolder(keras.Model):
         name: name of the model.
     """
 
-    def __init__(self, inputs=None, outputs=None, name: str | None = None, **kwargs):
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ):
         # The network casts its own inputs: cast here too, token ids would be lost in float16.
         super().__init__(name=name, autocast=False, **kwargs)
         if outputs is not None:
@@ -53,8 +62,9 @@ class NetworkHolder(keras.Model):
             self.dtype_policy = self.network.dtype_policy
         self.supports_masking = True
         self.built = self.network.built
+        self._samplers = Samplers()
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """A model that holds no network is one; as an attribute, Keras would follow it for ever."""
         if name == "network":
             return self
@@ -74,24 +84,24 @@ class NetworkHolder(keras.Model):
         return super().layers if self.network is self else self.network.layers
 
     @property
-    def inputs(self):
+    def inputs(self) -> list:
         """The symbolic inputs of a functional or sequential network."""
         return self._held().inputs
 
     @property
-    def outputs(self):
+    def outputs(self) -> list:
         """The symbolic outputs of a functional or sequential network."""
         return self._held().outputs
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The symbolic input, or inputs in the structure in which the network takes them."""
         if isinstance(self.network, keras.Sequential):  # which has lists only
             return self.network.inputs[0]
         return self._held().input
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """The symbolic output, or outputs in the structure in which the network returns them."""
         if isinstance(self.network, keras.Sequential):
             outputs = self.network.outputs
@@ -103,13 +113,13 @@ class NetworkHolder(keras.Model):
         """Names of the outputs of a functional network, by which losses may be given."""
         return self._held().output_names
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """A network that was given unbuilt is built when first called."""
         if self.network is self:
             build_by_call(self, input_shape)
         self.built = True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The network; left open, `training` is False, and activations are not charged."""
         options = {}
         if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
@@ -121,17 +131,23 @@ class NetworkHolder(keras.Model):
         with resting():
             return self.network(inputs, training=False, **options)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of training, in which layers whose price depends on the labels find them."""
         with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
             return super().train_step(data)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of evaluation, in which such layers find the labels too."""
         with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
             return super().test_step(data)
 
-    def compute_mask(self, inputs, mask=None):
+    def predict_step(self, data: Any) -> Any:
+        """Predict with the posterior means; activations are not charged."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with resting():
+            return self(x, training=False) if takes_training(self) else self(x)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the network's output."""
         return (
             super().compute_mask(inputs, mask)
@@ -139,7 +155,7 @@ class NetworkHolder(keras.Model):
             else (self.network.compute_mask(inputs, mask))
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The output shape of the network."""
         return (
             super().compute_output_shape(input_shape)
@@ -148,15 +164,49 @@ class NetworkHolder(keras.Model):
         )
 
     @shows_arguments_of(keras.Model.summary)
-    def summary(self, *args, **kwargs):
+    def summary(self, *args: Any, **kwargs: Any) -> None:
         """The summary of the network."""
         if self.network is self:
             super().summary(*args, **kwargs)
         else:
             self.network.summary(*args, **kwargs)
 
+    @on_replicas
+    def predict_samples(
+        self,
+        x: Any,
+        num_samples: int,
+        *,
+        weights: bool = True,
+        activations: bool = True,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        seed: int | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> np.ndarray:
+        """Predictions with drawn weights and activations; batch norm and dropout rest.
+
+        Args:
+            x: inputs, arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels do not matter.
+            num_samples: draws for every example; batches draw independently of each other.
+            weights, activations: whether they are drawn.
+            batch_size, verbose: as of `keras.Model.predict`.
+            seed: with the same seed and batch size the samples are the same.
+            strategy: on whose replicas it runs; by default those of the scope it is called in.
+
+        Returns:
+            Array of shape ``[num_samples, examples, ...]``.
+
+        Raises:
+            TypeError: data of another kind.
+            ValueError: inputs that the model does not take, none, or without an end.
+        """
+        return self._samplers.samples(
+            self, x, num_samples, weights, activations, batch_size, verbose, seed
+        )
+
     @shows_arguments_of(keras.Model.export)
-    def export(self, *args, samples: bool = False, **kwargs):
+    def export(self, *args: Any, samples: bool = False, **kwargs: Any) -> Any:
         """Export the network with posterior means: the SavedModel needs only TensorFlow.
 
         With `samples=True` the SavedModel has a second endpoint, `serve_samples(x, num_samples,
@@ -184,7 +234,9 @@ class NetworkHolder(keras.Model):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "NetworkHolder":
         """The model, its network rebuilt."""
         if "network" not in config:
             return cls(**config)

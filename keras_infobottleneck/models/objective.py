@@ -1,6 +1,9 @@
 """What training minimises: the information bottleneck Lagrangian, or a PAC-Bayes bound."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import check_choice, check_probability
@@ -11,7 +14,9 @@ __all__ = ["check_loss", "check_objective", "price_of_weights"]
 OBJECTIVES = ("lagrangian", "pac_bayes_quadratic", "pac_bayes_kl")
 
 
-def price_of_weights(objective: str, task_loss, nats, num_examples: int, delta: float):
+def price_of_weights(
+    objective: str, task_loss: tf.Tensor, nats: tf.Tensor, num_examples: int, delta: float
+) -> tf.Tensor:
     """What `objective` adds to the task loss of a batch for weights that cost `nats`.
 
     ``"lagrangian"``: ``nats / num_examples``. ``"pac_bayes_quadratic"``, ``"pac_bayes_kl"``: the
@@ -26,13 +31,13 @@ def price_of_weights(objective: str, task_loss, nats, num_examples: int, delta: 
     return keras.ops.cast(bound - arguments[0], task_loss.dtype)
 
 
-def check_objective(objective, delta) -> None:
+def check_objective(objective: Any, delta: Any) -> None:
     """Raise unless the two can be used."""
     check_choice("objective", objective, OBJECTIVES)
     check_probability("delta", delta)
 
 
-def check_loss(objective: str, loss, sample_weight=None) -> None:
+def check_loss(objective: str, loss: Any, sample_weight: Any = None) -> None:
     """Raise where a bound would be asked of a loss that has none."""
     if objective != "lagrangian" and sample_weight is not None:
         raise ValueError(

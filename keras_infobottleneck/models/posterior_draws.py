@@ -42,7 +42,7 @@ class PosteriorDraws:
         self.variables = [weight for layer in layers for weight in layer.variational_weights]
 
         def make(model_of: Callable[[], keras.Model]) -> Any:
-            def draw(seed):
+            def draw(seed: tf.Tensor) -> list[tf.Tensor]:
                 with drawing(seed, activations=False):
                     return [
                         value

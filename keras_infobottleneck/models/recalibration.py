@@ -19,7 +19,7 @@ __all__ = ["recalibrate_batch_normalization"]
 class _BatchStatistics(keras.layers.BatchNormalization):
     """Batch normalisation that always uses the batch, and pools what it saw over batches."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds as the layer, with room for what is pooled."""
         super().build(input_shape)
         shape = self.moving_mean.shape
@@ -28,7 +28,9 @@ class _BatchStatistics(keras.layers.BatchNormalization):
         self.pooled_mean = self.add_weight(shape=shape, name="pooled_mean", **options)
         self.pooled_variance = self.add_weight(shape=shape, name="pooled_variance", **options)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Normalise by the batch; add its statistics, weighed by the entries they are made of."""
         # Without momentum the moving statistics are those of the batch.
         outputs = super().call(inputs, training=True, mask=mask)
@@ -49,11 +51,11 @@ class _BatchStatistics(keras.layers.BatchNormalization):
 class _Recording(keras.Model):
     """Runs a model for what its layers record: predictions would fill the memory."""
 
-    def __init__(self, network):
+    def __init__(self, network: keras.Model):
         super().__init__(name="recording", autocast=False)
         self.network = network
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tf.Tensor:
         """Nothing, one row per example."""
         outputs = self.network(inputs, training=False)
         return tf.zeros([tf.shape(keras.tree.flatten(outputs)[0])[0], 0])
@@ -135,7 +137,7 @@ def recalibrate_batch_normalization(
             layer.moving_variance.assign(recorder.pooled_variance)
 
 
-def _with_batch_statistics(config):
+def _with_batch_statistics(config: dict[str, Any]) -> dict[str, Any] | None:
     """For batch normalisation, the entry of the layer that measures in its place."""
     if (config.get("module"), config["class_name"]) != ("keras.layers", "BatchNormalization"):
         return None

@@ -1,6 +1,8 @@
 """A model built anew with some of its layers replaced, by way of its configuration."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -19,7 +21,11 @@ from keras_infobottleneck.models.network_holder import has_graph
 __all__ = ["rebuildable_network", "rebuilt", "rewritten"]
 
 
-def rebuildable_network(model):
+# Gives the entry that takes a layer's place, or None where the layer stays.
+Rule = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def rebuildable_network(model: keras.Model) -> keras.Model:
     """The network of a model, if it is one whose layers can be replaced."""
     check_model("model", model)
     network = model.network if isinstance(model, InformationBottleneckModel) else model
@@ -34,7 +40,7 @@ def rebuildable_network(model):
     return network
 
 
-def rebuilt(network, rule):
+def rebuilt(network: keras.Model, rule: Rule) -> keras.Model:
     """A new model of the same structure, in which `rule` has replaced layers.
 
     A layer that sits in several models is one layer in the new one too, and is called with those
@@ -44,13 +50,13 @@ def rebuilt(network, rule):
     classes = {type(layer) for layer in all_layers(network)}
     own = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
 
-    def copy_of(layer):
+    def copy_of(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):  # such as the sum of a skip connection
             return fresh_copy(layer)
         entry = rewritten(keras.saving.serialize_keras_object(layer), rule)
         return keras.saving.deserialize_keras_object(uncompiled(entry))
 
-    def call(layer, *args, **kwargs):
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         known = inspect.signature(layer.call).parameters.values()
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known):
             names = {parameter.name for parameter in known}
@@ -65,7 +71,7 @@ def rebuilt(network, rule):
     return rebuilt
 
 
-def rewritten(config, rule):
+def rewritten(config: Any, rule: Rule) -> Any:
     """A model's configuration in which `rule` has replaced the entries it has an answer for."""
     if isinstance(config, dict):
         replacement = rule(config) if "class_name" in config else None

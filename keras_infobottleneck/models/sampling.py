@@ -24,7 +24,7 @@ BATCH_SIZE = 32  # of `keras.Model.predict`
 class Sampler(keras.Model):
     """Draws while predicting, so that `predict` brings batching, data sets and progress bars."""
 
-    def __init__(self, network, num_samples, weights, activations):
+    def __init__(self, network: keras.Model, num_samples: int, weights: bool, activations: bool):
         # The network casts its own inputs.
         super().__init__(name="sampler", autocast=False)
         self.network, self.num_samples = network, num_samples
@@ -32,15 +32,15 @@ class Sampler(keras.Model):
         self.seed_generator = keras.random.SeedGenerator(0)
         self.maps = CompiledMap(lambda batch: self.draws(batch[0], batch[1][0]))
 
-    def seed(self, seed: int | None):
+    def seed(self, seed: int | None) -> None:
         """Start the draws from a seed, or anywhere."""
         self.seed_generator.state.assign(keras.random.SeedGenerator(seed).state)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Samples of the network's output, of shape [batch, num_samples, ...]."""
         return self.draws(inputs, self.seed_generator.next())
 
-    def draws(self, inputs, batch_seed):
+    def draws(self, inputs: Any, batch_seed: tf.Tensor) -> Any:
         """The same from the seed of a batch, two integers."""
         seed = tf.cast(batch_seed, tf.int32)
         samples = drawn_outputs(self.network, inputs, self.num_samples, seed, **self.kinds)
@@ -66,7 +66,7 @@ def drawn_outputs(
         weights, activations: what draws.
     """
 
-    def draw(index):
+    def draw(index: tf.Tensor) -> Any:
         seed_of_draw = tf.random.experimental.stateless_fold_in(seed, index)
         with drawing(seed_of_draw, weights=weights, activations=activations):
             return network(inputs, training=False)
@@ -95,7 +95,7 @@ def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> An
     return keras.tree.map_structure(lambda *each: np.concatenate(each), *samples)
 
 
-def _batch_first(samples):
+def _batch_first(samples: tf.Tensor) -> tf.Tensor:
     """Axes of draws and examples exchanged; half precision ends here, for what is averaged next."""
     return as_float32(tf.experimental.numpy.moveaxis(samples, 0, 1))
 
@@ -111,12 +111,20 @@ class Samplers:
     Not a Keras object on purpose: the network's model must not track them.
     """
 
-    def __init__(self):
-        self._samplers = {}
+    def __init__(self) -> None:
+        self._samplers: dict[tuple[int, bool, bool], Sampler] = {}
         self._turn = threading.RLock()
 
     def samples(
-        self, model, x, num_samples, *, weights, activations, batch_size, verbose, seed
+        self,
+        model: keras.Model,
+        x: Any,
+        num_samples: int,
+        weights: bool,
+        activations: bool,
+        batch_size: int | None,
+        verbose: int | str,
+        seed: int | None,
     ) -> np.ndarray:
         """Samples `[num_samples, examples, ...]`; arguments as of `predict_samples`."""
         check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow

@@ -70,3 +70,12 @@ def test_scores_of_wrong_labels_rank_better_than_chance(tmp_path):
     (found,) = report["runs"]["random, 20%"]
     assert all(area > 0.7 for area in found["areas"].values())
     assert all(seconds > 0 for seconds in found["seconds"].values())
+
+
+def test_importing_the_package_is_compared_with_importing_keras(tmp_path):
+    done = run("import_time.py", "--rounds=1", f"--output={tmp_path / 'import_time.json'}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "import_time.json").read_text("utf-8"))
+    row = found["processor_seconds"]
+    assert row["keras_infobottleneck"] > row["keras"] > 0
+    assert 1 < found["files_imported"] <= found["files_of_the_package"]

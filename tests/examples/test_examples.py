@@ -123,6 +123,16 @@ def check_shards(result):
     assert result["bits"] == result["bits_of_the_whole"] > 0.0
 
 
+def training_through_wrong_labels(result, folder):
+    assert len(result["methods"]) == 8
+    for method in result["methods"].values():
+        assert method["last"]["epoch"] == [2]
+        assert method["early"]["epoch"][0] in (1, 2)
+        for when in ("last", "early"):
+            assert 0.0 <= method[when]["test"][0] <= 1.0
+    assert len(list((folder / "records").glob("*.json"))) == 8
+
+
 def two_workers(result, folder):
     assert result["largest_difference"] == 0.0
     assert result["trace_of_two"] == pytest.approx(result["trace_of_one"], rel=1e-6)

@@ -128,7 +128,7 @@ class Experiment:
                 )
         result = {
             "command": script.command(),
-            **self._minutes(),
+            **self.minutes(),
             "settings": self.settings,
             "claims": dict(sorted(claims.items())),
             **more,
@@ -144,7 +144,7 @@ class Experiment:
             table = "of a smoke run, whose sizes are too small for any verdict: " + table
         print(f"RESULT {table} -> {self.folder}")
 
-    def _minutes(self) -> dict[str, float]:
+    def minutes(self) -> dict[str, float]:
         """What the records took on the clock, and of all cores together if every record knows."""
         units = {"minutes": "seconds", "core_minutes": "core_seconds"}
         return {

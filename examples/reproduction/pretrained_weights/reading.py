@@ -85,20 +85,27 @@ def _onnx(path):
     from onnx import numpy_helper
 
     graph = onnx.load(path).graph
-    inputs_first = {
-        node.input[1] for node in graph.node if len(node.input) > 1 and _has_inputs_first(node)
+    turned = inputs_first(graph)
+    arrays = {name: numpy_helper.to_array(t) for name, t in kept_tensors(graph).items()}
+    return {
+        name: np.moveaxis(array, -1, 0) if name in turned else array
+        for name, array in arrays.items()
     }
+
+
+def kept_tensors(graph) -> dict:
+    """Tensors of an ONNX graph by the name of their value: weights, and constants."""
     constants = {
         node.output[0]: node.attribute[0].t
         for node in graph.node
         if node.op_type == "Constant" and node.attribute[0].name == "value"
     }
-    tensors = {tensor.name: tensor for tensor in graph.initializer} | constants
-    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
-    return {
-        name: np.moveaxis(array, -1, 0) if name in inputs_first else array
-        for name, array in arrays.items()
-    }
+    return {tensor.name: tensor for tensor in graph.initializer} | constants
+
+
+def inputs_first(graph) -> set[str]:
+    """Names of the values of an ONNX graph that are matrices ``[in, out]``."""
+    return {node.input[1] for node in graph.node if len(node.input) > 1 and _has_inputs_first(node)}
 
 
 def _has_inputs_first(node):

@@ -1,8 +1,10 @@
-"""Where the structure of pretrained weights sits: bit planes against rearrangements (claim 5-f).
+"""Where the structure of pretrained weights sits, and whether it tells how many bits they need.
 
-Bakhtiarifard et al. (2026), arXiv 2605.15551, set the planes of pretrained networks beside a random
-start. Here they also stand beside their own values shuffled, shuffled within rows and columns,
-their kernels' positions shuffled, and their units renumbered, which is noise.
+Claims 5-f and 5-g (Bakhtiarifard et al., 2026, arXiv 2605.15551): the authors set the bit planes of
+pretrained networks beside a random start. Here they also stand beside their own values shuffled,
+shuffled within rows and columns, their kernels' positions shuffled, and their units renumbered,
+which is noise. Of files that hold a whole network (ONNX, or what Keras loads), the outputs at one
+to eight bits against those at all bits.
 
     python examples/reproduction/pretrained_weights/run.py --weights=a.h5,b.onnx,c.safetensors
 
@@ -26,6 +28,7 @@ from reproduction.frame import experiment, script
 from reproduction.pretrained_weights.claims import CLAIMS, judge
 from reproduction.pretrained_weights.figure import draw
 from reproduction.pretrained_weights.measures import measure
+from reproduction.pretrained_weights.outputs import error_at_bits
 from reproduction.pretrained_weights.reading import read_weights
 
 FLAGS = flags.FLAGS
@@ -45,6 +48,9 @@ def run():
         {"network": name, **runs.run(name, measure, weights, 0)}
         for name, weights in networks.items()
     ]
+    for record, path in zip(records, files, strict=False):
+        name = f"outputs-{record['network']}"
+        record |= runs.run(name, lambda path=path: {"error_at_bits": error_at_bits(path, 0)})
     draw(records, runs.folder / "figure.png")
     runs.conclude(CLAIMS, judge(records), records=records)
 

@@ -61,7 +61,7 @@ def real_labels_outlast_random_ones(records, settings) -> dict:
     }
 
 
-def price_shows_bias_and_variance(records, widths, settings) -> dict:
+def price_shows_bias_and_variance(widths, records, settings) -> dict:
     """1-g."""
     sizes = settings["sizes"]
     curves = {}

@@ -52,12 +52,14 @@ CODES = {
     "mlp features": FEATURES._replace(features="mlp"),
     "cnn features": FEATURES._replace(features="cnn"),
     "residual features": FEATURES._replace(features="residual"),
+    "wide cnn": Code(batch_size=100, learning_rate=3e-3),
     "alexnet": Code(batch_size=100, learning_rate=3e-3),
     "alexnet anew": Code(batch_size=500, learning_rate=1e-3, continues=False),  # with --full
     "memory of logits": MEMORY,
     "memory of points": MEMORY,
 }
 HIDDEN_UNITS = 256
+NUM_FILTERS = 16  # of the first convolution of the wide CNN
 NUM_COMPONENTS = 100
 WHITENING_FLOOR = 0.1  # of the mean variance: directions without variance hold only rounding
 
@@ -97,6 +99,7 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
     otherwise = _linear if CODES[code].features else _mlp
     outputs = {
         "cnn": _cnn,
+        "wide cnn": _wide_cnn,
         "residual": _residual,
         "alexnet": _alexnet,
         "alexnet anew": _alexnet,
@@ -104,6 +107,17 @@ def build(code: str, examples: Examples, image_shape, num_classes: int):
         "memory of points": _memory_of_points,
     }.get(code, otherwise)(inputs, len(examples.x), image_shape, num_classes)
     return kib.InformationBottleneckModel(inputs, outputs, num_examples=len(examples.x))
+
+
+def build_free(code: str, units: int, input_shape, image_shape, num_classes: int):
+    """An untrained network of which nothing is charged: a perceptron, or the wide CNN."""
+    inputs = x = keras.Input(input_shape)
+    if code == "wide cnn":
+        x = _convolutions(x, image_shape, units, lambda layer: layer)
+    else:
+        for _ in range(2):
+            x = keras.layers.Dense(units, activation="relu")(x)
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(x))
 
 
 def _charged(layer, **options):
@@ -127,6 +141,22 @@ def _cnn(inputs, num_examples, image_shape, num_classes):
         layer = keras.layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")
         x = _charged(layer)(x)
     return _charged(keras.layers.Dense(num_classes))(keras.layers.Flatten()(x))
+
+
+def _wide_cnn(inputs, num_examples, image_shape, num_classes):
+    """Three convolutions, for photographs."""
+    del num_examples
+    x = _convolutions(inputs, image_shape, NUM_FILTERS, _charged)
+    return _charged(keras.layers.Dense(num_classes))(x)
+
+
+def _convolutions(x, image_shape, filters, wrap):
+    """Three of them, each with twice the filters of the one before on a quarter of the places."""
+    x = keras.layers.Reshape(image_shape)(x)
+    for factor in (1, 2, 4):
+        layer = keras.layers.Conv2D(factor * filters, 3, 2, padding="same", activation="relu")
+        x = wrap(layer)(x)
+    return keras.layers.Flatten()(x)
 
 
 def _residual(inputs, num_examples, image_shape, num_classes):

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 
 from keras_infobottleneck import estimators
+from reproduction.resolution_relevance.energies import exact_spread, hidden_energies
+from reproduction.resolution_relevance.samples import two_samples
 
 
 def layer_of_states(states, curve, seed=0) -> dict:
@@ -29,7 +31,10 @@ def layer_of_states(states, curve, seed=0) -> dict:
 
 
 def generation(network, layer, x, y, judge_model, settings, rng) -> dict:
-    """How well a layer generates: from the states of held-out images, and freely."""
+    """How well a layer generates: from the states of held-out images, and freely.
+
+    What it draws freely is compared with as many held-out images, in the features of a classifier.
+    """
     rows = rng.choice(len(x), min(settings["generated"], len(x)), replace=False)
     states = network.hidden_states(x[rows], layer)
     predicted, _ = _opinion(judge_model, network.generate(layer, states))
@@ -38,10 +43,13 @@ def generation(network, layer, x, y, judge_model, settings, rng) -> dict:
     classes, confidence = _opinion(judge_model, images)
     share = np.bincount(classes, minlength=10) / len(classes)
     share = share[share > 0]
+    features = keras.Model(judge_model.inputs, judge_model.layers[-2].output)
+    real, drawn = (keras.ops.convert_to_numpy(features(each)) for each in (x[rows], images))
     return {
         "class_kept": float(np.mean(predicted == y[rows])),
         "free_confidence": float(confidence.mean()),
         "free_class_entropy": float(-np.sum(share * np.log(share))),
+        **two_samples(real, drawn),
     }
 
 
@@ -60,17 +68,9 @@ def before_and_after(machine, x, train, curve) -> dict:
         states = machine.hidden_states(x)
         found[moment] = layer_of_states(states, curve)
         found[moment]["energy_std"] = float(np.std(hidden_energies(machine, states)))
+        is_trained = moment == "after"
+        found[moment]["energies"] = exact_spread(machine, with_units_apart=is_trained)
     return found
-
-
-def hidden_energies(machine, states):
-    """Energies of hidden states, nats: ``-log`` of their probability, up to a constant."""
-    kernel, visible_bias, hidden_bias = (
-        keras.ops.convert_to_numpy(v).astype("float64")
-        for v in (machine.kernel, machine.visible_bias, machine.hidden_bias)
-    )
-    states = states.astype("float64")
-    return -states @ hidden_bias - np.logaddexp(0, states @ kernel.T + visible_bias).sum(axis=1)
 
 
 def _opinion(judge_model, images):

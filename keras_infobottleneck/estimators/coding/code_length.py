@@ -1,4 +1,4 @@
-"""What codes of labels have in common: a length, beside that of a code that knows nothing."""
+"""The common part of label codes: a code length, beside that of the uniform code over classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CodeLength"]
 
 
 class CodeLength(Result):
-    """Abstract: the length of a code of labels, with the field `nats` and the field `uniform_nats`.
+    """Abstract result: the length of a code of labels, in the fields `nats` and `uniform_nats`.
 
     The latter is the length without a model, `N log C`.
     """
@@ -21,20 +21,20 @@ class CodeLength(Result):
 
     @property
     def kbit(self) -> float:
-        """All of it in thousands of bits."""
+        """Total code length in kilobits (thousands of bits)."""
         return float(self.nats) / math.log(2.0) / 1000.0
 
     @property
     def uniform_kbit(self) -> float:
-        """`N log C` in thousands of bits."""
+        """Length of the uniform code, `N log C`, in kilobits."""
         return self.uniform_nats / math.log(2.0) / 1000.0
 
     @property
     def ratio(self) -> float:
-        """Length beside that of a code without a model: below 1 something was learned."""
+        """Code length divided by that of the uniform code; below 1 something was learned."""
         return float(self.nats) / self.uniform_nats
 
     def numbers(self) -> dict[str, float]:
-        """The length in nats, its error, the code without a model; kbit, and the ratio."""
+        """Both code lengths in nats and kilobits, the standard error, and their ratio."""
         more = {"kbit": self.kbit, "uniform_kbit": self.uniform_kbit, "ratio": self.ratio}
         return {**super().numbers(), "standard_error": self.nats.standard_error, **more}

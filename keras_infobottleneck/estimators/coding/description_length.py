@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from keras_infobottleneck.certificates.conditions import (
     two_examples,
 )
 from keras_infobottleneck.certificates.trials import IndependentDraws, class_scores
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.coding.code_length import CodeLength
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -169,7 +171,7 @@ def description_length(
     num_classes = check_outputs(model.network, x, from_logits, anchoring.pricing_weights)
     rows = batches.size
 
-    def make(reference):
+    def make(reference: Callable[[], keras.Model]) -> CompiledSum:
         layers = Anchoring(reference()).noisy_layers
         draws = IndependentDraws(reference().network, layers, x, rows)
         return CompiledSum(_sums_of_batch(draws, num_draws, from_logits))
@@ -199,14 +201,16 @@ def description_length(
     )
 
 
-def _sums_of_batch(draws: IndependentDraws, num_draws: int, from_logits: bool):
-    """From a batch and a seed: mean over draws of the nats of its labels, and its variance."""
+def _sums_of_batch(
+    draws: IndependentDraws, num_draws: int, from_logits: bool
+) -> Callable[[Batch, tf.Tensor], dict[str, tf.Tensor]]:
+    """Function from a batch and a seed to the labels' mean nats over draws, and their variance."""
 
-    def of_batch(batch, base_seed):
+    def of_batch(batch: Batch, base_seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.random.experimental.stateless_fold_in(base_seed, batch.first)
         weights = tf.cast(batch.weights, tf.float64)
 
-        def of_draw(index):
+        def of_draw(index: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             draw_seed = tf.random.experimental.stateless_fold_in(seed, index)
             scores = class_scores(draws(batch.x, draw_seed), from_logits)
             labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), scores.shape[-1])

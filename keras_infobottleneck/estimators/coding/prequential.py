@@ -1,4 +1,4 @@
-"""The prequential code: labels in blocks, each told by a network trained on those before."""
+"""The prequential code: each block of labels is coded by a network trained on those before."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _arrays(data: Any) -> tuple[Any, np.ndarray]:
 
 
 def _checked_model(model: Any) -> keras.Model:
-    """What `build` made."""
+    """The model that `build` made, if it is a compiled Keras model."""
     if not isinstance(model, keras.Model):
         raise refusal(TypeError, "build", "make a keras.Model", model)
     if not model.compiled:
@@ -227,15 +227,23 @@ def _log_probabilities(outputs: Any, is_logits: bool) -> tf.Tensor:
     return tf.nn.log_softmax(scores) if is_logits else tf.math.log(scores)
 
 
-def _write(path, key: str, codes: list[BlockCode], weights, num_classes: int) -> None:
-    """What has been told so far, and the weights to go on from."""
+def _write(
+    path: str | os.PathLike,
+    key: str,
+    codes: list[BlockCode],
+    weights: list[np.ndarray] | None,
+    num_classes: int,
+) -> None:
+    """Writes the blocks coded so far, and the weights from which training continues."""
     table = np.array([[code.nats, code.variance, code.choice] for code in codes])
     arrays = {f"weight_{i}": value for i, value in enumerate(weights or ())}
     write_arrays(path, {"key": key, "codes": table, "num_classes": num_classes, **arrays})
 
 
-def _read(path, key: str) -> tuple[list[BlockCode], list[np.ndarray] | None, int]:
-    """What has been told before, if anything."""
+def _read(
+    path: str | os.PathLike | None, key: str
+) -> tuple[list[BlockCode], list[np.ndarray] | None, int]:
+    """Blocks coded in an earlier run, the weights after them, and the number of classes."""
     if path is None or not os.path.exists(path):
         return [], None, 0
     archive = Archive(path, RULE)

@@ -1,4 +1,4 @@
-"""The MDL probe: how short activations make the code of labels, beside labels that are random."""
+"""The MDL probe: code length of labels given activations; shuffled labels are the control."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ class MDLProbe(Result):
 
     @property
     def saved_nats(self) -> float:
-        """What the activations save: length of the control less that of the code."""
+        """Nats saved by the activations: length of the control minus that of the code."""
         return float(self.control.nats) - float(self.code.nats)
 
     def numbers(self) -> dict[str, float]:
-        """The code's numbers, the control's by names that say so, and what is saved."""
+        """Numbers of the code, numbers of the control prefixed `control_`, and the nats saved."""
         control = {f"control_{name}": value for name, value in self.control.numbers().items()}
         control["least_control_nats"] = self.least_control_nats
         return {**self.code.numbers(), "saved_nats": self.saved_nats, **control}
 
     def plot(self, ax: Any = None) -> Any:
-        """Nats for a label of each block, of the labels and of the random ones."""
+        """Plots the nats per label of each block, for the labels and for the shuffled labels."""
         ax = self.code.plot(ax)
         per_label = self.control.nats_per_label
         ax.plot(self.control.ends, per_label, "o:", color="0.6", label="random labels")
@@ -157,8 +157,10 @@ def mdl_probe(
     return MDLProbe(code, control, orders)
 
 
-def _code(z, labels, ends, num_classes: int, num_steps: int) -> PrequentialCode:
-    """Of labels in the order that they are in."""
+def _code(
+    z: np.ndarray, labels: np.ndarray, ends: np.ndarray, num_classes: int, num_steps: int
+) -> PrequentialCode:
+    """Prequential code of labels in the given order: a regression for each penalty and block."""
     codes = []
     for start, end in itertools.pairwise(ends):
         found = []

@@ -43,7 +43,7 @@ def softmax_regression(
 
 
 def softmax_log_probabilities(z: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """`[examples, classes]`."""
+    """Log-probabilities of the classes under softmax regression, `[examples, classes]`."""
     scores = z @ w
     scores -= scores.max(1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(1, keepdims=True))

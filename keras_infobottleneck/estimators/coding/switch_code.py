@@ -1,4 +1,4 @@
-"""Labels told in blocks: each by the best of several predictors, at the price of saying which."""
+"""Codes of labels in blocks, each by the best of several predictors and with its index."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class PrequentialCode(CodeLength):
 
     @property
     def nats_per_label(self) -> np.ndarray:
-        """`[blocks]`: of each block, for one of its labels; the curve of learning."""
+        """Nats per label in each block, `[blocks]`: the learning curve."""
         return self.block_nats / np.diff(self.ends, prepend=0)
 
     def plot(self, ax: Any = None) -> Any:
-        """Nats for a label of each block: see `plots.plot_code_length`."""
+        """Plots the nats per label of each block, see `plots.plot_code_length`."""
         return plot_code_length(self.ends, self.block_nats, num_classes=self.num_classes, ax=ax)
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class PrequentialCode(CodeLength):
 
 
 class BlockCode(NamedTuple):
-    """One block: its nats, the variance that another sample of labels would give, the choice."""
+    """Code of one block: length in nats, its variance over samples of labels, chosen predictor."""
 
     nats: float
     variance: float
@@ -85,7 +85,7 @@ class BlockCode(NamedTuple):
 
 
 def block_ends(blocks: int | Sequence[int], num_examples: int) -> np.ndarray:
-    """Ends of blocks, the last one `num_examples`: those given, or so many, each twice the last."""
+    """Ends of the blocks: as given, or by their number, each at twice the end before."""
     if np.ndim(blocks) == 0:
         count = check_count("blocks", blocks, 2)
         halves = num_examples / 2.0 ** np.arange(count - 1, -1, -1)
@@ -99,7 +99,7 @@ def block_ends(blocks: int | Sequence[int], num_examples: int) -> np.ndarray:
 
 
 def code_of_block(log_probabilities: np.ndarray) -> BlockCode:
-    """The best of several predictors, and the price of saying which.
+    """Code of a block by the best of several predictors, whose index costs `log(predictors)` nats.
 
     Args:
         log_probabilities: `[predictors, labels]`, of the labels that were.
@@ -114,7 +114,7 @@ def code_of_block(log_probabilities: np.ndarray) -> BlockCode:
 def joined_code(
     codes: Sequence[BlockCode], ends: np.ndarray, num_choices: int, num_classes: int
 ) -> PrequentialCode:
-    """The code of all blocks, the first told without a model.
+    """Code of all blocks; the first one is coded uniformly, without a model.
 
     Raises:
         ValueError: no predictor gave every label of a block a probability above zero.
@@ -137,7 +137,7 @@ def joined_code(
 
 
 def digest(*values: Any) -> str:
-    """A fingerprint of arrays and settings: files of one code are not taken for another's."""
+    """SHA-256 digest of arrays and settings, which ties a file to the code that wrote it."""
     sha = hashlib.sha256()
     for value in values:
         array = np.asarray(value)

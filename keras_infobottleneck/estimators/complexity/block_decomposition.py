@@ -5,6 +5,7 @@ print is simple. A large array is cut into such blocks, and repeating a block co
 logarithm of how often it repeats.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from math import log2
@@ -147,7 +148,7 @@ def count_tiles(matrix: np.ndarray, plane: int = 0) -> np.ndarray:
 
 
 def _tile_codes(matrix: np.ndarray, plane: int) -> np.ndarray:
-    """Number of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
+    """Code of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
     rows, columns = matrix.shape
     # Four neighbours in a row are one 32-bit word, so that each operation works on four at once.
     words = np.ascontiguousarray(matrix).view("<u4")
@@ -165,7 +166,7 @@ def complexity_of_counts(counts: np.ndarray, table: np.ndarray) -> float:
 
 
 def _largest_complexity(num_blocks: int, table: np.ndarray) -> float:
-    """Most that ``num_blocks`` blocks can cost: as many distinct ones as there are, evenly."""
+    """Largest complexity of ``num_blocks`` blocks: all distinct blocks, as evenly as possible."""
     each, extra = divmod(num_blocks, table.size)
     most_complex_first = np.sort(table)[::-1]
     counts = np.full(table.size, each)
@@ -206,7 +207,7 @@ def _window_codes(parts: np.ndarray, size: int) -> np.ndarray:
     return codes
 
 
-def _edge_codes(bits: np.ndarray, side: int, min_length: int):
+def _edge_codes(bits: np.ndarray, side: int, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
     """Pairs (size, codes) for what does not fill a block of ``side`` at the right and bottom."""
     if bits.ndim == 1:
         rest = bits[len(bits) - len(bits) % side :]
@@ -221,8 +222,8 @@ def _edge_codes(bits: np.ndarray, side: int, min_length: int):
     yield from _squares(corner[np.newaxis] if corner.size else None, min_length)
 
 
-def _squares(parts: np.ndarray | None, min_length: int):
-    """Cut each of ``parts [number, height, width]`` into squares, and its rest again."""
+def _squares(parts: np.ndarray | None, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Pairs (size, codes) of the squares into which ``parts [number, height, width]`` are cut."""
     if parts is None or min(parts.shape[1:]) < min_length:
         return
     _, height, width = parts.shape

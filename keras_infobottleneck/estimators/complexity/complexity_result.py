@@ -1,4 +1,4 @@
-"""What the complexity of quantised weights is told as: totals, ratios to nulls, a table, JSON."""
+"""Results on the complexity of quantised weights: totals, ratios to nulls, a table, JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class ComplexityRatio(Result):
         ours = np.sum([*planes.values()], axis=0)
         theirs = np.sum([*baseline.values()], axis=0)
 
-        def spread(value, draws):
+        def spread(value: np.ndarray | np.float64, draws: np.ndarray) -> np.ndarray:
             return (value / draws).std(axis=0, ddof=1) if len(draws) > 1 else np.zeros_like(value)
 
         return cls(

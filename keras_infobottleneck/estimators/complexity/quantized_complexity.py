@@ -3,7 +3,7 @@
 import functools
 import itertools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -238,7 +238,7 @@ def quantized_complexity(
 
 @dataclass(frozen=True)
 class _MeasuredTensor:
-    """Bits of one tensor: ``[num_bits]``, and ``[draws, num_bits]`` of its nulls."""
+    """Complexity of a tensor by bit plane, ``[num_bits]``; nulls ``[draws, num_bits]``."""
 
     planes: np.ndarray
     saturation: float
@@ -256,9 +256,9 @@ def _measured_tensor(
     kinds: list[Rearrangement],
     crop: tuple[int, int] | None,
     num_crops: int,
-    each: Callable = map,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> _MeasuredTensor:
-    """Bits of a tensor and of its nulls, the random numbers from a stream of its own."""
+    """Complexity of a tensor and of its nulls, with random numbers from a stream of its own."""
     levels = quantization_levels(
         matrix.values(), num_bits=num_bits, clip_percentile=clip_percentile, each=each
     )
@@ -284,9 +284,9 @@ def _measure(
     num_bits: int,
     corners: list[tuple[int, int]],
     crop: tuple[int, int] | None,
-    each: Callable,
+    each: Callable[..., Iterable[Any]],
 ) -> tuple[np.ndarray, float]:
-    """Mean bits of each plane over the crops at ``corners``, and how full the fullest plane is."""
+    """Mean complexity of each bit plane over crops, and saturation of the fullest plane."""
     table = coding_theorem_tables(2)[BLOCK_SIDE]
     bits, most_distinct = np.zeros(num_bits), 0
     for row, column in corners:
@@ -313,7 +313,10 @@ def _crop_corners(
 
 
 def _check_comparable(
-    baseline: QuantizedComplexity, shapes: dict, num_bits: int, options: dict
+    baseline: QuantizedComplexity,
+    shapes: dict[str, tuple[int, int]],
+    num_bits: int,
+    options: dict[str, Any],
 ) -> None:
     """Raise ValueError unless the baseline has the same shapes, in order, and options."""
     ours, theirs = list(shapes.values()), list(baseline.shapes.values())

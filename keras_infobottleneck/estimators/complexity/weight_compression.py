@@ -1,4 +1,4 @@
-"""What simpler measures say of the same weights: signs, gzip and lzma."""
+"""Simpler measures of the same weights: complexity of the signs, sizes under gzip and lzma."""
 
 import gzip
 import lzma

@@ -118,7 +118,7 @@ def _keras_axes(rank: int) -> tuple[int, ...]:
 
 
 def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
-    """The layout that biases tell: each is as long as the outputs of the kernel before it."""
+    """Layout of a kernel as inferred from the bias behind it, which has one entry per output."""
     first = last = biases = 0
     kernel = None
     for array in arrays:
@@ -159,7 +159,7 @@ def matrices_of_blocks(
 
 
 def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """Matrices and omissions of a model."""
+    """Matrices of a model's kernels, and the weights left out with the reason."""
     if not model.built:
         raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)

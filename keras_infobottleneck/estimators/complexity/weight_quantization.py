@@ -1,6 +1,7 @@
-"""Weights at few bits: levels to measure their bit planes, and a model to measure its accuracy."""
+"""Weights at few bits: integer levels for their bit planes, and a quantised copy of a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ def quantization_levels(
     *,
     num_bits: int = 8,
     clip_percentile: float | None = 99.9,
-    each: Callable = map,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> np.ndarray:
     """Levels of the asymmetric uniform quantiser over one tensor, ``[...]`` of uint8 or uint16.
 
@@ -84,7 +85,7 @@ def central_range(values: np.ndarray, tail: float) -> tuple[float, float]:
 
 
 def _between(ordered: np.ndarray, place: float, first: int) -> float | None:
-    """Linear interpolation at a place among values, of which ``ordered`` holds those from a number.
+    """Interpolated value at rank ``place``; ``ordered`` holds the values from rank ``first`` on.
 
     As NumPy rounds it; None where they do not reach as far.
     """
@@ -154,7 +155,7 @@ def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
 
 
 def _symmetric(matrix: np.ndarray, num_bits: int) -> np.ndarray:
-    """Rows of ``[out, in]`` rounded to a symmetric grid of their own."""
+    """Matrix ``[out, in]`` with each row rounded to its own symmetric grid."""
     magnitude = np.abs(matrix)
     if num_bits == 1:
         return np.where(matrix < 0, -1, 1) * magnitude.mean(axis=1, keepdims=True)

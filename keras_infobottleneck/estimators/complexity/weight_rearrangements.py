@@ -1,7 +1,7 @@
-"""Weights in another arrangement, by which arrangement is told from the scales of units."""
+"""Random rearrangements of weights: nulls that tell structure apart from the scales of units."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,9 @@ NUM_HEAPS = 256
 LEVELS_AT_ONCE = 1 << 20
 
 
-def shuffled(levels: np.ndarray, rng: np.random.Generator, each: Callable = map) -> np.ndarray:
+def shuffled(
+    levels: np.ndarray, rng: np.random.Generator, each: Callable[..., Iterable[Any]] = map
+) -> np.ndarray:
     """The values of a matrix in a uniformly random order.
 
     Many values are first dealt to heaps, each to a random one, and every heap is shuffled by

@@ -75,7 +75,7 @@ class _AnyDistribution(Term):
         )
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> Any:
-        """Draws differ with the batch size: the distribution takes one seed for a batch."""
+        """Draws of the distribution's own, by one seed for a batch: they differ with its size."""
         made = self.distribution(self.outputs)
         return made.sample(num_samples, seed=seed_pair(key, first))
 
@@ -90,7 +90,7 @@ class _AnyDistribution(Term):
         )
 
     def log_prob(self, y: Any) -> tf.Tensor:
-        """Summed over whatever the distribution leaves beside examples."""
+        """Log-density summed over all axes but that of examples."""
         log_prob = self._log_prob(self.outputs, y)
         return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
 

@@ -50,7 +50,7 @@ def fisher_information(
     *,
     structure: Structure = "diagonal",
     labels: Labels = "sampled",
-    likelihood: str | Callable | None = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     num_samples: int = 1,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,

@@ -199,7 +199,7 @@ def hessian(
     model: keras.Model,
     data: Any,
     *,
-    likelihood: str | Callable | None = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
     memory_limit: int | None = None,

@@ -28,7 +28,7 @@ class _OverBits(Term):
         """Probabilities of a one."""
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
-        """One uniform number per output."""
+        """Bits: one uniform number per output, compared with its probability."""
         eta = self.eta[0]
         noise = draw_uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), eta.dtype)
@@ -120,11 +120,11 @@ class Normal(Term):
 
     @property
     def num_columns(self) -> int:
-        """One per parameter."""
+        """Number of columns: one for each loc and each scale."""
         return len(self.eta) * self.num_outputs
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
-        """One normal number per output."""
+        """Normal draws from one standard normal number per output."""
         loc = self.eta[0]
         noise = draw_normal(key, first, loc.shape[0], (num_samples, *loc.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), loc.dtype)

@@ -1,4 +1,4 @@
-"""Which likelihood a model has: the one asked for, or that of its compiled loss."""
+"""The likelihood of a model: the one asked for, or that of its compiled loss."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ GIVE = "a name such as 'categorical' or 'normal', or a callable from outputs to 
 
 
 class NamedLikelihood(Likelihood):
-    """One of `NAMES`, for a model with one output."""
+    """Likelihood by its name, one of `NAMES`, for a model with one output."""
 
     def __init__(self, name: str):
         self.name = name
@@ -132,7 +132,9 @@ class NamedLikelihood(Likelihood):
         )
 
 
-def find_likelihood(model: keras.Model, likelihood: str | Callable | None) -> Likelihood:
+def find_likelihood(
+    model: keras.Model, likelihood: str | Callable[[Any], Any] | None
+) -> Likelihood:
     """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
     if likelihood is None:
         return NamedLikelihood(likelihood_of_loss(model))
@@ -199,7 +201,7 @@ def likelihood_of_loss(model: keras.Model) -> str:
 
 
 def _name(loss: Any) -> str:
-    """Under which Keras knows a loss, or that of a function."""
+    """Name under which Keras knows a loss, or the name of a function."""
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
@@ -208,12 +210,12 @@ def _name(loss: Any) -> str:
 
 
 def _with_last_axis(eta: tf.Tensor) -> tf.Tensor:
-    """One number per example as one output."""
+    """Outputs `[batch]` as `[batch, 1]`; others as they are."""
     return eta[:, None] if eta.shape.rank == 1 else eta
 
 
 def _input_of(tensor: tf.Tensor, kind: str) -> tf.Tensor | None:
-    """What went into the traced operation that made the tensor, if it is of that kind."""
+    """Input of the traced operation that made the tensor, None if it is of another kind."""
     if tf.executing_eagerly() or tensor.op.type != kind:
         return None
     return as_float(tensor.op.inputs[0])

@@ -67,7 +67,7 @@ class ColumnSource:
 
     def columns(
         self, terms: list[Term], batch: Batch, key: tf.Tensor
-    ) -> tuple[int, Callable[[Any], Tensors]]:
+    ) -> tuple[int, Callable[[int | tf.Tensor], Tensors]]:
         """How many columns there are, and the cotangent of every parameter for column k."""
         weights = batch.weights
 
@@ -78,7 +78,7 @@ class ColumnSource:
             counts = [term.num_columns for term in terms]
             starts = [sum(counts[:i]) for i in range(len(counts))]
 
-            def column(k: Any) -> Tensors:
+            def column(k: int | tf.Tensor) -> Tensors:
                 parts = [t.column(k - s) for t, s in zip(terms, starts, strict=True)]
                 ones = [tf.zeros_like(e) for t in terms for e in t.eta]
                 return weighed(
@@ -96,7 +96,7 @@ class ColumnSource:
         drawn = tf.nest.map_structure(tf.stop_gradient, drawn)
         shares = weights / math.sqrt(self.num_samples)
 
-        def sampled(k: Any) -> Tensors:
+        def sampled(k: int | tf.Tensor) -> Tensors:
             labels = tf.nest.map_structure(lambda y: y[k], drawn)
             scores = [t.weighed_score(y, shares) for t, y in zip(terms, labels, strict=True)]
             return [tf.stop_gradient(u) for score in scores for u in score]
@@ -180,7 +180,7 @@ class Scores:
                 forms.append(LoopGradient(variable, self.num_rows))
         return forms
 
-    def gradients(self, k: Any) -> list[Any]:
+    def gradients(self, k: int | tf.Tensor) -> list[Any]:
         """For each form the output gradients of its calls, for column k."""
         cotangents = self._column(k)
         outputs = {id(call): call.outputs for form in self.forms for call in form.calls}
@@ -307,7 +307,7 @@ class Measurement:
             "precision": precision_of(self.model),
         }
 
-    def kept(self, name: str, make: Callable[[Callable], Any]) -> Any:
+    def kept(self, name: str, make: Callable[[Callable[[], keras.Model]], Any]) -> Any:
         """What `make` gives for this measurement, see `compiled`."""
         key = (name, self.source, tuple(map(id, self.variables)), registered_rules())
         return compiled(self.model, key, make)

@@ -1,4 +1,4 @@
-"""The terms of a label's distribution, that of classes before all others.
+"""Terms of the label's distribution under a likelihood, and the categorical distribution.
 
 A term holds the distribution's parameters `eta`, tensors `[batch, ...]` that depend on the
 weights. The Fisher information of the label about `eta` is `A = sum_k s_k s_k^T`, with as many
@@ -112,7 +112,7 @@ def _draw(
     rows: int,
     shape: tuple[int, ...],
 ) -> tf.Tensor:
-    """Whole counts per example, cut to what is asked for."""
+    """Random numbers of an operation; every example starts at a counter of its own."""
     size = math.prod(shape)
     counts = -(-size // NUMBERS_PER_COUNT)
     counter = tf.stack([tf.cast(first, tf.uint64) * counts, tf.zeros([], tf.uint64)])
@@ -141,7 +141,7 @@ class Likelihood(abc.ABC):
         """The independent terms of the label's distribution, in the order of the labels."""
 
     def terms_of_rows(self, outputs: Any, num_rows: int) -> list[Term]:
-        """The same for this many examples, whose number layers of text and others forget."""
+        """As `terms`, for outputs whose static shape may lack the number of examples."""
 
         def counted(tensor: Any) -> Any:
             if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
@@ -166,13 +166,13 @@ class Likelihood(abc.ABC):
 
 
 def as_float(outputs: tf.Tensor) -> tf.Tensor:
-    """At least float32: scores are formed in it."""
+    """Outputs in float32 or float64, in which scores are formed."""
     outputs = tf.convert_to_tensor(outputs)
     return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
 
 
 def sum_example(a: tf.Tensor) -> tf.Tensor:
-    """Sum over everything but examples."""
+    """Sum over all axes but that of examples."""
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
 
 
@@ -185,7 +185,7 @@ class _OverClasses(Term):
         """Class probabilities, `[batch, ..., classes]`."""
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
-        """Inverse of the cumulative distribution at one uniform number per position."""
+        """Classes where the cumulative distribution passes one uniform number per position."""
         positions = tuple(self.eta[0].shape[1:-1])
         noise = draw_uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), self.eta[0].dtype)
@@ -247,7 +247,7 @@ class Categorical(_OverClasses):
 
     @property
     def num_columns(self) -> int:
-        """One less than classes, for each position."""
+        """Number of classes less one, for each position."""
         classes = self.eta[0].shape[-1]
         return self.num_outputs // classes * (classes - 1)
 
@@ -276,7 +276,7 @@ class Categorical(_OverClasses):
         return sum_example(self.target(y) * tf.nn.log_softmax(self.eta[0]))
 
     def column(self, k: int | tf.Tensor) -> Tensors:
-        """Position and class, from the second on, are both counted by k."""
+        """Column `s_k`; k counts positions and, in each, the classes but the first."""
         shape = self.eta[0].shape[1:]
         unit = tf.one_hot(k, self.num_columns, dtype=self.eta[0].dtype)
         unit = tf.reshape(unit, [1, *shape[:-1], shape[-1] - 1])

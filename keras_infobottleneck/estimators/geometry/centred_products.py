@@ -1,4 +1,4 @@
-"""Sums over pairs of examples, without the bias of an example's product with itself."""
+"""Sums over pairs of different examples, unbiased by products of an example with itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dimension of the sheet that points lie on, from the two nearest neighbours of each."""
+"""The dimension of the manifold that points lie on, from the two nearest neighbours of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 1024
 
 @dataclasses.dataclass(frozen=True)
 class IntrinsicDimension(Result):
-    """Dimension of the sheet on which points lie, with its error and its null.
+    """Dimension of the manifold on which points lie, with its error and its null.
 
     Attributes:
         dimension: the estimate.
@@ -57,7 +57,7 @@ def intrinsic_dimension(
 ) -> IntrinsicDimension:
     """Estimate how many dimensions points fill, by the ratio of two nearest distances.
 
-    For points of locally constant density on a sheet of dimension ``d``, the ratio ``mu`` of the
+    For points of locally constant density on a manifold of dimension ``d``, the ratio ``mu`` of the
     distances to the second and to the first neighbour has ``P(mu > t) = t^-d``, whatever the
     density. So ``log mu`` is exponential with rate ``d``. The largest ratios, which see curvature
     and edges, are taken as censored: ``d = (m - 1) / (sum of the m least log mu + the others at
@@ -115,8 +115,8 @@ def intrinsic_dimension(
     )
 
 
-def _dimension(points, discard_share) -> tuple[float, float]:
-    """The estimate, and its standard deviation."""
+def _dimension(points: np.ndarray, discard_share: float) -> tuple[float, float]:
+    """The estimated dimension, and its standard deviation."""
     log_ratios = np.sort(_log_ratios(points))
     kept = max(3, round(len(log_ratios) * (1.0 - discard_share)))
     total = log_ratios[:kept].sum() + (len(log_ratios) - kept) * log_ratios[kept - 1]
@@ -126,7 +126,7 @@ def _dimension(points, discard_share) -> tuple[float, float]:
     return float(dimension), float(dimension / np.sqrt(kept - 2))
 
 
-def _log_ratios(points) -> np.ndarray:
+def _log_ratios(points: np.ndarray) -> np.ndarray:
     """Logarithm of second over first distance, for each point."""
     ratios = []
     for start in range(0, len(points), BLOCK):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -125,7 +126,9 @@ def centered_kernel_alignment(
     )
 
 
-def _alignment(a, b, products) -> float:
-    """Covariance of the two over those of each with itself; NaN where one seems to have none."""
+def _alignment(
+    a: np.ndarray, b: np.ndarray, products: Callable[[np.ndarray, np.ndarray], float]
+) -> float:
+    """Products of a and b over the root of their own; NaN where these are not positive."""
     norms = products(a, a) * products(b, b)
     return products(a, b) / float(np.sqrt(norms)) if norms > 0.0 else float("nan")

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_model, check_seed, check_verbose
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
@@ -85,7 +86,7 @@ def mean_squared_jacobian(
         raise TypeError(f"`model` must have one output. Received: model={model.name!r}")
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-        def step(batch, seed):
+        def step(batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             inputs = tf.nest.flatten(batch.x)
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(inputs)
@@ -94,7 +95,7 @@ def mean_squared_jacobian(
             rows, width = outputs.shape
             count = width if num_probes is None else num_probes
 
-            def squares(number):
+            def squares(number: int | tf.Tensor) -> tf.Tensor:
                 if num_probes is None:
                     direction = tf.one_hot(tf.fill([rows], number), width)
                 else:
@@ -102,7 +103,7 @@ def mean_squared_jacobian(
                     own = tf.cast(batch.first, tf.int32) + tf.range(rows)
                     folded = tf.random.experimental.stateless_fold_in(seed, number)
 
-                    def signs(example):
+                    def signs(example: tf.Tensor) -> tf.Tensor:
                         key = tf.random.experimental.stateless_fold_in(folded, example)
                         bits = tf.random.stateless_uniform([width], key, 0, 2, tf.int32)
                         return 2.0 * tf.cast(bits, tf.float32) - 1.0

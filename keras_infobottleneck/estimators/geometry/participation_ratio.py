@@ -100,17 +100,17 @@ def participation_ratio(z: ArrayLike) -> ParticipationRatio:
     )
 
 
-def _biased(units) -> float:
+def _biased(units: np.ndarray) -> float:
     variances = np.linalg.svd(units - units.mean(0), compute_uv=False) ** 2
     return float(variances.sum() ** 2 / np.sum(variances**2))
 
 
-def _corrected(units) -> float:
+def _corrected(units: np.ndarray) -> float:
     squared = unbiased_products(units, units)
     return float(_squared_trace(units) / squared) if squared > 0.0 else float("nan")
 
 
-def _squared_trace(units) -> float:
+def _squared_trace(units: np.ndarray) -> float:
     """Unbiased estimate of ``(tr C)^2``: products of half squared distances of disjoint pairs."""
     units = units - units.mean(0)
     number, lengths = len(units), np.sum(units**2, axis=1)

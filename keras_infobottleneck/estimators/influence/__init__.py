@@ -1,1 +1,1 @@
-"""Whose nats: what each example leaves in the weights, and what it does to the predictions."""
+"""Influence of single examples: on the information in the weights, and on the predictions."""

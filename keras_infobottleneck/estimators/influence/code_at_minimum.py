@@ -1,4 +1,4 @@
-"""What influences are taken by: a price, the Fisher matrix, the prior scale of its code."""
+"""The ingredients of influences: price of a nat, Fisher matrix, scale of the Gaussian prior."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_code", "curvature_for", "price_of_nat"]
 
 
 def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
-    """Refuses what is no Fisher matrix with a known inverse, and a prior scale that is none."""
+    """Refuses a Fisher matrix without a known inverse, and a prior scale that is not valid."""
     check_prior_scale(prior_scale, "optimal")
     check_code_options(structure, False, 2, 2)
     check_instance(
@@ -44,7 +44,7 @@ def curvature_for(
     structure: str,
     options: dict[str, Any],
 ) -> tuple[FisherInformation, float, float]:
-    """The Fisher matrix, given or measured, the prior scale, and the matrix' relative error.
+    """Fisher matrix (given or measured), prior scale, and relative error of the matrix.
 
     Raises:
         ValueError, TypeError: options beside a matrix; weights without an optimal prior scale.
@@ -67,7 +67,7 @@ def curvature_for(
 def price_of_nat(
     model: keras.Model, batches: Batches, beta: float | None, fisher: FisherInformation | None
 ) -> tuple[float, int]:
-    """What a nat costs relative to the mean loss, given or the model's own, and N.
+    """Price of a nat relative to the mean loss (given, or the model's own), and number of examples.
 
     Raises:
         ValueError: a model that pays nothing, and no price given.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.precision import full_products
@@ -24,7 +24,7 @@ def first_parameters(terms: list[Term]) -> tf.Tensor:
 
 
 class ExampleLosses:
-    """Losses, and something beside them; a call is a pass without gradients.
+    """Losses of examples at given weights, and a second quantity; a pass without gradients.
 
     Args:
         model: any Keras model, run in inference mode.
@@ -47,7 +47,7 @@ class ExampleLosses:
         beside(likelihood.terms(model(batches.first_inputs(), training=False)))
 
         def make(model_of: Callable[[], keras.Model]) -> Any:
-            def of_batch(batch, values):
+            def of_batch(batch: Batch, values: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
                 outputs = outputs_at(model_of(), batch.x, variables, values)
                 terms = likelihood.terms_of_rows(outputs, batch.weights.shape[0])
                 labels = likelihood.labels(batch.y, len(terms))
@@ -57,7 +57,7 @@ class ExampleLosses:
 
             traced: Any = tf.function(of_batch, autograph=False)
 
-            def of_stack(stack, values):
+            def of_stack(stack: Batch, values: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
                 first = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), stack)
                 found = traced.get_concrete_function(first, values).structured_outputs
                 specs = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), found)

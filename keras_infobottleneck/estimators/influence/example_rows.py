@@ -1,9 +1,9 @@
-"""Gradients of single examples, streamed: a batch of rows at a time comes to the host."""
+"""Gradients of single examples, streamed to the host one batch of rows at a time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.planning import try_one_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
@@ -27,7 +27,7 @@ ROWS_BYTES = 64 * 2**20
 
 
 class ExampleRows(NamedTuple):
-    """What a batch of n examples gives, all arrays in float64 but `rows`.
+    """Gradients, losses and outputs of n examples, in float64 but for `rows`.
 
     Attributes:
         rows: gradients of the loss by the weights, `[n, 1, weights]`; of outputs those of every
@@ -50,18 +50,20 @@ class ExampleRows(NamedTuple):
 class _OutputColumns(ColumnSource):
     """Scores whose columns are the parameters of the label's distribution, one after the other."""
 
-    def columns(self, terms, batch, key):
-        """One column for each parameter of the only term."""
+    def columns(
+        self, terms: list[Term], batch: Batch, key: tf.Tensor
+    ) -> tuple[int, Callable[[int | tf.Tensor], list[tf.Tensor]]]:
+        """Number of parameters of the label's distribution, and the unit vector of each."""
         term = _only_term(terms)
 
-        def column(k):
+        def column(k: int | tf.Tensor) -> list[tf.Tensor]:
             return [_unit(term, k)]
 
         return term.num_outputs, column
 
 
 def _only_term(terms: list[Term]) -> Term:
-    """The distribution of the label.
+    """The only term of the label's distribution, which has one array of parameters.
 
     Raises:
         ValueError: several, or one with several parameters.
@@ -74,7 +76,7 @@ def _only_term(terms: list[Term]) -> Term:
     return terms[0]
 
 
-def _unit(term: Term, k: Any) -> tf.Tensor:
+def _unit(term: Term, k: int | tf.Tensor) -> tf.Tensor:
     """One at parameter k of every example, in the shape of the parameters."""
     (eta,) = term.eta
     one_hot = tf.one_hot(k, term.num_outputs, dtype=eta.dtype)
@@ -110,8 +112,8 @@ def example_rows(
     size = sum(math.prod(v.shape) for v in variables)
     batches.split(max(1, ROWS_BYTES // (4 * size * num_columns)))
 
-    def make(model_of):
-        def step(batch):
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[Batch], list[tf.Tensor]]:
+        def step(batch: Batch) -> list[tf.Tensor]:
             key = tf.constant(0, tf.int64)
             scores = Scores(model_of(), variables, source, batch, key)
             return _of_scores(scores, source, batch.y, of_outputs)
@@ -149,7 +151,7 @@ def _of_scores(scores: Scores, source: ColumnSource, y: Any, of_outputs: bool) -
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:
-    """The rows, if they are numbers.
+    """The rows, checked to be finite.
 
     Raises:
         ValueError: NaN or infinite.

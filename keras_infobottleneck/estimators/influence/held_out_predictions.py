@@ -1,4 +1,4 @@
-"""What a network would predict for each example, had it not been trained on it."""
+"""Predictions for each training example of the network that had been trained without it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_LEVERAGE = 0.5
 
 
 def class_log_probabilities(terms: list[Term]) -> tf.Tensor:
-    """Of every class, `[batch, classes]`.
+    """Log-probabilities of every class, `[batch, classes]`.
 
     Raises:
         ValueError: a distribution that is not over the classes of one label for each example.
@@ -65,7 +65,7 @@ def by_curvature(
     shift: float,
     verbose: int,
 ) -> np.ndarray:
-    """Scores of all classes, `[examples, classes]`: logits moved by a Newton step without it.
+    """Held-out logits, `[examples, classes]`, by a Newton step that removes each example.
 
     With J the logits' derivative by the weights, L the label's Fisher information about them,
     `H = J (F + shift I)^-1 J^T / N` and r the loss's gradient by them, they move by
@@ -98,7 +98,7 @@ def by_draws(
     num_draws: int,
     seed: int,
 ) -> np.ndarray:
-    """Log-probabilities of all classes, `[examples, classes]`, by drawn networks.
+    """Held-out log-probabilities, `[examples, classes]`, by importance weights of drawn networks.
 
     Those that answer the label of an example well count less for it, by `1 / p(label)`: that takes
     the label out of their mean, once. In a posterior that a price below one has sharpened the

@@ -23,7 +23,7 @@ def on_themselves(
     shift: float,
     verbose: int,
 ) -> tuple[np.ndarray, ...]:
-    """Losses, influences of examples on their own, and derivatives by the logarithm of F."""
+    """Losses, each example's influence on its own loss, and the influence's slope by `log F`."""
     parts = []
     for part in removals(model, fisher, shift, likelihood, batches, verbose=verbose):
         whole = np.einsum("nw,nw->n", part.gradients, part.solved)
@@ -42,7 +42,7 @@ def on_test(
     shift: float,
     verbose: int,
 ) -> tuple[np.ndarray, ...]:
-    """The same on the mean loss over the test data: one product with the inverse serves all."""
+    """As `on_themselves`, on the mean test loss: one product with the inverse serves all."""
     variables = variables_of(model, fisher)
     gradient = np.zeros(fisher.size)
     for part in example_rows(model, variables, likelihood, test, verbose=verbose):

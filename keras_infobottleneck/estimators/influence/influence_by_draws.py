@@ -1,4 +1,4 @@
-"""Influences of examples on a loss, by its covariance with theirs over a posterior."""
+"""Influences of examples on a loss: its posterior covariance with the examples' losses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def by_draws(
     num_draws: int,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean losses, minus their covariance with what is observed, and its error by the jackknife.
+    """Mean losses, influences (minus the covariance with the observed loss), and jackknife errors.
 
     Args:
         model: a model with `VariationalWeights`.

@@ -1,4 +1,4 @@
-"""How labels get replaced, fitted to predictions that did not see them: arrays, no networks."""
+"""A confusion matrix of wrong labels, fitted to arrays of held-out predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RIGHT, OTHER = 1.0, 0.1
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """A model of given labels: the true one by the prediction, replaced by a confusion matrix.
+    """Model of noisy labels: drawn from the prediction, then changed by a confusion matrix.
 
     `p(given = y | x) = sum_k p_T(k | x) Q[k, y]`, with `p_T` the prediction at temperature T.
 
@@ -36,7 +36,7 @@ class LabelNoise:
 
     @classmethod
     def fitted(cls, scores: np.ndarray, labels: np.ndarray) -> LabelNoise:
-        """By maximum likelihood over T and, with a little prior, Q.
+        """Fits T by maximum likelihood and Q by maximum posterior under a weak Dirichlet prior.
 
         Args:
             scores: logits of predictions that did not see the label, `[examples, classes]`.
@@ -59,20 +59,20 @@ class LabelNoise:
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log-probabilities, the last axis classes."""
+    """Log-probabilities of scores whose last axis is classes."""
     scores = scores - scores.max(-1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
 
 def _start(classes: int) -> np.ndarray:
-    """Half of the labels right, the others anything."""
+    """Initial confusion matrix: half of the labels are right, the rest uniform over classes."""
     return 0.5 * np.eye(classes) + 0.5 / classes
 
 
 def _posterior(
     log_p: np.ndarray, labels: np.ndarray, confusion: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Probability of each true label, `[examples, classes]`, and the log-likelihood."""
+    """Posterior of the true labels, `[examples, classes]`, and log-likelihood of the given."""
     joint = log_p + np.log(confusion.T[labels])
     top = joint.max(1, keepdims=True)
     logs = top[:, 0] + np.log(np.exp(joint - top).sum(1))
@@ -82,7 +82,7 @@ def _posterior(
 def _fitted(
     log_p: np.ndarray, labels: np.ndarray, confusion: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """The confusion matrix after some steps, and the objective before the last of them."""
+    """Confusion matrix after several EM steps, and the objective before the last one."""
     likelihood = -np.inf
     for _ in range(STEPS):
         confusion, likelihood = _step(log_p, labels, confusion)
@@ -90,7 +90,7 @@ def _fitted(
 
 
 def _step(log_p: np.ndarray, labels: np.ndarray, confusion: np.ndarray) -> tuple[np.ndarray, float]:
-    """The confusion matrix that the posterior counts, and the objective before it."""
+    """One EM step: the new confusion matrix, and the objective at the old one."""
     classes = len(confusion)
     posterior, likelihood = _posterior(log_p, labels, confusion)
     prior = np.full_like(confusion, OTHER) + RIGHT * np.eye(classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -89,12 +90,12 @@ class PosteriorInfluence(ArchivedResult):
     _points = ("influences", "standard_errors", "losses")
 
     def most_harmful(self, count: int = 10) -> np.ndarray:
-        """Numbers of the examples that raise the loss most, or feel themselves most, `[count]`."""
+        """Indices of the `count` examples that raise the loss most, or lower their own most."""
         signed = self.influences if self.is_own else -self.influences
         return np.argsort(signed, kind="stable")[:count]
 
     def numbers(self) -> dict[str, float]:
-        """Extremes and mean of the influences, their mean standard error, and the settings."""
+        """Mean, largest and smallest influence, their mean standard error, and the settings."""
         found = {
             "mean_influence": float(self.influences.mean()),
             "largest_influence": float(self.influences.max()),
@@ -114,7 +115,7 @@ class PosteriorInfluence(ArchivedResult):
 
     @classmethod
     def _fields_in(cls, archive: Archive) -> dict[str, Any]:
-        """The arrays are as many as the examples."""
+        """Reads the fields of an archive, in which every array has one entry per example."""
         influences = archive.array("influences", (None,))
         return {
             "influences": influences,
@@ -139,7 +140,7 @@ def posterior_influence(
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     verbose: int = 0,

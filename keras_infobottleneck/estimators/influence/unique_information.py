@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -90,17 +91,17 @@ class UniqueInformation(ArchivedResult):
     _points = ("nats", "standard_errors", "losses")
 
     def largest(self, count: int = 10) -> np.ndarray:
-        """Numbers of the examples with the most nats, the largest first, `[count]`."""
+        """Indices of the `count` examples with the most nats, the largest first."""
         return np.argsort(-self.nats, kind="stable")[:count]
 
     def top_share(self, fraction: float = TOP) -> float:
-        """Share of all nats that the given share of the examples holds, those with most of them."""
+        """Share of all nats that is held by the given fraction of examples with the most nats."""
         count = max(1, round(check_probability("fraction", fraction) * len(self.nats)))
         total = float(self.nats.sum())
         return float(np.sort(self.nats)[::-1][:count].sum()) / total if total else float("nan")
 
     def numbers(self) -> dict[str, float]:
-        """Mean, largest and total nats, the share of the top percent, and the settings."""
+        """Mean, largest and total nats, the share held by the top percent, and the settings."""
         nats = {
             "mean_nats": float(self.nats.mean()),
             "largest_nats": float(self.nats.max()),
@@ -118,7 +119,7 @@ class UniqueInformation(ArchivedResult):
 
     @classmethod
     def _fields_in(cls, archive: Archive) -> dict[str, Any]:
-        """The arrays are as many as the examples."""
+        """Reads the fields of an archive, in which every array has one entry per example."""
         nats = archive.array("nats", (None,), least=0)
         shape = nats.shape
         return {
@@ -146,7 +147,7 @@ def unique_information(
     space: Literal["weights", "outputs"] = "weights",
     test_data: Any = None,
     leverage: bool = False,
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     verbose: int = 0,
     **fisher_options: Any,
@@ -278,7 +279,7 @@ def _nats(
     space: str,
     test: FisherInformation | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nats of a batch, and their derivatives by the logarithm of F as a whole, both `[n]`."""
+    """Nats of n examples, `[n]`, and their derivatives by the log of a factor on F, `[n]`."""
     count = fisher.num_examples
     # Of A = F + shift I: g A^-1 g, and what the matrix has no part in, shift g A^-2 g.
     whole = np.einsum("nw,nw->n", part.gradients, part.solved)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ __all__ = ["Removal", "removals"]
 
 
 class Removal(NamedTuple):
-    """Of a batch of n examples, each of them left out by itself; float64.
+    """Effect of leaving out each of n examples by itself; arrays in float64.
 
     Attributes:
         losses: of the example before, in nats, `[n]`.
@@ -41,7 +41,7 @@ def removals(
     leverage: bool = False,
     verbose: int = 0,
 ) -> Iterator[Removal]:
-    """The removals of all examples, in the order of the data; one pass.
+    """Removals of all examples, batch by batch in the order of the data, by one pass.
 
     With `A = F + shift I` and the gradient g the step is `A^-1 g / N`. The curvature that goes with
     the example makes it larger: with J the derivative of the label's distribution by the weights,
@@ -73,7 +73,7 @@ def removals(
 def _with_leverage(
     part: ExampleRows, fisher: FisherInformation, shift: float, count: int
 ) -> Removal:
-    """Newton's step, exact where the loss is quadratic and F is its Hessian."""
+    """Removals by a Newton step without the example; exact for a quadratic loss with Hessian F."""
     rows = part.rows.astype(np.float64)
     examples, outputs, size = rows.shape
     solved = fisher.power_product(rows.reshape(-1, size), -1.0, shift).reshape(rows.shape)
@@ -90,6 +90,6 @@ def _with_leverage(
     return Removal(part.losses, _combined(slopes, rows), _combined(slopes, solved))
 
 
-def _combined(slopes: np.ndarray, rows: np.ndarray) -> Any:
-    """Rows of each example added up, by their slopes `[n, 1, outputs]`."""
+def _combined(slopes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of each example summed over outputs, weighted by `slopes` `[n, 1, outputs]`."""
     return (slopes @ rows)[:, 0]

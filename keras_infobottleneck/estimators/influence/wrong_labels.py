@@ -1,8 +1,9 @@
-"""Which labels are wrong: a ranking, and how many of those at its top are expected to be."""
+"""Detection of wrong labels: a ranking by probability, and the expected precision at its top."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -101,22 +102,22 @@ class WrongLabels(ArchivedResult):
         return Estimate(float(p.mean()), float(np.sqrt((p * (1 - p)).sum()) / len(p)))
 
     def ranking(self, count: int | None = None) -> np.ndarray:
-        """Numbers of the examples, the most suspicious label first, `[count]` or all of them."""
+        """Indices of the examples, the label most probably wrong first; all of them, or `count`."""
         # Probabilities that round to one are told apart by their losses.
         return np.lexsort((-self.losses, -self.probabilities))[:count]
 
     def flagged(self, threshold: float = 0.5) -> np.ndarray:
-        """Numbers of the examples whose label is wrong with more than this probability, ranked."""
+        """Indices of the examples whose label is wrong with more than this probability, ranked."""
         order = self.ranking()
         return order[self.probabilities[order] > threshold]
 
     def expected_precision(self, threshold: float = 0.5) -> float:
-        """Share of the flagged labels that is expected to be wrong; NaN where none is flagged."""
+        """Expected share of wrong labels among the flagged ones; NaN where none is flagged."""
         flagged = self.flagged(threshold)
         return float(self.probabilities[flagged].mean()) if len(flagged) else float("nan")
 
     def numbers(self) -> dict[str, float]:
-        """The expected share of wrong labels, and what is flagged at one half."""
+        """Expected share of wrong labels; number and precision of those flagged at 0.5."""
         share = self.expected_share
         return {
             "expected_share": float(share),
@@ -135,7 +136,7 @@ class WrongLabels(ArchivedResult):
 
     @classmethod
     def _fields_in(cls, archive: Archive) -> dict[str, Any]:
-        """The arrays are as many as the examples."""
+        """Reads the fields of an archive, in which every array has one entry per example."""
         probabilities = archive.array("probabilities", (None,), least=0)
         confusion = archive.array("confusion", (None, None), least=0)
         return {
@@ -158,7 +159,7 @@ def find_wrong_labels(
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     verbose: int = 0,
@@ -247,7 +248,8 @@ def find_wrong_labels(
     if is_drawn:
         scores = by_draws(model, found, batches, num_draws, seed)
     else:
-        options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
+        options: dict[str, Any] = {"likelihood": likelihood, "batch_size": batch_size}
+        options["verbose"] = verbose
         if fisher is None:
             last = _last_weights(model)
             options |= {"seed": seed, "labels": "expected", "variables": last, **fisher_options}

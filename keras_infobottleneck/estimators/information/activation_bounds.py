@@ -222,5 +222,5 @@ def noise_variance_of_information(
 
 
 def _nats_per_unit(alpha: np.ndarray) -> np.ndarray:
-    """`-1/2 log(1 - exp(-alpha))`."""
+    """Nats per unit of a layer whose log-noise has variance alpha: `-1/2 log(1 - exp(-alpha))`."""
     return -0.5 * np.log(-np.expm1(-alpha))

@@ -1,4 +1,4 @@
-"""How networks that judge pairs are trained: with early stopping, always from their first weights.
+"""Training of critics, networks that judge pairs: early stopping, always from the initial weights.
 
 `fit` starts from the network's first weights, so that folds are independent.
 """
@@ -21,8 +21,13 @@ LEAST_STEPS = 10
 # Examples held back at most where all of them are compared with each other.
 MOST_VALIDATION = 2048
 
+# A loss, of z, n, the rows of a batch, as many rows for unpairing, and the training mode.
+Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, bool], tf.Tensor]
+# Trains on z and n, with a source of random numbers; gives the rows trained on and those held back.
+Fit = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
-def hidden_layers(inputs: list, seed: int):
+
+def hidden_layers(inputs: list[keras.KerasTensor], seed: int) -> keras.KerasTensor:
     """Two hidden layers of 128 units on all inputs, flattened."""
     flat = [keras.layers.Flatten()(each) for each in inputs]
     hidden = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
@@ -34,7 +39,7 @@ def hidden_layers(inputs: list, seed: int):
 
 def trainer(
     model: keras.Model,
-    loss: Callable,
+    loss: Loss,
     learning_rate: float,
     batch_size: int,
     epochs: int,
@@ -42,7 +47,7 @@ def trainer(
     num_unpairings: int = 4,
     most_validation: int | None = None,
     least_steps: int = 1,
-) -> Callable:
+) -> Fit:
     """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
 
     Args:
@@ -60,7 +65,7 @@ def trainer(
     clean = [variable.numpy() for variable in optimizer.variables]
 
     @tf.function(reduce_retracing=True)
-    def epoch(z, n, order, apart):
+    def epoch(z: tf.Tensor, n: tf.Tensor, order: tf.Tensor, apart: tf.Tensor) -> None:
         size = tf.minimum(batch_size, tf.shape(order)[0])
         for start in tf.range(0, tf.shape(order)[0] - size + 1, size):
             with tf.GradientTape() as tape:
@@ -73,7 +78,9 @@ def trainer(
         lambda z, n, rows, apart: loss(z, n, rows, apart, False), reduce_retracing=True
     )
 
-    def fit(z, n, rng) -> tuple[np.ndarray, np.ndarray]:
+    def fit(
+        z: np.ndarray, n: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Trains from the first weights. Returns the rows trained on, and those held back."""
         model.set_weights(initial)
         for variable, value in zip(optimizer.variables, clean, strict=True):
@@ -89,7 +96,7 @@ def trainer(
         z, n = tf.constant(z), tf.constant(n)
         passes = -(-least_steps * min(batch_size, len(training)) // len(training))
 
-        def shuffled():
+        def shuffled() -> np.ndarray:
             return np.concatenate([rng.permutation(training) for _ in range(passes)])
 
         best, best_weights, waited = np.inf, model.get_weights(), 0
@@ -109,8 +116,8 @@ def trainer(
 
 
 def trainer_on_pairs(
-    model: keras.Model, loss: Callable, learning_rate: float, batch_size: int, epochs: int
-) -> Callable:
+    model: keras.Model, loss: Loss, learning_rate: float, batch_size: int, epochs: int
+) -> Fit:
     """A trainer for losses that compare the examples of a batch among themselves.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a cross-entropy is made of: the four terms of "Emergence", for discrete variables."""
+"""The four terms of a cross-entropy in "Emergence", for discrete variables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CrossEntropyDecomposition(Result):
     cross_entropy: float
 
     def numbers(self) -> dict[str, float]:
-        """The cross-entropy, then its terms."""
+        """The cross-entropy in nats, followed by its terms."""
         return {"cross_entropy": self.cross_entropy, **super().numbers()}
 
     def __repr__(self) -> str:
@@ -119,8 +119,8 @@ def _conditional(p: np.ndarray, axis: int) -> np.ndarray:
     return np.divide(p, total, out=np.zeros_like(p), where=total > 0)
 
 
-def _mean_log(p: np.ndarray, above, below) -> float:
-    """`sum p log(above / below)` over what occurs."""
+def _mean_log(p: np.ndarray, above: np.ndarray | float, below: np.ndarray) -> float:
+    """Expectation under p of `log(above / below)`, in nats, over outcomes of positive p."""
     above, below = np.broadcast_to(above, p.shape), np.broadcast_to(below, p.shape)
     occurs = p > 0
     with np.errstate(divide="ignore"):
@@ -128,8 +128,8 @@ def _mean_log(p: np.ndarray, above, below) -> float:
     return float(np.sum(p[occurs] * logs))
 
 
-def _checked(joint, q) -> tuple[np.ndarray, np.ndarray]:
-    """Both in float64."""
+def _checked(joint: ArrayLike, q: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """The joint and the model's probabilities in float64, checked to be normalised."""
     joint = check_numbers("joint", joint, "[theta, x, y, w]", 0, booleans=True)
     q = check_numbers("q", q, str(list(joint.shape[1:])), 0, booleans=True)
     if abs(joint.sum() - 1.0) > TOLERANCE:

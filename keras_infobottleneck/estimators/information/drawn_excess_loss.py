@@ -1,7 +1,8 @@
-"""What the noise of the Gaussian code really adds to the loss: the code is drawn."""
+"""The excess loss by the noise of the Gaussian code, measured with weights drawn from the code."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -33,7 +34,7 @@ def drawn_excess_loss(
     beta: float,
     prior_scale: float | Literal["optimal"] = "optimal",
     num_draws: int = 8,
-    likelihood: Any = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
 ) -> Estimate:

@@ -19,7 +19,7 @@ __all__ = [
 
 
 def with_one_input(model: keras.Model) -> keras.Model:
-    """The model itself, or of several inputs one of all entries side by side; made once.
+    """Model with a single input: itself, or one that takes several side by side; made once.
 
     Raises:
         ValueError: several inputs of which one has no known size.
@@ -49,7 +49,7 @@ def with_one_input(model: keras.Model) -> keras.Model:
 
 
 def side_by_side(leaves: Sequence[tf.Tensor]) -> np.ndarray:
-    """One array as it is, several as `[examples, entries]`."""
+    """Inputs as one array: a single one as it is, several side by side as `[examples, entries]`."""
     if len(leaves) == 1:
         return leaves[0].numpy()
     rows = [tf.reshape(tf.cast(leaf, leaves[0].dtype), [len(leaf), -1]) for leaf in leaves]

@@ -29,7 +29,7 @@ MAX_STEPS = 60
 
 @dataclasses.dataclass(frozen=True)
 class GaussianCode:
-    """What the code costs and what its noise costs.
+    """Cost of a Gaussian code of the weights: nats, and excess loss by its noise.
 
     Attributes:
         nats: divergence from the prior, one number per row of the spectrum.
@@ -86,11 +86,11 @@ def gaussian_code(
     nats_slope = 0.5 * (square + moved * (linear - square))
     excess_slope = 0.5 * beta * (linear - square) * (1.0 - moved)
 
-    def code_length(values):
+    def code_length(values: np.ndarray) -> np.ndarray:
         log, seen, _ = _terms(ratio * values)
         return 0.5 * (log - seen)
 
-    def excess(values):
+    def excess(values: np.ndarray) -> np.ndarray:
         return 0.5 * beta * _terms(ratio * values)[1]
 
     return GaussianCode(

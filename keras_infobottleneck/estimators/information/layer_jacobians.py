@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +21,7 @@ from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
+from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import all_layers
 
@@ -43,11 +43,13 @@ class _UnitOfCopy(ColumnSource):
 
     copies: int = 1
 
-    def columns(self, terms, batch, key):
+    def columns(
+        self, terms: list[Term], batch: Batch, key: tf.Tensor
+    ) -> tuple[int, Callable[[int | tf.Tensor], list[tf.Tensor]]]:
         (eta,) = terms[0].eta
         copy = tf.range(eta.shape[0]) // (eta.shape[0] // self.copies)
 
-        def column(k: Any) -> list[tf.Tensor]:
+        def column(k: int | tf.Tensor) -> list[tf.Tensor]:
             return [tf.one_hot(k * self.copies + copy, eta.shape[1], dtype=eta.dtype)]
 
         return -(-eta.shape[1] // self.copies), column
@@ -56,7 +58,7 @@ class _UnitOfCopy(ColumnSource):
 def by_weights(
     model: keras.Model, variables: list[keras.Variable], part: np.ndarray
 ) -> list[np.ndarray]:
-    """`dz/dw` of each variable, `[examples, units, entries]`.
+    """Jacobians `dz/dw` of the activations by each variable, `[examples, units, entries]`.
 
     The layer rules give them as scores of a normal distribution whose mean is the activations.
 
@@ -69,7 +71,7 @@ def by_weights(
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected", copies=copies)
     rows = len(part) * copies
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[tf.Tensor], tf.Tensor]:
         def step(x: tf.Tensor) -> tf.Tensor:
             x = tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])
             batch = Batch(x, (), tf.ones([rows]), tf.constant(0, tf.int64))
@@ -88,7 +90,7 @@ def by_weights(
 
 
 def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
-    """`dz/dx`, `[examples, units, inputs]`.
+    """Jacobians `dz/dx` of the activations by the inputs, `[examples, units, inputs]`.
 
     Args:
         model, part: as of `by_weights`.
@@ -101,7 +103,7 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
     num_units = int(model.output.shape[1])
     num_columns = -(-num_units // copies)
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
+    def make(model_of: Callable[[], keras.Model]) -> Callable[[tf.Tensor], tf.Tensor]:
         def jacobian(x: tf.Tensor) -> tf.Tensor:
             count = tf.shape(x)[0]
             x = tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])

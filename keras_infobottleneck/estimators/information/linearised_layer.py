@@ -156,7 +156,7 @@ class LinearisedLayer:
 
     @property
     def num_units(self) -> int:
-        """Activations of the layer."""
+        """Number of activations of the layer."""
         return int(self.model.output.shape[1])
 
     def inputs(self, x: Any) -> np.ndarray:
@@ -242,7 +242,7 @@ class LinearisedLayer:
         return 8 * self.num_units * numbers
 
     def _by_weights(self, part: np.ndarray) -> np.ndarray:
-        """`dz/dw`, `[examples, units, weights]`; weights that do not matter have zeros."""
+        """Jacobians `dz/dw`, `[examples, units, weights]`; zero for weights without effect."""
         jacobian = np.zeros([len(part), self.num_units, self.fisher.size])
         found = by_weights(self.model, self.variables, part)
         for span, rows in zip(self.spans, found, strict=True):
@@ -250,7 +250,7 @@ class LinearisedLayer:
         return jacobian
 
     def by_inputs(self, part: np.ndarray) -> np.ndarray:
-        """`dz/dx`, `[examples, units, inputs]`."""
+        """Jacobians `dz/dx`, `[examples, units, inputs]`."""
         return by_inputs(self.model, part, self.layer)
 
     def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
@@ -263,7 +263,7 @@ class LinearisedLayer:
         return product.reshape(by_weights.shape)
 
     def _root(self, weighed: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
-        """A with `F_{z|x} = A^T A` of one example."""
+        """Root A of one example's Fisher information about its input, `F_{z|x} = A^T A`."""
         values, vectors = np.linalg.eigh(weighed @ weighed.T)
         signal = vectors.T @ by_inputs.astype(np.float64)
         if self.paper_form:
@@ -275,7 +275,7 @@ class LinearisedLayer:
 
 
 def _flat(activations: keras.Model, average_over: tuple[int, ...]) -> keras.Model:
-    """The same, averaged over some axes, with one axis of units; made once."""
+    """Model of the activations, averaged over some axes and flattened to units; made once."""
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
         model = model_of()

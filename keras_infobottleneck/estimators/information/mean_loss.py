@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -30,7 +31,7 @@ class MeanLoss:
         self,
         model: keras.Model,
         data: Any,
-        likelihood: Any = None,
+        likelihood: str | Callable[[Any], Any] | None = None,
         batch_size: int | None = None,
         variables: Sequence[keras.Variable] = (),
     ):
@@ -41,7 +42,7 @@ class MeanLoss:
             # Refused before it is traced.
             found.terms(model_of()(batches.first_inputs(), training=False))
 
-            def step(batch, values):
+            def step(batch: Batch, values: list[tf.Tensor]) -> tf.Tensor:
                 with keras.StatelessScope(list(zip(variables, values, strict=True))):
                     outputs = model_of()(batch.x, training=False)
                 terms = found.terms_of_rows(outputs, batch.weights.shape[0])
@@ -63,7 +64,7 @@ class MeanLoss:
 
 
 def finite_loss(loss: float) -> float:
-    """The loss, if it is a number.
+    """The loss, checked to be finite.
 
     Raises:
         ValueError: NaN or infinite.

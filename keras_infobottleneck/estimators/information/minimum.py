@@ -50,7 +50,7 @@ SMALLEST, LARGEST = 1e-75, 1e75
 
 @dataclass(frozen=True)
 class Minimum:
-    """What the Gaussian code of the weights depends on.
+    """The quantities on which the Gaussian code of the weights depends.
 
     Attributes:
         fisher: the curvature of the mean loss.
@@ -197,7 +197,7 @@ class _NoisyWeights(Protocol):
     weights: list[keras.Variable]
 
     def kl_divergence(self) -> Any:
-        """Nats."""
+        """KL divergence of the posterior from the prior, in nats."""
 
 
 def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None = None) -> None:
@@ -223,7 +223,7 @@ def check_price_of_nat(beta: float) -> float:
 
 
 def check_code_options(structure: str, paper_form: bool, num_probes: int, num_steps: int) -> None:
-    """What `information_in_weights` and `information_curve` are asked beside prices."""
+    """Checks the options that `information_in_weights` and `information_curve` have in common."""
     check_choice("structure", structure, STRUCTURES)
     check_flag("paper_form", paper_form)
     check_count("num_probes", num_probes, 2)
@@ -241,7 +241,7 @@ def check_prior_scale(prior_scale: float | str, *names: str) -> float | None:
 
 
 def _squared_norm(variable: keras.Variable) -> float:
-    """`|w|^2`, summed in float64."""
+    """Squared norm of the weights, `|w|^2`, summed in float64."""
     values = variable.numpy()
     norm = float(np.sum(np.square(values, dtype=np.float64)))
     if not np.isfinite(norm):

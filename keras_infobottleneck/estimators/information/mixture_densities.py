@@ -32,7 +32,15 @@ class MixtureDensities:
         seed: of the first weights.
     """
 
-    def __init__(self, shapes, *, learning_rate, batch_size, epochs, seed):
+    def __init__(
+        self,
+        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        *,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+    ):
         self._size = size = shapes[0][0]
         width = NUM_COMPONENTS * (1 + size + size * (size + 1) // 2)
         spread = SPREAD * np.random.default_rng(seed).normal(size=(NUM_COMPONENTS, size))
@@ -47,10 +55,12 @@ class MixtureDensities:
         marginal = keras.layers.Dense(width, **options)(nothing)
         self.model = model = keras.Model(x, [conditional, marginal])
 
-        def log_densities(z, x, training=False):
+        def log_densities(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
             return [self._log_prob(each, z) for each in model(x, training=training)]
 
-        def loss(z, x, rows, apart, training):
+        def loss(
+            z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+        ) -> tf.Tensor:
             both = log_densities(tf.gather(z, rows), tf.gather(x, rows), training)
             return -tf.reduce_mean(tf.add_n(both))
 
@@ -58,7 +68,7 @@ class MixtureDensities:
         self.fit = trainer_on_pairs(model, loss, learning_rate, batch_size, epochs)
         self._log_densities = tf.function(log_densities, autograph=False, reduce_retracing=True)
 
-    def _log_prob(self, parameters, z):
+    def _log_prob(self, parameters: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Log-density of each `z` under the mixture of each row of parameters."""
         from tensorflow_probability import distributions as tfd
 
@@ -74,13 +84,13 @@ class MixtureDensities:
         parts = tfd.MultivariateNormalTriL(loc, matrix)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts).log_prob(z)
 
-    def terms(self, z, x) -> np.ndarray:
+    def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Log-density ratio of each pair, `[num_examples]` float64."""
         conditional, marginal = self._log_densities(z, x)
         return (conditional - marginal).numpy().astype(np.float64)
 
 
-def _lower_triangle(values, size):
+def _lower_triangle(values: tf.Tensor, size: int) -> tf.Tensor:
     """Values `[..., size (size + 1) / 2]` as lower triangles `[..., size, size]`."""
     from tensorflow_probability import math as tfp_math
 

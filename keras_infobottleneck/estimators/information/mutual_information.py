@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import keras
@@ -94,7 +94,7 @@ class MutualInformation(Result):
 
     @property
     def gap(self) -> float:
-        """Nats by which the training examples are ahead of others: what was learned by heart."""
+        """Generalisation gap: nats of the training pairs minus nats of the held-out ones."""
         return self.train_nats - self.nats
 
     def __repr__(self) -> str:
@@ -201,17 +201,17 @@ def mutual_information(
     runs = 1 + num_permutations
     if method == "ksg":
         progress = keras.utils.Progbar(runs, verbose=verbose)
-        estimate: Callable = _by_neighbours(num_neighbors, rng, progress)
+        estimate = _by_neighbours(num_neighbors, rng, progress)
         cap = nearest_neighbour_cap(len(z), num_neighbors)
     else:
         progress = keras.utils.Progbar(num_folds * runs, verbose=verbose)
         folds = np.array_split(rng.permutation(len(z)), num_folds)
-        options: Any = {"learning_rate": learning_rate, "batch_size": batch_size}
+        options: dict[str, Any] = {"learning_rate": learning_rate, "batch_size": batch_size}
         options |= {"epochs": epochs, "seed": int(rng.integers(2**30))}
         if method == "knife":
             z = _whitened(z)
         shapes = (z.shape[1:], x.shape[1:])
-        judge: Any = (
+        judge = (
             MixtureDensities(shapes, **options)
             if method == "knife"
             else SeparableCritic(method, shapes, **options)
@@ -237,10 +237,16 @@ def mutual_information(
     return dataclasses.replace(found, flags=tuple(_doubts(found, z.shape[1] + x.shape[1])))
 
 
-def _by_neighbours(num_neighbors, rng, progress) -> Callable:
-    """A function from pairs to their terms; nothing is trained."""
+# From z and x to the term of each pair, and the mean of those trained on; NaN without training.
+TermsOfPairs = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]]
 
-    def estimate(z, x):
+
+def _by_neighbours(
+    num_neighbors: int, rng: np.random.Generator, progress: keras.utils.Progbar
+) -> TermsOfPairs:
+    """Function from pairs to their terms, by nearest neighbours; nothing is trained."""
+
+    def estimate(z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
         terms = nearest_neighbour_terms(z, x, num_neighbors, rng)
         progress.add(1)
         return terms, float("nan")
@@ -248,10 +254,15 @@ def _by_neighbours(num_neighbors, rng, progress) -> Callable:
     return estimate
 
 
-def _cross_fitted(judge, folds, rng, progress) -> Callable:
-    """A function from pairs to their held-out terms, and the mean over those trained on."""
+def _cross_fitted(
+    judge: MixtureDensities | SeparableCritic,
+    folds: list[np.ndarray],
+    rng: np.random.Generator,
+    progress: keras.utils.Progbar,
+) -> TermsOfPairs:
+    """Function from pairs to their held-out terms, and the mean of the terms of training pairs."""
 
-    def estimate(z, x):
+    def estimate(z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
         terms, trained = np.empty(len(z)), []
         for fold in folds:
             others = np.setdiff1d(np.arange(len(z)), fold)
@@ -266,8 +277,8 @@ def _cross_fitted(judge, folds, rng, progress) -> Callable:
     return estimate
 
 
-def _normal_scores(name, values) -> np.ndarray:
-    """Each coordinate by the normal quantile of its rank, ties alike; without constant ones."""
+def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
+    """Normal quantiles of each coordinate's ranks, ties averaged; constant coordinates left out."""
     flat = values.reshape(len(values), -1)
     flat = flat[:, np.any(flat != flat[:1], axis=0)]
     if not flat.size:
@@ -276,15 +287,15 @@ def _normal_scores(name, values) -> np.ndarray:
     return (scores - scores.mean(0)) / scores.std(0)
 
 
-def _whitened(z) -> np.ndarray:
-    """The principal components of unit variance, those of no variance left out."""
+def _whitened(z: np.ndarray) -> np.ndarray:
+    """Principal components scaled to unit variance; components without variance are left out."""
     _, scale, directions = np.linalg.svd(z - z.mean(0), full_matrices=False)
     kept = scale > 1e-6 * scale[0]
     return z @ directions[kept].T / scale[kept] * np.sqrt(len(z))
 
 
-def _doubts(found: MutualInformation, num_dimensions: int):
-    """What speaks against an estimate, a sentence each."""
+def _doubts(found: MutualInformation, num_dimensions: int) -> Iterator[str]:
+    """Warnings about an estimate, one sentence each."""
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."
     spread = found.standard_error

@@ -39,5 +39,5 @@ def nearest_neighbour_terms(
 
 
 def nearest_neighbour_cap(num_examples: int, num_neighbors: int) -> float:
-    """The most that the estimate can be: every neighbour in both is one in each alone."""
+    """Largest possible estimate, where no other example is nearer in z alone or in x alone."""
     return float(digamma(num_examples) - digamma(num_neighbors))

@@ -39,7 +39,16 @@ class Discriminator:
         seed: of the default model.
     """
 
-    def __init__(self, model, shapes, *, learning_rate, batch_size, epochs, seed):
+    def __init__(
+        self,
+        model: keras.Model | None,
+        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        *,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+    ):
         if model is None:
             inputs = [keras.Input(shape) for shape in shapes]
             # Zero at the start, so that an untrained discriminator reports no information.
@@ -47,7 +56,9 @@ class Discriminator:
             model = keras.Model(inputs, output)
         self.model = model
 
-        def loss(z, n, rows, apart, training):
+        def loss(
+            z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+        ) -> tf.Tensor:
             joint = model([tf.gather(z, rows), tf.gather(n, rows)], training=training)
             unpaired = model([tf.gather(z, apart), tf.gather(n, rows)], training=training)
             return tf.reduce_mean(tf.nn.softplus(-joint)) + tf.reduce_mean(tf.nn.softplus(unpaired))
@@ -59,13 +70,13 @@ class Discriminator:
             reduce_retracing=True,
         )
 
-    def log_ratios(self, z, n) -> np.ndarray:
+    def log_ratios(self, z: np.ndarray, n: np.ndarray) -> np.ndarray:
         """Log-density ratios of pairs, `[num_examples]` float64."""
         starts = range(0, len(n), NUM_PAIRS)
         parts = [self._logits(z[i : i + NUM_PAIRS], n[i : i + NUM_PAIRS]) for i in starts]
         return np.concatenate(parts).astype(np.float64)
 
-    def log_total(self, z, values, log_shares) -> np.ndarray:
+    def log_total(self, z: np.ndarray, values: np.ndarray, log_shares: np.ndarray) -> np.ndarray:
         """`log sum_m share_m ratio(z, m)` over values of the nuisance, `[num_examples]`."""
         rows, totals = max(1, NUM_PAIRS // len(values)), []
         for i in range(0, len(z), rows):
@@ -89,7 +100,16 @@ class Classifier:
         learning_rate, batch_size, epochs, seed: as of `Discriminator`.
     """
 
-    def __init__(self, shape, log_shares, *, learning_rate, batch_size, epochs, seed):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        log_shares: np.ndarray,
+        *,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+    ):
         inputs = keras.Input(shape)
         # At the start every class has its share, whatever `z`: no information.
         output = keras.layers.Dense(
@@ -100,7 +120,9 @@ class Classifier:
         self.model = model = keras.Model(inputs, output)
         self._log_shares = log_shares
 
-        def loss(z, n, rows, apart, training):
+        def loss(
+            z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+        ) -> tf.Tensor:
             logits = model(tf.gather(z, rows), training=training)
             labels = tf.gather(n, rows)
             return tf.reduce_mean(
@@ -108,10 +130,10 @@ class Classifier:
             )
 
         self._train = trainer(model, loss, learning_rate, batch_size, epochs)
-        self._logits = self._of_network
+        self._logits: Callable[[np.ndarray], np.ndarray] = self._of_network
 
-    def fit(self, z, n, rng) -> None:
-        """Trains both and keeps the better one."""
+    def fit(self, z: np.ndarray, n: np.ndarray, rng: np.random.Generator) -> None:
+        """Trains the network and the Gaussian classifier, and keeps the better of the two."""
         training, validation = self._train(z, n, rng)
         held = z[validation], n[validation]
         self._logits = self._of_network
@@ -125,10 +147,10 @@ class Classifier:
                 least, best = value, self._logits
         self._logits = best
 
-    def _of_network(self, z) -> np.ndarray:
+    def _of_network(self, z: np.ndarray) -> np.ndarray:
         return self.model.predict_on_batch(z).astype(np.float64)
 
-    def log_ratios(self, z, n) -> np.ndarray:
+    def log_ratios(self, z: np.ndarray, n: np.ndarray) -> np.ndarray:
         """Log-density ratios of pairs, `n` as numbers of classes, `[num_examples]` float64."""
         rows, ratios = max(1, NUM_LOGITS // len(self._log_shares)), []
         for i in range(0, len(z), rows):
@@ -139,8 +161,10 @@ class Classifier:
         return np.concatenate(ratios)
 
 
-def _logits_of_means(z, n, log_shares) -> Callable:
-    """Logarithms of the classes' probabilities by their means, as a function of `z`."""
+def _logits_of_means(
+    z: np.ndarray, n: np.ndarray, log_shares: np.ndarray
+) -> Callable[..., np.ndarray]:
+    """Gaussian classifier by class means, as a function from `z` to log-probabilities."""
     z = z.reshape(len(z), -1).astype(np.float64)
     count = np.bincount(n, minlength=len(log_shares))
     means = np.zeros([len(log_shares), z.shape[1]])
@@ -151,7 +175,7 @@ def _logits_of_means(z, n, log_shares) -> Callable:
     scale = np.sqrt(np.sum((z - means[n]) ** 2, axis=0) / freedom + SMALLEST_VARIANCE)
     means /= scale
 
-    def logits(z, sharpness, doubt):
+    def logits(z: np.ndarray, sharpness: float, doubt: float) -> np.ndarray:
         z = z.reshape(len(z), -1) / scale
         logits = sharpness * (z @ means.T - 0.5 * np.sum(means**2, axis=1)) + log_shares
         logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)

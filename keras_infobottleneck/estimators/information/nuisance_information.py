@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -73,7 +74,7 @@ class NuisanceInformation(Result):
     num_examples: int
     cap: float = float("inf")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"NuisanceInformation({self.nats:.4g} ± {self.standard_error:.2g} nats, null "
             f"{self.null:.2g}, between {self.lower_bound:.4g} and {self.upper_bound:.4g}, "
@@ -184,7 +185,7 @@ def nuisance_information(
     upper_bound = float("inf") if shares is None else -float(np.sum(shares * np.log(shares)))
     folds = np.array_split(rng.permutation(len(z)), num_folds)
     num_values = min(NUM_VALUES, len(z) - max(map(len, folds)) + 1)
-    options = {
+    options: dict[str, Any] = {
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "epochs": epochs,
@@ -199,7 +200,7 @@ def nuisance_information(
         judge = _of_discriminator(critic, normalize, shares, num_values)
     progress = keras.utils.Progbar(num_folds * (1 + num_permutations), verbose=verbose)
 
-    def cross_fitted(n):
+    def cross_fitted(n: np.ndarray) -> tuple[np.ndarray, float]:
         """Held-out log-ratio of every example, and the mean of the lower bound."""
         log_ratio, bounds = np.empty(len(z)), []
         for fold in folds:
@@ -234,10 +235,23 @@ def nuisance_information(
     )
 
 
-def _of_classifier(critic: Classifier) -> Callable:
-    """A function from training and held-out examples to held-out log-ratios and lower bound."""
+# From training examples z and n, held-out ones and a source of random numbers to the log-ratios of
+# the latter, and their lower bound.
+Judge = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, float]
+]
 
-    def judge(z_train, n_train, z, n, rng):
+
+def _of_classifier(critic: Classifier) -> Judge:
+    """Function that trains a classifier, and gives held-out log-ratios and their lower bound."""
+
+    def judge(
+        z_train: np.ndarray,
+        n_train: np.ndarray,
+        z: np.ndarray,
+        n: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, float]:
         critic.fit(z_train, n_train, rng)
         own = critic.log_ratios(z, n)
         return own, own.mean()  # the ratios of all classes add up to one: both bounds are this
@@ -245,10 +259,18 @@ def _of_classifier(critic: Classifier) -> Callable:
     return judge
 
 
-def _of_discriminator(critic: Discriminator, normalize, shares, num_values) -> Callable:
-    """The same, with the ratios normalised over the nuisance where that is asked for."""
+def _of_discriminator(
+    critic: Discriminator, normalize: bool, shares: np.ndarray | None, num_values: int
+) -> Judge:
+    """Function that trains a discriminator, and gives held-out log-ratios, normalised if asked."""
 
-    def judge(z_train, n_train, z, n, rng):
+    def judge(
+        z_train: np.ndarray,
+        n_train: np.ndarray,
+        z: np.ndarray,
+        n: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, float]:
         critic.fit(z_train, n_train, rng)
         own = critic.log_ratios(z, n)
         apart = np.stack([critic.log_ratios(z, n[rng.permutation(len(n))]) for _ in range(4)])
@@ -266,7 +288,9 @@ def _of_discriminator(critic: Discriminator, normalize, shares, num_values) -> C
     return judge
 
 
-def _standardised_pairs(z, n):
+def _standardised_pairs(
+    z: ArrayLike, n: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Standardised `z`; `n` as numbers of classes and their shares, or standardised and None."""
     z = check_numbers("z", z, "[num_examples, units, ...]", booleans=True, dtype=None)
     n = check_numbers("n", n, f"[{len(z)}, ...]", booleans=True, dtype=None)
@@ -280,8 +304,8 @@ def _standardised_pairs(z, n):
     return _standardised(z), _standardised(n.reshape(len(n), -1)), None
 
 
-def _standardised(values):
-    """Mean 0 and standard deviation 1 per unit; constant units become 0."""
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Values with mean 0 and standard deviation 1 for each unit; constant units become 0."""
     values = values.astype(np.float64)
     scale = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)

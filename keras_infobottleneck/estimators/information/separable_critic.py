@@ -39,7 +39,7 @@ class SeparableCritic:
     def __init__(
         self,
         method: Literal["infonce", "nwj", "smile"],
-        shapes: tuple,
+        shapes: tuple[tuple[int, ...], tuple[int, ...]],
         *,
         learning_rate: float,
         batch_size: int,
@@ -58,11 +58,13 @@ class SeparableCritic:
         alone = [keras.layers.Dense(1, kernel_initializer="zeros")(each) for each in embeddings]
         self.model = model = keras.Model(inputs, [*embeddings, *alone])
 
-        def scores(z, x, training=False):
+        def scores(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> tf.Tensor:
             of_z, of_x, z_alone, x_alone = model([z, x], training=training)
             return tf.matmul(of_z, of_x, transpose_b=True) + z_alone + tf.transpose(x_alone)
 
-        def loss(z, x, rows, apart, training):
+        def loss(
+            z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+        ) -> tf.Tensor:
             table = scores(tf.gather(z, rows), tf.gather(x, rows), training)
             paired = tf.linalg.diag_part(table)
             if method == "infonce":
@@ -78,7 +80,7 @@ class SeparableCritic:
         self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
 
-    def terms(self, z, x) -> np.ndarray:
+    def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The bound's term of each pair, `[num_examples]` float64; their mean is the bound."""
         parts = np.array_split(np.arange(len(z)), -(-len(z) // NUM_CONTRASTED))
         tables = (self._scores(z[part], x[part]).numpy().astype(np.float64) for part in parts)
@@ -86,7 +88,7 @@ class SeparableCritic:
 
     @staticmethod
     def cap(num_examples: int) -> float:
-        """The most that InfoNCE can be of so many held-out examples, in nats."""
+        """Upper bound on InfoNCE with this many held-out examples, in nats."""
         smallest = num_examples // -(-num_examples // NUM_CONTRASTED)
         return float(np.log(smallest))
 
@@ -98,7 +100,7 @@ def infonce_terms(table: np.ndarray) -> np.ndarray:
 
 
 def nwj_terms(table: np.ndarray) -> np.ndarray:
-    """``s_ii + 1 - mean_{j != i} exp s_ij``."""
+    """Terms ``s_ii + 1 - mean_{j != i} exp s_ij`` of the NWJ bound, from a table of scores."""
     with np.errstate(over="ignore"):
         ratios = np.exp(table)
     np.fill_diagonal(ratios, 0.0)

@@ -122,8 +122,10 @@ def _activations(
     """Activations under noise, `[draws, examples, units]`; the model's weights stay as they are."""
     model, variables = linearised.model, linearised.variables
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable:
-        def of_draw(x, noise):
+    def make(
+        model_of: Callable[[], keras.Model],
+    ) -> Callable[[np.ndarray, list[tf.Tensor]], tf.Tensor]:
+        def of_draw(x: tf.Tensor, noise: list[tf.Tensor]) -> tf.Tensor:
             model = model_of()
             moved = {id(v): v.value + n for v, n in zip(variables, noise, strict=True)}
             values = [
@@ -132,7 +134,7 @@ def _activations(
             ]
             return model.stateless_call(*values, x, training=False)[0]
 
-        def of_draws(x, noise):
+        def of_draws(x: tf.Tensor, noise: list[tf.Tensor]) -> tf.Tensor:
             return tf.map_fn(
                 lambda n: of_draw(x, n),
                 noise,

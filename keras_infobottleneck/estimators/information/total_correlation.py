@@ -79,7 +79,7 @@ class TotalCorrelation(Result):
     estimator: str
     bias: str = ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"TotalCorrelation({self.nats:.4g} ± {self.standard_error:.2g} nats, null "
             f"{self.null:.2g} ± {self.null_std:.2g}, {self.num_units} units, "
@@ -155,7 +155,8 @@ def total_correlation(
     check_choice("estimator", estimator, tuple(BIAS))
     check_count("num_permutations", num_permutations, 2)
     check_seed("seed", seed)
-    z, num_constant = _varying_units(z, check_flag("log", log))
+    check_flag("log", log)
+    z, num_constant = _varying_units(z, log)
     num_examples, num_units = z.shape
     if estimator != "shrinkage" and num_examples <= num_units:
         raise ValueError(
@@ -184,7 +185,7 @@ def total_correlation(
     )
 
 
-def _varying_units(z, log):
+def _varying_units(z: ArrayLike, log: bool) -> tuple[np.ndarray, int]:
     """Activations as float64 `[num_examples, units that vary]`, and how many never vary."""
     given, z = z, check_numbers("z", z, "[num_examples, units, ...]", booleans=True)
     if len(z) < 3:
@@ -204,7 +205,7 @@ def _varying_units(z, log):
     return z[:, varies], int(np.sum(~varies))
 
 
-def _estimate(z, estimator):
+def _estimate(z: np.ndarray, estimator: str) -> tuple[float, np.ndarray, float]:
     """Total correlation in nats, correlation matrix, and weight of the identity in it."""
     num_examples, num_units = z.shape
     z = z - z.mean(axis=0)
@@ -230,7 +231,7 @@ def _estimate(z, estimator):
     return nats, correlation, weight
 
 
-def _shrinkage_weight(z, correlation):
+def _shrinkage_weight(z: np.ndarray, correlation: np.ndarray) -> float:
     """Schäfer and Strimmer's weight: estimated variance of the correlations over their squares."""
     n = len(z)
     second_moments = (z**2).T @ (z**2) / n
@@ -240,8 +241,8 @@ def _shrinkage_weight(z, correlation):
     return float(np.clip(weight, 0.0, 1.0))
 
 
-def _error(z, correlation, seed):
-    """Error for units of any distribution, never below that of Gaussian ones."""
+def _error(z: np.ndarray, correlation: np.ndarray, seed: int | None) -> float:
+    """Standard error for units of any distribution, at least that for Gaussian units."""
     num_examples, num_units = z.shape
     gaussian = _gaussian_error(correlation, num_examples) ** 2
     rng = np.random.default_rng(seed)
@@ -250,16 +251,16 @@ def _error(z, correlation, seed):
         _jackknife_variance(rng.normal(size=(num_examples, num_units)) @ factor.T)
         for _ in range(NUM_GAUSSIAN_SAMPLES)
     ]
-    excess = _jackknife_variance(z) - np.mean(of_gaussians)
+    excess = _jackknife_variance(z) - float(np.mean(of_gaussians))
     return float(np.sqrt(gaussian + max(excess, 0.0)))
 
 
-def _jackknife_variance(z):
+def _jackknife_variance(z: np.ndarray) -> float:
     """Variance of `-1/2 log det R` from leaving out each example."""
     return (len(z) - 1) * np.var(_without_each(z))
 
 
-def _without_each(z):
+def _without_each(z: np.ndarray) -> np.ndarray:
     """What `-1/2 log det R` gains when an example is left out, `[num_examples]`.
 
     Without example i a determinant is that with it times `1 - n / (n - 1) x_i S^-1 x_i`, S the
@@ -278,7 +279,7 @@ def _without_each(z):
     return 0.5 * (apart - joint)
 
 
-def _gaussian_error(correlation, num_examples):
+def _gaussian_error(correlation: np.ndarray, num_examples: int) -> float:
     """Error (one standard deviation) of `-1/2 log det R` for Gaussian units.
 
     From log det R = log det S - sum_i log S_ii with S Wishart of n - 1 degrees of freedom:
@@ -305,8 +306,8 @@ def _gaussian_error(correlation, num_examples):
     return 0.5 * float(np.sqrt(independent + max(shared, 0.0)))
 
 
-def _jackknife_error(z, estimator):
-    """Error from leaving out each of 10 groups of examples."""
+def _jackknife_error(z: np.ndarray, estimator: str) -> float:
+    """Standard error by a jackknife over 10 groups of examples."""
     groups = np.arange(len(z)) % min(JACKKNIFE_GROUPS, len(z))
     kept = (z[groups != group] for group in range(groups.max() + 1))
     kept = (part[:, np.ptp(part, axis=0) > 0] for part in kept)

@@ -1,4 +1,4 @@
-"""What a prediction does not know: noise in the data against doubt about the weights."""
+"""The uncertainty of predictions: noise in the data against doubt about the weights."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ TOLERANCE_OF_HALVES = {"float16": 2.0**-6, "bfloat16": 2.0**-3}
 
 @dataclass(frozen=True, repr=False)
 class Uncertainty(Result):
-    """What a prediction does not know, one number per example: ``total = aleatoric + epistemic``.
+    """Uncertainty of predictions, one number per example: ``total = aleatoric + epistemic``.
 
     Attributes:
         total: ``[batch]``, or ``[batch, ...]`` of a regression: all of it.
@@ -60,7 +60,7 @@ def decompose_uncertainty(
     mean: ArrayLike | None = None,
     scale: ArrayLike | None = None,
 ) -> Uncertainty:
-    """Split what a prediction does not know into noise in the data and doubt about the weights.
+    """Split the uncertainty of predictions into noise in the data and doubt about the weights.
 
     Of classes, from drawn probabilities: ``total = H(mean p)``, ``aleatoric = mean H(p)``,
     ``epistemic = total - aleatoric``, the mutual information between the label and the draw of the
@@ -128,8 +128,8 @@ def decompose_uncertainty(
     return Uncertainty(total, aleatoric, total - aleatoric)
 
 
-def _of_regression(mean, scale) -> Uncertainty:
-    """The law of total variance."""
+def _of_regression(mean: ArrayLike, scale: ArrayLike | None) -> Uncertainty:
+    """Uncertainty of a regression, by the law of total variance."""
     given, mean = mean, check_numbers("mean", mean, "[samples, batch, ...]")
     if len(mean) < 2:
         raise refusal(ValueError, "mean", "be of at least two samples", given)
@@ -146,5 +146,5 @@ def _of_regression(mean, scale) -> Uncertainty:
     )
 
 
-def _entropy(p):
+def _entropy(p: np.ndarray) -> np.ndarray:
     return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), -1)

@@ -60,7 +60,7 @@ def local_learning_coefficient(
     step_size: float | Literal["auto"] = "auto",
     sampler: Literal["auto", "hamiltonian", "langevin"] = "auto",
     fisher: FisherInformation | None = None,
-    likelihood: str | Callable | None = None,
+    likelihood: str | Callable[[Any], Any] | None = None,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,

@@ -59,7 +59,16 @@ def hamiltonian_chains(
     num_chains = start[0].shape[0]
     energy, losses, gradients = posterior.of_all_examples(start)
 
-    def trajectory(t, values, energy, losses, gradients, log_step, accepted, trace):
+    def trajectory(
+        t: tf.Tensor,
+        values: Tensors,
+        energy: tf.Tensor,
+        losses: tf.Tensor,
+        gradients: Tensors,
+        log_step: tf.Tensor,
+        accepted: tf.Tensor,
+        trace: tf.Tensor,
+    ) -> tuple[tf.Tensor | Tensors, ...]:
         of_step = tf.random.experimental.stateless_fold_in(seed, t)
         momenta = normals(of_step, values)
         uniform = tf.random.stateless_uniform(
@@ -68,7 +77,14 @@ def hamiltonian_chains(
         size = tf.exp(log_step - decades * math.log(10.0) * uniform[0])
         kinetic = _kinetic(momenta)
 
-        def leapfrog(k, values, momenta, energy, losses, gradients):
+        def leapfrog(
+            k: tf.Tensor,
+            values: Tensors,
+            momenta: Tensors,
+            energy: tf.Tensor,
+            losses: tf.Tensor,
+            gradients: Tensors,
+        ) -> tuple[tf.Tensor | Tensors, ...]:
             half = [
                 p - 0.5 * _times(size, s) * g
                 for p, s, g in zip(momenta, scales, gradients, strict=True)
@@ -138,12 +154,12 @@ def normals(seed: tf.Tensor, values: Tensors) -> Tensors:
 
 
 def _kinetic(momenta: Tensors) -> tf.Tensor:
-    """`|p|^2 / 2` of each chain."""
+    """Kinetic energy `|p|^2 / 2` of each chain."""
     return 0.5 * tf.add_n([sum_by_chain(tf.square(p)) for p in momenta])
 
 
 def _times(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """`[chains, ...]` from one number a chain and one a weight."""
+    """Product `[chains, ...]` of one number for each chain with one for each weight."""
     return _by_chain(tf.cast(size, scale.dtype), scale.shape.rank) * scale
 
 
@@ -152,5 +168,5 @@ def _where(taken: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
 
 
 def _by_chain(numbers: tf.Tensor, rank: int) -> tf.Tensor:
-    """One number a chain, to go with weights of this rank."""
+    """One number per chain, reshaped to multiply stacked weights of this rank."""
     return tf.reshape(numbers, [-1, *[1] * rank])

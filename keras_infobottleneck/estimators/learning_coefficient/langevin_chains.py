@@ -50,7 +50,9 @@ def langevin_chains(
     num_chains = start[0].shape[0]
     num_examples = tf.cast(posterior.num_examples, tf.int32)
 
-    def one(i, values, noise, excess):
+    def one(
+        i: tf.Tensor, values: Tensors, noise: Tensors, excess: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors, Tensors, tf.Tensor]:
         of_step = tf.random.experimental.stateless_fold_in(seed, i)
         rows = tf.random.stateless_uniform([batch_size], of_step, 0, num_examples, tf.int32)
         more, gradients = posterior.of_rows(values, rows, at_center)
@@ -62,7 +64,9 @@ def langevin_chains(
         ]
         return i + 1, values, new, excess + more
 
-    def draw(t, values, noise, trace):
+    def draw(
+        t: tf.Tensor, values: Tensors, noise: Tensors, trace: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors, Tensors, tf.Tensor]:
         _, values, noise, excess = tf.while_loop(
             lambda i, *_: i < (t + 1) * num_steps,
             one,

@@ -89,7 +89,7 @@ class LearningCoefficient(Result):
     traces: np.ndarray
 
     def numbers(self) -> dict[str, float]:
-        """The coefficient, its error, and every number beside."""
+        """The coefficient, its standard error, and the diagnostics of its chains."""
         numbers = super().numbers()
         coefficient = numbers.pop("coefficient")
         error = self.coefficient.standard_error
@@ -97,7 +97,7 @@ class LearningCoefficient(Result):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What is wrong with the estimate, a sentence each; empty where nothing was found."""
+        """Warnings about the estimate, one sentence each; empty where no problem was found."""
         if not math.isfinite(self.coefficient):
             return ("The chains left what numbers can hold: lower `step_size`.",)
         found = []

@@ -29,7 +29,7 @@ def r_hat(chains: np.ndarray) -> float:
 
 
 def effective_sample_size(chains: np.ndarray) -> float:
-    """Number of independent draws whose mean is as sure as that of these.
+    """Number of independent draws whose mean has the same standard error as that of these.
 
     Autocorrelations of all chains together, summed in pairs while these are positive and made to
     fall, as those of a reversible chain do.

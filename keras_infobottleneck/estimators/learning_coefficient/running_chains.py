@@ -18,6 +18,7 @@ from keras_infobottleneck.estimators.learning_coefficient.langevin_chains import
 from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior import (
     ChainLoss,
     TemperedPosterior,
+    Tensors,
     stacked,
 )
 from keras_infobottleneck.introspection.compiled_passes import compiled
@@ -34,7 +35,7 @@ MOST_STEP = 0.5
 
 
 class Problem(NamedTuple):
-    """What chains draw from, and how far they step.
+    """Parameters of the distribution that chains sample, and the scales of their steps.
 
     Attributes:
         stack: the data.
@@ -46,15 +47,15 @@ class Problem(NamedTuple):
     """
 
     stack: Batch
-    num_examples: Any
+    num_examples: float | tf.Tensor
     center: list[tf.Tensor]
     scales: list[tf.Tensor]
-    beta: Any
-    localization: Any
+    beta: float | tf.Tensor
+    localization: float | tf.Tensor
 
 
 class ChainRun(NamedTuple):
-    """What chains found.
+    """Result of a run of chains.
 
     Attributes:
         loss: mean loss of all data at the center.
@@ -97,7 +98,7 @@ class Chains:
     def hamiltonian(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Trajectories that pass a test; the step is a start where it adapts."""
+        """Hamiltonian trajectories with a Metropolis test; an adaptive step starts from `step`."""
         start = stacked(problem.center, self._num_chains)
         run, _ = self._tested(problem, start, seed, step, adapts, warmup, draws, self._num_steps)
         return run
@@ -105,7 +106,7 @@ class Chains:
     def langevin(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Steps with minibatches; before and after, some of this size pass a test, or do not.
+        """Langevin steps with minibatches; Metropolis tests before and after judge their size.
 
         The step is fitted, if it adapts, at the center and again where warming up has led: a
         singular minimum is narrower elsewhere. The acceptance is that at the end.
@@ -126,14 +127,30 @@ class Chains:
         return ChainRun(float(loss), np.asarray(excess), test.acceptance, float(step))
 
     def _tested(
-        self, problem, start, seed, step, adapts, warmup, draws, num_steps
-    ) -> tuple[ChainRun, list[tf.Tensor]]:
-        """Trajectories of so many steps, or, for None, single steps that are all of one size."""
+        self,
+        problem: Problem,
+        start: Tensors,
+        seed: int,
+        step: float,
+        adapts: bool,
+        warmup: int,
+        draws: int,
+        num_steps: int | None,
+    ) -> tuple[ChainRun, Tensors]:
+        """Trajectories of `num_steps` leapfrog steps with a test; None: steps of one size."""
 
-        def make(loss_of: ChainLoss) -> Callable:
+        def make(loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor | Tensors, ...]]:
             options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}
 
-            def run(problem, start, seed, step, draws, warmup, adapts):
+            def run(
+                problem: Problem,
+                start: Tensors,
+                seed: tf.Tensor,
+                step: tf.Tensor,
+                draws: tf.Tensor,
+                warmup: tf.Tensor,
+                adapts: tf.Tensor,
+            ) -> tuple[tf.Tensor | Tensors, ...]:
                 posterior = _posterior(problem, loss_of)
                 _, loss, _ = posterior.of_all_examples(stacked(problem.center, 1))
                 losses, *found = hamiltonian_chains(
@@ -158,8 +175,10 @@ class Chains:
         loss, excess, acceptance, size = (np.asarray(each) for each in found)
         return ChainRun(float(loss), excess, float(acceptance), float(size)), ends
 
-    def _langevin(self, loss_of: ChainLoss) -> Callable:
-        def run(problem, start, seed, step, draws):
+    def _langevin(self, loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Tensors]]:
+        def run(
+            problem: Problem, start: Tensors, seed: tf.Tensor, step: tf.Tensor, draws: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
             posterior = _posterior(problem, loss_of)
             losses, gradients = posterior.sums(stacked(problem.center, 1))
             excess, ends = langevin_chains(
@@ -177,11 +196,13 @@ class Chains:
 
         return run
 
-    def _compiled(self, key: tuple, make: Callable[[ChainLoss], Callable]) -> Callable:
-        """The loop of this key, traced at its first run."""
+    def _compiled(
+        self, key: tuple[Any, ...], make: Callable[[ChainLoss], Callable[..., Any]]
+    ) -> Callable[..., Any]:
+        """The compiled loop of this key, traced at its first run and kept with the model."""
         likelihood, variables = self._likelihood, self._variables
 
-        def make_once(model_of):
+        def make_once(model_of: Callable[[], keras.Model]) -> Callable[..., Any]:
             function = make(ChainLoss(model_of, likelihood, variables))
             traced = tf.function(function, autograph=False)
             # By their form: of a call TensorFlow would say, model after model, that it traces anew.
@@ -202,8 +223,10 @@ def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
     )
 
 
-def _tensors(problem: Problem, start: list, seed: int, step: float, draws: int) -> tuple:
-    """As tensors, so that other numbers trace nothing anew."""
+def _tensors(
+    problem: Problem, start: Tensors, seed: int, step: float, draws: int
+) -> tuple[Problem, Tensors, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The arguments of a compiled loop as tensors, so that other values need no new trace."""
     wide = Problem(
         problem.stack,
         tf.constant(problem.num_examples, tf.float64),
@@ -222,7 +245,7 @@ def _tensors(problem: Problem, start: list, seed: int, step: float, draws: int) 
 
 
 def _some_examples(problem: Problem, seed: int) -> Problem:
-    """The problem with some of the batches in place of all."""
+    """The problem restricted to a random subset of the batches."""
     num_batches, size = problem.stack.weights.shape
     wanted = min(num_batches, -(-TRIED_EXAMPLES // size))
     chosen = np.sort(np.random.default_rng(seed).permutation(num_batches)[:wanted])

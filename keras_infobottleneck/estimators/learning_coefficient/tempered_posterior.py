@@ -176,7 +176,9 @@ class TemperedPosterior:
             for g, v, c in zip(sums, values, self.center, strict=True)
         ]
 
-    def of_rows(self, values: Tensors, rows: tf.Tensor, at_center: Tensors):
+    def of_rows(
+        self, values: Tensors, rows: tf.Tensor, at_center: Tensors
+    ) -> tuple[tf.Tensor, Tensors]:
         """Estimates from some examples: excess of the mean loss `[chains]`, energy gradients.
 
         What the same examples say at the center is subtracted, and the mean over all of them added

@@ -80,14 +80,16 @@ def solve_exactly(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, 
     return k[chosen], m[chosen], 0.0
 
 
-def _reduced_value(k, m, num_samples, mu, multiplier):
-    """`f_k(m) - lam q` with `0 log 0 = 0`."""
+def _reduced_value(
+    k: np.ndarray, m: np.ndarray, num_samples: int, mu: float, multiplier: float
+) -> np.ndarray:
+    """Lagrangian value of `m` states that are each seen `k` times, with `0 log 0 = 0`."""
     share = k * m / num_samples
     log_share = np.log(np.where(share > 0, share, 1.0))
     return -share * (log_share + mu * np.log(k / num_samples) + multiplier)
 
 
-def _relaxation(num_samples, mu):
+def _relaxation(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Relax the constraint: counts `k`, repaired `m_k`, multiplier, and gap to the bound."""
     # At the optimum m_k >= 1 for every k up to a largest one, so k (k + 1) / 2 <= M bounds it.
     k = np.arange(1, int(np.sqrt(2 * num_samples)) + 2)
@@ -106,7 +108,7 @@ def _relaxation(num_samples, mu):
     return k, m, high, max(float(dual - primal), 0.0)
 
 
-def _best_multiplicity(k, num_samples, mu, multiplier):
+def _best_multiplicity(k: np.ndarray, num_samples: int, mu: float, multiplier: float) -> np.ndarray:
     """Integer `m` of each `k` that maximises the reduced value, a concave function of it."""
     log_share = np.minimum(-1 - multiplier - mu * np.log(k / num_samples), 0.0)
     below = np.floor(np.exp(log_share) * num_samples / k).astype(np.int64)
@@ -115,8 +117,10 @@ def _best_multiplicity(k, num_samples, mu, multiplier):
     return below + (above > value)
 
 
-def _repaired(k, m, num_samples, mu, multiplier):
-    """Places the samples left over by the cheapest one or two changes of single `m_k` by 1."""
+def _repaired(
+    k: np.ndarray, m: np.ndarray, num_samples: int, mu: float, multiplier: float
+) -> np.ndarray:
+    """Counts `m_k` that place all samples, by the cheapest changes of one or two of them by 1."""
     m = m.copy()
     while True:
         left = int(num_samples - np.sum(k * m))
@@ -196,7 +200,7 @@ class MaximumRelevance(Result):
             **super().numbers(),
         }
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         best = int(np.argmax(self.relevance))
         return (
             f"MaximumRelevance(num_samples={self.num_samples}, points={len(self.mu)}, "
@@ -204,7 +208,7 @@ class MaximumRelevance(Result):
             f"{self.resolution[best]:.3f}, gap at most {self.gap.max():.1e})"
         )
 
-    def at(self, resolution: ArrayLike):
+    def at(self, resolution: ArrayLike) -> np.float64 | np.ndarray:
         """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.
 
         The hull is concave and no sample lies above the true one. Joining the vertices found stays
@@ -227,7 +231,7 @@ class MaximumRelevance(Result):
         return x, y
 
 
-def _turns_left(a, b, c):
+def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
     """Whether `b` lies on or below the line from `a` to `c`."""
     return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
 
@@ -280,7 +284,9 @@ def maximum_relevance_curve(num_samples: int, *, mu: ArrayLike | None = None) ->
     return MaximumRelevance(resolution, relevance, mu.copy(), error, num_samples)
 
 
-def _point(frequencies, multiplicities, gap, num_samples):
+def _point(
+    frequencies: np.ndarray, multiplicities: np.ndarray, gap: float, num_samples: int
+) -> np.ndarray:
     """Resolution, relevance and gap in units of log M."""
     share = frequencies * multiplicities / num_samples
     resolution = -np.sum(share * np.log(frequencies / num_samples))

@@ -18,6 +18,7 @@ from keras_infobottleneck.arguments import (
     described,
 )
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
+    ResolutionRelevance,
     resolution_relevance,
     resolution_relevance_of_counts,
 )
@@ -57,7 +58,7 @@ class MultiscaleRelevance(Result):
 
     _points = ("scales", "resolution", "relevance")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"MultiscaleRelevance(area={self.area:.6f}, scales={len(self.scales)})"
 
 
@@ -188,13 +189,13 @@ def layer_multiscale_relevance(
     return _curve(scales, [resolution_relevance(states) for states in coarser])
 
 
-def _share_below(activations):
+def _share_below(activations: np.ndarray) -> np.ndarray:
     """Share of the samples strictly below each activation, per unit: in [0, 1)."""
     columns = [np.searchsorted(np.sort(column), column) for column in activations.T]
     return np.stack(columns, axis=1) / len(activations)
 
 
-def _curve(scales, points):
+def _curve(scales: ArrayLike, points: Sequence[ResolutionRelevance]) -> MultiscaleRelevance:
     """Points of a curve and the area under them, closed by (0, 0) and (1, 0)."""
     resolution = np.array([point.resolution for point in points])
     relevance = np.array([point.relevance for point in points])

@@ -62,14 +62,14 @@ class RelevanceNull(Result):
 
     _points = ("curve_units", "curve_resolution", "curve_relevance", "curve_relevance_std")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"RelevanceNull(resolution={self.resolution:.4f} ± {self.resolution_std:.4f}, "
             f"relevance={self.relevance:.4f} ± {self.relevance_std:.4f}, kind={self.kind!r}, "
             f"num_draws={self.num_draws})"
         )
 
-    def at(self, resolution: ArrayLike):
+    def at(self, resolution: ArrayLike) -> tuple[np.float64 | np.ndarray, np.float64 | np.ndarray]:
         """Mean relevance and standard deviation of the null at a resolution.
 
         Interpolates along the numbers of units, from (0, 0): what independent units would show
@@ -80,9 +80,10 @@ class RelevanceNull(Result):
         mean = np.concatenate([[0.0], self.curve_relevance])
         std = np.concatenate([[0.0], self.curve_relevance_std])
         order = np.argsort(x)
-        return tuple(
+        mean, std = (
             np.interp(resolution, x[order], y[order], right=np.nan)[()] for y in (mean, std)
         )
+        return mean, std
 
 
 def relevance_null(
@@ -160,7 +161,7 @@ def relevance_null(
     )
 
 
-def _surrogate(states, kind, rng):
+def _surrogate(states: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     """States whose units are independent, each with the values that it had."""
     if kind == "shuffled":
         return rng.permuted(states, axis=0)

@@ -49,7 +49,7 @@ class ResolutionRelevance(Result):
     num_samples: int
     num_states: int
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"ResolutionRelevance(resolution={self.resolution:.4f}, "
             f"relevance={self.relevance:.4f}, noise={self.noise:.4f}, "
@@ -153,7 +153,7 @@ def resolution_relevance_of_counts(counts: ArrayLike) -> ResolutionRelevance:
     )
 
 
-def _multiplicities(counts):
+def _multiplicities(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct positive counts `k` and how many states `m_k` have each."""
     largest = int(counts.max())
     if largest > 16 * len(counts):  # a table over all counts would be mostly empty

@@ -59,9 +59,8 @@ class StateCounts(Result):
     def __init__(self, num_levels: int = 2):
         self.num_levels = check_count("num_levels", num_levels, 2)
         self._num_units: int | None = None  # 0 for labels, known after the first batch
-        self._runs: list[
-            tuple
-        ] = []  # sorted tables (keys [n, lanes], counts [n]), each half of the one before
+        # Sorted tables (keys [n, lanes], counts [n]), each at most half of the one before.
+        self._runs: list[tuple[np.ndarray, np.ndarray]] = []
 
     @classmethod
     def from_model(
@@ -153,7 +152,7 @@ class StateCounts(Result):
     def merge(self, other: StateCounts) -> StateCounts:
         """Add the counts of another table, of states of the same kind."""
         check_instance("other", other, StateCounts, "a StateCounts")
-        if other._runs:
+        if other._num_units is not None:
             if other._num_units and other.num_levels != self.num_levels:
                 raise ValueError(
                     f"Both tables must count states of {self.num_levels} levels. "
@@ -242,11 +241,11 @@ class StateCounts(Result):
         archive.close()
         return table
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"StateCounts(num_samples={self.num_samples}, num_states={self.num_states})"
 
-    def _check_units(self, num_units):
-        """Every batch must have states of one kind."""
+    def _check_units(self, num_units: int) -> None:
+        """Checks that a batch has as many units as earlier ones, or labels if they were labels."""
         if self._num_units is None:
             self._num_units = num_units
         elif self._num_units != num_units:
@@ -256,8 +255,8 @@ class StateCounts(Result):
                 f"Received: {num_units} units"
             )
 
-    def _settle(self, ratio):
-        """Merge the last runs while they are of like size, so that each key moves log2 times."""
+    def _settle(self, ratio: float) -> None:
+        """Merges the last runs while they are of similar size, so that a key moves log2 times."""
         while len(self._runs) > 1 and len(self._runs[-2][1]) <= ratio * len(self._runs[-1][1]):
             (keys, counts), (more_keys, more_counts) = self._runs[-2:]
             keys, counts = np.concatenate([keys, more_keys]), np.concatenate([counts, more_counts])

@@ -1,9 +1,10 @@
-"""From states to sortable keys, and from keys to counts: the fast inside of `StateCounts`."""
+"""Conversion of states to sortable keys, and of keys to counts, for `StateCounts`."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_integers, described
 
@@ -14,7 +15,7 @@ MIN_KEYS_FOR_GPU = 100_000
 ROWS_AT_ONCE = 1 << 18
 
 
-def check_states(states) -> np.ndarray:
+def check_states(states: ArrayLike) -> np.ndarray:
     """States as an array of booleans or integers, `[num_samples, units]` or labels.
 
     Raises:
@@ -71,13 +72,13 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
     return np.concatenate([_keys_of_rows(chunk, num_levels) for chunk in chunks])
 
 
-def _keys_of_rows(states, num_levels):
+def _keys_of_rows(states: np.ndarray, num_levels: int) -> np.ndarray:
     """Keys of a few rows at once, so that padding and bit planes take little memory."""
     words = _packed_words(states, num_levels)
     return words if words.shape[1] == 1 else _fingerprints(words)
 
 
-def _packed_words(states, num_levels):
+def _packed_words(states: np.ndarray, num_levels: int) -> np.ndarray:
     """Bits of each state, plane by plane, in 64-bit words `[num_samples, words]`."""
     if states.dtype != bool and num_levels > 2:
         planes = range((int(num_levels) - 1).bit_length())
@@ -91,7 +92,7 @@ def _packed_words(states, num_levels):
     return np.packbits(states.reshape(-1)).reshape(num_samples, -1).view(np.uint64)
 
 
-def _fingerprints(words):
+def _fingerprints(words: np.ndarray) -> np.ndarray:
     """Two 64-bit hashes of each row, each a chain of splitmix64 steps with its own start."""
     lanes = np.empty((len(words), 2), np.uint64)
     for lane, start in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):
@@ -145,13 +146,15 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     return ordered[first], np.add.reduceat(weights[order], first)
 
 
-def _mixed_lanes(ordered):
+def _mixed_lanes(ordered: np.ndarray) -> bool:
     """Whether two keys share the first lane and not the second (chance 2^-64 per pair)."""
     return bool(np.any((ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] != ordered[:-1, 1])))
 
 
-def _tally_in_tensorflow(keys, weights=None):
-    """`tally` with TensorFlow operations, which run on the default device."""
+def _tally_in_tensorflow(
+    keys: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `tally`, with TensorFlow operations on the default device."""
     lanes = [tf.constant(np.ascontiguousarray(lane).view(np.int64)) for lane in keys.T]
     order = tf.argsort(lanes[-1], stable=True)
     for lane in lanes[-2::-1]:  # least significant lane first: each later sort is stable
@@ -166,7 +169,7 @@ def _tally_in_tensorflow(keys, weights=None):
     return _in_unsigned_order(distinct, counts.numpy())
 
 
-def _in_unsigned_order(keys, counts):
-    """Signed sorting puts the upper half of the unsigned keys first; this turns it back."""
+def _in_unsigned_order(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and counts rotated from the order of signed integers to that of unsigned ones."""
     start = np.searchsorted(keys[:, 0].view(np.int64), 0)
     return np.roll(keys, -start, axis=0), np.roll(counts, -start)

@@ -72,7 +72,7 @@ class StatesOfLayers:
         )
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        """For the next examples an array `[examples, units]` of each layer, bool or uint8."""
+        """Yields, for a part of the examples, an array `[examples, units]` for each layer."""
         bar = keras.utils.Progbar(self._batches.num_batches, verbose=self._verbose)
         rows: collections.deque[int] = collections.deque()
 
@@ -98,7 +98,7 @@ class StatesOfLayers:
         return max(1, STACK_BYTES // max(1, sum(each.shape[-1] for each in levels) * size))
 
     def _states(self, levels: np.ndarray, rows: int) -> np.ndarray:
-        """Levels `[batches, batch, units]` by examples."""
+        """Levels `[batches, batch, units]` as states of the first `rows` examples."""
         states = levels.reshape(-1, levels.shape[-1])[:rows]
         return states.view(bool) if self._is_binary else states
 

@@ -115,7 +115,7 @@ def zipf_exponent(counts: ArrayLike, *, min_count: int = 1) -> ZipfExponent:
     )
 
 
-def _log_zeta_derivatives(gamma, start):
+def _log_zeta_derivatives(gamma: float, start: int) -> tuple[float, float]:
     """First and second derivative in gamma of `log sum_{k >= start} (k / start)^-gamma`."""
     k = np.arange(start, start + DIRECT_TERMS, dtype=float)
     log_k = np.log(k / start)  # relative to the first term, so that large gamma does not underflow
@@ -218,7 +218,7 @@ def relevance_slope(
     return RelevanceSlope(middle, slope, float(middle[best]))
 
 
-def _group_means(groups, *values):
+def _group_means(groups: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
     """Mean of each array over the members of each group."""
     sizes = np.bincount(groups)
     return tuple(np.bincount(groups, weights=value) / sizes for value in values)

@@ -34,19 +34,19 @@ class AnchoringData(keras.layers.Layer):
         **kwargs: as of `keras.layers.Layer`.
     """
 
-    def __init__(self, num_examples: int, num_weights: int, **kwargs):
+    def __init__(self, num_examples: int, num_weights: int, **kwargs: Any):
         super().__init__(**kwargs)
         self._fingerprints = self._add_fingerprints("fingerprints", num_examples)
         self._weight_fingerprints = self._add_fingerprints("weight_fingerprints", num_weights)
         # Keras would trace a model that has unbuilt layers once more at every `fit`.
         self.built = True
 
-    def _add_fingerprints(self, name, size):
+    def _add_fingerprints(self, name: str, size: int) -> keras.Variable:
         return self.add_weight(
             shape=(size,), initializer="zeros", name=name, dtype="int64", trainable=False
         )
 
-    def remember(self, examples: np.ndarray, weights):
+    def remember(self, examples: np.ndarray, weights: list[keras.Variable]) -> None:
         """Keep the fingerprints of examples, and of weights that must not move from now on."""
         self._fingerprints.assign(examples)
         self._weight_fingerprints.assign(weight_fingerprints(weights))
@@ -56,7 +56,7 @@ class AnchoringData(keras.layers.Layer):
         """Those of the examples, int64."""
         return self._fingerprints.numpy()
 
-    def moved(self, weights) -> list:
+    def moved(self, weights: list[keras.Variable]) -> list[keras.Variable]:
         """Those of the weights that are not as they were remembered."""
         pairs = zip(
             weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
@@ -64,7 +64,7 @@ class AnchoringData(keras.layers.Layer):
         return [weight for weight, now, then in pairs if now != then]
 
 
-def anchoring_examples(model: keras.Model, data) -> np.ndarray:
+def anchoring_examples(model: keras.Model, data: Any) -> np.ndarray:
     """Fingerprints of the inputs of `data`, int64 of shape ``[num_examples]``, by two passes.
 
     Raises:
@@ -79,7 +79,7 @@ def anchoring_examples(model: keras.Model, data) -> np.ndarray:
     return values
 
 
-def _input_fingerprints(model: keras.Model, data) -> np.ndarray:
+def _input_fingerprints(model: keras.Model, data: Any) -> np.ndarray:
     """Fingerprints of the inputs of one pass, in its order."""
     parts = batches_for(model, data).parts()
     return np.concatenate([example_fingerprints(x, y)[0] for x, y in parts])
@@ -156,7 +156,7 @@ class Anchoring:
         """Those of `kept` that are not as they were when anchored; before that all of them."""
         return self.kept if self.data is None else self.data.moved(self.kept)
 
-    def anchor(self, data, scale: bool, examples_per_epoch: float) -> None:
+    def anchor(self, data: Any, scale: bool, examples_per_epoch: float) -> None:
         """Move every prior to its posterior, and remember the examples that it depends on."""
         layers = self._layers_to_anchor()
         examples = anchoring_examples(self.model, data)
@@ -222,12 +222,12 @@ class Anchoring:
             k: v for k, v in config.items() if k in keys
         }
 
-    def save(self, store) -> None:
+    def save(self, store: Any) -> None:
         """Besides the weights, how many examples an anchored prior depends on."""
         if self.data is not None:
             store[MARK] = np.array(len(self.fingerprints))
 
-    def load(self, store) -> dict:
+    def load(self, store: Any) -> dict:
         """The weights in a store; raises where it is of a model anchored on other examples.
 
         Said here, because Keras comes first to the model, that a prior misses.

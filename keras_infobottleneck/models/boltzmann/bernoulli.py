@@ -8,7 +8,7 @@ __all__ = ["bernoulli", "squares"]
 
 
 @tf.function(jit_compile=True, autograph=False)
-def bernoulli(probability, seed, first_row=0):
+def bernoulli(probability: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
     """Independent draws, `[rows, columns]`: 1.0 with the given probability, else 0.0.
 
     A unit is on where a multiple of 2^-24 from `squares` is below its probability: exact for 0 and
@@ -30,7 +30,7 @@ def bernoulli(probability, seed, first_row=0):
     return tf.sqrt(tf.cast(drawn, probability.dtype))
 
 
-def squares(shape, key, first_row=0):
+def squares(shape: tf.Tensor, key: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
     """Words of the counter-based generator Squares, uint64 `[rows, columns]`.
 
     The upper 32 bits of `x^2 + z`, the last of its four rounds, are the random number. Each element
@@ -57,12 +57,12 @@ def squares(shape, key, first_row=0):
     return x * x + z
 
 
-def _exchange_halves(x):
+def _exchange_halves(x: tf.Tensor) -> tf.Tensor:
     """The upper 32 bits below the lower ones."""
     half = _constant(32)
     return tf.bitwise.bitwise_or(tf.bitwise.left_shift(x, half), tf.bitwise.right_shift(x, half))
 
 
-def _constant(value):
+def _constant(value: int) -> tf.Tensor:
     """A scalar uint64."""
     return tf.constant(value, tf.uint64)

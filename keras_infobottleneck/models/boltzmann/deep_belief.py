@@ -64,7 +64,7 @@ class DeepBeliefNetwork(keras.Model):
         persistent: bool = False,
         num_chains: int = 100,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if not isinstance(units, Sequence | np.ndarray) or isinstance(units, str):
             raise refusal(TypeError, "units", "be a sequence of numbers of units", units)
@@ -86,24 +86,24 @@ class DeepBeliefNetwork(keras.Model):
             for index, size in enumerate(units)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Build every machine on the one below."""
         for machine in self.machines:
             machine.build(input_shape)
             input_shape = machine.compute_output_shape(input_shape)
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Probabilities of the units of the top layer, `[batch, units]`."""
         for machine in self.machines:
             inputs = machine(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Shape of the top layer."""
         return (*input_shape[:-1], self.machines[-1].units)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Arguments of the constructor."""
         first = self.machines[0]
         return super().get_config() | {
@@ -116,15 +116,15 @@ class DeepBeliefNetwork(keras.Model):
 
     def fit(
         self,
-        x,
+        x: Any,
         *,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
         callbacks: list | None = None,
-        validation_data=None,
-        **kwargs,
-    ):
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, keras.callbacks.History]:
         """Train every layer in turn.
 
         Args:
@@ -195,12 +195,12 @@ class DeepBeliefNetwork(keras.Model):
             visible = machine.generate(machine._bernoulli(tf.constant(visible), 2).numpy())
         return visible
 
-    def _machine(self, layer):
+    def _machine(self, layer: int) -> RestrictedBoltzmannMachine:
         """Machine whose hidden units are the layer."""
         return self.machines[check_count("layer", layer, most=len(self.machines)) - 1]
 
 
-def _check_unlabelled(name, data):
+def _check_unlabelled(name: str, data: Any) -> None:
     """Raise where data are more than visible units, or of a kind that is not passed upwards."""
     labelled = isinstance(data, tf.data.Dataset) and not isinstance(
         data.element_spec, tf.TensorSpec
@@ -212,7 +212,7 @@ def _check_unlabelled(name, data):
         )
 
 
-def _upwards(machine, data):
+def _upwards(machine: RestrictedBoltzmannMachine, data: Any) -> Any:
     """Hidden probabilities of a machine: the data of the next one."""
     if data is None:
         return None

@@ -13,7 +13,9 @@ __all__ = ["annealed_log_partition", "enumerated_log_partition"]
 NUM_STATES = 2**14
 
 
-def enumerated_log_partition(kernel, visible_bias, hidden_bias) -> float:
+def enumerated_log_partition(
+    kernel: np.ndarray, visible_bias: np.ndarray, hidden_bias: np.ndarray
+) -> float:
     """`log Z` in nats, exact: the smaller side is enumerated, the other is summed in closed form.
 
     Args:
@@ -34,7 +36,14 @@ def enumerated_log_partition(kernel, visible_bias, hidden_bias) -> float:
 
 
 def annealed_log_partition(
-    kernel, visible_bias, hidden_bias, base_bias, *, num_chains, num_steps, seed
+    kernel: np.ndarray,
+    visible_bias: np.ndarray,
+    hidden_bias: np.ndarray,
+    base_bias: np.ndarray,
+    *,
+    num_chains: int,
+    num_steps: int,
+    seed: int,
 ) -> tuple[float, float]:
     """`log Z` in nats by annealed importance sampling, and its standard error.
 
@@ -68,15 +77,23 @@ def annealed_log_partition(
 
 
 @tf.function(reduce_retracing=True)
-def _annealed_weights(kernel, bias, hidden_bias, base, num_chains, num_steps, seed):
+def _annealed_weights(
+    kernel: tf.Tensor,
+    bias: tf.Tensor,
+    hidden_bias: tf.Tensor,
+    base: tf.Tensor,
+    num_chains: tf.Tensor,
+    num_steps: tf.Tensor,
+    seed: int,
+) -> tf.Tensor:
     """Logarithms of the chains' importance weights, `[num_chains]` float64."""
 
-    def log_probability(visible, inputs, beta):
+    def log_probability(visible: tf.Tensor, inputs: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """Unnormalised, of visible states with inputs `v W + c` of the hidden units."""
         tilt = tf.linalg.matvec(visible, (1 - beta) * base + beta * bias)
         return tf.cast(tilt + tf.reduce_sum(tf.nn.softplus(beta * inputs), 1), tf.float64)
 
-    def drawn(probability, number):
+    def drawn(probability: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
         return bernoulli(
             probability, tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
         )

@@ -89,7 +89,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         persistent: bool = False,
         num_chains: int = 100,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
@@ -107,7 +107,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self._contrast = keras.metrics.Mean(name="contrast")
         self._free_energy_gap = keras.metrics.Mean(name="free_energy_gap")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights, the counter of draws and the chains."""
         if len(input_shape) != 2 or input_shape[-1] is None:
             raise ValueError(
@@ -128,15 +128,15 @@ class RestrictedBoltzmannMachine(keras.Model):
             self.chains = self.add_weight(shape=shape, name="chains", **kept)
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Probabilities of the hidden units, `[batch, units]`."""
         return tf.sigmoid(self._hidden_input(tf.cast(inputs, self.compute_dtype)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Shape of the hidden probabilities."""
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Arguments of the constructor."""
         return super().get_config() | {
             "units": self.units,
@@ -147,12 +147,12 @@ class RestrictedBoltzmannMachine(keras.Model):
         }
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """Logged values, reset at the start of an epoch."""
         logged = (self._reconstruction_error, self._free_energy, self._contrast)
         return [*logged, self._free_energy_gap]
 
-    def free_energy(self, visible: Any):
+    def free_energy(self, visible: Any) -> tf.Tensor:
         """Free energy of each example, `[batch]`, nats."""
         if not tf.is_symbolic_tensor(visible):
             visible = check_numbers("visible", visible, self._shape_of_visible, 0, 1, booleans=True)
@@ -164,7 +164,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         return f"[num_examples, {self.visible_bias.shape[0] if self.built else 'visible'}]"
 
     @shows_arguments_of(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
         if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
             raise ValueError(
@@ -177,7 +177,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Make one step of contrastive divergence."""
         visible = self._visible_batch(data)
         batch = shares.of_batch(visible)
@@ -231,7 +231,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self.training_free_energy.assign(shares.mean_so_far(self._free_energy))
         return {metric.name: shares.mean_so_far(metric) for metric in self.metrics[:3]}
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure a batch without drawing."""
         visible = self._visible_batch(data)
         hidden_input = self._hidden_input(visible)
@@ -269,7 +269,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         value, error = annealed_log_partition(kernel, visible, hidden, visible, **options)
         return Estimate(value, error)
 
-    def log_likelihood(self, x: Any, *, batch_size: int = 1000, **options) -> Estimate:
+    def log_likelihood(self, x: Any, *, batch_size: int = 1000, **options: Any) -> Estimate:
         """Mean log-probability of binary examples, nats per example.
 
         Args:
@@ -317,7 +317,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         return self._generate(states, tf.constant(int(num_steps))).numpy()
 
     @tf.function(reduce_retracing=True)
-    def _generate(self, states, num_steps):
+    def _generate(self, states: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
         """Gibbs steps from hidden states, then the visible probabilities."""
         for _ in tf.range(num_steps):
             visible = self._bernoulli(self._visible_probability(states), 0)
@@ -325,7 +325,7 @@ class RestrictedBoltzmannMachine(keras.Model):
             self.num_draws.assign_add(1)
         return self._visible_probability(states)
 
-    def _visible_batch(self, data):
+    def _visible_batch(self, data: Any) -> tf.Tensor:
         """Visible units of a batch; the machine is built for the first one."""
         visible, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         if not self.built:
@@ -333,15 +333,17 @@ class RestrictedBoltzmannMachine(keras.Model):
                 self.build(visible.shape)
         return tf.cast(visible, self.variable_dtype)
 
-    def _hidden_input(self, visible):
+    def _hidden_input(self, visible: tf.Tensor) -> tf.Tensor:
         """Input of the hidden units, `v W + c`."""
         return tf.matmul(visible, self.kernel) + self.hidden_bias
 
-    def _visible_probability(self, hidden):
+    def _visible_probability(self, hidden: tf.Tensor) -> tf.Tensor:
         """Probability of the visible units given the hidden ones."""
         return tf.sigmoid(tf.matmul(hidden, self.kernel, transpose_b=True) + self.visible_bias)
 
-    def _bernoulli(self, probability, purpose, first_row=0):
+    def _bernoulli(
+        self, probability: tf.Tensor, purpose: int, first_row: tf.Tensor | int = 0
+    ) -> tf.Tensor:
         """Binary draws, 0.0 or 1.0; different ones for each purpose within a step."""
         seed = tf.stack([self.seed + purpose * 2**32, tf.convert_to_tensor(self.num_draws)])
         return bernoulli(probability, seed, tf.cast(first_row, tf.int64))

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from reproduction.frame.verdicts import PARTLY, REPRODUCED, UNTOLD
+import keras_infobottleneck as kib
+from reproduction.frame.verdicts import FALSE, PARTLY, REPRODUCED, UNTOLD
 from reproduction.pretrained_weights.claims import judge
 from reproduction.pretrained_weights.measures import measure
+from reproduction.pretrained_weights.outputs import error_at_bits, rounded
 from reproduction.pretrained_weights.reading import read_weights
 from tests.support.example_runs import finish, result
 
@@ -73,6 +75,53 @@ def test_the_verdict_follows_from_the_planes():
     assert found(0.9, 1.0) == REPRODUCED
     assert found(0.9, 0.9) == PARTLY
     assert found(0.99, 1.0) == UNTOLD
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5])
+def test_kernels_are_rounded_as_quantize_to_does(network, bits):
+    kernel = keras.ops.convert_to_numpy(network.get_layer("dense").kernel)
+    coarse = kib.estimators.quantize_to(network, bits).get_layer("dense").kernel
+    np.testing.assert_allclose(rounded(kernel.T, bits).T, coarse, rtol=1e-5, atol=1e-7)
+
+
+def test_outputs_are_those_of_the_network_in_the_file(network, tmp_path):
+    network.save(tmp_path / "network.keras")
+    errors = error_at_bits(tmp_path / "network.keras", 0)
+    assert list(errors) == list(range(1, 9))
+    assert errors[8] < 0.02 < 0.1 < errors[1]
+    np.savez(tmp_path / "weights.npz", np.ones((2, 2)))
+    assert error_at_bits(tmp_path / "weights.npz", 0) is None
+
+
+def test_an_onnx_file_gives_the_outputs_of_its_network(tmp_path):
+    onnx, helper = pytest.importorskip("onnx"), pytest.importorskip("onnx.helper")
+    pytest.importorskip("onnxruntime")
+    kernel = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    values = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, 5])]
+    values += [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, 3])]
+    weight = onnx.numpy_helper.from_array(kernel, "w")
+    graph = helper.make_graph([node], "g", values[:1], values[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "a.onnx")
+    x = np.random.default_rng(7).normal(size=[1, 5]).astype("float32")
+    exact, coarse = x @ kernel, x @ rounded(kernel.T, 3).T
+    expected = np.linalg.norm(coarse - exact) / np.linalg.norm(exact)
+    assert error_at_bits(tmp_path / "a.onnx", 7)[3] == pytest.approx(expected, rel=1e-4)
+
+
+def test_bits_are_predicted_from_the_planes_and_judged():
+    def record(name, carrying, needed):
+        ratios = [1.0] * (8 - carrying) + [0.9] * carrying
+        errors = {str(bits): 0.01 if bits >= needed else 0.5 for bits in range(1, 9)}
+        planes = {"uniform start": ratios, "shuffled": ratios}
+        return {"network": name, "ratio_by_plane": planes, "error_at_bits": errors}
+
+    right = [record(str(bits), bits, bits) for bits in (2, 4, 6)]
+    judged = judge(right)["5-g"]
+    assert (judged["verdict"], judged["numbers"]["mean_error_bits"]) == (REPRODUCED, 0.0)
+    wrong = [record(str(i), 8, 2) for i in range(3)]
+    assert judge(wrong)["5-g"]["verdict"] == FALSE
 
 
 @pytest.mark.slow

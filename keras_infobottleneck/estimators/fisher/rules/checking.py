@@ -53,7 +53,7 @@ def check_rule(
 
 
 def _compare(rule: LayerRule, what: str, given: tf.Tensor, exact: tf.Tensor) -> None:
-    """Refuses what misses TensorFlow's by more than rounding."""
+    """Refuses a value that differs from TensorFlow's by more than rounding."""
     given, exact = np.asarray(given, np.float64), np.asarray(exact, np.float64)
     name = f"rule {type(rule).__name__} of layer {rule.layer.name!r}"
     if given.shape != exact.shape:

@@ -14,7 +14,7 @@ __all__ = ["ExampleLoop", "LoopGradient"]
 
 
 class LoopGradient(VariableGradient["ExampleLoop"]):
-    """Any other use of a variable: what a loop over examples gives, see `ExampleLoop`."""
+    """Per-example gradients of a weight that no rule covers, see `ExampleLoop`."""
 
     def __init__(self, variable: keras.Variable, num_rows: int):
         super().__init__(variable, [])
@@ -23,16 +23,16 @@ class LoopGradient(VariableGradient["ExampleLoop"]):
     def rows(
         self, gradients: ExampleLoop, start: int | tf.Tensor, stop: int | tf.Tensor
     ) -> tf.Tensor:
-        """The wanted part of the loop's stack."""
+        """Gradients of the examples start to stop, out of those of all examples."""
         return gradients.rows(self.variable)[start:stop]
 
     def squares(self, gradients: ExampleLoop) -> tuple[tf.Tensor, tf.Tensor]:
-        """Summed in the loop, nothing stacked."""
+        """Sums of squares, added up inside the loop, so that no gradients are stacked."""
         return gradients.squares(self.variable)
 
 
 class ExampleLoop:
-    """A compiled loop over examples; what was asked for once is made once.
+    """Per-example gradients by a compiled loop; each kind of result is computed once.
 
     Args:
         num_rows: examples.

@@ -109,7 +109,7 @@ class BilinearGradient(VariableGradient[Tensors]):
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
     def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """One small matrix product per example."""
+        """Gradients of the examples start to stop, by one small matrix product each."""
         x, d = self.inputs(start, stop), self.outputs(gradients, start, stop)
         if self.block[0] == 1:
             products = tf.matmul(x[:, :, 0], d[:, :, 0], transpose_a=True)[:, None]
@@ -148,7 +148,7 @@ class BilinearGradient(VariableGradient[Tensors]):
         return tf.reshape(tf.transpose(a, [0, 2, 1, 3]), [-1, self.positions, a.shape[3]])
 
     def rows_bytes(self) -> int:
-        """The product, its square, and what goes in."""
+        """Bytes of one example's product, of its square, and of both factors."""
         groups, fan_in, fan_out = self.block
         entries = groups * (2 * fan_in * fan_out + self.positions * (fan_in + fan_out))
         return entries * self.dtype.size
@@ -308,7 +308,7 @@ def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = N
 
 
 def leading(a: tf.Tensor, count: int) -> list[int | tf.Tensor]:
-    """The first axes' sizes, dynamic where they have to be."""
+    """Sizes of the first axes; tensors where they are not known statically."""
     shape = tf.shape(a)
     return [a.shape[i] if a.shape[i] is not None else shape[i] for i in range(count)]
 

@@ -58,7 +58,7 @@ class NormalizationRule(LayerRule):
 
     def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         def summed(a: tf.Tensor) -> tf.Tensor:
-            """Over positions, which one call of a shared layer may have and another not."""
+            """Sum over positions, which one call of a shared layer may have and another not."""
             kept = self._axes(a.shape.rank)
             return tf.reduce_sum(a, [i for i in range(1, a.shape.rank) if i not in kept])
 
@@ -107,7 +107,7 @@ class TokenGradient(VariableGradient[Tensors]):
         )
 
     def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Scattered into the whole table, for dense results only."""
+        """Gradients scattered into the whole table, which only dense results need."""
         tokens, gradients = self._flat(gradients, start, stop)
         batch, positions = tf.shape(tokens)[0], tokens.shape[1]
         example = tf.repeat(tf.range(batch), positions)
@@ -118,7 +118,7 @@ class TokenGradient(VariableGradient[Tensors]):
         return tf.ensure_shape(table, [None, vocabulary, dim])
 
     def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """Each token's total in its example, shared among its repeats, squared and scattered."""
+        """Squared total of each token in an example, divided among its repeats and scattered."""
         tokens, gradients = self._flat(gradients, 0, None)
         same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)
         totals = tf.matmul(same, gradients)

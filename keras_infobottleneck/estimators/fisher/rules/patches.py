@@ -1,4 +1,4 @@
-"""What each output position of a convolution sees of its input."""
+"""Patches of a convolution: the part of the input that each output position sees."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Patches:
         return tf.reshape(windows, [-1, count, taps, channels])
 
     def _places(self, spatial: Sequence[int], sizes: Sequence[int]) -> np.ndarray:
-        """Flat pixel numbers, positions times taps."""
+        """Flat indices of the pixels under each tap at each position, `[positions * taps]`."""
         rank = len(sizes)
         places = np.zeros([1] * (2 * rank), np.int32)
         axes = zip(spatial, sizes, self.kernel_size, self.strides, self.dilation_rate, strict=True)

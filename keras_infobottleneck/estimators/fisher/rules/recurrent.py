@@ -42,12 +42,12 @@ class RecurrentRule(LayerRule):
         return found if cell.bias is None else [*found, cell.bias]
 
     def accepts(self, inputs: tf.Tensor) -> bool:
-        """A sequence through one cell that is known, which keeps no state from call to call."""
+        """Whether the input is a sequence, the cell is known and no state outlasts a call."""
         return type(self.layer.cell) in CELLS and inputs.shape.rank == 3 and not self.layer.stateful
 
     @property
     def _num_gates(self) -> int:
-        """Entries of one `a_t`."""
+        """Number of entries of one `a_t`, all gates together."""
         return int(self.layer.cell.kernel.shape[1])
 
     @property
@@ -130,7 +130,7 @@ class RecurrentRule(LayerRule):
 
 
 class _StepsGradient(DirectGradient):
-    """The same for a weight that may be larger than what goes through it."""
+    """Gradient of a weight that may be larger than the inputs and outputs of its steps."""
 
     def rows_bytes(self) -> int:
         """Bytes of one example's gradient, and of what it is made of."""
@@ -156,7 +156,7 @@ class _WatchedCell:
         return getattr(self._cell, name)
 
     def __call__(self, inputs: tf.Tensor, states: Any, **kwargs: Any) -> tuple[tf.Tensor, Any]:
-        """One step."""
+        """One step: the cell's output beside the state before it, and the new states."""
         bias = inputs[:, -self._width :]
         if self._bias is not None:
             bias += tf.cast(tf.reshape(self._bias, [1, math.prod(self._bias.shape)]), bias.dtype)

@@ -1,4 +1,4 @@
-"""What a layer rule is, which layer has which rule, and how a model is run by them.
+"""Layer rules: their base class, their registration, and how a model is run by them.
 
 A rule runs its layer on weights that the gradient does not flow into, and says how the per-example
 gradients of those weights follow from the gradient of the layer's output. The tape finds any other
@@ -186,7 +186,7 @@ def register_rule(
 
 
 def registered_rules() -> Hashable:
-    """All rules there are: what was traced by others is traced again."""
+    """All registered rules, as a key: a function traced by other rules is traced again."""
     return tuple(_RULES.items())
 
 

@@ -1,4 +1,4 @@
-"""The whole matrix: its sums, its bytes, what it answers."""
+"""The dense Fisher matrix: its sums, its memory, and its answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DenseFisher(FisherInformation):
 
     @classmethod
     def measured(cls, measurement: Measurement) -> DenseFisher:
-        """Outer products of the scores, summed."""
+        """Sums the outer products of the scores over all examples."""
 
         def of_scores(scores: Scores) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             products, norms = outer_sums(scores)

@@ -47,7 +47,7 @@ class DiagonalFisher(FisherInformation):
 
     @classmethod
     def measured(cls, measurement: Measurement) -> DiagonalFisher:
-        """Squares of the scores, summed."""
+        """Sums the squares of the scores over all examples."""
 
         def of_scores(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
             squares, norms = square_sums(scores)

@@ -49,7 +49,7 @@ class GramFisher(FisherInformation):
 
     @classmethod
     def measured(cls, measurement: Measurement) -> GramFisher:
-        """The scores of every batch, side by side."""
+        """Concatenates the scores of all batches."""
         variables, source = measurement.variables, measurement.source
 
         def make(model_of: Callable[[], keras.Model]) -> Callable[..., tf.Tensor]:
@@ -72,7 +72,7 @@ class GramFisher(FisherInformation):
         return self.layout.split(np.einsum("rw,rw->w", self.rows, self.rows) / self.num_examples)
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Two products with R."""
+        """Product with F, by two products with R."""
         product = self.rows.T @ (self.rows @ self.layout.join(tensors))
         return self.layout.split(product / self.num_examples)
 
@@ -85,7 +85,7 @@ class GramFisher(FisherInformation):
         return Estimate(float(logs.sum() + others))
 
     def eigenvalues(self, count: int | None = None) -> np.ndarray:
-        """Those of the dual, then zeros."""
+        """Eigenvalues of the dual, descending, then zeros."""
         count = self._num_eigenvalues(count)
         return np.pad(self._spectrum, (0, self.size - len(self._spectrum)))[:count]
 
@@ -111,7 +111,7 @@ class GramFisher(FisherInformation):
         return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """The shift's own power, corrected in the span of the scores."""
+        """Power of the shift, corrected within the span of the scores."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         if self._as_dense is not None:
             return self._as_dense.power_product(rows, exponent, shift)

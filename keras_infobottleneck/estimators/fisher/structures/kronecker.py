@@ -168,7 +168,7 @@ class KroneckerFisher(FisherInformation):
 
     def diagonal(self) -> list[np.ndarray]:
         """Products of the factors' diagonals."""
-        found: list = [self.rest.get(i) for i in range(len(self.variables))]
+        found: list[Any] = [self.rest.get(i) for i in range(len(self.variables))]
         for block in self.blocks:
             first, second = diagonal_of(block.scaled_inputs), diagonal_of(block.outputs)
             block.scatter(first[:, :, None] * second[:, None, :], found, self.layout.shapes)
@@ -177,7 +177,7 @@ class KroneckerFisher(FisherInformation):
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`inputs @ V @ outputs` for each block."""
         self.layout.join(tensors)
-        found: list = [None] * len(self.variables)
+        found: list[Any] = [None] * len(self.variables)
         for i, values in self.rest.items():
             found[i] = values * tensors[i]
         for block in self.blocks:
@@ -228,7 +228,7 @@ class KroneckerFisher(FisherInformation):
             powers.append((first[:, :, None] * second[:, None, :] + shift) ** exponent)
         for number, row in enumerate(rows):
             tensors = self.layout.split(row)
-            parts: list = [None] * len(tensors)
+            parts: list[Any] = [None] * len(tensors)
             for i, power in rest.items():
                 parts[i] = tensors[i] * power
             for block, power in zip(self.blocks, powers, strict=True):

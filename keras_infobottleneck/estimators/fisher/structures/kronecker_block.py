@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,9 @@ class KroneckerBlock:
         bias = np.reshape(tensors[self.bias], [groups, 1, fan_out])
         return np.concatenate([canonical, bias], 1)
 
-    def scatter(self, canonical: np.ndarray, into: list, shapes: Sequence) -> None:
+    def scatter(
+        self, canonical: np.ndarray, into: list[Any], shapes: Sequence[tuple[int, ...]]
+    ) -> None:
         """The inverse of `gather`."""
         kernel = canonical if self.bias < 0 else canonical[:, :-1]
         into[self.kernel] = np.reshape(kernel, -1)[self.order].reshape(shapes[self.kernel])
@@ -123,7 +126,9 @@ class KroneckerBlock:
         return np.reshape(first[:, :, None] * second[:, None, :], -1)
 
     @classmethod
-    def from_archive(cls, archive: Archive, number: int, shapes: Sequence) -> KroneckerBlock:
+    def from_archive(
+        cls, archive: Archive, number: int, shapes: Sequence[tuple[int, ...]]
+    ) -> KroneckerBlock:
         """A block of a file, which must fit its weights."""
         kernel, bias = archive.array(f"block_{number}", (2,), kinds="iu").tolist()
         if not (0 <= kernel < len(shapes) and -1 <= bias < len(shapes)):

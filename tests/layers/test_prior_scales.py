@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.layers.priors import chosen_scales, nats_of_rank
+from keras_infobottleneck.layers.prior_scales import chosen_scales, nats_of_rank
 
 RANDOM = np.random.default_rng(0)
 GRID = [10.0 * math.exp(-j / 16) for j in range(512)]

@@ -1,0 +1,1 @@
+"""Tables of what the benchmarks measured: of costs, and of methods beside others."""

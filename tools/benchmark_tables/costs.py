@@ -1,0 +1,142 @@
+"""What training and measuring cost: steps with noise, curvature, streams, reduced precision."""
+
+from benchmark_tables.markdown import read, section, table
+
+__all__ = ["curvature", "curvature_limits", "noise_on_weights", "precision", "streams"]
+
+NETWORKS = {"mlp": "perceptron 784-512-512-10", "cnn": "convolutional network"}
+
+
+def noise_on_weights() -> str:
+    """A training step with noise on the weights, as a multiple of plain Keras."""
+    rows = []
+    for network, name in NETWORKS.items():
+        rivals = read(f"layers_{network}")["rivals"]
+        for estimator in ("local", "sample", "flipout"):
+            cells = []
+            for rival in (estimator, f"tfp {estimator}"):
+                row, jitted = rivals.get(rival), rivals.get(f"{rival} xla")
+                cells += (
+                    [f"{row['ratio']:.2f} ({jitted['ratio_same_mode']:.2f})"]
+                    if row
+                    else ["has none"]
+                )
+                cells += [f"{row['peak_mib']:.0f}"] if row else [""]
+            rows.append([name, f'`"{estimator}"`', *cells])
+    head = ["network", "estimator", "this package", "peak MiB", "tfp.layers", "peak MiB"]
+    return section(
+        "Noise on the weights",
+        [f"python benchmarks/layers.py --network={network}" for network in NETWORKS],
+        [f"layers_{network}" for network in NETWORKS],
+        "A training step at batch 128 as a multiple of the same step of the same network in plain "
+        "Keras; in brackets with `jit_compile`, as a multiple of plain Keras with it. Memory is "
+        "that of training above the built model's, without `jit_compile`.\n",
+        table(head, rows),
+    )
+
+
+def curvature() -> str:
+    """Fisher matrices and products, as multiples of two plain gradient passes."""
+    costs = read("fisher_cost")
+    parts = [
+        "In gradient passes over 2,000 images. A plain pass calls a compiled step for each batch, "
+        "as training does; in the second column the loop over batches is compiled too. Each "
+        "other package is measured against its own framework's pass.\n"
+    ]
+    for network, name in NETWORKS.items():
+        found = costs[network]
+        rows = []
+        for quantity, ratio in found["ours"].items():
+            loop = found["ours, of the compiled loop"][quantity]
+            others = {
+                peer.removesuffix(quantity).strip(): value
+                for peer, value in found["peers"].items()
+                if peer.endswith(quantity)
+            }
+            beside = ", ".join(f"{peer} {value:.2f}" for peer, value in sorted(others.items()))
+            rows.append([quantity, f"{ratio:.2f}", f"{loop:.2f}", beside])
+        seconds = found["seconds"]
+        parts.append(
+            f"{name.capitalize()}, whose passes take {seconds['gradient']:.3f} and "
+            f"{seconds['gradient, compiled loop']:.3f} seconds:\n"
+        )
+        parts.append(table(["quantity", "of a pass", "of a compiled loop", "others"], rows))
+        off = ", ".join(f"{peer} {value:.0e}" for peer, value in found["difference"].items())
+        parts.append(f"Largest difference from our diagonal, of its largest entry: {off}.\n")
+    return section("Fisher information and curvature", costs["commands"], ["fisher_cost"], *parts)
+
+
+def curvature_limits() -> str:
+    """Memory and growth of curvature, and a ResNet50."""
+    memory, scaling = read("fisher_memory"), read("fisher_scaling")
+    quantities = [name for name in memory["mlp"] if name != "gradient"]
+    rows = [
+        [NETWORKS[network], *(f"{memory[network][name]:.1f}" for name in quantities)]
+        for network in NETWORKS
+    ]
+    large = memory["resnet50"]
+    parts = [
+        "MiB at the peak of a fresh process above that of a plain gradient pass, 2,000 images; "
+        "below it where batches are split:\n",
+        table(["network", *quantities], rows),
+        f"ResNet50, {large['weights'] / 1e6:.1f} million weights, 32 images of 64 x 64, two "
+        f"threads: diagonal and trace in {large['diagonal_seconds']:.1f} s, log-determinant by "
+        f"Lanczos (2 probes, 20 steps) in {large['logdet_seconds']:.0f} s, at most "
+        f"{large['peak_mib'] / 1024:.1f} GiB for the whole process.\n",
+    ]
+    for of, what in (("examples", "number of examples"), ("weights", "number of weights")):
+        grown = [[f"{int(size):,}", f"{value:.3f}"] for size, value in scaling[of].items()]
+        parts += [f"Seconds of a sampled diagonal by {what}:\n", table([what, "seconds"], grown)]
+    parts.append(
+        "![Seconds against examples and against weights](../docs/figures/fisher_scaling.png)\n"
+    )
+    return section(
+        "How far curvature goes",
+        [*memory["commands"], scaling["command"]],
+        ["fisher_memory", "fisher_scaling"],
+        *parts,
+    )
+
+
+def streams() -> str:
+    """Processor seconds by kind of data, and peak memory by length of a stream."""
+    found = read("streams")
+    alone = found["seconds"]["iterating alone"]
+    measures = {name: row for name, row in found["seconds"].items() if name != "iterating alone"}
+    rows = [
+        [kind, *(f"{row[kind]:.2f}" for row in measures.values()), f"{alone.get(kind, 0.0):.2f}"]
+        for kind in next(iter(measures.values()))
+    ]
+    peaks = ", ".join(
+        f"{size:,.0f} MiB for {int(count):,} examples"
+        for count, size in found["peak_mebibytes"].items()
+    )
+    return section(
+        "Streams",
+        ["python benchmarks/streams.py --output docs/results/streams.json"],
+        ["streams"],
+        "Processor seconds for 131,072 examples of 100 numbers in batches of 128, on a busy "
+        "machine. The last column iterates over the data and does nothing.\n",
+        table(["kind of data", *measures, "iterating alone"], rows),
+        "Peak memory of a process that counts states and takes a Fisher diagonal of a generator's "
+        f"stream: {peaks}.\n",
+    )
+
+
+def precision() -> str:
+    """Deviations of networks in reduced precision."""
+    found = read("precision")
+    policies = list(next(iter(found["mlp"].values())))
+    rows = [
+        [measure, *(f"{found[name][measure][p]:.0e}" for name in NETWORKS for p in policies)]
+        for measure in found["mlp"]
+    ]
+    head = ["measure", *(f"{p}, {name}" for name in ("perceptron", "CNN") for p in policies)]
+    return section(
+        "Reduced precision",
+        ["python benchmarks/precision.py --output docs/results/precision.json"],
+        ["precision"],
+        "Relative deviations from float64 on the same weights; of vectors the norm of the "
+        "difference over the norm.\n",
+        table(head, rows),
+    )

@@ -1,0 +1,49 @@
+"""Write ``benchmarks/README.md``: every table of costs and comparisons, from the results kept.
+
+The numbers are read from the files in ``docs/results``; a table whose file is not there is left
+out. The site's page of benchmarks is the same text. From the root of the tree:
+
+    python tools/write_benchmark_tables.py
+"""
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools")]
+
+from benchmark_tables import costs, methods  # noqa: E402
+
+TARGET = ROOT / "benchmarks" / "README.md"
+HEAD = """# Benchmarks
+
+What things cost, and how methods do beside others. Written by `python
+tools/write_benchmark_tables.py` from the files in `docs/results`. Times are of one thread unless a
+table says otherwise, and ratios are of one run. [Measurements](../docs/measurements.md) has what
+was tried, and what brought no gain; [stated errors](../docs/stated_errors.md) says whether errors
+are as large as estimators state.
+"""
+SECTIONS = (
+    costs.noise_on_weights,
+    costs.curvature,
+    costs.curvature_limits,
+    costs.streams,
+    costs.precision,
+    methods.hidden_states,
+    methods.complexity_of_weights,
+    methods.compressed_files,
+    methods.boltzmann,
+    methods.wrong_labels,
+    methods.forgetting,
+    methods.learning_coefficients,
+)
+
+
+def document() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(text for section in SECTIONS if (text := section()))])
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document(), "utf-8")
+    print(f"{TARGET.relative_to(ROOT)}: {len(SECTIONS)} sections")
