@@ -17,6 +17,8 @@ __all__ = ["WORKING_VECTORS", "KrylovSpace", "bytes_with", "vectors_in"]
 WORKING_VECTORS = 6
 # Vectors that are kept stand together in groups, for the device to read them at once.
 GROUP = 8
+# Entries that are added up in the vectors' own type.
+SHORT = 128
 # Below this many roundings of the largest entry a remainder is rounding, and its direction noise.
 NOISE = 10.0
 
@@ -57,7 +59,7 @@ class KrylovSpace:
         self._groups: list[tf.Tensor] = []  # `[GROUP, size]` each
         self._single: list[tf.Tensor] = []
         self._last = tf.zeros_like(start)
-        self._vector = start / tf.norm(start)
+        self._vector = start / tf.cast(tf.sqrt(_dot(start, start)), start.dtype)
 
     def grow(self, num_steps: int) -> None:
         """Spends products until `num_steps` are spent in all, or the space is exhausted."""
@@ -86,13 +88,13 @@ class KrylovSpace:
         for _ in range(2):
             for group in groups:
                 remainder = _without(remainder, group)
-        entry, left = tf.stack([entry, tf.norm(remainder)]).numpy()
+        entry, square = tf.stack([entry, _dot(remainder, remainder)]).numpy()
         self.diagonal.append(float(entry))
-        self.left = float(left)
+        self.left = float(np.sqrt(square))
         if self.left <= self.noise:
             self.left, self._is_exhausted = 0.0, True
             return
-        self._last, self._vector = vector, remainder / left
+        self._last, self._vector = vector, remainder / tf.constant(self.left, vector.dtype)
 
     def _keep(self, vector: tf.Tensor) -> None:
         self._single.append(vector)
@@ -107,7 +109,7 @@ def _advanced(
     """What is new in a product, and the entry of the diagonal."""
     remainder = product - left * last
     entry = _dot(vector, remainder)
-    return remainder - entry * vector, entry
+    return remainder - tf.cast(entry, vector.dtype) * vector, entry
 
 
 def _without(remainder: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
@@ -117,8 +119,14 @@ def _without(remainder: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Inner product, without a tensor of the products."""
-    return tf.matmul(a[None], b[:, None])[0, 0]
+    """Inner product in float64, from short sums in the vectors' own type.
+
+    A long sum in float32 is off by so much that directions of eigenvalue zero get another one.
+    """
+    products = a * b
+    whole = products.shape[0] // SHORT * SHORT
+    sums = tf.reduce_sum(tf.reshape(products[:whole], [-1, SHORT]), 1)
+    return tf.reduce_sum(tf.cast(tf.concat([sums, products[whole:]], 0), tf.float64))
 
 
 def vectors_in(memory_limit: int | None, vector_bytes: int, most: int) -> int:

@@ -40,7 +40,7 @@ def measures(num_steps, values=VALUES, is_semidefinite=True, dtype=tf.float32, s
     return quadratures(
         lambda v: v * tf.constant(values, dtype),
         len(values),
-        num_probes=4,
+        num_probes=2,  # all see a diagonal matrix alike
         num_steps=num_steps,
         seed=seed,
         dtype=dtype,
@@ -49,21 +49,23 @@ def measures(num_steps, values=VALUES, is_semidefinite=True, dtype=tf.float32, s
     )
 
 
-@pytest.mark.parametrize("num_steps", [5, 20, 40])
-@pytest.mark.parametrize("num_kept", [0, 10, 40])
-def test_the_bracket_holds_what_each_vector_would_give(num_steps, num_kept):
+@pytest.mark.parametrize("dtype", [tf.float64, tf.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("num_steps", "num_kept"), [(5, 40), (20, 0), (40, 0), (40, 10), (40, 40)])
+def test_the_bracket_holds_what_each_vector_would_give(num_steps, num_kept, dtype):
     """Signs see all entries of a diagonal matrix alike: the rule's error is all there is.
 
-    However many vectors are kept: eigenvalues found several times over share their weight.
+    However many vectors are kept: eigenvalues found several times over share their weight. In
+    float32 rounding moves 20,000 zeros by what a shift of 1e-3 sees.
     """
-    options = {"dtype": tf.float64, "memory_limit": bytes_of(num_kept, dtype=tf.float64)}
+    options = {"dtype": dtype, "memory_limit": bytes_of(num_kept, dtype=dtype)}
+    rounding = (1e-9 if dtype == tf.float64 else 0.02) * EXACT
     for measure in measures(num_steps, **options):
         assert measure.is_bracket
         gauss = logarithm(measure.nodes) @ measure.weights
         radau = measure.other.total(logarithm)
-        assert radau <= EXACT * (1 + 1e-9)
-        assert gauss >= EXACT * (1 - 1e-9)
-        assert abs(measure.total(logarithm) - EXACT) <= measure.gap(logarithm) + 1e-9 * EXACT
+        assert radau <= EXACT + rounding
+        assert gauss >= EXACT - rounding
+        assert abs(measure.total(logarithm) - EXACT) <= measure.gap(logarithm) + rounding
 
 
 def test_the_bracket_closes_with_the_steps():
@@ -122,9 +124,9 @@ def test_the_stated_error_of_a_determinant_covers_the_truth(num_steps, num_kept)
 
 
 def test_rounding_of_zeros_is_in_the_gap_once_a_space_is_exhausted():
-    """20,000 weights at 5e-7 instead of 0 make 10 nats at a shift of 1e-3."""
+    """20,000 weights at 5e-7 instead of 0 would make 10 nats at a shift of 1e-3."""
     for measure in measures(80):
-        assert abs(measure.total(logarithm) - EXACT) <= 1.05 * measure.gap(logarithm)
+        assert abs(measure.total(logarithm) - EXACT) <= measure.gap(logarithm) + 0.005 * EXACT
 
 
 def test_exhausted_spaces_need_no_bracket():
