@@ -55,9 +55,13 @@ def matrix_of(whole, beyond):
     return matrix
 
 
+def diagonal_sides(result):
+    return tuple(row["diagonal"] for row in result.factors().values())
+
+
 def test_wider_sides_are_diagonal_and_everything_follows(whole, limited):
     max_side, result = limited
-    assert tuple(row["diagonal"] for row in result.factors().values()) == BEYOND[max_side]
+    assert diagonal_sides(result) == BEYOND[max_side]
     matrix = matrix_of(whole, BEYOND[max_side])
     rows = np.eye(result.size)
     products = [reference.flat(result.matvec(result.layout.split(row))) for row in rows]
@@ -91,7 +95,7 @@ def test_files_and_sums_keep_what_is_diagonal(model, whole, limited, tmp_path):
     # What one of two knows of a side by its diagonal alone, both together know so.
     matrix = matrix_of(whole, BEYOND[max_side])
     for merged in (result + result, result + whole, whole + result):
-        assert merged.factors() == result.factors()
+        assert diagonal_sides(merged) == BEYOND[max_side]
         exact = np.linalg.slogdet(matrix + SHIFT * np.eye(len(matrix)))[1]
         assert merged.logdet(SHIFT) == pytest.approx(exact, rel=1e-10)
 
