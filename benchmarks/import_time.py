@@ -5,7 +5,7 @@ and the package take turns, and medians count. The first round, which may have t
 left out. Processor seconds vary less than seconds where a machine has other work. About five
 seconds a round.
 
-  python benchmarks/import_time.py --output import_time.json
+  python benchmarks/import_time.py --output docs/results/import_time.json
 """
 
 import json
@@ -39,7 +39,8 @@ def timed(name):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", TIMED.format(name=name)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    pipe = subprocess.PIPE
+    done = subprocess.run(command, env=environment, stdout=pipe, text=True, check=True)
     return json.loads(done.stdout)
 
 

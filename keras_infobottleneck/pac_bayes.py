@@ -1,12 +1,12 @@
-"""PAC-Bayes bounds as differentiable formulas, and the cross-entropy that is bounded for them.
+"""PAC-Bayes bounds: as differentiable formulas, and as stated, rounded to the safe side.
 
 A network whose weights are drawn from a posterior q, with a prior p that knows nothing of the N
 examples, has with probability ``1 - delta`` over these examples a true risk under the bound, for
-every q at once. Training minimises these formulas, certificates evaluate them.
+every q at once. Training minimises the formulas; certificates evaluate them in float64.
 
 Letters: ``risk`` is the mean loss of the drawn network, in [0, 1]; ``kl`` is ``KL(q || p)`` in
 nats; ``nats = (KL + log(2 sqrt(N) / delta)) / N``; ``kl(r || s)`` is the divergence of Bernoulli
-variables of means r and s. All take and give tensors of one floating dtype.
+variables of means r and s. Formulas take and give tensors of one floating dtype.
 
 References:
     Maurer (2004), arXiv cs/0411099. McAllester (1999), "PAC-Bayesian model averaging".
@@ -14,25 +14,38 @@ References:
     neural networks", arXiv 2007.12911.
 """
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from keras_infobottleneck.arguments import check_choice, check_integers, check_numbers
 
 __all__ = [
     "binary_kl",
     "bounded_crossentropy",
+    "check_broadcast",
     "classes",
+    "failure_probability",
     "kl_bound",
     "kl_inverse",
     "linear_bound",
     "mcallester_bound",
+    "monte_carlo_bound",
+    "pac_bayes_bound",
     "quadratic_bound",
+    "rounded_down",
+    "rounded_up",
 ]
 
 Numbers = Any  # a tensor of a floating dtype, or a number beside one
+KINDS = ("kl", "mcallester", "quadratic", "linear")
 
 NUM_NEWTON_STEPS = 16  # 12 reach float64 rounding for every risk and divergence tried
 MIN_RISK = 1e-7  # in the gradient, which is infinite where the risk is zero
+SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
+SMALLEST = float(np.finfo("float64").tiny)  # probability: its reciprocal is finite
 
 
 def kl_bound(risk: Numbers, kl: Numbers, num_examples: Numbers, delta: Numbers) -> tf.Tensor:
@@ -147,3 +160,150 @@ def bounded_crossentropy(
         log_p = tf.math.log(tf.maximum(scores, min_probability))
     worst = -tf.math.log(tf.constant(min_probability, log_p.dtype))
     return tf.minimum(-tf.gather(log_p, labels, batch_dims=1), worst) / worst
+
+
+def pac_bayes_bound(
+    risk: ArrayLike,
+    kl: ArrayLike,
+    num_examples: ArrayLike,
+    delta: ArrayLike,
+    *,
+    kind: Literal["kl", "mcallester", "quadratic", "linear"] = "kl",
+    beta: float | None = None,
+) -> Any:
+    """Upper bound on the true risk of a randomised predictor, from its risk on `num_examples`.
+
+    With probability at least ``1 - delta`` over the examples, for all posteriors at once.
+    With ``c = KL + log(2 sqrt(N) / delta)``:
+    ``"kl"``: the largest r with ``kl(risk || r) <= c / N`` (Maurer), the tightest of three;
+    ``"mcallester"``: ``risk + sqrt(c / 2N)``;
+    ``"quadratic"``: ``(sqrt(risk + c / 2N) + sqrt(c / 2N))^2``;
+    ``"linear"``: ``[risk + beta (KL + log(1 / delta)) / N] / (1 - 1 / (2 beta))``.
+
+    Exact to 1e-9 and rounded up, never below `risk`, never above 1. The arguments broadcast.
+
+    Args:
+        risk: mean loss over the examples and over draws from the posterior, in [0, 1]. The loss
+            itself must be in [0, 1], and the risk exact: see `monte_carlo_bound`.
+        kl: divergence of the posterior from the prior, total nats.
+        num_examples: number of independent examples, on none of which the prior depends.
+        delta: probability with which the bound may fail.
+        kind: which bound.
+        beta: of ``"linear"`` only: above 1/2, chosen before the examples are seen.
+
+    Returns:
+        A float, or an array where an argument is one.
+
+    Raises:
+        ValueError: a number out of its range, or `beta` missing or out of place.
+
+    References:
+        Maurer (2004), arXiv cs/0411099, Theorem 5 (`2 sqrt(N)` holds from N = 1). Perez-Ortiz et
+        al. (2021), arXiv 2007.12911. Achille, Paolini & Soatto (2020), arXiv 1905.12213,
+        Theorem 2.2.
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        bound = kib.estimators.pac_bayes_bound(0.015, kl=7.0, num_examples=30_000, delta=0.025)
+        print(f"with probability 97.5 % the true error is at most {bound:.4f}")
+        ```
+
+        ```text
+        with probability 97.5 % the true error is at most 0.0194
+        ```
+    """
+    check_choice("kind", kind, KINDS)
+    if (kind == "linear") != (beta is not None):
+        raise ValueError(
+            "`beta` belongs to kind='linear', which needs it. "
+            f"Received: kind={kind!r}, beta={beta!r}"
+        )
+    given = {
+        "risk": check_numbers("risk", risk, None, 0, 1),
+        "kl": check_numbers("kl", kl, None, 0, finite=False),
+        "num_examples": check_integers("num_examples", num_examples, None, 1).astype(np.float64),
+        "delta": failure_probability("delta", delta),
+    }
+    if kind == "linear":
+        given["beta"] = check_numbers("beta", beta, None, 0.5, open_below=True)
+    check_broadcast(given)
+    arguments = [tf.constant(array) for array in given.values()]
+    if kind == "linear":
+        bound = linear_bound(*arguments)
+    elif kind == "kl":
+        bound = kl_bound(*arguments)
+    elif kind == "quadratic":
+        bound = quadratic_bound(*arguments)
+    else:
+        bound = mcallester_bound(*arguments)
+    return rounded_up(bound.numpy(), given["risk"])
+
+
+def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike) -> Any:
+    """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
+
+    The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,
+    which asks that trials are independent, not that they are identically distributed.
+    It holds with probability at least ``1 - delta`` over the trials; exact to 1e-9, rounded up.
+
+    Args:
+        mean: mean of the trials, in [0, 1].
+        num_trials: how many there were.
+        delta: probability with which the bound may fail.
+
+    Returns:
+        A float, or an array where an argument is one.
+
+    Raises:
+        ValueError: a number out of its range.
+
+    References:
+        Hoeffding (1963), "Probability inequalities for sums of bounded random variables",
+        Theorem 1. Langford & Caruana (2001), "(Not) bounding the true error".
+
+    Example:
+        ```python
+        import keras_infobottleneck as kib
+
+        print(f"{kib.estimators.monte_carlo_bound(0.02, num_trials=10_000, delta=0.01):.4f}")
+        ```
+
+        ```text
+        0.0245
+        ```
+    """
+    mean = check_numbers("mean", mean, None, 0, 1)
+    num_trials = check_integers("num_trials", num_trials, None, 1)
+    delta = failure_probability("delta", delta)
+    check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
+    nats = tf.constant(-np.log(delta) / num_trials)
+    return rounded_up(kl_inverse(tf.constant(mean), nats).numpy(), mean)
+
+
+def failure_probability(name: str, value: Any) -> np.ndarray:
+    """A probability with which something may fail, or an array of such."""
+    return check_numbers(name, value, None, SMALLEST, 1, open_above=True)
+
+
+def check_broadcast(arguments: dict[str, np.ndarray]) -> None:
+    """Refuses arrays of shapes that do not go together."""
+    shapes = {name: array.shape for name, array in arguments.items() if array.ndim}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        names = " and ".join(f"`{name}`" for name in shapes)
+        raise ValueError(f"{names} must broadcast. Received: shapes {shapes}") from None
+
+
+def rounded_up(bound: Any, risk: Any) -> Any:
+    """Never below the risk, never above 1, never below the exact bound by rounding."""
+    bound = np.minimum(np.maximum(bound * (1.0 + SAFETY) + SAFETY, risk), 1.0)
+    return bound if bound.ndim else float(bound)
+
+
+def rounded_down(bound: Any, risk: Any) -> Any:
+    """The same for a lower bound: never above the risk, never below 0."""
+    bound = np.maximum(np.minimum(bound * (1.0 - SAFETY) - SAFETY, risk), 0.0)
+    return bound if bound.ndim else float(bound)

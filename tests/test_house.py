@@ -33,19 +33,18 @@ TEXT = {".py", ".toml", ".txt", ".md", ".cff", ".yml", ".yaml", ".cfg", ".json",
 ALLOWED = {
     "arguments": set(),
     "distributions": set(),
-    "fingerprints": set(),
-    "pac_bayes": set(),
+    "pac_bayes": {"arguments"},
     "results": {"arguments"},
     "data": {"arguments"},
     "introspection": {"arguments", "data"},
     "linear_algebra": {"arguments", "results"},
     "layers": {"arguments", "distributions", "introspection"},
     "models": {
-        *("arguments", "data", "distributions", "fingerprints", "introspection", "layers"),
+        *("arguments", "data", "distributions", "introspection", "layers"),
         *("pac_bayes", "results"),
     },
     "certificates": {
-        *("arguments", "data", "fingerprints", "introspection", "layers", "models", "pac_bayes"),
+        *("arguments", "data", "introspection", "layers", "models", "pac_bayes"),
         "results",
     },
     "estimators": {
@@ -53,7 +52,7 @@ ALLOWED = {
         *("pac_bayes", "plots", "results"),
     },
     "compression": {
-        *("arguments", "certificates", "data", "fingerprints", "introspection", "layers", "models"),
+        *("arguments", "certificates", "data", "introspection", "layers", "models"),
         *("pac_bayes", "results"),
     },
     "forgetting": {

@@ -72,7 +72,8 @@ def main(_):
     """Counts and prints."""
     for name, call in calls().items():
         files = files_entered(call)
-        print(f"{name}: {len(files)} files of the package")
+        lines = sum(len((PACKAGE / file).read_text("utf-8").splitlines()) for file in files)
+        print(f"{name}: {len(files)} files of the package, {lines:,} lines")
         if FLAGS.files:
             print("".join(f"  {file}\n" for file in files), end="")
 

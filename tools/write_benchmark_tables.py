@@ -27,6 +27,7 @@ SECTIONS = (
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,
+    costs.large_vocabulary,
     costs.streams,
     costs.precision,
     methods.hidden_states,

@@ -133,6 +133,7 @@ class _Trial:
         self._plan, self._subject, self._available = plan, subject, available
         self._sample, self._exam_of = sample, exam_of
         self._shared: Examination | None = None  # with what parts share
+        self._decisions: dict[str, bool] = {}
 
     def of_model(self, parts: Sequence[AuditPart]) -> dict[str, float]:
         """Seconds of the parts that are about the model as a whole."""
@@ -229,6 +230,7 @@ class _Trial:
         counts = {part: min(size, count) for part, count in self._plan.examples.items()}
         exam = self._exam_of(self._sample, counts)
         exam.batch_size, exam.is_trial = self._sizes(NUM_TRIED)[0], True
+        exam.decisions = self._decisions
         if self._shared is not None:
             exam.share(self._shared)
         return exam

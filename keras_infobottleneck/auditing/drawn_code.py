@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.performance import TaskPerformance
@@ -19,8 +20,6 @@ __all__ = ["DrawnCode", "draw_code"]
 NUM_DRAWS = 4
 # Factor between the prices that are tried, and how many, from 1/N downwards.
 STEP, NUM_PRICES = 10**-0.5, 9
-# Prices at which a trial draws: an audit does so at 1, where the first works, or 4 or 5.
-NUM_TRIED = 2
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -54,7 +53,6 @@ def draw_code(
     """The code at the largest price at which its noise costs less than what is known.
 
     The lower the price, the less noise: after the full price, halves of the others are left out.
-    A trial draws at `NUM_TRIED` prices.
 
     Raises:
         ValueError: no classes to guess, a network that knows no more than a guess, or none of the
@@ -62,8 +60,10 @@ def draw_code(
     """
     if task is None or task.label_entropy is None:
         raise ValueError("The code is tried where labels are classes. Received: none")
-    guessing = task.label_entropy * (task.labels_per_example or 1)
-    if task.loss >= guessing:
+    guessing = _loss_of_guessing(task, exam.is_trial)
+    # What few examples of a trial cannot tell is counted among what will be drawn.
+    doubt = 2 * task.loss_standard_error if exam.is_trial else 0.0
+    if not exam.decide("better than a guess", lambda: task.loss - doubt < guessing):
         raise ValueError(
             "The code is tried on a network that does better than a guess. "
             f"Received: a loss of {task.loss:.4g} where guessing has {guessing:.4g}"
@@ -81,13 +81,17 @@ def draw_code(
             seed=exam.seed,
         )
 
-    found = {number: drawn(number) for number in range(NUM_TRIED if exam.is_trial else 1)}
+    found: dict[int, Estimate] = {}
+
+    def works(number: int) -> bool:
+        found[number] = excess = drawn(number)
+        return exam.decide(f"code works at {number}", lambda: task.loss + excess < guessing)
+
     # The first price that works lies from `least` to `most`.
-    least, most = (0, 0) if task.loss + found[0] < guessing else (1, NUM_PRICES)
-    while least < most and not exam.is_trial:
+    least, most = (0, 0) if works(0) else (1, NUM_PRICES)
+    while least < most:
         middle = (least + most) // 2
-        found[middle] = drawn(middle)
-        if task.loss + found[middle] < guessing:
+        if works(middle):
             most = middle
         else:
             least = middle + 1
@@ -107,3 +111,11 @@ def draw_code(
         loss_of_guessing=guessing,
         num_draws=NUM_DRAWS,
     )
+
+
+def _loss_of_guessing(task: TaskPerformance, is_trial: bool) -> float:
+    """Entropy of an example's labels, of whose frequencies a trial sees too few."""
+    entropy, count = task.label_entropy or 0.0, task.labels_per_example or 1
+    if is_trial:  # Miller and Madow's term, with as many classes as the entropy is of
+        entropy += (math.exp(entropy) - 1) / (2 * task.num_examples * count)
+    return entropy * count

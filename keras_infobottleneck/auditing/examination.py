@@ -52,6 +52,7 @@ class Examination:
         batch_size: of compiled passes over examples, the same in a dry run, whose traces the audit
             of the same model then takes up.
         is_trial: whether it is a dry run's, on a few examples, of which only the time counts.
+        decisions: name to what was decided on the way; the runs of a trial share them.
 
     Example:
         ```python
@@ -94,6 +95,7 @@ class Examination:
     wanted: tuple[tuple[HiddenLayer, int], ...] = ()
     batch_size: int = 64
     is_trial: bool = False
+    decisions: dict[str, bool] = dataclasses.field(default_factory=dict)
     _once: dict[str, Any] = dataclasses.field(default_factory=dict)
     _activations: dict[HiddenLayer, np.ndarray] = dataclasses.field(default_factory=dict)
 
@@ -101,6 +103,15 @@ class Examination:
     def beta(self) -> float:
         """Price of a nat in the weights, relative to the mean loss: one nat of training loss."""
         return 1 / self.num_examples
+
+    @property
+    def eager_batch_size(self) -> int | None:
+        """Batch size of passes that are not compiled, None for the default.
+
+        There a batch takes much the same whatever its size: a trial takes smaller ones, so that it
+        has more of them the more examples it has, as the audit does.
+        """
+        return self.batch_size if self.is_trial else None
 
     def examples(self, part: str) -> Sample:
         """The examples that a part takes."""
@@ -159,6 +170,16 @@ class Examination:
         if name not in self._once:
             self._once[name] = measure()
         return self._once[name]
+
+    def decide(self, name: str, decision: Callable[[], bool]) -> bool:
+        """What numbers decide about the further work.
+
+        The runs of a trial all follow the first of them: their seconds tell something only where
+        the same is done.
+        """
+        if name not in self.decisions:
+            self.decisions[name] = bool(decision())
+        return self.decisions[name]
 
     def attempt(self, part: str, where: str, measure: Callable[[], Any]) -> Any:
         """Measure; where that fails the result is None and the reason is among the omissions."""

@@ -55,7 +55,10 @@ class TaskPerformance(Result):
 
 
 def task_performance(
-    model: keras.Model, sample: Sample, likelihood: str | Callable | None = None
+    model: keras.Model,
+    sample: Sample,
+    likelihood: str | Callable | None = None,
+    batch_size: int | None = None,
 ) -> TaskPerformance:
     """Loss, accuracy and entropy of the predictions, in inference mode, by one pass.
 
@@ -66,7 +69,7 @@ def task_performance(
     """
     if not sample.has_labels:
         raise ValueError("`data` holds no labels. Received: y=None")
-    batches = Batches(sample.data)
+    batches = Batches(sample.data, batch_size)
     found = find_likelihood(model, likelihood)
     columns: dict[str, list[np.ndarray]] = {}
     targets = []

@@ -47,6 +47,7 @@ def pruning_by_noise(
     sample: Sample | None,
     task: TaskPerformance | None,
     likelihood: str | Callable | None,
+    batch_size: int | None = None,
 ) -> Pruning:
     """Ratios of all weights with noise, and the accuracy at a few thresholds, one network each."""
     layers = noisy_layers(model, "weights")
@@ -57,7 +58,7 @@ def pruning_by_noise(
         size = sample.size
         for threshold in THRESHOLDS:
             pruned = make_deterministic(model, prune_below=threshold)
-            found = task_performance(pruned, sample, likelihood or task.likelihood)
+            found = task_performance(pruned, sample, likelihood or task.likelihood, batch_size)
             accuracy.append(found.accuracy)
     return Pruning(
         quantiles=np.quantile(ratios, np.linspace(0, 1, NUM_QUANTILES)),

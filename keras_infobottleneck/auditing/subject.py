@@ -11,10 +11,13 @@ import keras
 
 from keras_infobottleneck.arguments import check_names
 from keras_infobottleneck.auditing.entries import Omission
-from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
-from keras_infobottleneck.introspection.activations import activations_model, with_graph
+from keras_infobottleneck.introspection.activations import (
+    activations_model,
+    passes_through,
+    with_graph,
+)
 from keras_infobottleneck.introspection.contents import (
     all_layers,
     inner_layers,

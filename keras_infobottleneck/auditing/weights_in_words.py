@@ -8,7 +8,13 @@ from typing import Any
 from keras_infobottleneck.auditing.entries import Verdict, number_in_words
 from keras_infobottleneck.auditing.findings import Findings
 
-__all__ = ["has_lost_the_network", "noise_is_large", "sentences_on_weights", "verdict_on_weights"]
+__all__ = [
+    "has_lost_the_network",
+    "noise_is_large",
+    "sentences_on_weights",
+    "verdict_on_noise",
+    "verdict_on_weights",
+]
 
 # Noise that adds this share of the loss of guessing is not small.
 LARGE_NOISE = 0.25
@@ -116,3 +122,19 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
             f"{findings.labels_in_words}: too little to have all labels by heart."
         )
     return Verdict(statement, evidence, unsure, 2 if nats > labels_hold else 0)
+
+
+def verdict_on_noise(findings: Findings) -> Verdict | None:
+    """Where noise on the weights has no price: only how far it drowns them is known."""
+    pruning = findings.pruning
+    if pruning is None:
+        return None
+    kept, threshold = float(pruning.kept[-1]), float(pruning.thresholds[-1])
+    return Verdict(
+        "Its weights have noise and no price: hold the network in an "
+        "`InformationBottleneckModel`, which charges for what they know.",
+        f"{kept:.0%} of {pruning.num_weights:,} weights are {threshold:g} times their noise or "
+        "more",
+        "exact for these weights; what they hold is not known",
+        1,
+    )

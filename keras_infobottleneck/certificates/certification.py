@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
-from keras_infobottleneck.certificates.bounds import pac_bayes_bound
 from keras_infobottleneck.certificates.certificate import Certificate
 from keras_infobottleneck.certificates.conditions import (
     CheckedBatches,
@@ -30,6 +29,7 @@ from keras_infobottleneck.introspection.compiled_passes import CompiledSum, comp
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring
+from keras_infobottleneck.pac_bayes import pac_bayes_bound
 
 __all__ = ["certify"]
 

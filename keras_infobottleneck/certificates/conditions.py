@@ -12,10 +12,9 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import refusal
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.fingerprints import example_fingerprints
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
-from keras_infobottleneck.models.anchoring.anchoring import Anchoring
+from keras_infobottleneck.models.anchoring.anchoring import Anchoring, example_fingerprints
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = [

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import check_choice, check_integers, check_numbers
-from keras_infobottleneck.certificates.bounds import (
+from keras_infobottleneck.pac_bayes import (
     check_broadcast,
     failure_probability,
+    kl_inverse,
     pac_bayes_bound,
     rounded_up,
 )
@@ -91,7 +91,7 @@ def test_set_bound(
     num_examples = check_integers("num_examples", num_examples, None, 1).astype(np.float64)
     delta = failure_probability("delta", delta)
     risk = _risk(errors, num_examples, delta=delta)
-    upper = pac_bayes.kl_inverse(tf.constant(risk), tf.constant(-np.log(delta) / num_examples))
+    upper = kl_inverse(tf.constant(risk), tf.constant(-np.log(delta) / num_examples))
     upper = upper.numpy()
     if kind == "binomial":
         upper = _binomial_limit(errors, num_examples, delta, upper)
@@ -143,7 +143,7 @@ def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
     delta = failure_probability("delta", delta)
     risk = _risk(errors, num_examples, bits=bits, delta=delta)
     nats = (bits * np.log(2.0) - np.log(delta)) / num_examples
-    return rounded_up(pac_bayes.kl_inverse(tf.constant(risk), tf.constant(nats)).numpy(), risk)
+    return rounded_up(kl_inverse(tf.constant(risk), tf.constant(nats)).numpy(), risk)
 
 
 def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) -> np.ndarray:

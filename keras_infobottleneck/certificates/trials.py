@@ -13,7 +13,6 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
-from keras_infobottleneck.certificates.bounds import monte_carlo_bound
 from keras_infobottleneck.certificates.fixed_network_bounds import (
     excess_loss_bound,
     recursive_bound,
@@ -296,13 +295,13 @@ class Trials:
     def upper(self, name: str, num_bounds: int = 1) -> float:
         """Bound on its expectation over the draws, one of several that hold together."""
         mean = self.mean(name) / self._filled
-        bound = monte_carlo_bound(mean, self.num_trials, self.delta / num_bounds)
+        bound = pac_bayes.monte_carlo_bound(mean, self.num_trials, self.delta / num_bounds)
         return min(self._filled * bound, 1.0)
 
     def lower(self, name: str, num_bounds: int = 1) -> float:
         """The same from below."""
         rest = 1.0 - self.mean(name) / self._filled
-        bound = 1.0 - monte_carlo_bound(rest, self.num_trials, self.delta / num_bounds)
+        bound = 1.0 - pac_bayes.monte_carlo_bound(rest, self.num_trials, self.delta / num_bounds)
         return self._filled * bound
 
     def errors_of(self, reference: str) -> int:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.compression.drawn_weights import Choices
-from keras_infobottleneck.fingerprints import weight_fingerprints
+from keras_infobottleneck.models.anchoring.anchoring import weight_fingerprints
 from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["Progress"]

@@ -4,11 +4,6 @@ Each estimator says whether it is exact, unbiased, consistent, or a bound, in wh
 which cost.
 """
 
-from keras_infobottleneck.certificates.bounds import (
-    flat_minimum_bound,
-    monte_carlo_bound,
-    pac_bayes_bound,
-)
 from keras_infobottleneck.certificates.certificate import Certificate
 from keras_infobottleneck.certificates.certification import certify
 from keras_infobottleneck.certificates.fixed_network_bounds import (
@@ -85,6 +80,7 @@ from keras_infobottleneck.estimators.information.effective_information import (
     activation_fisher,
     effective_information,
 )
+from keras_infobottleneck.estimators.information.flat_minimum import flat_minimum_bound
 from keras_infobottleneck.estimators.information.information_curve import (
     InformationCurve,
     information_curve,
@@ -128,9 +124,10 @@ from keras_infobottleneck.estimators.relevance.multiscale_relevance import (
     layer_multiscale_relevance,
     multiscale_relevance,
 )
-from keras_infobottleneck.estimators.relevance.relevance_null import RelevanceNull, relevance_null
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
+    RelevanceNull,
     ResolutionRelevance,
+    relevance_null,
     resolution_relevance,
     resolution_relevance_of_counts,
 )
@@ -141,6 +138,7 @@ from keras_infobottleneck.estimators.relevance.zipf import (
     relevance_slope,
     zipf_exponent,
 )
+from keras_infobottleneck.pac_bayes import monte_carlo_bound, pac_bayes_bound
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A model that ends at one of another model's layers."""
+"""A model that ends at one of another model's layers, and which layers have own activations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,64 @@ from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import inner_layers, num_calls
 from keras_infobottleneck.introspection.layer_output import LayerOutput
 
-__all__ = ["activations_model", "joint_activations_model", "with_graph"]
+__all__ = [
+    "AUGMENTATION",
+    "activations_model",
+    "joint_activations_model",
+    "passes_through",
+    "with_graph",
+]
+
+# All that Keras has but `RandomCrop`, which changes the size of an image in inference too.
+AUGMENTATION = (
+    keras.layers.AugMix,
+    keras.layers.CutMix,
+    keras.layers.Equalization,
+    keras.layers.MixUp,
+    keras.layers.RandAugment,
+    keras.layers.RandomBrightness,
+    keras.layers.RandomColorDegeneration,
+    keras.layers.RandomColorJitter,
+    keras.layers.RandomContrast,
+    keras.layers.RandomElasticTransform,
+    keras.layers.RandomErasing,
+    keras.layers.RandomFlip,
+    keras.layers.RandomGaussianBlur,
+    keras.layers.RandomGrayscale,
+    keras.layers.RandomHue,
+    keras.layers.RandomInvert,
+    keras.layers.RandomPerspective,
+    keras.layers.RandomPosterization,
+    keras.layers.RandomRotation,
+    keras.layers.RandomSaturation,
+    keras.layers.RandomSharpness,
+    keras.layers.RandomShear,
+    keras.layers.RandomTranslation,
+    keras.layers.RandomZoom,
+    keras.layers.Solarization,
+)
+PASSING_THROUGH = (
+    *AUGMENTATION,
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.Masking,
+    keras.layers.Permute,
+    keras.layers.RepeatVector,
+    keras.layers.Reshape,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling3D,
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
+)
 
 
 def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
@@ -128,3 +185,20 @@ def _find_layer(model: keras.Model, layer: str | int | keras.layers.Layer) -> ke
     else:
         raise refusal(TypeError, "layer", "be a name, an index or a layer", layer)
     raise refusal(ValueError, "layer", f"be one of the model's layers {described(names)}", layer)
+
+
+def passes_through(layer: keras.layers.Layer) -> bool:
+    """Whether a layer, in inference mode, only passes its input through, moved or repeated.
+
+    Its activations are another layer's. So are those of sequences of such layers, of layers that
+    apply one to each step, and of activations that are the identity.
+    """
+    if isinstance(layer, keras.Sequential | keras.layers.Pipeline):
+        return all(passes_through(each) for each in layer.layers)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return passes_through(layer.layer)
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return layer.interpolation == "nearest"
+    return isinstance(layer, PASSING_THROUGH)

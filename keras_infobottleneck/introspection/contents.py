@@ -35,6 +35,7 @@ __all__ = [
     "own_losses",
     "own_metrics",
     "own_weights",
+    "precision_of",
     "renumbered",
     "takes_training",
     "weight_names",
@@ -121,6 +122,12 @@ def is_rematerialised(layer: keras.layers.Layer) -> bool:
 def takes_training(layer: keras.layers.Layer) -> bool:
     """Whether the layer's `call` has the argument `training`."""
     return layer._call_has_training_arg
+
+
+def precision_of(model: keras.Model) -> str:
+    """Types in which the layers with weights compute, such as "float16 and float32"."""
+    found = {layer.compute_dtype for layer in all_layers(model) if own_weights(layer)}
+    return " and ".join(sorted(found or {model.compute_dtype}))
 
 
 def numbered(paths: Iterable[str]) -> list[str]:

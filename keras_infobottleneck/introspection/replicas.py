@@ -1,4 +1,4 @@
-"""Strategies of `tf.distribute`: leaving their scope, and knowing whose replicas measure.
+"""What a measurement runs on: whose replicas, outside their scope, without TensorFloat-32.
 
 Inside `strategy.scope()` and outside `strategy.run` a variable is several at once, which no tape
 watches and no function captures. Measuring therefore leaves the scope, and passes over data enter
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -19,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_instance
-from keras_infobottleneck.introspection.precision import full_products
 
 __all__ = [
     "Replicas",
     "creating_weights_of",
+    "full_products",
     "is_chief",
     "measuring_strategy",
     "on_replicas",
@@ -100,6 +101,47 @@ def is_chief(model: keras.Model) -> bool:
         return True
     has_chief = "chief" in resolver.cluster_spec().as_dict()
     return not has_chief and (resolver.task_type, resolver.task_id) == ("worker", 0)
+
+
+class _TensorFloat32:
+    """TensorFlow's switch, which is one for the whole process: off while anybody wants it off."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._wanted_off = 0
+        self._before = True
+
+    def off(self) -> None:
+        """The first to want it off remembers how it was."""
+        with self._turn:
+            if not self._wanted_off:
+                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
+                tf.config.experimental.enable_tensor_float_32_execution(False)
+            self._wanted_off += 1
+
+    def back(self) -> None:
+        """The last to want it off puts it back."""
+        with self._turn:
+            self._wanted_off -= 1
+            if not self._wanted_off:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+_SWITCH = _TensorFloat32()
+
+
+@contextlib.contextmanager
+def full_products() -> Iterator[None]:
+    """Products of float32 matrices have all of its digits inside, on graphics cards too.
+
+    TensorFloat-32, on by default there, keeps three of them. What other threads run meanwhile is
+    as exact, and slower.
+    """
+    _SWITCH.off()
+    try:
+        yield
+    finally:
+        _SWITCH.back()
 
 
 class Replicas:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing import auditor, cost
+from keras_infobottleneck.auditing import auditor, cost, drawn_code
 from keras_infobottleneck.auditing import plan as planning
 from keras_infobottleneck.auditing.parts.effective import MAX_NUMBERS, Effective
 from keras_infobottleneck.auditing.plan import AuditPlan
@@ -106,6 +106,71 @@ def test_activations_are_recorded_batch_by_batch(trials, monkeypatch):
     options = {"include": ["total_correlation"], "dry_run": True}
     plan = kib.audit(model, data, **options)
     assert plan.costs["total_correlation"].seconds == pytest.approx(16.0, abs=0.5)
+
+
+def informed(num_groups=66, per_group=3):
+    """A network that tells an example's label up to one of a group, and examples of many labels.
+
+    Of few examples nearly every one has a label of its own: a guess that knows how frequent these
+    few are seems as good as the network.
+    """
+    inputs = keras.Input((num_groups,))
+    outputs = layers.Dense(num_groups * per_group, use_bias=False, name="out")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.layers[-1].set_weights([30 * np.tile(np.eye(num_groups), per_group)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    labels = RNG.integers(0, num_groups * per_group, 1000)
+    return model, (np.eye(num_groups, dtype="float32")[labels % num_groups], labels)
+
+
+@pytest.mark.parametrize(("adds", "num_prices"), [(0.0, 1), (math.inf, 4)])
+def test_prices_at_which_the_code_is_drawn_are_foretold(trials, monkeypatch, adds, num_prices):
+    """A second for each example and price, of noise that loses the network or does not."""
+    clock, draws = [0.0], []
+
+    def drawn_excess_loss(model, data, fisher, **options):
+        clock[0] += len(data[0])
+        draws.append(len(data[0]))
+        return kib.estimators.Estimate(adds, 0.0)
+
+    for module in (cost, planning):
+        monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(drawn_code, "drawn_excess_loss", drawn_excess_loss)
+    model, data = informed(3, 66)
+    options = {"include": ["task", "fisher", "weights"]}
+    plan = kib.audit(model, data, dry_run=True, **options)
+    assert draws == num_prices * [64] + num_prices * [64] + num_prices * [128]
+    draws.clear()
+    taken = recorded(monkeypatch, model, data, **options)
+    assert draws == num_prices * [1000]
+    assert taken["weights"] == plan.costs["weights"].seconds == num_prices * 1000
+
+
+def test_a_network_that_knows_nothing_is_foretold_no_draws(trials, monkeypatch):
+    model, data = informed(3, 66)
+    model.layers[-1].set_weights([np.zeros((3, 198))])
+    monkeypatch.setattr(drawn_code, "drawn_excess_loss", None)  # not called
+    plan = kib.audit(model, data, dry_run=True, include=["task", "fisher", "weights"])
+    assert plan.costs["weights"].seconds > 0
+
+
+def test_passes_that_are_not_compiled_are_foretold_batch_by_batch(trials, monkeypatch):
+    """A second for each call of the network, whatever its batch."""
+    clock = [0.0]
+
+    class Slow(keras.layers.Layer):
+        def call(self, x):
+            clock[0] += 1.0
+            return x
+
+    for module in (cost, planning):
+        monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    model = keras.Sequential([keras.Input((6,)), Slow(), layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    foretold = kib.audit(model, DATA, dry_run=True, include=["task"]).seconds
+    taken = recorded(monkeypatch, model, DATA, include=["task"])["task"]
+    assert taken == math.ceil(1500 / 128)
+    assert taken <= foretold <= 2 * taken
 
 
 def test_an_audit_takes_up_the_passes_that_the_dry_run_traced(trials, monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing.passing_through import AUGMENTATION
+from keras_infobottleneck.introspection.activations import AUGMENTATION
 
 pytestmark = pytest.mark.quick
 

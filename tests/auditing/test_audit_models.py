@@ -10,6 +10,7 @@ import keras_infobottleneck as kib
 from keras_infobottleneck.auditing.registration import PARTS
 from tests.support.audited_networks import regression
 from tests.support.unlike_networks import COUNT, FEW_EXAMPLES, LABELS, LOGITS, RANDOM, X, compiled
+from tests.support.verdicts_of_parts import check_verdicts
 
 Dense = keras.layers.Dense
 
@@ -161,6 +162,7 @@ def test_what_cannot_be_measured_is_named_with_the_reason(make, tmp_path):
         assert "\n" not in omission.reason
         assert omission.reason in " ".join(report.table().split())
         assert omission.place in " ".join(report.table().split())
+    check_verdicts(report)
     report.to_json(tmp_path / "report.json")
 
 
@@ -249,3 +251,31 @@ def test_a_bit_without_an_axis_of_its_own_is_measured_alike():
         for likelihood in (one_bit, "bernoulli")
     ]
     assert found[0] == {**found[1], "likelihood": "one_bit"}
+
+
+def test_labels_at_positions_are_compared_with_what_all_of_them_hold():
+    labels = RANDOM.integers(3, size=(COUNT, 6))
+    inputs = keras.Input((6, 3))
+    model = compiled(keras.Model(inputs, Dense(3, use_bias=False)(inputs)))
+    model.set_weights([3 * np.eye(3)])
+    report = kib.audit(model, (np.eye(3)[labels], labels), include=["task"])
+    share = np.bincount(labels.ravel()) / labels.size
+    entropy = -6 * np.sum(share * np.log(share))
+    loss = 6 * np.log1p(2 * np.exp(-3))
+    verdict = report.verdicts()["task"]
+    assert report.task.loss == pytest.approx(loss, rel=1e-5)
+    assert f"tells {entropy - loss:.2g}" in verdict.statement
+    assert f"of the {entropy:.2g} nats that an example's 6 labels hold" in verdict.statement
+    assert f"frequencies alone give {entropy:.3g}" in verdict.evidence
+    assert f"classes are: {entropy:.4g}" in report.readings[0].beside
+    assert f"alone give {entropy:.3g}" in " ".join(report.table().split())
+
+
+def test_predictions_that_follow_no_weight_are_told():
+    model = keras.Sequential([keras.Input((5,)), Dense(4, "relu", bias_initializer="zeros")])
+    model.add(Dense(3, use_bias=False))
+    compiled(model).set_weights([np.zeros((5, 4)), -np.ones(4), np.ones((4, 3))])
+    report = kib.audit(model, (X, LABELS), include=["fisher", "weights"])
+    check_verdicts(report)
+    assert "follow no weight" in report.verdicts()["fisher"].statement
+    assert report.verdicts()["fisher"].urgency == 2

@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 from keras_infobottleneck.auditing.entries import Measure, Reading, counterparts, number_in_words
 from keras_infobottleneck.auditing.registration import PARTS
 from tests.support.audited_network import NASTY
+from tests.support.verdicts_of_parts import check_verdicts
 
 
 class Outline(HTMLParser):
@@ -187,14 +188,9 @@ def test_numbers_are_those_of_the_readings(report):
 
 
 def test_every_part_says_what_it_means(report):
+    check_verdicts(report)
     verdicts = report.verdicts()
     assert verdicts.keys() == {part.name for part in PARTS}
-    table = " ".join(report.table().split())
-    for verdict in verdicts.values():
-        assert verdict.statement.endswith(".")
-        assert " ".join(verdict.statement.split()) in table
-        assert verdict.evidence
-        assert verdict.uncertainty
     held = verdicts["weights"]
     nats, label = report.weights.nats_per_example, report.task.label_entropy
     assert ("more than" in held.statement) == (nats > label)

@@ -6,11 +6,13 @@ import pytest
 import tensorflow as tf
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.auditing.passing_through import passes_through
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import draw_sample
+from keras_infobottleneck.introspection.activations import passes_through
+from tests.support import layers_of_keras
 from tests.support.audited_networks import regression
 from tests.support.unlike_networks import COUNT, FEW_EXAMPLES, RANDOM, X, compiled
+from tests.support.verdicts_of_parts import check_verdicts
 
 Dense = keras.layers.Dense
 
@@ -83,6 +85,7 @@ def test_of_wide_convolutions_channels_are_measured_and_it_is_said(wide):
     for reading in report.readings:
         if reading.where == "conv" and reading.part != "relevance":
             assert conv.views[reading.part] in reading.beside
+    check_verdicts(report)
     # What the pooling puts out is what is measured of the convolution before it.
     pool = report.layers["pool"]
     assert conv.nuisance.nats == pytest.approx(pool.nuisance.nats, abs=0.02)
@@ -122,6 +125,16 @@ def test_layers_that_pass_their_input_through_are_left_out():
         keras.layers.Cropping2D(),
     ):
         assert not passes_through(layer)
+
+
+@pytest.mark.parametrize("name", layers_of_keras.CASES)
+def test_a_layer_passes_through_if_all_that_it_gets_comes_out_unchanged(name):
+    """Moved, repeated or padded with zeros at most, and nothing dropped, on numbers unlike."""
+    shape, make = layers_of_keras.CASES[name]
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    layer = make()
+    given, found = set(x.ravel()), set(np.ravel(layer(x, training=False)))
+    assert passes_through(layer) == (given <= found <= given | {0.0})
 
 
 def test_an_output_layer_that_a_second_model_uses_is_still_the_output():

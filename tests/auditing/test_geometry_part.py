@@ -4,6 +4,8 @@ import keras
 import numpy as np
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.auditing.entries import number_in_words
+from tests.support.verdicts_of_parts import check_verdicts
 
 X = np.random.default_rng(0).normal(size=(300, 3)).astype("float32")
 
@@ -21,6 +23,11 @@ def test_its_numbers_are_those_of_the_estimators():
     assert "of shuffled units" in dimension.beside
     np.testing.assert_allclose(directions.value, ratio.corrected, rtol=1e-4)
     assert "12 units" in directions.beside
+    check_verdicts(report)
+    verdict = report.verdicts()["geometry"]
+    assert "layer hidden" in verdict.statement
+    in_words = number_in_words(dimension.value, dimension.standard_error)
+    assert verdict.evidence.startswith(f"{in_words} dimensions")
 
 
 def test_states_that_are_all_alike_are_an_omission():

@@ -10,7 +10,8 @@ import tensorflow as tf
 import keras_infobottleneck as kib
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum
-from keras_infobottleneck.introspection.precision import full_products, precision_of
+from keras_infobottleneck.introspection.contents import precision_of
+from keras_infobottleneck.introspection.replicas import full_products
 
 pytestmark = pytest.mark.quick
 

@@ -7,6 +7,9 @@ from reproduction.weight_complexity.claims import CLAIMS as OF_TRAINING
 from reproduction.weight_complexity.claims_of_planes import bit_widths_judged
 
 CLAIMS = {number: OF_TRAINING[number] for number in ("5-f", "5-g")}
+WOULD_TELL = {  # which runs would settle what these cannot
+    "5-g": "some twenty networks that run, on the data of their tasks",
+}
 
 TOP, LOW, SHARE = 0.95, 0.01, 0.9
 CARRIES, ERROR = 0.99, 0.05  # of a plane that carries something; of outputs at enough bits

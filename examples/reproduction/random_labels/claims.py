@@ -44,6 +44,8 @@ AT_FULL_SIZE = (  # claims, and what --full runs
 )
 
 WOULD_TELL = {  # which runs would settle what these cannot
+    "1-c": "priors that are fixed or paid for, and biases that are charged: what they hold for "
+    "nothing is as large here as what is looked for",
     "1-d": "a convolutional network on up to 10,000 photographs: the memory reads a new image by "
     "its nearest neighbour, which on photographs generalises at no price",
     "1-g": "the same, with 4 to 64 filters",

@@ -114,14 +114,22 @@ class Effective(LayerPart):
     def verdict(self, findings: Findings) -> Verdict | None:
         """Whether the noise of the code leaves what the labels need."""
         felt, labels_hold = self._whole(findings), findings.label_nats
-        if not felt or labels_hold is None:
-            return None
+        if not felt:
+            return self._verdict_without(findings)
         name, least = min(felt.items(), key=lambda item: item[1].nats)
+        unsure = "a local Gaussian approximation, low for its few examples"
+        if labels_hold is None:
+            nats = number_in_words(least.nats, least.standard_error)
+            return Verdict(
+                f"Under the noise of the weights' code layer {name} tells least of the input: "
+                "compare layers and networks by it.",
+                f"{nats} nats of {least.num_examples} examples",
+                f"{unsure}; what labels hold is known for classes only",
+            )
         evidence = (
             f"{number_in_words(least.nats, least.standard_error)} nats of {least.num_examples} "
             f"examples; {findings.labels_in_words} holds at most {labels_hold:.3g}"
         )
-        unsure = "a local Gaussian approximation, low for its few examples"
         enough = least.nats >= labels_hold
         relation = "enough for" if enough else "less than"
         statement = (
@@ -131,6 +139,28 @@ class Effective(LayerPart):
         if not enough:
             statement += ": with weights only that precise, labels are lost there"
         return Verdict(f"{statement}.", evidence, unsure, 0 if enough else 1)
+
+    def _verdict_without(self, findings: Findings) -> Verdict | None:
+        """Where no layer has a number of its own: only channels were taken, or it is infinite."""
+        found = findings.results_of_layers("effective")
+        if not found:
+            return None
+        finite = {name: each.nats for name, each in found.items() if math.isfinite(each.nats)}
+        if not finite:
+            return Verdict(
+                "No limit was found to what its layers tell of the input: look at narrower "
+                "`layers`, or put noise on activations (`InformationDropout`).",
+                f"{len(found)} layers, infinite in all",
+                f"infinite {WITHOUT_NOISE}",
+            )
+        name = min(finite, key=lambda each: finite[each])
+        nats = number_in_words(finite[name], found[name].standard_error)
+        return Verdict(
+            f"Layer {name} tells least of the input, as far as its channels' averages tell: name "
+            "narrower `layers` to know all that one tells.",
+            f"{nats} nats of {found[name].num_examples} examples",
+            "averages over places tell less than the layer; a local Gaussian approximation",
+        )
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
         """What each layer still tells of an input."""

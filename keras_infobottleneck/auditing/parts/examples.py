@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
-from keras_infobottleneck.auditing.remembered import remembered_examples
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
+from keras_infobottleneck.estimators import FisherInformation, unique_information
 from keras_infobottleneck.estimators.influence.example_rows import ROWS_BYTES
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
+from keras_infobottleneck.results.result import Result
 
-__all__ = ["Examples"]
+__all__ = ["Examples", "RememberedExamples"]
 
 HAS_POSTERIOR = "the weights have a posterior; `posterior_influence` tells what examples do to it"
 NO_LABELS = "it takes labels"
 # One percent of the examples with this share of all nats stands out.
 UNEVEN = 0.1
+# Examples that the report names.
+MOST = 10
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class RememberedExamples(Result):
+    """Nats that single examples leave in the weights: a summary, and the largest ones.
+
+    Attributes:
+        mean_nats: over the examples taken.
+        standard_error: of the mean, over examples.
+        share_of_top_percent: of all of these nats, in the one percent of examples with most.
+        numbers_of_examples: in the data, those with the most nats, the largest first.
+        nats: of these.
+        losses: of these: minus the log-probability of the label, in nats.
+        num_examples: taken.
+    """
+
+    mean_nats: float
+    standard_error: float
+    share_of_top_percent: float
+    numbers_of_examples: list[int]
+    nats: list[float]
+    losses: list[float]
+    num_examples: int
 
 
 class Examples(AuditPart):
@@ -74,7 +103,7 @@ class Examples(AuditPart):
         if fisher is None:
             exam.omit(self.name, "all", NO_FISHER)
             return {}
-        found = exam.attempt(self.name, "all", lambda: remembered_examples(exam, fisher))
+        found = exam.attempt(self.name, "all", lambda: _remembered_examples(exam, fisher))
         return {"remembered": found}
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
@@ -128,3 +157,28 @@ class Examples(AuditPart):
                 1,
             )
         return Verdict("No example stands out in its weights.", evidence, unsure, 0)
+
+
+def _remembered_examples(exam: Examination, fisher: FisherInformation) -> RememberedExamples:
+    """By the diagonal, at one nat of training loss a nat."""
+    sample = exam.examples("examples")
+    # Fisher saw a sample; what an example leaves is a share of the whole training set's code.
+    fisher = dataclasses.replace(fisher, num_examples=exam.num_examples)
+    held = unique_information(
+        exam.model,
+        sample.data,
+        beta=exam.beta,
+        fisher=fisher,
+        likelihood=exam.likelihood,
+        batch_size=min(exam.batch_size, sample.size),
+    )
+    largest = held.largest(MOST)
+    return RememberedExamples(
+        mean_nats=float(held.nats.mean()),
+        standard_error=float(held.nats.std() / np.sqrt(max(1, sample.size - 1))),
+        share_of_top_percent=held.top_share(),
+        numbers_of_examples=sample.indices[largest].tolist(),
+        nats=held.nats[largest].tolist(),
+        losses=held.losses[largest].tolist(),
+        num_examples=sample.size,
+    )

@@ -137,8 +137,16 @@ class Fisher(AuditPart):
     def verdict(self, findings: Findings) -> Verdict | None:
         """Names the weight that the predictions follow most, unless they are too sure to tell."""
         fisher, task = findings.fisher, findings.task
-        if fisher is None or not fisher.trace() > 0:
+        if fisher is None:
             return None
+        if not fisher.trace() > 0:
+            return Verdict(
+                "Its predictions follow no weight: they are saturated, or a layer before them is "
+                "dead. Train it from other starting weights, or with a smaller learning rate.",
+                f"a trace of {float(fisher.trace()):.3g} over {fisher.size:,} weights",
+                f"for the {fisher.num_examples:,} examples taken; others may move it",
+                2,
+            )
         traces = {path: each["trace"] for path, each in fisher.by_variable().items()}
         most = max(traces, key=lambda path: traces[path])
         share = traces[most] / float(fisher.trace())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from keras_infobottleneck import estimators
-from keras_infobottleneck.auditing.entries import Measure, Reading
+from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, number_in_words
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import LayerPart
@@ -96,3 +96,23 @@ class Geometry(LayerPart):
             beside = f"without correction: {found.biased:.3g}; {found.num_units:,} units"
             number, error = found.corrected, found.standard_error
             yield self.reading("participation_ratio", name, number, error, beside)
+
+    def verdict(self, findings: Findings) -> Verdict | None:
+        """Names the layer whose states fill the fewest dimensions."""
+        found: dict[str, tuple[float, float, str]] = {
+            name: (each.dimension, each.standard_error, f"{each.shuffled:.3g} with units shuffled")
+            for name, each in findings.results_of_layers("intrinsic_dimension").items()
+        } or {
+            name: (each.corrected, each.standard_error, f"of {each.num_units:,} units")
+            for name, each in findings.results_of_layers("participation_ratio").items()
+        }
+        if not found:
+            return None
+        name = min(found, key=lambda each: found[each][0])
+        dimension, error, beside = found[name]
+        return Verdict(
+            f"The states of layer {name} fill the fewest dimensions: a bottleneck belongs there, "
+            "with hardly more units than that.",
+            f"{number_in_words(dimension, error)} dimensions, {beside}",
+            "of points that are independent; low above some ten dimensions",
+        )

@@ -57,7 +57,8 @@ class Task(AuditPart):
     def measure(self, exam: Examination) -> Mapping[str, Any]:
         """The `TaskPerformance`."""
         sample = exam.examples("task")
-        return {"task": task_performance(exam.model, sample, exam.likelihood)}
+        rows = exam.eager_batch_size
+        return {"task": task_performance(exam.model, sample, exam.likelihood, rows)}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """Loss, and of classes accuracy and entropy."""
@@ -65,8 +66,8 @@ class Task(AuditPart):
         if task is None:
             return
         beside = []
-        if task.label_entropy is not None:
-            beside.append(f"knowing only how frequent classes are: {task.label_entropy:.4g}")
+        if (labels_hold := findings.label_nats) is not None:
+            beside.append(f"knowing only how frequent classes are: {labels_hold:.4g}")
         if (task.labels_per_example or 1) > 1:
             count = f"{task.labels_per_example:,}"
             beside.append(
@@ -84,15 +85,29 @@ class Task(AuditPart):
     def verdict(self, findings: Findings) -> Verdict | None:
         """Whether it does better than knowing only how frequent classes are."""
         task: Any = findings.task  # of one that has an accuracy, all numbers of labels are known
-        if task is None or task.accuracy is None:
+        if task is None:
             return None
+        if task.accuracy is None:
+            loss = number_in_words(task.loss, task.loss_standard_error)
+            return Verdict(
+                "Its loss is a number to compare networks by, on the same examples: what a guess "
+                "would cost is known for classes only.",
+                f"loss {loss} nats per example by likelihood {task.likelihood!r}, on "
+                f"{task.num_examples:,} examples",
+                SAME_EXAMPLES,
+                0,
+            )
+        labels_hold: Any = findings.label_nats
         error = task.accuracy_standard_error
         evidence = (
             f"accuracy {number_in_words(task.accuracy, error)} where the most frequent class gives "
             f"{task.most_frequent:.3g}; loss {task.loss:.3g} nats where the frequencies alone give "
-            f"{task.label_entropy:.3g}, on {task.num_examples:,} examples"
+            f"{labels_hold:.3g}, on {task.num_examples:,} examples"
         )
-        told = f"tells {task.label_entropy - task.loss:.2g} of the {task.label_entropy:.2g} nats"
+        hold = "a label holds"
+        if (task.labels_per_example or 1) > 1:
+            hold = f"{findings.labels_in_words} hold"
+        told = f"tells {labels_hold - task.loss:.2g} of the {labels_hold:.2g} nats that {hold}"
         if not task.accuracy - task.most_frequent > 2 * error:
             return Verdict(
                 "It does no better than always answering the most frequent class: train it longer, "
@@ -102,7 +117,7 @@ class Task(AuditPart):
                 SAME_EXAMPLES,
                 2,
             )
-        if task.loss > task.label_entropy:
+        if task.loss > labels_hold:
             return Verdict(
                 f"It is right on {task.accuracy:.3g} of the examples, yet its probabilities are "
                 "worse than the frequencies of the classes: it is too sure where it is wrong; "
@@ -111,18 +126,18 @@ class Task(AuditPart):
                 SAME_EXAMPLES,
                 2,
             )
-        return Verdict(f"It {told} that a label holds.", evidence, SAME_EXAMPLES, 0)
+        return Verdict(f"It {told}.", evidence, SAME_EXAMPLES, 0)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Accuracy and loss."""
         task = findings.task
         if task is None:
             return
-        if task.accuracy is not None:
+        if task.accuracy is not None and (labels_hold := findings.label_nats) is not None:
             yield (
                 f"It is right on {task.accuracy:.2%} of {task.num_examples:,} examples, at a loss "
                 f"of {task.loss:.3g} nats where the frequencies of the classes alone give "
-                f"{task.label_entropy:.3g}."
+                f"{labels_hold:.3g}."
             )
             return
         of = ""

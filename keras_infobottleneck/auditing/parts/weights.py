@@ -25,6 +25,7 @@ from keras_infobottleneck.auditing.weights_in_words import (
     has_lost_the_network,
     noise_is_large,
     sentences_on_weights,
+    verdict_on_noise,
     verdict_on_weights,
 )
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
@@ -155,7 +156,8 @@ class Weights(AuditPart):
 
             def pruning() -> Pruning:
                 sample = exam.examples("task") if task else None
-                return pruning_by_noise(exam.model, sample, task, exam.likelihood)
+                rows = exam.eager_batch_size
+                return pruning_by_noise(exam.model, sample, task, exam.likelihood, rows)
 
             return {"weights": paid, "pruning": exam.attempt("weights", "pruning", pruning)}
         fisher = diagonal_of(exam)
@@ -228,7 +230,7 @@ class Weights(AuditPart):
 
     def verdict(self, findings: Findings) -> Verdict | None:
         """Whether the weights can have the labels by heart."""
-        return verdict_on_weights(findings)
+        return verdict_on_weights(findings) or verdict_on_noise(findings)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
         """Nats in the weights of each layer, shared out over the training examples."""

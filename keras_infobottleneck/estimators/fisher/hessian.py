@@ -21,9 +21,8 @@ from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.second_derivatives import check_moments
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
-from keras_infobottleneck.introspection.contents import chosen_variables, weight_names
+from keras_infobottleneck.introspection.contents import chosen_variables, precision_of, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
-from keras_infobottleneck.introspection.precision import precision_of
 from keras_infobottleneck.introspection.replicas import measuring_strategy, on_replicas
 from keras_infobottleneck.linear_algebra.krylov import WORKING_VECTORS
 from keras_infobottleneck.linear_algebra.layout import Layout

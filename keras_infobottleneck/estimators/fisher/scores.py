@@ -36,8 +36,7 @@ from keras_infobottleneck.introspection.compiled_passes import (
     CompiledSum,
     compiled,
 )
-from keras_infobottleneck.introspection.contents import weight_names
-from keras_infobottleneck.introspection.precision import precision_of
+from keras_infobottleneck.introspection.contents import precision_of, weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["COTANGENT_COPIES", "PASS_LIMIT", "ColumnSource", "Measurement", "Scores"]

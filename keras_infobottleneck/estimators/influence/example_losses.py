@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.precision import full_products
+from keras_infobottleneck.introspection.replicas import full_products
 from keras_infobottleneck.models.posterior_draws import outputs_at
 
 __all__ = ["ExampleLosses", "first_parameters"]

@@ -14,11 +14,11 @@ import tensorflow as tf
 from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.planning import try_one_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.score_rows import all_rows
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
-from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.precision import full_products
+from keras_infobottleneck.introspection.replicas import full_products
 
 __all__ = ["ROWS_BYTES", "ExampleRows", "example_rows"]
 

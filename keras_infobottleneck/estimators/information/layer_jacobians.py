@@ -19,8 +19,8 @@ from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.score_rows import all_rows
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
-from keras_infobottleneck.estimators.fisher.structures.gram import all_rows
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import all_layers

@@ -99,18 +99,23 @@ def test_a_setting_names_the_sizes_that_were_run(kept):
 
 
 def test_every_run_is_held_to_its_own_number_of_examples(kept):
-    content, judged = kept
+    content, _ = kept
+    settings = content["settings"] | {"judged": ["1-c"]}
+
+    def verdict():
+        return judge(records, content["widths"], settings)["1-c"]["verdict"]
+
     # Without the features, of which one seed falls below what its own number of examples allows.
     records = [dict(record) for record in content["records"] if "features" not in record["code"]]
     largest = next(r for r in records if (r["size"], r["share"]) == (1200, 1.0))
-    assert judged(records)["1-c"]["verdict"] == "reproduced"
+    assert verdict() == "reproduced"
     # A code that is a twentieth of a nat too good: within what 75 examples allow, not 1200.
     least = np.add(
         largest["crossentropy"], np.multiply(largest["betas"], largest["information"]) / 1200
     )
     gain = least[-1] - (np.log(10) - 0.05)
     largest["crossentropy"] = [*largest["crossentropy"][:-1], largest["crossentropy"][-1] - gain]
-    assert judged(records)["1-c"]["verdict"] == UNTOLD
+    assert verdict() == UNTOLD
 
 
 def test_a_transition_that_is_not_reached_has_no_place():

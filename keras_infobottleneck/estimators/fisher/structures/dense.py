@@ -17,13 +17,14 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.score_rows import score_rows
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["DenseFisher", "outer_sums", "score_rows"]
+__all__ = ["DenseFisher", "outer_sums"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,15 +118,6 @@ class DenseFisher(FisherInformation):
     def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> DenseFisher:
         size = fields["layout"].size
         return cls(matrix=archive.second_moments("matrix", (size, size)), **fields)
-
-
-def score_rows(scores: Scores, k: int | tf.Tensor) -> tf.Tensor:
-    """Scores of column k, `[batch, weights]`."""
-    rows = [
-        tf.reshape(form.rows(g, 0, scores.num_rows), [scores.num_rows, -1])
-        for form, g in zip(scores.forms, scores.gradients(k), strict=True)
-    ]
-    return tf.concat(rows, 1)
 
 
 def outer_sums(scores: Scores) -> tuple[tf.Tensor, tf.Tensor]:

@@ -17,14 +17,15 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.score_rows import all_rows
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
-from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher, score_rows
-from keras_infobottleneck.introspection.precision import full_products
+from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher
+from keras_infobottleneck.introspection.replicas import full_products
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["GramFisher", "all_rows", "rows_of"]
+__all__ = ["GramFisher", "rows_of"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,20 +154,8 @@ class GramFisher(FisherInformation):
         return cls(rows=rows, **fields)
 
 
-def all_rows(scores: Scores) -> tf.Tensor:
-    """Every score of the batch, `[columns, batch, weights]`."""
-    if scores.num_columns == 1:
-        return score_rows(scores, 0)[None]
-    return tf.map_fn(
-        lambda k: score_rows(scores, k),
-        tf.range(scores.num_columns),
-        fn_output_signature=scores.forms[0].dtype,
-        parallel_iterations=1,
-    )
-
-
 def rows_of(step: Any, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
-    """The scores of all examples, `[examples, columns, weights]`, by the compiled `all_rows`."""
+    """The scores of all examples, `[examples, columns, weights]`, by a compiled step."""
     parts = []
     bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     for number, batch in enumerate(batches, start=1):
