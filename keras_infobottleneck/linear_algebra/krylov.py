@@ -88,7 +88,7 @@ class KrylovSpace:
         for _ in range(2):
             for group in groups:
                 remainder = _without(remainder, group)
-        entry, square = tf.stack([entry, _dot(remainder, remainder)]).numpy()
+        entry, square = _with_square(entry, remainder).numpy()
         self.diagonal.append(float(entry))
         self.left = float(np.sqrt(square))
         if self.left <= self.noise:
@@ -103,6 +103,7 @@ class KrylovSpace:
             self._single = []
 
 
+@tf.function(reduce_retracing=True, autograph=False)
 def _advanced(
     product: tf.Tensor, vector: tf.Tensor, last: tf.Tensor, left: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -112,10 +113,17 @@ def _advanced(
     return remainder - tf.cast(entry, vector.dtype) * vector, entry
 
 
+@tf.function(reduce_retracing=True, autograph=False)
 def _without(remainder: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
     """What is orthogonal to the rows, which are orthogonal to each other and of unit length."""
     shares = tf.linalg.matvec(group, remainder)
     return remainder - tf.linalg.matvec(group, shares, transpose_a=True)
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _with_square(entry: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+    """A number and the square of a vector, to be asked for at once."""
+    return tf.stack([entry, _dot(vector, vector)])
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -124,7 +132,7 @@ def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     A long sum in float32 is off by so much that directions of eigenvalue zero get another one.
     """
     products = a * b
-    whole = products.shape[0] // SHORT * SHORT
+    whole = tf.size(products) // SHORT * SHORT
     sums = tf.reduce_sum(tf.reshape(products[:whole], [-1, SHORT]), 1)
     return tf.reduce_sum(tf.cast(tf.concat([sums, products[whole:]], 0), tf.float64))
 

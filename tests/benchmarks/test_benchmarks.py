@@ -79,3 +79,13 @@ def test_importing_the_package_is_compared_with_importing_keras(tmp_path):
     row = found["processor_seconds"]
     assert row["keras_infobottleneck"] > row["keras"] > 0
     assert 1 < found["files_imported"] <= found["files_of_the_package"]
+
+
+def test_a_head_of_many_classes_is_measured_in_passes():
+    flags = ["--classes=300", "--width=8", "--length=4", "--num_examples=8", "--batch_size=4"]
+    done = run("large_vocabulary.py", *flags, "--rounds=1", "--max_side=100")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    names = ["diagonal, empirical", "diagonal, sampled", "kronecker, sampled"]
+    assert list(found) == ["weights", "gradient, seconds", *names]
+    assert all(value > 0 for value in found.values())
