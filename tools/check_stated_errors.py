@@ -5,7 +5,8 @@
 For each: the mean over seeds beside the truth, in standard errors of the mean; the stated error
 over the spread of the estimates; and how often the truth lies within 1.96 stated errors. Writes
 `docs/results/stated_errors.json` and the table `docs/stated_errors.md`. About twenty minutes of one
-core; finished cases are kept, so that an interrupted run goes on.
+core; finished cases are kept, and the estimates of an unfinished one in `outputs/stated_errors`, so
+that an interrupted run goes on.
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ from keras_infobottleneck import estimators
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results" / "stated_errors.json"
 PAGE = ROOT / "docs" / "stated_errors.md"
+UNFINISHED = ROOT / "outputs" / "stated_errors"
+SEEDS_AT_ONCE = 10  # after which the estimates are written
 NUM_SEEDS = flags.DEFINE_integer("num_seeds", 200, "Seeds of each case.", 20)
 ONLY = flags.DEFINE_list("only", [], "Names of the cases to run; all by default.")
 
@@ -289,9 +292,16 @@ CASES = {
 def measured(name: str, num_seeds: int) -> dict:
     """One row: what was stated against what was seen."""
     truth, estimate = CASES[name](Classifier())
-    found = [estimate(seed) for seed in range(num_seeds)]
-    values = np.array([float(each) for each in found])
-    errors = np.array([each.standard_error for each in found])
+    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    unfinished = UNFINISHED / f"{list(CASES).index(name)}.json"
+    found = json.loads(unfinished.read_text("utf-8")) if unfinished.exists() else []
+    for seed in range(len(found), num_seeds):
+        made = estimate(seed)
+        found.append([float(made), float(made.standard_error)])
+        if len(found) % SEEDS_AT_ONCE == 0:
+            unfinished.write_text(json.dumps(found), "utf-8")
+    unfinished.unlink(missing_ok=True)
+    values, errors = np.transpose(found[:num_seeds])
     spread = values.std(ddof=1)
     return {
         "truth": truth,

@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-from benchmark_tables import costs, methods  # noqa: E402
+from benchmark_tables import costs, methods, networks  # noqa: E402
 
 TARGET = ROOT / "benchmarks" / "README.md"
 HEAD = """# Benchmarks
@@ -28,6 +28,7 @@ SECTIONS = (
     costs.curvature,
     costs.curvature_limits,
     costs.large_vocabulary,
+    costs.recurrent_layers,
     costs.streams,
     costs.precision,
     methods.hidden_states,
@@ -37,6 +38,7 @@ SECTIONS = (
     methods.wrong_labels,
     methods.forgetting,
     methods.learning_coefficients,
+    networks.networks_of_others,
 )
 
 

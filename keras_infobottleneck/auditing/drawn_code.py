@@ -69,15 +69,17 @@ def draw_code(
             f"Received: a loss of {task.loss:.4g} where guessing has {guessing:.4g}"
         )
     prices = [exam.beta * STEP**number for number in range(NUM_PRICES)]
+    sample = exam.examples("fisher")
 
     def drawn(number: int) -> Estimate:
         return drawn_excess_loss(
             exam.model,
-            exam.examples("fisher").data,
+            sample.data,
             fisher,
             beta=prices[number],
             num_draws=NUM_DRAWS,
             likelihood=exam.likelihood or task.likelihood,
+            batch_size=min(exam.batch_size, sample.size),
             seed=exam.seed,
         )
 

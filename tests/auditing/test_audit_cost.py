@@ -131,6 +131,7 @@ def test_prices_at_which_the_code_is_drawn_are_foretold(trials, monkeypatch, add
     def drawn_excess_loss(model, data, fisher, **options):
         clock[0] += len(data[0])
         draws.append(len(data[0]))
+        assert options["batch_size"] == 64  # what the dry run compiles serves the audit
         return kib.estimators.Estimate(adds, 0.0)
 
     for module in (cost, planning):

@@ -89,3 +89,13 @@ def test_a_head_of_many_classes_is_measured_in_passes():
     names = ["diagonal, empirical", "diagonal, sampled", "kronecker, sampled"]
     assert list(found) == ["weights", "gradient, seconds", *names]
     assert all(value > 0 for value in found.values())
+
+
+def test_recurrent_layers_have_the_same_numbers_by_their_rule_as_without():
+    sizes = ("--units=3", "--steps=4", "--width=2", "--num_examples=20", "--batch_size=10")
+    done = run("recurrent.py", *sizes, "--few=2", "--rounds=1", "--cell=gru")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["gru"]
+    assert found["largest difference of the diagonals"] < 1e-5
+    assert found["difference of the nats"] < 1e-4
+    assert found["by the rule"].keys() == found["example by example"].keys()

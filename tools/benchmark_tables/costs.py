@@ -8,6 +8,7 @@ __all__ = [
     "large_vocabulary",
     "noise_on_weights",
     "precision",
+    "recurrent_layers",
     "streams",
 ]
 
@@ -120,6 +121,32 @@ def large_vocabulary() -> str:
         f"compiled, {found['gradient, seconds']:.2f} seconds on a machine that did other things "
         "too. Kronecker factors wider than 4,096 are diagonal:\n",
         table(["quantity", "of a compiled loop"], rows),
+    )
+
+
+def recurrent_layers() -> str:
+    """Curvature and effective information of recurrent layers, by their rule and without."""
+    found = read("recurrent")
+    names = {"lstm": "long short-term memory", "gru": "gated recurrent unit"}
+    rows = []
+    for cell, name in names.items():
+        by_rule, alone = (found[cell][way] for way in ("by the rule", "example by example"))
+        for quantity in by_rule:
+            if not quantity.startswith("seconds"):
+                cells = (f"{by_rule[quantity]:.1f}", f"{alone[quantity]:.1f}")
+                rows.append([name, quantity, *cells])
+    settings = found["settings"]
+    off = max(found[cell]["largest difference of the diagonals"] for cell in names)
+    nats = max(found[cell]["difference of the nats"] for cell in names)
+    return section(
+        "Recurrent layers",
+        [found["command"]],
+        ["recurrent"],
+        f"In gradient passes over the same examples, {settings['units']} units over "
+        f"{settings['steps']} steps of {settings['width']} inputs: by the rule of recurrent "
+        "layers, and with the same cell where there is none, example by example. Both give the "
+        f"same diagonals, to {off:.0e} of the largest entry, and the same nats, to {nats:.0e}.\n",
+        table(["layer", "quantity", "by the rule", "example by example"], rows),
     )
 
 

@@ -42,7 +42,7 @@ def prequential_code(
     build: Callable[[], keras.Model],
     data: Any,
     *,
-    blocks: int | Sequence[int] = 10,
+    blocks: int | Sequence[int] | np.ndarray = 10,
     epochs: int = 10,
     batch_size: int = 32,
     warm_start: bool = False,

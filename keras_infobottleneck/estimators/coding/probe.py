@@ -87,7 +87,12 @@ class MDLProbe(Result):
 
 
 def mdl_probe(
-    z: Any, y: Any, *, blocks: int | Sequence[int] = 10, num_steps: int = 100, seed: int = 0
+    z: Any,
+    y: Any,
+    *,
+    blocks: int | Sequence[int] | np.ndarray = 10,
+    num_steps: int = 100,
+    seed: int = 0,
 ) -> MDLProbe:
     """Nats that it takes to tell labels to somebody who has a layer's activations.
 

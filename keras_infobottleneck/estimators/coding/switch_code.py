@@ -84,7 +84,7 @@ class BlockCode(NamedTuple):
     choice: int
 
 
-def block_ends(blocks: int | Sequence[int], num_examples: int) -> np.ndarray:
+def block_ends(blocks: int | Sequence[int] | np.ndarray, num_examples: int) -> np.ndarray:
     """Ends of the blocks: as given, or by their number, each at twice the end before."""
     if np.ndim(blocks) == 0:
         count = check_count("blocks", blocks, 2)

@@ -12,6 +12,7 @@ from math import log2
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import (
     check_choice,
@@ -39,7 +40,7 @@ _EVERY_OTHER_BYTE = np.uint32(0x00FF00FF)
 
 
 def block_decomposition_complexity(
-    bits: np.ndarray,
+    bits: ArrayLike,
     *,
     boundary: Literal["ignore", "recursive", "correlated"] = "ignore",
     min_length: int = 2,
@@ -235,7 +236,7 @@ def _squares(parts: np.ndarray | None, min_length: int) -> Iterator[tuple[int, n
     yield from _squares(rest if rest.size else None, min_length)
 
 
-def _as_bits(bits: np.ndarray) -> np.ndarray:
+def _as_bits(bits: ArrayLike) -> np.ndarray:
     """Check that the array holds nothing but 0 and 1, and make it uint8."""
     bits = check_integers("bits", bits, booleans=True)
     if bits.ndim not in (1, 2):

@@ -49,7 +49,9 @@ class ComplexityRatio(Result):
         theirs = np.sum([*baseline.values()], axis=0)
 
         def spread(value: np.ndarray | np.float64, draws: np.ndarray) -> np.ndarray:
-            return (value / draws).std(axis=0, ddof=1) if len(draws) > 1 else np.zeros_like(value)
+            if len(draws) < 2:
+                return np.zeros_like(value)
+            return np.asarray((value / draws).std(axis=0, ddof=1))
 
         return cls(
             value=float(ours.sum() / theirs.sum(axis=1).mean()),

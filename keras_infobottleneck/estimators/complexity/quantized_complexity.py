@@ -309,7 +309,8 @@ def _crop_corners(
     if crop is None or (matrix.shape[0] <= crop[0] and matrix.shape[1] <= crop[1]):
         return [(0, 0)]
     room = [max(side - wanted, 0) for side, wanted in zip(matrix.shape, crop, strict=True)]
-    return [tuple(rng.integers(0, room, endpoint=True)) for _ in range(num_crops)]
+    corners = [rng.integers(0, room, endpoint=True) for _ in range(num_crops)]
+    return [(int(row), int(column)) for row, column in corners]
 
 
 def _check_comparable(

@@ -12,7 +12,7 @@ from keras_infobottleneck.introspection.contents import inner_layers, noise_weig
 
 __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
 
-Weights: TypeAlias = keras.Model | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Weights: TypeAlias = keras.Model | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")

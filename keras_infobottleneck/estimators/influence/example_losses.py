@@ -85,6 +85,7 @@ class ExampleLosses:
         return losses, others
 
     def _parts(self, values: list[tf.Tensor]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Losses and the second quantity of the examples of each stack of batches."""
         for stack in self._batches.stacks():
             # One function for stacks of every height.
             any_height = tf.nest.map_structure(

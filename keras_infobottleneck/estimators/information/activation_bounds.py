@@ -182,7 +182,7 @@ def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) 
 
 def noise_variance_of_information(
     nats: ArrayLike, num_weights: ArrayLike, *, max_variance: float = 1.0, paper_form: bool = False
-) -> np.ndarray:
+) -> np.float64 | np.ndarray:
     """Variance of `log w`, the same for every weight, at which a layer holds this many nats.
 
     `alpha = max_variance exp(-2 nats / num_weights)`, the inverse of the information
@@ -221,6 +221,6 @@ def noise_variance_of_information(
     return cap * np.exp(-(1.0 if paper_form else 2.0) * nats / sizes)
 
 
-def _nats_per_unit(alpha: np.ndarray) -> np.ndarray:
+def _nats_per_unit(alpha: np.ndarray) -> np.float64 | np.ndarray:
     """Nats per unit of a layer whose log-noise has variance alpha: `-1/2 log(1 - exp(-alpha))`."""
     return -0.5 * np.log(-np.expm1(-alpha))

@@ -102,7 +102,7 @@ def information_curve(
     model: keras.Model,
     data: Any,
     *,
-    beta: Sequence[float] | None = None,
+    beta: float | Sequence[float] | np.ndarray | None = None,
     loss: float | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
     structure: str = "diagonal",
@@ -153,9 +153,10 @@ def information_curve(
     """
     check_keywords(information_curve, fisher_information, fisher_options)
     check_model("model", model)
-    prices = [beta] if isinstance(beta, numbers.Number) else beta
+    prices: np.ndarray | None = None
     if beta is not None:
-        prices = check_numbers("beta", prices, "[prices]", SMALLEST, LARGEST, increasing=True)
+        given = [beta] if isinstance(beta, numbers.Number) else beta
+        prices = check_numbers("beta", given, "[prices]", SMALLEST, LARGEST, increasing=True)
     loss = check_number("loss", loss, optional=True)
     scale = check_prior_scale(prior_scale, "optimal")
     check_code_options(structure, paper_form, num_probes, num_steps)
@@ -175,7 +176,7 @@ def information_curve(
         prices = np.geomspace(10.0**-DECADES, 10.0**DECADES, NUM_POINTS) / num_examples
     codes = [minimum.code(float(price), scale, paper_form=paper_form) for price in prices]
     return InformationCurve(
-        beta=np.asarray(prices),
+        beta=prices,
         nats=np.array([code.nats.sum() for code in codes]),
         expected_loss=loss + np.array([code.excess_loss for code in codes]),
         prior_scale=np.array([code.prior_scale for code in codes]),

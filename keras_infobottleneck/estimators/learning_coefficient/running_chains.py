@@ -176,6 +176,8 @@ class Chains:
         return ChainRun(float(loss), excess, float(acceptance), float(size)), ends
 
     def _langevin(self, loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Tensors]]:
+        """Function of a run to the loss at the center, the excess losses and the last weights."""
+
         def run(
             problem: Problem, start: Tensors, seed: tf.Tensor, step: tf.Tensor, draws: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
@@ -213,6 +215,7 @@ class Chains:
 
 
 def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
+    """The distribution that chains sample, from the parameters and the loss."""
     return TemperedPosterior(
         loss_of,
         problem.stack,

@@ -164,12 +164,14 @@ class TemperedPosterior:
         return sum_over(tf.shape(self.stack.weights)[0], of_batch, zeros)
 
     def _energy(self, values: Tensors, losses: tf.Tensor) -> tf.Tensor:
+        """Energy of each chain: mean loss over the price, plus the localization term."""
         distance = tf.add_n(
             [sum_by_chain(tf.square(v - c)) for v, c in zip(values, self.center, strict=True)]
         )
         return losses / self.beta + 0.5 * self.localization * distance
 
     def _gradients(self, values: Tensors, sums: Tensors) -> Tensors:
+        """Gradients of the energy, from those of the loss summed over all examples."""
         scale = 1.0 / (self.num_examples * self.beta)
         return [
             tf.cast(scale, g.dtype) * g + tf.cast(self.localization, v.dtype) * (v - c)

@@ -21,7 +21,7 @@ def hidden_states(
     data: Any,
     layer: str | int | keras.layers.Layer,
     *,
-    threshold: float | Sequence[float] = 0.0,
+    threshold: float | Sequence[float] | np.ndarray = 0.0,
     batch_size: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,

@@ -122,7 +122,7 @@ def layer_multiscale_relevance(
     activations: ArrayLike,
     *,
     by: Literal["units", "threshold", "bits"] = "units",
-    scales: Sequence | None = None,
+    scales: Sequence[float] | np.ndarray | None = None,
     threshold: float = 0.0,
     seed: int | None = None,
 ) -> MultiscaleRelevance:

@@ -69,7 +69,7 @@ class StateCounts(Result):
         data: Any,
         layer: str | int | keras.layers.Layer,
         *,
-        threshold: float | Sequence[float] = 0.0,
+        threshold: float | Sequence[float] | np.ndarray = 0.0,
         batch_size: int | None = None,
         verbose: int = 0,
     ) -> StateCounts:
@@ -112,7 +112,7 @@ class StateCounts(Result):
         data: Any,
         layers: Sequence[str | int | keras.layers.Layer],
         *,
-        threshold: float | Sequence[float] = 0.0,
+        threshold: float | Sequence[float] | np.ndarray = 0.0,
         batch_size: int | None = None,
         verbose: int = 0,
     ) -> dict[str, StateCounts]:

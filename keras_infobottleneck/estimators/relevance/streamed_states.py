@@ -50,7 +50,7 @@ class StatesOfLayers:
         data: Any,
         layers: Sequence[str | int | keras.layers.Layer],
         *,
-        threshold: float | Sequence[float],
+        threshold: float | Sequence[float] | np.ndarray,
         batch_size: int | None,
         verbose: int,
     ):

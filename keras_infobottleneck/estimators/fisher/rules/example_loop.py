@@ -72,6 +72,7 @@ class ExampleLoop:
         return self._made["rows"][self._index[id(variable)]]
 
     def _sum_squares(self) -> tuple[Tensors, tf.Tensor]:
+        """Sums of squared gradients by variable, and squared norms `[batch, variables]`."""
         dtype = self._variables[0].dtype
 
         def body(

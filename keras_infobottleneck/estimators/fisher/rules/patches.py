@@ -59,7 +59,7 @@ class Patches:
         count, taps = math.prod(sizes), math.prod(self.kernel_size)
         return tf.reshape(windows, [-1, count, taps, channels])
 
-    def _places(self, spatial: Sequence[int], sizes: Sequence[int]) -> np.ndarray:
+    def _places(self, spatial: tf.TensorShape, sizes: Sequence[int]) -> np.ndarray:
         """Flat indices of the pixels under each tap at each position, `[positions * taps]`."""
         rank = len(sizes)
         places = np.zeros([1] * (2 * rank), np.int32)

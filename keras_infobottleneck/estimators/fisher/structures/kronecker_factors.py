@@ -118,8 +118,10 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
     variables, source = measurement.variables, measurement.source
     kernels: list[int] = []
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        def step(batch: Batch, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def make(
+        model_of: Callable[[], keras.Model],
+    ) -> Callable[..., tuple[tf.Tensor, list[list[tf.Tensor]]]]:
+        def step(batch: Batch, key: tf.Tensor) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
             scores = Scores(model_of(), variables, source, batch, key)
             plans = plan_blocks(scores)
             plans = [plan for plan in plans if plan.positions > 1]
@@ -144,7 +146,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
     return forms
 
 
-def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> Any:
+def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> list[list[tf.Tensor]]:
     """Exact trace of each block, and traces of both pairs of factors, `[blocks, 5]`."""
     forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
