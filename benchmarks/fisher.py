@@ -3,7 +3,8 @@
 Every time is a multiple of its own framework's plain gradient pass, on one thread, the best of
 several rounds in which the quantities take turns. Ours is given against two plain passes: one
 that calls a compiled step for each batch, as training does, and one that loops over the batches
-in compiled code, as ours does. The diagonals of all packages are compared with ours.
+in compiled code, as ours does. The diagonals of all packages are compared with ours. The
+torch side knows the first two networks only: lines of the sequence networks stand alone.
 
   python benchmarks/fisher.py --data mnist.npz --peers_python /path/to/python
 """
@@ -21,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from sequence_networks import SEQUENCES
 
 from keras_infobottleneck.estimators import fisher_information, hessian
 
@@ -31,7 +33,7 @@ flags.DEFINE_string(
 flags.DEFINE_integer("num_examples", 2000, "Examples used at most, in whole batches.", 1)
 flags.DEFINE_integer("batch_size", 250, "Examples per batch.", 1)
 flags.DEFINE_integer("rounds", 5, "Rounds; the best counts.", 1)
-flags.DEFINE_multi_enum("network", ["mlp", "cnn"], ["mlp", "cnn"], "Networks.")
+flags.DEFINE_multi_enum("network", ["mlp", "cnn"], ["mlp", "cnn", *SEQUENCES], "Networks.")
 flags.DEFINE_string("peers_python", None, "A Python with torch and the packages compared with.")
 flags.DEFINE_multi_string("quantity", None, "Only these quantities.")
 flags.DEFINE_string("output", None, "A JSON file for the results.")
@@ -62,7 +64,9 @@ def examples():
 
 
 def network(name):
-    """The two networks of the comparison, with logits."""
+    """A network of the comparison, with logits."""
+    if name in SEQUENCES:
+        return SEQUENCES[name]()
     layers = keras.layers
     if name == "mlp":
         parts = [
@@ -210,7 +214,7 @@ def compare(name):
     step, loop = result["seconds"].values()
     result["ours"] = {k: t / step for k, t in times.items()}
     result["ours, of the compiled loop"] = {k: t / loop for k, t in times.items()}
-    if FLAGS.peers_python:
+    if FLAGS.peers_python and name not in SEQUENCES:
         answers = peers(name, model, x, y)
         exact = diagonals(model, x, y)
         result["peers"] = {k[5:]: float(v) for k, v in answers.items() if k.startswith("time ")}

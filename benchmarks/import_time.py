@@ -39,8 +39,9 @@ def timed(name):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", TIMED.format(name=name)]
-    pipe = subprocess.PIPE
-    done = subprocess.run(command, env=environment, stdout=pipe, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
     return json.loads(done.stdout)
 
 

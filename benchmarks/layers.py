@@ -1,11 +1,14 @@
 """What noise on the weights costs: time per training step and peak memory, as ratios in one run.
 
-An MLP 784-512-512-10 and a small CNN, batch 128, Adam, one thread: plain Keras against every
-estimator of `VariationalWeights`, with and without XLA, and against the layers of `tfp.layers`
-on tf-keras for the same estimator. Steps of all rivals alternate, so that a drift of the machine
-meets them alike; a ratio is the median over rounds of the ratio within a round.
+An MLP 784-512-512-10, a small CNN and a transformer block, batch 128, Adam, one thread: plain Keras
+against every estimator of `VariationalWeights`, with and without XLA, against the floor of each
+estimator (`layer_floors.py`), and against the layers of `tfp.layers` on tf-keras for the same
+estimator. Steps of all rivals alternate, so that a drift of the machine meets them alike; a ratio
+is the median over rounds of the ratio within a round.
 
     python benchmarks/layers.py [--network=cnn] [--rounds=20] [--output=layers.json]
+
+Run time: with 20 rounds five minutes for the MLP, twenty for the CNN, ten for the transformer.
 """
 
 import json
@@ -20,10 +23,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from absl import app, flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("network", "mlp", ["mlp", "cnn"], "What to train.")
+flags.DEFINE_enum("network", "mlp", ["mlp", "cnn", "transformer"], "What to train.")
 flags.DEFINE_integer("rounds", 20, "Rounds in which every rival takes its steps.", 1)
 flags.DEFINE_integer("steps", 5, "Steps of a rival in a round.", 1)
 flags.DEFINE_bool("peers", True, "Whether tfp.layers are measured too.")
+flags.DEFINE_bool("memory", True, "Whether peak memory is measured, in a process for each rival.")
+flags.DEFINE_multi_enum("mode", ["", "xla"], ["", "xla"], "Without XLA, with it.")
 flags.DEFINE_string("output", None, "Where the ratios are written as JSON.")
 flags.DEFINE_string("memory_of", None, "For internal use: measure the peak memory of one rival.")
 
@@ -40,6 +45,7 @@ NETWORKS = {
         ("Dense", 10),
     ],
 }
+SHAPES = {"mlp": (784,), "cnn": (28, 28, 1), "transformer": (32, 128)}
 
 
 def main(_):
@@ -47,11 +53,12 @@ def main(_):
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    names = [f"{kind}{jit}" for kind in ("plain", *ESTIMATORS) for jit in ("", " xla")]
-    if FLAGS.peers:
+    kinds = ["plain", *ESTIMATORS, *(f"floor {kind}" for kind in ESTIMATORS)]
+    if FLAGS.peers and FLAGS.network != "transformer":
         # tfp.layers has no convolution with local reparameterisation.
         peers = ESTIMATORS if FLAGS.network == "mlp" else ("sample", "flipout")
-        names += [f"tfp {kind}{jit}" for kind in peers for jit in ("", " xla")]
+        kinds += [f"tfp {kind}" for kind in peers]
+    names = [f"{kind} {mode}".strip() for kind in kinds for mode in sorted(FLAGS.mode)]
     if FLAGS.memory_of:
         step = make_step(FLAGS.memory_of)
         with open("/proc/self/clear_refs", "w") as file:
@@ -74,15 +81,17 @@ def main(_):
             times[name].append((time.perf_counter() - start) / FLAGS.steps)
     rows = {name: row(name, times) for name in names}
     print(f"{FLAGS.network}, batch {BATCH_SIZE}, one thread; ratios to plain Keras without XLA")
-    print(f"{'rival':>14} {'ms/step':>8} {'time':>6} {'time, same mode':>16} {'peak MiB':>9}")
     for name, r in rows.items():
-        print(
-            f"{name:>14} {r['milliseconds']:8.2f} {r['ratio']:6.2f} {r['ratio_same_mode']:16.2f} "
-            f"{r['peak_mib']:9.0f}"
-        )
+        cells = ", ".join(f"{key} {value:.2f}" for key, value in r.items())
+        print(f"{name:>17}: {cells}")
     if FLAGS.output:
+        report = {
+            "command": f"python benchmarks/layers.py --network={FLAGS.network}",
+            "network": FLAGS.network,
+            "rivals": rows,
+        }
         with open(FLAGS.output, "w") as file:
-            json.dump({"network": FLAGS.network, "rivals": rows}, file, indent=1)
+            file.write(json.dumps(report, indent=1) + "\n")
 
 
 def row(name, times):
@@ -91,12 +100,14 @@ def row(name, times):
     def ratio(rival):
         return float(np.median(np.array(times[name]) / np.array(times[rival])))
 
-    return {
-        "milliseconds": float(np.median(times[name])) * 1e3,
-        "ratio": ratio("plain"),
-        "ratio_same_mode": ratio("plain xla" if name.endswith("xla") else "plain"),
-        "peak_mib": memory(name),
+    found = {"milliseconds": float(np.median(times[name])) * 1e3}
+    rivals = {
+        "ratio": "plain",
+        "ratio_same_mode": "plain xla" if name.endswith("xla") else "plain",
+        "ratio_to_floor": f"floor {name}",
     }
+    found |= {key: ratio(rival) for key, rival in rivals.items() if rival in times}
+    return {**found, "peak_mib": memory(name)} if FLAGS.memory else found
 
 
 def memory(name):
@@ -116,7 +127,7 @@ def make_step(name):
     import numpy as np
 
     random = np.random.default_rng(0)
-    shape = (784,) if FLAGS.network == "mlp" else (28, 28, 1)
+    shape = SHAPES[FLAGS.network]
     x = random.random((BATCH_SIZE, *shape), "float32")
     y = random.integers(10, size=BATCH_SIZE)
     kind = name.removesuffix(" xla")
@@ -127,21 +138,51 @@ def make_step(name):
 
 def build_ours(kind, shape, jit_compile):
     import keras
+    from layer_floors import Floor
 
     import keras_infobottleneck as kib
 
-    stack = []
-    for name, *arguments in NETWORKS[FLAGS.network]:
-        layer = getattr(keras.layers, name)(*arguments, **activation(name, arguments))
-        if kind != "plain" and name != "Flatten":
-            layer = kib.layers.VariationalWeights(layer, estimator=kind)
-        stack.append(layer)
-    model = keras.Sequential([keras.layers.Input(shape), *stack])
-    if kind != "plain":
+    def noisy(layer):
+        if kind == "plain":
+            return layer
+        if kind.startswith("floor "):
+            return Floor(layer, kind.removeprefix("floor "))
+        return kib.layers.VariationalWeights(layer, estimator=kind)
+
+    if FLAGS.network == "transformer":
+        model = transformer_block(shape, noisy)
+    else:
+        stack = []
+        for name, *arguments in NETWORKS[FLAGS.network]:
+            layer = getattr(keras.layers, name)(*arguments, **activation(name, arguments))
+            stack.append(layer if name == "Flatten" else noisy(layer))
+        model = keras.Sequential([keras.layers.Input(shape), *stack])
+    if kind in ESTIMATORS:
         model = kib.InformationBottleneckModel(model, num_examples=NUM_EXAMPLES)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, jit_compile=jit_compile)
     return model
+
+
+def transformer_block(shape, noisy):
+    """One head of attention and two layers behind it, every product with a kernel of its own.
+
+    `MultiHeadAttention` has four kernels, and takes `"sample"` alone.
+    """
+    import keras
+
+    layers = keras.layers
+    width = shape[-1]
+    inputs = keras.Input(shape)
+    normal = layers.LayerNormalization()(inputs)
+    query, value, key = (noisy(layers.Dense(width))(normal) for _ in range(3))
+    mixed = layers.Attention(use_scale=True)([query, value, key])
+    hidden = layers.Add()([inputs, noisy(layers.Dense(width))(mixed)])
+    normal = layers.LayerNormalization()(hidden)
+    wide = noisy(layers.Dense(4 * width, activation="relu"))(normal)
+    hidden = layers.Add()([hidden, noisy(layers.Dense(width))(wide)])
+    pooled = layers.GlobalAveragePooling1D()(hidden)
+    return keras.Model(inputs, noisy(layers.Dense(10))(pooled))
 
 
 def build_peer(kind, shape, jit_compile):

@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-from benchmark_tables import costs, methods, networks  # noqa: E402
+from benchmark_tables import costs, methods, networks, scale  # noqa: E402
 
 TARGET = ROOT / "benchmarks" / "README.md"
 HEAD = """# Benchmarks
@@ -24,11 +24,15 @@ was tried, and what brought no gain; [stated errors](../docs/stated_errors.md) s
 are as large as estimators state.
 """
 SECTIONS = (
+    costs.importing,
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,
     costs.large_vocabulary,
     costs.recurrent_layers,
+    scale.growth_by_size,
+    scale.growth_by_calls,
+    scale.device,
     costs.streams,
     costs.precision,
     methods.hidden_states,

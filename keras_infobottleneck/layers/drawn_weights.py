@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.introspection.contents import all_layers, own_weights
+from keras_infobottleneck.introspection.making import without_values
 from keras_infobottleneck.layers.posteriors import Posterior
 
 __all__ = [
@@ -59,15 +60,15 @@ def has_linear_part(layer: keras.layers.Layer) -> bool:
 class LinearPart:
     """``x, kernel, bias -> affine output`` of a layer, computed in a dtype of its own.
 
-    Holds a twin of the layer built from its configuration; the twin's own variables are never
-    read. Not a Keras object on purpose: a Keras layer that holds it must not track the twin.
+    Holds a twin of the layer built from its configuration, whose variables have no values. Not a
+    Keras object on purpose: a Keras layer that holds it must not track the twin.
     """
 
     def __init__(self, layer: keras.layers.Layer, input_shape: Shape, dtype: Any):
-        zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
-        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
-        self._twin.build(input_shape)
+        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True)
+        with without_values():
+            self._twin.build(input_shape)
         self._has_bias = len(self._twin.weights) == 2
         self._input_shape = tuple(input_shape)
 

@@ -1,5 +1,7 @@
 """The linear part against the layer itself, and its squares and signs against the Jacobian."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -203,3 +205,17 @@ def test_gradients_reach_the_kernel_that_was_given():
         tape.watch(kernel)
         total = tf.reduce_sum(linear(tf.ones([2, 5]), kernel))
     np.testing.assert_allclose(tape.gradient(total, kernel), 2.0)
+
+
+def test_the_copy_that_a_linear_part_computes_with_holds_no_values():
+    layer, shape = make("dense")
+    x = random(shape)
+
+    def variables():
+        return sum(isinstance(each, tf.Variable) for each in gc.get_objects())
+
+    before = variables()
+    linear = LinearPart(layer, shape, "float32")
+    outputs = linear(x, tf.ones([shape[1], 3]))
+    assert variables() == before
+    np.testing.assert_allclose(outputs, np.sum(x, axis=1, keepdims=True) * np.ones(3), rtol=1e-5)

@@ -1,10 +1,11 @@
 """The README of the benchmarks is what its command writes, with every benchmark and its command."""
 
+import json
 import pathlib
 
 import pytest
 
-from tools.write_benchmark_tables import TARGET, document
+from tools.write_benchmark_tables import TARGET, document, scale
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -37,3 +38,23 @@ def test_links_lead_to_files(text):
     targets = [part.split(")")[0] for part in text.split("](")[1:]]
     assert targets
     assert all((TARGET.parent / target).is_file() for target in targets)
+
+
+def test_results_of_scale_are_written_once_they_are_there(tmp_path, monkeypatch):
+    monkeypatch.setitem(scale.read.__globals__, "RESULTS", tmp_path)
+    assert not scale.growth_by_size() + scale.growth_by_calls() + scale.device()
+    fit = {"exponent": 0.987, "standard_error": 0.02}
+    point = {"processor_seconds": 1.5, "peak_mebibytes": 700.0}
+    row = {"points": {"1000": point}, "summary": {"all sizes": fit, "larger half": fit}}
+    leak = {"mebibytes_per_call": 0.21, "standard_error": 0.01, "models_alive": 0}
+    reached = {"seconds": 0.5, "share_of_arithmetic": 0.4, "share_of_the_limit": 0.6}
+    results = {
+        "scaling": {"measures": {"by examples": row}},
+        "leaks": {"calls": 30, "rows": {"audit": {"kept": leak, "cleared": leak}}},
+        "gpu": {"device": {}, "peak": {"operations": 1e12, "bytes": 1e9}, "rows": {"a": reached}},
+    }
+    for name, result in results.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"command": "python x", **result}))
+    assert "| by examples | 0.99 ± 0.02 | 0.99 ± 0.02 |" in scale.growth_by_size()
+    assert "| audit | 0.21 ± 0.01 | 0.21 ± 0.01 | 0 |" in scale.growth_by_calls()
+    assert "| a | 0.5 | 40% | 60% |" in scale.device()
