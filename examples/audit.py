@@ -40,7 +40,8 @@ def run():
     for name, labels in {"true labels": true, "random labels": random.astype("int32")}.items():
         model = train(x, labels, images.num_classes)
         reports[name] = kib.audit(model, (x, labels), seed=FLAGS.seed)
-        accuracy[name] = model.evaluate(images.x_test, images.y_test, verbose=0)[1]
+        logs = model.evaluate(images.x_test, images.y_test, verbose=0, return_dict=True)
+        accuracy[name] = logs["accuracy"]
     print(reports["random labels"].table(baseline=reports["true labels"]))
     reports["random labels"].to_html(folder / "report.html", baseline=reports["true labels"])
     nats = {name: report.weights.nats for name, report in reports.items()}

@@ -93,7 +93,8 @@ def train(images, decay, csv_path) -> tuple[list[dict], float]:
     )
     x, y = images.x_train[:size], images.y_train[:size]
     model.fit(x, y, batch_size=50, epochs=epochs, verbose=0, callbacks=[measure])
-    return measure.rows, model.evaluate(images.x_test, images.y_test, verbose=0)[1]
+    logs = model.evaluate(images.x_test, images.y_test, verbose=0, return_dict=True)
+    return measure.rows, logs["accuracy"]
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def run():
     model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
     model.fit(x, y, batch_size=50, epochs=2 if FLAGS.smoke else FLAGS.epochs, verbose=0)
     rows["after training"] = measure(model, x, curve)
-    accuracy = model.evaluate(images.x_test, images.y_test, verbose=0)[1]
+    logs = model.evaluate(images.x_test, images.y_test, verbose=0, return_dict=True)
+    accuracy = logs["accuracy"]
     draw(rows, curve, folder / "figure.png")
     best = max(rows["after training"], key=lambda row: row["relevance"] - row["shuffled"])
     script.finish(

@@ -22,8 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What stands after the program's name; by default what it was called with.
 
     Returns:
-        The exit code: 0 for a command that did its work, 2 for one that could not use what it was
-        given, and said so in one sentence on standard error.
+        The exit code: 0 for a command that did its work; 1 for an audit that could measure nothing
+        of what was asked for; 2 for a command that could not use what it was given, and said so in
+        one sentence on standard error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = {command.name: command for command in COMMANDS}
@@ -42,12 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(commands[name].help())
         return GOOD
     try:
-        commands[name](rest)
+        return commands[name](rest) or GOOD
     except (TypeError, ValueError, OSError) as error:
         return _refuse(f"{PROGRAM} {name}", str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    return GOOD
 
 
 def _overview() -> str:

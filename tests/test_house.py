@@ -64,7 +64,10 @@ ALLOWED = {
     "sweeping": {
         *("arguments", "callbacks", "data", "introspection", "models", "plots", "results"),
     },
-    "command_line": {"arguments", "auditing", "compression", "estimators", "results"},
+    "command_line": {
+        *("arguments", "auditing", "certificates", "compression", "estimators", "models"),
+        "results",
+    },
     "__main__": {"", "command_line"},
     "auditing": {
         *("arguments", "data", "estimators", "introspection", "layers", "linear_algebra"),

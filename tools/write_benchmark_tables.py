@@ -28,6 +28,7 @@ SECTIONS = (
     costs.noise_on_weights,
     costs.curvature,
     costs.curvature_limits,
+    costs.large_vocabulary,
     costs.recurrent_layers,
     scale.growth_by_size,
     scale.growth_by_calls,

@@ -7,6 +7,7 @@ refusal is one sentence that names the argument, what was expected and what was 
 
 from keras_infobottleneck.arguments.arrays import check_integers, check_numbers
 from keras_infobottleneck.arguments.mappings import check_named_numbers
+from keras_infobottleneck.arguments.names import check_names
 from keras_infobottleneck.arguments.values import (
     check_choice,
     check_count,
@@ -16,7 +17,6 @@ from keras_infobottleneck.arguments.values import (
     check_keywords,
     check_layer,
     check_model,
-    check_names,
     check_number,
     check_path,
     check_positive,

@@ -28,7 +28,6 @@ __all__ = [
     "check_keywords",
     "check_layer",
     "check_model",
-    "check_names",
     "check_number",
     "check_path",
     "check_positive",
@@ -238,34 +237,6 @@ def check_choice(name: str, value: Any, choices: Collection[str], *, optional: b
     if value is not None and value not in choices:
         raise refusal(ValueError, name, f"be {words}", value)
     return value
-
-
-def check_names(
-    name: str, value: Any, known: Collection[str], of: str, *, least: int = 1
-) -> list[str]:
-    """The value as a list; a collection of names, each known and there once.
-
-    Args:
-        name: of the argument.
-        value: what was given.
-        known: the names that there are.
-        of: what they are names of, for the refusal.
-        least: how many there must be.
-
-    Raises:
-        TypeError: text, or what is no collection of text.
-        ValueError: too few, an unknown one, or one twice.
-    """
-    expected = f"be a collection of names of {of}"
-    is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-    if not is_collection or _is_array(value) or not all(isinstance(each, str) for each in value):
-        raise refusal(TypeError, name, expected, value)
-    is_short, is_known = len(value) < least, set(value) <= set(known)
-    if is_short or not is_known or len(set(value)) < len(value):
-        words = described(list(known))
-        expected += f", at least {least} of {words}, each once"
-        raise refusal(ValueError, name, expected, value)
-    return list(value)
 
 
 def check_instance(

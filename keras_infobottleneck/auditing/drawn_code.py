@@ -33,6 +33,7 @@ class DrawnCode(Result):
         excess_loss: measured loss that the code's noise adds there, nats per example.
         standard_error: of the excess loss, over draws.
         excess_loss_at_full_price: the same at 1/N.
+        standard_error_at_full_price: of that, over draws.
         loss_of_guessing: of an example, by knowing only how frequent the classes are.
         num_draws: draws of all weights at each price.
     """
@@ -43,6 +44,7 @@ class DrawnCode(Result):
     excess_loss: float
     standard_error: float
     excess_loss_at_full_price: float
+    standard_error_at_full_price: float
     loss_of_guessing: float
     num_draws: int
 
@@ -110,6 +112,7 @@ def draw_code(
         excess_loss=float(found[most]),
         standard_error=found[most].standard_error,
         excess_loss_at_full_price=float(found[0]),
+        standard_error_at_full_price=found[0].standard_error,
         loss_of_guessing=guessing,
         num_draws=NUM_DRAWS,
     )

@@ -246,12 +246,12 @@ def _without_received(reason: str) -> str:
     return reason.partition(" Received: ")[0]
 
 
-def number_in_words(value: float, error: float | None = None) -> str:
-    """Four digits, or as many as an error in two digits allows; infinity in letters."""
+def number_in_words(value: float, error: float | None = None, *, digits: int = 4) -> str:
+    """Text of a number: this many digits, or as many as an error in two digits allows."""
     if not math.isfinite(value):
         return "infinite" if value > 0 else str(value)
     if error is None or not 0 < error < math.inf:
-        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
 

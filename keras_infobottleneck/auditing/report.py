@@ -13,6 +13,7 @@ from keras_infobottleneck.arguments import check_file, check_instance
 from keras_infobottleneck.auditing.document import Document, Section
 from keras_infobottleneck.auditing.entries import (
     SWITCHED_OFF,
+    Omission,
     Reading,
     Verdict,
     counterparts,
@@ -28,6 +29,9 @@ from keras_infobottleneck.results.files import write_text
 from keras_infobottleneck.results.result import plain
 
 __all__ = ["InformationReport"]
+
+# This many parts missing for one reason are said at the head of the report.
+MANY_PARTS = 3
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -72,6 +76,7 @@ class InformationReport(Findings):
         sentences = [sentence for part in self.parts for sentence in part.sentences(self)]
         # What the caller switched off is no news.
         if missing := [each for each in self.omissions if each.reason != SWITCHED_OFF]:
+            sentences += _missing_together(missing)
             count, reasons = len(missing), len(omissions_by_reason(missing))
             things = "thing was" if count == 1 else "things were"
             for_reasons = "reason" if reasons == 1 else f"{reasons} reasons"
@@ -222,3 +227,16 @@ class InformationReport(Findings):
             found.append(f"{self.weights.nats:.4g} nats in the weights")
         found.append(f"{len(self.readings)} readings, {len(self.omissions)} omissions")
         return f"InformationReport({self.model_name!r}: {', '.join(found)})"
+
+
+def _missing_together(omissions: Sequence[Omission]) -> list[str]:
+    """Whole parts that are missing for one reason, where they are several: most of a report."""
+    parts: dict[str, list[str]] = {}
+    for each in omissions:
+        if each.where == "all":
+            parts.setdefault(each.reason, []).append(each.part)
+    return [
+        f"The parts {', '.join(names)} could not be measured: {reason}"
+        for reason, names in parts.items()
+        if len(names) >= MANY_PARTS
+    ]

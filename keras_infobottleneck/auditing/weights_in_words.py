@@ -47,9 +47,10 @@ def sentences_on_weights(findings: Findings) -> Iterable[str]:
         held_how = "pay for" if held.beta else "hold, at a price of 0,"
     drawn: Any = findings.others.get("drawn_code")
     if has_lost_the_network(findings):
+        lost = drawn.excess_loss_at_full_price, drawn.standard_error_at_full_price
         yield (
             f"A code of its weights at weight_beta = 1 loses the network: drawn, its noise "
-            f"adds {drawn.excess_loss_at_full_price:.3g} nats of loss where guessing has "
+            f"adds {number_in_words(*lost, digits=3)} nats of loss where guessing has "
             f"{drawn.loss_of_guessing:.3g}. It works up to weight_beta = "
             f"{drawn.beta * held.num_examples:.3g}, where the weights hold "
             f"{number_in_words(drawn.nats)} nats."
@@ -58,35 +59,40 @@ def sentences_on_weights(findings: Findings) -> Iterable[str]:
     labels = ""
     if labels_hold is not None:
         labels = f", where {findings.labels_in_words} holds at most {labels_hold:.3g}"
+    error = held.standard_error or 0.0
+    each = number_in_words(held.nats_per_example, error / held.num_examples, digits=3)
     yield (
-        f"Its weights {held_how} {number_in_words(held.nats)} nats: "
-        f"{held.nats_per_example:.3g} per example{labels}."
+        f"Its weights {held_how} {number_in_words(held.nats, error)} nats: {each} per "
+        f"example{labels}."
     )
     if noise_is_large(findings):
         yield (
             "These nats are good to a factor of two or three at best: the code's noise adds "
-            f"{held.excess_loss if drawn is None else drawn.excess_loss:.3g} nats of loss, "
-            "which is not small."
+            f"{_loss_of_noise(findings, 3)} nats of loss, which is not small."
         )
 
 
 def verdict_on_weights(findings: Findings) -> Verdict | None:
-    """Whether the weights can have the labels by heart."""
+    """Whether the weights can have the labels by heart, as far as their nats tell."""
     held, labels_hold = findings.weights, findings.label_nats
     if held is None:
         return None
     if labels_hold is None:
+        error = (held.standard_error or 0.0) / held.num_examples
+        each = number_in_words(held.nats_per_example, error, digits=2)
         return Verdict(
-            f"Holds {held.nats_per_example:.2g} nats an example: compare networks by it.",
-            f"{number_in_words(held.nats)} nats over {held.num_examples:,} examples",
+            f"Holds {each} nats an example: compare networks by it.",
+            f"{number_in_words(held.nats, held.standard_error)} nats over "
+            f"{held.num_examples:,} examples",
             "what labels hold is known for classes only",
         )
     is_paid, lost = held.structure == "posterior", has_lost_the_network(findings)
     drawn: Any = findings.others.get("drawn_code")
     total = drawn.nats if lost else held.nats
+    error = 0.0 if lost else held.standard_error or 0.0
     nats = total / held.num_examples
     evidence = (
-        f"{number_in_words(total, held.standard_error or None)} nats shared out over "
+        f"{number_in_words(total, error)} nats shared out over "
         f"{held.num_examples:,} examples; {findings.labels_in_words} holds at most "
         f"{labels_hold:.3g} nats, the entropy of the classes"
     )
@@ -99,29 +105,31 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
             "drawn from the code still beat a guess"
         )
     elif drawn is not None:
-        unsure += f"; drawn, the code's noise adds {drawn.excess_loss:.2g} nats of loss"
+        unsure += f"; drawn, the code's noise adds {_loss_of_noise(findings, 2)} nats of loss"
     elif noise_is_large(findings):
         unsure += (
             ", good to a factor of two or three at best: its noise would add "
-            f"{held.excess_loss:.2g} nats of loss"
+            f"{_loss_of_noise(findings, 2)} nats of loss"
         )
-    lower = "a larger `weight_beta`" if is_paid else PLAIN
+    holds = f"Holds {number_in_words(nats, error / held.num_examples, digits=2)} nats an example"
+    of_label = f"the {labels_hold:.2g} of {findings.labels_in_words}"
     if nats > labels_hold:
+        lower = "a larger `weight_beta`" if is_paid else PLAIN
+        statement = f"{holds}, more than {of_label}: it can remember every label. Lower it by"
+        return Verdict(f"{statement} {lower}.", evidence, unsure, 2)
+    if _cost_of_noise(findings) > LARGE_NOISE * labels_hold:
+        # So few nats are those of a network that has forgotten, not of the one that was trained.
+        known = labels_hold - (findings.task.loss if findings.task else 0.0)
         statement = (
-            f"Holds {nats:.2g} nats an example, more than the {labels_hold:.2g} of "
-            f"{findings.labels_in_words}: it can remember every label. Lower it by {lower}."
+            f"{holds} by a code whose noise costs {_loss_of_noise(findings, 2)} of the "
+            f"{known:.2g} nats that the network tells of {findings.labels_in_words}: too noisy to "
+            f"say whether it has labels by heart. To know, try {PLAIN}."
         )
-    elif is_paid:
-        statement = (
-            f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
-            f"{findings.labels_in_words}: it cannot have all labels by heart."
-        )
-    else:
-        statement = (
-            f"Holds {nats:.2g} nats an example, less than the {labels_hold:.2g} of "
-            f"{findings.labels_in_words}: too little to have all labels by heart."
-        )
-    return Verdict(statement, evidence, unsure, 2 if nats > labels_hold else 0)
+        return Verdict(statement, evidence, unsure, 1)
+    few = "it cannot" if is_paid else "too little to"
+    return Verdict(
+        f"{holds}, less than {of_label}: {few} have all labels by heart.", evidence, unsure
+    )
 
 
 def verdict_on_noise(findings: Findings) -> Verdict | None:
@@ -138,3 +146,17 @@ def verdict_on_noise(findings: Findings) -> Verdict | None:
         "exact for these weights; what they hold is not known",
         1,
     )
+
+
+def _cost_of_noise(findings: Findings) -> float:
+    """Nats of loss that the noise of the code that is reported adds, 0 for a trained posterior."""
+    held, drawn = findings.weights, findings.others.get("drawn_code")
+    cost: Any = held if drawn is None else drawn
+    return 0.0 if cost is None else cost.excess_loss or 0.0
+
+
+def _loss_of_noise(findings: Findings, digits: int) -> str:
+    """The same in words, with its error where the noise was drawn and not predicted."""
+    drawn: Any = findings.others.get("drawn_code")
+    error = None if drawn is None else drawn.standard_error
+    return number_in_words(_cost_of_noise(findings), error, digits=digits)

@@ -89,7 +89,10 @@ class Certificate(Result):
 
     @property
     def confidence(self) -> float:
-        """Probability with which each bound, taken by itself, holds at least."""
+        """Probability with which each bound, taken by itself, holds at least.
+
+        It is ``1 - delta - delta_monte_carlo``, 96.5 % by default; ``delta=0.04`` makes it 95 %.
+        """
         return 1.0 - self.delta - self.delta_monte_carlo
 
     @property
@@ -130,8 +133,13 @@ class Certificate(Result):
         return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
     def __str__(self) -> str:
-        """The line of `repr`, a statement on each line."""
-        return repr(self).replace("; ", "\n  ")
+        """The line of `repr`, a statement on each line, and what the probability is made of."""
+        failing = (
+            f"it fails with probability delta = {self.delta:.2g} for unlucky examples and "
+            f"delta_monte_carlo = {self.delta_monte_carlo:.2g} for unlucky draws, at most"
+        )
+        first, *others = repr(self).split("; ")
+        return "\n  ".join([first, failing, *others])
 
     def __repr__(self) -> str:
         others = (("by the excess loss", self.excess_error_bound),)

@@ -39,7 +39,10 @@ def certified_layers(
         fitted_scales: whether priors of fitted scales are taken, whose price is then to be paid.
     """
     if not isinstance(model, InformationBottleneckModel):
-        expected = "be an InformationBottleneckModel, such as `make_variational` makes of a network"
+        expected = (
+            "be an InformationBottleneckModel, such as `make_variational` makes of a network; a "
+            "network as it is has the bound `test_set_bound` on examples that it never saw"
+        )
         raise refusal(TypeError, "model", expected, model)
     layers = anchoring.noisy_layers
     if not layers:

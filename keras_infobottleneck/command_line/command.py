@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from absl import flags
@@ -28,8 +29,11 @@ class Command:
         define_flags: A function that defines the flags, with absl, in the `FlagValues` given.
         run: A function of the positional arguments and the parsed flags. It prints what was found
             to standard output, and raises `TypeError`, `ValueError` or `OSError` with one sentence
-            for whatever it cannot use.
+            for whatever it cannot use. What it returns is the exit code; None stands for 0.
         needed: Names of flags that must be given.
+        called: Arguments of Python, as sentences of the package name them, that are called
+            otherwise on the command line, such as `{"model": "MODEL"}`. Those that are called as
+            their flag are need not be named.
     """
 
     name: str
@@ -37,14 +41,16 @@ class Command:
     summary: str
     description: str
     define_flags: Callable[[flags.FlagValues], None]
-    run: Callable[[Sequence[str], flags.FlagValues], None]
+    run: Callable[[Sequence[str], flags.FlagValues], int | None]
     needed: tuple[str, ...] = ()
+    called: Mapping[str, str] = field(default_factory=dict)
 
-    def __call__(self, arguments: Sequence[str]) -> None:
-        """Runs the command on what was written after its name.
+    def __call__(self, arguments: Sequence[str]) -> int | None:
+        """Runs the command on what was written after its name; returns its exit code, None for 0.
 
         Raises:
-            TypeError, ValueError, OSError: What cannot be used, in one sentence.
+            TypeError, ValueError, OSError: What cannot be used, in one sentence, which names flags
+                and not the arguments of a Python function.
         """
         values = self._flag_values()
         try:
@@ -59,7 +65,30 @@ class Command:
         for name in self.needed:
             if value_of(values, name) is None:
                 raise usage_error(self.name, f"--{name} is needed. Received: no --{name}")
-        self.run(positional, values)
+        try:
+            return self.run(positional, values)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(self.in_flags(str(error))) from error
+
+    def in_flags(self, text: str) -> str:
+        """The same text, in which arguments of Python functions are called as on the command line.
+
+        What stands in backticks is an argument where a flag has its name, and so is what a refusal
+        received, after its last "Received: ".
+        """
+        words = {name: f"--{name}" for name in self._flag_values()} | dict(self.called)
+        name = f"(?P<name>{'|'.join(map(re.escape, words))})"
+
+        def flag(found: re.Match) -> str:
+            word, value = words[found["name"]], found["value"]
+            if value in ("None", "False"):
+                return f"no {word}"
+            return word if value in (None, "True") else f"{word}={value}"
+
+        quoted = rf"`{name}(?:=(?P<value>[^`]*))?`"
+        text = re.sub(quoted, lambda found: f"`{flag(found)}`", text)
+        return re.sub(rf"(?<![-\w`.]){name}=(?P<value>None|True|False|(?=.))", flag, text)
 
     def help(self) -> str:
         """The page of help: usage, description, and every flag with its default."""

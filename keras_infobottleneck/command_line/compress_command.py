@@ -83,4 +83,5 @@ COMPRESS = Command(
     """,
     define_flags=_define_flags,
     run=_run,
+    called={"model": "MODEL", "path": "FILE", "finetune": "--epochs"},
 )

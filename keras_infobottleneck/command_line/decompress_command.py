@@ -41,4 +41,5 @@ DECOMPRESS = Command(
     """,
     define_flags=_define_flags,
     run=_run,
+    called={"path": "FILE"},
 )

@@ -242,10 +242,13 @@ def check_finite(variables: Sequence[keras.Variable]) -> None:
     Raises:
         ValueError: with the first of them.
     """
-    for variable in variables:
-        value = tf.convert_to_tensor(variable.value)
-        if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
-            raise ValueError(
-                "`model` must have weights that are finite. "
-                f"Received: {variable.path!r} with NaN or infinite values"
-            )
+    floating = [v for v in variables if tf.as_dtype(v.dtype).is_floating]
+    finite = [tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v.value))) for v in floating]
+    # One answer from the device for all of them.
+    if not finite or bool(tf.reduce_all(tf.stack(finite))):
+        return
+    found = next(v for v, each in zip(floating, finite, strict=True) if not bool(each))
+    raise ValueError(
+        "`model` must have weights that are finite. "
+        f"Received: {found.path!r} with NaN or infinite values"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from keras_infobottleneck.arguments import (
     check_price,
     check_probes,
 )
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.linear_algebra.lanczos import (
     Quadrature,
     largest_eigenvalues,
@@ -24,15 +25,18 @@ from keras_infobottleneck.linear_algebra.lanczos import (
 )
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.stochastic_trace import (
+    XTRACE_VECTORS,
     hutchinson_trace,
     probe,
     xtrace,
 )
 from keras_infobottleneck.results.estimate import Estimate
 
-__all__ = ["TRACE_METHODS", "Operator"]
+__all__ = ["DEFAULT_VECTORS", "TRACE_METHODS", "Operator"]
 
 TRACE_METHODS = ("xtrace", "hutchinson")
+# Vectors that 20 steps of Lanczos' method, or XTrace with 8 probes, hold where there is room.
+DEFAULT_VECTORS = 32
 
 
 @dataclass(frozen=True)
@@ -44,18 +48,22 @@ class Operator:
         of_tensors: the matrix times a vector, both as one tensor per variable.
         dtype: of the vectors.
         is_semidefinite: whether no eigenvalue is negative.
+        memory_limit: bytes for vectors; half of what is free, where it is None.
     """
 
     layout: Layout
     of_tensors: Callable[[list[tf.Tensor]], list[tf.Tensor]]
     dtype: tf.DType
     is_semidefinite: bool = False
+    memory_limit: int | None = None
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Product with one array per variable, exact."""
         self.layout.check(tensors)
-        products = self._finite([tf.constant(t, self.dtype) for t in tensors])
-        return [p.numpy() for p in products]
+        products = self.of_tensors([tf.constant(t, self.dtype) for t in tensors])
+        found = [p.numpy() for p in products]
+        self._check_finite(all(np.all(np.isfinite(p)) for p in found))
+        return found
 
     def mixed(self, share: float, other: Operator, other_share: float) -> Operator:
         """The sum of shares of two matrices over the same weights."""
@@ -69,20 +77,33 @@ class Operator:
     def product(self, flat: tf.Tensor) -> tf.Tensor:
         """Product with a flat vector, `[size]`."""
         parts = tf.split(flat, self.layout.sizes)
-        products = self._finite(
+        products = self.of_tensors(
             [tf.reshape(p, shape) for p, shape in zip(parts, self.layout.shapes, strict=True)]
         )
-        return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+        joined = tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+        # One question to the device for each product, whatever the number of variables.
+        self._check_finite(bool(tf.reduce_all(tf.math.is_finite(joined))))
+        return joined
 
-    def _finite(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The product, refused where it overflows."""
-        products = self.of_tensors(tensors)
-        if not all(bool(tf.reduce_all(tf.math.is_finite(p))) for p in products):
+    def _check_finite(self, is_finite: bool) -> None:
+        """Refuses a product that overflows."""
+        if not is_finite:
             raise ValueError(
                 "Products must be finite; look for NaN in the data, labels outside the "
                 "classes or overflow. Received: a product that is not finite"
             )
-        return products
+
+    @property
+    def _vector_bytes(self) -> int:
+        """Bytes of one number for each weight."""
+        return self.layout.size * self.dtype.size
+
+    def _limit(self) -> int | None:
+        """Bytes that may be taken now."""
+        if self.memory_limit is not None:
+            return self.memory_limit
+        free = available_bytes()
+        return None if free is None else free // 2  # passes over the data want some too
 
     def trace(
         self,
@@ -94,24 +115,33 @@ class Operator:
         """Unbiased estimate; XTrace spends two products a probe, Hutchinson one."""
         check_choice("method", method, TRACE_METHODS)
         check_probes(num_probes, seed=seed)
+        need, limit = XTRACE_VECTORS * num_probes * self._vector_bytes, self._limit()
+        if method == "xtrace" and limit is not None and need > limit:
+            raise ValueError(
+                f"method='xtrace' with {num_probes} probes needs {mebibytes(need)}; "
+                "method='hutchinson' needs a few vectors, and has a larger error. "
+                f"Received: memory_limit={mebibytes(limit)}"
+            )
         estimator = xtrace if method == "xtrace" else hutchinson_trace
         return estimator(
             self.product, self.layout.size, num_probes=num_probes, seed=seed, dtype=self.dtype
         )
 
-    def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> np.ndarray:
-        """Unbiased estimates of the diagonal by random signs, `[probes, size]`."""
+    def diagonals(self, *, num_probes: int = 8, seed: int = 0) -> Iterator[np.ndarray]:
+        """Unbiased estimates of the diagonal by random signs, `[size]`, one after the other."""
         check_probes(num_probes, seed=seed)
-        rows = []
         for number in range(num_probes):
             v = probe(self.layout.size, seed, number, self.dtype)
-            rows.append((v * self.product(v)).numpy())
-        return np.stack(rows)
+            yield (v * self.product(v)).numpy()
 
     def quadratures(
         self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> tuple[Quadrature, ...]:
-        """What random vectors see of the spectrum, for sums of any function of it."""
+        """What random vectors see of the spectrum, for sums of any function of it.
+
+        Vectors of Lanczos' recurrence are kept where there is room for them, which makes the same
+        steps say more; see `quadratures`.
+        """
         check_probes(num_probes, num_steps, seed)
         return quadratures(
             self.product,
@@ -121,6 +151,7 @@ class Operator:
             seed=seed,
             dtype=self.dtype,
             is_semidefinite=self.is_semidefinite,
+            memory_limit=self._limit(),
         )
 
     def spectral_sum(
@@ -171,4 +202,5 @@ class Operator:
             max_steps=max_steps,
             seed=seed,
             dtype=self.dtype,
+            memory_limit=self._limit(),
         )

@@ -10,10 +10,13 @@ import tensorflow as tf
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.few_draws import error_of_draws
 
-__all__ = ["Product", "hutchinson_trace", "probe", "xtrace"]
+__all__ = ["XTRACE_VECTORS", "Product", "hutchinson_trace", "probe", "xtrace"]
 
 # Directions of the images below so many roundings of the largest are none.
 NOISE = 100.0
+
+# Vectors that XTrace holds for each probe.
+XTRACE_VECTORS = 4
 
 # Operator times vector, both `[size]`.
 Product = Callable[[tf.Tensor], tf.Tensor]
@@ -40,7 +43,8 @@ def hutchinson_trace(
     values = []
     for number in range(num_probes):
         v = probe(size, seed, number, dtype)
-        values.append(float(tf.tensordot(v, product(v), 1)))
+        values.append(tf.tensordot(v, product(v), 1))
+    values = tf.stack(values).numpy().astype(np.float64)
     return Estimate(float(np.mean(values)), error_of_draws(values))
 
 

@@ -17,6 +17,7 @@ from keras_infobottleneck.sweeping.turning_point import TurningPoint, turning_po
 __all__ = ["BetaSweep"]
 
 RULE = "`path` must be a file written by BetaSweep.to_npz"
+VALIDATION_ERROR = "validation_task_loss_standard_error"
 COLUMNS = {
     "beta": "beta",
     "task_loss": "task loss",
@@ -53,6 +54,9 @@ class BetaSweep(Result):
         epochs: Epochs at each price.
         prune_below: Threshold of `kept_weights`.
         seed: The seed that gives the same sweep again.
+        validation_task_loss_standard_error: Standard error of the validation task loss over the
+            validation examples; NaN where it is not known, None without them. All prices are
+            measured on the same examples, so that differences between prices are surer.
 
     Example:
         ```python
@@ -90,6 +94,7 @@ class BetaSweep(Result):
     epochs: int
     prune_below: float
     seed: int
+    validation_task_loss_standard_error: np.ndarray | None = None
 
     @property
     def turn(self) -> TurningPoint:
@@ -114,7 +119,7 @@ class BetaSweep(Result):
 
     @property
     def _points(self) -> tuple[str, ...]:  # type: ignore[override]  # without the columns left out
-        names = (*COLUMNS, "task_loss_spread")
+        names = (*COLUMNS, "task_loss_spread", VALIDATION_ERROR)
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def numbers(self) -> dict[str, float]:
@@ -132,16 +137,17 @@ class BetaSweep(Result):
         return {**super().to_dict(), "turn": self.turn.to_dict(), "best_beta": self.best_beta}
 
     def table(self) -> str:
-        """One line for each price, and below it what the labels hold and where the curve turns."""
+        """One line for each price, and below them what the columns and the labels hold.
+
+        The last lines say what the columns are, what the labels hold at most, the price of the
+        least validation loss and the price at which the curve turns.
+        """
         names = [name for name in COLUMNS if name in self._points]
         rows = [[COLUMNS[name] for name in names]]
-        rows += [
-            [_in_words(name, getattr(self, name)[point]) for name in names]
-            for point in range(len(self.beta))
-        ]
+        rows += [[self._cell(name, point) for name in names] for point in range(len(self.beta))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
-        return "\n".join([*lines, *self._sentences()])
+        return "\n".join([*lines, *self._legend(), *self._sentences()])
 
     def plot(self, ax: Any = None) -> np.ndarray:
         """Draws the task loss and accuracy, and below them nats and kept weights, over the price.
@@ -194,6 +200,8 @@ class BetaSweep(Result):
         found["task_loss"] = archive.array("task_loss", beta.shape)
         for name in ("accuracy", "validation_task_loss", "validation_accuracy"):
             found[name] = archive.array(name, beta.shape) if name in archive else None
+        known = VALIDATION_ERROR in archive  # not in files of the first version
+        found[VALIDATION_ERROR] = archive.array(VALIDATION_ERROR, beta.shape) if known else None
         for name in ("label_nats", "guessing_loss"):
             found[name] = float(archive.array(name, ())) if name in archive else None
         for name in ("num_examples", "num_weights", "epochs"):
@@ -205,14 +213,46 @@ class BetaSweep(Result):
             archive.refuse("with prices that do not increase")
         return cls(beta=beta, **found)
 
+    def _cell(self, name: str, point: int) -> str:
+        """A number of the table, with its error where it has one."""
+        value, errors = getattr(self, name)[point], self.validation_task_loss_standard_error
+        if name == "validation_task_loss" and errors is not None and np.isfinite(errors[point]):
+            return f"{value:.4g} ± {errors[point]:.2g}"
+        if name in ("accuracy", "validation_accuracy", "kept_weights"):
+            return f"{value:.1%}"
+        return f"{value:,.0f}" if name == "nats" else f"{value:.4g}"
+
+    def _legend(self) -> list[str]:
+        """What the columns are."""
+        found = [
+            f"nats: in all {self.num_weights:,} weights with a distribution",
+            f"kept: share of these whose |mean| is at least {self.prune_below:g} standard "
+            "deviations of the noise",
+        ]
+        errors = self.validation_task_loss_standard_error
+        if errors is not None and not np.all(np.isnan(errors)):
+            found.append("val. loss: ± its standard error over the validation examples")
+        return found
+
     def _sentences(self) -> list[str]:
         """What the labels hold, and where the curve turns."""
         found = []
         if self.label_nats is not None:
             found.append(f"{self.num_examples:,} labels hold {self.label_nats:,.0f} nats at most")
         if self.validation_task_loss is not None:
-            found.append(f"least validation task loss at {self.best_beta:.3g}")
+            found.append(f"least validation task loss at {self.best_beta:.3g}{self._within()}")
         return [*found, str(self.turn)]
+
+    def _within(self) -> str:
+        """The largest price whose validation loss is within one standard error of the least."""
+        losses, errors = self.validation_task_loss, self.validation_task_loss_standard_error
+        if losses is None or errors is None:
+            return ""
+        least = int(np.argmin(losses))
+        largest = float(self.beta[losses <= losses[least] + np.nan_to_num(errors[least])].max())
+        if largest == self.best_beta:
+            return ""
+        return f", within one standard error of it up to {largest:.3g}"
 
     def __repr__(self) -> str:
         ends = (
@@ -224,10 +264,3 @@ class BetaSweep(Result):
             f"BetaSweep({len(self.beta)} prices from {prices}: task loss {losses}, nats {nats}; "
             f"{'; '.join(self._sentences())})"
         )
-
-
-def _in_words(name: str, value: float) -> str:
-    """A cell of the table."""
-    if name in ("accuracy", "validation_accuracy", "kept_weights"):
-        return f"{value:.1%}"
-    return f"{value:,.0f}" if name == "nats" else f"{value:.4g}"

@@ -11,10 +11,12 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.models import InformationBottleneckModel
+from keras_infobottleneck.sweeping.validation import Validation
 
-__all__ = ["Plan", "Stages", "num_weights", "share_kept"]
+__all__ = ["VALIDATION_ERROR", "Plan", "Stages", "num_weights", "share_kept"]
 
 KEPT = "kept_weights"
+VALIDATION_ERROR = "val_task_loss_standard_error"
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,15 @@ class Plan:
 class Stages(keras.callbacks.Callback):
     """Starts the optimizer anew at every price, and the weights too where they are not followed.
 
-    At the end of a stage the share of weights kept is added to the logs.
+    At the end of a stage the share of weights kept is added to the logs, and how sure the
+    validation loss is.
 
     Args:
         model: As compiled and built, untrained: its weights and its optimizer's are the start.
         plan: The stages.
         warm_start: Whether the weights go on from the price before.
         prune_below: Signal-to-noise ratio from which on a weight is kept.
+        validation: The validation examples.
         verbose: Whether a line is printed at the end of every stage.
     """
 
@@ -78,11 +82,13 @@ class Stages(keras.callbacks.Callback):
         *,
         warm_start: bool,
         prune_below: float,
+        validation: Validation,
         verbose: bool,
     ):
         super().__init__()
         model.optimizer.build(model.trainable_variables)
         self._plan, self._prune_below, self._verbose = plan, prune_below, verbose
+        self._validation = validation
         self._weights = None if warm_start else model.get_weights()
         self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
 
@@ -100,6 +106,8 @@ class Stages(keras.callbacks.Callback):
         if logs is None or epoch + 1 not in self._plan.ends:
             return
         logs[KEPT] = share_kept(self.model, self._prune_below)
+        if "val_task_loss" in logs:
+            logs[VALIDATION_ERROR] = self._validation.standard_error(logs["val_task_loss"])
         if self._verbose:
             stage, _ = self._plan.place(epoch)
             print(

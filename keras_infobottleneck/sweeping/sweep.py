@@ -27,7 +27,8 @@ from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.sweeping.beta_sweep import BetaSweep
 from keras_infobottleneck.sweeping.labels import class_frequencies, entropy, loss_in_nats
-from keras_infobottleneck.sweeping.stages import KEPT, Plan, Stages, num_weights
+from keras_infobottleneck.sweeping.stages import KEPT, VALIDATION_ERROR, Plan, Stages, num_weights
+from keras_infobottleneck.sweeping.validation import Validation
 
 __all__ = ["sweep_beta"]
 
@@ -58,7 +59,7 @@ def sweep_beta(
     training goes on from the weights of the price before, its optimizer starts anew, and the price
     rises linearly over the first `warm_up` epochs. The sweep costs
     `first_epochs + (len(betas) - 1) * epochs` epochs, one pass over the data before them, and with
-    validation data one pass over these for each price.
+    validation data two passes over these for each price, one of them for the standard error.
 
     With `path` the sweep is kept in a file after every epoch. Killed and called again with the
     same arguments it goes on and ends with the result of the undisturbed sweep, provided that the
@@ -143,7 +144,8 @@ def sweep_beta(
     frequencies = class_frequencies(model.loss, batches)
     plan = Plan([float(price) for price in prices], int(first), int(epochs), int(warm_up))
     options: dict[str, Any] = {"warm_start": bool(warm_start), "prune_below": float(prune_below)}
-    stages = Stages(model, plan, **options, verbose=bool(verbose))
+    validation = Validation(model, validation_data)
+    stages = Stages(model, plan, **options, validation=validation, verbose=bool(verbose))
     callbacks = [stages, BetaSchedule(model.weight_beta, plan.price)]
     start, history = 0, {}
     if path is not None:
@@ -236,7 +238,8 @@ def _columns(history: dict[str, list], plan: Plan) -> dict[str, Any]:
         return np.array([history[name][end - 1] for end in plan.ends], np.float64)
 
     def measured(name: str) -> np.ndarray | None:
-        return np.array(history[name], np.float64) if name in history else None
+        found = history.get(name, [])  # shorter where another version began the sweep
+        return np.array(found, np.float64) if len(found) == len(plan.ends) else None
 
     return {
         "task_loss": last("task_loss"),
@@ -246,4 +249,5 @@ def _columns(history: dict[str, list], plan: Plan) -> dict[str, Any]:
         "accuracy": last(accuracy),
         "validation_task_loss": measured("val_task_loss"),
         "validation_accuracy": measured(f"val_{accuracy}"),
+        "validation_task_loss_standard_error": measured(VALIDATION_ERROR),
     }

@@ -19,7 +19,6 @@ from keras_infobottleneck.arguments import (
     check_layer,
     check_model,
     check_named_numbers,
-    check_names,
     check_number,
     check_path,
     check_positive,
@@ -163,14 +162,6 @@ def test_verbosity_is_a_small_integer_or_a_word():
         refused(ValueError, check_verbose, value)
     refused(TypeError, check_verbose, "auto")
     refused(ValueError, check_verbose, "loud", ("auto",))
-
-
-def test_names_are_known_and_there_once():
-    assert check_names("size", {"b"}, ["a", "b"], "letters") == ["b"]
-    for value in (None, "a", 3, [3], {"a": 1}, np.array(["a"])):
-        assert "names of letters" in refused(TypeError, check_names, value, ["a", "b"], "letters")
-    for value in ([], ["c"], ["a", "a"]):
-        assert "['a', 'b']" in refused(ValueError, check_names, value, ["a", "b"], "letters")
 
 
 def test_models_and_layers_are_objects_of_their_class():

@@ -81,6 +81,16 @@ def test_importing_the_package_is_compared_with_importing_keras(tmp_path):
     assert 1 < found["files_imported"] <= found["files_of_the_package"]
 
 
+def test_a_head_of_many_classes_is_measured_in_passes():
+    flags = ["--classes=300", "--width=8", "--length=4", "--num_examples=8", "--batch_size=4"]
+    done = run("large_vocabulary.py", *flags, "--rounds=1", "--max_side=100")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    names = ["diagonal, empirical", "diagonal, sampled", "kronecker, sampled"]
+    assert list(found) == ["weights", "gradient, seconds", *names]
+    assert all(value > 0 for value in found.values())
+
+
 def test_recurrent_layers_have_the_same_numbers_by_their_rule_as_without():
     sizes = ("--units=3", "--steps=4", "--width=2", "--num_examples=20", "--batch_size=10")
     done = run("recurrent.py", *sizes, "--few=2", "--rounds=1", "--cell=gru")

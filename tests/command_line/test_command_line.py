@@ -15,7 +15,10 @@ from absl import flags
 import keras_infobottleneck as kib
 from keras_infobottleneck.__main__ import main
 from keras_infobottleneck.command_line import registration
+from keras_infobottleneck.command_line.audit_command import AUDIT, LIKELIHOODS
+from keras_infobottleneck.command_line.certify_command import CERTIFY
 from keras_infobottleneck.command_line.command import Command
+from keras_infobottleneck.estimators.fisher.likelihoods import NAMES
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype("float32")
@@ -39,6 +42,8 @@ def folder(tmp_path_factory):
     )
     noisy.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     noisy.save(folder / "noisy.keras")
+    untold = keras.Sequential([keras.Input((5,)), *network.layers], name="untold")
+    untold.save(folder / "untold.keras")
     np.savez(folder / "data.npz", x=X, y=Y, writer=Y % 2)
     np.savez_compressed(folder / "other.npz", pictures=X, classes=Y)
     (folder / "damaged.keras").write_text("no model")
@@ -99,13 +104,16 @@ def test_an_audit_writes_its_report_and_compares_it(folder, monkeypatch, capsys)
 
     code, out, err = call(folder, monkeypatch, capsys, *audit, "--baseline=model.keras", quiet)
     assert (code, err) == (0, "")
-    assert out.strip() == direct.table(baseline=direct)
+    assert out.strip() == AUDIT.in_flags(direct.table(baseline=direct))
+    assert "no `--nuisance` was given" in AUDIT.in_flags("no `nuisance` was given")
 
 
 def test_a_dry_run_measures_nothing(folder, monkeypatch, capsys):
-    words = ("--data=other.npz", "--x=pictures", "--y=classes", "--include=weights", "--dry_run")
+    files = ("--data=other.npz", "--x=pictures", "--y=classes")
+    words = (*files, "--include=weights,nuisance", "--dry_run")
     code, out, _ = call(folder, monkeypatch, capsys, "audit", "model.keras", *words)
     assert code == 0
+    assert "no `--nuisance` was given" in out
     assert "weights: " in out
     assert "nats" not in out.splitlines()[0]
 
@@ -148,6 +156,65 @@ def test_a_model_becomes_a_file_of_some_bytes_and_a_model_again(folder, monkeypa
     assert re.search(rf"err on \d+ of {len(X)} examples: with probability 0.95 on at most", out)
 
 
+def test_a_model_that_does_not_say_what_its_outputs_are_needs_the_flag(folder, monkeypatch, capsys):
+    audit = ("audit", "untold.keras", DATA, "--noprogress")
+    code, out, err = call(folder, monkeypatch, capsys, *audit)
+    assert (code, out) == (2, "")
+    assert "parts task, fisher, weights, examples, effective need to know" in err
+    assert "--likelihood=..., one of categorical (logits of classes)" in err
+    assert "--include=relevance,total_correlation,complexity" in err
+    assert len(err.splitlines()) == 1
+    assert tuple(LIKELIHOODS) == NAMES
+    code, out, _ = call(
+        folder, monkeypatch, capsys, *audit, "--include=task", "--likelihood=categorical"
+    )
+    assert code == 0
+    assert "accuracy" in out
+    assert call(folder, monkeypatch, capsys, *audit, "--include=complexity")[0] == 0
+    # The model to compare with is asked before either is measured.
+    known = ("audit", "model.keras", DATA, "--include=task", "--baseline=untold.keras")
+    code, out, err = call(folder, monkeypatch, capsys, *known)
+    assert (code, out) == (2, "")
+    assert "--likelihood" in err
+
+
+def test_an_audit_that_measures_nothing_ends_with_code_1(folder, monkeypatch, capsys):
+    audit = ("audit", "model.keras", DATA, "--include=nuisance,activations", "--noprogress")
+    code, out, err = call(folder, monkeypatch, capsys, *audit)
+    assert code == 1
+    assert "no `--nuisance` was given" in out
+    assert err == "kib audit: nothing that was asked for could be measured\n"
+
+
+def test_a_plain_model_is_bounded_on_examples_that_it_never_saw(folder, monkeypatch, capsys):
+    words = ("certify", "model.keras", DATA, "--unseen", "--delta=0.05", "--json=bound.json")
+    code, out, _ = call(folder, monkeypatch, capsys, *words)
+    assert code == 0
+    model = keras.models.load_model(folder / "model.keras")
+    errors = int(np.sum(model.predict(X, verbose=0).argmax(1) != Y))
+    bound = kib.estimators.test_set_bound(errors, len(X), 0.05)
+    found = json.loads((folder / "bound.json").read_text("utf-8"))
+    assert (found["errors"], found["num_examples"]) == (errors, len(X))
+    assert found["test_set_bound"] == bound
+    assert f"at most {bound:.3%}, with probability 95.0%" in out
+    assert "never saw these examples" in out
+
+
+def test_sentences_name_flags_and_not_arguments():
+    assert CERTIFY.in_flags(
+        "`delta` must be small; say allow_repeats=True. Received: delta=2, from_logits=None"
+    ) == ("`--delta` must be small; say --allow_repeats. Received: --delta=2, no --from_logits")
+    assert CERTIFY.in_flags("`model` is `net`. Received: model='net'") == (
+        "`MODEL` is `net`. Received: MODEL='net'"
+    )
+    assert AUDIT.in_flags("`include=x` or `--include`, x=3.") == (
+        "`--include=x` or `--include`, --x=3."
+    )
+    assert AUDIT.in_flags("weight_beta = 1, `weight_beta`, Received: include=['a']") == (
+        "weight_beta = 1, `weight_beta`, Received: --include=['a']"
+    )
+
+
 BAD_CALLS = {
     "no such command": (("measure",), "must be one of audit, compare, certify"),
     "no model": (("audit", DATA), "expected MODEL.keras. Received: nothing"),
@@ -160,18 +227,26 @@ BAD_CALLS = {
     "damaged data": (("audit", "model.keras", "--data=damaged.npz"), "no complete archive"),
     "other names": (("audit", "model.keras", "--data=other.npz"), "--x names another"),
     "absent array": (("audit", "model.keras", DATA, "--y=z"), "without z"),
-    "absent part": (("audit", "model.keras", DATA, "--include=colour"), "`include`"),
+    "absent part": (("audit", "absent.keras", DATA, "--include=colour"), "'complexity'], each"),
+    "absent part with a count": (("audit", "absent.keras", DATA, "--examples=a=5"), "'nuisance'"),
+    "absent likelihood": (("audit", "absent.keras", DATA, "--likelihood=gamma"), "'bernoulli'"),
+    "absent layer": (("audit", "model.keras", DATA, "--layers=hiden"), "`--layers`"),
+    "no training set": (("audit", "model.keras", DATA, "--num_examples=0"), "`--num_examples`"),
     "no count": (("audit", "model.keras", DATA, "--examples=fisher"), "part=number"),
     "absent module": (("audit", "model.keras", DATA, "--import=absent_module"), "`--import`"),
     "folder that is absent": (("audit", "model.keras", DATA, "--html=a/b.html"), "`--html`"),
     "report that is none": (("compare", "damaged.npz", "damaged.npz"), "no JSON"),
     "absent report": (("compare", "a.json", "b.json"), "a.json"),
     "one report": (("compare", "a.json"), "expected BEFORE.json AFTER.json. Received: a.json"),
-    "no posterior": (("certify", "model.keras", DATA), "InformationBottleneckModel"),
+    "no posterior": (("certify", "model.keras", DATA), "--unseen"),
     "no compressed file": (("decompress", "data.npz", "a.keras"), "another kind of file"),
     "no name of a model": (("decompress", "data.npz", "a.h5"), "name of a .keras file"),
-    "a rate of nothing": (("compress", "model.keras", "a.kib", "--rate=0"), "`rate`"),
-    "no probability": (("certify", "noisy.keras", DATA, "--delta=2"), "`delta`"),
+    "a rate of nothing": (("compress", "model.keras", "a.kib", "--rate=0"), "`--rate`"),
+    "no probability": (("certify", "noisy.keras", DATA, "--delta=2"), "`--delta`"),
+    "no probability for examples": (
+        ("certify", "model.keras", DATA, "--unseen", "--delta=2"),
+        "`--delta`",
+    ),
 }
 
 
@@ -203,4 +278,4 @@ def test_it_runs_as_a_module_of_python(folder):
     assert done.stdout.startswith("What 'net' knows")
     refused = subprocess.run([*command, "--include=x"], **options)
     assert refused.returncode == 2
-    assert refused.stderr.splitlines()[-1].startswith("kib audit: `include`")
+    assert refused.stderr.splitlines()[-1].startswith("kib audit: `--include`")

@@ -50,6 +50,34 @@ def test_every_page_with_entries_begins_with_a_summary():
         assert not ENTRY.search(text) or text.index("<!-- summary -->") < ENTRY.search(text).start()
 
 
+# Functions of the pages with formulas that compute none: they make, convert, draw or read.
+WITHOUT_FORMULA = {
+    *("make_variational", "make_deterministic", "compress", "decompress", "drawing"),
+    *("recalibrate_batch_normalization", "register_rule", "standard_normal", "random_signs"),
+    *("truncated_normal", "hidden_states", "resolution_relevance_of_counts"),
+    *("layer_multiscale_relevance",),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("activations", "boltzmann", "certificates", "coding", "complexity", "distributions"),
+        *("fisher", "geometry", "influence", "information", "layers", "models", "relevance"),
+    ],
+)
+def test_every_quantity_has_its_formula_before_the_entries(name):
+    text = (ROOT / "docs" / "reference" / f"{name}.md").read_text("utf-8")
+    start, first = text.index("## Formulas"), ENTRY.search(text).start()
+    assert text.index("<!-- summary -->") < start < first
+    formulas = text[start:first]
+    assert "Source" in formulas
+    assert formulas.count("$$") % 2 == 0
+    for place, function in ENTRY.findall(text):
+        if inspect.isfunction(getattr(importlib.import_module(place), function)):
+            assert f"`{function}`" in formulas or function in WITHOUT_FORMULA, function
+
+
 def test_the_index_lists_every_page_with_as_many_names_as_it_has():
     folder = ROOT / "docs" / "reference"
     index = (folder / "index.md").read_text("utf-8")

@@ -1,5 +1,7 @@
 """A sweep over prices: what it trains, what it finds, and that it can be killed and resumed."""
 
+import dataclasses
+
 import keras
 import matplotlib
 import numpy as np
@@ -10,6 +12,7 @@ matplotlib.use("Agg")
 
 import keras_infobottleneck as kib
 import keras_infobottleneck.sweeping.sweep as sweeping
+from keras_infobottleneck.sweeping.validation import Validation
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 6)).astype("float32")
@@ -63,6 +66,10 @@ def test_table_and_figure_show_every_price_and_what_the_labels_hold(sweep):
     lines = sweep.table().splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["0.001", "0.3", "100"]
     assert f"60 labels hold {sweep.label_nats:,.0f} nats at most" in lines
+    for line, error in zip(lines[1:4], sweep.validation_task_loss_standard_error, strict=True):
+        assert f" ± {error:.2g}" in line
+    assert lines[4] == "nats: in all 144 weights with a distribution"
+    assert "whose |mean| is at least 0.5 standard deviations of the noise" in lines[5]
     assert len(repr(sweep).splitlines()) <= 12
     upper, lower = sweep.plot()
     values = [list(line.get_ydata()) for line in (*upper.lines, *lower.lines)]
@@ -71,6 +78,31 @@ def test_table_and_figure_show_every_price_and_what_the_labels_hold(sweep):
     assert [sweep.label_nats] * 2 in values
     with pytest.raises(TypeError, match=r"two matplotlib axes or None\. Received: ax="):
         sweep.plot(ax=upper)
+
+
+def test_a_validation_loss_has_the_error_of_a_mean_over_its_examples():
+    model = build()
+    model.compile("sgd", model.loss)
+    x, y = X[:50], Y[:50]  # two batches, the second not full
+    losses = keras.losses.sparse_categorical_crossentropy(y, model(x), from_logits=True)
+    mean = float(np.mean(losses))
+    expected = np.std(losses, ddof=1) / 50**0.5
+    assert Validation(model, (x, y)).standard_error(mean) == pytest.approx(expected, rel=1e-5)
+    # Not where the logged mean is another one, or there is none.
+    assert np.isnan(Validation(model, (x, y)).standard_error(2 * mean))
+    assert np.isnan(Validation(model, (x, y)).standard_error(None))
+    assert np.isnan(Validation(model, None).standard_error(mean))
+    weighted = Validation(model, (x, y, np.ones(50)))
+    assert np.isnan(weighted.standard_error(mean))
+
+
+def test_the_largest_price_within_an_error_of_the_best_is_named(sweep):
+    losses = {"validation_task_loss": np.array([0.30, 0.32, 0.9])}
+    errors = {"validation_task_loss_standard_error": np.array([0.03, 0.03, 0.03])}
+    table = dataclasses.replace(sweep, **losses, **errors).table()
+    assert "least validation task loss at 0.001, within one standard error of it up to 0.3" in table
+    errors = {"validation_task_loss_standard_error": np.array([0.01, 0.03, 0.03])}
+    assert "within one" not in dataclasses.replace(sweep, **losses, **errors).table()
 
 
 def test_a_file_holds_the_whole_sweep(sweep, tmp_path):

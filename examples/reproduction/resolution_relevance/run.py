@@ -124,7 +124,8 @@ def network(settings, seed, data, curve) -> dict:
             f"nearest neighbour {result['nearest_neighbour_accuracy']:.3f}",
             flush=True,
         )
-    accuracy = float(judge_model.evaluate(x_test, y_test, verbose=0)[1])
+    logs = judge_model.evaluate(x_test, y_test, verbose=0, return_dict=True)
+    accuracy = float(logs["accuracy"])
     return {
         "layers": layers,
         "untrained": untrained,
@@ -142,7 +143,8 @@ def classifier(settings, seed, data, curve) -> dict:
         layer_of_states(estimators.hidden_states(model, x, f"layer_{i + 1}"), curve)
         for i in range(len(CLASSIFIER_UNITS))
     ]
-    return {"layers": layers, "accuracy": float(model.evaluate(x_test, y_test, verbose=0)[1])}
+    logs = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
+    return {"layers": layers, "accuracy": float(logs["accuracy"])}
 
 
 def machine(settings, seed, data, curve) -> dict:

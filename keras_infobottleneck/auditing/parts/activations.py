@@ -63,7 +63,7 @@ class Activations(LayerPart):
     def sentences(self, findings: Findings) -> Iterable[str]:
         """One for each layer."""
         for name, paid in findings.results_of_layers("activations").items():
-            nats = number_in_words(paid.nats)
+            nats = number_in_words(paid.nats, paid.standard_error)
             yield f"Layer {name} pays for {nats} nats about each input."
 
     def verdict(self, findings: Findings) -> Verdict | None:
@@ -72,9 +72,10 @@ class Activations(LayerPart):
         if not paid:
             return None
         name, least = min(paid.items(), key=lambda item: item[1].nats)
+        nats = number_in_words(least.nats, least.standard_error, digits=2)
         if labels_hold is None:
             return Verdict(
-                f"Layer {name} lets through least, {least.nats:.2g} nats.",
+                f"Layer {name} lets through least, {nats} nats.",
                 f"at a price of {least.beta:.3g} a nat",
                 "what labels hold is known for classes only",
             )
@@ -85,13 +86,13 @@ class Activations(LayerPart):
         unsure = "on average an upper bound: the layer tells no more of the input than that"
         if least.nats + 2 * least.standard_error < labels_hold:
             statement = (
-                f"Layer {name} lets {least.nats:.2g} nats through, less than the "
+                f"Layer {name} lets {nats} nats through, less than the "
                 f"{labels_hold:.2g} of {findings.labels_in_words}: what follows cannot be sure of "
                 "every label. For more accuracy lower its `beta`."
             )
             return Verdict(statement, evidence, unsure, 1)
         statement = (
-            f"Layer {name}, which lets through least, passes {least.nats:.2g} nats, enough for the "
+            f"Layer {name}, which lets through least, passes {nats} nats, enough for the "
             f"{labels_hold:.2g} of {findings.labels_in_words}; a larger `beta` would drop more of "
             "the rest."
         )

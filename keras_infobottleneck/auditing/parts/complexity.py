@@ -110,7 +110,8 @@ class Complexity(AuditPart):
         if found is not None:
             yield (
                 f"Quantised to {found.num_bits} bits, its weights are "
-                f"{found.shuffled_ratio:.4g} times as complex as when shuffled"
+                f"{number_in_words(found.shuffled_ratio, _spread(found))} times as complex as "
+                "when shuffled"
                 f"{', which is noise' if _is_noise(found) else ''}."
             )
 

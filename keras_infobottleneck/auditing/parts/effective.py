@@ -33,8 +33,11 @@ TOO_LONG = (
     "units by weights by examples, and by the places or time steps at which weights are used, take "
     "too long; `effective_information` measures them without this limit"
 )
-# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite.
-WITHOUT_NOISE = "where units move with the input (G) in a direction without noise (S singular)"
+# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite: G has a direction in which S is singular.
+WITHOUT_NOISE = (
+    "as some combination of units follows the input and carries no noise, which there always is "
+    "where units are more than the weights with noise before them"
+)
 
 
 class Effective(LayerPart):
@@ -107,7 +110,7 @@ class Effective(LayerPart):
             units = f"{felt.num_units:,} units, {felt.num_examples} examples"
             endless = int(np.sum(np.isinf(felt.per_example)))
             if endless:
-                units += f"; {endless} infinite, {WITHOUT_NOISE}"
+                units += f"; infinite for {endless} of them, {WITHOUT_NOISE}"
             units = self.beside(findings, name, units)
             yield self.reading("effective_information", name, felt.nats, error, units)
 
@@ -130,14 +133,19 @@ class Effective(LayerPart):
             f"{number_in_words(least.nats, least.standard_error)} nats of {least.num_examples} "
             f"examples; {findings.labels_in_words} holds at most {labels_hold:.3g}"
         )
+        nats = number_in_words(least.nats, least.standard_error, digits=2)
+        told = f"{nats} nats of the input"
+        of_labels = f"the {labels_hold:.2g} of {findings.labels_in_words}"
         enough = least.nats >= labels_hold
-        relation = "enough for" if enough else "less than"
-        statement = (
-            f"Under the noise of the weights' code layer {name} still tells {least.nats:.2g} nats "
-            f"of the input, {relation} the {labels_hold:.2g} of {findings.labels_in_words}"
-        )
-        if not enough:
-            statement += ": with weights only that precise, labels are lost there"
+        if abs(least.nats - labels_hold) < 2 * least.standard_error:
+            told += f", about {of_labels}: whether labels are lost there cannot be told"
+        elif enough:
+            told += f", enough for {of_labels}"
+        else:
+            told += (
+                f", less than {of_labels}: with weights only that precise, labels are lost there"
+            )
+        statement = f"Under the noise of the weights' code layer {name} still tells {told}"
         return Verdict(f"{statement}.", evidence, unsure, 0 if enough else 1)
 
     def _verdict_without(self, findings: Findings) -> Verdict | None:
@@ -151,7 +159,7 @@ class Effective(LayerPart):
                 "No limit was found to what its layers tell of the input: look at narrower "
                 "`layers`, or put noise on activations (`InformationDropout`).",
                 f"{len(found)} layers, infinite in all",
-                f"infinite {WITHOUT_NOISE}",
+                f"infinite, {WITHOUT_NOISE}",
             )
         name = min(finite, key=lambda each: finite[each])
         nats = number_in_words(finite[name], found[name].standard_error)

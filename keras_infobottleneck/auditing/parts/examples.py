@@ -37,7 +37,7 @@ class RememberedExamples(Result):
         mean_nats: over the examples taken.
         standard_error: of the mean, over examples.
         share_of_top_percent: of all of these nats, in the one percent of examples with most.
-        numbers_of_examples: in the data, those with the most nats, the largest first.
+        numbers_of_examples: rows of the data, from 0, of those with the most nats, largest first.
         nats: of these.
         losses: of these: minus the log-probability of the label, in nats.
         num_examples: taken.
@@ -124,16 +124,17 @@ class Examples(AuditPart):
         rows = zip(held.numbers_of_examples, held.nats, held.losses, strict=True)
         for number, nats, loss in rows:
             beside = f"its loss: {number_in_words(loss)}"
-            yield self.reading("nats_of_example", f"example {number}", nats, None, beside)
+            yield self.reading("nats_of_example", f"row {number}", nats, None, beside)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """The examples that are remembered most."""
         held: Any = findings.others.get("remembered")
         if held is not None:
-            first = ", ".join(map(str, held.numbers_of_examples[:3]))
+            rows = ", ".join(map(str, held.numbers_of_examples[:3]))
             yield (
-                f"Of {held.num_examples:,} examples it remembers numbers {first} most; one percent "
-                f"of them hold {held.share_of_top_percent:.0%} of the nats of single examples."
+                f"Of {held.num_examples:,} examples it remembers rows {rows} of the data most, "
+                f"counted from 0; one percent of them hold {held.share_of_top_percent:.0%} of the "
+                "nats of single examples."
             )
 
     def verdict(self, findings: Findings) -> Verdict | None:
@@ -142,8 +143,8 @@ class Examples(AuditPart):
         if held is None:
             return None
         evidence = (
-            f"the most remembered of {held.num_examples:,} leaves "
-            f"{number_in_words(held.nats[0])} nats where the mean is "
+            f"row {held.numbers_of_examples[0]}, the most remembered of {held.num_examples:,}, "
+            f"leaves {number_in_words(held.nats[0])} nats where the mean is "
             f"{number_in_words(held.mean_nats, held.standard_error or None)}; one percent holds "
             f"{held.share_of_top_percent:.0%}"
         )

@@ -149,11 +149,15 @@ class Fisher(AuditPart):
             )
         traces = {path: each["trace"] for path, each in fisher.by_variable().items()}
         most = max(traces, key=lambda path: traces[path])
-        share = traces[most] / float(fisher.trace())
-        evidence = f"{share:.0%} of a trace of {number_in_words(float(fisher.trace()))}"
+        trace = fisher.trace()
+        share = traces[most] / float(trace)
+        # With all labels the error would be that of other examples, and is not in the table.
+        is_drawn = fisher.labels == "sampled"
+        error = trace.standard_error if is_drawn else None
+        evidence = f"{share:.0%} of a trace of {number_in_words(float(trace), error)}"
         unsure = "the trace by weight is exact for the examples taken"
-        if fisher.labels == "sampled":
-            unsure = f"labels are drawn: the trace has an error of {fisher.trace()!r}"
+        if is_drawn:
+            unsure = "labels are drawn, one for each example, which is where the error comes from"
         if task and task.prediction_entropy is not None and task.label_entropy is not None:
             sure = f"{task.prediction_entropy:.2g} of {task.label_entropy:.2g} nats a label"
             evidence += f"; entropy of the predictions {sure}"

@@ -67,8 +67,8 @@ class Nuisance(LayerPart):
         if told:
             name, most = max(told.items(), key=lambda item: item[1].nats)
             yield (
-                f"Of the nuisance, layer {name} tells most: {most.nats:.3g} ± "
-                f"{most.standard_error:.2g} nats (null {most.null:.2g})."
+                f"Of the nuisance, layer {name} tells most: "
+                f"{number_in_words(most.nats, most.standard_error)} nats (null {most.null:.2g})."
             )
 
     def verdict(self, findings: Findings) -> Verdict | None:
@@ -86,8 +86,9 @@ class Nuisance(LayerPart):
         )
         unsure = "what a small discriminator finds: a larger one may find more"
         if most.nats - max(most.null, 0.0) > 2 * most.standard_error:
+            nats = number_in_words(most.nats, most.standard_error, digits=2)
             statement = (
-                f"Layer {name} tells {most.nats:.2g}{all_there_is} nats of the nuisance: put an "
+                f"Layer {name} tells {nats}{all_there_is} nats of the nuisance: put an "
                 "`InformationDropout` there, or raise its `beta`, to make it forget."
             )
             return Verdict(statement, evidence, unsure, 2)

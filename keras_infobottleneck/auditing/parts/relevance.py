@@ -118,8 +118,8 @@ class Relevance(LayerPart):
         if not told:
             return Verdict(
                 f"Nothing can be told from {count:,} examples: nearly every one has a state of "
-                'its own, or all have the same. Give more, `examples={"relevance": ...}`, or '
-                "name narrower `layers`.",
+                "its own, or all have the same. Give the part relevance more `examples`, or name "
+                "narrower `layers`.",
                 f"{len(points)} layers, none with a null at its resolution",
                 "more examples may change it",
                 1,

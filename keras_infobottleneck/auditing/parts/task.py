@@ -9,7 +9,7 @@ from keras_infobottleneck.auditing.entries import Measure, Reading, Verdict, num
 from keras_infobottleneck.auditing.examination import Examination
 from keras_infobottleneck.auditing.findings import Findings
 from keras_infobottleneck.auditing.part import AuditPart
-from keras_infobottleneck.auditing.performance import task_performance
+from keras_infobottleneck.auditing.performance import TaskPerformance, task_performance
 from keras_infobottleneck.auditing.subject import Subject
 
 __all__ = ["Task"]
@@ -101,13 +101,12 @@ class Task(AuditPart):
         error = task.accuracy_standard_error
         evidence = (
             f"accuracy {number_in_words(task.accuracy, error)} where the most frequent class gives "
-            f"{task.most_frequent:.3g}; loss {task.loss:.3g} nats where the frequencies alone give "
-            f"{labels_hold:.3g}, on {task.num_examples:,} examples"
+            f"{task.most_frequent:.3g}; loss {_loss_of(task)} nats where the frequencies alone "
+            f"give {labels_hold:.3g}, on {task.num_examples:,} examples"
         )
         hold = "a label holds"
         if (task.labels_per_example or 1) > 1:
             hold = f"{findings.labels_in_words} hold"
-        told = f"tells {labels_hold - task.loss:.2g} of the {labels_hold:.2g} nats that {hold}"
         if not task.accuracy - task.most_frequent > 2 * error:
             return Verdict(
                 "It does no better than always answering the most frequent class: train it longer, "
@@ -119,14 +118,16 @@ class Task(AuditPart):
             )
         if task.loss > labels_hold:
             return Verdict(
-                f"It is right on {task.accuracy:.3g} of the examples, yet its probabilities are "
+                f"It is right on {_right_of(task)} of the examples, yet its probabilities are "
                 "worse than the frequencies of the classes: it is too sure where it is wrong; "
                 "calibrate it, or make it pay for its weights.",
                 evidence,
                 SAME_EXAMPLES,
                 2,
             )
-        return Verdict(f"It {told}.", evidence, SAME_EXAMPLES, 0)
+        nats = number_in_words(labels_hold - task.loss, task.loss_standard_error, digits=2)
+        statement = f"It tells {nats} of the {labels_hold:.2g} nats that {hold}."
+        return Verdict(statement, evidence, SAME_EXAMPLES, 0)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
         """Accuracy and loss."""
@@ -135,8 +136,8 @@ class Task(AuditPart):
             return
         if task.accuracy is not None and (labels_hold := findings.label_nats) is not None:
             yield (
-                f"It is right on {task.accuracy:.2%} of {task.num_examples:,} examples, at a loss "
-                f"of {task.loss:.3g} nats where the frequencies of the classes alone give "
+                f"It is right on {_right_of(task)} of {task.num_examples:,} examples, at a loss "
+                f"of {_loss_of(task)} nats where the frequencies of the classes alone give "
                 f"{labels_hold:.3g}."
             )
             return
@@ -146,4 +147,15 @@ class Task(AuditPart):
                 ", of a normal distribution with variance 1 around the output, whatever the "
                 "labels' scale"
             )
-        yield f"Its loss on {task.num_examples:,} examples is {task.loss:.4g} nats{of}."
+        yield f"Its loss on {task.num_examples:,} examples is {_loss_of(task)} nats{of}."
+
+
+def _loss_of(task: TaskPerformance) -> str:
+    """Loss with its error."""
+    return number_in_words(task.loss, task.loss_standard_error)
+
+
+def _right_of(task: Any) -> str:
+    """Share of right answers in per cent, with its error."""
+    error = 100 * task.accuracy_standard_error
+    return f"{number_in_words(100 * task.accuracy, error)} %"

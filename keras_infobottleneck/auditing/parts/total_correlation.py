@@ -73,10 +73,12 @@ class TotalCorrelation(LayerPart):
         )
         unsure = "linear dependence only, unless units are Gaussian: there may be more"
         if most.nats - most.null > 2 * math.hypot(most.standard_error, most.null_std):
+            error = most.standard_error / most.num_units
+            nats = number_in_words(most.nats / most.num_units, error, digits=2)
             statement = (
-                f"The units of layer {name} repeat each other most, by "
-                f"{most.nats / most.num_units:.2g} nats a unit: it would do with fewer, and noise "
-                "on its activations (`InformationDropout`) makes it use them apart."
+                f"The units of layer {name} repeat each other most, by {nats} nats a unit: it "
+                "would do with fewer, and noise on its activations (`InformationDropout`) makes it "
+                "use them apart."
             )
         else:
             statement = "No layer's units were seen to depend on each other."

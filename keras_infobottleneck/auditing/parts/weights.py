@@ -221,7 +221,7 @@ class Weights(AuditPart):
         if drawn is not None:
             guess = f"loss of guessing: {drawn.loss_of_guessing:.4g}"
             at_full = drawn.excess_loss_at_full_price
-            error = drawn.standard_error if drawn.beta == held.beta else None
+            error = drawn.standard_error_at_full_price
             yield self.reading("drawn_excess_loss", "", at_full, error, guess)
 
     def sentences(self, findings: Findings) -> Iterable[str]:

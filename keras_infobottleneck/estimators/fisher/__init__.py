@@ -1,8 +1,8 @@
 """Fisher information of the weights, in five structures."""
 
+from keras_infobottleneck.estimators.fisher.cost import MemoryEstimate
 from keras_infobottleneck.estimators.fisher.estimation import fisher_information
 from keras_infobottleneck.estimators.fisher.information import FisherInformation
-from keras_infobottleneck.estimators.fisher.planning import MemoryEstimate
 from keras_infobottleneck.estimators.fisher.rules import (
     DirectGradient,
     KernelRule,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -17,6 +18,11 @@ from keras_infobottleneck.arguments import (
     check_seed,
     check_verbose,
 )
+from keras_infobottleneck.estimators.fisher.cost import (
+    MemoryEstimate,
+    check_fits,
+    seconds_needed,
+)
 from keras_infobottleneck.estimators.fisher.information import (
     LABELS,
     STRUCTURES,
@@ -26,12 +32,8 @@ from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
     find_likelihood,
 )
-from keras_infobottleneck.estimators.fisher.planning import (
-    MemoryEstimate,
-    check_fits,
-    try_one_example,
-)
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.estimators.fisher.planning import try_one_example
+from keras_infobottleneck.estimators.fisher.scores import PASS_LIMIT, ColumnSource, Measurement
 from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas
@@ -53,8 +55,10 @@ def fisher_information(
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
     first_example: int = 0,
+    max_side: int | None = None,
     memory_limit: int | None = None,
-    dry_run: bool = False,
+    pass_limit: int = PASS_LIMIT,
+    dry_run: bool | Literal["timed"] = False,
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
@@ -108,8 +112,14 @@ def fisher_information(
         first_example: number of the first example, where the data are a shard of more. Draws belong
             to the number of an example: shards with the same seed, added up, give what the whole
             gives.
-        memory_limit: bytes, beside the model's own; the system's free memory by default.
-        dry_run: print and return the memory estimate, and do nothing.
+        max_side: for "kronecker": of factors with more rows than this, such as that of a
+            vocabulary, the diagonal alone is kept. By default as many factors are whole as fit in
+            the memory, with their eigenvectors; `factors()` of the result says which are not.
+        memory_limit: bytes, beside the model's own; the system's free memory by default. Of
+            "implicit" also for the vectors that Lanczos' method keeps.
+        pass_limit: backward passes that a batch may take with `labels="expected"`; more is refused.
+        dry_run: print and return the estimate of memory and passes, and do nothing. "timed" adds
+            an estimate of seconds, for which one batch is measured.
         seed: of the drawn labels, which do not depend on the batch size (but for a distribution
             without a closed form here). Data sets to be merged want different seeds.
         strategy: on whose replicas it runs; by default those of the scope it is called in.
@@ -119,8 +129,8 @@ def fisher_information(
         A `FisherInformation`; a `MemoryEstimate` for a dry run.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, or a result that would not fit, in
-            one sentence and before any work.
+        ValueError, TypeError: an argument that cannot be used, or a result that would not fit or
+            take too many passes, in one sentence and before any work.
 
     References:
         Martens, 2020, "New insights and perspectives on the natural gradient method",
@@ -149,14 +159,22 @@ def fisher_information(
     check_choice("structure", structure, STRUCTURES)
     check_choice("labels", labels, LABELS)
     check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("max_side", max_side, optional=True)
     check_count("memory_limit", memory_limit, optional=True)
-    check_flag("dry_run", dry_run)
+    check_count("pass_limit", pass_limit)
+    if dry_run != "timed":
+        check_flag("dry_run", dry_run)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
     if num_samples > 1 and labels != "sampled":
         raise ValueError(
             "`num_samples` is for labels='sampled'. "
             f"Received: num_samples={num_samples}, labels={labels!r}"
+        )
+    if max_side is not None and structure != "kronecker":
+        raise ValueError(
+            "`max_side` is for structure='kronecker'. "
+            f"Received: max_side={max_side}, structure={structure!r}"
         )
     source = ColumnSource(find_likelihood(model, likelihood), labels, num_samples)
     batches = batches_for(
@@ -177,14 +195,22 @@ def fisher_information(
         num_columns=trial.num_columns,
         num_positions=max(trial.positions.get(id(v), 1) for v in chosen),
         position_bytes=[trial.position_bytes.get(id(v), 0) for v in chosen],
+        max_side=max_side,
+        memory_limit=memory_limit,
+        pass_limit=pass_limit,
+        gradient_bytes=max(trial.gradient_bytes.get(id(v), 0) for v in chosen),
+        parameter_bytes=trial.parameter_bytes,
+        num_rows=trial.rows_in_cache(chosen) if kind.splits_batches else None,
         verbose=verbose,
     )
-    plan = check_fits(kind, measurement, memory_limit, quiet=dry_run)
+    plan = check_fits(kind, measurement, quiet=bool(dry_run))
+    if dry_run == "timed":
+        plan = dataclasses.replace(plan, seconds=seconds_needed(kind, measurement))
     if dry_run:
         print(plan)
         return plan
     if kind.splits_batches:
-        batches.split(trial.rows_in_cache(chosen))
+        batches.split(measurement.num_rows)
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
     measurement.draw_labels_by(seed)

@@ -11,8 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_model
+from keras_infobottleneck.arguments import check_count, check_flag, check_model
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.cost import MemoryEstimate
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
@@ -22,8 +24,9 @@ from keras_infobottleneck.introspection.compiled_passes import CompiledSum, comp
 from keras_infobottleneck.introspection.contents import chosen_variables, precision_of, weight_names
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import measuring_strategy, on_replicas
+from keras_infobottleneck.linear_algebra.krylov import WORKING_VECTORS
 from keras_infobottleneck.linear_algebra.layout import Layout
-from keras_infobottleneck.linear_algebra.operator import Operator
+from keras_infobottleneck.linear_algebra.operator import DEFAULT_VECTORS, Operator
 from keras_infobottleneck.results.estimate import Estimate
 from keras_infobottleneck.results.few_draws import error_of_draws
 from keras_infobottleneck.results.result import Result, plain
@@ -96,17 +99,21 @@ class Hessian(Result):
 
     def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> list[np.ndarray]:
         """Unbiased estimate by random signs, one array per variable."""
-        rows = self.operator.diagonal(num_probes=num_probes, seed=seed)
-        return self.layout.split(rows.mean(0))
+        total = sum(self.operator.diagonals(num_probes=num_probes, seed=seed))
+        return self.layout.split(np.asarray(total) / num_probes)
 
     def by_variable(self, *, num_probes: int = 8, seed: int = 0) -> dict[str, dict[str, Any]]:
         """Maps the path of each variable to `{"trace", "size"}`, estimated by random signs."""
-        rows = self.layout.split(self.operator.diagonal(num_probes=num_probes, seed=seed))
+        sums = [
+            [np.sum(part, dtype=np.float64) for part in self.layout.split(row)]
+            for row in self.operator.diagonals(num_probes=num_probes, seed=seed)
+        ]
         found = {}
-        for path, row in zip(self.variables, rows, strict=True):
-            traces = np.sum(row.reshape(num_probes, -1), 1, dtype=np.float64)
+        for path, traces, size in zip(
+            self.variables, np.transpose(sums), self.layout.sizes, strict=True
+        ):
             trace = Estimate(float(np.mean(traces)), error_of_draws(traces))
-            found[path] = {"trace": trace, "size": row[0].size}
+            found[path] = {"trace": trace, "size": size}
         return found
 
     def logdet(
@@ -194,8 +201,10 @@ def hessian(
     likelihood: str | Callable[[Any], Any] | None = None,
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
+    memory_limit: int | None = None,
+    dry_run: bool = False,
     strategy: tf.distribute.Strategy | None = None,
-) -> Hessian:
+) -> Hessian | MemoryEstimate:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
     - Products with vectors are exact, by differentiating the gradient once more. Nothing of the
@@ -213,10 +222,14 @@ def hessian(
         likelihood: as for `fisher_information`.
         variables: the weights that the matrix is about; all trainable ones by default.
         batch_size: examples per batch, for arrays.
+        memory_limit: bytes, beside the model's own, also for the vectors that Lanczos' method and
+            XTrace keep; by default the system's free memory, and half of it for those.
+        dry_run: print and return the estimate of memory and passes, and do nothing.
         strategy: on whose replicas it runs; by default those of the scope it is called in.
 
     Returns:
-        A `Hessian`. Each product costs about two gradients and the memory of two batches.
+        A `Hessian`; a `MemoryEstimate` for a dry run. Each product costs about two gradients and
+        the memory of two batches.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
@@ -238,11 +251,28 @@ def hessian(
         ```
     """
     check_model("model", model)
+    check_count("memory_limit", memory_limit, optional=True)
+    check_flag("dry_run", dry_run)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
     # What cannot be measured is refused before it is traced.
     found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)
+    layout = Layout.of(weight_names(model, variables), variables)
+    dtype = tf.as_dtype(variables[0].dtype)
+    vector = layout.size * dtype.size
+    kept = DEFAULT_VECTORS * vector
+    plan = MemoryEstimate("hessian", layout.size, 0, WORKING_VECTORS * vector, 2, kept)
+    if dry_run:
+        print(plan)
+        return plan
+    limit = available_bytes() if memory_limit is None else memory_limit
+    if limit is not None and plan.total_bytes > limit:
+        raise ValueError(
+            f"A Hessian of {plan.num_weights:,} weights needs {mebibytes(plan.total_bytes)} beside "
+            "the model's own for each product; choose fewer `variables`. "
+            f"Received: memory_limit={mebibytes(limit)}"
+        )
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
         def of_batch(batch: Batch, tangents: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -271,9 +301,5 @@ def hessian(
         )
         return [p / batches.num_examples for p in total.over(batches, tensors, strategy=strategy)]
 
-    operator = Operator(
-        Layout.of(weight_names(model, variables), variables),
-        product,
-        tf.as_dtype(variables[0].dtype),
-    )
+    operator = Operator(layout, product, dtype, memory_limit=memory_limit)
     return Hessian(operator, batches.count(), precision_of(model))

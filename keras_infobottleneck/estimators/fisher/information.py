@@ -86,6 +86,20 @@ class FisherInformation(Result, abc.ABC):
         """Bytes that the result holds, and the bytes that computing it takes beside them."""
 
     @classmethod
+    def kept_bytes(cls, measurement: Measurement) -> int:
+        """Bytes that may be taken later, where there is room; none by default."""
+        return 0
+
+    @classmethod
+    def passes_needed(cls, measurement: Measurement) -> int:
+        """Backward passes that a batch takes: one for each column of the label's information."""
+        return measurement.num_columns
+
+    @classmethod
+    def make_room(cls, measurement: Measurement, limit: int) -> None:
+        """Chooses what is left out so that the result fits in these bytes; nothing by default."""
+
+    @classmethod
     @abc.abstractmethod
     def measured(cls, measurement: Measurement) -> Self:
         """Compute the result by one pass over the data."""

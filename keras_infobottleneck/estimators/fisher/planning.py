@@ -1,4 +1,4 @@
-"""What a measurement needs, before any work: the model tried on one example, and the memory."""
+"""What one example tells of a model before any work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
-from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
 from keras_infobottleneck.estimators.fisher.rules.checking import check_rule
 from keras_infobottleneck.estimators.fisher.rules.gradients import Call
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
@@ -22,17 +21,12 @@ from keras_infobottleneck.estimators.fisher.rules.rule import (
     registered_rules,
     rules_running,
 )
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import all_layers, is_rematerialised
-from keras_infobottleneck.results.result import Result
 
 __all__ = [
-    "MemoryEstimate",
     "Trial",
-    "available_bytes",
-    "check_fits",
-    "mebibytes",
     "outputs_of_example",
     "try_one_example",
 ]
@@ -53,12 +47,17 @@ class Trial:
         positions: by identity of a kernel, at how many positions of one example it is used.
         position_bytes: by identity of a kernel, what comes in and goes out of it at all positions
             of one example: of a convolution its patches.
+        gradient_bytes: by identity of a kernel that is used at several positions, its gradient for
+            one example, and the square.
+        parameter_bytes: parameters of one example's label, such as the logits.
     """
 
     num_columns: int
     largest_output_bytes: int
     positions: Mapping[int, int] = field(default_factory=dict)
     position_bytes: Mapping[int, int] = field(default_factory=dict)
+    gradient_bytes: Mapping[int, int] = field(default_factory=dict)
+    parameter_bytes: int = 0
 
     def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
         """Examples whose largest layer output stays in the cache, None for any number.
@@ -81,6 +80,7 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
         sizes = [0]
         positions: dict[int, Any] = {}
         of_positions: dict[Any, Any] = {}
+        of_gradients: dict[int, int] = {}
 
         def note(rule: LayerRule, record: Call) -> None:
             outputs = record.outputs
@@ -88,7 +88,10 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
             if isinstance(rule, KernelRule):
                 groups, fan_in, fan_out = rule.block()
                 count, kernel = rule.positions(record), id(rule.kernel)
-                size = count * groups * (fan_in + fan_out) * tf.as_dtype(rule.kernel.dtype).size
+                item = tf.as_dtype(rule.kernel.dtype).size
+                size = count * groups * (fan_in + fan_out) * item
+                if count > 1:
+                    of_gradients[kernel] = 2 * groups * fan_in * fan_out * item
                 positions[kernel] = positions.get(kernel, 0) + count
                 of_positions[kernel] = of_positions.get(kernel, 0) + size
 
@@ -96,7 +99,8 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
         columns = source.num_samples
         if source.labels == "expected":
             columns = sum(term.num_columns for term in terms)
-        return Trial(columns, max(sizes), positions, of_positions)
+        parameters = sum(math.prod(e.shape) * e.dtype.size for t in terms for e in t.eta)
+        return Trial(columns, max(sizes), positions, of_positions, of_gradients, parameters)
 
     inputs = batches.first_inputs()
     shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))
@@ -135,116 +139,6 @@ def outputs_of_example(
     _check_rematerialised(model, inputs)
     with rules_running(model, run, num_rows=1):
         return model(inputs, training=False)
-
-
-@dataclass(frozen=True, repr=False)
-class MemoryEstimate(Result):
-    """Memory in bytes that a Fisher matrix needs, beside what one pass of the model itself uses.
-
-    Attributes:
-        structure: what was asked for.
-        num_weights: weights that it is about.
-        result_bytes: what the result holds.
-        working_bytes: what its making takes on top.
-
-    Example:
-        ```python
-        import keras
-        import numpy as np
-        import keras_infobottleneck as kib
-
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-        model.compile(loss="mse")
-        x = np.ones((10, 4), "float32")
-        need = kib.estimators.fisher_information(model, x, structure="dense", dry_run=True)
-        print(need.num_weights)
-        ```
-
-        ```text
-        structure='dense': 15 weights, 0.0 MiB for the result, 0.0 MiB to make it
-        15
-        ```
-    """
-
-    structure: str
-    num_weights: int
-    result_bytes: int
-    working_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Bytes of the result and of computing it, together."""
-        return self.result_bytes + self.working_bytes
-
-    def numbers(self) -> dict[str, float]:
-        """The total number of bytes, its parts, and the number of weights."""
-        return {"total_bytes": float(self.total_bytes), **super().numbers()}
-
-    def __str__(self) -> str:
-        return (
-            f"structure={self.structure!r}: {self.num_weights:,} weights, "
-            f"{mebibytes(self.result_bytes)} for the result, "
-            f"{mebibytes(self.working_bytes)} to make it"
-        )
-
-
-def mebibytes(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 2**20:,.1f} MiB"
-
-
-def available_bytes() -> int | None:
-    """Physical memory that is free now, None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def check_fits(
-    kind: type[FisherInformation],
-    measurement: Measurement,
-    memory_limit: int | None,
-    *,
-    quiet: bool = False,
-) -> MemoryEstimate:
-    """The memory that a structure needs; refused where it exceeds the limit, unless quiet.
-
-    Args:
-        kind: the structure.
-        measurement: what is to be measured.
-        memory_limit: bytes, the system's free memory by default.
-        quiet: whether nothing is refused.
-
-    Raises:
-        ValueError: too much, naming the bytes and a cheaper structure that fits.
-    """
-
-    def of(kind: type[FisherInformation]) -> MemoryEstimate:
-        size = measurement.layout.size
-        return MemoryEstimate(kind.structure, size, *kind.bytes_needed(measurement))
-
-    plan = of(kind)
-    limit = available_bytes() if memory_limit is None else memory_limit
-    if quiet or limit is None or plan.total_bytes <= limit:
-        return plan
-    cheaper = [of(other) for other in STRUCTURES.values() if kind.structure in other.cheaper_than]
-    fitting = [other for other in cheaper if other.total_bytes <= limit]
-    advice = ""
-    if fitting:  # what holds most tells most
-        best = max(fitting, key=lambda other: other.result_bytes)
-        advice = f"; structure={best.structure!r} needs {mebibytes(best.total_bytes)}"
-    raise ValueError(
-        f"structure={kind.structure!r} of {plan.num_weights:,} weights needs "
-        f"{mebibytes(plan.total_bytes)} beside the model's own"
-        f"{advice}. Received: memory_limit={mebibytes(limit)}"
-    )
 
 
 def _check_rematerialised(model: keras.Model, inputs: Any) -> None:

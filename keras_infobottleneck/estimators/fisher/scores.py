@@ -20,6 +20,7 @@ from keras_infobottleneck.data.batches import Batch, Batches
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels
 from keras_infobottleneck.estimators.fisher.rules.example_loop import ExampleLoop, LoopGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
+    BLOCK_BYTES,
     Call,
     VariableGradient,
     by_example,
@@ -38,9 +39,15 @@ from keras_infobottleneck.introspection.compiled_passes import (
 from keras_infobottleneck.introspection.contents import precision_of, weight_names
 from keras_infobottleneck.linear_algebra.layout import Layout
 
-__all__ = ["ColumnSource", "Measurement", "Scores"]
+__all__ = ["COTANGENT_COPIES", "PASS_LIMIT", "ColumnSource", "Measurement", "Scores"]
 
 Tensors = list[tf.Tensor]
+
+# Tensors of the size of the label's parameters that a column takes beside a gradient pass: what is
+# drawn, its target, the score and the column.
+COTANGENT_COPIES = 4
+# Backward passes that a batch may take by default: minutes for a batch, even of a small network.
+PASS_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,18 @@ class ColumnSource:
             return sum(counts), column
         if self.labels == "empirical":
             labels = self.likelihood.labels(batch.y, len(terms))
-            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
-            return 1, lambda k: weighed([u for score in scores for u in score])
+            scores = [t.weighed_score(y, weights) for t, y in zip(terms, labels, strict=True)]
+            return 1, lambda k: [tf.stop_gradient(u) for score in scores for u in score]
         drawn = [
             t.draw(key + 1000003 * i, batch.first, self.num_samples) for i, t in enumerate(terms)
         ]
         drawn = tf.nest.map_structure(tf.stop_gradient, drawn)
-        scale = 1.0 / math.sqrt(self.num_samples)
+        shares = weights / math.sqrt(self.num_samples)
 
         def sampled(k: int | tf.Tensor) -> Tensors:
             labels = tf.nest.map_structure(lambda y: y[k], drawn)
-            scores = [t.score(y) for t, y in zip(terms, labels, strict=True)]
-            return weighed([scale * u for score in scores for u in score])
+            scores = [t.weighed_score(y, shares) for t, y in zip(terms, labels, strict=True)]
+            return [tf.stop_gradient(u) for score in scores for u in score]
 
         return self.num_samples, sampled
 
@@ -229,6 +236,12 @@ class Measurement:
         num_positions: the most positions of one example at which a kernel is used.
         position_bytes: for each weight what comes in and goes out of it at all positions of one
             example, 0 for what is no kernel.
+        max_side: Kronecker factors wider than this are diagonal; None for those that must be.
+        memory_limit: bytes, None for what is free.
+        pass_limit: backward passes that a batch may take.
+        gradient_bytes: the largest gradient of one example that is formed, with its square.
+        parameter_bytes: parameters of one example's label, such as the logits.
+        num_rows: examples that are measured at a time, None for a batch.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -242,11 +255,20 @@ class Measurement:
         num_columns: int,
         num_positions: int = 1,
         position_bytes: Sequence[int] = (0,),
+        max_side: int | None = None,
+        memory_limit: int | None = None,
+        pass_limit: int = PASS_LIMIT,
+        gradient_bytes: int = 0,
+        parameter_bytes: int = 0,
+        num_rows: int | None = None,
         verbose: int = 0,
     ):
         self.model, self.variables, self.source = model, variables, source
         self.batches, self.verbose = batches, verbose
-        self.num_columns = num_columns
+        self.num_columns, self.max_side = num_columns, max_side
+        self.memory_limit, self.pass_limit = memory_limit, pass_limit
+        self.gradient_bytes, self.parameter_bytes = gradient_bytes, parameter_bytes
+        self.num_rows = num_rows
         self.num_positions, self.position_bytes = num_positions, position_bytes
         self.layout = Layout.of(weight_names(model, variables), variables)
         self.dtype = tf.as_dtype(variables[0].dtype)
@@ -256,6 +278,13 @@ class Measurement:
     def vector_bytes(self) -> int:
         """Bytes of one number for each weight."""
         return self.layout.size * self.dtype.size
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes that scores take beside a gradient pass: a block of gradients, and cotangents."""
+        rows = min(self.num_rows or self.batches.size, self.batches.size)
+        of_parameters = COTANGENT_COPIES * rows * self.parameter_bytes
+        return max(BLOCK_BYTES, self.gradient_bytes) + of_parameters
 
     @property
     def sum_copies(self) -> int:

@@ -17,6 +17,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.class_draws import MANY_CLASSES, class_of_many
+
 __all__ = [
     "TINY_PROBABILITY",
     "Categorical",
@@ -65,6 +67,15 @@ class Term(abc.ABC):
     @abc.abstractmethod
     def score(self, y: Any) -> Tensors:
         """Gradient of `log p(y)` with respect to `eta`."""
+
+    def weighed_score(self, y: Any, weights: tf.Tensor) -> Tensors:
+        """The score times one number for each example, `[batch]`."""
+
+        def weighed(u: tf.Tensor) -> tf.Tensor:
+            shape = [u.shape[0], *[1] * (u.shape.rank - 1)]
+            return tf.reshape(tf.cast(weights, u.dtype), shape) * u
+
+        return [weighed(u) for u in self.score(y)]
 
     @abc.abstractmethod
     def log_prob(self, y: Any) -> tf.Tensor:
@@ -178,6 +189,8 @@ class _OverClasses(Term):
         positions = tuple(self.eta[0].shape[1:-1])
         noise = draw_uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), self.eta[0].dtype)
+        if self.eta[0].shape[-1] > MANY_CLASSES:
+            return class_of_many(self.probabilities, noise)
         cumulative = tf.cumsum(self.probabilities, axis=-1)
         # Rounding may leave the last sum off one: noise is stretched to it.
         noise = noise[..., None] * cumulative[..., -1:]
@@ -188,8 +201,20 @@ class _OverClasses(Term):
         """Labels as class probabilities; an integer outside the classes becomes NaN."""
         eta = self.eta[0]
         classes = eta.shape[-1]
-        if y.shape == eta.shape and not (y.dtype.is_integer and classes == 1):
+        if self._is_distribution(y):
             return tf.cast(y, eta.dtype)
+        index, valid = self._index(y)
+        nan = tf.constant(math.nan, eta.dtype)
+        return tf.where(valid[..., None], tf.one_hot(index, classes, dtype=eta.dtype), nan)
+
+    def _is_distribution(self, y: tf.Tensor) -> bool:
+        """Whether a label has a number for each class."""
+        eta = self.eta[0]
+        return y.shape == eta.shape and not (y.dtype.is_integer and eta.shape[-1] == 1)
+
+    def _index(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Labels as integers, and whether they are among the classes; `[batch, ...]` both."""
+        eta = self.eta[0]
         if y.shape == [*eta.shape[:-1], 1]:
             y = tf.squeeze(y, -1)
         if y.shape != eta.shape[:-1]:
@@ -200,9 +225,7 @@ class _OverClasses(Term):
             )
         index = tf.cast(y, tf.int32)
         valid = (tf.cast(index, eta.dtype) == tf.cast(y, eta.dtype)) & (index >= 0)
-        valid &= index < classes
-        nan = tf.constant(math.nan, eta.dtype)
-        return tf.where(valid[..., None], tf.one_hot(index, classes, dtype=eta.dtype), nan)
+        return index, valid & (index < eta.shape[-1])
 
 
 class Categorical(_OverClasses):
@@ -232,6 +255,21 @@ class Categorical(_OverClasses):
         """`y - p` for one-hot y."""
         target = self.target(y)
         return [target - tf.reduce_sum(target, -1, keepdims=True) * self.probabilities]
+
+    def weighed_score(self, y: tf.Tensor, weights: tf.Tensor) -> Tensors:
+        """The same from one pass over the probabilities: of a vocabulary they are most of it."""
+        if self._is_distribution(y):
+            return super().weighed_score(y, weights)
+        p = self.probabilities
+        index, valid = self._index(y)
+        each = tf.reshape(tf.cast(weights, p.dtype), [p.shape[0], *[1] * (p.shape.rank - 2)])
+        each = tf.where(valid, each, tf.constant(math.nan, p.dtype))
+        rows, classes = math.prod(p.shape[:-1]), p.shape[-1]
+        flat = tf.reshape(-each[..., None] * p, [rows, classes])
+        index = tf.clip_by_value(tf.reshape(index, [rows]), 0, classes - 1)
+        places = tf.stack([tf.range(rows), index], 1)
+        score = tf.tensor_scatter_nd_add(flat, places, tf.reshape(each, [rows]))
+        return [tf.reshape(score, p.shape)]
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Sum over positions of the log-probability of the class."""

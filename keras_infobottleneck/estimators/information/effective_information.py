@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_verbose
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.introspection.replicas import on_replicas

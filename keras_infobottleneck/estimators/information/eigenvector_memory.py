@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from keras_infobottleneck.arguments import check_count
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES
-from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher.structures.gram import GramFisher
 from keras_infobottleneck.introspection.contents import chosen_variables
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_count, check_flag
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.planning import available_bytes, mebibytes
 from keras_infobottleneck.estimators.information.flat_inputs import covariance_root
 from keras_infobottleneck.estimators.information.linearised_layer import LinearisedLayer
 from keras_infobottleneck.introspection.compiled_passes import compiled

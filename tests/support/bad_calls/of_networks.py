@@ -38,8 +38,10 @@ VARIABLES = kinds("kernel", 3, [3], {}, Mute()) + values([], [keras.Variable(1.0
 FISHER = {
     **DATA_OPTIONS,
     "labels": CHOICE,
+    "max_side": count(),
     "memory_limit": BUDGET,
     "num_samples": count(),
+    "pass_limit": count(),
     "seed": SEED,
     "variables": VARIABLES,
     "verbose": VERBOSE,
@@ -261,7 +263,17 @@ def network_table():
                 "check": FLAG,
             },
         ),
-        "hessian": (e.hessian, code, {"model": MODEL, "variables": VARIABLES, **DATA_OPTIONS}),
+        "hessian": (
+            e.hessian,
+            code,
+            {
+                "model": MODEL,
+                "variables": VARIABLES,
+                "memory_limit": BUDGET,
+                "dry_run": FLAG,
+                **DATA_OPTIONS,
+            },
+        ),
         "information_in_weights": (
             e.information_in_weights,
             {**code, "beta": 0.1},

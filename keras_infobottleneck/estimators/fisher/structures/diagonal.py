@@ -14,7 +14,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES, VariableGradient
+from keras_infobottleneck.estimators.fisher.rules.gradients import VariableGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
@@ -43,7 +43,7 @@ class DiagonalFisher(FisherInformation):
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
         """One number per weight, the same for its sums, and a block of gradients."""
         sums = measurement.sum_copies * measurement.vector_bytes
-        return measurement.vector_bytes, sums + BLOCK_BYTES
+        return measurement.vector_bytes, sums + measurement.score_bytes
 
     @classmethod
     def measured(cls, measurement: Measurement) -> DiagonalFisher:

@@ -13,18 +13,24 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_choice, check_probes
 from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.cost import check_passes
 from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.rules.gradients import by_example
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.estimators.fisher.scores import (
+    COTANGENT_COPIES,
+    ColumnSource,
+    Measurement,
+)
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, sum_over
 from keras_infobottleneck.introspection.replicas import measuring_strategy
-from keras_infobottleneck.linear_algebra.operator import TRACE_METHODS, Operator
+from keras_infobottleneck.linear_algebra.krylov import WORKING_VECTORS
+from keras_infobottleneck.linear_algebra.operator import DEFAULT_VECTORS, TRACE_METHODS, Operator
 from keras_infobottleneck.linear_algebra.spectrum import QuadratureSpectrum
 from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
@@ -49,8 +55,19 @@ class ImplicitFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """Nothing but a few vectors."""
-        return 0, 4 * measurement.vector_bytes
+        """Nothing but a few vectors, and the label's parameters."""
+        cotangents = measurement.batches.size * measurement.parameter_bytes
+        return 0, WORKING_VECTORS * measurement.vector_bytes + COTANGENT_COPIES * cotangents
+
+    @classmethod
+    def kept_bytes(cls, measurement: Measurement) -> int:
+        """Vectors of Lanczos' method or of XTrace, as many as they take by default."""
+        return DEFAULT_VECTORS * measurement.vector_bytes
+
+    @classmethod
+    def passes_needed(cls, measurement: Measurement) -> int:
+        """One for each product: expected labels have a closed form, and drawn ones are summed."""
+        return 1
 
     @classmethod
     def measured(cls, measurement: Measurement) -> ImplicitFisher:
@@ -74,14 +91,29 @@ class ImplicitFisher(FisherInformation):
             sums = total.over(batches, measurement.key, tensors, strategy=strategy)
             return [s / batches.num_examples for s in sums]
 
+        def make_diagonal() -> DiagonalFisher:
+            check_passes(DiagonalFisher, measurement)
+            return DiagonalFisher.measured(measurement)
+
         return cls(
-            operator=Operator(measurement.layout, product, measurement.dtype, is_semidefinite=True),
-            make_diagonal=lambda: DiagonalFisher.measured(measurement),
+            operator=Operator(
+                measurement.layout,
+                product,
+                measurement.dtype,
+                is_semidefinite=True,
+                memory_limit=measurement.memory_limit,
+            ),
+            make_diagonal=make_diagonal,
             **measurement.fields(),
         )
 
     def diagonal(self) -> list[np.ndarray]:
-        """Exact, by one pass over the data on the first call."""
+        """Exact, by one pass over the data on the first call.
+
+        Raises:
+            ValueError: expected labels of more outputs than `pass_limit`, each of which is a
+                backward pass; `trace(method="xtrace")` needs no diagonal.
+        """
         if "_diagonal" not in vars(self):
             vars(self)["_diagonal"] = self.make_diagonal()
         return vars(self)["_diagonal"].diagonal()

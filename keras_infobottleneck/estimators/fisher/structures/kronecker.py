@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,24 +15,32 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
-from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
     BlockPlan,
     choose_forms,
-    factor_entries,
     factor_sums,
     from_upper_blocks,
     plan_blocks,
+    sides_of,
     with_bias,
+)
+from keras_infobottleneck.estimators.fisher.structures.kronecker_side import (
+    diagonal_of,
+    is_diagonal,
+    times,
+    turned,
 )
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.archives import Archive
 from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["KroneckerFisher"]
+
+# Matrices in float64 that eigenvectors of a factor take: a copy, the vectors, the solver's work.
+EIGEN_COPIES = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,8 +51,10 @@ class KroneckerFisher(FisherInformation):
     at several positions the factors have one of two forms: "expand" takes positions for
     independent, "reduce" is for networks that sum or average over them. The form is the one whose
     trace was nearer to the exact one on the first examples; `factors()` says which, and how far the
-    factors' trace was from the exact one before they were scaled to it. Weights without a kernel's
-    block (normalisations, embeddings, recurrent layers) have their exact diagonal.
+    factors' trace was from the exact one before they were scaled to it. A factor wider than
+    `max_side`, such as that of a vocabulary, is diagonal; `factors()` says this too. Weights
+    without a kernel's block (normalisations, embeddings, recurrent layers) have their exact
+    diagonal.
 
     Attributes:
         blocks: one for each kernel.
@@ -63,31 +74,52 @@ class KroneckerFisher(FisherInformation):
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
         """The factors, and once more for their sums, which are of all positions of a batch."""
-        factors = factor_entries(measurement.model, measurement.variables) * measurement.dtype.size
+        sides, rest = sides_of(measurement.model, measurement.variables)
+        most = measurement.max_side or math.inf
+        entries = rest + sum(groups * (n**2 if n <= most else n) for groups, n in sides)
+        factors = entries * measurement.dtype.size
         positions = [measurement.batches.size * size for size in measurement.position_bytes]
         # Patches are formed for one kernel after the other; up to KEPT_BYTES of them are kept.
         positions = min(sum(positions), max(positions) + KEPT_BYTES)
-        work = measurement.sum_copies * factors + BLOCK_BYTES + positions
+        work = measurement.sum_copies * factors + measurement.score_bytes + positions
         # Each kernel's order of entries is kept too, as 32-bit integers.
         return factors + 4 * measurement.layout.size, work
+
+    @classmethod
+    def make_room(cls, measurement: Measurement, limit: int) -> None:
+        """Takes diagonals of the widest sides, one width after the other, until the rest fits."""
+        sides, _ = sides_of(measurement.model, measurement.variables)
+        widths = sorted({n for _, n in sides}, reverse=True)
+        if measurement.max_side is not None or not widths:
+            return
+        for width in [*widths, 1]:
+            measurement.max_side = width
+            largest = max((groups * n**2 for groups, n in sides if n <= width), default=0)
+            if sum(cls.bytes_needed(measurement)) + 8 * EIGEN_COPIES * largest <= limit:
+                break
+        if measurement.max_side == widths[0]:
+            measurement.max_side = None
 
     @classmethod
     def measured(cls, measurement: Measurement) -> KroneckerFisher:
         """Factors, and diagonals where there are none."""
         forms = choose_forms(measurement)
         reduced = {kernel for kernel, form in forms.items() if form == "reduce"}
-        plans: list[BlockPlan] = measurement.kept("kronecker plans", lambda _: [])
+        max_side = measurement.max_side
+        name = f"kronecker, sides to {max_side}"
+        plans: list[BlockPlan] = measurement.kept(f"{name}, plans", lambda _: [])
 
         def of_scores(scores: Scores) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
-            plans[:] = plan_blocks(scores)
+            plans[:] = plan_blocks(scores, max_side)
             *sums, norms = factor_sums(scores, plans, reduced)
             return sums, tf.reduce_sum(norms), tf.reduce_sum(norms**2)
 
-        sums, norm, norm_squared = measurement.summed("kronecker", of_scores)
+        sums, norm, norm_squared = measurement.summed(name, of_scores)
         inputs, bias_rows, outputs, rest, traces = sums
         blocks = []
         for plan, upper, *parts in zip(plans, inputs, bias_rows, outputs, traces, strict=True):
-            first = from_upper_blocks([measurement.mean(block) for block in upper])
+            means = [measurement.mean(block) for block in upper]
+            first = means[0] if plan.inputs_are_diagonal else from_upper_blocks(means)
             row, second, exact = map(measurement.mean, parts)
             if plan.bias >= 0:
                 first = with_bias(first, row)
@@ -105,17 +137,30 @@ class KroneckerFisher(FisherInformation):
         )
 
     def factors(self) -> dict[str, dict[str, Any]]:
-        """Path of each kernel to `{"form", "trace_ratio"}`.
+        """Path of each kernel to `{"form", "trace_ratio", "diagonal"}`.
 
         The ratio is the trace of the factors over the exact one, of kernel and bias together: how
         far the form was off before it was scaled. NaN where the exact trace is zero.
+        Under "diagonal" stands of which sides the diagonal alone was kept, "inputs" or "outputs".
         """
         found = {}
         for block in self.blocks:
             exact = float(block.exact_traces.sum())
             ratio = float(block.factor_traces.sum()) / exact if exact else float("nan")
-            found[self.variables[block.kernel]] = {"form": block.form, "trace_ratio": ratio}
+            sides = {"inputs": block.inputs, "outputs": block.outputs}
+            found[self.variables[block.kernel]] = {
+                "form": block.form,
+                "trace_ratio": ratio,
+                "diagonal": [name for name, side in sides.items() if is_diagonal(side)],
+            }
         return found
+
+    def __repr__(self) -> str:
+        """Says how many factors are no more than their diagonal."""
+        sides = [side for block in self.blocks for side in (block.inputs, block.outputs)]
+        count = sum(map(is_diagonal, sides))
+        said = f", {count} of {len(sides)} factors diagonal" if count else ""
+        return f"{super().__repr__()[:-1]}{said})"
 
     def to_dict(self) -> dict[str, Any]:
         """What a report prints, with the form of each kernel's factors."""
@@ -125,8 +170,7 @@ class KroneckerFisher(FisherInformation):
         """Products of the factors' diagonals."""
         found: list[Any] = [self.rest.get(i) for i in range(len(self.variables))]
         for block in self.blocks:
-            first = np.diagonal(block.scaled_inputs, axis1=1, axis2=2)
-            second = np.diagonal(block.outputs, axis1=1, axis2=2)
+            first, second = diagonal_of(block.scaled_inputs), diagonal_of(block.outputs)
             block.scatter(first[:, :, None] * second[:, None, :], found, self.layout.shapes)
         return found
 
@@ -137,7 +181,7 @@ class KroneckerFisher(FisherInformation):
         for i, values in self.rest.items():
             found[i] = values * tensors[i]
         for block in self.blocks:
-            product = block.scaled_inputs @ block.gather(tensors) @ block.outputs
+            product = times(block.scaled_inputs, block.gather(tensors), block.outputs)
             block.scatter(product, found, self.layout.shapes)
         return found
 
@@ -165,7 +209,10 @@ class KroneckerFisher(FisherInformation):
             values = np.reshape(first[:, :, None] * second[:, None, :], -1)
             shares = {block.kernel: 1.0}
             if block.bias >= 0:
-                of_bias = np.repeat(np.square(vectors[:, -1]).reshape(-1), second.shape[1])
+                of_bias = np.zeros(first.shape)
+                of_bias[:, -1] = 1.0  # of axes the last is the bias
+                of_bias = of_bias if vectors is None else np.square(vectors[:, -1])
+                of_bias = np.repeat(of_bias.reshape(-1), second.shape[1])
                 shares = {block.kernel: 1.0 - of_bias, block.bias: of_bias}
             parts.append(SpectrumPart(values, shares))
         return ExactSpectrum(len(self.variables), parts)
@@ -186,8 +233,8 @@ class KroneckerFisher(FisherInformation):
                 parts[i] = tensors[i] * power
             for block, power in zip(self.blocks, powers, strict=True):
                 (_, u), (_, v) = block.eigenvectors
-                turned = u.transpose(0, 2, 1) @ block.gather(tensors) @ v
-                product = u @ (turned * power) @ v.transpose(0, 2, 1)
+                product = turned(u, block.gather(tensors), v) * power
+                product = turned(u, product, v, back=True)
                 block.scatter(product, parts, self.layout.shapes)
             found[number] = self.layout.join(parts)
         return found
@@ -207,8 +254,9 @@ class KroneckerFisher(FisherInformation):
         for number, block in enumerate(self.blocks):
             arrays[f"block_{number}"] = np.array([block.kernel, block.bias])
             arrays[f"order_{number}"] = block.order
-            arrays[f"inputs_{number}"] = block.inputs
-            arrays[f"outputs_{number}"] = block.outputs
+            for name, side in (("inputs", block.inputs), ("outputs", block.outputs)):
+                kind = "_diagonal" if is_diagonal(side) else ""
+                arrays[f"{name}_{number}{kind}"] = side
             arrays[f"traces_{number}"] = block.exact_traces
             arrays[f"form_{number}"] = np.array(block.form)
         return arrays

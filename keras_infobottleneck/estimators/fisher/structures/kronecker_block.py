@@ -10,6 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from keras_infobottleneck.estimators.fisher.structures.kronecker_side import (
+    Eigenvectors,
+    diagonal_of,
+    eigenvalues_of,
+    eigenvectors_of,
+    from_archive,
+    mean_of,
+    scaled,
+)
 from keras_infobottleneck.results.archives import Archive
 
 __all__ = ["KroneckerBlock"]
@@ -30,7 +39,7 @@ class KroneckerBlock:
             positions, divided by their number.
         outputs: `[groups, out, out]`; mean over examples, sum over columns. Over positions it is a
             mean in the form "expand", and in "reduce" of gradients summed over positions, divided
-            by their number.
+            by their number. Of either side the diagonal alone, `[groups, n]`, where it is wide.
         traces: exact traces of the kernel and of the bias, to which the factors are scaled; None
             for results of version 0.1.0, which are not.
         form: "expand", "reduce", or "mixed" where results of both were merged.
@@ -47,8 +56,8 @@ class KroneckerBlock:
     @functools.cached_property
     def factor_traces(self) -> np.ndarray:
         """What the factors make of the traces of kernel and bias, before they are scaled."""
-        second = np.trace(self.outputs, axis1=1, axis2=2, dtype=np.float64)
-        first = np.diagonal(self.inputs, axis1=1, axis2=2).astype(np.float64)
+        second = diagonal_of(self.outputs).sum(1, dtype=np.float64)
+        first = diagonal_of(self.inputs).astype(np.float64)
         if self.bias < 0:
             return np.array([second @ first.sum(1), 0.0])
         return np.array([second @ first[:, :-1].sum(1), second @ first[:, -1]])
@@ -70,7 +79,7 @@ class KroneckerBlock:
         scales = np.full(self.inputs.shape[-1], np.sqrt(ratios[0]), self.inputs.dtype)
         if self.bias >= 0:
             scales[-1] = np.sqrt(ratios[1])
-        return scales[:, None] * self.inputs * scales
+        return scaled(self.inputs, scales)
 
     def merged(self, other: KroneckerBlock, share: float) -> KroneckerBlock:
         """The mean over both, of which this one has the share."""
@@ -79,8 +88,8 @@ class KroneckerBlock:
             self.kernel,
             self.bias,
             self.order,
-            share * self.inputs + rest * other.inputs,
-            share * self.outputs + rest * other.outputs,
+            mean_of(self.inputs, other.inputs, share),
+            mean_of(self.outputs, other.outputs, share),
             share * self.exact_traces + rest * other.exact_traces,
             self.form if self.form == other.form else "mixed",
         )
@@ -106,18 +115,14 @@ class KroneckerBlock:
             into[self.bias] = canonical[:, -1].reshape(shapes[self.bias])
 
     @functools.cached_property
-    def eigenvectors(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        """Eigenvalues `[groups, n]` and vectors `[groups, n, n]` of both factors, in float64."""
-        factors = self.scaled_inputs, self.outputs
-        pairs = [np.linalg.eigh(a.astype(np.float64)) for a in factors]
-        return tuple((np.maximum(values, 0.0), vectors) for values, vectors in pairs)
+    def eigenvectors(self) -> tuple[Eigenvectors, Eigenvectors]:
+        """Eigenvalues and vectors of both sides, in float64."""
+        return eigenvectors_of(self.scaled_inputs), eigenvectors_of(self.outputs)
 
     @functools.cached_property
     def spectrum(self) -> np.ndarray:
         """Products of the factors' eigenvalues, flat."""
-        # Second moments have no negative eigenvalue; those of rounding stand for zero.
-        first = np.maximum(np.linalg.eigvalsh(self.scaled_inputs.astype(np.float64)), 0.0)
-        second = np.maximum(np.linalg.eigvalsh(self.outputs.astype(np.float64)), 0.0)
+        first, second = eigenvalues_of(self.scaled_inputs), eigenvalues_of(self.outputs)
         return np.reshape(first[:, :, None] * second[:, None, :], -1)
 
     @classmethod
@@ -129,8 +134,8 @@ class KroneckerBlock:
         if not (0 <= kernel < len(shapes) and -1 <= bias < len(shapes)):
             archive.refuse(f"with block_{number} of weights that it does not name")
         order = archive.array(f"order_{number}", shapes[kernel], kinds="iu")
-        inputs = archive.second_moments(f"inputs_{number}", (None, None, None))
-        outputs = archive.second_moments(f"outputs_{number}", (len(inputs), None, None))
+        inputs = from_archive(archive, f"inputs_{number}")
+        outputs = from_archive(archive, f"outputs_{number}", len(inputs))
         groups, fan_out = outputs.shape[:2]
         fan_in = inputs.shape[1] - (bias >= 0)
         is_whole = np.array_equal(np.sort(order, None), np.arange(order.size))

@@ -30,16 +30,17 @@ from keras_infobottleneck.estimators.fisher.rules.kernel import (
 )
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
+from keras_infobottleneck.estimators.fisher.structures.kronecker_side import is_diagonal
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.introspection.contents import all_layers
 
 __all__ = [
     "BlockPlan",
     "choose_forms",
-    "factor_entries",
     "factor_sums",
     "from_upper_blocks",
     "plan_blocks",
+    "sides_of",
     "with_bias",
 ]
 
@@ -58,28 +59,36 @@ class BlockPlan:
         bias: number of the bias, -1 without.
         order: for each kernel entry its place in `[groups, in, out]`, flat.
         positions: how often an example uses the kernel.
+        inputs_are_diagonal: whether of the inputs' factor the diagonal alone is kept.
+        outputs_are_diagonal: whether of the outputs' factor the diagonal alone is kept.
     """
 
     kernel: int
     bias: int
     order: np.ndarray
     positions: int
+    inputs_are_diagonal: bool
+    outputs_are_diagonal: bool
 
 
-def factor_entries(model: keras.Model, variables: Sequence[keras.Variable]) -> int:
-    """Entries of all Kronecker factors, and of the diagonals that go with them."""
+def sides_of(
+    model: keras.Model, variables: Sequence[keras.Variable]
+) -> tuple[list[tuple[int, int]], int]:
+    """Groups and side of each factor, and how many weights have no factors."""
     chosen = {id(v): math.prod(v.shape) for v in variables}
-    entries = 0
+    sides = []
     for layer in all_layers(model):
         rule = rule_for(layer)
         if isinstance(rule, KernelRule) and chosen.pop(id(rule.kernel), None) is not None:
             groups, fan_in, fan_out = rule.block()
-            entries += groups * ((fan_in + 1) ** 2 + fan_out**2)
-    return entries + sum(chosen.values())
+            # A bias that is none of the block's counts as one: shapes of inputs would tell.
+            sides += [(groups, fan_in + (id(rule.bias) in chosen)), (groups, fan_out)]
+    return sides, sum(chosen.values())
 
 
-def plan_blocks(scores: Scores) -> list[BlockPlan]:
-    """One plan for each kernel."""
+def plan_blocks(scores: Scores, max_side: int | None = None) -> list[BlockPlan]:
+    """One plan for each kernel; wider factors than `max_side` are diagonal."""
+    most = math.inf if max_side is None else max_side
     biases = {
         id(form.calls[0]): i
         for i, form in enumerate(scores.forms)
@@ -91,7 +100,10 @@ def plan_blocks(scores: Scores) -> list[BlockPlan]:
             places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
             with tf.init_scope():
                 order = form.arrange(tf.constant(places)).numpy()
-            plans.append(BlockPlan(i, biases.get(id(form.calls[0]), -1), order, form.positions))
+            bias = biases.get(id(form.calls[0]), -1)
+            _, fan_in, fan_out = form.block
+            is_wide = fan_in + (bias >= 0) > most, fan_out > most
+            plans.append(BlockPlan(i, bias, order, form.positions, *is_wide))
     return plans
 
 
@@ -166,8 +178,9 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
     """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
 
     Input factors are `[groups, in, in]` in blocks, see `from_upper_blocks`, without the bias, see
-    `with_bias` for its row. Diagonals are those of the rest. Traces are exact: of each block's
-    kernel and bias, `[blocks, 2]`, and each example's of everything, `[batch]`; both in float64.
+    `with_bias` for its row; those that are diagonal are `[groups, in]`. Diagonals are those of the
+    rest. Traces are exact: of each block's kernel and bias, `[blocks, 2]`, and each example's of
+    everything, `[batch]`; both in float64.
 
     Args:
         scores: of the batch.
@@ -184,7 +197,7 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
         x = form.inputs(weights=scores.weights)
         if plan.kernel in reduced:
             x = tf.reduce_sum(x, 1, keepdims=True) / math.sqrt(form.positions)
-        inputs.append(_upper_blocks(x))
+        inputs.append([_squares(x)] if plan.inputs_are_diagonal else _upper_blocks(x))
         count = tf.cast(form.positions * tf.reduce_sum(scores.weights), form.dtype)
         row = form.sum_of_inputs(scores.weights)
         bias_rows.append(tf.concat([row, tf.fill([form.block[0], 1], count)], 1))
@@ -195,17 +208,20 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
             form = forms[plan.kernel]
             d = form.outputs(gradients[plan.kernel])
             total = tf.reduce_sum(d, 1, keepdims=True)
-            factor = _second_moment(total if plan.kernel in reduced else d) / form.positions
+            moment = _squares if plan.outputs_are_diagonal else _second_moment
+            factor = moment(total if plan.kernel in reduced else d) / form.positions
             of_bias = tf.reduce_sum(tf.square(total), [1, 2, 3]) * (plan.bias >= 0)
             outputs.append((factor, form.norms(d), of_bias))
         return outputs, [forms[i].squares(gradients[i]) for i in rest]
 
-    def no_outputs(form: BilinearGradient) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def no_outputs(plan: BlockPlan) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        form = forms[plan.kernel]
         groups, _, fan_out = form.block
+        shape = [groups, fan_out] if plan.outputs_are_diagonal else [groups, fan_out, fan_out]
         none = tf.zeros([form.num_rows], form.dtype)
-        return tf.zeros([groups, fan_out, fan_out], form.dtype), none, none
+        return tf.zeros(shape, form.dtype), none, none
 
-    zeros = [no_outputs(forms[p.kernel]) for p in plans], [forms[i].no_squares() for i in rest]
+    zeros = [no_outputs(plan) for plan in plans], [forms[i].no_squares() for i in rest]
     outputs, squares = sum_over(scores.num_columns, of_column, zeros)
     traces = [tf.stack([tf.cast(a, tf.float64) for a in pair]) for _, *pair in outputs]
     norms = [tf.reduce_sum(pair, 0) for pair in traces]
@@ -221,10 +237,12 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
 
 
 def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]`.
+    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]` or a diagonal.
 
     Put together once, at the end: a column of ones behind every patch would be a copy of them all.
     """
+    if is_diagonal(inputs):
+        return np.concatenate([inputs, row[:, -1:]], 1)
     column = row[:, :-1, None]
     return np.block([[inputs, column], [column.transpose(0, 2, 1), row[:, -1:, None]]])
 
@@ -257,6 +275,11 @@ def _upper_blocks(a: tf.Tensor) -> list[tf.Tensor]:
         for i, left in enumerate(parts)
         for right in parts[i:]
     ]
+
+
+def _squares(a: tf.Tensor) -> tf.Tensor:
+    """The diagonal of `_second_moment`, `[groups, n]`."""
+    return tf.reduce_sum(tf.square(a), [0, 1])
 
 
 def _second_moment(a: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,189 @@
+"""What a measurement costs, told before any work: memory, passes, and time where it is asked."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.results.result import Result
+
+__all__ = ["MemoryEstimate", "check_fits", "check_passes", "seconds_needed"]
+
+
+@dataclass(frozen=True, repr=False)
+class MemoryEstimate(Result):
+    """What a Fisher matrix or a Hessian costs, beside what one pass of the model itself uses.
+
+    Attributes:
+        structure: what was asked for, "hessian" for that.
+        num_weights: weights that it is about.
+        result_bytes: what the result holds, in bytes.
+        working_bytes: what its making takes on top; of "implicit" and "hessian" each product.
+        backward_passes: how many a batch takes; of "implicit" and "hessian" for each product.
+        kept_bytes: what a log-determinant or a trace of "implicit" and "hessian" takes by default
+            where there is room: vectors of Lanczos' method and of XTrace.
+        max_side: widest Kronecker factor that is kept whole; None where all are.
+        seconds: estimated from one batch, None where it was not asked for; of "implicit" each
+            product.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        import keras_infobottleneck as kib
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(loss="mse")
+        x = np.ones((10, 4), "float32")
+        need = kib.estimators.fisher_information(model, x, structure="dense", dry_run=True)
+        print(need.num_weights)
+        ```
+
+        ```text
+        structure='dense': 15 weights, 0.0 MiB for the result, 0.0 MiB to make it
+        1 backward pass a batch
+        15
+        ```
+    """
+
+    structure: str
+    num_weights: int
+    result_bytes: int
+    working_bytes: int
+    backward_passes: int = 1
+    kept_bytes: int = 0
+    max_side: int | None = None
+    seconds: float | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the result and of computing it, together."""
+        return self.result_bytes + self.working_bytes
+
+    def numbers(self) -> dict[str, float]:
+        """The total number of bytes, its parts, the passes, and the number of weights."""
+        return {"total_bytes": float(self.total_bytes), **super().numbers()}
+
+    def __str__(self) -> str:
+        plural = "" if self.backward_passes == 1 else "es"
+        memory = (
+            f"structure={self.structure!r}: {self.num_weights:,} weights, "
+            f"{mebibytes(self.result_bytes)} for the result, "
+            f"{mebibytes(self.working_bytes)} to make it"
+        )
+        parts = [f"{self.backward_passes:,} backward pass{plural} a batch"]
+        if self.kept_bytes:
+            parts.append(f"up to {mebibytes(self.kept_bytes)} for a log-determinant or a trace")
+        if self.max_side is not None:
+            parts.append(f"diagonal factors where a side exceeds {self.max_side:,}")
+        if self.seconds is not None:
+            parts.append(f"about {self.seconds:,.2g} seconds")
+        return f"{memory}\n{', '.join(parts)}"
+
+
+def check_fits(
+    kind: type[FisherInformation],
+    measurement: Measurement,
+    *,
+    quiet: bool = False,
+) -> MemoryEstimate:
+    """What a structure costs; refused where it exceeds a limit of the measurement, unless quiet.
+
+    Args:
+        kind: the structure.
+        measurement: what is to be measured.
+        quiet: whether nothing is refused.
+
+    Raises:
+        ValueError: too many passes or too much memory, naming what is cheaper.
+    """
+    limit = measurement.memory_limit
+    limit = available_bytes() if limit is None else limit
+
+    def of(kind: type[FisherInformation]) -> MemoryEstimate:
+        size = measurement.layout.size
+        if limit is not None:
+            kind.make_room(measurement, limit)
+        return MemoryEstimate(
+            kind.structure,
+            size,
+            *kind.bytes_needed(measurement),
+            kind.passes_needed(measurement),
+            kind.kept_bytes(measurement),
+            measurement.max_side if kind.structure == "kronecker" else None,
+        )
+
+    plan = of(kind)
+    if quiet:
+        return plan
+    check_passes(kind, measurement)
+    if limit is None or plan.total_bytes <= limit:
+        return plan
+    cheaper = [of(other) for other in STRUCTURES.values() if kind.structure in other.cheaper_than]
+    fitting = [other for other in cheaper if other.total_bytes <= limit]
+    advice = ""
+    if fitting:  # what holds most tells most
+        best = max(fitting, key=lambda other: other.result_bytes)
+        advice = f"; structure={best.structure!r} needs {mebibytes(best.total_bytes)}"
+    raise ValueError(
+        f"structure={kind.structure!r} of {plan.num_weights:,} weights needs "
+        f"{mebibytes(plan.total_bytes)} beside the model's own"
+        f"{advice}. Received: memory_limit={mebibytes(limit)}"
+    )
+
+
+def check_passes(kind: type[FisherInformation], measurement: Measurement) -> None:
+    """Refuses expected labels of more outputs than there is time for.
+
+    Raises:
+        ValueError: with the number of passes, and what takes few.
+    """
+    passes, limit = kind.passes_needed(measurement), measurement.pass_limit
+    if measurement.source.labels == "expected" and passes > limit:
+        raise ValueError(
+            f"labels='expected' takes {passes:,} backward passes a batch here, one for each "
+            "output; labels='sampled' takes one, and structure='implicit' has exact products at "
+            f"one each. Received: pass_limit={limit}"
+        )
+
+
+def seconds_needed(kind: type[FisherInformation], measurement: Measurement) -> float:
+    """An estimate of the time that a measurement takes, or one product: a batch of it is timed.
+
+    Of many passes for each batch one is timed. What is compiled is compiled before.
+    """
+    few = copy.copy(measurement)
+    size = measurement.batches.size
+    x, y = tf.nest.map_structure(lambda a: a[:size], measurement.batches.first_batch())
+    few.batches = Batches((x, y) if tf.nest.flatten(y) else x, size, needs_labels=False)
+    if kind.splits_batches:
+        few.batches.split(measurement.num_rows)
+    few.verbose, passes = 0, kind.passes_needed(measurement)
+    if passes > 1:
+        few.source, few.num_columns = ColumnSource(few.source.likelihood, "sampled"), 1
+    zeros = [np.zeros(shape, few.dtype.as_numpy_dtype) for shape in few.layout.shapes]
+
+    def run() -> Any:
+        result = kind.measured(few)
+        return result.matvec(zeros) if kind.structure == "implicit" else result
+
+    batches = -(-measurement.batches.count() // size)
+    return _seconds(run) * batches * passes
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    """Of the second call."""
+    run()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
