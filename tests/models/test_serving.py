@@ -173,3 +173,16 @@ def test_a_network_without_noise_is_quantised_and_served(tmp_path):
     found = of_saved_model(tmp_path / "model", TWO)
     np.testing.assert_allclose(found, plain.predict(TWO, verbose=0), atol=1e-5)
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN])
+def test_a_recurrent_layer_is_served_by_litert_where_it_is_unrolled(kind, tmp_path):
+    x = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 4))
+    network = keras.Model(inputs, keras.layers.Dense(3)(kind(5, unroll=True)(inputs)))
+    converted = kib.make_variational(network, num_examples=3, verbose=0)
+    path = tmp_path / "model.tflite"
+    kib.make_deterministic(converted).export(str(path), format="litert", verbose=False)
+    np.testing.assert_allclose(of_litert(path, x), network.predict(x, verbose=0), atol=1e-5)
