@@ -90,6 +90,7 @@ def remembered(share):
     """The most remembered percent holds this share."""
     return SimpleNamespace(
         nats=np.array([3.0]),
+        numbers_of_examples=[7],
         mean_nats=0.4,
         standard_error=0.02,
         num_examples=900,
