@@ -65,8 +65,10 @@ class LinearPart:
     """
 
     def __init__(self, layer: keras.layers.Layer, input_shape: Shape, dtype: Any):
+        # No initialiser that draws a seed: what a seeded network draws later would change.
+        zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
-        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True)
+        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
         with without_values():
             self._twin.build(input_shape)
         self._has_bias = len(self._twin.weights) == 2

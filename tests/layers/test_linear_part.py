@@ -1,6 +1,7 @@
 """The linear part against the layer itself, and its squares and signs against the Jacobian."""
 
 import gc
+import random as python_random
 
 import keras
 import numpy as np
@@ -219,3 +220,10 @@ def test_the_copy_that_a_linear_part_computes_with_holds_no_values():
     outputs = linear(x, tf.ones([shape[1], 3]))
     assert variables() == before
     np.testing.assert_allclose(outputs, np.sum(x, axis=1, keepdims=True) * np.ones(3), rtol=1e-5)
+
+
+def test_the_copy_that_a_linear_part_computes_with_draws_no_seed():
+    layer, shape = make("dense")  # whose own initialiser draws one
+    state = python_random.getstate()
+    LinearPart(layer, shape, "float32")
+    assert python_random.getstate() == state  # what a seeded network draws later is as without it
