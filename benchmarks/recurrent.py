@@ -77,9 +77,11 @@ def compare(cell, x, y):
         # Seconds of an example, in those that its gradient takes as one of a batch.
         numbers = dict.fromkeys(runs, len(x)) | {"effective information": FLAGS.few}
         each = {name: seconds / numbers[name] for name, seconds in times.items()}
-        gradient = each.pop("gradient")
-        found[way] = {"seconds of a gradient": gradient}
-        found[way] |= {name: seconds / gradient for name, seconds in each.items()}
+        own = each.pop("gradient")
+        # Both ways in one unit: the gradient of the network with the rule, which comes first.
+        unit = found["by the rule"]["seconds of a gradient"] if found else own
+        found[way] = {"seconds of a gradient": own}
+        found[way] |= {name: seconds / unit for name, seconds in each.items()}
     diagonals = [
         np.concatenate([v.ravel() for v in result["diagonal, empirical"].diagonal()])
         for result in results.values()

@@ -64,9 +64,9 @@ def noise_on_weights() -> str:
         "A training step at batch 128 as a multiple of the same step of the same network in plain "
         "Keras; in brackets with `jit_compile`, as a multiple of plain Keras with it. The floor of "
         "an estimator makes its products and gives the optimizer twice the weights, without noise "
-        "or divergence (asked: at most 1.15 times that). Memory is that of training above the "
-        "built model's, without `jit_compile`. An empty cell was not measured; `tfp.layers` has no "
-        "convolution with local reparameterisation.\n",
+        "or divergence (the target is 1.15 times that at most). Memory is that of training above "
+        "the built model's, without `jit_compile`. An empty cell was not measured; `tfp.layers` "
+        "has no convolution with local reparameterisation.\n",
         table([*head, "tfp.layers", "peak MiB"], rows),
     )
 
@@ -184,9 +184,10 @@ def recurrent_layers() -> str:
         "Recurrent layers",
         [found["command"]],
         ["recurrent"],
-        f"In gradient passes over the same examples, {settings['units']} units over "
-        f"{settings['steps']} steps of {settings['width']} inputs: by the rule of recurrent "
-        "layers, and with the same cell where there is none, example by example. Both give the "
+        "In gradient passes over as many examples of the network with the rule, "
+        f"{settings['units']} units over {settings['steps']} steps of {settings['width']} inputs: "
+        "by the rule of recurrent layers, and with the same cell where there is none, example by "
+        "example. Both give the "
         f"same diagonals, to {off:.0e} of the largest entry, and the same nats, to {nats:.0e}.\n",
         table(["layer", "quantity", "by the rule", "example by example"], rows),
     )

@@ -231,8 +231,8 @@ def forgetting() -> str:
                         f"{100 * mean(own, key):.1f}"
                         for key in ("test accuracy", "forgotten", "unseen")
                     ),
-                    f"{mean(own, 'attack'):.3f} ± {mean(own, 'attack, standard error'):.3f}",
-                    "never" if None in steps else f"{statistics.mean(steps):.0f}",
+                    spread([row["attack"] for row in own], 3),
+                    "not always" if None in steps else f"{statistics.mean(steps):.0f}",
                     f"{mean(own, 'nats'):,.0f}",
                     f"{mean(own, 'seconds'):.1f}",
                 ]
@@ -248,8 +248,8 @@ def forgetting() -> str:
         f"with a full step and with one damped by a shift of {found['shift']:g}. Nothing is left "
         "where accuracy on what was forgotten is that on unseen images alike, the attack, an area "
         "under the ROC curve, is 0.5, and relearning takes as long as a network trained anew. "
-        "The nats that can be read are estimates by one ruler, the distance to where the gradient "
-        "on the rest points.\n",
+        "The nats could be read if noise of that price were added; they are estimates from where "
+        "the gradient on the rest points. ± is the standard deviation over seeds.\n",
         *texts,
     )
 

@@ -24,13 +24,13 @@ def networks_of_others() -> str:
         for name, steps in networks.items()
     ]
     parts = [
-        "Networks of packages, and of `keras.applications` at random weights, through a dry run "
+        "Networks of others, as their packages ship them or at random weights, through a dry run "
         "and an audit with its defaults: seconds foretold and taken, of the clock that is named "
         "(the wall's is that of a busy machine), numbers in the report, and kinds of omission.\n",
         table(HEAD, seconds),
         "Largest differences of predictions after noise is put on the weights, after it is taken "
         "off again, of the network with noise saved and loaded, exported for TensorFlow, and of "
-        "the one without for LiteRT. A refusal is a sentence that says why.\n",
+        "the one without for LiteRT. What was said where a step failed stands below.\n",
         table(["network", *STEPS], differences),
     ]
     refused = {
@@ -57,5 +57,5 @@ def _seconds(name: str, steps: dict) -> list[str]:
 def _difference(step: dict, of: str) -> str:
     """A difference, or that there is none."""
     if "failed" in step:
-        return "refused"
+        return "failed"
     return f"{step[of]:.0e}" if step.get(of) else "0" if of in step else "-"

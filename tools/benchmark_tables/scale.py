@@ -38,8 +38,8 @@ def growth_by_size() -> str:
         [found["command"]],
         ["scaling"],
         "Exponents of processor seconds, one thread; each point is a process of its own. Examples "
-        "are streamed. Asked: at most 1.05 in examples and weights, and at 1,000,000 examples a "
-        "peak within 5 % of that at 10,000.\n",
+        "are streamed. The target: at most 1.05 in examples and weights, and at 1,000,000 examples "
+        "a peak within 5 % of that at 10,000.\n",
         table(head, rows),
         "![Seconds and peak memory by size](../docs/figures/scaling.png)\n",
         *parts,

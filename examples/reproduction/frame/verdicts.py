@@ -25,25 +25,31 @@ def verdict(reproduced: bool, partly: bool = False, *, false: bool = False) -> s
     return PARTLY if partly else FALSE if false else UNTOLD
 
 
-def paired(differences) -> dict[str, float]:
+def paired(differences, comparisons: int = 1) -> dict[str, float]:
     """Differences of runs that share a seed: mean, its standard error, and what they can tell.
+
+    Args:
+        differences: one for each seed.
+        comparisons: of how many such tests the p of this one is multiplied by.
 
     Returns:
         ``mean``, ``standard_error``, ``low`` and ``high`` of the 95 % interval of Student's t,
         ``p`` of the two-sided test against no difference, and ``detectable``: the difference that
-        so many seeds with this spread would show at 5 % four times in five.
+        so many seeds with this spread would show at 5 %, divided by the comparisons, four times in
+        five.
     """
     values = np.asarray(differences, float)
     degrees = len(values) - 1
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
     half = float(student.ppf(0.975, degrees)) * error
+    needed = float(student.ppf(1 - 0.025 / comparisons, degrees)) * error
     return {
         "mean": mean,
         "standard_error": error,
         "low": mean - half,
         "high": mean + half,
         "p": float(2 * student.sf(abs(mean) / error, degrees)) if error else float(mean == 0),
-        "detectable": half + float(student.ppf(0.8, degrees)) * error,
+        "detectable": needed + float(student.ppf(0.8, degrees)) * error,
     }
 
 

@@ -159,9 +159,12 @@ def nuisance_is_forgotten_first(records: list[dict]) -> dict:
     )
     at = betas.index(best)
     is_inner = 0 < at < len(betas) - 1
-    compare = paired if table.shape[1] > 1 else _one
-    falls, rises = compare(table[0] - table[at]), compare(table[-1] - table[at])
     chances = max(len(betas) - 2, 1)  # inner betas among which the best was chosen
+
+    def compare(differences):
+        return paired(differences, chances) if len(differences) > 1 else _one(differences)
+
+    falls, rises = compare(table[0] - table[at]), compare(table[-1] - table[at])
     shown = is_inner and all(
         each["mean"] > 0 and each["p"] * chances < SIGNIFICANT for each in (falls, rises)
     )

@@ -10,14 +10,16 @@ from reproduction.pretrained_weights.reading import inputs_first, kept_tensors
 
 BITS = range(1, 9)
 # Of axes that the file leaves open, behind that of the examples, the first that a network takes.
+NUM_INPUTS = 4
 OPEN_SIZES = ((48, 192), (96, 192), (10_400, 10_400))
 
 
 def error_at_bits(path: str | Path, seed: int) -> dict[int, float] | None:
     """Relative error of all outputs at each number of bits; None where there is no network.
 
-    Kernels are quantised one output channel at a time. Inputs are standard normal, or bytes drawn
-    uniformly where the network takes integers.
+    Kernels, in ONNX the second operands of convolutions and products, are quantised one output
+    channel at a time. Inputs are standard normal, or bytes drawn uniformly where the network takes
+    integers.
     """
     path = Path(path)
     if path.suffix == ".onnx":
@@ -45,13 +47,16 @@ def _onnx(path):
 
     model = onnx.load(path)
     turned = inputs_first(model.graph)
+    products = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    kernels = {node.input[1] for node in model.graph.node if node.op_type in products}
 
     def run(bits, x):
         changed = onnx.ModelProto()
         changed.CopyFrom(model)
         for name, tensor in kept_tensors(changed.graph).items() if bits else ():
             array = numpy_helper.to_array(tensor)
-            if array.ndim < 2 or not np.issubdtype(array.dtype, np.floating):
+            is_kernel = name in kernels and array.ndim > 1
+            if not is_kernel or not np.issubdtype(array.dtype, np.floating):
                 continue
             is_turned = name in turned
             coarse = rounded(np.moveaxis(array, -1, 0) if is_turned else array, bits)
@@ -85,7 +90,7 @@ def _errors(run, shape, dtype, seed):
     random = np.random.default_rng(seed)
     for sizes in OPEN_SIZES:
         left = iter(sizes)
-        given = [1, *(next(left) if size is None else size for size in shape)]
+        given = [NUM_INPUTS, *(next(left) if size is None else size for size in shape)]
         integers = np.issubdtype(np.dtype(dtype), np.integer)
         drawn = random.integers(0, 256, given) if integers else random.normal(size=given)
         x = drawn.astype(dtype)

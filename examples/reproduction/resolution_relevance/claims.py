@@ -7,7 +7,7 @@ network.
 
 import numpy as np
 
-from reproduction.frame.verdicts import CONTROL, paired, verdict, would_show
+from reproduction.frame.verdicts import CONTROL, paired, said, verdict, would_show
 
 CLAIMS = {
     "4-a": "Layers of a deep belief network lie close to the curve of maximal relevance.",
@@ -90,8 +90,8 @@ def zipf_layer_generates_best(records: list[dict]) -> dict:
         own = values[np.arange(len(zipf)), np.subtract(zipf, 1)]
         # How far each layer is ahead of the Zipf layer, over seeds.
         ahead = own[:, None] - values
-        tests = [paired(column) for column in ahead.T] if len(own) > 1 else []
-        others = max(len(tests) - 1, 1)
+        others = max(ahead.shape[1] - 1, 1)
+        tests = [paired(column, others) for column in ahead.T] if len(own) > 1 else []
         better = [i + 1 for i, t in enumerate(tests) if t["low"] > 0 and others * t["p"] < LEVEL]
         worse = [i + 1 for i, t in enumerate(tests) if t["high"] < 0 and others * t["p"] < LEVEL]
         means = values.mean(0)
@@ -106,7 +106,7 @@ def zipf_layer_generates_best(records: list[dict]) -> dict:
             "best": best,
             "ahead": tests[best - 1] if tests else None,
         }
-    said = "; ".join(
+    listed = "; ".join(
         f"{QUALITIES[name]} {each['zipf']:.3g} there, "
         f"{_listed(f'{mean:.3g}' for mean in each['means'])} from the first layer to the last, "
         f"better than there in {_listed(each['better'])}, worse in {_listed(each['worse'])}"
@@ -120,7 +120,7 @@ def zipf_layer_generates_best(records: list[dict]) -> dict:
         if each["ahead"]
     ]
     return {
-        "measured": f"nearest mu = 1 is layer {_listed(zipf)}; {said}",
+        "measured": f"nearest mu = 1 is layer {_listed(zipf)}; {listed}",
         "verdict": verdict(
             all(is_best.values()), any(is_best.values()), false=all(is_beaten.values())
         ),
@@ -166,7 +166,9 @@ def learning_broadens_energies(records: list[dict]) -> dict:
         "measured": f"machine of {units} units, all states, exactly: standard deviation of the "
         f"energies {ranges(stds[0])} nats before, {ranges(stds[1])} after, where the states have "
         f"{ranges(entropies)} nats; relevance of the energies {ranges(relevances[1])} nats, of "
-        f"units taken apart at the same entropy {ranges(relevances[2])}",
+        f"units taken apart at the same entropy {ranges(relevances[2])}, whose energies have a "
+        f"standard deviation of {ranges(stds[2])}"
+        + (f"; the machine's relevance is {said(over)} nats more" if over else ""),
         "verdict": verdict(
             all(broader) and is_more, all(broader) or is_more, false=is_less and not all(broader)
         ),
@@ -183,7 +185,7 @@ def learning_broadens_energies(records: list[dict]) -> dict:
             "why": "states of training images at unequal resolution say little; the claim is of "
             "the energies of the machine, which are exact at this size",
         },
-        **({"power": f"relevance of the energies: {would_show(over)} nats"} if over else {}),
+        **({"power": f"relevance of the energies: {would_show(over)}, in nats"} if over else {}),
         "numbers": {"energy_std": stds, "relevance": relevances, "entropy": entropies},
     }
 

@@ -171,8 +171,9 @@ def find_wrong_labels(
     the network: for a plain one by a Newton step of its last layer, whose leverage knows how far
     the layer fitted the example by itself; for one with `VariationalWeights` by drawn networks, of
     which those that answer the label well count less. Then a model of the labels is fitted to these
-    predictions, by maximum likelihood: the true class follows the prediction at some temperature,
-    and the given label follows the true class by a confusion matrix. The probability that a label
+    predictions, by its greatest posterior probability: the true class follows the prediction at
+    some temperature, and the given label follows the true class by a confusion matrix, whose prior
+    prefers right labels. The probability that a label
     is wrong is that model's; their mean is the expected share of wrong labels, and the threshold of
     one half flags those that are more probably wrong than right.
 

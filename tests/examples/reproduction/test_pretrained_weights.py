@@ -104,7 +104,7 @@ def test_an_onnx_file_gives_the_outputs_of_its_network(tmp_path):
     graph = helper.make_graph([node], "g", values[:1], values[1:], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "a.onnx")
-    x = np.random.default_rng(7).normal(size=[1, 5]).astype("float32")
+    x = np.random.default_rng(7).normal(size=[4, 5]).astype("float32")
     exact, coarse = x @ kernel, x @ rounded(kernel.T, 3).T
     expected = np.linalg.norm(coarse - exact) / np.linalg.norm(exact)
     assert error_at_bits(tmp_path / "a.onnx", 7)[3] == pytest.approx(expected, rel=1e-4)
@@ -120,8 +120,12 @@ def test_bits_are_predicted_from_the_planes_and_judged():
     right = [record(str(bits), bits, bits) for bits in (2, 4, 6)]
     judged = judge(right)["5-g"]
     assert (judged["verdict"], judged["numbers"]["mean_error_bits"]) == (REPRODUCED, 0.0)
-    wrong = [record(str(i), 8, 2) for i in range(3)]
+    more = judge([*right, record("more", 8, 9)])["5-g"]
+    assert "more 8, more than 8" in more["measured"]
+    assert more["numbers"]["mean_error_bits"] == 0.0  # of those that eight bits are enough for
+    wrong = [record(str(bits), 8, bits) for bits in (1, 2, 2)]
     assert judge(wrong)["5-g"]["verdict"] == FALSE
+    assert "5-g" not in judge(right[:1])
 
 
 @pytest.mark.slow
