@@ -120,10 +120,14 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
     if _cost_of_noise(findings) > LARGE_NOISE * labels_hold:
         # So few nats are those of a network that has forgotten, not of the one that was trained.
         known = labels_hold - (findings.task.loss if findings.task else 0.0)
+        told = (
+            f"of the {known:.2g} nats that the network tells of {findings.labels_in_words}"
+            if known > 0.0
+            else f"nats of a network that tells nothing of {findings.labels_in_words}"
+        )
         statement = (
-            f"{holds} by a code whose noise costs {_loss_of_noise(findings, 2)} of the "
-            f"{known:.2g} nats that the network tells of {findings.labels_in_words}: too noisy to "
-            f"say whether it has labels by heart. To know, try {PLAIN}."
+            f"{holds} by a code whose noise costs {_loss_of_noise(findings, 2)} {told}: too noisy "
+            f"to say whether it has labels by heart. To know, try {PLAIN}."
         )
         return Verdict(statement, evidence, unsure, 1)
     few = "it cannot" if is_paid else "too little to"

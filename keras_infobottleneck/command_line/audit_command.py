@@ -145,9 +145,7 @@ def _check_likelihood(model: keras.Model, options: Mapping[str, Any]) -> None:
         others = ",".join(part.name for part in PARTS if part.reason_to_omit(subject) is None)
         told = f"give --likelihood=..., one of {IN_WORDS}"
         if len(keras.tree.flatten(getattr(model, "outputs", None) or [])) > 1:
-            told = (
-                "of several outputs a function says it, to kib.audit(..., likelihood=...) in Python"
-            )
+            told = "of several outputs a function says it, which kib.audit takes in Python"
         raise ValueError(
             f"the parts {', '.join(missing)} need to know what the outputs are, which MODEL does "
             f"not say; {told}, or choose parts that do without by --include={others}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,8 +126,10 @@ def _bound_on_unseen(
     how = {name: options[name] for name in ("from_logits", "allow_repeats")}
     errors, count = errors_on_unseen(model, data, **how)
     bound = test_set_bound(errors, count, delta)
+    digits = max(1, math.ceil(-math.log10(delta)) - 1)  # as many as tell the probability from one
     print(
-        f"Test-set bound: error on new data at most {bound:.3%}, with probability {1 - delta:.1%} "
+        f"Test-set bound: error on new data at most {bound:.3%}, with probability "
+        f"{1 - delta:.{digits}%} "
         f"(without noise: {errors:,} errors on {count:,} examples)\n"
         "  it holds if the model never saw these examples and was not chosen by them"
     )

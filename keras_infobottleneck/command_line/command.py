@@ -74,8 +74,8 @@ class Command:
     def in_flags(self, text: str) -> str:
         """The same text, in which arguments of Python functions are called as on the command line.
 
-        What stands in backticks is an argument where a flag has its name, and so is what a refusal
-        received, after its last "Received: ".
+        What stands in backticks is an argument where a flag has its name, and so is a name that an
+        equals sign follows, as in what a refusal received.
         """
         words = {name: f"--{name}" for name in self._flag_values()} | dict(self.called)
         name = f"(?P<name>{'|'.join(map(re.escape, words))})"

@@ -115,12 +115,14 @@ class Operator:
         """Unbiased estimate; XTrace spends two products a probe, Hutchinson one."""
         check_choice("method", method, TRACE_METHODS)
         check_probes(num_probes, seed=seed)
-        need, limit = XTRACE_VECTORS * num_probes * self._vector_bytes, self._limit()
+        need = XTRACE_VECTORS * min(num_probes, self.layout.size) * self._vector_bytes
+        limit = available_bytes() if self.memory_limit is None else self.memory_limit
         if method == "xtrace" and limit is not None and need > limit:
+            where = "free memory of " if self.memory_limit is None else "memory_limit="
             raise ValueError(
                 f"method='xtrace' with {num_probes} probes needs {mebibytes(need)}; "
                 "method='hutchinson' needs a few vectors, and has a larger error. "
-                f"Received: memory_limit={mebibytes(limit)}"
+                f"Received: {where}{mebibytes(limit)}"
             )
         estimator = xtrace if method == "xtrace" else hutchinson_trace
         return estimator(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_flag
@@ -183,7 +182,7 @@ class NetworkHolder(keras.Model):
         verbose: int | str = 0,
         seed: int | None = None,
         strategy: tf.distribute.Strategy | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Predictions with drawn weights and activations; batch norm and dropout rest.
 
         Args:
@@ -195,7 +194,8 @@ class NetworkHolder(keras.Model):
             strategy: on whose replicas it runs; by default those of the scope it is called in.
 
         Returns:
-            Array of shape ``[num_samples, examples, ...]``.
+            Array of shape ``[num_samples, examples, ...]``, or a structure of such arrays where the
+            network has several outputs.
 
         Raises:
             TypeError: data of another kind.

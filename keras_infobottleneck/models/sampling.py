@@ -125,7 +125,7 @@ class Samplers:
         batch_size: int | None,
         verbose: int | str,
         seed: int | None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Samples `[num_samples, examples, ...]`; arguments as of `predict_samples`."""
         check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
         check_flag("weights", weights)

@@ -92,7 +92,13 @@ class Archive:
         return self._arrays.pop(name)
 
     def array(
-        self, name: str, shape: tuple[int | None, ...], *, kinds: str = "f", least: float = -np.inf
+        self,
+        name: str,
+        shape: tuple[int | None, ...],
+        *,
+        kinds: str = "f",
+        least: float = -np.inf,
+        may_be_unknown: bool = False,
     ) -> np.ndarray:
         """An array of finite numbers of at least `least`.
 
@@ -101,6 +107,7 @@ class Archive:
             shape: of the array, None for an axis of any length but 0.
             kinds: NumPy's letters for the kinds of numbers it may hold.
             least: the smallest value that may be.
+            may_be_unknown: whether NaN may stand for numbers that are not known.
         """
         array = self.take(name)
         fits = array.ndim == len(shape) and all(
@@ -113,9 +120,10 @@ class Archive:
         # Nothing here is measured in half or extended precision.
         if array.dtype.kind not in kinds or (kinds == "f" and array.dtype.itemsize not in (4, 8)):
             self.refuse(f"with {name} of dtype {array.dtype}")
-        if not np.all(np.isfinite(array)):
+        known = array[~np.isnan(array)] if may_be_unknown else array
+        if not np.all(np.isfinite(known)):
             self.refuse(f"with {name} that is not finite")
-        if array.size and array.min() < least:
+        if known.size and known.min() < least:
             self.refuse(f"with {name} below {least:g}")
         return array
 

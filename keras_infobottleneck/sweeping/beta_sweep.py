@@ -201,7 +201,11 @@ class BetaSweep(Result):
         for name in ("accuracy", "validation_task_loss", "validation_accuracy"):
             found[name] = archive.array(name, beta.shape) if name in archive else None
         known = VALIDATION_ERROR in archive  # not in files of the first version
-        found[VALIDATION_ERROR] = archive.array(VALIDATION_ERROR, beta.shape) if known else None
+        found[VALIDATION_ERROR] = (
+            archive.array(VALIDATION_ERROR, beta.shape, least=0.0, may_be_unknown=True)
+            if known
+            else None
+        )
         for name in ("label_nats", "guessing_loss"):
             found[name] = float(archive.array(name, ())) if name in archive else None
         for name in ("num_examples", "num_weights", "epochs"):

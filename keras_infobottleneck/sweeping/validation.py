@@ -46,7 +46,7 @@ class Validation:
         total = compiled(self._model, "validation losses", _losses)
         try:
             sums = {name: float(value) for name, value in total.over(batches).items()}
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, tf.errors.OpError):
             return math.nan
         count: Any = batches.num_examples
         own = sums["loss"] / count

@@ -60,6 +60,13 @@ def test_a_code_whose_noise_costs_most_of_what_is_known_clears_no_network(name):
     assert verdict.urgency == 1
 
 
+def test_a_network_worse_than_a_guess_tells_no_negative_nats():
+    held = findings(1.3)
+    worse = {"task": dataclasses.replace(TASK, loss=9.0), "weights": held.weights}
+    statement = verdict_on_weights(Findings.of(worse, **ABOUT)).statement
+    assert "costs 1.3 nats of a network that tells nothing" in statement
+
+
 def test_a_code_whose_noise_costs_little_tells_what_weights_cannot_hold():
     assert "too little to have all labels by heart" in verdict_on_weights(findings(0.1)).statement
     assert "too little" in verdict_on_weights(findings(0.1, 0.1)).statement

@@ -108,6 +108,15 @@ def test_the_largest_price_within_an_error_of_the_best_is_named(sweep):
 def test_a_file_holds_the_whole_sweep(sweep, tmp_path):
     sweep.to_npz(tmp_path / "sweep.npz")
     same(kib.BetaSweep.from_npz(tmp_path / "sweep.npz"), sweep)
+    # As of weighted validation examples; a number that is known must be one.
+    errors = np.array([np.nan, 0.1, np.nan])
+    partly = dataclasses.replace(sweep, validation_task_loss_standard_error=errors)
+    partly.to_npz(tmp_path / "sweep.npz")
+    same(kib.BetaSweep.from_npz(tmp_path / "sweep.npz"), partly)
+    wrong = dataclasses.replace(sweep, validation_task_loss_standard_error=-errors)
+    wrong.to_npz(tmp_path / "sweep.npz")
+    with pytest.raises(ValueError, match="standard_error below 0"):
+        kib.BetaSweep.from_npz(tmp_path / "sweep.npz")
     plain = kib.estimators.fisher_information(build().network, (X, Y), likelihood="categorical")
     plain.to_npz(tmp_path / "fisher.npz")
     with pytest.raises(ValueError, match=r"file written by BetaSweep.*Received: path="):

@@ -99,10 +99,14 @@ class Geometry(LayerPart):
 
     def verdict(self, findings: Findings) -> Verdict | None:
         """Names the layer whose states fill the fewest dimensions."""
+        unsure = "of points that are independent; low above some ten dimensions"
         found: dict[str, tuple[float, float, str]] = {
             name: (each.dimension, each.standard_error, f"{each.shuffled:.3g} with units shuffled")
             for name, each in findings.results_of_layers("intrinsic_dimension").items()
-        } or {
+        }
+        if not found:
+            unsure = "of points that are independent, and of linear dimensions"
+        found = found or {
             name: (each.corrected, each.standard_error, f"of {each.num_units:,} units")
             for name, each in findings.results_of_layers("participation_ratio").items()
         }
@@ -114,5 +118,5 @@ class Geometry(LayerPart):
             f"The states of layer {name} fill the fewest dimensions: a bottleneck belongs there, "
             "with hardly more units than that.",
             f"{number_in_words(dimension, error)} dimensions, {beside}",
-            "of points that are independent; low above some ten dimensions",
+            unsure,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from keras_infobottleneck.estimators.fisher.information import STRUCTURES, Fishe
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["MemoryEstimate", "check_fits", "check_passes", "seconds_needed"]
+__all__ = ["MemoryEstimate", "check_fits", "check_passes", "fits", "seconds_needed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,8 +108,7 @@ def check_fits(
     Raises:
         ValueError: too many passes or too much memory, naming what is cheaper.
     """
-    limit = measurement.memory_limit
-    limit = available_bytes() if limit is None else limit
+    limit = _limit(measurement)
 
     def of(kind: type[FisherInformation]) -> MemoryEstimate:
         size = measurement.layout.size
@@ -123,11 +123,18 @@ def check_fits(
             measurement.max_side if kind.structure == "kronecker" else None,
         )
 
+    asked = measurement.max_side
     plan = of(kind)
     if quiet:
         return plan
+    if plan.max_side != asked:
+        warnings.warn(
+            f"Kronecker factors wider than {plan.max_side:,} are diagonal, for want of memory for "
+            "them and their eigenvectors; `max_side` says which may be whole.",
+            stacklevel=3,
+        )
     check_passes(kind, measurement)
-    if limit is None or plan.total_bytes <= limit:
+    if limit is None or fits(plan, measurement):
         return plan
     cheaper = [of(other) for other in STRUCTURES.values() if kind.structure in other.cheaper_than]
     fitting = [other for other in cheaper if other.total_bytes <= limit]
@@ -142,6 +149,18 @@ def check_fits(
     )
 
 
+def fits(plan: MemoryEstimate, measurement: Measurement) -> bool:
+    """Whether there is room for what a measurement takes."""
+    limit = _limit(measurement)
+    return limit is None or plan.total_bytes <= limit
+
+
+def _limit(measurement: Measurement) -> int | None:
+    """Bytes that a measurement may take; None where the system does not say."""
+    limit = measurement.memory_limit
+    return available_bytes() if limit is None else limit
+
+
 def check_passes(kind: type[FisherInformation], measurement: Measurement) -> None:
     """Refuses expected labels of more outputs than there is time for.
 
@@ -153,7 +172,7 @@ def check_passes(kind: type[FisherInformation], measurement: Measurement) -> Non
         raise ValueError(
             f"labels='expected' takes {passes:,} backward passes a batch here, one for each "
             "output; labels='sampled' takes one, and structure='implicit' has exact products at "
-            f"one each. Received: pass_limit={limit}"
+            f"one each; or raise `pass_limit`. Received: pass_limit={limit}"
         )
 
 
@@ -162,10 +181,11 @@ def seconds_needed(kind: type[FisherInformation], measurement: Measurement) -> f
 
     Of many passes for each batch one is timed. What is compiled is compiled before.
     """
+    kind.prepare(measurement)
     few = copy.copy(measurement)
     size = measurement.batches.size
     x, y = tf.nest.map_structure(lambda a: a[:size], measurement.batches.first_batch())
-    few.batches = Batches((x, y) if tf.nest.flatten(y) else x, size, needs_labels=False)
+    few.batches = Batches((x, y) if tf.nest.flatten(y) else (x,), size, needs_labels=False)
     if kind.splits_batches:
         few.batches.split(measurement.num_rows)
     few.verbose, passes = 0, kind.passes_needed(measurement)

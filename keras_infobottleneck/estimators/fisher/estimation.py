@@ -21,6 +21,7 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.estimators.fisher.cost import (
     MemoryEstimate,
     check_fits,
+    fits,
     seconds_needed,
 )
 from keras_infobottleneck.estimators.fisher.information import (
@@ -204,7 +205,7 @@ def fisher_information(
         verbose=verbose,
     )
     plan = check_fits(kind, measurement, quiet=bool(dry_run))
-    if dry_run == "timed":
+    if dry_run == "timed" and fits(plan, measurement):
         plan = dataclasses.replace(plan, seconds=seconds_needed(kind, measurement))
     if dry_run:
         print(plan)

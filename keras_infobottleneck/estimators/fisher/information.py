@@ -96,6 +96,10 @@ class FisherInformation(Result, abc.ABC):
         return measurement.num_columns
 
     @classmethod
+    def prepare(cls, measurement: Measurement) -> None:
+        """Chooses what is chosen once and kept with the model; nothing by default."""
+
+    @classmethod
     def make_room(cls, measurement: Measurement, limit: int) -> None:
         """Chooses what is left out so that the result fits in these bytes; nothing by default."""
 

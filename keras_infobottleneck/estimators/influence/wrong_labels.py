@@ -44,6 +44,7 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
 
+NO_LIMIT = 10**9  # the labels of the last layer alone are cheap, and nobody asked for them
 METHODS = ("draws", "curvature")
 
 
@@ -253,7 +254,8 @@ def find_wrong_labels(
         options["verbose"] = verbose
         if fisher is None:
             last = _last_weights(model)
-            options |= {"seed": seed, "labels": "expected", "variables": last, **fisher_options}
+            options |= {"seed": seed, "labels": "expected", "variables": last}
+            options |= {"pass_limit": NO_LIMIT, **fisher_options}
         else:
             options |= fisher_options
         matrix, scale, _ = curvature_for(

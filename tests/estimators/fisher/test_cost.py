@@ -95,6 +95,21 @@ def test_seconds_are_estimated_where_asked(model, structure, capsys):
     assert "seconds" in plan.numbers()
 
 
+def test_what_does_not_fit_is_not_timed(model):
+    options = {"likelihood": "categorical", "structure": "dense"}
+    plan = fisher_information(model, X, dry_run="timed", memory_limit=1, **options)
+    assert plan.total_bytes > 1
+    assert plan.seconds is None
+
+
+def test_factors_that_lack_room_are_diagonal_with_a_warning(model):
+    options = {"likelihood": "categorical", "structure": "kronecker"}
+    need = fisher_information(model, X, dry_run=True, **options).total_bytes
+    with pytest.warns(UserWarning, match="Kronecker factors wider than"):
+        result = fisher_information(model, X, memory_limit=need, **options)
+    assert any(factor["diagonal"] for factor in result.factors().values())
+
+
 def test_a_timed_plan_of_a_dataset_leaves_it_as_it_was(model):
     import tensorflow as tf
 

@@ -101,6 +101,11 @@ class KroneckerFisher(FisherInformation):
             measurement.max_side = None
 
     @classmethod
+    def prepare(cls, measurement: Measurement) -> None:
+        """The form of each kernel, from the first examples."""
+        choose_forms(measurement)
+
+    @classmethod
     def measured(cls, measurement: Measurement) -> KroneckerFisher:
         """Factors, and diagonals where there are none."""
         forms = choose_forms(measurement)
