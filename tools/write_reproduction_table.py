@@ -57,9 +57,7 @@ to `examples/reproduction/`. What each verdict asks for stands below the table. 
 (1-a to 1-g) is no network of the paper's but a code made for random labels, ten logits of its own
 for each training image; networks are in 1-b. "Features" there are the whitened outputs of hidden
 layers that stay where a shared seed put them, so that they cost nothing, under one layer that is
-charged. The Boltzmann machines of the MNIST rows of 4-a to 4-e were trained before visible biases
-started at the log-odds of the data, as they do now and did for the digits: their numbers want
-another run.
+charged.
 
 There are five verdicts. *Reproduced* and *partly* are what the criterion says. *False as stated*:
 with the power to see the claim, nothing or the opposite was seen. *Cannot be told at this size*:
