@@ -123,7 +123,7 @@ def test_bits_are_predicted_from_the_planes_and_judged():
     more = judge([*right, record("more", 8, 9)])["5-g"]
     assert "more 8, more than 8" in more["measured"]
     assert more["numbers"]["mean_error_bits"] == 0.0  # of those that eight bits are enough for
-    wrong = [record(str(bits), 8, bits) for bits in (1, 2, 2)]
+    wrong = [record(str(bits), 8, bits) for bits in (1, 2, 3)]
     assert judge(wrong)["5-g"]["verdict"] == FALSE
     assert "5-g" not in judge(right[:1])
 
