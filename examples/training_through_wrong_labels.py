@@ -10,6 +10,9 @@ each other the examples of small loss (co-teaching, Han et al., 2018; what is le
 the first tenth of the epochs); with Information Dropout, whose units are softplus for relu; and
 paying for the information in its weights, at a price that rises over half of the epochs.
 
+Expected on the digits of scikit-learn, the default: at the last epoch co-teaching and paying for
+weights are ahead of all others; stopped early, most methods lie within two points.
+
 Prints a line for each method: test accuracy at the last epoch and stopped early, the share of the
 wrong labels that was learned, and how far paying for weights is ahead of it, paired over seeds.
 

@@ -40,6 +40,7 @@ SECTIONS = (
     methods.compressed_files,
     methods.boltzmann,
     methods.wrong_labels,
+    methods.training_through_wrong_labels,
     methods.forgetting,
     methods.learning_coefficients,
     networks.networks_of_others,
