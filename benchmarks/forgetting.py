@@ -16,9 +16,7 @@ Prints a line for each and writes a JSON file, in which finished runs are kept: 
 goes on where it was. Run time: about a minute of one core for each seed and task.
 """
 
-import json
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
@@ -27,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from kept_runs import open_report
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.forgetting.membership import membership_attack
@@ -206,19 +205,13 @@ def main(argv):
     parts = images()
     names = ("num_examples", "num_units", "epochs", "price", "shift")
     data = FLAGS.data and os.path.basename(FLAGS.data)
-    report = {**{name: FLAGS[name].value for name in names}, "data": data, "runs": {}}
-    output = pathlib.Path(FLAGS.output_dir) / "forgetting.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists():
-        kept = json.loads(output.read_text("utf-8"))
-        if kept | {"runs": {}} != report:
-            raise SystemExit(f"{output} holds runs with other settings: choose another output_dir")
-        report = kept
+    settings = {**{name: FLAGS[name].value for name in names}, "data": data}
+    report, write = open_report(FLAGS.output_dir, "forgetting.json", settings)
     for task in FLAGS.task:
         runs = report["runs"].setdefault(task, [])
         for seed in range(len(runs), FLAGS.seeds):
             runs.append(one_run(parts, task, seed))
-            output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+            write()
         for name in runs[0]:
             cells = []
             for key in runs[0][name]:
@@ -226,7 +219,7 @@ def main(argv):
                 ever = None not in values
                 cells.append(f"{key} {np.mean(values):.3g}" if ever else f"{key} not in every run")
             print(f"{task}, {name}: " + ", ".join(cells))
-    print(f"RESULT {sum(map(len, report['runs'].values()))} runs -> {output}")
+    print(f"RESULT {sum(map(len, report['runs'].values()))} runs -> {FLAGS.output_dir}")
 
 
 if __name__ == "__main__":

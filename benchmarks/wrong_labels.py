@@ -15,9 +15,7 @@ Run time: some twenty seconds of one core for each seed, share and kind.
 """
 
 import functools
-import json
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
@@ -25,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is im
 import keras
 import numpy as np
 from absl import app, flags
+from kept_runs import open_report
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
@@ -210,21 +209,15 @@ def main(argv):
     x, y = examples(FLAGS.num_examples)
     names = ("data", "num_units", "epochs", "weight_beta")
     data = FLAGS.data and os.path.basename(FLAGS.data)
-    settings = {**{name: FLAGS[name].value for name in names}, "data": data}
-    report = {"num_examples": len(x), **settings, "runs": {}}
-    output = pathlib.Path(FLAGS.output_dir) / "wrong_labels.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists():
-        kept = json.loads(output.read_text("utf-8"))
-        if kept | {"runs": {}} != report:
-            raise SystemExit(f"{output} holds runs with other settings: choose another output_dir")
-        report = kept
+    settings = {"num_examples": len(x), **{name: FLAGS[name].value for name in names}}
+    settings["data"] = data
+    report, write = open_report(FLAGS.output_dir, "wrong_labels.json", settings)
     for kind in FLAGS.kind:
         for share in FLAGS.share:
             runs = report["runs"].setdefault(f"{kind}, {share:.0%}", [])
             for seed in range(len(runs), FLAGS.seeds):
                 runs.append(one_run(x, y, share, kind, seed))
-                output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+                write()
             for name in runs[0]["areas"]:
                 areas = [run["areas"][name] for run in runs]
                 print(f"{kind}, {share:.0%}, {name}: {np.mean(areas):.3f} ± {np.std(areas):.3f}")
