@@ -40,8 +40,9 @@ def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
 
     Box and Muller's transform of integers from the counter-based philox generator. Of 131,072
     numbers and more, a multiple of four, it is one compiled loop, with and without ``jit_compile``:
-    a fifth of the time of `tf.random.stateless_normal` with that generator on the CPU. Values reach 6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds;
-    the replica's number is folded in, so that they draw different noise.
+    a fifth of the time of `tf.random.stateless_normal` with that generator on the CPU. Values reach
+    6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds; the replica's
+    number is folded in, so that they draw different noise.
 
     Args:
         shape: shape of the result, a tuple or an integer tensor.
