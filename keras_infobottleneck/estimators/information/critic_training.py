@@ -11,11 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["hidden_layers", "trainer", "trainer_on_pairs"]
+__all__ = ["PATIENT_STEPS", "hidden_layers", "trainer", "trainer_on_pairs"]
 
 # Share of the training examples that decides when to stop.
 VALIDATION_SHARE = 0.15
-PATIENCE = 8
+# Epochs without an improvement after which training stops, and the steps that these are at least:
+# a critic of few examples stays on a plateau for a hundred steps before it finds what they share.
+PATIENCE, PATIENT_STEPS = 8, 200
 # Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
 LEAST_STEPS = 10
 # Examples held back at most where all of them are compared with each other.
@@ -47,6 +49,7 @@ def trainer(
     num_unpairings: int = 4,
     most_validation: int | None = None,
     least_steps: int = 1,
+    patient_steps: int = PATIENT_STEPS,
 ) -> Fit:
     """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
 
@@ -58,6 +61,7 @@ def trainer(
             for a loss that compares the examples of a batch among themselves.
         most_validation: examples that are held back at most.
         least_steps: of an epoch, which passes over few examples several times.
+        patient_steps: without an improvement, at least, before training stops.
     """
     initial = model.get_weights()
     optimizer = keras.optimizers.Adam(learning_rate)
@@ -96,6 +100,9 @@ def trainer(
         z, n = tf.constant(z), tf.constant(n)
         passes = -(-least_steps * min(batch_size, len(training)) // len(training))
 
+        steps = passes * len(training) // min(batch_size, len(training))
+        patience = max(PATIENCE, -(-patient_steps // steps))
+
         def shuffled() -> np.ndarray:
             return np.concatenate([rng.permutation(training) for _ in range(passes)])
 
@@ -107,7 +114,7 @@ def trainer(
                 best, best_weights, waited = value, model.get_weights(), 0
             else:
                 waited += 1
-                if waited == PATIENCE:
+                if waited == patience:
                     break
         model.set_weights(best_weights)
         return training, validation
@@ -116,12 +123,18 @@ def trainer(
 
 
 def trainer_on_pairs(
-    model: keras.Model, loss: Loss, learning_rate: float, batch_size: int, epochs: int
+    model: keras.Model,
+    loss: Loss,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    *,
+    patient_steps: int = PATIENT_STEPS,
 ) -> Fit:
     """A trainer for losses that compare the examples of a batch among themselves.
 
     Args:
-        model, loss, learning_rate, batch_size, epochs: those of `trainer`.
+        model, loss, learning_rate, batch_size, epochs, patient_steps: those of `trainer`.
     """
     return trainer(
         model,
@@ -132,4 +145,5 @@ def trainer_on_pairs(
         num_unpairings=1,
         most_validation=MOST_VALIDATION,
         least_steps=LEAST_STEPS,
+        patient_steps=patient_steps,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.information.critic_training import (
+    PATIENT_STEPS,
     hidden_layers,
     trainer_on_pairs,
 )
@@ -76,7 +77,12 @@ class SeparableCritic:
             return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
 
         # From these pairs to the rows that moved the weights, and those held back.
-        self.fit = trainer_on_pairs(model, loss, learning_rate, batch_size, epochs)
+        # One unpaired score that is far too high decides NWJ's mean of exponentials, so its critic
+        # does not wait: beyond the first plateau it is sure of single pairs.
+        patient_steps = 1 if method == "nwj" else PATIENT_STEPS
+        self.fit = trainer_on_pairs(
+            model, loss, learning_rate, batch_size, epochs, patient_steps=patient_steps
+        )
         self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
 
