@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["PATIENT_STEPS", "hidden_layers", "trainer", "trainer_on_pairs"]
+__all__ = ["PATIENT_STEPS_ON_PAIRS", "hidden_layers", "trainer", "trainer_on_pairs"]
 
 # Share of the training examples that decides when to stop.
 VALIDATION_SHARE = 0.15
 # Epochs without an improvement after which training stops, and the steps that these are at least:
-# a critic of few examples stays on a plateau for a hundred steps before it finds what they share.
-PATIENCE, PATIENT_STEPS = 8, 200
+# a critic of few examples stays on a plateau before it finds what they share, longest where it
+# compares the examples among themselves.
+PATIENCE, PATIENT_STEPS, PATIENT_STEPS_ON_PAIRS = 8, 100, 200
 # Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
 LEAST_STEPS = 10
 # Examples held back at most where all of them are compared with each other.
@@ -129,7 +130,7 @@ def trainer_on_pairs(
     batch_size: int,
     epochs: int,
     *,
-    patient_steps: int = PATIENT_STEPS,
+    patient_steps: int = PATIENT_STEPS_ON_PAIRS,
 ) -> Fit:
     """A trainer for losses that compare the examples of a batch among themselves.
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.information.critic_training import (
-    PATIENT_STEPS,
+    PATIENT_STEPS_ON_PAIRS,
     hidden_layers,
     trainer_on_pairs,
 )
@@ -76,10 +76,10 @@ class SeparableCritic:
             unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
             return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
 
-        # From these pairs to the rows that moved the weights, and those held back.
         # One unpaired score that is far too high decides NWJ's mean of exponentials, so its critic
         # does not wait: beyond the first plateau it is sure of single pairs.
-        patient_steps = 1 if method == "nwj" else PATIENT_STEPS
+        patient_steps = 1 if method == "nwj" else PATIENT_STEPS_ON_PAIRS
+        # From these pairs to the rows that moved the weights, and those held back.
         self.fit = trainer_on_pairs(
             model, loss, learning_rate, batch_size, epochs, patient_steps=patient_steps
         )
