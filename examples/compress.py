@@ -16,14 +16,13 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
 import math
-import zlib
 
 import keras
 import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, script
+from reproduction.frame import datasets, script, small_files
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/compress")
@@ -82,10 +81,10 @@ def run():
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
     plain.fit(*data, epochs=epochs, **options)
     rows["trained without noise"] = {"error": error(plain)}
-    prune(plain)
+    small_files.prune(plain, FLAGS.kept)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
     plain.fit(*data, epochs=max(epochs // 2, 1), **options)
-    size = quantise(plain)
+    size = small_files.quantise(plain)
     rows["pruned, int8, zlib"] = {"error": error(plain), "bytes": size}
     for name, row in rows.items():
         size = f"{row['bytes']:7,} bytes" if "bytes" in row else ""
@@ -117,28 +116,6 @@ def network_of(images, wrapped):
     stack.append(layers.Flatten())
     stack += [wrapped(layers.Dense(number, activation="relu")) for number in units]
     return keras.Sequential([*stack, wrapped(layers.Dense(images.num_classes))])
-
-
-def prune(network):
-    """Set the smallest weights of every kernel to zero, where a constraint keeps them."""
-    for weight in network.trainable_weights:
-        value = weight.numpy()
-        if value.ndim > 1:
-            mask = (np.abs(value) >= np.quantile(np.abs(value), 1.0 - FLAGS.kept)).astype("float32")
-            weight.constraint = lambda tensor, mask=mask: tensor * mask
-            weight.assign(value * mask)
-
-
-def quantise(network) -> int:
-    """Round every weight to 8 bits of its tensor; returns their bytes in zlib."""
-    content, found = b"", []
-    for weight in network.get_weights():
-        step = max(np.abs(weight).max(), 1e-12) / 127.0
-        integers = np.rint(weight / step).astype(np.int8)
-        found.append(integers * step)
-        content += np.float32(step).tobytes() + integers.tobytes()
-    network.set_weights(found)
-    return len(zlib.compress(content, 9))
 
 
 if __name__ == "__main__":
