@@ -22,13 +22,14 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, script, small_files
+from reproduction.frame import datasets, script, small_files, training
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/compress")
-flags.DEFINE_integer("epochs", 60, "Epochs with a price; it rises in the first half.", 2)
+flags.DEFINE_integer("epochs", 120, "Epochs with a price; it rises in the first third.", 2)
 flags.DEFINE_integer("tuning_epochs", 4, "Epochs between two stages of coding.", 1)
 flags.DEFINE_integer("batch_size", 50, "Examples in a batch.", 1)
+flags.DEFINE_float("rate", 0.01, "Learning rate, before it falls.", 0.0)
 flags.DEFINE_float("weight_beta", 0.3, "Price of a nat in the weights.", 1e-6)
 flags.DEFINE_float("kept", 0.2, "Share of the weights that pruning by size keeps.", 0.0, 1.0)
 
@@ -48,13 +49,11 @@ def run():
 
     keras.utils.set_random_seed(FLAGS.seed)
     model = kib.InformationBottleneckModel(
-        network_of(images, noisy), num_examples=len(images.x_train), weight_beta=1e-3
+        network_of(images, noisy), num_examples=len(images.x_train), weight_beta=FLAGS.weight_beta
     )
-    model.compile(keras.optimizers.Adam(0.003), LOSS)
-    rising = kib.callbacks.BetaSchedule(
-        model.weight_beta, stop=FLAGS.weight_beta, num_epochs=max(epochs // 2, 1)
-    )
-    model.fit(*data, epochs=epochs, callbacks=[rising], **options)
+    model.compile(keras.optimizers.Adam(FLAGS.rate), LOSS)
+    schedule = {"epochs": epochs, "price": FLAGS.weight_beta, "rate": FLAGS.rate}
+    model.fit(*data, epochs=epochs, callbacks=training.schedules(model, **schedule), **options)
     draws = model.predict_samples(images.x_test, 10, seed=FLAGS.seed).argmax(-1)
     rows = {
         "posterior mean": {"error": error(model)},
@@ -79,7 +78,7 @@ def run():
 
     plain = network_of(images, lambda layer: layer)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
-    plain.fit(*data, epochs=epochs, **options)
+    plain.fit(*data, epochs=max(epochs // 2, 1), **options)
     rows["trained without noise"] = {"error": error(plain)}
     small_files.prune(plain, FLAGS.kept)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
@@ -101,7 +100,7 @@ def run():
 
 def noisy(layer):
     """The layer with a posterior on all of its weights."""
-    return kib.layers.VariationalWeights(layer, variational_bias=True)
+    return kib.layers.VariationalWeights(layer, variational_bias=True, estimator="sample")
 
 
 def network_of(images, wrapped):
