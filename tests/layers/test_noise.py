@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy import stats
 
 from keras_infobottleneck import distributions
+from keras_infobottleneck.distributions import normal_numbers
 from tests.support.reference_distributions import (
     EXTREME_SCALES,
     LOG_HIGH,
@@ -59,6 +60,37 @@ class TestNoise:
         operation = next(op for op in graph.get_operations() if "RandomUniform" in op.type)
         algorithm = tf.get_static_value(operation.inputs[3])
         assert algorithm == tf.random.Algorithm.PHILOX.value
+
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_many_numbers_are_those_that_are_made_of_few(self, jit_compile):
+        shape = (2, normal_numbers.MANY // 2 + 2)
+        bits = tf.random.stateless_uniform(
+            (2, math.prod(shape) // 2), [7, 8], None, None, tf.int32, alg="philox"
+        )
+        expected = tf.reshape(normal_numbers.few_normals(bits, math.prod(shape)), shape)
+        known = tf.function(
+            lambda seed: distributions.standard_normal(shape, seed), jit_compile=jit_compile
+        )
+        np.testing.assert_allclose(known(tf.constant([7, 8])), expected, rtol=1e-5, atol=1e-6)
+
+        @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec([None, None])])
+        def like(tensor):
+            return distributions.standard_normal(tf.shape(tensor), tf.constant([7, 8]))
+
+        np.testing.assert_allclose(like(expected), expected, rtol=1e-5, atol=1e-6)
+        few = like(expected[:, :5])
+        np.testing.assert_allclose(few, distributions.standard_normal((2, 5), [7, 8]), atol=1e-6)
+
+    @pytest.mark.parametrize("counter", [[0, 0], [2**64 - 2, 5], [2**40 + 7, 2**64 - 1]])
+    def test_words_are_those_of_the_generator_also_where_its_counter_overflows(self, counter):
+        key = tf.constant([0x0123456789ABCDEF], tf.uint64)
+        counter = tf.constant(counter, tf.uint64)
+        expected = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[24], key=key, counter=counter, alg=1, dtype=tf.int32
+        )
+        pairs = tf.range(12, dtype=tf.int64)
+        words = normal_numbers._pair_of_words(tf.cast(pairs, tf.uint64), key, counter)
+        np.testing.assert_array_equal(tf.reshape(tf.stack(words, 1), [-1]), expected)
 
     def test_keras_seeds_are_taken_as_they_come(self):
         generator = keras.random.SeedGenerator(7)
