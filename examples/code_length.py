@@ -35,12 +35,11 @@ from reproduction.frame import datasets, script, training
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/code_length", resume=True)
-flags.DEFINE_integer("epochs", 36, "Epochs of the variational network.", 3)
-flags.DEFINE_float("highest_price", 4.0, "Price of a nat before it falls to one.", 1.0)
-flags.DEFINE_float("rate", 2e-3, "Learning rate, before it falls.", 0.0)
+flags.DEFINE_integer("epochs", 100, "Epochs of the variational network.", 3)
+flags.DEFINE_float("rate", 0.02, "Learning rate, before it falls.", 0.0)
 flags.DEFINE_enum("prior_scale", "grid", ["grid", "grid_per_unit"], "Scales of the prior.")
-flags.DEFINE_enum("estimator", "local", ["local", "flipout"], "How noise is drawn in training.")
-flags.DEFINE_integer("prequential_epochs", 4, "Epochs of each block; 0 leaves this code out.", 0)
+flags.DEFINE_enum("estimator", "sample", ["local", "flipout", "sample"], "How noise is drawn.")
+flags.DEFINE_integer("prequential_epochs", 8, "Epochs of each block; 0 leaves this code out.", 0)
 BATCH_SIZE = 250
 MIN_STEPS = 100  # in an epoch: small data are passed over more often
 FILTERS = ((16, 5), (32, 3), (32, 3))  # and sizes of the kernels
@@ -74,11 +73,12 @@ def run():
     told = ""
     if FLAGS.prequential_epochs:
         code = kib.estimators.prequential_code(
-            lambda: convolutional(images, 0.3),
+            lambda num_updates: augmenting(images, num_updates),
             (x, y),
+            blocks=1 + int(math.log2(len(x) / 50)),  # the first of 50 labels to a hundred
             epochs=1 if FLAGS.smoke else FLAGS.prequential_epochs,
+            min_updates=1 if FLAGS.smoke else 75,
             batch_size=50,
-            warm_start=True,
             path=folder / "blocks.npz",
             seed=FLAGS.seed,
             verbose=1,
@@ -95,18 +95,39 @@ def run():
     )
 
 
-def convolutional(images, dropout=0.0) -> keras.Model:
-    """Three convolutions and a dense layer, compiled; with dropout wider, and with biases."""
-    options = {"use_bias": dropout > 0}
+def convolutional(images) -> keras.Model:
+    """Three convolutions and a dense layer, without biases."""
     layers = [keras.Input(images.x_train.shape[1:])]
+    options = {"strides": 2, "padding": "same", "activation": "relu", "use_bias": False}
     for filters, kernel in FILTERS:
-        options |= {"strides": 2, "padding": "same", "activation": "relu"}
-        layers.append(keras.layers.Conv2D(filters * (1 + (dropout > 0)), kernel, **options))
-    layers += [keras.layers.Flatten(), keras.layers.Dropout(dropout)]
-    layers.append(keras.layers.Dense(images.num_classes, use_bias=dropout > 0))
-    model = keras.Sequential(layers)
+        layers.append(keras.layers.Conv2D(filters, kernel, **options))
+    layers += [keras.layers.Flatten(), keras.layers.Dense(images.num_classes, use_bias=False)]
+    return keras.Sequential(layers)
+
+
+def augmenting(images, num_updates) -> keras.Model:
+    """The network of the prequential code, compiled: it moves, turns and stretches its images.
+
+    Nobody has to be told its weights, so that it may have many; what it must be is quick to learn.
+    """
+    layers = [
+        keras.Input(images.x_train.shape[1:]),
+        keras.layers.RandomTranslation(0.08, 0.08, fill_mode="constant"),
+        keras.layers.RandomRotation(0.035, fill_mode="constant"),
+        keras.layers.RandomZoom(0.12, fill_mode="constant"),
+    ]
+    for filters, kernel in FILTERS:
+        layers += [
+            keras.layers.Conv2D(filters, kernel, padding="same", use_bias=False),
+            keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.ReLU(),
+            keras.layers.MaxPooling2D(2),
+        ]
+    layers += [keras.layers.Flatten(), keras.layers.Dropout(0.3)]
+    model = keras.Sequential([*layers, keras.layers.Dense(images.num_classes)])
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, num_updates)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss)
+    model.compile(keras.optimizers.Adam(rate), loss)
     return model
 
 
@@ -126,17 +147,6 @@ def trained(images, x, y, epochs, folder) -> kib.InformationBottleneckModel:
     model.build((None, *x.shape[1:]))
     steps_per_pass = -(-len(x) // BATCH_SIZE)
 
-    def price(epoch):
-        share = epoch / epochs
-        rise = min(1.0, 3 * share)
-        if share < 0.55:
-            return 1e-3 * (FLAGS.highest_price / 1e-3) ** rise
-        return FLAGS.highest_price ** max(0.0, 1 - (share - 0.55) / 0.25)
-
-    def rate(epoch):
-        share = epoch / epochs
-        return FLAGS.rate * (1.0 if share < 0.55 else 0.25 if share < 0.85 else 0.05)
-
     training.train(
         model,
         x,
@@ -145,10 +155,7 @@ def trained(images, x, y, epochs, folder) -> kib.InformationBottleneckModel:
         batch_size=BATCH_SIZE,
         seed=FLAGS.seed,
         checkpoint=kib.callbacks.Checkpoint(os.fspath(folder / "training.npz")),
-        callbacks=[
-            kib.callbacks.BetaSchedule(model.weight_beta, price),
-            keras.callbacks.LearningRateScheduler(rate),
-        ],
+        callbacks=training.schedules(model, epochs=epochs, price=1.0, rate=FLAGS.rate),
         passes=1 if FLAGS.smoke else -(-MIN_STEPS // steps_per_pass),
     )
     return model

@@ -16,20 +16,20 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
 import math
-import zlib
 
 import keras
 import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, script
+from reproduction.frame import datasets, script, small_files, training
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/compress")
-flags.DEFINE_integer("epochs", 60, "Epochs with a price; it rises in the first half.", 2)
+flags.DEFINE_integer("epochs", 120, "Epochs with a price; it rises in the first third.", 2)
 flags.DEFINE_integer("tuning_epochs", 4, "Epochs between two stages of coding.", 1)
 flags.DEFINE_integer("batch_size", 50, "Examples in a batch.", 1)
+flags.DEFINE_float("rate", 0.01, "Learning rate, before it falls.", 0.0)
 flags.DEFINE_float("weight_beta", 0.3, "Price of a nat in the weights.", 1e-6)
 flags.DEFINE_float("kept", 0.2, "Share of the weights that pruning by size keeps.", 0.0, 1.0)
 
@@ -49,13 +49,11 @@ def run():
 
     keras.utils.set_random_seed(FLAGS.seed)
     model = kib.InformationBottleneckModel(
-        network_of(images, noisy), num_examples=len(images.x_train), weight_beta=1e-3
+        network_of(images, noisy), num_examples=len(images.x_train), weight_beta=FLAGS.weight_beta
     )
-    model.compile(keras.optimizers.Adam(0.003), LOSS)
-    rising = kib.callbacks.BetaSchedule(
-        model.weight_beta, stop=FLAGS.weight_beta, num_epochs=max(epochs // 2, 1)
-    )
-    model.fit(*data, epochs=epochs, callbacks=[rising], **options)
+    model.compile(keras.optimizers.Adam(FLAGS.rate), LOSS)
+    schedule = {"epochs": epochs, "price": FLAGS.weight_beta, "rate": FLAGS.rate}
+    model.fit(*data, epochs=epochs, callbacks=training.schedules(model, **schedule), **options)
     draws = model.predict_samples(images.x_test, 10, seed=FLAGS.seed).argmax(-1)
     rows = {
         "posterior mean": {"error": error(model)},
@@ -80,12 +78,12 @@ def run():
 
     plain = network_of(images, lambda layer: layer)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
-    plain.fit(*data, epochs=epochs, **options)
+    plain.fit(*data, epochs=max(epochs // 2, 1), **options)
     rows["trained without noise"] = {"error": error(plain)}
-    prune(plain)
+    small_files.prune(plain, FLAGS.kept)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
     plain.fit(*data, epochs=max(epochs // 2, 1), **options)
-    size = quantise(plain)
+    size = small_files.quantise(plain)
     rows["pruned, int8, zlib"] = {"error": error(plain), "bytes": size}
     for name, row in rows.items():
         size = f"{row['bytes']:7,} bytes" if "bytes" in row else ""
@@ -102,7 +100,7 @@ def run():
 
 def noisy(layer):
     """The layer with a posterior on all of its weights."""
-    return kib.layers.VariationalWeights(layer, variational_bias=True)
+    return kib.layers.VariationalWeights(layer, variational_bias=True, estimator="sample")
 
 
 def network_of(images, wrapped):
@@ -117,28 +115,6 @@ def network_of(images, wrapped):
     stack.append(layers.Flatten())
     stack += [wrapped(layers.Dense(number, activation="relu")) for number in units]
     return keras.Sequential([*stack, wrapped(layers.Dense(images.num_classes))])
-
-
-def prune(network):
-    """Set the smallest weights of every kernel to zero, where a constraint keeps them."""
-    for weight in network.trainable_weights:
-        value = weight.numpy()
-        if value.ndim > 1:
-            mask = (np.abs(value) >= np.quantile(np.abs(value), 1.0 - FLAGS.kept)).astype("float32")
-            weight.constraint = lambda tensor, mask=mask: tensor * mask
-            weight.assign(value * mask)
-
-
-def quantise(network) -> int:
-    """Round every weight to 8 bits of its tensor; returns their bytes in zlib."""
-    content, found = b"", []
-    for weight in network.get_weights():
-        step = max(np.abs(weight).max(), 1e-12) / 127.0
-        integers = np.rint(weight / step).astype(np.int8)
-        found.append(integers * step)
-        content += np.float32(step).tobytes() + integers.tobytes()
-    network.set_weights(found)
-    return len(zlib.compress(content, 9))
 
 
 if __name__ == "__main__":

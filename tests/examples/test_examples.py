@@ -64,11 +64,13 @@ def compress(result, folder):
 
 
 def nats_bytes_guarantees(result, folder):
-    assert result["rows"].keys() == {"0.1", "1"}
-    for price, row in result["rows"].items():
-        file = folder / f"price_{price}.kib"
+    (network,) = result["networks"].values()
+    assert network["prices"].keys() == {"0.1", "1"}
+    for price, row in network["prices"].items():
+        file = folder / f"perceptron_{price}.kib"
         assert file.stat().st_size == row["bytes"]
         assert row["code_nats"] == pytest.approx(1000 * math.log(2) * row["kbit"])
+    assert all(0 < row["bytes"] < 3000 for row in network["usual"].values())
     bounds = {row["bound"]: row for row in result["table"]}
     assert len(bounds) >= 5
     assert all(row["error"] <= row["at_most"] <= 1.0 for row in bounds.values())

@@ -75,6 +75,32 @@ def optimizer(
     return keras.optimizers.SGD(falling, momentum=0.9, nesterov=True)
 
 
+def schedules(
+    model: kib.InformationBottleneckModel, *, epochs: int, price: float, rate: float
+) -> list[keras.callbacks.Callback]:
+    """Schedules of the price of a nat and of the learning rate that end in few nats.
+
+    The price rises slowly to four times `price`, and is let down to it: at the full price from the
+    first step a network collapses to its prior, and weights that know nothing find to the prior
+    while the price is high. The learning rate falls, from two fifths of the epochs on, to a
+    fortieth.
+    """
+
+    def price_at(epoch):
+        share = epoch / epochs
+        if share < 0.55:
+            return price * 0.025 * 160.0 ** min(1.0, 3.0 * share)
+        return price * 4.0 ** max(0.0, 1.0 - (share - 0.55) / 0.25)
+
+    def rate_at(epoch):
+        return rate * 40.0 ** -min(1.0, max(0.0, 2.0 * epoch / epochs - 0.8))
+
+    return [
+        kib.callbacks.BetaSchedule(model.weight_beta, price_at),
+        keras.callbacks.LearningRateScheduler(rate_at),
+    ]
+
+
 def error_rate(model: keras.Model, x, y) -> float:
     """Share of wrong answers of a classifier, without noise."""
     # Called as it is: tracing a function for one pass takes longer than the pass.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,11 +40,12 @@ RULE = "`path` must be a file that `prequential_code` wrote for the same data an
 
 
 def prequential_code(
-    build: Callable[[], keras.Model],
+    build: Callable[..., keras.Model],
     data: Any,
     *,
     blocks: int | Sequence[int] | np.ndarray = 10,
     epochs: int = 10,
+    min_updates: int = 0,
     batch_size: int = 32,
     warm_start: bool = False,
     shuffle: bool = True,
@@ -73,12 +75,15 @@ def prequential_code(
 
     Args:
         build: makes a compiled `keras.Model` whose output is a row of class scores, one output for
-            two classes; called for every block.
+            two classes; called for every block. One that asks for an argument is given the number
+            of updates of the block's training, as a schedule of the learning rate needs it.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset` that fit into
             memory; classes or one-hot rows.
         blocks: ends of the blocks, increasing, the last one N; or how many there are, each ending
             at twice the examples of the last.
         epochs: E, over which each network is trained.
+        min_updates: least number of updates in an epoch, which passes over the labels as often as
+            that takes: the networks of the first blocks see few examples, and learn slowly.
         batch_size: examples in a batch, of training.
         warm_start: whether a network starts from the weights of the last one, at the end of its
             training, in place of new ones. The optimizer starts anew.
@@ -127,6 +132,7 @@ def prequential_code(
     """
     check_instance("build", build, Callable, "a function that makes a compiled model")
     check_count("epochs", epochs)
+    check_count("min_updates", min_updates, 0)
     check_count("batch_size", batch_size)
     check_flag("warm_start", warm_start)
     check_flag("shuffle", shuffle)
@@ -139,15 +145,20 @@ def prequential_code(
     if shuffle:
         order = np.random.default_rng(seed).permutation(len(y))
         x, y = tf.nest.map_structure(lambda a: a[order], (x, y))
-    settings = (epochs, batch_size, warm_start, shuffle, seed)
+    # Without the new setting the key is that of files written before it was there.
+    settings = (epochs, batch_size, warm_start, shuffle, seed, *[min_updates][: min_updates > 0])
     key = digest(*tf.nest.flatten(x), y, ends, settings)
+    takes_updates = _asks_for_an_argument(build)
     codes, weights, num_classes = _read(path, key)
 
     for number in range(len(codes) + 1, len(ends)):
         keras.utils.set_random_seed(seed + number)
-        model = _checked_model(build())
-        is_logits = ends_in_logits(model, from_logits)
         start, end = ends[number - 1 : number + 1]
+        updates = -(-start // batch_size)  # of a pass
+        passes = max(1, -(-min_updates // updates))
+        arguments = (int(epochs * passes * updates),) if takes_updates else ()
+        model = _checked_model(build(*arguments))
+        is_logits = ends_in_logits(model, from_logits)
         told, block = (
             tf.nest.map_structure(lambda a, rows=rows: a[rows], (x, y))
             for rows in (slice(0, start), slice(start, end))
@@ -160,8 +171,13 @@ def prequential_code(
             model.set_weights(weights)
         log_probabilities = []
         for epoch in range(epochs):
+            first = epoch * passes
             model.fit(
-                *told, batch_size=batch_size, initial_epoch=epoch, epochs=epoch + 1, verbose=0
+                *told,
+                batch_size=batch_size,
+                initial_epoch=first,
+                epochs=first + passes,
+                verbose=0,
             )
             outputs = model.predict(block[0], batch_size=PREDICTED_AT_ONCE, verbose=0)
             found = _log_probabilities(outputs, is_logits).numpy()
@@ -205,6 +221,17 @@ def _arrays(data: Any) -> tuple[Any, np.ndarray]:
     if tf.nest.is_nested(y) or y.dtype.kind not in "biuf":
         raise ValueError(f"The labels must be one array of classes. Received: {described(y)}")
     return x, y
+
+
+def _asks_for_an_argument(build: Callable[..., keras.Model]) -> bool:
+    """Whether the function cannot be called without one."""
+    try:
+        inspect.signature(build).bind()
+    except TypeError:
+        return True
+    except ValueError:  # of some functions of C nothing is known
+        pass
+    return False
 
 
 def _checked_model(model: Any) -> keras.Model:

@@ -158,3 +158,34 @@ def test_what_cannot_be_a_code_is_refused(change, kind, sentence):
     options = {"build": network, "data": (X, Y), "blocks": 2, "epochs": 1, **change}
     with pytest.raises(kind, match=sentence):
         prequential_code(options.pop("build"), options.pop("data"), **options)
+
+
+def test_an_epoch_has_the_updates_asked_for_and_build_hears_how_many_there_are():
+    heard, seen = [], []
+
+    class Watched(keras.Sequential):
+        def fit(self, *args, **kwargs):
+            history = super().fit(*args, **kwargs)
+            seen.append(int(self.optimizer.iterations))
+            return history
+
+    def build(num_updates):
+        heard.append(num_updates)
+        model = Watched([keras.Input((4,)), layers.Dense(2)])
+        rate = keras.optimizers.schedules.CosineDecay(0.1, num_updates)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(rate), loss)
+        return model
+
+    # Of 16 labels an epoch is three passes of two updates, of 32 two of four.
+    options = {"blocks": [16, 32, 64], "epochs": 2, "batch_size": 8, "min_updates": 5}
+    found = prequential_code(build, (X, Y), **options)
+    assert heard == [12, 16]
+    assert seen == [6, 12, 8, 16]
+    assert found.num_choices == 2
+
+
+def test_a_network_that_passes_more_often_over_few_labels_tells_more_of_them():
+    options = {"blocks": [8, 16, 32, 64], "epochs": 2, "batch_size": 8}
+    lengths = [prequential_code(network, (X, Y), min_updates=n, **options).nats for n in (0, 20)]
+    assert lengths[1] < lengths[0]
