@@ -37,12 +37,12 @@ FLAGS = flags.FLAGS
 script.define_flags("outputs/code_length", resume=True)
 flags.DEFINE_integer("epochs", 100, "Epochs of the variational network.", 3)
 flags.DEFINE_float("rate", 0.02, "Learning rate, before it falls.", 0.0)
-flags.DEFINE_enum("prior_scale", "grid", ["grid", "grid_per_unit"], "Scales of the prior.")
+flags.DEFINE_enum("prior_scale", "grid_per_unit", ["grid", "grid_per_unit"], "Scales of the prior.")
 flags.DEFINE_enum("estimator", "sample", ["local", "flipout", "sample"], "How noise is drawn.")
 flags.DEFINE_integer("prequential_epochs", 8, "Epochs of each block; 0 leaves this code out.", 0)
 BATCH_SIZE = 250
 MIN_STEPS = 100  # in an epoch: small data are passed over more often
-FILTERS = ((16, 5), (32, 3), (32, 3))  # and sizes of the kernels
+FILTERS = ((8, 5), (16, 3), (16, 3))  # and sizes of the kernels
 
 
 def run():
@@ -58,7 +58,7 @@ def run():
     model = trained(images, x, y, epochs, folder)
     length = kib.estimators.description_length(model, (x, y), batch_size=BATCH_SIZE, seed=0)
     print(length, flush=True)
-    draws = {"num_samples": 2, "seed": 0}
+    draws = {"num_samples": max(1, 12_000 // size), "seed": 0}
     certificate = kib.estimators.certify(model, (x, y), allow_repeats=True, **draws)
     print(certificate, flush=True)
     predictions = model.predict(images.x_test, verbose=0).argmax(-1)
@@ -75,7 +75,9 @@ def run():
         code = kib.estimators.prequential_code(
             lambda num_updates: augmenting(images, num_updates),
             (x, y),
-            blocks=1 + int(math.log2(len(x) / 50)),  # the first of 50 labels to a hundred
+            blocks=[
+                math.ceil(size / 2 ** (k / 2)) for k in range(int(2 * math.log2(size / 50)), -1, -1)
+            ],
             epochs=1 if FLAGS.smoke else FLAGS.prequential_epochs,
             min_updates=1 if FLAGS.smoke else 75,
             batch_size=50,
@@ -118,7 +120,7 @@ def augmenting(images, num_updates) -> keras.Model:
     ]
     for filters, kernel in FILTERS:
         layers += [
-            keras.layers.Conv2D(filters, kernel, padding="same", use_bias=False),
+            keras.layers.Conv2D(3 * filters, kernel, padding="same", use_bias=False),
             keras.layers.BatchNormalization(momentum=0.9),
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(2),

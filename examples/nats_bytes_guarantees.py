@@ -98,7 +98,7 @@ def network_of(images, name) -> keras.Model:
     if name == "perceptron":
         stack += [layers.Flatten(), layers.Dense(32 if is_small else 100, **options)]
     elif name == "convolutions":
-        for filters, kernel in ((16, 5), (32, 3), (32, 3)):
+        for filters, kernel in ((8, 5), (16, 3), (16, 3)):
             options |= {"strides": 2, "padding": "same"}
             stack.append(layers.Conv2D(filters, kernel, **options))
         stack.append(layers.Flatten())
@@ -131,7 +131,7 @@ def at_price(images, data, name, price) -> dict:
     model = kib.make_variational(
         network_of(images, name),
         num_examples=len(data[0]),
-        prior_scale="grid",  # a scale that is fitted freely would have to be paid for
+        prior_scale="grid_per_unit",  # scales that are fitted freely would have to be paid for
         estimator=FLAGS.estimator,
         seed=FLAGS.seed,
         verbose=0,
@@ -143,8 +143,10 @@ def at_price(images, data, name, price) -> dict:
     path = script.output_folder() / f"{name}_{price:g}.kib"
     delta = DELTA + DELTA_DRAWS
     file = kib.compress(model, path, seed=FLAGS.seed, data=data, delta=delta, verbose=0)
-    draws = {"delta": DELTA, "delta_monte_carlo": DELTA_DRAWS, "seed": 0, "allow_repeats": True}
-    certificate = kib.estimators.certify(model, data, **draws)
+    trials = {"num_samples": max(1, 12_000 // len(data[0])), "seed": 0, "allow_repeats": True}
+    certificate = kib.estimators.certify(
+        model, data, delta=DELTA, delta_monte_carlo=DELTA_DRAWS, **trials
+    )
     errors, num_tested = mistakes(model, images), len(images.x_test)
     of_tests = float(kib.estimators.test_set_bound(errors, num_tested, delta))
     everything = f"the {len(data[0])} that trained it"
