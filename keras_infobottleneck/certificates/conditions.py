@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import refusal
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.introspection.compiled_losses import compiled_losses, takes_logits
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring, example_fingerprints
@@ -93,11 +94,8 @@ def certified_layers(
 def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
     """What was said, or what the compiled loss says."""
     if from_logits is None:
-        loss = getattr(model, "loss", None)
-        if isinstance(loss, str):
-            loss = keras.losses.get(loss)
-        config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-        from_logits = config.get("from_logits")
+        losses = compiled_losses(model)
+        from_logits = takes_logits(losses[0]) if len(losses) == 1 else None
     if not isinstance(from_logits, bool):
         raise ValueError(
             "`from_logits` must be True or False where the compiled loss does not say. "

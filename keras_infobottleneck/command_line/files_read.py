@@ -85,8 +85,7 @@ def read_data(values: flags.FlagValues) -> tuple[Any, ...]:
     """`(x, y)`, or `(x,)` where the file has no labels.
 
     Raises:
-        ValueError: A damaged file, or one without the arrays asked for.
-        OSError: No such file.
+        ValueError: No such file, a damaged one, or one without the arrays asked for.
     """
     inputs, labels = value_of(values, "x"), value_of(values, "y")
     usual = [name for pair in USUAL for name in pair]
@@ -111,4 +110,6 @@ def read_array(values: flags.FlagValues, name: str) -> np.ndarray:
 
 def _archive(values: flags.FlagValues, names: Sequence[str]) -> Archive:
     path = value_of(values, "data")
+    if not os.path.exists(path):
+        raise ValueError(f"{DATA_RULE}. Received: --data={path!r}, which is not there")
     return Archive(path, DATA_RULE, "--data", names=names, max_bytes=MAX_BYTES)

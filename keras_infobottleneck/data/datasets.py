@@ -112,6 +112,9 @@ class Datasets(_Batched):
     and with the function's words in it: nothing outside the dataset can tell what it was.
     """
 
+    # The examples at a time in the last pass, and the dataset that gives as many.
+    _last_joined: tuple[int, tf.data.Dataset] | None = None
+
     def _check_length(self) -> None:
         self._asked.check_spec(self._data.element_spec)
         length = int(self._data.cardinality())
@@ -141,8 +144,11 @@ class Datasets(_Batched):
         if not self._knows_shapes:
             yield from super()._joined(rows)
             return
+        held = self._last_joined
+        if held is None or held[0] != rows:  # to describe it costs as much as to read 2 MiB
+            held = self._last_joined = rows, self._data.rebatch(rows).prefetch(1)
         try:
-            for element in self._data.rebatch(rows).prefetch(1):
+            for element in held[1]:
                 yield self._asked.arrays(element)
         except tf.errors.InvalidArgumentError:
             for _ in self._batches():  # to say it of the batch where it is found, if it is one

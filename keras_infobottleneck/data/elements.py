@@ -59,6 +59,8 @@ class Asked:
             TypeError: anything but dense arrays of real numbers or text.
             ValueError: sample weights, missing labels, or arrays of unequal length.
         """
+        if type(element) is tuple and len(element) == 2 and _are_plain_rows(*element):
+            return element  # by far the most, of which a dataset may have very many
         x, y = self._pair(element)
         if isinstance(x, Iterator):
             raise TypeError(
@@ -259,6 +261,14 @@ def num_examples_of(element: Element) -> int:
 def rows_of(element: Element, start: int, stop: int) -> Element:
     """Some examples of an element."""
     return tf.nest.map_structure(lambda a: a[start:stop], element)
+
+
+def _are_plain_rows(x: Any, y: Any) -> bool:
+    """Whether both are arrays of numbers of as many rows, of which nothing is to be refused."""
+    return all(
+        type(array) is np.ndarray and array.ndim > 0 and array.dtype.kind in "biuf"
+        for array in (x, y)
+    ) and len(x) == len(y)
 
 
 def _is_text(array: Any) -> bool:

@@ -80,7 +80,11 @@ def forget(
         structure: of the Fisher matrix: "diagonal", "kronecker", "dense" or "gram".
         shift: added to the Fisher matrix, in its unit; directions that are curved less than this
             are stepped along less. May be 0 only where there is `weight_decay`.
-        weight_decay: of an objective `mean loss + weight_decay / 2 |w|^2`.
+        weight_decay: of an objective `mean loss + weight_decay / 2 |w|^2` over all trained weights,
+            with the loss of an example in nats, minus the log-probability of its labels. Keras
+            takes a mean over K outputs: its `L2(c)` is a weight decay of `2 c` beside a
+            cross-entropy of classes, `K c` beside a mean squared error, and `2 K c` beside a
+            binary cross-entropy of K labels.
         tolerance: nats for each example. Refused is a network whose mean loss on all examples a
             step of Newton's method would lower by more, and a step that raises the loss of what is
             kept by more.

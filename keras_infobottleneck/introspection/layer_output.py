@@ -57,12 +57,12 @@ class LayerOutput(keras.Model):
                 outputs = self._recorded(inputs)
         if len(outputs) != 1:
             shapes = [keras.tree.map_structure(lambda o: tuple(o.shape), o) for o in outputs]
-            raise ValueError(
+            raise _as_it_is(
                 "The layer must be called once in the model's forward pass. "
                 f"Received: layer={self._layer.name}, {len(outputs)} calls, outputs {shapes}"
             )
         if not _are_here(outputs):
-            raise ValueError(
+            raise _as_it_is(
                 "The layer must be called outside loops and branches, which run it any number of "
                 f"times. Received: layer={self._layer.name} inside one"
             )
@@ -82,6 +82,13 @@ class LayerOutput(keras.Model):
         with replaced_call(self._layer, recording):
             self.model(inputs)
         return outputs
+
+
+def _as_it_is(refusal: str) -> ValueError:
+    """A refusal from inside a call, to which Keras adds no words about this model's call."""
+    error = ValueError(refusal)
+    vars(error)["_keras_call_info_injected"] = True  # Keras 3.15 asks for it in `traceback_utils`
+    return error
 
 
 @contextmanager

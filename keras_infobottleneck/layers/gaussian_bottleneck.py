@@ -222,7 +222,9 @@ class GaussianBottleneck(PricedActivations):
         if is_one_hot:
             rows = tf.tensordot(tf.cast(labels, tf.float32), table, 1)
         else:
-            rows = tf.gather(table, tf.cast(labels, tf.int32))
+            # The product makes the gradient of the table dense. Of a bare gather it is a list of
+            # rows, one an example, which Keras' optimizers square before they add them up.
+            rows = tf.gather(1.0 * table, tf.cast(labels, tf.int32))
         ones = tf.ones([rank - rows.shape.rank], tf.int32)
         shape = tf.shape(rows)
         return tf.reshape(rows, tf.concat([shape[:-1], ones, shape[-1:]], 0))

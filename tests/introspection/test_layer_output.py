@@ -250,14 +250,14 @@ def in_a_loop(self, x):
 @pytest.mark.parametrize(
     ("forward", "message"),
     [
-        (lambda self, x: self.square(self.square(self.hidden(x))), "called once.*2 calls"),
-        (lambda self, x: self.hidden(x), "called once.*0 calls"),
+        (lambda self, x: self.square(self.square(self.hidden(x))), "once.*2 calls"),
+        (lambda self, x: self.hidden(x), "once.*0 calls"),
         (in_a_loop, "outside loops.*layer=square"),
     ],
 )
 def test_a_layer_not_called_once_is_refused(x, forward, message):
     network = Network(forward)
-    with pytest.raises(ValueError, match=f"(?s){message}"):
+    with pytest.raises(ValueError, match=f"^The layer must be called {message}"):
         hidden_states(network, x, "square")
     assert "call" not in vars(network.square)
 
@@ -265,8 +265,9 @@ def test_a_layer_not_called_once_is_refused(x, forward, message):
 def test_a_shared_layer_of_a_functional_model_is_refused(x):
     inputs, shared = keras.Input((3,)), layers.Dense(3, name="shared")
     model = keras.Model(inputs, shared(shared(inputs)))
-    with pytest.raises(ValueError, match=r"(?s)called once.*Received: layer=shared, 2 calls"):
+    with pytest.raises(ValueError, match=r"once.*Received: layer=shared, 2 calls") as caught:
         hidden_states(model, x, "shared")
+    assert len(str(caught.value).splitlines()) == 1  # without Keras' words about the call
 
 
 def test_a_name_of_several_layers_is_refused(x):

@@ -195,6 +195,22 @@ class TestLabelsInAModel:
         served = tf.saved_model.load(str(tmp_path / "served"))
         np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-5, atol=1e-6)
 
+    def test_numbers_of_classes_train_as_one_hot_rows_do(self):
+        """Also by optimizers that square gradients, of classes that many examples share."""
+        x, y = data(60, 4), np.arange(60) % 3
+        found = []
+        for labels in (y, np.eye(3, dtype="float32")[y]):
+            keras.utils.set_random_seed(0)
+            layer = built("conditional", num_classes=3)
+            network = keras.Sequential([keras.Input((4,)), layer, layers.Dense(3)])
+            model = kib.InformationBottleneckModel(network, num_examples=60)
+            one_hot = keras.losses.CategoricalCrossentropy(from_logits=True)
+            sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.Adam(0.1), sparse if labels is y else one_hot)
+            model.fit(x, labels, batch_size=60, epochs=3, shuffle=False, verbose=0)
+            found.append([layer.prior_loc.numpy(), layer.prior_log_scale.numpy()])
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
+
     def test_a_plain_model_takes_labels_as_an_input_or_refuses_to_train(self):
         code = GaussianBottleneck(4, 0.1, prior="conditional", num_classes=3, name="code")
         x, labels = keras.Input((6,)), keras.Input((), dtype="int32")

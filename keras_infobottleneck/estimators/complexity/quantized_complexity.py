@@ -21,12 +21,12 @@ from keras_infobottleneck.arguments import (
     described,
     refusal,
 )
+from keras_infobottleneck.estimators.complexity.bit_planes import count_planes
 from keras_infobottleneck.estimators.complexity.block_decomposition import (
     BLOCK_SIDE,
     NUM_BLOCKS,
     coding_theorem_tables,
     complexity_of_counts,
-    count_tiles,
 )
 from keras_infobottleneck.estimators.complexity.complexity_result import (
     ComplexityRatio,
@@ -46,7 +46,7 @@ from keras_infobottleneck.estimators.complexity.weight_rearrangements import (
     KINDS,
     Rearrangement,
     rearranged,
-    shuffled,
+    shuffles,
 )
 from keras_infobottleneck.introspection.replicas import on_replicas
 
@@ -87,8 +87,8 @@ def quantized_complexity(
     - Ratios are ratios of sums, not means of ratios.
     - Deterministic but for the shuffles and crops.
     - Cost: one pass over the weights per plane, times ``1 + num_shuffles``, on up to four threads,
-      whose number changes no digit. Memory: some 12 bytes per weight of the largest tensor, beside
-      the weights; of tensors below four million weights up to four times as much.
+      whose number changes no digit. Memory: some 4 bytes per weight of the largest tensor, beside
+      the weights; of tensors below four million weights up to 12, four times.
 
     Args:
         weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model with
@@ -269,13 +269,12 @@ def _measured_tensor(
         return _measure(levels, num_bits, corners, crop, each)[0]
 
     planes, saturation = _measure(levels, num_bits, corners, crop, each)
-    draws = range(num_shuffles)
-    by_shuffle = np.array([bits(shuffled(levels, rng, each)) for _ in draws])
+    by_shuffle = np.array([bits(mixed) for mixed in shuffles(levels, num_shuffles, rng, each)])
     others = {}
     for kind in kinds:
         # Not the stream of the shuffles, which are the same with and without these.
         rng = np.random.default_rng([*stream, KINDS.index(kind)])
-        others[kind] = np.array([bits(rearranged(levels, kind, rng)) for _ in draws])
+        others[kind] = np.array([bits(rearranged(levels, kind, rng)) for _ in by_shuffle])
     return _MeasuredTensor(planes, saturation, by_shuffle, others)
 
 
@@ -291,14 +290,9 @@ def _measure(
     bits, most_distinct = np.zeros(num_bits), 0
     for row, column in corners:
         part = levels if crop is None else levels[row : row + crop[0], column : column + crop[1]]
-        for byte_number in range(0, num_bits, 8):
-            byte = (part >> byte_number).astype(np.uint8)
-            planes = range(min(8, num_bits - byte_number))
-            for plane, counts in zip(
-                planes, each(functools.partial(count_tiles, byte), planes), strict=True
-            ):
-                bits[byte_number + plane] += complexity_of_counts(counts, table) / len(corners)
-                most_distinct = max(most_distinct, np.count_nonzero(counts))
+        for plane, counts in enumerate(count_planes(part, num_bits, each)):
+            bits[plane] += complexity_of_counts(counts, table) / len(corners)
+            most_distinct = max(most_distinct, np.count_nonzero(counts))
     return bits, most_distinct / NUM_BLOCKS
 
 

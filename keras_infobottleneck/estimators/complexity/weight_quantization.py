@@ -18,7 +18,7 @@ __all__ = ["MAX_BITS", "central_range", "quantization_levels", "quantize_to"]
 
 MAX_BITS = 16
 # Float64 is made of so many weights at once, which stay in the cache.
-WEIGHTS_AT_ONCE = 1 << 18
+WEIGHTS_AT_ONCE = 1 << 16
 # Of more weights than this a few thousand tell where the extreme ones begin.
 MANY_WEIGHTS = 1 << 16
 
@@ -48,7 +48,8 @@ def quantization_levels(
     if clip_percentile is None:
         low, high = float(weights.min()), float(weights.max())
     else:
-        low, high = central_range(weights.ravel(), (1 - clip_percentile / 100) / 2)
+        # In the order of memory: of a transposed kernel any other would be a copy.
+        low, high = central_range(weights.ravel("K"), (1 - clip_percentile / 100) / 2, each)
     levels = np.zeros(weights.shape, np.uint8 if num_bits <= 8 else np.uint16)
     if high > low:
         step = (high - low) / top
@@ -56,17 +57,21 @@ def quantization_levels(
 
         def quantize(start: int) -> None:
             part = slice(start, start + rows)
-            exact = (weights[part].astype(np.float64) - low) / step
-            levels[part] = np.clip(np.rint(exact, out=exact), 0, top, out=exact)
+            exact = np.subtract(weights[part], low, dtype=np.float64)
+            exact /= step
+            np.rint(exact, out=exact)
+            levels[part] = np.clip(exact, 0, top, out=exact)
 
         list(each(quantize, range(0, len(weights), rows)))
     return levels
 
 
-def central_range(values: np.ndarray, tail: float) -> tuple[float, float]:
+def central_range(
+    values: np.ndarray, tail: float, each: Callable[..., Iterable[Any]] = map
+) -> tuple[float, float]:
     """``numpy.quantile(values, [tail, 1 - tail])`` in float64, without sorting all of the values.
 
-    A sample tells where the extreme values begin; only these are sorted.
+    A sample tells where the extreme values begin; only these are sorted, found part by part.
     """
     count = len(values)
     sample = np.sort(values[:: max(1, count // MANY_WEIGHTS)])
@@ -74,8 +79,13 @@ def central_range(values: np.ndarray, tail: float) -> tuple[float, float]:
     inside = tail * len(sample)
     place = int(inside + 6 * np.sqrt(inside) + 8)
     if count > MANY_WEIGHTS and 2 * place < len(sample):
-        lowest = np.sort(values[values <= sample[place]])
-        highest = np.sort(values[values >= sample[-1 - place]])
+
+        def extreme(start: int) -> tuple[np.ndarray, np.ndarray]:
+            part = values[start : start + WEIGHTS_AT_ONCE]
+            return part[part <= sample[place]], part[part >= sample[-1 - place]]
+
+        found = zip(*each(extreme, range(0, count, WEIGHTS_AT_ONCE)), strict=True)
+        lowest, highest = (np.sort(np.concatenate(parts)) for parts in found)
         low = _between(lowest, tail * (count - 1), 0)
         high = _between(highest, (1 - tail) * (count - 1), count - len(highest))
         if low is not None and high is not None:

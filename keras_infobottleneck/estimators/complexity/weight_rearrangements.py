@@ -1,34 +1,40 @@
 """Random rearrangements of weights: nulls that tell structure apart from the scales of units."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["KINDS", "MANY_LEVELS", "Rearrangement", "rearranged", "shuffled"]
+__all__ = ["KINDS", "Rearrangement", "rearranged", "shuffles"]
 
 Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
 KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
 
-# Above so many levels a shuffle reaches for memory that no cache holds, and takes three times as
-# long for each of them.
-MANY_LEVELS = 1 << 24
-NUM_HEAPS = 256
-LEVELS_AT_ONCE = 1 << 20
+# More levels than this are shuffled in heaps: a shuffle of all of them reaches for memory that no
+# cache holds, and takes up to six times as long for each.
+MANY_LEVELS = 1 << 20
+LEVELS_PER_HEAP = 1 << 16
+# Of so many occurrences, at least, each value is dealt to a heap: it takes a draw for every value.
+OCCURRENCES_PER_HEAP = 8
 
 
-def shuffled(
-    levels: np.ndarray, rng: np.random.Generator, each: Callable[..., Iterable[Any]] = map
-) -> np.ndarray:
-    """The values of a matrix in a uniformly random order.
+def shuffles(
+    levels: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    each: Callable[..., Iterable[Any]] = map,
+) -> Iterator[np.ndarray]:
+    """The values of a matrix in so many uniformly random orders, one after the other.
 
     Many values are first dealt to heaps, each to a random one, and every heap is shuffled by
-    itself: as uniform as one shuffle, with all that is touched in the cache, and in parallel. The
-    order is the same however many threads there are.
+    itself: as uniform as one shuffle, with all that is touched in the cache, and in parallel. As a
+    heap is shuffled, it does not matter which of the equal values it gets: how many of each is
+    drawn, and nothing is moved. The order is the same however many threads there are.
 
     Args:
-        levels: A matrix.
-        rng: Decides the order.
+        levels: A matrix of integers that are not negative.
+        count: How many orders.
+        rng: Decides the orders.
         each: Calls a function on every one of several arguments, as ``map`` does.
 
     References:
@@ -36,33 +42,31 @@ def shuffled(
     """
     flat = levels.ravel()
     if flat.size <= MANY_LEVELS:
-        return rng.permutation(flat).reshape(levels.shape)
-    parts = [flat[i : i + LEVELS_AT_ONCE] for i in range(0, flat.size, LEVELS_AT_ONCE)]
+        for _ in range(count):
+            mixed = flat.astype(np.int64)  # of which NumPy moves one in two thirds of the time
+            rng.shuffle(mixed)
+            yield mixed.astype(levels.dtype).reshape(levels.shape)
+        return
+    parts = range(0, flat.size, MANY_LEVELS)
+    tallies = [*each(lambda start: np.bincount(flat[start : start + MANY_LEVELS]), parts)]
+    occurrences = np.zeros(max(map(len, tallies)), np.int64)
+    for tally in tallies:
+        occurrences[: len(tally)] += tally
+    values = np.flatnonzero(occurrences)
+    num_heaps = flat.size // max(LEVELS_PER_HEAP, OCCURRENCES_PER_HEAP * len(values)) + 1
 
-    def deal(part: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        heap_of = rng.integers(NUM_HEAPS, size=part.size, dtype=np.uint8)
-        sizes = np.bincount(heap_of, minlength=NUM_HEAPS)
-        return part[np.argsort(heap_of, kind="stable")], sizes
+    def shuffle(mixed: np.ndarray, heap: np.ndarray, seed: np.random.SeedSequence) -> None:
+        order = np.repeat(values, heap)
+        np.random.Generator(np.random.SFC64(seed)).shuffle(order)  # NumPy's fastest
+        mixed[:] = order
 
-    dealt = list(each(deal, parts, rng.spawn(len(parts))))
-    ends = np.cumsum([sizes for _, sizes in dealt], axis=1)
-    mixed = np.empty_like(flat)
-    heaps, start = [], 0
-    for number in range(NUM_HEAPS):
-        pieces = [
-            part[end[number] - sizes[number] : end[number]]
-            for (part, sizes), end in zip(dealt, ends, strict=True)
-        ]
-        heap = mixed[start : start + sum(map(len, pieces))]
-        np.concatenate(pieces, out=heap)
-        heaps.append(heap)
-        start += len(heap)
-
-    def shuffle(heap: np.ndarray, rng: np.random.Generator) -> None:
-        rng.shuffle(heap)
-
-    list(each(shuffle, heaps, rng.spawn(NUM_HEAPS)))
-    return mixed.reshape(levels.shape)
+    for _ in range(count):
+        heaps = rng.multinomial(occurrences[values], np.full(num_heaps, 1 / num_heaps)).T
+        mixed = np.empty_like(flat)
+        rooms = np.split(mixed, heaps.sum(axis=1).cumsum()[:-1])
+        seeds = np.random.SeedSequence(int(rng.integers(2**63))).spawn(num_heaps)
+        list(each(shuffle, rooms, heaps, seeds))
+        yield mixed.reshape(levels.shape)
 
 
 def rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator) -> np.ndarray:

@@ -231,10 +231,18 @@ class FisherInformation(Result, abc.ABC):
         return dataclasses.replace(merged, precision=" and ".join(filter(None, said)))
 
     def _merged_error(self, other: FisherInformation) -> float:
-        """Standard error of the mean over both."""
-        errors = np.array([self.standard_error, other.standard_error])
-        counts = np.array([self.num_examples, other.num_examples])
-        return float(np.linalg.norm(errors * counts) / counts.sum())
+        """Standard error of the mean over both: that of one measurement of all examples."""
+        parts = (self, other)
+        counts = np.array([part.num_examples for part in parts], np.float64)
+        # Of one example no spread was seen, and none is within it.
+        errors = np.array([p.standard_error if p.num_examples > 1 else 0.0 for p in parts])
+        if self.labels != "sampled":
+            return float(np.linalg.norm(errors * counts) / counts.sum())
+        traces = np.array([float(part.trace()) for part in parts])
+        total = counts.sum()
+        apart = counts @ (traces - counts @ traces / total) ** 2
+        spread = (errors**2 * counts) @ (counts - 1.0) + apart
+        return float(np.sqrt(spread / (total * (total - 1.0))))
 
     @abc.abstractmethod
     def _merged(self, other: Self, num_examples: int) -> Self:

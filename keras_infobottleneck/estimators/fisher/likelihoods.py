@@ -23,6 +23,7 @@ from keras_infobottleneck.estimators.fisher.terms import (
     Term,
     as_float,
 )
+from keras_infobottleneck.introspection.compiled_losses import compiled_losses, takes_logits
 
 __all__ = [
     "Labels",
@@ -153,7 +154,7 @@ def likelihood_of_loss(model: keras.Model) -> str:
     Raises:
         ValueError: no loss, several, or one that is minus the logarithm of no known likelihood.
     """
-    losses = [loss for loss in keras.tree.flatten(getattr(model, "loss", None)) if loss is not None]
+    losses = compiled_losses(model)
     if not losses:
         raise ValueError(
             f"`likelihood` must be given where the model has no compiled loss: {GIVE}. "
@@ -174,7 +175,7 @@ def likelihood_of_loss(model: keras.Model) -> str:
             f"`likelihood` cannot be read from the compiled loss; give {GIVE}. "
             f"Received: likelihood=None, loss={name}"
         )
-    if found != "normal" and not config.get("from_logits", False):
+    if found != "normal" and not takes_logits(losses[0]):
         found += "_probabilities"
     axis = config.get("axis", -1)
     if found.startswith("categorical") and axis != -1:
@@ -202,8 +203,6 @@ def likelihood_of_loss(model: keras.Model) -> str:
 
 def _name(loss: Any) -> str:
     """Name under which Keras knows a loss, or the name of a function."""
-    if isinstance(loss, str):
-        loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         return keras.saving.get_registered_name(type(loss))
     return getattr(loss, "__name__", type(loss).__name__)

@@ -17,7 +17,7 @@ from keras_infobottleneck.arguments import (
     described,
 )
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
-from keras_infobottleneck.estimators.relevance.state_keys import check_states
+from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -114,11 +114,8 @@ def resolution_relevance(
     check_count("num_levels", num_levels, 2, optional=True)
     if isinstance(states, StateCounts):
         return resolution_relevance_of_counts(states.counts)
-    states = check_states(states)
-    if num_levels is None:
-        is_levels = states.ndim == 2 and states.dtype != bool
-        num_levels = max(2, int(states.max()) + 1) if is_levels else 2
-    return resolution_relevance_of_counts(StateCounts(num_levels).update(states).counts)
+    keys = state_keys(check_states(states), num_levels)
+    return resolution_relevance_of_counts(tally(keys)[1])
 
 
 def resolution_relevance_of_counts(counts: ArrayLike) -> ResolutionRelevance:

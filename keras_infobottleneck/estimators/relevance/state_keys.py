@@ -13,6 +13,7 @@ __all__ = ["check_states", "state_keys", "tally"]
 # Below this many keys the way to the GPU and back costs more than the sort.
 MIN_KEYS_FOR_GPU = 100_000
 ROWS_AT_ONCE = 1 << 18
+BYTES_AT_ONCE = 1 << 22
 
 
 def check_states(states: ArrayLike) -> np.ndarray:
@@ -32,7 +33,7 @@ def check_states(states: ArrayLike) -> np.ndarray:
     return states
 
 
-def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
+def state_keys(states: np.ndarray, num_levels: int | None = 2) -> np.ndarray:
     """One key per state: equal states have equal keys.
 
     States of up to 64 bits become their own bits (one lane, exact); wider states a 128-bit
@@ -40,10 +41,10 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
 
     Args:
         states: as `check_states` gives them; units with values in 0..num_levels-1.
-        num_levels: levels of each unit.
+        num_levels: levels of each unit; None for the largest value plus one.
 
     Returns:
-        uint64 `[num_samples, lanes]`.
+        uint64 `[num_samples, lanes]`, an array of its own.
 
     Raises:
         ValueError: for values outside the levels.
@@ -54,22 +55,38 @@ def state_keys(states: np.ndarray, num_levels: int = 2) -> np.ndarray:
                 f"Labels in `states` must be below 2^63. Received: states up to {states.max()}"
             )
         return states.astype(np.int64).view(np.uint64)[:, None]
-    if states.dtype != bool:
-        # One pass finds what is negative too: as an unsigned number it is larger than all levels.
-        bits = states.view(f"u{states.dtype.itemsize}")
-        # Of two levels any other value sets a bit beside the lowest; that is seen faster.
-        high = np.bitwise_or.reduce(bits, axis=None) if num_levels == 2 else bits.max()
-        if high >= num_levels:
-            raise ValueError(
-                f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
-                f"Received: states between {states.min()} and {states.max()}"
-            )
-        if num_levels == 2 and states.dtype.itemsize == 1:
-            states = states.view(bool)
-    if states.dtype == bool and states.shape[1] == 64:
-        return _packed_words(states, num_levels)
+    if states.dtype == bool or num_levels in (None, 2):
+        keys = _keys_of_bits(states)
+        if keys is not None:
+            return keys
+    num_levels = num_levels or max(2, int(states.max()) + 1)
+    # One pass finds what is negative too: as an unsigned number it is larger than all levels.
+    if states.view(f"u{states.dtype.itemsize}").max() >= num_levels:
+        raise ValueError(
+            f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
+            f"Received: states between {states.min()} and {states.max()}"
+        )
     chunks = np.split(states, range(ROWS_AT_ONCE, len(states), ROWS_AT_ONCE))
     return np.concatenate([_keys_of_rows(chunk, num_levels) for chunk in chunks])
+
+
+def _keys_of_bits(states: np.ndarray) -> np.ndarray | None:
+    """Keys of states of 0 and 1; None where there are others."""
+    num_samples, num_units = states.shape
+    size = states.dtype.itemsize
+    # What has to be padded or converted first is taken part by part, for the sake of memory.
+    is_whole = size == 1 and num_units % 64 == 0
+    rows = num_samples if is_whole else max(1, BYTES_AT_ONCE // (num_units * size))
+    keys = []
+    for start in range(0, num_samples, rows):
+        part = states[start : start + rows]
+        if part.dtype != bool:
+            # Any other value sets a bit beside the lowest; that is seen faster than the largest.
+            if np.bitwise_or.reduce(part.view(f"u{size}"), axis=None) > 1:
+                return None
+            part = part.view(bool) if size == 1 else part
+        keys.append(_keys_of_rows(part, 2))
+    return keys[0] if len(keys) == 1 else np.concatenate(keys)
 
 
 def _keys_of_rows(states: np.ndarray, num_levels: int) -> np.ndarray:
@@ -115,7 +132,7 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     Exact. One sort: on the GPU where there is one and the keys are many, else in NumPy.
 
     Args:
-        keys: uint64 `[num_keys, lanes]`.
+        keys: uint64 `[num_keys, lanes]`; sorted in place where there are no weights.
         weights: int64 `[num_keys]` or None.
 
     Returns:
@@ -124,7 +141,8 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     if len(keys) >= MIN_KEYS_FOR_GPU and tf.config.list_physical_devices("GPU"):
         return _tally_in_tensorflow(keys, weights)
     if keys.shape[1] == 1 and weights is None:
-        ordered = np.sort(keys, axis=0)
+        keys[:, 0].sort()
+        ordered = keys
     else:
         # A stable sort of two sorted tables laid end to end is a merge.
         order = np.argsort(keys[:, 0], kind="stable" if weights is not None else None)
@@ -137,6 +155,8 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     np.not_equal(ordered[1:, 0], ordered[:-1, 0], out=is_first[1:])
     if keys.shape[1] > 1:
         is_first[1:] |= ordered[1:, 1] != ordered[:-1, 1]
+    if weights is None and is_first.all():
+        return ordered, np.ones(len(ordered), np.int64)
     first = np.flatnonzero(is_first)
     if weights is None:
         counts = np.empty(len(first), np.int64)

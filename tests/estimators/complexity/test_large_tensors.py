@@ -7,6 +7,7 @@ import pytest
 
 from keras_infobottleneck.estimators import quantized_complexity
 from keras_infobottleneck.estimators.complexity import (
+    bit_planes,
     block_decomposition,
     weight_quantization,
     weight_rearrangements,
@@ -14,12 +15,13 @@ from keras_infobottleneck.estimators.complexity import (
 from keras_infobottleneck.estimators.complexity import (
     quantized_complexity as measuring,
 )
+from keras_infobottleneck.estimators.complexity.bit_planes import count_planes
 from keras_infobottleneck.estimators.complexity.block_decomposition import count_tiles
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
     central_range,
     quantization_levels,
 )
-from keras_infobottleneck.estimators.complexity.weight_rearrangements import shuffled
+from keras_infobottleneck.estimators.complexity.weight_rearrangements import shuffles
 
 pytestmark = pytest.mark.quick
 
@@ -43,11 +45,28 @@ def test_tiles_are_counted_by_strips(monkeypatch):
         np.testing.assert_array_equal(count_tiles(levels, plane), counts)
 
 
+@pytest.mark.parametrize("num_planes", [1, 3, 8, 9, 13, 16])
+@pytest.mark.parametrize("shape", [(101, 37), (4, 4), (7, 300), (90, 5), (40, 64)])
+def test_all_planes_are_counted_as_each_by_itself(monkeypatch, shape, num_planes):
+    kind = np.uint8 if num_planes <= 8 else np.uint16
+    levels = np.random.default_rng(0).integers(2**num_planes, size=shape).astype(kind)
+    bytes_of = [(levels >> 8 * number).astype(np.uint8) for number in range(2)]
+    one_by_one = [count_tiles(bytes_of[plane // 8], plane % 8) for plane in range(num_planes)]
+    np.testing.assert_array_equal(count_planes(levels, num_planes), one_by_one)
+    monkeypatch.setattr(bit_planes, "LEVELS_AT_ONCE", 200)
+    monkeypatch.setattr(bit_planes, "BLOCKS_AT_ONCE", 7)
+    before = levels.copy()
+    np.testing.assert_array_equal(count_planes(levels, num_planes), one_by_one)
+    np.testing.assert_array_equal(levels, before)
+
+
 def test_levels_are_made_by_parts(monkeypatch):
     weights = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
     whole = quantization_levels(weights)
     monkeypatch.setattr(weight_quantization, "WEIGHTS_AT_ONCE", 64)
     np.testing.assert_array_equal(quantization_levels(weights), whole)
+    transposed = np.asfortranarray(weights)
+    np.testing.assert_array_equal(quantization_levels(transposed), whole)
 
 
 @pytest.fixture
@@ -55,8 +74,8 @@ def by_heaps(monkeypatch):
     """Shuffles in heaps however few the values are."""
     monkeypatch.setattr(measuring, "MANY_WEIGHTS", 10)
     monkeypatch.setattr(weight_rearrangements, "MANY_LEVELS", 10)
-    monkeypatch.setattr(weight_rearrangements, "LEVELS_AT_ONCE", 16)
-    monkeypatch.setattr(weight_rearrangements, "NUM_HEAPS", 3)
+    monkeypatch.setattr(weight_rearrangements, "LEVELS_PER_HEAP", 16)
+    monkeypatch.setattr(weight_rearrangements, "OCCURRENCES_PER_HEAP", 0)
 
 
 def test_a_shuffle_in_heaps_is_uniform_and_keeps_the_values(by_heaps):
@@ -64,8 +83,8 @@ def test_a_shuffle_in_heaps_is_uniform_and_keeps_the_values(by_heaps):
     rng = np.random.default_rng(0)
     places = np.zeros((40, 40))
     follows = 0
-    for _ in range(2000):
-        mixed = shuffled(values, rng).ravel()
+    for order in shuffles(values, 2000, rng):
+        mixed = order.ravel()
         assert len(set(mixed)) == 40
         places[np.arange(40), mixed] += 1
         follows += np.sum(np.diff(mixed) == 1)
@@ -88,8 +107,18 @@ def test_the_number_of_threads_changes_no_digit(by_heaps, monkeypatch):
     assert repr(alone.to_dict()) == repr(together.to_dict())
     levels = rng.integers(9, size=(30, 30)).astype(np.uint8)
     with ThreadPoolExecutor(4) as pool:
-        found = [shuffled(levels, np.random.default_rng(0), each) for each in (map, pool.map)]
+        found = [[*shuffles(levels, 2, np.random.default_rng(0), e)] for e in (map, pool.map)]
     np.testing.assert_array_equal(*found)
+    for order in found[0]:
+        np.testing.assert_array_equal(np.bincount(order.ravel()), np.bincount(levels.ravel()))
+
+
+def test_a_shuffle_of_few_values_has_the_order_of_numpys_permutation():
+    levels = np.random.default_rng(3).integers(256, size=(30, 20)).astype(np.uint8)
+    expected = np.random.default_rng(4).permutation(levels.ravel()).reshape(levels.shape)
+    (order,) = shuffles(levels, 1, np.random.default_rng(4))
+    np.testing.assert_array_equal(order, expected)
+    assert order.dtype == np.uint8
 
 
 def test_large_and_small_tensors_keep_their_places(monkeypatch):

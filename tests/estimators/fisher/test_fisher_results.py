@@ -105,7 +105,7 @@ def test_the_error_of_labels_drawn_for_one_example_is_not_known():
     one = fisher_information(model, x[:1], likelihood="categorical", seed=0)
     rest = fisher_information(model, x[1:], likelihood="categorical", seed=1)
     assert np.isnan(one.trace().standard_error)
-    assert np.isnan((one + rest).standard_error)
+    assert np.isfinite((one + rest).standard_error)  # eleven examples show a spread
     assert np.isnan(information_in_weights(model, one, beta=0.1).standard_error)
     assert fisher_information(model, x[:1], **LOGITS).standard_error == 0.0
 

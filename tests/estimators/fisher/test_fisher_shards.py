@@ -42,6 +42,7 @@ def test_the_draws_of_shards_are_those_of_the_whole(model, structure, kinds):
     )
     merged = first + second
     assert merged.num_examples == NUM
+    np.testing.assert_allclose(merged.standard_error, whole.standard_error, rtol=1e-6)
     for found, expected in zip(arrays(merged), arrays(whole), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     # Counted from 0 the second shard would draw what the first one drew.
@@ -64,3 +65,11 @@ def test_where_a_shard_starts_is_a_count(model):
     for start, error in ((-1, ValueError), (1.5, TypeError), (None, TypeError)):
         with pytest.raises(error, match=r"`first_example` must .* Received: first_example="):
             fisher_information(model, X, first_example=start, **OPTIONS)
+
+
+def test_shards_of_one_example_have_the_error_of_the_whole(model):
+    whole = fisher_information(model, X[:4], **OPTIONS)
+    shards = [fisher_information(model, X[i : i + 1], first_example=i, **OPTIONS) for i in range(4)]
+    assert np.isnan(shards[0].standard_error)  # one example shows no spread
+    merged = sum(shards[1:], shards[0])
+    np.testing.assert_allclose(merged.standard_error, whole.standard_error, rtol=1e-6)

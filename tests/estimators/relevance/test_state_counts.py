@@ -78,6 +78,27 @@ def test_tensorflow_and_numpy_count_alike(num_units, weighted):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("num_units", [3, 64, 100])
+@pytest.mark.parametrize("num_levels", [2, 5])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_levels_that_are_not_given_are_the_largest_value_plus_one(num_units, num_levels, kind):
+    states = np.random.default_rng(6).integers(num_levels, size=(50, num_units)).astype(kind)
+    assert states.max() == num_levels - 1
+    np.testing.assert_array_equal(state_keys(states, None), state_keys(states, num_levels))
+    if kind is np.int64:
+        with pytest.raises(ValueError, match="must lie in 0"):
+            state_keys(-states, None)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.uint64])
+@pytest.mark.parametrize("shape", [(40, 64), (40, 8), (40,)])
+def test_what_is_counted_stays_as_it_is(kind, shape):
+    states = np.random.default_rng(7).integers(2, size=shape).astype(kind)[::-1]
+    before = states.copy()
+    StateCounts().update(states)
+    np.testing.assert_array_equal(states, before)
+
+
 def test_keys_that_share_their_first_lane_are_told_apart():
     rng = np.random.default_rng(4)
     keys = np.stack([rng.integers(3, size=500), rng.integers(4, size=500)], axis=1)

@@ -1,0 +1,36 @@
+"""What a model was compiled with: its losses, and whether they take logits."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+__all__ = ["compiled_losses", "takes_logits"]
+
+
+def compiled_losses(model: keras.Model) -> list[Any]:
+    """Losses of all outputs, those given by name looked up; none of a model that has none."""
+    given = keras.tree.flatten(getattr(model, "loss", None))
+    return [
+        keras.losses.get(loss) if isinstance(loss, str) else loss
+        for loss in given
+        if loss is not None
+    ]
+
+
+def takes_logits(loss: Any) -> bool | None:
+    """Whether a loss takes logits, None where it does not say.
+
+    What Keras looks up by name is a function, which says it by the default of its argument.
+    """
+    if isinstance(loss, keras.losses.Loss):
+        said = loss.get_config().get("from_logits")
+    else:
+        try:
+            argument = inspect.signature(loss).parameters.get("from_logits")
+        except (TypeError, ValueError):  # no function, or one of C without a signature
+            return None
+        said = argument.default if argument is not None else None
+    return said if isinstance(said, bool) else None
