@@ -67,7 +67,7 @@ def complexity_of_weights() -> str:
     rows += [
         [
             f"{row['weights'] / 1e6:.0f} million weights, {name.replace('_', ' ')}, 3 shuffles",
-            f"{row['seconds']:.1f} s",
+            f"{row['seconds']:.1f} s ({row['processor_seconds']:.1f} s of processors)",
             f"peak {row['peak_mebibytes'] - row['peak_mebibytes_before']:.0f} MiB above weights",
         ]
         for name, row in found["many_weights"].items()

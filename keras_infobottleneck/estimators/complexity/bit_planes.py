@@ -1,6 +1,7 @@
 """How often each 4 x 4 block tiles each bit plane of a matrix of levels, all planes in one pass."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ __all__ = ["count_planes"]
 
 # Strips of about this many levels, with what is computed of them, stay in the cache.
 LEVELS_AT_ONCE = 1 << 17
-# So many blocks are counted at once: many beside the 65,536 counts that each call makes and adds.
+# Blocks that are counted at once: many beside the 65,536 counts, which are added each time.
 BLOCKS_AT_ONCE = 1 << 20
 PLANES_OF_A_BYTE = 8
 
@@ -33,23 +34,30 @@ def count_planes(
         ``[num_planes, 65536]`` counts in the order of ``coding_theorem_tables(2)[4]``.
     """
     rows, columns = (side - side % BLOCK_SIDE for side in levels.shape)
-    levels = levels[:rows, :columns]
-    strip = BLOCK_SIDE * max(1, LEVELS_AT_ONCE // (BLOCK_SIDE * max(1, columns)))
     per_row = columns // BLOCK_SIDE
-    counts: list[np.ndarray] = []
-    for first in range(0, num_planes, PLANES_OF_A_BYTE):
-        planes = min(PLANES_OF_A_BYTE, num_planes - first)
-        codes = np.empty((planes, rows // BLOCK_SIDE * per_row), np.uint16)
-        byte = levels if levels.dtype == np.uint8 else levels >> first
+    strip = BLOCK_SIDE * max(1, LEVELS_AT_ONCE // (BLOCK_SIDE * max(1, columns)))
+    step = strip * max(1, BLOCKS_AT_ONCE * BLOCK_SIDE // (strip * max(1, per_row)))
+    codes = np.empty((PLANES_OF_A_BYTE, min(step, rows) // BLOCK_SIDE * per_row), np.uint16)
+    counts = np.zeros((num_planes, NUM_BLOCKS), np.int64)
+    for start, first in itertools.product(
+        range(0, rows, step), range(0, num_planes, PLANES_OF_A_BYTE)
+    ):
+        part = levels[start : min(start + step, rows), :columns]
+        planes = counts[first : first + PLANES_OF_A_BYTE]
+        written = codes[: len(planes), : len(part) // BLOCK_SIDE * per_row]
 
-        def write(start: int, byte: np.ndarray = byte, codes: np.ndarray = codes) -> None:
-            part = byte[start : start + strip].astype(np.uint8, order="C", copy=False)
-            place = start // BLOCK_SIDE * per_row
-            _write_codes(part, codes[:, place : place + part.size // BLOCK_SIDE**2])
+        def write(
+            row: int, part: np.ndarray = part, codes: np.ndarray = written, shift: int = first
+        ) -> None:
+            of_strip = part[row : row + strip]
+            byte = (of_strip >> shift if shift else of_strip).astype(np.uint8, "C", copy=False)
+            place = row // BLOCK_SIDE * per_row
+            _write_codes(byte, codes[:, place : place + byte.size // BLOCK_SIDE**2])
 
-        list(each(write, range(0, rows, strip)))
-        counts.extend(each(_counted, codes))
-    return np.array(counts)
+        list(each(write, range(0, len(part), strip)))
+        for plane, found in zip(planes, each(_counted, written), strict=True):
+            plane += found
+    return counts
 
 
 def _write_codes(levels: np.ndarray, codes: np.ndarray) -> None:
@@ -84,7 +92,4 @@ def _swap(a: np.ndarray, b: np.ndarray, shift: int, mask: int, *, room: np.ndarr
 
 def _counted(codes: np.ndarray) -> np.ndarray:
     """How often each code occurs."""
-    counts = np.zeros(NUM_BLOCKS, np.int64)
-    for start in range(0, len(codes), BLOCKS_AT_ONCE):
-        counts += np.bincount(codes[start : start + BLOCKS_AT_ONCE], minlength=NUM_BLOCKS)
-    return counts
+    return np.bincount(codes, minlength=NUM_BLOCKS)

@@ -15,6 +15,9 @@ __all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_ma
 Weights: TypeAlias = keras.Model | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
+# Looked at so many at a time, in the order of memory, what is found of them stays in the cache.
+WEIGHTS_AT_ONCE = 1 << 18
+
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")
 
 
@@ -47,7 +50,9 @@ class WeightMatrix:
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float32)  # float16 and bfloat16 are exact in float32
         matrix = array.transpose(self.permutation).reshape(self.shape)
-        if not np.isfinite(matrix).all():
+        flat = array.ravel("K")
+        parts = (flat[i : i + WEIGHTS_AT_ONCE] for i in range(0, flat.size, WEIGHTS_AT_ONCE))
+        if not all(np.isfinite(part).all() for part in parts):
             bad = int(matrix.size - np.isfinite(matrix).sum())
             raise ValueError(
                 f"`weights` must be finite. Received: {self.path!r} with {bad} numbers that are not"

@@ -12,7 +12,7 @@ KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered
 
 # More levels than this are shuffled in heaps: a shuffle of all of them reaches for memory that no
 # cache holds, and takes up to six times as long for each.
-MANY_LEVELS = 1 << 20
+MANY_LEVELS = 1 << 19
 LEVELS_PER_HEAP = 1 << 16
 # Of so many occurrences, at least, each value is dealt to a heap: it takes a draw for every value.
 OCCURRENCES_PER_HEAP = 8
