@@ -3,8 +3,8 @@
 An MLP 784-512-512-10, a small CNN and a transformer block, batch 128, Adam, one thread: plain Keras
 against every estimator of `VariationalWeights`, with and without XLA, against the floor of each
 estimator (`layer_floors.py`), and against the layers of `tfp.layers` on tf-keras for the same
-estimator. Steps of all rivals alternate, so that a drift of the machine meets them alike; a ratio
-is the median over rounds of the ratio within a round.
+estimator. Times are of the processor. Steps of all rivals alternate, so that a drift of the machine
+meets them alike; a ratio is the median over rounds of the ratio within a round.
 
     python benchmarks/layers.py [--network=cnn] [--rounds=20] [--output=layers.json]
 
@@ -75,10 +75,10 @@ def main(_):
             step()
     for _ in range(FLAGS.rounds):
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(FLAGS.steps):
                 step()
-            times[name].append((time.perf_counter() - start) / FLAGS.steps)
+            times[name].append((time.process_time() - start) / FLAGS.steps)
     rows = {name: row(name, times) for name in names}
     print(f"{FLAGS.network}, batch {BATCH_SIZE}, one thread; ratios to plain Keras without XLA")
     for name, r in rows.items():
@@ -86,7 +86,8 @@ def main(_):
         print(f"{name:>17}: {cells}")
     if FLAGS.output:
         report = {
-            "command": f"python benchmarks/layers.py --network={FLAGS.network}",
+            "command": f"python benchmarks/layers.py --network={FLAGS.network} "
+            f"--rounds={FLAGS.rounds} --steps={FLAGS.steps}",
             "network": FLAGS.network,
             "rivals": rows,
         }

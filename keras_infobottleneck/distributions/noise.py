@@ -33,12 +33,13 @@ _same_on_replicas: ContextVar[bool] = ContextVar("same_on_replicas", default=Fal
 
 TensorLike = Any  # a tensor, or what becomes one
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+FLOAT_ONE = 0x3F800000  # the bits of 1, float32
 
 
 def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
     """Standard normal noise, float32, of the given `shape`.
 
-    Box and Muller's transform of integers from the counter-based philox generator. Of 131,072
+    Box and Muller's transform of integers from the counter-based philox generator. Of 65,536
     numbers and more, a multiple of four, it is one compiled loop, with and without ``jit_compile``:
     a fifth of the time of `tf.random.stateless_normal` with that generator on the CPU. Values reach
     6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds; the replica's
@@ -96,8 +97,9 @@ def random_signs(shape: Any, seed: Any) -> tf.Tensor:
     """
     size = tf.reduce_prod(shape)
     words = _random_bits(((size + 31) // 32, 1), _of_replica(seed))
-    bits = tf.bitwise.right_shift(words, tf.range(32)) & 1  # 32 signs from one integer
-    return tf.reshape(1.0 - 2.0 * tf.cast(tf.reshape(bits, [-1])[:size], tf.float32), shape)
+    # 32 signs from one integer: each bit, where float32 has its sign, and the other bits of 1.
+    signs = tf.bitwise.left_shift(words, tf.range(31, -1, -1)) & -(2**31) | FLOAT_ONE
+    return tf.reshape(tf.reshape(tf.bitcast(signs, tf.float32), [-1])[:size], shape)
 
 
 def truncated_normal(

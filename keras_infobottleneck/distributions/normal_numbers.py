@@ -17,7 +17,7 @@ import tensorflow as tf
 __all__ = ["MANY", "few_normals", "is_large", "many_normals"]
 
 # From so many numbers on the loop is worth the half second in which it is compiled.
-MANY = 2**17
+MANY = 2**16
 
 # cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
 # Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.

@@ -86,6 +86,15 @@ class LinearPart:
             raise ValueError(ADDED_LOSS.format(scope.losses[0]))
         return outputs
 
+    def with_least_output(
+        self, least: float, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The affine map, shifted by `least`: in the bias if there is one, which costs nothing."""
+        if not self._has_bias:
+            return self(x, kernel) + least
+        shape = self._twin.weights[1].shape
+        return self(x, kernel, tf.fill(shape, least) if bias is None else bias + least)
+
     def has_one_product_per_weight(self) -> bool:
         """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
 
@@ -211,10 +220,12 @@ class NoisyAffine:
         moments = [posterior.mean_and_variance(*pair) for pair in parameters]
         means, variances = (list(column) for column in zip(*moments, strict=True))
         mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
-        variance = self._variance(tf.square(tf.cast(inputs, tf.float32)), *variances)
+        variance = self._variance.with_least_output(
+            MIN_VARIANCE, tf.square(tf.cast(inputs, tf.float32)), *variances
+        )
         noise = distributions.standard_normal(tf.shape(mean), next_seed())
         # Minus: TensorFlow's oneDNN rewriter trips, loudly, over an activation of a sum.
-        return mean - tf.sqrt(variance + MIN_VARIANCE) * noise
+        return mean - tf.sqrt(variance) * noise
 
     def flipout(
         self,
@@ -230,9 +241,9 @@ class NoisyAffine:
         means = [loc for loc, _ in parameters]
         mean = tf.cast(self._linear(inputs, *self._with_bias(means)), tf.float32)
         noise = []
-        for loc, spread in parameters:
+        for _, spread in parameters:
             normal = distributions.standard_normal(tf.shape(spread), next_seed())
-            noise.append(posterior.sample(tf.zeros_like(loc), spread, normal))
+            noise.append(posterior.sample(tf.zeros([]), spread, normal))
         inputs = tf.cast(inputs, tf.float32)
         inputs *= _signs(inputs, self._linear.input_sign_axes(inputs.shape.rank), next_seed())
         perturbation = self._variance(inputs, *noise)

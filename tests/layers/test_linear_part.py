@@ -130,6 +130,20 @@ def test_summing_an_axis_of_length_one_is_harmless():
     assert LinearPart(layer, (2, 1, 5), "float32").has_one_product_per_weight()
 
 
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_a_least_output_is_added_once_with_and_without_a_bias(use_bias):
+    layer, shape = layers.Conv2D(3, 2, use_bias=use_bias), (2, 4, 4, 2)
+    layer.build(shape)
+    linear = LinearPart(layer, shape, "float32")
+    x, kernel = random(shape), layer.kernel.value
+    shifted = linear.with_least_output(0.5, x, kernel)
+    np.testing.assert_allclose(shifted, linear(x, kernel) + 0.5, rtol=1e-5, atol=1e-6)
+    if use_bias:
+        bias = tf.constant([1.0, 2.0, 3.0])
+        shifted = linear.with_least_output(0.5, x, kernel, bias)
+        np.testing.assert_allclose(shifted, linear(x, kernel) + bias + 0.5, rtol=1e-5, atol=1e-6)
+
+
 class UnitNormDense(layers.Dense):
     def call(self, inputs):
         norm = keras.ops.sqrt(keras.ops.sum(keras.ops.square(self.kernel)))

@@ -112,18 +112,22 @@ def test_empirical_bayes_cost_is_the_minimum_over_prior_scales():
     assert min(costs) - best < 6 * 0.005**2 + 1e-5
 
 
-def test_empirical_bayes_gradient_is_that_of_the_profiled_objective():
+def test_empirical_bayes_derivatives_are_those_of_the_profiled_objective():
     law = LAWS["gaussian"]
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch([LOC, SPREAD])
-        cost = law.kl_divergence(LOC, SPREAD, None)
-        energy = tf.reduce_mean(tf.exp(2 * SPREAD) + tf.square(LOC))
-        profile = 3.0 * tf.math.log(energy) - tf.reduce_sum(SPREAD)
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch([LOC, SPREAD])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([LOC, SPREAD])
+            cost = law.kl_divergence(LOC, SPREAD, None)
+            energy = tf.reduce_mean(tf.exp(2 * SPREAD) + tf.square(LOC))
+            profile = 3.0 * tf.math.log(energy) - tf.reduce_sum(SPREAD)
+        pairs = [[tape.gradient(f, v) for f in (cost, profile)] for v in (LOC, SPREAD)]
     np.testing.assert_allclose(cost, profile, rtol=1e-5)
-    for variable in (LOC, SPREAD):
-        np.testing.assert_allclose(
-            tape.gradient(cost, variable), tape.gradient(profile, variable), rtol=1e-5, atol=1e-6
-        )
+    for gradients in pairs:
+        np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
+        for variable in (LOC, SPREAD):
+            second = [outer.gradient(gradient, variable) for gradient in gradients]
+            np.testing.assert_allclose(*second, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("spread", [-3.2101, -0.7, 0.1])

@@ -59,13 +59,14 @@ def noise_on_weights() -> str:
     head = ["network", "estimator", "this package", "over its floor", "peak MiB"]
     return section(
         "Noise on the weights",
-        [f"python benchmarks/layers.py --network={network}" for network in networks],
+        [read(f"layers_{network}")["command"] for network in networks],
         [f"layers_{network}" for network in networks],
-        "A training step at batch 128 as a multiple of the same step of the same network in plain "
-        "Keras; in brackets with `jit_compile`, as a multiple of plain Keras with it. The floor of "
-        "an estimator makes its products and gives the optimizer twice the weights, without noise "
-        "or divergence (the target is 1.15 times that at most). Memory is that of training above "
-        "the built model's, without `jit_compile`. An empty cell was not measured; `tfp.layers` "
+        "Processor time of a training step at batch 128 as a multiple of the same step of the same "
+        "network in plain Keras; in brackets with `jit_compile`, as a multiple of plain Keras with "
+        "it. The floor of an estimator makes its products and gives the optimizer twice the "
+        "weights, without noise or divergence (the target is 1.15 times that at most). Memory is "
+        "that of training above the built model's, without `jit_compile`, compilation of the noise "
+        "included. An empty cell was not measured; `tfp.layers` "
         "has no convolution with local reparameterisation.\n",
         table([*head, "tfp.layers", "peak MiB"], rows),
     )
