@@ -22,7 +22,7 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, script, small_files, training
+from reproduction.frame import datasets, networks, script, small_files, training
 
 FLAGS = flags.FLAGS
 script.define_flags("outputs/compress")
@@ -48,8 +48,13 @@ def run():
         return float(np.mean(network.predict(images.x_test, verbose=0).argmax(-1) != images.y_test))
 
     keras.utils.set_random_seed(FLAGS.seed)
-    model = kib.InformationBottleneckModel(
-        network_of(images, noisy), num_examples=len(images.x_train), weight_beta=FLAGS.weight_beta
+    model = kib.make_variational(
+        networks.network_of(images, "lenet", use_bias=True),
+        num_examples=len(images.x_train),
+        estimator="sample",
+        variational_bias=True,
+        seed=FLAGS.seed,
+        verbose=0,
     )
     model.compile(keras.optimizers.Adam(FLAGS.rate), LOSS)
     schedule = {"epochs": epochs, "price": FLAGS.weight_beta, "rate": FLAGS.rate}
@@ -76,7 +81,7 @@ def run():
             "nats_in_bytes": file.nats / 8 / math.log(2),
         }
 
-    plain = network_of(images, lambda layer: layer)
+    plain = networks.network_of(images, "lenet", use_bias=True)
     plain.compile(keras.optimizers.Adam(0.003), LOSS)
     plain.fit(*data, epochs=max(epochs // 2, 1), **options)
     rows["trained without noise"] = {"error": error(plain)}
@@ -96,25 +101,6 @@ def run():
         f"{usual['bytes']:,} bytes at {usual['error']:.2%}",
         rows=rows,
     )
-
-
-def noisy(layer):
-    """The layer with a posterior on all of its weights."""
-    return kib.layers.VariationalWeights(layer, variational_bias=True, estimator="sample")
-
-
-def network_of(images, wrapped):
-    """A small convolutional network; LeNet-5 where the images have room for it."""
-    layers = keras.layers
-    shape = images.x_train.shape[1:]
-    kernel, filters, units = (5, (6, 16), (120, 84)) if shape[0] >= 28 else (3, (8, 16), (32,))
-    stack = [keras.Input(shape)]
-    for number in filters:
-        convolution = layers.Conv2D(number, kernel, padding="same", activation="relu")
-        stack += [wrapped(convolution), layers.MaxPooling2D()]
-    stack.append(layers.Flatten())
-    stack += [wrapped(layers.Dense(number, activation="relu")) for number in units]
-    return keras.Sequential([*stack, wrapped(layers.Dense(images.num_classes))])
 
 
 if __name__ == "__main__":

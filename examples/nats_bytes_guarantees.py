@@ -25,7 +25,7 @@ import numpy as np
 from absl import flags
 
 import keras_infobottleneck as kib
-from reproduction.frame import datasets, script, small_files, training
+from reproduction.frame import datasets, networks, script, small_files, training
 from reproduction.frame.experiment import Experiment, read_settings
 
 FLAGS = flags.FLAGS
@@ -36,7 +36,7 @@ flags.DEFINE_integer("batch_size", 50, "Examples in a batch.", 1)
 flags.DEFINE_float("rate", 0.01, "Learning rate, before it falls.", 0.0)
 flags.DEFINE_enum("estimator", "sample", ["local", "flipout", "sample"], "How noise is drawn.")
 flags.DEFINE_list("prices", ["0.1", "0.3", "1"], "Prices of a nat; 1 is that of the table.")
-flags.DEFINE_list("networks", ["perceptron", "convolutions", "lenet"], "Networks, in this order.")
+flags.DEFINE_list("networks", list(networks.NAMES), "Networks, in this order.")
 flags.DEFINE_float("kept", 0.2, "Share of the weights that pruning by size keeps.", 0.0, 1.0)
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -53,14 +53,14 @@ def run():
     given = ("epochs", "prior_epochs", "batch_size", "rate", "estimator", "kept")
     settings = read_settings({name: getattr(FLAGS, name) for name in given}, {"size": size})
     records = Experiment(FLAGS.output_dir, settings)
-    networks = {}
+    found = {}
     for name in names:
         rows = {
             price: records.run(f"{name}-{price:g}", at_price, images, data, name, price)
             for price in prices
         }
         usual = records.run(f"{name}-usual", usual_files, images, data, name)
-        networks[name] = {"prices": rows, "usual": usual}
+        found[name] = {"prices": rows, "usual": usual}
         for price, row in rows.items():
             print(
                 f"{name:12s} price {price:5g}: {row['kbit']:6.2f} kbit for the labels, weights "
@@ -69,12 +69,12 @@ def run():
             )
         for what, row in usual.items():
             print(f"{name:12s} {what}: {row['bytes']:,} bytes at {row['test_error']:.1%}")
-    first = networks[names[0]]["prices"][1.0]
+    first = found[names[0]]["prices"][1.0]
     table = [*first["bounds"], *records.run(f"{names[0]}-anchored", anchored, images, data)["rows"]]
     print(f"{'bound':42s} {'at most':>8s} {'observed':>9s}  used")
     for row in table:
         print(f"{row['bound']:42s} {row['at_most']:8.1%} {row['error']:9.1%}  {row['used']}")
-    draw(networks, data, images.num_classes)
+    draw(found, data, images.num_classes)
     script.finish(
         f"{names[0]}: {first['nats']:.0f} nats are {first['nats'] / 8 / math.log(2):.0f} bytes, a "
         f"file of {first['bytes']:,}, and an error of at most {first['certificate']:.1%} from the "
@@ -83,35 +83,10 @@ def run():
         num_examples=size,
         networks={
             name: {**one, "prices": {f"{price:g}": row for price, row in one["prices"].items()}}
-            for name, one in networks.items()
+            for name, one in found.items()
         },
         table=table,
     )
-
-
-def network_of(images, name) -> keras.Model:
-    """A perceptron, three convolutions, or LeNet-5; without biases, none of which has a price."""
-    layers, shape = keras.layers, images.x_train.shape[1:]
-    is_small = shape[0] < 28
-    stack = [keras.Input(shape)]
-    options = {"activation": "relu", "use_bias": False}
-    if name == "perceptron":
-        stack += [layers.Flatten(), layers.Dense(32 if is_small else 100, **options)]
-    elif name == "convolutions":
-        for filters, kernel in ((8, 5), (16, 3), (16, 3)):
-            options |= {"strides": 2, "padding": "same"}
-            stack.append(layers.Conv2D(filters, kernel, **options))
-        stack.append(layers.Flatten())
-    elif name == "lenet":
-        kernel, filters, units = (3, (8, 16), (32,)) if is_small else (5, (6, 16), (120, 84))
-        for number in filters:
-            stack.append(layers.Conv2D(number, kernel, padding="same", **options))
-            stack.append(layers.MaxPooling2D())
-        stack.append(layers.Flatten())
-        stack += [layers.Dense(number, **options) for number in units]
-    else:
-        raise ValueError(f"--networks must be perceptron, convolutions or lenet. Received: {name}")
-    return keras.Sequential([*stack, layers.Dense(images.num_classes, use_bias=False)])
 
 
 def fit(model, data, epochs, **options):
@@ -129,7 +104,7 @@ def at_price(images, data, name, price) -> dict:
     """The network that all images train: code, file, bounds."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = kib.make_variational(
-        network_of(images, name),
+        networks.network_of(images, name),
         num_examples=len(data[0]),
         prior_scale="grid_per_unit",  # scales that are fitted freely would have to be paid for
         estimator=FLAGS.estimator,
@@ -178,7 +153,7 @@ def at_price(images, data, name, price) -> dict:
 def usual_files(images, data, name) -> dict:
     """The same network trained without noise: eight bits a weight, as it is and pruned."""
     keras.utils.set_random_seed(FLAGS.seed)
-    network = network_of(images, name)
+    network = networks.network_of(images, name)
     network.compile(keras.optimizers.Adam(2e-3), LOSS)
     fit(network, data, max(FLAGS.epochs // 2, 1))
     trained = network.get_weights()
@@ -205,7 +180,7 @@ def anchored(images, data) -> dict:
         tuple(part[rows] for part in data) for rows in (slice(half), slice(half, None))
     )
     keras.utils.set_random_seed(FLAGS.seed)
-    prior = network_of(images, FLAGS.networks[0])
+    prior = networks.network_of(images, FLAGS.networks[0])
     prior.compile(keras.optimizers.Adam(0.002), LOSS)
     fit(prior, for_prior, FLAGS.prior_epochs)
     model = kib.make_variational(
@@ -233,18 +208,18 @@ def anchored(images, data) -> dict:
     return {"rows": found}
 
 
-def draw(networks, data, num_classes):
+def draw(found, data, num_classes):
     """A column for each network: nats and errors over the price, errors over the bytes."""
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
     per_byte = 8 * math.log(2)
     told = len(data[0]) * math.log(num_classes)
-    size = (1.5 + 3.5 * len(networks), 9)
+    size = (1.5 + 3.5 * len(found), 9)
     figure, axes = plt.subplots(
-        3, len(networks), sharey="row", squeeze=False, figsize=size, layout="constrained"
+        3, len(found), sharey="row", squeeze=False, figsize=size, layout="constrained"
     )
-    for (name, one), (above, middle, below) in zip(networks.items(), axes.T, strict=True):
+    for (name, one), (above, middle, below) in zip(found.items(), axes.T, strict=True):
         rows = list(one["prices"].values())
         prices = list(one["prices"])
         column = {key: np.array([row[key] for row in rows]) for key in rows[0] if key != "bounds"}

@@ -18,6 +18,7 @@ __all__ = ["MANY", "few_normals", "is_large", "many_normals"]
 
 # From so many numbers on the loop is worth the half second in which it is compiled.
 MANY = 2**16
+HAS_XLA = tf.test.is_built_with_xla()
 
 # cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
 # Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.
@@ -31,8 +32,8 @@ ROUNDS = 10
 
 
 def is_large(size: Any) -> Any:
-    """Whether `many_normals` takes so many numbers, and is worth it; an int or a tensor."""
-    return (size >= MANY) & (size % 4 == 0)
+    """Whether `many_normals` takes so many numbers, and is worth it; of an int or a tensor."""
+    return HAS_XLA & (size >= MANY) & (size % 4 == 0)
 
 
 def few_normals(bits: tf.Tensor, size: Any) -> tf.Tensor:
