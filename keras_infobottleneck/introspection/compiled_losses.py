@@ -11,13 +11,9 @@ __all__ = ["compiled_losses", "takes_logits"]
 
 
 def compiled_losses(model: keras.Model) -> list[Any]:
-    """Losses of all outputs, those given by name looked up; none of a model that has none."""
+    """Losses of all outputs, names and classes looked up; none of a model that has none."""
     given = keras.tree.flatten(getattr(model, "loss", None))
-    return [
-        keras.losses.get(loss) if isinstance(loss, str) else loss
-        for loss in given
-        if loss is not None
-    ]
+    return [keras.losses.get(loss) for loss in given if loss is not None]
 
 
 def takes_logits(loss: Any) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -75,8 +76,8 @@ def prequential_code(
 
     Args:
         build: makes a compiled `keras.Model` whose output is a row of class scores, one output for
-            two classes; called for every block. One that asks for an argument is given the number
-            of updates of the block's training, as a schedule of the learning rate needs it.
+            two classes; called for every block. One that cannot be called without an argument is
+            given the number of updates of the block's training, for a schedule of the rate.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset` that fit into
             memory; classes or one-hot rows.
         blocks: ends of the blocks, increasing, the last one N; or how many there are, each ending
@@ -224,14 +225,20 @@ def _arrays(data: Any) -> tuple[Any, np.ndarray]:
 
 
 def _asks_for_an_argument(build: Callable[..., keras.Model]) -> bool:
-    """Whether the function cannot be called without one."""
+    """Whether the function cannot be called without one.
+
+    Raises:
+        TypeError: it can be called neither without nor with one.
+    """
     try:
-        inspect.signature(build).bind()
-    except TypeError:
-        return True
+        signature = inspect.signature(build)
     except ValueError:  # of some functions of C nothing is known
-        pass
-    return False
+        return False
+    for arguments in ((), (1,)):
+        with contextlib.suppress(TypeError):
+            signature.bind(*arguments)
+            return bool(arguments)
+    raise refusal(TypeError, "build", "take nothing, or the number of updates", build)
 
 
 def _checked_model(model: Any) -> keras.Model:
