@@ -133,7 +133,7 @@ def prequential_code(
     """
     check_instance("build", build, Callable, "a function that makes a compiled model")
     check_count("epochs", epochs)
-    check_count("min_updates", min_updates, 0)
+    min_updates = check_count("min_updates", min_updates, 0)
     check_count("batch_size", batch_size)
     check_flag("warm_start", warm_start)
     check_flag("shuffle", shuffle)
@@ -146,8 +146,9 @@ def prequential_code(
     if shuffle:
         order = np.random.default_rng(seed).permutation(len(y))
         x, y = tf.nest.map_structure(lambda a: a[order], (x, y))
-    # Without the new setting the key is that of files written before it was there.
-    settings = (epochs, batch_size, warm_start, shuffle, seed, *[min_updates][: min_updates > 0])
+    settings = (epochs, batch_size, warm_start, shuffle, seed)
+    if min_updates:  # without it the key is that of files written before it was there
+        settings += (min_updates,)
     key = digest(*tf.nest.flatten(x), y, ends, settings)
     takes_updates = _asks_for_an_argument(build)
     codes, weights, num_classes = _read(path, key)

@@ -180,7 +180,7 @@ def test_an_epoch_has_the_updates_asked_for_and_build_hears_how_many_there_are()
         return model
 
     # Of 16 labels an epoch is three passes of two updates, of 32 two of four.
-    options = {"blocks": [16, 32, 64], "epochs": 2, "batch_size": 8, "min_updates": 5}
+    options = {"blocks": [16, 32, 64], "epochs": 2, "batch_size": 8, "min_updates": np.int64(5)}
     found = prequential_code(build, (X, Y), **options)
     assert heard == [12, 16]
     assert seen == [6, 12, 8, 16]
