@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import refusal
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.introspection.compiled_losses import compiled_losses, takes_logits
+from keras_infobottleneck.introspection.compiled_losses import only_loss, takes_logits
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring, example_fingerprints
@@ -94,8 +94,7 @@ def certified_layers(
 def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
     """What was said, or what the compiled loss says."""
     if from_logits is None:
-        losses = compiled_losses(model)
-        from_logits = takes_logits(losses[0]) if len(losses) == 1 else None
+        from_logits = takes_logits(only_loss(model))
     if not isinstance(from_logits, bool):
         raise ValueError(
             "`from_logits` must be True or False where the compiled loss does not say. "

@@ -7,17 +7,19 @@ from typing import Any
 
 import keras
 
-__all__ = ["compiled_losses", "takes_logits"]
+__all__ = ["compiled_losses", "only_loss", "takes_logits"]
 
 
 def compiled_losses(model: keras.Model) -> list[Any]:
-    """Losses of all outputs, those given by name looked up; none of a model that has none."""
+    """Losses of all outputs, names and classes looked up; none of a model that has none."""
     given = keras.tree.flatten(getattr(model, "loss", None))
-    return [
-        keras.losses.get(loss) if isinstance(loss, str) else loss
-        for loss in given
-        if loss is not None
-    ]
+    return [keras.losses.get(loss) for loss in given if loss is not None]
+
+
+def only_loss(model: keras.Model) -> Any:
+    """The loss of a model that was compiled with one, None of every other."""
+    losses = compiled_losses(model)
+    return losses[0] if len(losses) == 1 else None
 
 
 def takes_logits(loss: Any) -> bool | None:

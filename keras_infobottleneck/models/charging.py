@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
-from keras_infobottleneck.introspection.compiled_losses import compiled_losses
+from keras_infobottleneck.introspection.compiled_losses import only_loss
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
@@ -108,9 +108,9 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
 def _loss_of_guessing(model: keras.Model) -> float | None:
     """Loss of equal probabilities for all classes; None where it is no cross-entropy."""
     try:
-        (loss,) = compiled_losses(model)
+        loss = only_loss(model)
         num_classes = model.output.shape[-1]
-    except (AttributeError, TypeError, ValueError):  # several losses or outputs, or no graph
+    except (AttributeError, TypeError, ValueError):  # several outputs, or no graph
         return None
     name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
     if name == "binarycrossentropy":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +17,7 @@ def class_frequencies(loss: Any, batches: Batches) -> np.ndarray | None:
     """Frequencies of the classes of the labels; None where an example has no one class.
 
     Args:
-        loss: Of the compiled model; it decides what a label means.
+        loss: The one of the compiled model, None of several; it decides what a label means.
         batches: The training data, which are passed over once.
     """
     kind = _kind(loss)
@@ -42,7 +41,6 @@ def loss_in_nats(loss: Any) -> bool:
 
     One with smoothed labels, or divided by its greatest value, is none.
     """
-    loss = keras.losses.get(loss)
     is_plain = not isinstance(loss, BoundedCrossentropy) and _kind(loss) is not None
     return is_plain and not getattr(loss, "label_smoothing", 0.0)
 
@@ -55,10 +53,6 @@ def entropy(frequencies: np.ndarray) -> float:
 
 def _kind(loss: Any) -> str | None:
     """Kind of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
-    try:
-        loss = keras.losses.get(loss)
-    except (TypeError, ValueError):  # several losses
-        return None
     if isinstance(loss, BoundedCrossentropy):
         return "sparse"
     name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")

@@ -23,6 +23,7 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.callbacks import BetaSchedule, Checkpoint
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.shuffled_epochs import shuffled_epochs
+from keras_infobottleneck.introspection.compiled_losses import only_loss
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.sweeping.beta_sweep import BetaSweep
@@ -141,7 +142,8 @@ def sweep_beta(
     keras.utils.set_random_seed(seed)
     model = _checked_model(build())
     batches = batches_for(model, data, batch_size, default_batch_size=DEFAULT_BATCH_SIZE)
-    frequencies = class_frequencies(model.loss, batches)
+    loss = only_loss(model)
+    frequencies = class_frequencies(loss, batches)
     plan = Plan([float(price) for price in prices], int(first), int(epochs), int(warm_up))
     options: dict[str, Any] = {"warm_start": bool(warm_start), "prune_below": float(prune_below)}
     validation = Validation(model, validation_data)
@@ -176,7 +178,7 @@ def sweep_beta(
         beta=prices,
         **_columns(history, plan),
         label_nats=None if guessing is None else guessing * model.num_examples,
-        guessing_loss=guessing if loss_in_nats(model.loss) else None,
+        guessing_loss=guessing if loss_in_nats(loss) else None,
         num_examples=model.num_examples,
         num_weights=num_weights(model),
         epochs=plan.epochs,

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.introspection.compiled_losses import only_loss
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
 
@@ -69,7 +70,7 @@ def _losses(reference: Callable[[], keras.Model]) -> CompiledSum:
 
     def of_batch(batch: Batch) -> dict[str, tf.Tensor]:
         model = reference()
-        loss = keras.losses.get(model.loss)
+        loss = only_loss(model)
         if not callable(loss):
             raise ValueError(f"The loss must be one of one output. Received: loss={loss!r}")
         outputs = model(batch.x, training=False)

@@ -223,7 +223,10 @@ BAD_CALLS = {
     "a word for a number": (("audit", "model.keras", DATA, "--seed=x"), "seed"),
     "missing model": (("audit", "absent.keras", DATA), "'absent.keras', which is not there"),
     "damaged model": (("audit", "damaged.keras", DATA), "that keras.models.load_model reads"),
-    "missing data": (("audit", "model.keras", "--data=absent.npz"), "z', which is not there"),
+    "missing data": (
+        ("audit", "model.keras", "--data=absent.npz"),
+        "--data='absent.npz', which is",
+    ),
     "damaged data": (("audit", "model.keras", "--data=damaged.npz"), "no complete archive"),
     "other names": (("audit", "model.keras", "--data=other.npz"), "--x names another"),
     "absent array": (("audit", "model.keras", DATA, "--y=z"), "without z"),

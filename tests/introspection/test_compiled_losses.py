@@ -22,6 +22,7 @@ def own(y_true, y_pred, from_logits=True):
         ("sparse_categorical_crossentropy", False),
         ("binary_crossentropy", False),
         ("SparseCategoricalCrossentropy", False),
+        (keras.losses.SparseCategoricalCrossentropy, False),
         (keras.losses.sparse_categorical_crossentropy, False),
         (functools.partial(keras.losses.binary_crossentropy, from_logits=True), True),
         (own, True),
@@ -41,6 +42,13 @@ def test_a_loss_says_whether_it_takes_logits(loss, expected):
     model.compile("sgd", loss)
     (found,) = compiled_losses(model)
     assert takes_logits(found) is expected
+
+
+def test_of_two_outputs_one_may_have_no_loss():
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, [keras.layers.Dense(3)(inputs), keras.layers.Dense(1)(inputs)])
+    model.compile("sgd", [LOGITS, None])
+    assert compiled_losses(model) == [LOGITS]
 
 
 def test_a_model_that_was_not_compiled_has_no_losses():

@@ -54,6 +54,15 @@ def test_a_higher_price_buys_fewer_nats_fewer_weights_and_a_higher_loss(sweep):
     assert sweep.best_beta == BETAS[int(np.argmin(sweep.validation_task_loss))]
 
 
+def test_a_loss_in_a_list_sweeps_as_the_loss_itself_does(sweep):
+    def listed():
+        model = build()
+        model.compile(keras.optimizers.Adam(0.05), [model.loss], metrics=["accuracy"])
+        return model
+
+    same(kib.sweep_beta(listed, (X, Y), BETAS, validation_data=(X, Y), **OPTIONS), sweep)
+
+
 def test_the_curve_turns_between_prices_that_stand_clear_of_the_middle(sweep):
     turn = sweep.turn
     assert turn.level == pytest.approx((sweep.task_loss[0] + sweep.label_nats / 60) / 2)

@@ -49,7 +49,8 @@ def hidden_states() -> str:
     ]
     command = ["python benchmarks/relevance.py"]
     results = ["benchmark_relevance"]
-    return section("Hidden states", command, results, table(["what", "time", "beside"], rows))
+    text = "Processor time, on a busy machine.\n\n" + table(["what", "time", "beside"], rows)
+    return section("Hidden states", command, results, text)
 
 
 def complexity_of_weights() -> str:
@@ -74,7 +75,7 @@ def complexity_of_weights() -> str:
     ]
     command = ["python benchmarks/quantized_complexity.py"]
     results = ["quantized_complexity"]
-    text = table(["what", "time", "beside"], rows)
+    text = "Of one matrix processor time.\n\n" + table(["what", "time", "beside"], rows)
     return section("Complexity of weights", command, results, text)
 
 

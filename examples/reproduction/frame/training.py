@@ -81,7 +81,7 @@ def schedules(
     """Schedules of the price of a nat and of the learning rate that end in few nats.
 
     The price rises slowly to four times `price`, and is let down to it: at the full price from the
-    first step a network collapses to its prior, and weights that know nothing find to the prior
+    first step a network collapses to its prior, and weights that know nothing return to the prior
     while the price is high. The learning rate falls, from two fifths of the epochs on, to a
     fortieth.
     """

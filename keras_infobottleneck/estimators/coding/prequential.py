@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -75,8 +76,8 @@ def prequential_code(
 
     Args:
         build: makes a compiled `keras.Model` whose output is a row of class scores, one output for
-            two classes; called for every block. One that asks for an argument is given the number
-            of updates of the block's training, as a schedule of the learning rate needs it.
+            two classes; called for every block. One that cannot be called without an argument is
+            given the number of updates of the block's training, for a schedule of the rate.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset` that fit into
             memory; classes or one-hot rows.
         blocks: ends of the blocks, increasing, the last one N; or how many there are, each ending
@@ -132,7 +133,7 @@ def prequential_code(
     """
     check_instance("build", build, Callable, "a function that makes a compiled model")
     check_count("epochs", epochs)
-    check_count("min_updates", min_updates, 0)
+    min_updates = check_count("min_updates", min_updates, 0)
     check_count("batch_size", batch_size)
     check_flag("warm_start", warm_start)
     check_flag("shuffle", shuffle)
@@ -145,8 +146,9 @@ def prequential_code(
     if shuffle:
         order = np.random.default_rng(seed).permutation(len(y))
         x, y = tf.nest.map_structure(lambda a: a[order], (x, y))
-    # Without the new setting the key is that of files written before it was there.
-    settings = (epochs, batch_size, warm_start, shuffle, seed, *[min_updates][: min_updates > 0])
+    settings = (epochs, batch_size, warm_start, shuffle, seed)
+    if min_updates:  # without it the key is that of files written before it was there
+        settings += (min_updates,)
     key = digest(*tf.nest.flatten(x), y, ends, settings)
     takes_updates = _asks_for_an_argument(build)
     codes, weights, num_classes = _read(path, key)
@@ -224,14 +226,20 @@ def _arrays(data: Any) -> tuple[Any, np.ndarray]:
 
 
 def _asks_for_an_argument(build: Callable[..., keras.Model]) -> bool:
-    """Whether the function cannot be called without one."""
+    """Whether the function cannot be called without one.
+
+    Raises:
+        TypeError: it can be called neither without nor with one.
+    """
     try:
-        inspect.signature(build).bind()
-    except TypeError:
-        return True
+        signature = inspect.signature(build)
     except ValueError:  # of some functions of C nothing is known
-        pass
-    return False
+        return False
+    for arguments in ((), (1,)):
+        with contextlib.suppress(TypeError):
+            signature.bind(*arguments)
+            return bool(arguments)
+    raise refusal(TypeError, "build", "take nothing, or the number of updates", build)
 
 
 def _checked_model(model: Any) -> keras.Model:

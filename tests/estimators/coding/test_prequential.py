@@ -148,6 +148,8 @@ def test_random_labels_are_told_no_shorter_than_without_a_network():
     ("change", "kind", "sentence"),
     [
         ({"build": lambda: 3}, TypeError, "`build` must make a keras.Model"),
+        ({"build": lambda a, b: 3}, TypeError, "`build` must take nothing, or the number of"),
+        ({"build": lambda *, a: 3}, TypeError, "`build` must take nothing, or the number of"),
         ({"build": lambda: keras.Sequential()}, ValueError, "`build` must make a model that is"),
         ({"blocks": [2, 9]}, ValueError, "`blocks` must be increasing ends"),
         ({"blocks": [64]}, ValueError, "`blocks` must be increasing ends"),
@@ -178,7 +180,7 @@ def test_an_epoch_has_the_updates_asked_for_and_build_hears_how_many_there_are()
         return model
 
     # Of 16 labels an epoch is three passes of two updates, of 32 two of four.
-    options = {"blocks": [16, 32, 64], "epochs": 2, "batch_size": 8, "min_updates": 5}
+    options = {"blocks": [16, 32, 64], "epochs": 2, "batch_size": 8, "min_updates": np.int64(5)}
     found = prequential_code(build, (X, Y), **options)
     assert heard == [12, 16]
     assert seen == [6, 12, 8, 16]
