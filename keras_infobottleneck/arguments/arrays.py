@@ -66,7 +66,7 @@ def check_integers(
     booleans: bool = False,
     words: str = "",
 ) -> np.ndarray:
-    """The value as an array of integers, of its own type.
+    """The value as an array of integers, of its own type in native byte order.
 
     Args:
         name, value, shape, booleans: as of `check_numbers`.
@@ -107,7 +107,8 @@ def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> 
         raise refusal(ValueError, name, "have no masked entries", value)
     if shape is not None and not _has_shape(array, shape):
         raise refusal(ValueError, name, form, value)
-    return array
+    # Of another byte order neither bits nor bytes can be looked at, and types are not equal.
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _is_empty_list(value: Any) -> bool:

@@ -4,12 +4,14 @@ TensorFlow makes each step of the transform for all numbers before the next, and
 philox than on everything else; XLA writes out all four words of a block for each of them. Many
 numbers are therefore made by a loop of our own, in a quarter of the time with and without
 ``jit_compile``: it goes through pairs of words, and has all that is made of a pair in one complex
-number, since XLA repeats whatever several results share. The numbers are the same.
+number, since XLA repeats whatever several results share. The numbers are the same up to the
+rounding of float32. XLA compiles for one size: sizes are rounded up, and the rest is thrown away.
 
 References:
     Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3", philox4x32.
 """
 
+import sys
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +20,9 @@ __all__ = ["MANY", "few_normals", "is_large", "many_normals"]
 
 # From so many numbers on the loop is worth the half second in which it is compiled.
 MANY = 2**16
-HAS_XLA = tf.test.is_built_with_xla()
+STEPS = 32  # sizes that are compiled, from one power of two to the next
+# Pairs of floats are packed as the bytes of an integer, the first in the lower half.
+CAN_PACK = tf.test.is_built_with_xla() and sys.byteorder == "little"
 
 # cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
 # Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.
@@ -33,7 +37,7 @@ ROUNDS = 10
 
 def is_large(size: Any) -> Any:
     """Whether `many_normals` takes so many numbers, and is worth it; of an int or a tensor."""
-    return HAS_XLA & (size >= MANY) & (size % 4 == 0)
+    return CAN_PACK & (size >= MANY) & (size % 4 == 0)
 
 
 def few_normals(bits: tf.Tensor, size: Any) -> tf.Tensor:
@@ -48,22 +52,39 @@ def many_normals(size: Any, seed: tf.Tensor) -> tf.Tensor:
         size: an int or an int32 tensor, a multiple of four; of others it is rounded up.
         seed: int32 ``[2]``.
     """
+    num_pairs = (size + 3) // 4
     # XLA takes a shape for the constant that an argument, even of one value, is not.
-    as_many_as_pairs = tf.zeros([(size + 3) // 4], tf.bool)
-    return tf.reshape(tf.bitcast(_pairs_of_normals(as_many_as_pairs, seed), tf.float32), [-1])
+    as_many_as_made = tf.zeros([_rounded_up(num_pairs)], tf.bool)
+    pairs = _pairs_of_normals(as_many_as_made, num_pairs, seed)[:, :num_pairs]
+    return tf.reshape(tf.bitcast(pairs, tf.float32), [-1])
+
+
+def _rounded_up(size: Any) -> Any:
+    """The next of the sizes that are compiled; of an int or an int32 tensor."""
+    ones = size  # as many as it has binary digits
+    for shift in (1, 2, 4, 8, 16):
+        ones |= ones // 2**shift
+    step = ones // (2 * STEPS) + 1
+    return (size + step - 1) // step * step
 
 
 @tf.function(
     jit_compile=True,
     autograph=False,
-    input_signature=[tf.TensorSpec([None], tf.bool), tf.TensorSpec([2], tf.int32)],
+    input_signature=[
+        tf.TensorSpec([None], tf.bool),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([2], tf.int32),
+    ],
 )
-def _pairs_of_normals(as_many: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """All cosines, then all sines, two in each float64, ``[2, pairs]``."""
+def _pairs_of_normals(as_many: tf.Tensor, num_pairs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """All cosines, then all sines, two in each float64, ``[2, size of as_many]``.
+
+    The numbers are those that `num_pairs` begin with, and some behind them that do not count.
+    """
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    num_pairs = tf.size(as_many)
-    pairs = tf.cast(tf.range(num_pairs), tf.uint64)
-    # The angles' words follow those of all radii.
+    pairs = tf.cast(tf.range(tf.size(as_many)), tf.uint64)
+    # The angles' words follow those of all radii that count.
     radii = _pair_of_words(pairs, key, counter)
     angles = _pair_of_words(pairs + tf.cast(num_pairs, tf.uint64), key, counter)
     cosines, sines = zip(*map(_box_muller, radii, angles), strict=True)

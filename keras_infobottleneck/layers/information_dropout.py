@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
-from keras_infobottleneck.layers.drawn_weights import Shape, without_activation
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
+from keras_infobottleneck.layers.linear_part import Shape, without_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
 from keras_infobottleneck.layers.priced_activations import PricedActivations
 from keras_infobottleneck.layers.variational_weights import VariationalWeights

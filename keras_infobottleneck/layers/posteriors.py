@@ -120,8 +120,7 @@ class GaussianPosterior(Posterior):
             prior_loc, prior_spread = prior
             return tf.convert_to_tensor(prior_loc), tf.convert_to_tensor(prior_spread)
         energy = tf.reduce_mean(tf.exp(2.0 * spread) + tf.square(loc))
-        energy = tf.maximum(energy, MIN_ENERGY)
-        return tf.zeros([]), 0.5 * tf.math.log(energy)
+        return tf.zeros([]), 0.5 * tf.math.log(_best_variance(energy))
 
 
 def _tfd() -> ModuleType:
@@ -129,6 +128,11 @@ def _tfd() -> ModuleType:
     from tensorflow_probability import distributions as tfd
 
     return tfd
+
+
+def _best_variance(energy: tf.Tensor) -> tf.Tensor:
+    """The prior variance for which the divergence is least, of the mean square of the weights."""
+    return tf.maximum(energy, MIN_ENERGY)
 
 
 @tf.custom_gradient
@@ -164,7 +168,7 @@ def _kl_to_best_scale(loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, Cal
     size = float(math.prod(loc.shape))
     variance = tf.exp(2.0 * spread)
     energy = tf.reduce_sum(variance + tf.square(loc)) / size
-    prior_variance = tf.maximum(energy, MIN_ENERGY)
+    prior_variance = _best_variance(energy)
     precision, prior_spread = 1.0 / prior_variance, 0.5 * tf.math.log(prior_variance)
     kl = 0.5 * size * (energy / prior_variance - 1.0) - tf.reduce_sum(spread - prior_spread)
 

@@ -12,7 +12,7 @@ from keras_infobottleneck.arguments import (
     refusal,
 )
 from keras_infobottleneck.introspection.contents import all_layers, own_metrics
-from keras_infobottleneck.layers.drawn_weights import has_linear_part
+from keras_infobottleneck.layers.linear_part import has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.layers.posteriors import INITIAL_LOG_SCALE
 from keras_infobottleneck.layers.prior_scales import GRIDS

@@ -12,9 +12,9 @@ from keras_infobottleneck.introspection.making import charges_nothing
 from keras_infobottleneck.layers.drawn_weights import (
     DrawnWeights,
     NoisyAffine,
-    Shape,
     weights_to_draw,
 )
+from keras_infobottleneck.layers.linear_part import Shape
 from keras_infobottleneck.layers.noisy_layer import call_with_mask
 from keras_infobottleneck.layers.posteriors import posterior_of
 from keras_infobottleneck.layers.priced_weights import PricedWeights
@@ -161,11 +161,11 @@ class VariationalWeights(PricedWeights):
 
     def _build_affine(self, input_shape: Shape) -> None:
         self._affine = NoisyAffine(self.layer, input_shape)
-        if not self._affine.is_exact():
+        if not self._affine.is_exact(bias_is_drawn=len(self.variational_weights) > 1):
             raise ValueError(
                 f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each of '
-                "whose weights enters an output through one input only; use "
-                f'estimator="sample". Received: layer={self.layer!r}'
+                "whose weights enters an output through one input only, and that adds its bias to "
+                f'that, if it is drawn; use estimator="sample". Received: layer={self.layer!r}'
             )
 
     def compute_output_shape(

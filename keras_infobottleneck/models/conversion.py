@@ -26,7 +26,8 @@ from keras_infobottleneck.introspection.cloning import (
     uncompiled_clone,
 )
 from keras_infobottleneck.introspection.contents import all_layers, check_finite
-from keras_infobottleneck.layers.drawn_weights import LinearPart, has_linear_part, weights_to_draw
+from keras_infobottleneck.layers.drawn_weights import weights_to_draw
+from keras_infobottleneck.layers.linear_part import LinearPart, has_linear_part
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer, noisy_layers
 from keras_infobottleneck.layers.variational_options import check_options
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
@@ -179,19 +180,21 @@ def _plan(
         return LayerConversion(layer.name, None, "has an activity regularizer")
     if not layer.weights:
         return LayerConversion(layer.name, None, "has no weights")
-    if not weights_to_draw(layer, options.get("variational_bias", False)):
+    drawn = weights_to_draw(layer, options.get("variational_bias", False))
+    if not drawn:
         return LayerConversion(layer.name, None, "has no weights but offsets and scales")
     if "estimator" in options:
         return LayerConversion(layer.name, options["estimator"], "as asked")
-    if has_linear_part(layer) and _is_linear(layer):
+    if has_linear_part(layer) and _is_linear(layer, bias_is_drawn=len(drawn) > 1):
         return LayerConversion(layer.name, "local", "linear in its kernel")
     return LayerConversion(layer.name, "sample", "not linear in one kernel")
 
 
-def _is_linear(layer: keras.layers.Layer) -> bool:
+def _is_linear(layer: keras.layers.Layer, *, bias_is_drawn: bool) -> bool:
     """Whether a built layer passes the probe that the estimators without a sample need."""
     input_shape = layer.get_build_config()["input_shape"]
-    return LinearPart(layer, input_shape, "float32").has_one_product_per_weight()
+    linear = LinearPart(layer, input_shape, "float32")
+    return linear.has_one_product_per_weight(bias_is_drawn=bias_is_drawn)
 
 
 def make_deterministic(

@@ -67,6 +67,10 @@ def test_everything_that_holds_numbers_is_taken_in_float64(value):
 def test_the_type_is_kept_on_request_and_integers_keep_theirs():
     assert check_numbers("z", FLOATS.astype(np.float32), dtype=None).dtype == np.float32
     assert check_integers("z", np.arange(3, dtype=np.int8)).dtype == np.int8
+    for kind in (">i8", "<i8"):
+        array = check_integers("z", np.arange(3, dtype=kind))
+        assert array.dtype.isnative
+        assert array.tolist() == [0, 1, 2]
     assert check_numbers("z", [True, False], booleans=True, dtype=None).dtype == bool
     assert check_integers("z", np.array([True]), booleans=True).dtype == bool
     assert "integers or booleans" in refused(TypeError, check_integers, FLOATS, booleans=True)

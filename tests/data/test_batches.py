@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_infobottleneck.data import datasets
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.elements import Asked
 
 NUM = 23
 X = np.random.default_rng(0).normal(size=(NUM, 2)).astype(np.float32)
@@ -95,6 +96,26 @@ def test_arrays_and_datasets_come_in_stacks_of_one_size():
         assert examples(batches, most=2)[1] == [(2, 5), (2, 5), (1, 5)]
         batches.split(2)  # evenly: of 5 the third part
         assert examples(batches)[1] == [(12, 2)]
+
+
+@pytest.mark.parametrize("kind", ["known shapes", "unknown shapes"])
+def test_parts_of_another_size_between_two_passes_leave_the_second_as_the_first(kind):
+    shape = (None, 2) if kind == "known shapes" else (None, None)
+    source = datasets.Datasets(from_generator(CUTS["of any size"], shape), Asked())
+    for rows in (5, 5, 7, 5, NUM + 1, 7):
+        parts = list(source.parts(rows))
+        assert [len(x) for x, _ in parts] == [min(rows, NUM - i) for i in range(0, NUM, rows)]
+        np.testing.assert_array_equal(np.concatenate([x for x, _ in parts]), X)
+        np.testing.assert_array_equal(np.concatenate([y for _, y in parts]), Y)
+
+
+def test_a_pass_that_was_left_in_the_middle_is_begun_anew():
+    source = datasets.Datasets(from_generator(CUTS["fives"]), Asked())
+    begun = source.parts(4)
+    np.testing.assert_array_equal(next(begun)[1], Y[:4])
+    np.testing.assert_array_equal(next(source.parts(4))[1], Y[:4])
+    np.testing.assert_array_equal(next(source.parts(9))[1], Y[:9])
+    np.testing.assert_array_equal(next(begun)[1], Y[4:8])
 
 
 def test_stacks_stay_within_their_bytes(monkeypatch):

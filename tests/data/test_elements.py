@@ -44,6 +44,43 @@ def test_what_stands_for_an_array_is_one(x):
     np.testing.assert_array_equal(labels, Y)
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i8", "u1", "?"])
+def test_plain_rows_are_taken_as_they_are(kind):
+    x = X.astype(kind)
+    found, labels = Asked().arrays((x, Y))
+    assert found is x
+    assert labels is Y
+
+
+@pytest.mark.parametrize(
+    ("element", "error", "words"),
+    [
+        ((X, Y[:-1]), ValueError, "the same examples.* Received: 5 and 6 examples"),
+        ((X[:0], Y), ValueError, "the same examples.* Received: 0 and 6 examples"),
+        ((X, np.array(3)), ValueError, "an axis of examples"),
+        ((np.array(3.0), Y), ValueError, "an axis of examples"),
+        ((np.array(3.0), np.array(3)), ValueError, "an axis of examples"),
+        ((np.ma.masked_less(X, 3), Y), ValueError, "not masked arrays"),
+        ((X, np.ma.masked_less(Y, 3)), ValueError, "not masked arrays"),
+        ((X, Y.astype(complex)), TypeError, "not complex numbers"),
+        ((X, Y.astype("U1")), TypeError, "labels that are numbers"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or (value if type(value) is str else "pair"),
+)
+def test_what_is_almost_plain_rows_is_refused_all_the_same(element, error, words):
+    with pytest.raises(error, match=words):
+        Asked().arrays(element)
+
+
+def test_labels_of_16_bits_and_those_that_mask_nothing_are_taken():
+    bfloat = tf.cast(Y, tf.bfloat16).numpy()
+    for labels in (bfloat, np.ma.masked_array(Y)):
+        found = Asked().arrays((X, labels))[1]
+        assert found.dtype == labels.dtype
+        np.testing.assert_array_equal(np.asarray(found, np.int64), Y)
+    assert not isinstance(Asked().arrays((X, np.ma.masked_array(Y)))[1], np.ma.MaskedArray)
+
+
 def test_text_is_an_array_of_text_whatever_holds_it():
     words = ["a b", "c"]
     asked = Asked(needs_labels=False)

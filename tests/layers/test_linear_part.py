@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_infobottleneck.layers.drawn_weights import (
+from keras_infobottleneck.layers import VariationalWeights
+from keras_infobottleneck.layers.linear_part import (
     LinearPart,
     has_linear_part,
     without_activation,
@@ -66,6 +67,19 @@ def test_linear_part_is_the_layer_without_its_activation(name):
     bias = None if layer.bias is None else layer.bias.value
     affine = linear(x, layer.kernel.value, bias)
     np.testing.assert_allclose(layer.activation(affine), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*LINEAR, "channels_first"])
+def test_a_bias_of_keras_is_added_to_every_output(name, monkeypatch):
+    monkeypatch.setitem(
+        LINEAR,
+        "channels_first",
+        (layers.Conv2D, (4, 2), {"data_format": "channels_first"}, (2, 2, 4, 5)),
+    )
+    layer, shape = make(name)
+    linear = LinearPart(layer, shape, "float32")
+    assert linear.adds_its_bias == (layer.get_config().get("bias_axes", "") is not None)
+    assert linear.has_one_product_per_weight(bias_is_drawn=True)
 
 
 @every_linear_layer
@@ -142,6 +156,75 @@ def test_a_least_output_is_added_once_with_and_without_a_bias(use_bias):
         bias = tf.constant([1.0, 2.0, 3.0])
         shifted = linear.with_least_output(0.5, x, kernel, bias)
         np.testing.assert_allclose(shifted, linear(x, kernel) + bias + 0.5, rtol=1e-5, atol=1e-6)
+
+
+class MaskedDense(layers.Dense):
+    def call(self, inputs):
+        return super().call(inputs) * keras.ops.convert_to_tensor([1.0, 1.0, 0.0])
+
+
+class SubtractingDense(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) - self.bias
+
+
+class DenseOfMeanBias(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) + keras.ops.mean(self.bias)
+
+
+class DenseOfMagnitude(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) + keras.ops.abs(self.bias)
+
+
+class RescaledDense(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) * (1.0 + self.bias)
+
+
+def own_dense(layer_class):
+    layer = layer_class(3)
+    layer.build((None, 5))
+    return layer, LinearPart(layer, (None, 5), "float32")
+
+
+@pytest.mark.parametrize(
+    "layer_class", [layers.Dense, MaskedDense, SubtractingDense, DenseOfMeanBias, DenseOfMagnitude]
+)
+def test_a_least_output_reaches_every_output_whatever_becomes_of_the_bias(layer_class):
+    layer, linear = own_dense(layer_class)
+    x = tf.zeros([2, 5])
+    least = tf.function(lambda: linear.with_least_output(1e-16, x, layer.kernel.value))()
+    np.testing.assert_allclose(least, np.full((2, 3), 1e-16), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "kept", "drawn"),
+    [
+        (layers.Dense, True, True),
+        (MaskedDense, True, True),
+        (SubtractingDense, True, False),  # a negative variance
+        (DenseOfMeanBias, True, False),
+        (DenseOfMagnitude, True, False),
+        (RescaledDense, False, False),  # what the kernel does hangs on the bias
+    ],
+)
+def test_a_drawn_bias_must_be_added_and_any_other_leave_the_kernel_alone(layer_class, kept, drawn):
+    _, linear = own_dense(layer_class)
+    assert linear.has_one_product_per_weight() == kept
+    assert linear.has_one_product_per_weight(bias_is_drawn=True) == drawn
+
+
+@pytest.mark.parametrize("layer_class", [MaskedDense, SubtractingDense])
+def test_local_noise_and_its_gradients_are_finite_where_the_bias_is_not_simply_added(layer_class):
+    layer = VariationalWeights(layer_class(3), seed=0)
+    x = tf.constant([[0.0] * 5, [1.0] * 5])
+    with tf.GradientTape() as tape:
+        outputs = layer(x, training=True)
+        loss = tf.reduce_sum(tf.square(outputs - 1.0))
+    assert np.isfinite(outputs).all()
+    assert all(np.isfinite(g).all() for g in tape.gradient(loss, layer.trainable_variables))
 
 
 class UnitNormDense(layers.Dense):

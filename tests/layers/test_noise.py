@@ -1,6 +1,7 @@
 """Noise and signs by their law, and the draws that noise is mapped to."""
 
 import math
+import runpy
 
 import keras
 import numpy as np
@@ -18,6 +19,16 @@ from tests.support.reference_distributions import (
 )
 
 pytestmark = pytest.mark.quick
+
+SEED = (7, 8)
+
+
+def made_of_few(size):
+    """Normal numbers from TensorFlow's own words of philox."""
+    bits = tf.random.stateless_uniform(
+        (2, (size + 1) // 2), SEED, None, None, tf.int32, alg="philox"
+    )
+    return normal_numbers.few_normals(bits, size)
 
 
 class TestNoise:
@@ -64,22 +75,61 @@ class TestNoise:
     @pytest.mark.parametrize("jit_compile", [False, True])
     def test_many_numbers_are_those_that_are_made_of_few(self, jit_compile):
         shape = (2, normal_numbers.MANY // 2 + 2)
-        bits = tf.random.stateless_uniform(
-            (2, math.prod(shape) // 2), [7, 8], None, None, tf.int32, alg="philox"
-        )
-        expected = tf.reshape(normal_numbers.few_normals(bits, math.prod(shape)), shape)
+        assert normal_numbers.is_large(math.prod(shape))
+        expected = tf.reshape(made_of_few(math.prod(shape)), shape)
         known = tf.function(
             lambda seed: distributions.standard_normal(shape, seed), jit_compile=jit_compile
         )
-        np.testing.assert_allclose(known(tf.constant([7, 8])), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(known(tf.constant(SEED)), expected, rtol=1e-5, atol=1e-6)
 
         @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec([None, None])])
         def like(tensor):
-            return distributions.standard_normal(tf.shape(tensor), tf.constant([7, 8]))
+            return distributions.standard_normal(tf.shape(tensor), tf.constant(SEED))
 
         np.testing.assert_allclose(like(expected), expected, rtol=1e-5, atol=1e-6)
         few = like(expected[:, :5])
-        np.testing.assert_allclose(few, distributions.standard_normal((2, 5), [7, 8]), atol=1e-6)
+        np.testing.assert_allclose(few, distributions.standard_normal((2, 5), SEED), atol=1e-6)
+
+    def test_the_loop_takes_multiples_of_four_from_many_on_and_the_numbers_are_the_same(self):
+        @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+        def draw(size):
+            return distributions.standard_normal([size], SEED)
+
+        many = normal_numbers.MANY
+        sizes = [many - 1, many, many + 1, many + 2, many + 3, many + 4]
+        assert [bool(normal_numbers.is_large(n)) for n in sizes] == [n % 4 == 0 for n in sizes]
+        for size in sizes:
+            expected = made_of_few(size)
+            np.testing.assert_allclose(draw(tf.constant(size)), expected, rtol=1e-5, atol=1e-6)
+        eager = distributions.standard_normal([sizes[-1]], SEED)
+        np.testing.assert_allclose(eager, expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("road", ["static", "dynamic"])
+    def test_sequences_of_every_length_need_few_compilations(self, road, monkeypatch):
+        compiled = set()
+
+        def record(as_many, *_):
+            compiled.add(as_many.shape[0])
+            return tf.zeros([2, as_many.shape[0]], tf.float64)
+
+        monkeypatch.setattr(normal_numbers, "_pairs_of_normals", record)
+        excess = []
+        sizes = range(2**20, 2**21, 2**13 + 4)
+        for size in sizes:
+            asked = size if road == "static" else tf.constant(size)
+            assert normal_numbers.many_normals(asked, tf.constant(SEED)).shape == (size,)
+            excess.append(4 * min(pairs for pairs in compiled if 4 * pairs >= size) / size)
+        assert len(sizes) > 120
+        assert len(compiled) <= normal_numbers.STEPS + 1
+        assert max(excess) <= 1 + 1 / normal_numbers.STEPS
+
+    @pytest.mark.parametrize(("order", "packs"), [("little", True), ("big", False)])
+    def test_floats_are_packed_only_where_the_lower_half_comes_first(
+        self, order, packs, monkeypatch
+    ):
+        monkeypatch.setattr("sys.byteorder", order)
+        numbers = runpy.run_path(normal_numbers.__file__)
+        assert numbers["is_large"](numbers["MANY"]) == packs
 
     @pytest.mark.parametrize("counter", [[0, 0], [2**64 - 2, 5], [2**40 + 7, 2**64 - 1]])
     def test_words_are_those_of_the_generator_also_where_its_counter_overflows(self, counter):

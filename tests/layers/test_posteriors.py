@@ -9,6 +9,7 @@ import scipy.stats
 import tensorflow as tf
 
 from keras_infobottleneck.layers.posteriors import (
+    MIN_ENERGY,
     SUPPORT,
     GaussianPosterior,
     LogNormalPosterior,
@@ -112,22 +113,59 @@ def test_empirical_bayes_cost_is_the_minimum_over_prior_scales():
     assert min(costs) - best < 6 * 0.005**2 + 1e-5
 
 
-def test_empirical_bayes_derivatives_are_those_of_the_profiled_objective():
-    law = LAWS["gaussian"]
-    with tf.GradientTape(persistent=True) as outer:
-        outer.watch([LOC, SPREAD])
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch([LOC, SPREAD])
-            cost = law.kl_divergence(LOC, SPREAD, None)
-            energy = tf.reduce_mean(tf.exp(2 * SPREAD) + tf.square(LOC))
-            profile = 3.0 * tf.math.log(energy) - tf.reduce_sum(SPREAD)
-        pairs = [[tape.gradient(f, v) for f in (cost, profile)] for v in (LOC, SPREAD)]
-    np.testing.assert_allclose(cost, profile, rtol=1e-5)
-    for gradients in pairs:
-        np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
-        for variable in (LOC, SPREAD):
-            second = [outer.gradient(gradient, variable) for gradient in gradients]
-            np.testing.assert_allclose(*second, rtol=1e-5, atol=1e-6)
+def first_and_second_derivatives(function):
+    """Of a function of means and spreads, by both of them, as one list."""
+
+    def derivatives(loc, spread):
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch([loc, spread])
+            with tf.GradientTape() as tape:
+                tape.watch([loc, spread])
+                value = function(loc, spread)
+            first = tape.gradient(value, [loc, spread])
+        second = [
+            outer.gradient(gradient, variable, unconnected_gradients="zero")
+            for gradient in first
+            for variable in (loc, spread)
+        ]
+        return [value, *first, *second]
+
+    return derivatives
+
+
+def profiled_objective(loc, spread):
+    """The Gaussian cost where the prior variance is the mean square of the weights."""
+    energy = tf.reduce_mean(tf.exp(2 * spread) + tf.square(loc))
+    return 3.0 * tf.math.log(energy) - tf.reduce_sum(spread)
+
+
+def cost_to_the_smallest_prior(loc, spread):
+    """The Gaussian cost where the weights are so small that the prior variance is the least."""
+    energy = tf.reduce_mean(tf.exp(2 * spread) + tf.square(loc))
+    fit = 3.0 * (energy / MIN_ENERGY - 1.0)
+    return fit + 3.0 * math.log(MIN_ENERGY) - tf.reduce_sum(spread)
+
+
+@pytest.mark.parametrize("wrapped", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize(
+    ("expected", "loc", "spread"),
+    [
+        (profiled_objective, LOC, SPREAD),
+        (cost_to_the_smallest_prior, 1e-19 * LOC, SPREAD - 45.0),
+    ],
+    ids=["fitted", "smallest"],
+)
+def test_empirical_bayes_derivatives_are_those_of_the_profiled_objective(
+    expected, loc, spread, wrapped
+):
+    def cost(loc, spread):
+        return LAWS["gaussian"].kl_divergence(loc, spread, None)
+
+    results = wrapped(first_and_second_derivatives(cost))(loc, spread)
+    for result, exact in zip(
+        results, first_and_second_derivatives(expected)(loc, spread), strict=True
+    ):
+        np.testing.assert_allclose(result, exact, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("spread", [-3.2101, -0.7, 0.1])

@@ -15,6 +15,11 @@ class AddsALoss(layers.Dense):
         return super().call(inputs)
 
 
+class Subtracting(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) - self.bias
+
+
 class Unconfigured(layers.Layer):
     def __init__(self, units):
         super().__init__()
@@ -68,6 +73,9 @@ BAD = {
     "flipout_separable": lambda: make("separable2d", estimator="flipout"),
     "local_unconfigured": lambda: VariationalWeights(Unconfigured(3)),
     "local_einsum": lambda: VariationalWeights(layers.EinsumDense("abc,cd->ad", 3))(sequences()),
+    "local_subtracted_bias": lambda: VariationalWeights(Subtracting(3), variational_bias=True)(
+        sequences()
+    ),
     "no_weights": lambda: VariationalWeights(layers.ReLU(), estimator="sample")(sequences()),
     "offsets_only": lambda: VariationalWeights(layers.LayerNormalization(), estimator="sample")(
         sequences()

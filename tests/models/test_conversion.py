@@ -70,6 +70,20 @@ def test_the_estimator_is_local_where_it_can_be_and_the_report_says_so(capsys):
         assert (layer.estimator, layer.prior_scale) == ("flipout", 0.5)
 
 
+class SubtractingDense(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel) - self.bias
+
+
+@pytest.mark.parametrize(("variational_bias", "estimator"), [(False, "local"), (True, "sample")])
+def test_a_bias_that_is_not_added_is_sampled_if_it_is_drawn(variational_bias, estimator):
+    network = keras.Sequential([keras.Input((4,)), SubtractingDense(3)])
+    model = kib.make_variational(
+        network, num_examples=3, verbose=0, variational_bias=variational_bias
+    )
+    assert [row.estimator for row in model.conversion] == [estimator]
+
+
 def test_only_what_is_included_is_converted():
     network = nested_network()
     by_name = kib.make_variational(network, num_examples=3, include=["shared"], verbose=0)

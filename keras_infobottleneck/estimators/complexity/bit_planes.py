@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_infobottleneck.estimators.complexity.block_decomposition import BLOCK_SIDE, NUM_BLOCKS
+__all__ = ["BLOCK_SIDE", "NUM_BLOCKS", "count_planes"]
 
-__all__ = ["count_planes"]
+BLOCK_SIDE = 4
+NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)
 
 # Strips of about this many levels, with what is computed of them, stay in the cache.
 LEVELS_AT_ONCE = 1 << 17
@@ -23,10 +24,9 @@ def count_planes(
 ) -> np.ndarray:
     """How often each 4 x 4 block tiles each bit plane; what no block covers is ignored.
 
-    Equal to ``count_tiles`` of one plane after the other, at half of the operations.
-
     Args:
-        levels: ``[rows, columns]`` of uint8, or of uint16 for more than eight planes.
+        levels: ``[rows, columns]`` of uint8, or of uint16 for more than eight planes, in any order
+            of memory.
         num_planes: Planes, from the least significant bit on.
         each: Calls a function on every one of several arguments, as ``map`` does.
 
@@ -35,7 +35,8 @@ def count_planes(
     """
     rows, columns = (side - side % BLOCK_SIDE for side in levels.shape)
     per_row = columns // BLOCK_SIDE
-    strip = BLOCK_SIDE * max(1, LEVELS_AT_ONCE // (BLOCK_SIDE * max(1, columns)))
+    at_once = LEVELS_AT_ONCE if num_planes > 1 else 2 * LEVELS_AT_ONCE  # one needs less beside them
+    strip = BLOCK_SIDE * max(1, at_once // (BLOCK_SIDE * max(1, columns)))
     step = strip * max(1, BLOCKS_AT_ONCE * BLOCK_SIDE // (strip * max(1, per_row)))
     codes = np.empty((PLANES_OF_A_BYTE, min(step, rows) // BLOCK_SIDE * per_row), np.uint16)
     counts = np.zeros((num_planes, NUM_BLOCKS), np.int64)
@@ -52,12 +53,24 @@ def count_planes(
             of_strip = part[row : row + strip]
             byte = (of_strip >> shift if shift else of_strip).astype(np.uint8, "C", copy=False)
             place = row // BLOCK_SIDE * per_row
-            _write_codes(byte, codes[:, place : place + byte.size // BLOCK_SIDE**2])
+            write_codes = _write_codes_of_lowest if len(codes) == 1 else _write_codes
+            write_codes(byte, codes[:, place : place + byte.size // BLOCK_SIDE**2])
 
         list(each(write, range(0, len(part), strip)))
         for plane, found in zip(planes, each(_counted, written), strict=True):
             plane += found
     return counts
+
+
+def _write_codes_of_lowest(levels: np.ndarray, codes: np.ndarray) -> None:
+    """As ``_write_codes``, of the lowest plane alone, in half of the time."""
+    rows, columns = levels.shape
+    words = levels.view("<u4") & np.uint32(0x01010101)
+    words = words.reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
+    # Each byte gets the rows of its column; then the bytes, half empty, move together.
+    code = words[:, 0] | words[:, 1] << 1 | words[:, 2] << 2 | words[:, 3] << 3
+    code = (code | code >> 4) & np.uint32(0x00FF00FF)
+    codes[0] = (code | code >> 8).ravel()
 
 
 def _write_codes(levels: np.ndarray, codes: np.ndarray) -> None:

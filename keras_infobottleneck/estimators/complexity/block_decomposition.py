@@ -22,21 +22,15 @@ from keras_infobottleneck.arguments import (
     described,
     refusal,
 )
+from keras_infobottleneck.estimators.complexity.bit_planes import BLOCK_SIDE, count_planes
 
 __all__ = [
     "block_decomposition_complexity",
     "coding_theorem_tables",
     "complexity_of_counts",
-    "count_tiles",
 ]
 
 STRING_LENGTH = 12
-BLOCK_SIDE = 4
-NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)
-ENTRIES_AT_ONCE = 1 << 22
-
-_LOW_BIT_OF_EACH_BYTE = np.uint32(0x01010101)
-_EVERY_OTHER_BYTE = np.uint32(0x00FF00FF)
 
 
 def block_decomposition_complexity(
@@ -133,33 +127,6 @@ def coding_theorem_tables(ndim: int) -> dict[int, np.ndarray]:
         return {int(k.split("_")[1]): arrays[k] for k in arrays.files if k.startswith(kind)}
 
 
-def count_tiles(matrix: np.ndarray, plane: int = 0) -> np.ndarray:
-    """How often each 4 x 4 block tiles bit ``plane`` of a uint8 matrix; the remainder is ignored.
-
-    Returns ``[65536]`` counts in the order of ``coding_theorem_tables(2)[4]``.
-    """
-    rows, columns = (side - side % BLOCK_SIDE for side in matrix.shape)
-    # In strips that stay in the cache, of whole blocks.
-    strip = BLOCK_SIDE * max(1, ENTRIES_AT_ONCE // (BLOCK_SIDE * max(1, columns)))
-    counts = np.zeros(NUM_BLOCKS, np.int64)
-    for start in range(0, rows, strip):
-        part = matrix[start : min(start + strip, rows), :columns]
-        counts += np.bincount(_tile_codes(part, plane), minlength=NUM_BLOCKS)
-    return counts
-
-
-def _tile_codes(matrix: np.ndarray, plane: int) -> np.ndarray:
-    """Code of each 4 x 4 block in bit ``plane`` of a matrix of whole blocks, row by row."""
-    rows, columns = matrix.shape
-    # Four neighbours in a row are one 32-bit word, so that each operation works on four at once.
-    words = np.ascontiguousarray(matrix).view("<u4")
-    words = (words >> np.uint32(plane)) & _LOW_BIT_OF_EACH_BYTE
-    words = words.reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
-    code = words[:, 0] | words[:, 1] << 1 | words[:, 2] << 2 | words[:, 3] << 3
-    code = (code | code >> 4) & _EVERY_OTHER_BYTE
-    return (code | code >> 8).astype(np.uint16).ravel()
-
-
 def complexity_of_counts(counts: np.ndarray, table: np.ndarray) -> float:
     """``sum over blocks that occur of [table + log2 counts]``, in bits."""
     # Not "@": on a busy machine the threads of BLAS cost a hundred times this sum.
@@ -183,7 +150,7 @@ def _count_by_size(
     counts: dict[int, np.ndarray] = {}
     if min(bits.shape) >= side:
         if bits.ndim == 2 and boundary != "correlated":
-            counts[side] = count_tiles(bits)
+            counts[side] = count_planes(bits, 1)[0]
         else:
             step = slice(None, None, shift if boundary == "correlated" else side)
             codes = _window_codes(bits[np.newaxis], side)[:, *[step] * bits.ndim]

@@ -6,17 +6,25 @@ from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_choice, refusal
 from keras_infobottleneck.introspection.contents import inner_layers, noise_weights, weight_names
 
-__all__ = ["Layout", "WeightMatrix", "Weights", "matrices_of_blocks", "weight_matrices"]
+__all__ = [
+    "WEIGHTS_AT_ONCE",
+    "Layout",
+    "WeightMatrix",
+    "Weights",
+    "matrices_of_blocks",
+    "weight_matrices",
+]
 
 Weights: TypeAlias = keras.Model | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
-# Looked at so many at a time, in the order of memory, what is found of them stays in the cache.
-WEIGHTS_AT_ONCE = 1 << 18
+# Whatever looks at weights takes this many at a time, whose copy in float64 stays in the cache.
+WEIGHTS_AT_ONCE = 1 << 16
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")
 
@@ -46,9 +54,11 @@ class WeightMatrix:
         """Matrix as a float array ``[out, in...]``; non-finite weights are refused."""
         array = self.tensor
         if isinstance(array, keras.Variable):
-            array = keras.ops.convert_to_numpy(array)
-        if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float32)  # float16 and bfloat16 are exact in float32
+            # Of a tensor NumPy reads the memory, where Keras copies that of a variable twice.
+            array = np.asarray(tf.convert_to_tensor(array.value))
+        # Float16 and bfloat16 are exact in float32.
+        exact = np.float64 if array.dtype.itemsize >= 8 else np.float32
+        array = array.astype(exact, copy=False)
         matrix = array.transpose(self.permutation).reshape(self.shape)
         flat = array.ravel("K")
         parts = (flat[i : i + WEIGHTS_AT_ONCE] for i in range(0, flat.size, WEIGHTS_AT_ONCE))
@@ -240,4 +250,6 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
 
 def _is_floating(dtype: np.dtype | str) -> bool:
     """Whether Keras counts the type as floating point, bfloat16 included."""
-    return str(dtype).startswith(("float", "bfloat"))
+    # By its name, in which the order of the bytes plays no part.
+    name = dtype.name if isinstance(dtype, np.dtype) else dtype
+    return name.startswith(("float", "bfloat"))

@@ -7,7 +7,10 @@ import keras
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_model
-from keras_infobottleneck.estimators.complexity.weight_matrices import weight_matrices
+from keras_infobottleneck.estimators.complexity.weight_matrices import (
+    WEIGHTS_AT_ONCE,
+    weight_matrices,
+)
 from keras_infobottleneck.introspection.cloning import (
     check_copyable,
     hand_on_adapted,
@@ -17,8 +20,6 @@ from keras_infobottleneck.introspection.cloning import (
 __all__ = ["MAX_BITS", "central_range", "quantization_levels", "quantize_to"]
 
 MAX_BITS = 16
-# Float64 is made of so many weights at once, which stay in the cache.
-WEIGHTS_AT_ONCE = 1 << 16
 # Of more weights than this a few thousand tell where the extreme ones begin.
 MANY_WEIGHTS = 1 << 16
 

@@ -48,9 +48,8 @@ def shuffles(
             yield mixed.astype(levels.dtype).reshape(levels.shape)
         return
     parts = range(0, flat.size, MANY_LEVELS)
-    tallies = [*each(lambda start: np.bincount(flat[start : start + MANY_LEVELS]), parts)]
-    occurrences = np.zeros(max(map(len, tallies)), np.int64)
-    for tally in tallies:
+    occurrences = np.zeros(int(flat.max()) + 1, np.int64)
+    for tally in each(lambda start: np.bincount(flat[start : start + MANY_LEVELS]), parts):
         occurrences[: len(tally)] += tally
     values = np.flatnonzero(occurrences)
     num_heaps = flat.size // max(LEVELS_PER_HEAP, OCCURRENCES_PER_HEAP * len(values)) + 1
@@ -60,13 +59,16 @@ def shuffles(
         np.random.Generator(np.random.SFC64(seed)).shuffle(order)  # NumPy's fastest
         mixed[:] = order
 
-    for _ in range(count):
+    def shuffled() -> np.ndarray:
         heaps = rng.multinomial(occurrences[values], np.full(num_heaps, 1 / num_heaps)).T
         mixed = np.empty_like(flat)
         rooms = np.split(mixed, heaps.sum(axis=1).cumsum()[:-1])
         seeds = np.random.SeedSequence(int(rng.integers(2**63))).spawn(num_heaps)
         list(each(shuffle, rooms, heaps, seeds))
-        yield mixed.reshape(levels.shape)
+        return mixed.reshape(levels.shape)
+
+    for _ in range(count):
+        yield shuffled()  # and nothing here holds it while the next one is made
 
 
 def rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator) -> np.ndarray:

@@ -70,12 +70,10 @@ def trainer(
     clean = [variable.numpy() for variable in optimizer.variables]
 
     @tf.function(reduce_retracing=True)
-    def epoch(z: tf.Tensor, n: tf.Tensor, order: tf.Tensor, apart: tf.Tensor) -> None:
-        size = tf.minimum(batch_size, tf.shape(order)[0])
-        for start in tf.range(0, tf.shape(order)[0] - size + 1, size):
+    def epoch(z: tf.Tensor, n: tf.Tensor, batches: tf.Tensor, apart: tf.Tensor) -> None:
+        for step in tf.range(tf.shape(batches)[0]):
             with tf.GradientTape() as tape:
-                rows, others = order[start : start + size], apart[start : start + size]
-                value = loss(z, n, rows, others, True)
+                value = loss(z, n, batches[step], apart[step], True)
             variables = model.trainable_variables
             optimizer.apply(tape.gradient(value, variables), variables)
 
@@ -99,13 +97,15 @@ def trainer(
         paired = np.tile(validation, num_unpairings)
         apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
         z, n = tf.constant(z), tf.constant(n)
-        passes = -(-least_steps * min(batch_size, len(training)) // len(training))
-
-        steps = passes * len(training) // min(batch_size, len(training))
-        patience = max(PATIENCE, -(-patient_steps // steps))
+        size = min(batch_size, len(training))
+        per_pass = len(training) // size
+        passes = -(-least_steps // per_pass)
+        patience = max(PATIENCE, -(-patient_steps // (passes * per_pass)))
 
         def shuffled() -> np.ndarray:
-            return np.concatenate([rng.permutation(training) for _ in range(passes)])
+            # Every pass is cut to whole batches, so that none holds an example twice.
+            orders = [rng.permutation(training)[: per_pass * size] for _ in range(passes)]
+            return np.concatenate(orders).reshape(-1, size)
 
         best, best_weights, waited = np.inf, model.get_weights(), 0
         for _ in range(epochs):

@@ -132,11 +132,12 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     Exact. One sort: on the GPU where there is one and the keys are many, else in NumPy.
 
     Args:
-        keys: uint64 `[num_keys, lanes]`; sorted in place where there are no weights.
+        keys: uint64 `[num_keys, lanes]`; those of one lane without weights are sorted in place.
         weights: int64 `[num_keys]` or None.
 
     Returns:
-        uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`.
+        uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`. The first is `keys` itself where
+        these were sorted in place and are all distinct.
     """
     if len(keys) >= MIN_KEYS_FOR_GPU and tf.config.list_physical_devices("GPU"):
         return _tally_in_tensorflow(keys, weights)

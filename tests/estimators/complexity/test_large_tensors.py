@@ -1,14 +1,16 @@
 """Large tensors are measured in parts and by several threads, with the numbers of the whole."""
 
+import itertools
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
+import keras
 import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import quantized_complexity
 from keras_infobottleneck.estimators.complexity import (
     bit_planes,
-    block_decomposition,
     weight_quantization,
     weight_rearrangements,
 )
@@ -16,7 +18,6 @@ from keras_infobottleneck.estimators.complexity import (
     quantized_complexity as measuring,
 )
 from keras_infobottleneck.estimators.complexity.bit_planes import count_planes
-from keras_infobottleneck.estimators.complexity.block_decomposition import count_tiles
 from keras_infobottleneck.estimators.complexity.weight_quantization import (
     central_range,
     quantization_levels,
@@ -37,21 +38,39 @@ def test_the_central_range_is_numpys_to_the_last_bit(tail, count, dtype):
         assert central_range(values, tail) == tuple(exact)
 
 
-def test_tiles_are_counted_by_strips(monkeypatch):
-    levels = np.random.default_rng(0).integers(256, size=(101, 37)).astype(np.uint8)
-    whole = [count_tiles(levels, plane) for plane in range(8)]
-    monkeypatch.setattr(block_decomposition, "ENTRIES_AT_ONCE", 300)
-    for plane, counts in enumerate(whole):
-        np.testing.assert_array_equal(count_tiles(levels, plane), counts)
+def tiles_one_by_one(levels, plane):
+    """How often each 4 x 4 block tiles a bit plane, block by block."""
+    counts = np.zeros(2**16, int)
+    rows, columns = levels.shape
+    for row, column in itertools.product(range(0, rows - 3, 4), range(0, columns - 3, 4)):
+        bits = (levels[row : row + 4, column : column + 4] >> plane) & 1
+        counts[sum(int(bit) << place for place, bit in enumerate(bits.T.ravel()))] += 1
+    return counts
 
 
-@pytest.mark.parametrize("num_planes", [1, 3, 8, 9, 13, 16])
+def in_memory_of_another_order(levels, order):
+    """Equal levels: transposed in memory, every other column of others, or from the end."""
+    if order == "transposed":
+        return np.asfortranarray(levels)
+    if order == "sliced":
+        return np.repeat(levels, 2, axis=1)[:, ::2]
+    return levels[::-1].copy()[::-1] if order == "reversed" else levels
+
+
+@pytest.mark.parametrize(
+    ("num_planes", "order"),
+    [
+        *((number, "rows") for number in (1, 3, 8, 9, 13, 16)),
+        *((number, order) for number in (1, 8, 16) for order in ("transposed", "sliced")),
+        (9, "reversed"),
+    ],
+)
 @pytest.mark.parametrize("shape", [(101, 37), (4, 4), (7, 300), (90, 5), (40, 64)])
-def test_all_planes_are_counted_as_each_by_itself(monkeypatch, shape, num_planes):
+def test_all_planes_are_counted_as_each_by_itself(monkeypatch, shape, num_planes, order):
     kind = np.uint8 if num_planes <= 8 else np.uint16
     levels = np.random.default_rng(0).integers(2**num_planes, size=shape).astype(kind)
-    bytes_of = [(levels >> 8 * number).astype(np.uint8) for number in range(2)]
-    one_by_one = [count_tiles(bytes_of[plane // 8], plane % 8) for plane in range(num_planes)]
+    one_by_one = [tiles_one_by_one(levels, plane) for plane in range(num_planes)]
+    levels = in_memory_of_another_order(levels, order)
     np.testing.assert_array_equal(count_planes(levels, num_planes), one_by_one)
     monkeypatch.setattr(bit_planes, "LEVELS_AT_ONCE", 200)
     monkeypatch.setattr(bit_planes, "BLOCKS_AT_ONCE", 7)
@@ -132,3 +151,26 @@ def test_large_and_small_tensors_keep_their_places(monkeypatch):
     assert parts.total_bits == whole.total_bits
     assert parts.by_layer == whole.by_layer
     assert parts.shuffled_ratio == whole.shuffled_ratio  # no tensor is shuffled in heaps
+
+
+@pytest.mark.parametrize(
+    ("num_bits", "kind", "bound"),
+    [(8, "dense", 5), (8, "convolution", 6), (16, "dense", 8)],
+)
+def test_memory_beside_the_weights(num_bits, kind, bound, monkeypatch):
+    """Of the levels and of one shuffle; a convolution is copied in the order of a matrix first."""
+    layer = keras.layers.Dense(2048) if kind == "dense" else keras.layers.Conv2D(512, 4)
+    model = keras.Sequential([keras.Input((2048,) if kind == "dense" else (8, 8, 512)), layer])
+    assert layer.kernel.shape.num_elements() == 2**22
+    # In parts as small beside the tensor as the usual ones are beside the largest tensors.
+    monkeypatch.setattr(measuring, "MANY_WEIGHTS", 10)
+    monkeypatch.setattr(measuring.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(bit_planes, "BLOCKS_AT_ONCE", 1 << 14)
+    monkeypatch.setattr(weight_rearrangements, "MANY_LEVELS", 1 << 16)
+    tracemalloc.start()
+    try:
+        quantized_complexity(model, num_bits=num_bits, num_shuffles=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < bound * 2**22

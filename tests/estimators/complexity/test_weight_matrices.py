@@ -204,3 +204,12 @@ def test_a_layout_is_one_of_two_and_not_for_models():
         weight_matrices(model, layout="keras")
     with pytest.raises(ValueError, match="`layout` must be one of"):
         weight_matrices(model.get_weights(), layout="torch")
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_arrays_of_another_byte_order_are_those_of_the_native_one(kind):
+    array = np.random.default_rng(0).normal(size=(5, 4)).astype(kind)
+    for order in "<>":
+        (matrix,), _ = weight_matrices(array.astype(order + kind))
+        np.testing.assert_array_equal(matrix.values(), array)
+        assert matrix.values().dtype == (np.float64 if kind == "f8" else np.float32)

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import trainer
+from keras_infobottleneck.estimators.information.critic_training import (
+    trainer,
+    trainer_on_pairs,
+)
 
 
 @pytest.mark.parametrize(("patient_steps", "passes_the_plateau"), [(1, False), (200, True)])
@@ -23,3 +26,32 @@ def test_a_plateau_of_a_hundred_steps_is_no_end(patient_steps, passes_the_platea
     training, validation = fit(ones, ones, np.random.default_rng(0))
     assert len(training) + len(validation) == 30
     assert (float(dense.kernel.numpy()[0, 0]) > 1.1) is passes_the_plateau
+
+
+@pytest.mark.parametrize(("num_pairs", "batch_size"), [(60, 256), (100, 128), (150, 64), (30, 4)])
+def test_batches_of_pairs_hold_no_example_twice_and_are_as_many_as_promised(num_pairs, batch_size):
+    """Of a loss that never improves after its first epoch, 200 steps of patience are awaited."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    seen = []
+
+    def record(*orders):
+        seen.append(orders)
+
+    def loss(z, n, rows, apart, training):
+        if not training:
+            return tf.constant(1.0)
+        tf.numpy_function(record, [rows, apart], [])
+        return tf.reduce_mean(model(tf.gather(z, rows)))
+
+    fit = trainer_on_pairs(model, loss, 0.01, batch_size, 100)
+    pairs = np.ones((num_pairs, 1), "float32")
+    training, _ = fit(pairs, pairs, np.random.default_rng(0))
+    size = min(batch_size, len(training))
+    for order in (order for orders in seen for order in orders):
+        assert len(set(order)) == len(order) == size
+        assert set(order) <= set(training)
+    per_pass = len(training) // size
+    epoch = per_pass * -(-10 // per_pass)
+    patience = max(8, -(-200 // epoch))
+    assert len(seen) == epoch * (1 + patience)
+    assert patience * epoch >= 200

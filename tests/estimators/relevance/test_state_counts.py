@@ -99,6 +99,28 @@ def test_what_is_counted_stays_as_it_is(kind, shape):
     np.testing.assert_array_equal(states, before)
 
 
+@pytest.mark.parametrize("kind", ["i8", "u8", "i4", "u2"])
+@pytest.mark.parametrize(("shape", "num_levels"), [((40, 64), 2), ((40, 8), 5), ((40,), 5)])
+def test_states_of_another_byte_order_are_those_of_the_native_one(kind, shape, num_levels):
+    states = np.random.default_rng(8).integers(num_levels, size=shape)
+    ours = StateCounts(num_levels).update(states)
+    for order in "<>":
+        theirs = StateCounts(num_levels).update(states.astype(order + kind))
+        np.testing.assert_array_equal(theirs.counts, ours.counts)
+
+
+def test_keys_of_one_lane_are_sorted_where_they_are():
+    keys = np.array([[3], [1], [2]], np.uint64)
+    distinct, _ = tally(keys)
+    assert distinct is keys
+    assert keys.ravel().tolist() == [1, 2, 3]
+    pairs = np.array([[3, 0], [1, 0]], np.uint64)
+    tally(pairs)
+    tally(keys[::-1], np.ones(3, np.int64))
+    assert pairs[:, 0].tolist() == [3, 1]
+    assert keys.ravel().tolist() == [1, 2, 3]
+
+
 def test_keys_that_share_their_first_lane_are_told_apart():
     rng = np.random.default_rng(4)
     keys = np.stack([rng.integers(3, size=500), rng.integers(4, size=500)], axis=1)

@@ -1,0 +1,205 @@
+"""The linear part of a layer: an affine map with one kernel, applied to weights that are given."""
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.introspection.making import without_values
+
+__all__ = ["ADDED_LOSS", "LinearPart", "Shape", "has_linear_part", "without_activation"]
+
+Shape = tuple[int | None, ...]  # of a tensor, some of whose sides may be unknown
+
+ADDED_LOSS = (
+    "`layer` must not add losses in its call; add them outside of VariationalWeights. "
+    "Received: loss={!r}"
+)
+LARGEST_PROBE_SIDE = 2**14
+
+
+def without_activation(layer: keras.layers.Layer, **overrides: Any) -> keras.layers.Layer:
+    """A new layer of the same configuration, with no activation, regularisers or constraints."""
+    config = layer.get_config()
+    stripped = {
+        key: None
+        for key in config
+        if key == "activation" or key.endswith(("_regularizer", "_constraint"))
+    }
+    return type(layer).from_config({**config, **stripped, **overrides})
+
+
+def has_linear_part(layer: keras.layers.Layer) -> bool:
+    """Whether the configuration is that of an activation of an affine map with one kernel."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # a custom layer whose configuration cannot be read
+        return False
+    kernels = [k for k in config if k.endswith("_initializer") and k != "bias_initializer"]
+    has_bias = "use_bias" in config or "bias_axes" in config
+    return len(kernels) == 1 and has_bias and "activation" in config
+
+
+class LinearPart:
+    """``x, kernel, bias -> affine output`` of a layer, computed in a dtype of its own.
+
+    Holds a twin of the layer built from its configuration, whose variables have no values. Not a
+    Keras object on purpose: a Keras layer that holds it must not track the twin.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, input_shape: Shape, dtype: Any):
+        # No initialiser that draws a seed: what a seeded network draws later would change.
+        zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
+        name = f"{layer.name}_linear"
+        self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
+        with without_values():
+            self._twin.build(input_shape)
+        self._has_bias = len(self._twin.weights) == 2
+        self._input_shape = tuple(input_shape)
+
+    def __call__(self, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+        """The affine map; `bias` defaults to zero."""
+        values = [kernel]
+        if self._has_bias:
+            values.append(tf.zeros(self._twin.weights[1].shape) if bias is None else bias)
+        pairs = zip(self._twin.weights, values, strict=True)
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            outputs = self._twin(x)
+        if scope.losses:
+            raise ValueError(ADDED_LOSS.format(scope.losses[0]))
+        return outputs
+
+    def with_least_output(
+        self, least: float, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The affine map, shifted by `least`: in a bias that is added, where it costs nothing."""
+        if not self.adds_its_bias:
+            return self(x, kernel, bias) + least
+        shape = self._twin.weights[1].shape
+        return self(x, kernel, tf.fill(shape, least) if bias is None else bias + least)
+
+    @functools.cached_property
+    def adds_its_bias(self) -> bool:
+        """Whether the bias is added to every output as it is; a subclass may mask or subtract it.
+
+        Probed with a kernel of zeros, and one output bias large and one small.
+        """
+        return self._has_bias and self._with_channels_last()._passes_bias_on()
+
+    def has_one_product_per_weight(self, *, bias_is_drawn: bool = False) -> bool:
+        """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
+
+        Only then is the variance of the output the same map of ``x^2`` and ``scale^2``, and a sign
+        flip of inputs and outputs a sign flip of the kernel. Probed with a kernel of ones, whose
+        double must double the output, and with kernels that are zero but for one entry: there the
+        output squared must be the map of the squares. Beside the kernel the bias may do anything;
+        one that has a variance too must be in every output once or not at all.
+        """
+        if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
+            return False
+        return self._with_channels_last()._passes_probes(bias_is_drawn)
+
+    def _with_channels_last(self) -> "LinearPart":
+        """The same map in the format of data that every device can convolve."""
+        if self._twin.get_config().get("data_format") != "channels_first":
+            return self
+        layer = without_activation(self._twin, data_format="channels_last")
+        batch, channels, *places = self._input_shape
+        return LinearPart(layer, (batch, *places, channels), self._twin.dtype_policy)
+
+    def _passes_probes(self, bias_is_drawn: bool) -> bool:
+        """Whether probing weights give the outputs that one product per weight would."""
+        random = np.random.default_rng(0)
+        x = _signed(random, self._probe_shape())
+        ones = np.ones(self._twin.weights[0].shape, "float32")
+        if not np.allclose(2.0 * self._probe(x, ones), self._probe(x, 2.0 * ones), rtol=1e-2):
+            return False
+        for position in random.integers(ones.size, size=4):
+            kernel = np.zeros_like(ones)
+            kernel.flat[position] = 1.0
+            squared_output = np.square(self._probe(x, kernel))
+            if not np.allclose(squared_output, self._probe(np.square(x), kernel), rtol=1e-2):
+                return False
+        return not self._has_bias or self._passes_bias_probes(x, random, bias_is_drawn)
+
+    def _passes_bias_probes(
+        self, x: np.ndarray, random: np.random.Generator, bias_is_drawn: bool
+    ) -> bool:
+        """Whether the bias leaves what the kernel does alone, and is one product if it is drawn."""
+        ones, zeros = (make(self._twin.weights[0].shape, "float32") for make in (np.ones, np.zeros))
+        bias = _signed(random, self._twin.weights[1].shape)
+        output = self._probe(x, zeros, bias)
+        difference = self._probe(x, ones, bias) - output - self._probe(x, ones)
+        # Relative to the products: their sums cancel, here and there nearly to zero.
+        if np.abs(difference).max() > 1e-2 * np.abs(self._probe(np.abs(x), ones)).max():
+            return False
+        if not bias_is_drawn:
+            return True
+        squared_output = self._probe(np.square(x), zeros, np.square(bias))
+        return np.allclose(np.square(output), squared_output, rtol=1e-2) and np.allclose(
+            -1.5 * output, self._probe(x, zeros, -1.5 * bias), rtol=1e-2
+        )
+
+    def _passes_bias_on(self) -> bool:
+        """Whether outputs of a kernel of zeros are the bias, exactly."""
+        x = _signed(np.random.default_rng(0), self._probe_shape())
+        kernel, bias = (np.zeros(weight.shape, "float32") for weight in self._twin.weights)
+        return all(
+            np.all(self._probe(x, kernel, bias + value) == value) for value in (1.0, 2.0**-50)
+        )
+
+    def _probe(
+        self, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The map of arrays, computed at once even where a function is being traced."""
+        with tf.init_scope():
+            return keras.ops.convert_to_numpy(self(x, kernel, bias))
+
+    def _probe_shape(self) -> tuple[int, ...]:
+        """A small input shape with unknown sides filled in, large enough for a non-empty output."""
+        side = 2  # with one entry an axis summed away could not be told
+        while side <= LARGEST_PROBE_SIDE:
+            shape = (2, *(side if n is None else n for n in self._input_shape[1:]))
+            if all(n is None or n > 0 for n in self._output_shape(shape)):
+                return shape
+            side *= 2
+        return shape
+
+    def _output_shape(self, shape: tuple[int, ...]) -> Shape:
+        try:
+            return self._twin.compute_output_shape(shape)
+        except ValueError:  # Keras refuses inputs smaller than the kernel
+            return (0,)
+
+    def input_sign_axes(self, rank: int) -> list[int]:
+        """Axes along which input signs vary: the example, and what the kernel sums over."""
+        return self._sign_axes("input", rank)
+
+    def output_sign_axes(self, rank: int) -> list[int]:
+        """Axes along which output signs vary: the example, and what the kernel produces."""
+        return self._sign_axes("output", rank)
+
+    def _sign_axes(self, side: str, rank: int) -> list[int]:
+        config = self._twin.get_config()
+        if "equation" in config:
+            labels, kernel = _einsum_labels(config["equation"], side, rank)
+            return [0, *(axis for axis in range(1, rank) if labels[axis] in kernel)]
+        channels_first = config.get("data_format") == "channels_first"
+        return [0, 1 if channels_first else rank - 1]
+
+
+def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
+    """Labels of one side's axes, the ellipsis written out as digits, and those of the kernel."""
+    inputs, output = equation.replace(" ", "").split("->")
+    inputs, kernel = inputs.split(",")
+    labels = inputs if side == "input" else output
+    named = labels.replace("...", "")
+    return labels.replace("...", "0123456789"[: rank - len(named)]), kernel
+
+
+def _signed(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers of either sign, none near zero."""
+    numbers = random.uniform(0.5, 2.0, shape) * random.choice([-1.0, 1.0], shape)
+    return numbers.astype("float32")
