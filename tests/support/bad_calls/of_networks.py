@@ -221,6 +221,7 @@ def network_table():
                 "build": kinds(None, "model", 3, Mute()),
                 "blocks": kinds(None, "3", True, 2.5) + values(1, [], [12], [9, 8, 12], [8, 13]),
                 "epochs": count(),
+                "min_updates": count(0),
                 "batch_size": count(),
                 "warm_start": FLAG,
                 "shuffle": FLAG,
