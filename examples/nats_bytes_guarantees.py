@@ -240,7 +240,10 @@ def draw(found, data, num_classes):
         for (what, row), marker in zip(one["usual"].items(), "x+", strict=True):
             below.loglog(row["bytes"], 100 * row["test_error"], marker, color="0.4", label=what)
         below.set(xlabel="bytes of the file")
-        below.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        for axis in (above, middle):
+            axis.set_xticks(prices, [f"{price:g}" for price in prices])
+        for axis in (above, middle, below):
+            axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes[1, 0].set_ylim(bottom=0)
     for axis, label in zip(
         axes[:, 0], ("nats", "error on new data at most, %", "test error, %"), strict=True
