@@ -18,8 +18,8 @@ nothing are pulled to the prior by their price alone, which is little beside the
 Published, on the 60,000 labels of MNIST (199 kbit without a network): variational codes of 22.2
 kbit, prequential ones of 4.10 (Blier & Ollivier, 2018); a certificate of 11.6 % that holds no data
 out (Lotfi et al., 2022). Run time on one core: digits, the default, four minutes; MNIST (`--data`)
-ten minutes, and twenty more for the prequential code. Killed and started again, it
-goes on where it was.
+ten minutes, and twenty more for the prequential code. Killed and started again, it goes on where it
+was.
 """
 
 import math
