@@ -1,4 +1,4 @@
-"""What a model was compiled with: its losses, and whether they take logits."""
+"""What a model was compiled with: its losses, and what they take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import keras
 
-__all__ = ["compiled_losses", "only_loss", "takes_logits"]
+__all__ = ["compiled_losses", "kind_of_labels", "only_loss", "takes_logits"]
+
+KINDS_OF_LABELS = {
+    "sparsecategoricalcrossentropy": "sparse",
+    "categoricalcrossentropy": "rows",
+    "binarycrossentropy": "bits",
+}
 
 
 def compiled_losses(model: keras.Model) -> list[Any]:
@@ -20,6 +26,12 @@ def only_loss(model: keras.Model) -> Any:
     """The loss of a model that was compiled with one, None of every other."""
     losses = compiled_losses(model)
     return losses[0] if len(losses) == 1 else None
+
+
+def kind_of_labels(loss: Any) -> str | None:
+    """Labels of a cross-entropy: "sparse" for numbers, "rows" for one-hot rows, "bits"."""
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return KINDS_OF_LABELS.get(name.lower().replace("_", ""))
 
 
 def takes_logits(loss: Any) -> bool | None:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
-from keras_infobottleneck.introspection.compiled_losses import only_loss
+from keras_infobottleneck.introspection.compiled_losses import kind_of_labels, only_loss
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
@@ -112,10 +112,10 @@ def _loss_of_guessing(model: keras.Model) -> float | None:
         num_classes = model.output.shape[-1]
     except (AttributeError, TypeError, ValueError):  # several outputs, or no graph
         return None
-    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
-    if name == "binarycrossentropy":
+    kind = kind_of_labels(loss)
+    if kind == "bits":
         return math.log(2.0)
-    if name in ("sparsecategoricalcrossentropy", "categoricalcrossentropy") and num_classes > 1:
+    if kind in ("sparse", "rows") and num_classes > 1:
         return math.log(num_classes)
     if isinstance(loss, BoundedCrossentropy) and num_classes > 1:
         return math.log(num_classes) / math.log(1.0 / loss.min_probability)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.introspection.compiled_losses import kind_of_labels
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
 
 __all__ = ["class_frequencies", "entropy", "loss_in_nats"]
@@ -55,13 +56,7 @@ def _kind(loss: Any) -> str | None:
     """Kind of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
     if isinstance(loss, BoundedCrossentropy):
         return "sparse"
-    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
-    kinds = {
-        "sparsecategoricalcrossentropy": "sparse",
-        "categoricalcrossentropy": "rows",
-        "binarycrossentropy": "bits",
-    }
-    return kinds.get(name)
+    return kind_of_labels(loss)
 
 
 def _counts(kind: str, labels: np.ndarray) -> np.ndarray | None:

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.introspection.compiled_losses import compiled_losses, takes_logits
+from keras_infobottleneck.introspection.compiled_losses import (
+    compiled_losses,
+    kind_of_labels,
+    takes_logits,
+)
 
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -42,6 +46,22 @@ def test_a_loss_says_whether_it_takes_logits(loss, expected):
     model.compile("sgd", loss)
     (found,) = compiled_losses(model)
     assert takes_logits(found) is expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (LOGITS, "sparse"),
+        (keras.losses.sparse_categorical_crossentropy, "sparse"),
+        (keras.losses.CategoricalCrossentropy(), "rows"),
+        (keras.losses.binary_crossentropy, "bits"),
+        (keras.losses.MeanSquaredError(), None),
+        (kib.models.BoundedCrossentropy(from_logits=True), None),
+        (None, None),
+    ],
+)
+def test_a_cross_entropy_says_what_its_labels_are(loss, expected):
+    assert kind_of_labels(loss) == expected
 
 
 def test_of_two_outputs_one_may_have_no_loss():
