@@ -42,6 +42,8 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
         f"{settings['data']}, deep belief network {'-'.join(map(str, settings['units']))}, "
         f"{settings['epochs']} epochs a layer, {settings['seeds']} seeds"
     )
+    if settings.get("persistent"):
+        setting += ", persistent chains, a rate that falls from 0.05"
     judges = {
         "4-a": layers_lie_near_the_curve,
         "4-b": zipf_layer_generates_best,

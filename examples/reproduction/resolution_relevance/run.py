@@ -48,12 +48,14 @@ script.define_flags("outputs/resolution_relevance", resume=True, full=True)
 flags.DEFINE_integer("seeds", 5, "Repeats of every network.", 1)
 flags.DEFINE_integer("epochs", None, "Epochs per layer; default 100 (digits) or 10 (--data).", 1)
 flags.DEFINE_list("units", None, "Widths of the layers; default 64..5 (digits) or 500..5 (--data).")
+flags.DEFINE_bool("persistent", False, "Keep the networks' chains from step to step; the rate falls.")
 flags.DEFINE_integer("generated", 2000, "Images generated per layer.", 1)
 flags.DEFINE_integer("gibbs_steps", 200, "Gibbs steps of the free generation.", 0)
 
 DIGITS_UNITS = [64, 40, 25, 15, 10, 5]
 MNIST_UNITS = [500, 250, 120, 60, 30, 25, 20, 15, 10, 5]
 CLASSIFIER_UNITS = [60, 40, 25, 15, 10]
+PERSISTENT_RATE = 0.05  # at the first step of a layer; it falls to zero in a straight line
 MACHINE_UNITS = 20  # few enough that states repeat before and after learning
 SMOKE = {"units": [12, 6], "epochs": 2, "generated": 50, "gibbs_steps": 5, "seeds": 1}
 SMOKE |= {"classifier_epochs": 2, "machine_units": 6}
@@ -96,6 +98,8 @@ def read_settings() -> dict:
         "machine_units": MACHINE_UNITS,
         **{name: FLAGS[name].value for name in ("generated", "gibbs_steps", "seeds")},
     }
+    if FLAGS.persistent:
+        default["persistent"] = True
     return experiment.read_settings(default, SMOKE, FULL)
 
 
@@ -106,11 +110,16 @@ def network(settings, seed, data, curve) -> dict:
     rng = np.random.default_rng(seed)
     judge_model = train_classifier(x, y, num_classes, [256], settings)
     units = settings["units"]
-    dbn = models.DeepBeliefNetwork(units, seed=seed)
+    persistent = settings.get("persistent", False)
+    dbn = models.DeepBeliefNetwork(units, persistent=persistent, seed=seed)
     dbn.build((None, x.shape[1]))
     untrained = [layer_of_states(dbn.hidden_states(x, i + 1), curve) for i in range(len(units))]
     chance = [layer_of_states(random_states(x, size, rng), curve) for size in units]
-    dbn.compile(keras.optimizers.SGD(0.1, momentum=0.5), steps_per_execution=10)
+    rate = 0.1
+    if persistent:
+        num_steps = settings["epochs"] * -(-len(x) // settings["batch_size"])
+        rate = keras.optimizers.schedules.PolynomialDecay(PERSISTENT_RATE, num_steps, 0.0)
+    dbn.compile(keras.optimizers.SGD(rate, momentum=0.5), steps_per_execution=10)
     dbn.fit(x, batch_size=settings["batch_size"], epochs=settings["epochs"], verbose=0)
     layers = []
     for layer in range(1, len(units) + 1):
