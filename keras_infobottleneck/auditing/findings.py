@@ -160,7 +160,7 @@ class Findings(Result):
     def labels_in_words(self) -> str:
         """Description in words of what is labelled in an example."""
         count = 1 if self.task is None else self.task.labels_per_example or 1
-        return "one label" if count == 1 else f"an example's {count:,} labels"
+        return "one label" if count == 1 else f"an example's {round(count, 2):,} labels"
 
     def results_of_layers(self, name: str) -> dict[str, Any]:
         """Maps each layer that has a result of this name to the result."""

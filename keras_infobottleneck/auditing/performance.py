@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import keras
@@ -19,6 +18,7 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     Normal,
 )
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.masked_positions import without_masked
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["TaskPerformance", "task_performance"]
@@ -33,8 +33,8 @@ class TaskPerformance(Result):
         loss_standard_error: of its mean, over the examples.
         num_examples: how many were taken.
         likelihood: name of the distribution.
-        labels_per_example: over which the loss is a sum, such as outputs or positions; None where
-            a distribution of its own does not tell.
+        labels_per_example: over which the loss is a sum, such as outputs or positions, or their
+            mean where a mask leaves some out; None where a distribution of its own does not tell.
         accuracy: share of labels that are the most probable class.
         accuracy_standard_error: over the examples.
         prediction_entropy: of the predicted distribution, nats per label.
@@ -46,7 +46,7 @@ class TaskPerformance(Result):
     loss_standard_error: float
     num_examples: int
     likelihood: str
-    labels_per_example: int | None = None
+    labels_per_example: float | None = None
     accuracy: float | None = None
     accuracy_standard_error: float | None = None
     prediction_entropy: float | None = None
@@ -72,29 +72,33 @@ def task_performance(
     batches = Batches(sample.data, batch_size)
     found = find_likelihood(model, likelihood)
     columns: dict[str, list[np.ndarray]] = {}
-    targets = []
+    targets, counts = [], []
     for batch in batches:
         parts = found.terms(model(batch.x, training=False))
         labels = found.labels(batch.y, len(parts))
         rows = int(np.sum(batch.weights))
         log_probs = [part.log_prob(y) for part, y in zip(parts, labels, strict=True)]
-        values = {"loss": -tf.add_n(log_probs)}
-        count = _labels_per_example(parts)
+        columns.setdefault("loss", []).append(-tf.add_n(log_probs)[:rows].numpy())
+        counts.append(_labels_of_examples(parts, rows))
         if len(parts) == 1 and (of_classes := _of_classes(parts[0], labels[0])) is not None:
             probabilities, target = of_classes
             right = tf.argmax(probabilities, -1) == tf.argmax(target, -1)
-            values["accuracy"] = tf.cast(right, tf.float64)
-            values["prediction_entropy"] = -tf.reduce_sum(
-                tf.math.xlogy(probabilities, probabilities), -1
-            )
-            targets.append(tf.reshape(target[:rows], [-1, target.shape[-1]]))
-        for name, value in values.items():
-            per_example = tf.reduce_mean(tf.reshape(value, [value.shape[0], -1]), 1)
-            columns.setdefault(name, []).append(per_example[:rows].numpy())
+            entropy = -tf.reduce_sum(tf.math.xlogy(probabilities, probabilities), -1)
+            for name, value in (("accuracy", right), ("prediction_entropy", entropy)):
+                value = without_masked(tf.cast(value, tf.float64), parts[0].masks)
+                columns.setdefault(name, []).append(terms.sum_example(value)[:rows].numpy())
+            # What a mask leaves out is of no class.
+            target = without_masked(target, parts[0].masks)[:rows]
+            targets.append(tf.reduce_sum(tf.reshape(target, [-1, target.shape[-1]]), 0))
+    count = np.concatenate(counts)
     means, errors = {}, {}
-    for name, parts in columns.items():
-        values = np.concatenate(parts).astype(np.float64)
+    for name, of_batches in columns.items():
+        values = np.concatenate(of_batches).astype(np.float64)
+        if name != "loss":  # which is a sum over an example's labels: these are means over all
+            values /= count.mean()
         means[name] = float(values.mean())
+        if name != "loss":  # of a ratio, whose denominator differs between examples too
+            values -= means[name] * (count / count.mean() - 1)
         spread = values.std(ddof=1) if len(values) > 1 else np.nan
         errors[name] = float(spread / np.sqrt(len(values)))
     if not np.isfinite(means["loss"]):
@@ -104,7 +108,7 @@ def task_performance(
         )
     classes = {}
     if targets:
-        share = np.concatenate([t.numpy() for t in targets]).mean(0, dtype=np.float64)
+        share = np.sum([t.numpy() for t in targets], 0, dtype=np.float64) / count.sum()
         present = share[share > 0]
         classes = {
             "accuracy": means["accuracy"],
@@ -113,7 +117,9 @@ def task_performance(
             "label_entropy": float(np.sum(present * np.log(1 / present))),
             "most_frequent": float(share.max()),
         }
-    return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, count, **classes)
+    mean = float(count.mean())
+    each = None if np.isnan(mean) else int(mean) if mean.is_integer() else mean
+    return TaskPerformance(means["loss"], errors["loss"], sample.size, found.name, each, **classes)
 
 
 def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
@@ -129,14 +135,17 @@ def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     return tf.cast(pair[0], tf.float64), pair[1]
 
 
-def _labels_per_example(found: list[terms.Term]) -> int | None:
-    """Classes at positions, bits and numbers that the log-probability of an example sums up."""
-    count = 0
+def _labels_of_examples(found: list[terms.Term], rows: int) -> np.ndarray:
+    """Classes at positions, bits and numbers that the log-probability of each example sums up.
+
+    NaN where a distribution does not tell.
+    """
+    count = np.zeros(rows)
     for term in found:
+        ones = tf.ones_like(term.eta[0])
         if isinstance(term, terms.Categorical | terms.CategoricalProbabilities):
-            count += math.prod(term.eta[0].shape[1:-1])
-        elif isinstance(term, Bernoulli | BernoulliProbabilities | Normal):
-            count += term.num_outputs
-        else:
-            return None
+            ones = ones[..., 0]
+        elif not isinstance(term, Bernoulli | BernoulliProbabilities | Normal):
+            return np.full(rows, np.nan)
+        count += terms.sum_example(without_masked(ones, term.masks))[:rows].numpy()
     return count

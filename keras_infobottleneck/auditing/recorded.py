@@ -101,8 +101,7 @@ def _task(record: Mapping[str, Any]) -> TaskPerformance | None:
         for name in task
         if name != "likelihood"
     }
-    for name in ("num_examples", "labels_per_example"):
-        fields[name] = None if task.get(name) is None else _count(task, name)
+    fields["num_examples"] = _count(task, "num_examples")
     for name in ("loss", "loss_standard_error"):
         _number(task, name)
     return TaskPerformance(**{**fields, "likelihood": _text(task, "likelihood")})

@@ -68,10 +68,10 @@ class Task(AuditPart):
         beside = []
         if (labels_hold := findings.label_nats) is not None:
             beside.append(f"knowing only how frequent classes are: {labels_hold:.4g}")
-        if (task.labels_per_example or 1) > 1:
-            count = f"{task.labels_per_example:,}"
+        if (count := task.labels_per_example or 1) > 1:
             beside.append(
-                f"summed over {count} labels, where Keras takes the mean within each output"
+                f"summed over {round(count, 2):,} labels, where Keras takes the mean within each "
+                "output"
             )
         yield self.reading("loss", "", task.loss, task.loss_standard_error, "; ".join(beside))
         if task.accuracy is not None:

@@ -8,6 +8,10 @@ from typing import Any, NoReturn
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.independent_outputs import Bernoulli, Normal
+from keras_infobottleneck.estimators.fisher.masked_positions import (
+    constant_where_masked,
+    without_masked,
+)
 from keras_infobottleneck.estimators.fisher.terms import (
     Categorical,
     Likelihood,
@@ -33,11 +37,26 @@ class DistributionLikelihood(Likelihood):
     def __hash__(self) -> int:
         return hash(self.distribution)
 
-    def terms(self, outputs: Any) -> list[Term]:
+    def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
         """Closed forms where every distribution has one, else one term by differentiation."""
+        leaves = [as_float(output) for output in tf.nest.flatten(outputs)]
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(leaves)
+            cut = [constant_where_masked(*pair) for pair in zip(leaves, masks, strict=True)]
+            terms = self._of_outputs(tf.nest.pack_sequence_as(outputs, cut))
+        for term in terms:
+            term.masks = [
+                mask
+                for leaf, of_leaf in zip(leaves, masks, strict=True)
+                for mask in of_leaf
+                if any(slope is not None for slope in (tape.gradient(e, leaf) for e in term.eta))
+            ]
+        return terms
+
+    def _of_outputs(self, outputs: Any) -> list[Term]:
+        """The terms of outputs that are constant where they are masked."""
         from tensorflow_probability import distributions as tfd
 
-        outputs = tf.nest.map_structure(as_float, outputs)
         made = self.distribution(outputs)
         leaves = [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
         for leaf in leaves:
@@ -91,15 +110,20 @@ class _AnyDistribution(Term):
 
     def log_prob(self, y: Any) -> tf.Tensor:
         """Log-density summed over all axes but that of examples."""
-        log_prob = self._log_prob(self.outputs, y)
-        return tf.reduce_sum(tf.reshape(log_prob, [tf.shape(log_prob)[0], -1]), 1)
+        log_probs = self.log_probs(y)
+        return tf.reduce_sum(tf.reshape(log_probs, [tf.shape(log_probs)[0], -1]), 1)
+
+    def log_probs(self, y: Any) -> tf.Tensor:
+        """Log-density of every member of the distribution's batch."""
+        return self._log_prob(self.outputs, y)
 
     def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
         """Log-density of labels of the distribution's shape; others would pair up wrongly."""
         made = self.distribution(outputs)
+        y = tf.nest.map_structure(lambda part: without_masked(part, self.masks), y)
         if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
             y = tf.cast(y, made.dtype)
-        log_prob = made.log_prob(y)
+        log_prob = without_masked(made.log_prob(y), self.masks)
         # A joint distribution may have a shape for each part.
         if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
             raise ValueError(

@@ -105,7 +105,8 @@ def fisher_information(
         likelihood: what the outputs are: "categorical" (logits), "categorical_probabilities",
             "bernoulli" (logits), "bernoulli_probabilities", "normal" (unit variance), or a callable
             from the model's outputs to a TFP distribution or a nest of independent ones. By default
-            read from the compiled loss. Positions of a sequence are independent and sum up.
+            read from the compiled loss. Positions of a sequence are independent and sum up; those
+            that the output's mask leaves out of the loss do not count.
         num_samples: draws per example for `labels="sampled"`.
         variables: weights of the model; all trainable ones by default.
         batch_size: examples per batch for arrays, 128 by default; a dataset brings its own. For

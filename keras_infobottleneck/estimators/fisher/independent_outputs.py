@@ -7,19 +7,35 @@ import math
 
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.masked_positions import without_masked
 from keras_infobottleneck.estimators.fisher.terms import (
     TINY_PROBABILITY,
     Tensors,
     Term,
     draw_normal,
     draw_uniform,
-    sum_example,
 )
 
 __all__ = ["Bernoulli", "BernoulliProbabilities", "Normal"]
 
 
-class _OverBits(Term):
+class _OfOutputs(Term):
+    """A term whose labels have the shape of its outputs."""
+
+    def _of_shape(self, y: tf.Tensor, name: str) -> tf.Tensor:
+        """Labels in the shape of the outputs, a missing last axis of one added."""
+        eta = self.eta[0]
+        if y.shape == eta.shape[:-1] and eta.shape[-1] == 1:
+            y = y[..., None]
+        if y.shape != eta.shape:
+            raise ValueError(
+                f"{name} labels must have the outputs' shape {tuple(eta.shape)}. "
+                f"Received: y.shape={tuple(y.shape)}"
+            )
+        return tf.cast(without_masked(y, self.masks), eta.dtype)
+
+
+class _OverBits(_OfOutputs):
     """What both parametrisations of the Bernoulli distribution share."""
 
     @property
@@ -36,7 +52,7 @@ class _OverBits(Term):
 
     def target(self, y: tf.Tensor) -> tf.Tensor:
         """Labels of the outputs' shape; one outside [0, 1] becomes NaN."""
-        y = _of_shape(y, self.eta[0], "Bernoulli")
+        y = self._of_shape(y, "Bernoulli")
         return tf.where((y >= 0) & (y <= 1), y, tf.constant(math.nan, y.dtype))
 
 
@@ -56,11 +72,9 @@ class Bernoulli(_OverBits):
         """`y - p`."""
         return [self.target(y) - self.probabilities]
 
-    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Sum over outputs."""
-        logits = self.eta[0]
-        cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(self.target(y), logits)
-        return -sum_example(cross_entropy)
+    def log_probs(self, y: tf.Tensor) -> tf.Tensor:
+        """Minus the cross-entropy of every output."""
+        return -tf.nn.sigmoid_cross_entropy_with_logits(self.target(y), self.eta[0])
 
     def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k sqrt(p_k (1 - p_k))`."""
@@ -87,11 +101,11 @@ class BernoulliProbabilities(_OverBits):
         """`(y - p) / (p (1 - p))`."""
         return [(self.target(y) - self.eta[0]) / self._variance]
 
-    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Sum over outputs."""
+    def log_probs(self, y: tf.Tensor) -> tf.Tensor:
+        """Minus the cross-entropy of every output."""
         y, p = self.target(y), self.eta[0]
         one = y * tf.math.log(tf.maximum(p, TINY_PROBABILITY))
-        return sum_example(one + (1 - y) * tf.math.log(tf.maximum(1 - p, TINY_PROBABILITY)))
+        return one + (1 - y) * tf.math.log(tf.maximum(1 - p, TINY_PROBABILITY))
 
     def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / sqrt(p_k (1 - p_k))`."""
@@ -102,7 +116,7 @@ class BernoulliProbabilities(_OverBits):
         return [tangents[0] / self._variance]
 
 
-class Normal(Term):
+class Normal(_OfOutputs):
     """Independent normals with `eta` = loc and, unless it is the constant one, scale.
 
     `A = diag(1 / scale^2)` for loc and `diag(2 / scale^2)` for scale.
@@ -132,16 +146,14 @@ class Normal(Term):
 
     def score(self, y: tf.Tensor) -> Tensors:
         """`(y - loc) / scale^2` and `((y - loc)^2 / scale^2 - 1) / scale`."""
-        y = _of_shape(y, self.eta[0], "Normal")
+        y = self._of_shape(y, "Normal")
         error = (y - self.eta[0]) / self._scale
         return [error / self._scale, (error**2 - 1) / self._scale][: len(self.eta)]
 
-    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Sum over outputs."""
-        y = _of_shape(y, self.eta[0], "Normal")
-        error = (y - self.eta[0]) / self._scale
-        constant = 0.5 * math.log(2 * math.pi)
-        return sum_example(-0.5 * error**2 - tf.math.log(self._scale) - constant)
+    def log_probs(self, y: tf.Tensor) -> tf.Tensor:
+        """Log-density of every output."""
+        error = (self._of_shape(y, "Normal") - self.eta[0]) / self._scale
+        return -0.5 * error**2 - tf.math.log(self._scale) - 0.5 * math.log(2 * math.pi)
 
     def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / scale` for loc, `sqrt(2) e_k / scale` for scale."""
@@ -151,15 +163,3 @@ class Normal(Term):
     def multiply(self, tangents: Tensors) -> Tensors:
         """Divides by the variances of the scores."""
         return [v * c / self._scale**2 for v, c in zip(tangents, (1.0, 2.0), strict=False)]
-
-
-def _of_shape(y: tf.Tensor, eta: tf.Tensor, name: str) -> tf.Tensor:
-    """Labels in the shape of the outputs, a missing last axis of one added."""
-    if y.shape == eta.shape[:-1] and eta.shape[-1] == 1:
-        y = y[..., None]
-    if y.shape != eta.shape:
-        raise ValueError(
-            f"{name} labels must have the outputs' shape {tuple(eta.shape)}. "
-            f"Received: y.shape={tuple(y.shape)}"
-        )
-    return tf.cast(y, eta.dtype)

@@ -16,6 +16,7 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     BernoulliProbabilities,
     Normal,
 )
+from keras_infobottleneck.estimators.fisher.masked_positions import constant_where_masked
 from keras_infobottleneck.estimators.fisher.terms import (
     Categorical,
     CategoricalProbabilities,
@@ -83,7 +84,7 @@ class NamedLikelihood(Likelihood):
     def __hash__(self) -> int:
         return hash(self.name)
 
-    def terms(self, outputs: Any) -> list[Term]:
+    def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
         """The term of the output; probabilities are traced back to logits where they are one op."""
         if not tf.is_tensor(outputs):
             raise ValueError(
@@ -100,20 +101,25 @@ class NamedLikelihood(Likelihood):
             )
         if tf.executing_eagerly():  # tried on one example, before it is traced
             self._check_probabilities(eta)
+        kind, eta = self._kind(eta)
+        term = kind(constant_where_masked(eta if is_of_classes else _with_last_axis(eta), masks[0]))
+        term.masks = masks[0]
+        return [term]
+
+    def _kind(self, eta: tf.Tensor) -> tuple[Callable[[tf.Tensor], Term], tf.Tensor]:
+        """The class of the term, and its parameters."""
         if self.name == "normal":
-            return [Normal(_with_last_axis(eta))]
+            return Normal, eta
         if self.name == "categorical":
-            return [Categorical(eta)]
+            return Categorical, eta
         if self.name == "bernoulli":
-            return [Bernoulli(_with_last_axis(eta))]
+            return Bernoulli, eta
         # Gradients through a saturated softmax or sigmoid are lost; those of its logits are not.
         if self.name == "categorical_probabilities":
             logits = _input_of(eta, "Softmax")
-            return [CategoricalProbabilities(eta) if logits is None else Categorical(logits)]
+            return (CategoricalProbabilities, eta) if logits is None else (Categorical, logits)
         logits = _input_of(eta, "Sigmoid")
-        if logits is None:
-            return [BernoulliProbabilities(_with_last_axis(eta))]
-        return [Bernoulli(_with_last_axis(logits))]
+        return (BernoulliProbabilities, eta) if logits is None else (Bernoulli, logits)
 
     def _check_probabilities(self, eta: tf.Tensor) -> None:
         """Refuses logits where the name, or the loss that it was read from, says probabilities."""
@@ -203,9 +209,15 @@ def likelihood_of_loss(model: keras.Model) -> str:
 
 def _name(loss: Any) -> str:
     """Name under which Keras knows a loss, or the name of a function."""
-    if isinstance(loss, keras.losses.Loss):
-        return keras.saving.get_registered_name(type(loss))
-    return getattr(loss, "__name__", type(loss).__name__)
+    kind = type(loss) if isinstance(loss, keras.losses.Loss) else loss
+    if isinstance(kind, type):
+        name = keras.saving.get_registered_name(kind)
+    else:
+        name = getattr(kind, "__name__", type(kind).__name__)
+    # One of a user's own may be called like one of Keras and be another.
+    if getattr(keras.losses, name, kind) is not kind:
+        return f"{name} of module {kind.__module__!r}"
+    return name
 
 
 def _with_last_axis(eta: tf.Tensor) -> tf.Tensor:

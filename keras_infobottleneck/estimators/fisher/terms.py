@@ -2,7 +2,8 @@
 
 A term holds the distribution's parameters `eta`, tensors `[batch, ...]` that depend on the
 weights. The Fisher information of the label about `eta` is `A = sum_k s_k s_k^T`, with as many
-columns `s_k` as the distribution needs; positions of a sequence are independent.
+columns `s_k` as the distribution needs; positions of a sequence are independent. Those that a mask
+leaves out hold no label: `eta` does not depend on the weights there, and no probability counts.
 
 Random numbers belong to examples, not to batches: the counter-based generator is started at each
 batch's first example, so that an example draws the same numbers whatever the batch size.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.class_draws import MANY_CLASSES, class_of_many
+from keras_infobottleneck.estimators.fisher.masked_positions import masks_of, without_masked
 
 __all__ = [
     "TINY_PROBABILITY",
@@ -46,6 +48,9 @@ NUMBERS_PER_COUNT = 4
 
 class Term(abc.ABC):
     """One independent part of the label's distribution, with parameters `eta`."""
+
+    # Each says which positions hold a label, `[batch, positions]`; without one all do.
+    masks: Sequence[tf.Tensor] = ()
 
     def __init__(self, *eta: tf.Tensor):
         self.eta: Tensors = list(eta)
@@ -77,9 +82,13 @@ class Term(abc.ABC):
 
         return [weighed(u) for u in self.score(y)]
 
-    @abc.abstractmethod
     def log_prob(self, y: Any) -> tf.Tensor:
         """Log-probability of the label, `[batch]`, differentiable."""
+        return sum_example(without_masked(self.log_probs(y), self.masks))
+
+    @abc.abstractmethod
+    def log_probs(self, y: Any) -> tf.Tensor:
+        """Log-probabilities whose sum is that of the label, `[batch, ...]`."""
 
     @abc.abstractmethod
     def column(self, k: int | tf.Tensor) -> Tensors:
@@ -136,9 +145,9 @@ class Likelihood(abc.ABC):
 
     name: str
 
-    @abc.abstractmethod
     def terms(self, outputs: Any) -> list[Term]:
         """The independent terms of the label's distribution, in the order of the labels."""
+        return self._terms(outputs, [masks_of(output) for output in tf.nest.flatten(outputs)])
 
     def terms_of_rows(self, outputs: Any, num_rows: int) -> list[Term]:
         """As `terms`, for outputs whose static shape may lack the number of examples."""
@@ -150,7 +159,12 @@ class Likelihood(abc.ABC):
                 return tensor
             return tf.ensure_shape(tensor, [num_rows, *tensor.shape[1:]])
 
-        return self.terms(tf.nest.map_structure(counted, outputs))
+        masks = [masks_of(output) for output in tf.nest.flatten(outputs)]
+        return self._terms(*tf.nest.map_structure(counted, (outputs, masks)))
+
+    @abc.abstractmethod
+    def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
+        """The terms, from the outputs and the masks of each of them."""
 
     def labels(self, y: Any, count: int) -> list[Any]:
         """The label of each term."""
@@ -201,6 +215,7 @@ class _OverClasses(Term):
         """Labels as class probabilities; an integer outside the classes becomes NaN."""
         eta = self.eta[0]
         classes = eta.shape[-1]
+        y = without_masked(y, self.masks)
         if self._is_distribution(y):
             return tf.cast(y, eta.dtype)
         index, valid = self._index(y)
@@ -260,6 +275,7 @@ class Categorical(_OverClasses):
         """The same from one pass over the probabilities: of a vocabulary they are most of it."""
         if self._is_distribution(y):
             return super().weighed_score(y, weights)
+        y = without_masked(y, self.masks)
         p = self.probabilities
         index, valid = self._index(y)
         each = tf.reshape(tf.cast(weights, p.dtype), [p.shape[0], *[1] * (p.shape.rank - 2)])
@@ -271,9 +287,9 @@ class Categorical(_OverClasses):
         score = tf.tensor_scatter_nd_add(flat, places, tf.reshape(each, [rows]))
         return [tf.reshape(score, p.shape)]
 
-    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Sum over positions of the log-probability of the class."""
-        return sum_example(self.target(y) * tf.nn.log_softmax(self.eta[0]))
+    def log_probs(self, y: tf.Tensor) -> tf.Tensor:
+        """Log-probability of the class at its place, else zero."""
+        return self.target(y) * tf.nn.log_softmax(self.eta[0])
 
     def column(self, k: int | tf.Tensor) -> Tensors:
         """Column `s_k`; k counts positions and, in each, the classes but the first."""
@@ -314,9 +330,9 @@ class CategoricalProbabilities(_OverClasses):
         """`y / p` for one-hot y."""
         return [self.target(y) / self._floored]
 
-    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Sum over positions of the log-probability of the class."""
-        return sum_example(self.target(y) * tf.math.log(self._floored))
+    def log_probs(self, y: tf.Tensor) -> tf.Tensor:
+        """Log-probability of the class at its place, else zero."""
+        return self.target(y) * tf.math.log(self._floored)
 
     def column(self, k: int | tf.Tensor) -> Tensors:
         """`e_k / sqrt(p_k)`."""

@@ -161,7 +161,21 @@ def test_the_loss_names_the_likelihood_whatever_form_it_is_given_in(name):
         assert find_likelihood(model, None).name == name
 
 
+def mean_squared_error(y, predicted):
+    """A loss of one's own, called like one of Keras."""
+    return 50 * keras.ops.mean(keras.ops.abs(y - predicted), -1)
+
+
+class BinaryCrossentropy(keras.losses.Loss):
+    """Another one."""
+
+    def call(self, y, predicted):
+        return keras.ops.mean(keras.ops.abs(y - predicted), -1)
+
+
 REFUSED = {
+    "loss=mean_squared_error of module '.*test_fisher_likelihoods'": mean_squared_error,
+    "loss=BinaryCrossentropy of module '.*test_fisher_likelihoods'": BinaryCrossentropy(),
     "label_smoothing=0.1; give likelihood='categorical',": CLASSES(
         from_logits=True, label_smoothing=0.1
     ),
