@@ -17,6 +17,7 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     BernoulliProbabilities,
     Normal,
 )
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.masked_positions import without_masked
 from keras_infobottleneck.results.result import Result
@@ -75,7 +76,7 @@ def task_performance(
     targets, counts = [], []
     for batch in batches:
         parts = found.terms(model(batch.x, training=False))
-        labels = found.labels(batch.y, len(parts))
+        labels = label_of_each(parts, batch.y)
         rows = int(np.sum(batch.weights))
         log_probs = [part.log_prob(y) for part, y in zip(parts, labels, strict=True)]
         columns.setdefault("loss", []).append(-tf.add_n(log_probs)[:rows].numpy())

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 
@@ -35,7 +36,7 @@ def mean_gradient(
                 tape.watch(values)
                 outputs = model_of()(batch.x, training=False)
                 terms = likelihood.terms_of_rows(outputs, batch.weights.shape[0])
-                labels = likelihood.labels(batch.y, len(terms))
+                labels = label_of_each(terms, batch.y)
                 pairs = zip(terms, labels, strict=True)
                 losses = -tf.add_n([term.log_prob(label) for term, label in pairs])
                 total = tf.reduce_sum(losses * tf.cast(batch.weights, losses.dtype))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import tensorflow as tf
@@ -58,7 +58,7 @@ class DistributionLikelihood(Likelihood):
         from tensorflow_probability import distributions as tfd
 
         made = self.distribution(outputs)
-        leaves = [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
+        leaves = _leaves(made)
         for leaf in leaves:
             if not isinstance(leaf, tfd.Distribution):
                 raise TypeError(
@@ -66,15 +66,26 @@ class DistributionLikelihood(Likelihood):
                     f"Received: likelihood returned {type(leaf).__name__}"
                 )
         known = [_closed_form(leaf, tfd) for leaf in leaves]
-        found = [term for term in known if term is not None]
-        if len(found) == len(leaves):
-            return found
-        if len(leaves) > 1:
+        found: list[Term] = [term for term in known if term is not None]
+        if len(leaves) == 1 and not found:
+            found = [_AnyDistribution(self.distribution, outputs)]
+            found[0].takes_nests = isinstance(leaves[0], tfd.JointDistribution)
+        if len(found) != len(leaves):
             raise ValueError(
                 "A nest of distributions may hold Categorical, Bernoulli and Normal only; use a "
                 f"joint distribution. Received: {[type(leaf).__name__ for leaf in leaves]}"
             )
-        return [_AnyDistribution(self.distribution, outputs)]
+        if isinstance(made, Mapping) and len(made) == len(found):
+            for key, term in zip(sorted(made), found, strict=True):
+                term.key, term.needs_key = key, list(made) != sorted(made)
+        return found
+
+
+def _leaves(made: Any) -> list[Any]:
+    """The distributions in a nest, or the only one."""
+    from tensorflow_probability import distributions as tfd
+
+    return [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
 
 
 class _AnyDistribution(Term):
@@ -95,7 +106,7 @@ class _AnyDistribution(Term):
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> Any:
         """Draws of the distribution's own, by one seed for a batch: they differ with its size."""
-        made = self.distribution(self.outputs)
+        (made,) = _leaves(self.distribution(self.outputs))
         return made.sample(num_samples, seed=seed_pair(key, first))
 
     def score(self, y: Any) -> Tensors:
@@ -119,7 +130,7 @@ class _AnyDistribution(Term):
 
     def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
         """Log-density of labels of the distribution's shape; others would pair up wrongly."""
-        made = self.distribution(outputs)
+        (made,) = _leaves(self.distribution(outputs))
         y = tf.nest.map_structure(lambda part: without_masked(part, self.masks), y)
         if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
             y = tf.cast(y, made.dtype)

@@ -104,7 +104,8 @@ def fisher_information(
         labels: over which labels the expectation is taken.
         likelihood: what the outputs are: "categorical" (logits), "categorical_probabilities",
             "bernoulli" (logits), "bernoulli_probabilities", "normal" (unit variance), or a callable
-            from the model's outputs to a TFP distribution or a nest of independent ones. By default
+            from the model's outputs to a TFP distribution or a nest of independent ones; labels in
+            a dictionary go by the keys of a dictionary of distributions. By default it is
             read from the compiled loss. Positions of a sequence are independent and sum up; those
             that the output's mask leaves out of the loss do not count.
         num_samples: draws per example for `labels="sampled"`.

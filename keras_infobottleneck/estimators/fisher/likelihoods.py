@@ -86,12 +86,13 @@ class NamedLikelihood(Likelihood):
 
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
         """The term of the output; probabilities are traced back to logits where they are one op."""
-        if not tf.is_tensor(outputs):
+        leaves = tf.nest.flatten(outputs)
+        if len(leaves) != 1 or not tf.is_tensor(leaves[0]):
             raise ValueError(
                 f"`likelihood={self.name!r}` is for one output tensor; give a callable from the "
                 f"outputs to a TFP distribution. Received: outputs={type(outputs).__name__}"
             )
-        eta = as_float(outputs)
+        eta = as_float(leaves[0])
         is_of_classes = self.name.startswith("categorical")
         if eta.shape.rank < (2 if is_of_classes else 1) or None in eta.shape[1:]:
             raise ValueError(

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.likelihoods import Labels
 from keras_infobottleneck.estimators.fisher.rules.example_loop import ExampleLoop, LoopGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
@@ -86,7 +87,7 @@ class ColumnSource:
 
             return sum(counts), column
         if self.labels == "empirical":
-            labels = self.likelihood.labels(batch.y, len(terms))
+            labels = label_of_each(terms, batch.y)
             scores = [t.weighed_score(y, weights) for t, y in zip(terms, labels, strict=True)]
             return 1, lambda k: [tf.stop_gradient(u) for score in scores for u in score]
         drawn = [

@@ -51,6 +51,12 @@ class Term(abc.ABC):
 
     # Each says which positions hold a label, `[batch, positions]`; without one all do.
     masks: Sequence[tf.Tensor] = ()
+    # Of the distribution in a dictionary, by which its label is found; None without one.
+    key: str | None = None
+    # Whether that dictionary has another order than that of the alphabet, which nests are read in.
+    needs_key = False
+    # Whether the label itself may be a nest of arrays, such as that of a joint distribution.
+    takes_nests = False
 
     def __init__(self, *eta: tf.Tensor):
         self.eta: Tensors = list(eta)
@@ -165,18 +171,6 @@ class Likelihood(abc.ABC):
     @abc.abstractmethod
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
         """The terms, from the outputs and the masks of each of them."""
-
-    def labels(self, y: Any, count: int) -> list[Any]:
-        """The label of each term."""
-        if count == 1:
-            return [y]
-        leaves = tf.nest.flatten(y)
-        if len(leaves) != count:
-            raise ValueError(
-                f"The labels must match the {count} distributions of the likelihood. "
-                f"Received: {len(leaves)} label arrays"
-            )
-        return leaves
 
 
 def as_float(outputs: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.planning import try_one_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.score_rows import all_rows
@@ -137,7 +138,7 @@ def example_rows(
 
 def _of_scores(scores: Scores, source: ColumnSource, y: Any, of_outputs: bool) -> list[tf.Tensor]:
     """The tensors of `ExampleRows`, rows with their columns first."""
-    labels = source.likelihood.labels(y, len(scores.terms))
+    labels = label_of_each(scores.terms, y)
     pairs = list(zip(scores.terms, labels, strict=True))
     losses = -tf.add_n([term.log_prob(label) for term, label in pairs])
     if not of_outputs:
