@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.terms import (
     Categorical,
     CategoricalProbabilities,
@@ -46,8 +47,9 @@ class Performance:
             losses[name] = found
             accuracies[name] = None
             if classes.shape[1:] == (1,):
-                labels = np.concatenate([_classes(y) for _, y in batches.parts()])
-                accuracies[name] = float(np.mean(classes[:, 0] == labels))
+                terms = likelihood.terms(model(batches.first_inputs(), training=False))
+                labels = [_classes(label_of_each(terms, y)[0]) for _, y in batches.parts()]
+                accuracies[name] = float(np.mean(classes[:, 0] == np.concatenate(labels)))
         return cls(losses, accuracies)
 
 

@@ -82,7 +82,7 @@ def mean_squared_jacobian(
     kinds = [tf.as_dtype(each.dtype) for each in tf.nest.flatten(first)]
     if not all(kind.is_floating for kind in kinds):
         raise TypeError(f"`x` must be floats. Received: x={', '.join(k.name for k in kinds)}")
-    if not isinstance(model(first, training=False), tf.Tensor):
+    if len(tf.nest.flatten(model(first, training=False))) != 1:
         raise TypeError(f"`model` must have one output. Received: model={model.name!r}")
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
@@ -91,6 +91,7 @@ def mean_squared_jacobian(
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(inputs)
                 outputs = model_of()(tf.nest.pack_sequence_as(batch.x, inputs), training=False)
+                (outputs,) = tf.nest.flatten(outputs)
                 outputs = tf.cast(tf.reshape(outputs, [batch.weights.shape[0], -1]), tf.float32)
             rows, width = outputs.shape
             count = width if num_probes is None else num_probes

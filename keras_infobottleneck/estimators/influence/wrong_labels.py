@@ -19,7 +19,9 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
     curvature_for,
@@ -244,7 +246,8 @@ def find_wrong_labels(
         seed = int(np.random.default_rng().integers(2**31))
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
-    class_log_probabilities(found.terms(model(batches.first_inputs(), training=False)))
+    terms = found.terms(model(batches.first_inputs(), training=False))
+    class_log_probabilities(terms)
     is_drawn = has_posterior(model)
     price, _ = price_of_nat(model, batches, price, fisher)
     if is_drawn:
@@ -262,7 +265,7 @@ def find_wrong_labels(
             model, data, fisher, price, prior_scale, structure, options
         )
         scores = by_curvature(model, found, batches, matrix, price / scale**2, verbose)
-    labels = _labels(batches, scores.shape[1])
+    labels = _labels(terms, batches, scores.shape[1])
     noise = LabelNoise.fitted(scores, labels)
     return WrongLabels(
         probabilities=noise.wrong,
@@ -283,13 +286,14 @@ def _last_weights(model: keras.Model) -> list[keras.Variable]:
     return list(model.trainable_variables)
 
 
-def _labels(batches: Batches, classes: int) -> np.ndarray:
+def _labels(terms: list[Term], batches: Batches, classes: int) -> np.ndarray:
     """The given labels as integers, `[examples]`.
 
     Raises:
         ValueError: other shapes, or numbers outside the classes.
     """
-    labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for _, y in batches.parts()])
+    parts = [label_of_each(terms, y)[0] for _, y in batches.parts()]
+    labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for y in parts])
     if labels.shape[1:] == (classes,):
         return labels.argmax(1)
     flat = labels.reshape(-1).astype(int)

@@ -6,8 +6,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators import find_wrong_labels, mean_squared_jacobian
 from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.forgetting.before_and_after import Performance
+from tests.support.small_classifiers import POINTS, dense_classifier
 
 tfd = tfp.distributions
 
@@ -96,3 +100,33 @@ def test_labels_that_could_be_paired_wrongly_are_refused(likelihood, y, sentence
     outputs = OUTPUTS["z"] if likelihood == "normal" else OUTPUTS
     with pytest.raises(ValueError, match=sentence):
         log_prob(likelihood, y, outputs)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """One with its output bare, and the same with it in a dictionary."""
+    inputs = keras.Input((4,))
+    outputs = dense_classifier()(inputs)
+    return keras.Model(inputs, outputs), keras.Model(inputs, {"label": outputs})
+
+
+def test_accuracies_are_those_of_the_only_label(networks):
+    bare, named = networks
+    x, y = POINTS
+    found = [
+        Performance.of(model, find_likelihood(model, "categorical"), {"all": Batches((x, labels))})
+        for model, labels in ((bare, y), (named, {"label": y}))
+    ]
+    right = np.mean(np.argmax(bare(x), 1) == y)
+    assert [each.accuracies["all"] for each in found] == [pytest.approx(right)] * 2
+
+
+@pytest.mark.slow
+def test_what_reads_labels_and_outputs_itself_takes_a_nest_of_one(networks):
+    bare, named = networks
+    x, y = POINTS
+    options = {"likelihood": "categorical", "labels": "expected"}
+    found = find_wrong_labels(named, (x, {"label": y}), **options)
+    exact = find_wrong_labels(bare, POINTS, **options)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities, rtol=1e-5)
+    assert mean_squared_jacobian(named, x) == pytest.approx(mean_squared_jacobian(bare, x))
