@@ -18,7 +18,7 @@ from fisher import best_times, examples, gradient_loop, network, on_one_thread, 
 import keras_infobottleneck as kib
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("num_draws", 8, "Draws of the weights of a noisy network.", 3)
+flags.DEFINE_integer("num_draws", 8, "Draws of the weights, of a noisy network or a chain.", 4)
 flags.DEFINE_integer("num_test", 250, "Test examples, of the training set.", 1)
 
 

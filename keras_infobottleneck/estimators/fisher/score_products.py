@@ -45,9 +45,12 @@ def relative_powers(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Powers of shifted eigenvalues, `[exponents, ...]`, over those of the smallest, and these.
 
-    Relative to the smallest no negative power is above one: nothing overflows in float32.
+    Relative to the smallest no negative power is above one, so that float32 holds them all.
     """
-    shifted = [each.astype(np.float64) + shift for each in values]
-    smallest = min(float(each.min()) for each in shifted if each.size)
-    powers = [np.stack([(each / smallest) ** p for p in exponents]) for each in shifted]
+    smallest = min(float(each.min()) for each in values if each.size) + shift
+
+    def power(each: np.ndarray, exponent: float) -> np.ndarray:
+        return (((each.astype(np.float64) + shift) / smallest) ** exponent).astype(each.dtype)
+
+    powers = [np.stack([power(each, p) for p in exponents]) for each in values]
     return powers, np.array([smallest**p for p in exponents])
