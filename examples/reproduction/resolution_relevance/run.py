@@ -48,7 +48,7 @@ script.define_flags("outputs/resolution_relevance", resume=True, full=True)
 flags.DEFINE_integer("seeds", 5, "Repeats of every network.", 1)
 flags.DEFINE_integer("epochs", None, "Epochs per layer; default 100 (digits) or 10 (--data).", 1)
 flags.DEFINE_list("units", None, "Widths of the layers; default 64..5 (digits) or 500..5 (--data).")
-flags.DEFINE_bool("persistent", False, "Keep the networks' chains from step to step; the rate falls.")
+flags.DEFINE_bool("persistent", False, "Chains go on from step to step, and the rate falls.")
 flags.DEFINE_integer("generated", 2000, "Images generated per layer.", 1)
 flags.DEFINE_integer("gibbs_steps", 200, "Gibbs steps of the free generation.", 0)
 

@@ -19,8 +19,8 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     ResolutionRelevance,
+    of_checked_counts,
     resolution_relevance,
-    resolution_relevance_of_counts,
 )
 from keras_infobottleneck.results.result import Result
 
@@ -109,12 +109,13 @@ def multiscale_relevance(spikes: ArrayLike) -> MultiscaleRelevance:
     bins = np.append(np.logspace(0.4, largest, 100).astype(int), num_points)
     scales = np.unique(np.minimum(bins, num_points))  # the rounded logarithm may exceed T
     until = np.concatenate([[0], np.cumsum(spikes, dtype=np.int64)])
+    num_spikes = int(until[-1])
     points = []
     for num_bins in scales:
         size, longer = divmod(num_points, num_bins)
         edges = np.arange(num_bins + 1) * size
         edges += np.minimum(np.arange(num_bins + 1), longer)
-        points.append(resolution_relevance_of_counts(np.diff(until[edges])))
+        points.append(of_checked_counts(np.diff(until[edges]), num_spikes))
     return _curve(scales, points)
 
 
