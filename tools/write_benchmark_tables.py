@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-from benchmark_tables import costs, methods, networks, scale  # noqa: E402
+from benchmark_tables import costs, labels, methods, networks, scale  # noqa: E402
 
 TARGET = ROOT / "benchmarks" / "README.md"
 HEAD = """# Benchmarks
@@ -39,8 +39,9 @@ SECTIONS = (
     methods.complexity_of_weights,
     methods.compressed_files,
     methods.boltzmann,
-    methods.wrong_labels,
-    methods.training_through_wrong_labels,
+    labels.wrong_labels,
+    labels.training_through_wrong_labels,
+    labels.influence,
     methods.forgetting,
     methods.learning_coefficients,
     networks.networks_of_others,

@@ -99,3 +99,14 @@ def test_recurrent_layers_have_the_same_numbers_by_their_rule_as_without():
     assert found["largest difference of the diagonals"] < 1e-5
     assert found["difference of the nats"] < 1e-4
     assert found["by the rule"].keys() == found["example by example"].keys()
+
+
+def test_influence_by_the_whole_curvature_tells_more_than_products_of_gradients(tmp_path):
+    sizes = ("--num_examples=100", "--num_test=10", "--num_units=4", "--num_subsets=20")
+    path = tmp_path / "influence.json"
+    done = run("influence.py", *sizes, "--repeats=1", "--steps=200", f"--output={path}")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(path.read_text("utf-8"))["scores"]
+    assert scores["ours, dense"]["score"] > scores["gradient products"]["score"]
+    # Both hold the whole matrix.
+    assert abs(scores["ours, dense"]["score"] - scores["ours, gram"]["score"]) < 0.01

@@ -2,9 +2,10 @@
 
 import json
 import pathlib
+import statistics
 from collections.abc import Iterable
 
-__all__ = ["is_there", "read", "section", "table"]
+__all__ = ["is_there", "read", "section", "spread", "table"]
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 
@@ -31,3 +32,9 @@ def section(title: str, commands: list[str], results: list[str], *parts: str) ->
     files = ", ".join(f"`docs/results/{name}.json`" for name in results)
     shell = "\n".join(commands)
     return "\n".join([f"## {title}\n", f"```bash\n{shell}\n```\n", f"{files}\n", *parts])
+
+
+def spread(values: list[float], digits: int = 4) -> str:
+    """Mean and standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
