@@ -23,6 +23,7 @@ from keras_infobottleneck.results.result import Result
 __all__ = [
     "RelevanceNull",
     "ResolutionRelevance",
+    "of_checked_counts",
     "relevance_null",
     "resolution_relevance",
     "resolution_relevance_of_counts",
