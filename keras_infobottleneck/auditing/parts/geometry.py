@@ -16,7 +16,7 @@ __all__ = ["Geometry"]
 
 
 class Geometry(LayerPart):
-    """Dimensions of hidden states: those of the sheet, and directions that share the variance.
+    """Intrinsic dimension and participation ratio of hidden states, as a part of a report.
 
     A part to ask for, since these numbers are no nats.
 

@@ -21,7 +21,7 @@ NUM_PERMUTATIONS = 5
 
 
 class TotalCorrelation(LayerPart):
-    """How far the units of a layer depend on each other."""
+    """Total correlation of a layer's units: how far they depend on each other."""
 
     name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
     narrower, takes_activations = "place", True
