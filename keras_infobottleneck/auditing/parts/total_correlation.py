@@ -31,8 +31,8 @@ class TotalCorrelation(LayerPart):
             "total correlation",
             "nats",
             "unbiased for Gaussian units; linear dependence only for others",
-            "How far the units depend on each other; 0 is disentangled. Noise and a narrow code "
-            "lower it too.",
+            "How far the units depend on each other; 0 means that they are independent. Noise "
+            "and a narrow code also lower it.",
         ),
     )
 
