@@ -42,6 +42,7 @@ SECTIONS = (
     labels.wrong_labels,
     labels.training_through_wrong_labels,
     labels.influence,
+    labels.costs_of_examples,
     methods.forgetting,
     methods.learning_coefficients,
     networks.networks_of_others,

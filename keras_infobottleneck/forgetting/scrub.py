@@ -18,9 +18,9 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.mean_gradient import mean_gradient
 from keras_infobottleneck.estimators.information.minimum import variables_of
 from keras_infobottleneck.forgetting.before_and_after import Performance
-from keras_infobottleneck.forgetting.mean_gradient import mean_gradient
 from keras_infobottleneck.forgetting.membership import membership_attack
 from keras_infobottleneck.forgetting.outcome import Forgetting
 from keras_infobottleneck.forgetting.scrubbed_copy import ScrubbedCopy, check_forgettable

@@ -4,7 +4,12 @@ import statistics
 
 from benchmark_tables.markdown import is_there, read, section, spread, table
 
-__all__ = ["influence", "training_through_wrong_labels", "wrong_labels"]
+__all__ = [
+    "costs_of_examples",
+    "influence",
+    "training_through_wrong_labels",
+    "wrong_labels",
+]
 
 LABELLED = {  # the data of each result, and the flag that names them
     "wrong_labels_digits": ("digits of scikit-learn", ""),
@@ -155,6 +160,25 @@ def influence() -> str:
         f"training, {found['decay']:g}. Seconds of one thread for all pairs: ours measures a "
         "test example in a call of its own.\n",
         table(["influence by", "score", "seconds"], rows),
+    )
+
+
+def costs_of_examples() -> str:
+    """What questions about single examples cost, in gradient passes."""
+    name = "whose_nats"
+    if not is_there(name):
+        return ""
+    found = read(name)
+    quantities = [key for key in next(iter(found.values())) if key != "gradient pass, seconds"]
+    rows = [[key, *(f"{network[key]:.1f}" for network in found.values())] for key in quantities]
+    return section(
+        "Questions about single examples",
+        ["python benchmarks/whose_nats.py --data=mnist.npz --num_examples=1000 --rounds=2"],
+        [name],
+        "In passes for the gradient of the mean loss over the same examples, compiled, on one "
+        "thread; the Fisher matrix is given unless the line says otherwise, but for "
+        "`find_wrong_labels`, which makes that of the last layer.\n",
+        table(["", *(key.upper() for key in found)], rows),
     )
 
 

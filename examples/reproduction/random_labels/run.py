@@ -140,6 +140,7 @@ def read_settings(images) -> dict:
     if FLAGS.photographs:
         largest = min(10_000, len(images.x_train))
         default |= PHOTOGRAPHS | {"sizes": [largest // 4, largest // 2, largest]}
+        default["compared_size"] = largest // 4
         default["seeds"] = default["seeds"] if FLAGS.seeds else [FLAGS.seed]
     smoke = SMOKE | {"seeds": [FLAGS.seed], "num_test": min(100, len(images.x_test))}
     settings = experiment.read_settings(default, smoke, FULL)

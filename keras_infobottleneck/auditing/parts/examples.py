@@ -15,7 +15,7 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.parts.fisher import NO_FISHER, diagonal_of
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators import FisherInformation, unique_information
-from keras_infobottleneck.estimators.influence.example_rows import ROWS_BYTES
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.results.result import Result
 
@@ -25,6 +25,8 @@ HAS_POSTERIOR = "the weights have a posterior; `posterior_influence` tells what 
 NO_LABELS = "it takes labels"
 # One percent of the examples with this share of all nats stands out.
 UNEVEN = 0.1
+# Two powers of every entry in float32, and while they are made in float64.
+POWER_COPIES = 8
 # Examples that the report names.
 MOST = 10
 
@@ -109,9 +111,8 @@ class Examples(AuditPart):
         return {"remembered": found}
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """Gradients of a batch of examples, of one at least, in several copies and precisions."""
-        row = 4 * num_weights
-        return 8 * max(row, min(ROWS_BYTES, row * min(64, num_examples)))
+        """Powers of the Fisher matrix in both precisions, and blocks of gradients."""
+        return POWER_COPIES * 4 * num_weights + 2 * BLOCK_BYTES
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
         """The mean, the share of the top percent, and the ten largest."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
+from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
 from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.introspection.contents import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
@@ -149,6 +150,10 @@ class FisherInformation(Result, abc.ABC):
         Raises:
             ValueError: the implicit structure, which has no matrix to take a power of.
         """
+
+    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts | None:
+        """How `g^T (F + shift I)^p h` of single scores is made on the device; None: from rows."""
+        return None
 
     def _num_eigenvalues(self, count: int | None) -> int:
         """How many are asked for, all by default."""

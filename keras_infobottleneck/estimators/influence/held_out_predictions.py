@@ -20,9 +20,8 @@ from keras_infobottleneck.estimators.fisher.terms import (
     Term,
 )
 from keras_infobottleneck.estimators.influence.example_losses import ExampleLosses
-from keras_infobottleneck.estimators.influence.example_rows import example_rows
+from keras_infobottleneck.estimators.influence.example_products import example_products
 from keras_infobottleneck.estimators.influence.label_noise import log_softmax
-from keras_infobottleneck.estimators.information.minimum import variables_of
 from keras_infobottleneck.models.posterior_draws import PosteriorDraws
 
 __all__ = ["by_curvature", "by_draws", "class_log_probabilities"]
@@ -71,21 +70,15 @@ def by_curvature(
     `H = J (F + shift I)^-1 J^T / N` and r the loss's gradient by them, they move by
     `H (I - L H)^-1 r`, exact where the loss is quadratic in the weights and F its Hessian.
     """
-    found = []
-    parts = example_rows(
-        model, variables_of(model, fisher), likelihood, batches, of_outputs=True, verbose=verbose
+    products, numbers = example_products(
+        model, likelihood, batches, fisher, shift, (-1.0,), of_outputs=True, verbose=verbose
     )
-    for part in parts:
-        rows = part.rows.astype(np.float64)
-        size = rows.shape[2]
-        solved = fisher.power_product(rows.reshape(-1, size), -1.0, shift).reshape(rows.shape)
-        spread = rows @ solved.transpose(0, 2, 1) / fisher.num_examples
-        leverages = np.linalg.eigvals(part.curvatures @ spread).real.max(1)
-        spread *= np.minimum(1.0, MOST_LEVERAGE / np.maximum(leverages, 1e-30))[:, None, None]
-        inner = np.eye(rows.shape[1]) - part.curvatures @ spread
-        slopes = np.linalg.solve(inner, part.slopes[:, :, None])
-        found.append(part.parameters + (spread @ slopes)[:, :, 0])
-    scores = np.concatenate(found)
+    spread = products[:, 0] / fisher.num_examples
+    leverages = np.linalg.eigvals(numbers.curvatures @ spread).real.max(1)
+    spread *= np.minimum(1.0, MOST_LEVERAGE / np.maximum(leverages, 1e-30))[:, None, None]
+    inner = np.eye(spread.shape[1]) - numbers.curvatures @ spread
+    slopes = np.linalg.solve(inner, numbers.slopes[:, :, None])
+    scores = numbers.parameters + (spread @ slopes)[:, :, 0]
     if scores.shape[1] == 1:  # the logit of the second of two classes
         scores = np.concatenate([np.zeros_like(scores), scores], 1)
     return scores

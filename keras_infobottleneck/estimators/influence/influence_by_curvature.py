@@ -7,9 +7,10 @@ import numpy as np
 
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.fisher.mean_gradient import mean_gradient
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
-from keras_infobottleneck.estimators.influence.example_rows import example_rows
-from keras_infobottleneck.estimators.influence.without_one import removals
+from keras_infobottleneck.estimators.influence.example_products import example_slopes
+from keras_infobottleneck.estimators.influence.without_one import norms_of_removals
 from keras_infobottleneck.estimators.information.minimum import variables_of
 
 __all__ = ["on_test", "on_themselves"]
@@ -24,13 +25,10 @@ def on_themselves(
     verbose: int,
 ) -> tuple[np.ndarray, ...]:
     """Losses, each example's influence on its own loss, and the influence's slope by `log F`."""
-    parts = []
-    for part in removals(model, fisher, shift, likelihood, batches, verbose=verbose):
-        whole = np.einsum("nw,nw->n", part.gradients, part.solved)
-        of_shift = shift * np.einsum("nw,nw->n", part.solved, part.solved)
-        parts.append((part.losses, -whole, whole - of_shift))
-    losses, influences, slopes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return losses, influences / fisher.num_examples, slopes / fisher.num_examples
+    losses, whole, of_shift = norms_of_removals(
+        model, fisher, shift, likelihood, batches, verbose=verbose
+    )
+    return losses, -whole / fisher.num_examples, (whole - of_shift) / fisher.num_examples
 
 
 def on_test(
@@ -44,15 +42,13 @@ def on_test(
 ) -> tuple[np.ndarray, ...]:
     """As `on_themselves`, on the mean test loss: one product with the inverse serves all."""
     variables = variables_of(model, fisher)
-    gradient = np.zeros(fisher.size)
-    for part in example_rows(model, variables, likelihood, test, verbose=verbose):
-        gradient += part.rows.sum((0, 1), dtype=np.float64)
-    gradient /= test.num_examples
+    gradient = mean_gradient(model, variables, likelihood, test)
     once = fisher.power_product(gradient[None], -1.0, shift)
     twice = fisher.power_product(once, -1.0, shift)
-    parts = []
-    for part in example_rows(model, variables, likelihood, batches, verbose=verbose):
-        both = part.rows[:, 0] @ np.concatenate([once, twice]).T
-        parts.append((part.losses, -both[:, 0], both[:, 0] - shift * both[:, 1]))
-    losses, influences, slopes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    pairs = zip(fisher.layout.split(once[0]), fisher.layout.split(twice[0]), strict=True)
+    directions = [np.stack(pair) for pair in pairs]
+    losses, both = example_slopes(
+        model, variables, likelihood, batches, directions, verbose=verbose
+    )
+    influences, slopes = -both[:, 0], both[:, 0] - shift * both[:, 1]
     return losses, influences / fisher.num_examples, slopes / fisher.num_examples

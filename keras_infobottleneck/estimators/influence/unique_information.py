@@ -20,7 +20,12 @@ from keras_infobottleneck.arguments import (
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.influence.code_at_minimum import check_code, curvature_for
-from keras_infobottleneck.estimators.influence.without_one import Removal, removals
+from keras_infobottleneck.estimators.influence.without_one import (
+    Removal,
+    norms_of,
+    norms_of_removals,
+    removals,
+)
 from keras_infobottleneck.estimators.information.minimum import (
     check_price_of_nat,
     variables_of,
@@ -191,8 +196,9 @@ def unique_information(
     Returns:
         A `UniqueInformation`. Its standard errors are those of the Fisher matrix' drawn labels, by
         the relative error of its trace (delta method); the approximation itself has none. Cost:
-        the Fisher matrix, one pass for the gradients, and a product with the inverse for each
-        example, on the host; memory for the gradients of a batch.
+        the Fisher matrix, and for "diagonal" and "kronecker" a pass of one to a few gradient
+        passes. With `leverage` or `test_data`, and for other structures, a product with the inverse
+        for each example, on the host, and memory for the gradients of a batch.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.
@@ -251,13 +257,23 @@ def unique_information(
         options |= {"structure": matrix.structure, "variables": variables_of(model, matrix)}
         of_labels = {"labels": "expected" if matrix.labels == "empirical" else matrix.labels}
         test = fisher_information(model, test_data, **{**of_labels, **fisher_options, **options})
-    parts = [
-        (part.losses, *_nats(part, matrix, shift, beta, space, test))
-        for part in removals(
-            model, matrix, shift, found, batches, leverage=leverage, verbose=verbose
-        )
-    ]
-    losses, nats, slopes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    options = {"leverage": leverage, "verbose": verbose}
+    if test is None:
+        losses, whole, of_shift = norms_of_removals(model, matrix, shift, found, batches, **options)
+        felt = whole - of_shift  # g A^-1 F A^-1 g
+    else:
+        parts = [
+            (part.losses, *norms_of(part, shift), _felt(part, test))
+            for part in removals(model, matrix, shift, found, batches, **options)
+        ]
+        losses, whole, of_shift, felt = map(np.concatenate, zip(*parts, strict=True))
+    if space == "weights":
+        unit = 2 * matrix.num_examples**2 * beta
+        nats, slopes = whole / unit, (of_shift - whole) / unit
+    else:
+        # Of the slope an upper estimate: the two inverses move by at most this, F by the rest.
+        unit = 2 * matrix.num_examples**2
+        nats, slopes = np.maximum(felt, 0.0) / unit, -felt / unit
     return UniqueInformation(
         nats=nats,
         standard_errors=error * np.abs(slopes),
@@ -271,24 +287,6 @@ def unique_information(
     )
 
 
-def _nats(
-    part: Removal,
-    fisher: FisherInformation,
-    shift: float,
-    beta: float,
-    space: str,
-    test: FisherInformation | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Nats of n examples, `[n]`, and their derivatives by the log of a factor on F, `[n]`."""
-    count = fisher.num_examples
-    # Of A = F + shift I: g A^-1 g, and what the matrix has no part in, shift g A^-2 g.
-    whole = np.einsum("nw,nw->n", part.gradients, part.solved)
-    of_shift = shift * np.einsum("nw,nw->n", part.solved, part.solved)
-    if space == "weights":
-        return whole / (2 * count**2 * beta), (of_shift - whole) / (2 * count**2 * beta)
-    felt = whole - of_shift  # g A^-1 F A^-1 g
-    if test is not None:
-        product = test.power_product(part.solved, 1.0)
-        felt = np.einsum("nw,nw->n", part.solved, product)
-    # An upper estimate: the two inverses move by at most this, F itself by the rest.
-    return np.maximum(felt, 0.0) / (2 * count**2), -felt / (2 * count**2)
+def _felt(part: Removal, test: FisherInformation) -> np.ndarray:
+    """How much the removals move the predictions on the test data, `d^T F_test d`, `[n]`."""
+    return np.einsum("nw,nw->n", part.solved, test.power_product(part.solved, 1.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
+from keras_infobottleneck.estimators.influence.example_products import example_products
 from keras_infobottleneck.estimators.influence.example_rows import ExampleRows, example_rows
 from keras_infobottleneck.estimators.information.minimum import variables_of
 
-__all__ = ["Removal", "removals"]
+__all__ = ["Removal", "norms_of", "norms_of_removals", "removals"]
 
 
 class Removal(NamedTuple):
@@ -67,27 +68,67 @@ def removals(
         else:
             gradients = part.rows[:, 0].astype(np.float64)
             solved = fisher.power_product(gradients, -1.0, shift)
-            yield Removal(part.losses, gradients, solved)
+            yield Removal(part.numbers.losses, gradients, solved)
+
+
+def norms_of_removals(
+    model: keras.Model,
+    fisher: FisherInformation,
+    shift: float,
+    likelihood: Likelihood,
+    batches: Batches,
+    *,
+    leverage: bool = False,
+    verbose: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every removal the loss before, `g^T A^-1 g`, and `shift g^T A^-2 g`, each `[examples]`.
+
+    With the letters of `removals`, but without steps of the size of all weights.
+    """
+    options: dict[str, Any] = {"of_outputs": leverage, "verbose": verbose}
+    powers = (-1.0, -2.0)
+    found = example_products(model, likelihood, batches, fisher, shift, powers, **options)
+    slopes = np.ones([len(found.products), 1, 1])
+    if leverage:
+        leverages = found.numbers.curvatures @ found.products[:, 0] / fisher.num_examples
+        slopes = _removed(leverages, found.numbers.slopes)[:, :, None]
+    norms = slopes.transpose(0, 2, 1)[:, None] @ found.products @ slopes[:, None]
+    return found.numbers.losses, norms[:, 0, 0, 0], shift * norms[:, 1, 0, 0]
+
+
+def norms_of(part: Removal, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """`g^T A^-1 g`, and what the matrix has no part in, `shift g^T A^-2 g`, each `[n]`."""
+    whole = np.einsum("nw,nw->n", part.gradients, part.solved)
+    return whole, shift * np.einsum("nw,nw->n", part.solved, part.solved)
 
 
 def _with_leverage(
     part: ExampleRows, fisher: FisherInformation, shift: float, count: int
 ) -> Removal:
     """Removals by a Newton step without the example; exact for a quadratic loss with Hessian F."""
-    rows = part.rows.astype(np.float64)
-    examples, outputs, size = rows.shape
+    rows, numbers = part.rows.astype(np.float64), part.numbers
+    size = rows.shape[2]
     solved = fisher.power_product(rows.reshape(-1, size), -1.0, shift).reshape(rows.shape)
-    leverages = part.curvatures @ (rows @ solved.transpose(0, 2, 1)) / count
+    leverages = numbers.curvatures @ (rows @ solved.transpose(0, 2, 1)) / count
+    slopes = _removed(leverages, numbers.slopes)[:, None]
+    return Removal(numbers.losses, _combined(slopes, rows), _combined(slopes, solved))
+
+
+def _removed(leverages: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """`(I - L H)^-1 r`, the slopes `[n, outputs]` that a Newton step without the example has.
+
+    Raises:
+        ValueError: examples with a leverage of one or more.
+    """
     # Eigenvalues of L H are real and, at a minimum whose curvature F is, below one.
     largest = np.max(np.linalg.eigvals(leverages).real, axis=1)
     if np.any(largest >= 1.0):
         raise ValueError(
             "`leverage=True` needs a curvature that holds each example's own; take a structure "
             "nearer to it, such as 'kronecker' or 'gram', or leave `leverage` out. Received: "
-            f"{np.sum(largest >= 1.0)} of {examples} examples with a leverage of one or more"
+            f"{np.sum(largest >= 1.0)} of {len(slopes)} examples with a leverage of one or more"
         )
-    slopes = np.linalg.solve(np.eye(outputs) - leverages, part.slopes[:, :, None])[:, None, :, 0]
-    return Removal(part.losses, _combined(slopes, rows), _combined(slopes, solved))
+    return np.linalg.solve(np.eye(slopes.shape[1]) - leverages, slopes[:, :, None])[:, :, 0]
 
 
 def _combined(slopes: np.ndarray, rows: np.ndarray) -> np.ndarray:

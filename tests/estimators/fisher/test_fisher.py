@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators import fisher_information, hessian, information_curve
 from keras_infobottleneck.estimators.fisher import planning, scores
 from keras_infobottleneck.estimators.fisher.planning import Trial
-from keras_infobottleneck.estimators.fisher.rules import gradients, kernel
+from keras_infobottleneck.estimators.fisher.rules import bilinear, gradients
 from keras_infobottleneck.estimators.fisher.scores import Scores
 from tests.support import reference_fisher as reference
 from tests.support.small_classifiers import (
@@ -130,7 +130,7 @@ def test_a_second_call_does_not_trace_again(monkeypatch):
     options = {"likelihood": "categorical", "batch_size": 4}
     fisher_information(model, IMAGES, **options)
     traces = []
-    monkeypatch.setattr(kernel.BilinearGradient, "rows", lambda *_: traces.append(1))
+    monkeypatch.setattr(bilinear.BilinearGradient, "rows", lambda *_: traces.append(1))
     model.layers[0].kernel.assign_add(tf.ones_like(model.layers[0].kernel))
     first = fisher_information(model, IMAGES, seed=1, **options)
     model.layers[0].kernel.assign_add(tf.ones_like(model.layers[0].kernel))

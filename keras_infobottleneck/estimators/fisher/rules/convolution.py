@@ -7,8 +7,9 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.bilinear import leading
 from keras_infobottleneck.estimators.fisher.rules.gradients import Call
-from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
 from keras_infobottleneck.estimators.fisher.rules.patches import Patches
 from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.estimators.fisher.rules.bilinear import leading
 from keras_infobottleneck.estimators.fisher.rules.gradients import Call, VariableGradient
-from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, leading
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule
 from keras_infobottleneck.estimators.fisher.rules.rule import register_rule
 
 __all__ = ["EinsumRule"]

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import keras
 import tensorflow as tf
 
-__all__ = ["BLOCK_BYTES", "Call", "DirectGradient", "Tensors", "VariableGradient", "by_example"]
+__all__ = [
+    "BLOCK_BYTES",
+    "Call",
+    "DirectGradient",
+    "Tensors",
+    "VariableGradient",
+    "by_example",
+    "crossed",
+]
 
 Tensors = list[tf.Tensor]
 # What a form is made from: the output gradients of the calls, or a loop over examples.
@@ -24,6 +32,24 @@ def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Weights `[batch]` shaped to multiply `like`."""
     shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
     return tf.reshape(tf.cast(weights, like.dtype), shape)
+
+
+def crossed(rows: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Products of every two rows of an example, entry by entry times each of k weights.
+
+    Args:
+        rows: `[batch, columns, n]`.
+        weights: each `[n]`, or `[batch, 1, n]`.
+
+    Returns:
+        `[batch, k, columns, columns]`.
+    """
+    if rows.shape[1] == 1:
+        squares = tf.square(rows)
+        found = [tf.reduce_sum(squares * c, 2, keepdims=True) for c in weights]
+    else:
+        found = [tf.matmul(rows * c, rows, transpose_b=True) for c in weights]
+    return tf.stack(found, 1)
 
 
 class Call:
@@ -43,7 +69,8 @@ class VariableGradient(abc.ABC, Generic[Given]):
     """How the per-example gradients of one variable follow from the output gradients.
 
     Every form answers the same questions about the gradients `G_n` of a batch: the gradients
-    themselves, their sum of squares, and each example's squared norm.
+    themselves, their sum of squares, each example's squared norm, its products with directions, and
+    those of its own gradients with each other, weighted entry by entry.
     """
 
     def __init__(self, variable: keras.Variable, calls: list[Call]):
@@ -83,23 +110,68 @@ class VariableGradient(abc.ABC, Generic[Given]):
 
         return self.in_blocks(of_block, tf.zeros(self.variable.shape, self.dtype))
 
+    def slopes(self, gradients: Given, directions: tf.Tensor) -> tf.Tensor:
+        """Each example's `sum_w v_w G_nw`, `[batch, k]`, for directions `[k, *variable.shape]`."""
+        size = math.prod(self.variable.shape)
+        flat = tf.reshape(directions, [-1, size])
+
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+            rows = tf.reshape(self.rows(gradients, start, stop), [-1, size])
+            return tf.matmul(rows, flat, transpose_b=True)
+
+        return self.numbers_in_blocks(of_block, (directions.shape[0],))
+
+    def inner_products(self, columns: Sequence[Given], weights: tf.Tensor) -> tf.Tensor:
+        """Products `sum_w c_w G_nwi G_nwj` of every two columns of gradients, weight by weight.
+
+        Args:
+            columns: output gradients, of each column.
+            weights: k arrays c, `[k, *variable.shape]`.
+
+        Returns:
+            `[batch, k, columns, columns]`.
+        """
+        count, size = len(columns), math.prod(self.variable.shape)
+        flat = tf.unstack(tf.reshape(weights, [-1, size]))
+
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+            rows = [tf.reshape(self.rows(g, start, stop), [-1, size]) for g in columns]
+            return crossed(tf.stack(rows, 1), flat)
+
+        return self.numbers_in_blocks(of_block, (len(flat), count, count), copies=count)
+
+    def numbers_in_blocks(
+        self,
+        of_block: Callable[[int | tf.Tensor, int | tf.Tensor], tf.Tensor],
+        shape: tuple[int, ...] = (),
+        copies: int = 1,
+    ) -> tf.Tensor:
+        """As `in_blocks` where there is nothing to sum: the numbers, `[batch, *shape]`."""
+        nothing = tf.zeros([], self.dtype)
+        found = self.in_blocks(lambda *block: (nothing, of_block(*block)), nothing, shape, copies)
+        return found[1]
+
     def in_blocks(
         self,
         of_block: Callable[[int | tf.Tensor, int | tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
         zeros: tf.Tensor,
+        shape: tuple[int, ...] = (),
+        copies: int = 1,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum, and numbers of each example, over blocks of examples that stay in the cache.
 
         Args:
             of_block: from the first example and the one behind the last to both.
             zeros: where the sum starts.
+            shape: of the numbers of one example.
+            copies: how many gradients of an example a block holds.
         """
-        block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, self.rows_bytes())))
+        block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, copies * self.rows_bytes())))
         blocks = -(-self.num_rows // block)
         block = -(-self.num_rows // blocks)
         if blocks == 1:
             total, numbers = of_block(0, self.num_rows)
-            return total, tf.ensure_shape(numbers, [self.num_rows])
+            return total, tf.ensure_shape(numbers, [self.num_rows, *shape])
 
         def body(
             i: tf.Tensor, total: tf.Tensor, numbers: tf.TensorArray
@@ -107,14 +179,16 @@ class VariableGradient(abc.ABC, Generic[Given]):
             more, of_examples = of_block(i * block, (i + 1) * block)
             return i + 1, total + more, numbers.write(i, of_examples)
 
-        numbers = tf.TensorArray(self.dtype, size=blocks, element_shape=[None], infer_shape=False)
+        numbers = tf.TensorArray(
+            self.dtype, size=blocks, element_shape=[None, *shape], infer_shape=False
+        )
         _, total, numbers = tf.while_loop(
             lambda i, *_: i < blocks,
             body,
             (tf.constant(0), zeros, numbers),
             parallel_iterations=1,
         )
-        return total, tf.ensure_shape(numbers.concat(), [self.num_rows])
+        return total, tf.ensure_shape(numbers.concat(), [self.num_rows, *shape])
 
 
 class DirectGradient(VariableGradient[Tensors]):

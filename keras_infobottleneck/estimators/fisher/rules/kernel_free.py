@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -127,6 +127,25 @@ class TokenGradient(VariableGradient[Tensors]):
         updates = tf.reshape(shares, [-1, shares.shape[2]])
         squares = tf.scatter_nd(index, updates, tf.constant(list(self.variable.shape)))
         return squares, tf.reduce_sum(shares, [1, 2])
+
+    def inner_products(self, columns: Sequence[Tensors], weights: tf.Tensor) -> tf.Tensor:
+        """A token's total times its gradient at every repeat, with the weights of its row."""
+        parts = [self._flat(gradients, 0, None) for gradients in columns]
+        tokens = parts[0][0]
+        rows = tf.stack([gradients for _, gradients in parts], 1)
+        same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)
+        totals = tf.matmul(same[:, None], rows)
+        found = []
+        for array in tf.unstack(weights):
+            weighed = totals * tf.gather(array, tokens)[:, None]
+            found.append(tf.einsum("bitd,bjtd->bij", weighed, rows))
+        return tf.stack(found, 1)
+
+    def slopes(self, gradients: Tensors, directions: tf.Tensor) -> tf.Tensor:
+        """Rows of the directions, looked up as those of the table are."""
+        tokens, gradients = self._flat(gradients, 0, None)
+        rows = [tf.gather(array, tokens) for array in tf.unstack(directions)]
+        return tf.stack([tf.reduce_sum(row * gradients, [1, 2]) for row in rows], 1)
 
 
 for normalization in (

@@ -14,8 +14,14 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.rules.bilinear import BilinearGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import VariableGradient
-from keras_infobottleneck.estimators.fisher.rules.kernel import BilinearGradient, keep_inputs
+from keras_infobottleneck.estimators.fisher.rules.kernel import keep_inputs
+from keras_infobottleneck.estimators.fisher.score_products import (
+    Columns,
+    ScoreProducts,
+    relative_powers,
+)
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
@@ -89,6 +95,18 @@ class DiagonalFisher(FisherInformation):
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         flat = self.layout.join(self.values).astype(np.float64)
         return rows * (flat + shift) ** exponent
+
+    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts:
+        """Products of the scores, weighted entry by entry."""
+        powers, units = relative_powers(self.values, shift, exponents)
+
+        def of_scores(scores: Scores, columns: Columns, powers: list[tf.Tensor]) -> tf.Tensor:
+            triples = zip(scores.forms, zip(*columns, strict=True), powers, strict=True)
+            return tf.add_n(
+                [form.inner_products(gradients, power) for form, gradients, power in triples]
+            )
+
+        return ScoreProducts("diagonal", powers, of_scores, units)
 
     def _merged(self, other: DiagonalFisher, num_examples: int) -> DiagonalFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

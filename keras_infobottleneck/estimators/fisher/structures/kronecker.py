@@ -16,6 +16,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     register_structure,
 )
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
+from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
@@ -27,6 +28,7 @@ from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import 
     sides_of,
     with_bias,
 )
+from keras_infobottleneck.estimators.fisher.structures.kronecker_products import products_by_blocks
 from keras_infobottleneck.estimators.fisher.structures.kronecker_side import (
     diagonal_of,
     is_diagonal,
@@ -243,6 +245,10 @@ class KroneckerFisher(FisherInformation):
                 block.scatter(product, parts, self.layout.shapes)
             found[number] = self.layout.join(parts)
         return found
+
+    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts:
+        """Products of the scores in the coordinates of the factors' eigenvectors."""
+        return products_by_blocks(self.blocks, self.rest, shift, exponents)
 
     def _merged(self, other: KroneckerFisher, num_examples: int) -> KroneckerFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

@@ -22,12 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.rules.bilinear import BilinearGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
-from keras_infobottleneck.estimators.fisher.rules.kernel import (
-    BilinearGradient,
-    KernelRule,
-    keep_inputs,
-)
+from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, keep_inputs
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
 from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_side import is_diagonal
@@ -97,13 +94,10 @@ def plan_blocks(scores: Scores, max_side: int | None = None) -> list[BlockPlan]:
     plans = []
     for i, form in enumerate(scores.forms):
         if isinstance(form, BilinearGradient):
-            places = np.arange(np.prod(form.block), dtype=np.int32).reshape(form.block)
-            with tf.init_scope():
-                order = form.arrange(tf.constant(places)).numpy()
             bias = biases.get(id(form.calls[0]), -1)
             _, fan_in, fan_out = form.block
             is_wide = fan_in + (bias >= 0) > most, fan_out > most
-            plans.append(BlockPlan(i, bias, order, form.positions, *is_wide))
+            plans.append(BlockPlan(i, bias, form.order, form.positions, *is_wide))
     return plans
 
 

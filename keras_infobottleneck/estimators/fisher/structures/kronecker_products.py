@@ -1,0 +1,153 @@
+"""Products of single scores under powers of Kronecker products, in their eigenvectors' axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.estimators.fisher.rules.bilinear import (
+    BilinearGradient,
+    by_group,
+    products_of_one_position,
+)
+from keras_infobottleneck.estimators.fisher.rules.gradients import (
+    DirectGradient,
+    VariableGradient,
+    crossed,
+)
+from keras_infobottleneck.estimators.fisher.score_products import (
+    Columns,
+    ScoreProducts,
+    relative_powers,
+)
+from keras_infobottleneck.estimators.fisher.scores import Scores
+from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
+
+__all__ = ["products_by_blocks"]
+
+
+def products_by_blocks(
+    blocks: Sequence[KroneckerBlock],
+    rest: Mapping[int, np.ndarray],
+    shift: float,
+    exponents: Sequence[float],
+) -> ScoreProducts:
+    """Products under powers of the blocks' Kronecker products and of the others' diagonal."""
+    values, vectors = [], []
+    for block in blocks:
+        (first, left), (second, right) = block.eigenvectors
+        values.append(first[:, :, None] * second[:, None, :])
+        vectors.append((left, right))
+    others = list(rest)
+    powers, units = relative_powers([*values, *rest.values()], shift, exponents)
+    places = [(block.kernel, block.bias, block.order) for block in blocks]
+
+    def of_scores(scores: Scores, columns: Columns, operands: Any) -> tf.Tensor:
+        vectors, powers = operands
+        pairs = list(zip(scores.forms, zip(*columns, strict=True), strict=True))
+        of_blocks, of_others = powers[: len(places)], powers[len(places) :]
+        found = []
+        for (kernel, bias, order), sides, power in zip(places, vectors, of_blocks, strict=True):
+            of_bias = pairs[bias] if bias >= 0 else None
+            found.append(_Block(pairs[kernel], of_bias, order, sides, power).products())
+        for number, power in zip(others, of_others, strict=True):
+            form, gradients = pairs[number]
+            found.append(form.inner_products(gradients, power))
+        return tf.add_n(found)
+
+    key = "kronecker", tuple((block.kernel, block.bias) for block in blocks)
+    return ScoreProducts(key, (vectors, powers), of_scores, units)
+
+
+class _Block:
+    """One kernel with its bias: its scores turned, multiplied, and weighted.
+
+    Args:
+        kernel: form of the kernel's scores, and its gradients of each column.
+        bias: the same of the bias; None without one.
+        order: for each kernel entry its place in `[groups, in, out]`.
+        vectors: eigenvectors of both sides, None for the axes themselves.
+        powers: of the eigenvalues' products, `[exponents, groups, in, out]`.
+    """
+
+    def __init__(
+        self,
+        kernel: tuple[VariableGradient, Sequence[Any]],
+        bias: tuple[VariableGradient, Sequence[Any]] | None,
+        order: np.ndarray,
+        vectors: tuple[tf.Tensor | None, tf.Tensor | None],
+        powers: tf.Tensor,
+    ):
+        self.form, self.columns = kernel
+        self.bias, self.order = bias, order.reshape(-1)
+        self.left, self.right = vectors
+        self.powers = powers
+
+    def products(self) -> tf.Tensor:
+        """Products of every two columns, `[batch, exponents, columns, columns]`."""
+        form = self.form
+        if not isinstance(form, BilinearGradient) or not self._bias_is_of(form):
+            return self._in_blocks(self._turned_rows)
+        if form.positions == 1:
+            d = [_turned(form.outputs(gradients), self.right) for gradients in self.columns]
+            return products_of_one_position(_turned(self._inputs(form), self.left), d, self.powers)
+        _, fan_in, fan_out = form.block
+        of_factors = form.positions * (fan_in**2 + fan_out**2)
+        if of_factors >= fan_in * fan_out * (fan_in + fan_out):
+            return self._in_blocks(self._turned_rows)
+
+        def rows(column: int, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+            x = _turned(self._inputs(form, start, stop), self.left)
+            d = _turned(form.outputs(self.columns[column], start, stop), self.right)
+            return tf.einsum("btgi,btgo->bgio", x, d)
+
+        return self._in_blocks(rows)
+
+    def _in_blocks(
+        self, rows: Callable[[int, int | tf.Tensor, int | tf.Tensor], tf.Tensor]
+    ) -> tf.Tensor:
+        """The products, from turned scores of a column for some examples."""
+        count, exponents = len(self.columns), self.powers.shape[0]
+        size = math.prod(self.powers.shape[1:])
+        powers = tf.unstack(tf.reshape(self.powers, [exponents, size]))
+
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+            flat = [tf.reshape(rows(k, start, stop), [-1, size]) for k in range(count)]
+            return crossed(tf.stack(flat, 1), powers)
+
+        return self.form.numbers_in_blocks(of_block, (exponents, count, count), copies=count)
+
+    def _turned_rows(self, column: int, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+        """Scores of a column as `[batch, groups, in, out]`, turned afterwards."""
+        groups, fan_in, fan_out = self.powers.shape[1:]
+        rows = self.form.rows(self.columns[column], start, stop)
+        rows = tf.gather(tf.reshape(rows, [-1, self.order.size]), np.argsort(self.order), axis=1)
+        rows = tf.reshape(rows, [-1, groups, fan_in - (self.bias is not None), fan_out])
+        if self.bias is not None:
+            form, columns = self.bias
+            of_bias = form.rows(columns[column], start, stop)
+            rows = tf.concat([rows, tf.reshape(of_bias, [-1, groups, 1, fan_out])], 2)
+        by_output = _turned(tf.transpose(rows, [0, 3, 1, 2]), self.left)
+        by_input = _turned(tf.transpose(by_output, [0, 3, 2, 1]), self.right)
+        return tf.transpose(by_input, [0, 2, 1, 3])
+
+    def _bias_is_of(self, form: BilinearGradient) -> bool:
+        """Whether the bias takes the output gradients of the kernel, one for every output."""
+        if self.bias is None:
+            return True
+        other = self.bias[0]
+        return isinstance(other, DirectGradient) and other.is_bias and other.calls == form.calls
+
+    def _inputs(self, form: BilinearGradient, *block: int | tf.Tensor) -> tf.Tensor:
+        """X of a kernel, with the one that its bias takes: `[batch, positions, groups, in]`."""
+        x = form.inputs(*block)
+        return x if self.bias is None else tf.concat([x, tf.ones_like(x[..., :1])], -1)
+
+
+def _turned(values: tf.Tensor, vectors: tf.Tensor | None) -> tf.Tensor:
+    """`[..., groups, n]` in the coordinates of `[groups, n, n]`."""
+    return values if vectors is None else by_group(values, vectors)

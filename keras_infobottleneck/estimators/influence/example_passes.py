@@ -1,0 +1,84 @@
+"""Numbers of single examples, from their scores, by one compiled pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.planning import try_one_example
+from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
+from keras_infobottleneck.introspection.compiled_passes import compiled
+from keras_infobottleneck.introspection.replicas import full_products
+
+__all__ = ["gathered", "passes"]
+
+OfScores = Callable[..., Sequence[tf.Tensor]]
+
+
+def passes(
+    model: keras.Model,
+    variables: list[keras.Variable],
+    source: ColumnSource,
+    batches: Batches,
+    name: Hashable,
+    of_scores: OfScores,
+    operands: Any = (),
+    *,
+    verbose: int = 0,
+) -> Iterator[list[np.ndarray]]:
+    """What `of_scores` gives for the examples of each batch, in inference mode, in their order.
+
+    Args:
+        model: the model.
+        variables: weights that the scores are by.
+        source: which labels.
+        batches: the examples.
+        name: what `of_scores` depends on, but for the model, the weights and the labels.
+        of_scores: from scores, labels and operands of a batch to tensors `[batch, ...]`,
+            of which the first is checked to be finite.
+        operands: nest of tensors.
+        verbose: 1 for a Keras progress bar.
+    """
+
+    def make(model_of: Callable[[], keras.Model]) -> Callable[..., Sequence[tf.Tensor]]:
+        def step(batch: Batch, operands: Any) -> Sequence[tf.Tensor]:
+            key = tf.constant(0, tf.int64)
+            return of_scores(Scores(model_of(), variables, source, batch, key), batch.y, operands)
+
+        return tf.function(step, autograph=False)
+
+    try_one_example(model, source, batches)
+    key = (name, source, tuple(map(id, variables)), registered_rules())
+    step = compiled(model, key, make)
+    bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
+    for number, batch in enumerate(batches, start=1):
+        # TensorFlow counts traces by code, for all models together: called as it is, the step
+        # would be said to retrace.
+        traced = step.get_concrete_function(batch, operands)
+        with full_products():
+            found = traced(batch, operands)
+        count = int(np.sum(batch.weights))
+        arrays = [array.numpy()[:count] for array in found]
+        _check_finite(arrays[0])
+        yield arrays
+        bar.update(number)
+
+
+def gathered(parts: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
+    """Arrays of all batches one after the other, in float64."""
+    return [np.concatenate(arrays).astype(np.float64) for arrays in zip(*parts, strict=True)]
+
+
+def _check_finite(numbers: np.ndarray) -> None:
+    """Raises where numbers of examples are NaN or infinite."""
+    if not np.all(np.isfinite(numbers)):
+        raise ValueError(
+            "Gradients of examples must be finite; look for NaN in the data, labels outside the "
+            "classes or overflow in the model. Received: a gradient that is not finite"
+        )

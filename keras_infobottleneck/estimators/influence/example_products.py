@@ -1,0 +1,145 @@
+"""Products of the gradients of single examples under powers of F, and with given directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.fisher.planning import try_one_example
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
+from keras_infobottleneck.estimators.fisher.terms import Likelihood
+from keras_infobottleneck.estimators.influence.example_passes import gathered, passes
+from keras_infobottleneck.estimators.influence.example_rows import ROWS_BYTES, example_rows
+from keras_infobottleneck.estimators.influence.label_columns import (
+    LabelNumbers,
+    columns_of,
+    label_numbers,
+)
+from keras_infobottleneck.estimators.information.minimum import variables_of
+
+__all__ = ["ExampleProducts", "example_products", "example_slopes"]
+
+
+# Output gradients of a batch, of all columns together, take at most about this.
+COLUMNS_BYTES = 4 * ROWS_BYTES
+
+
+class ExampleProducts(NamedTuple):
+    """Products of the gradients of every example, in float64.
+
+    Attributes:
+        products: `g_i^T A^p g_j` with `A = F + shift I` for each exponent p, of the gradient of the
+            loss, `[examples, exponents, 1, 1]`; of outputs those of every two parameters of the
+            label's distribution, `[examples, exponents, outputs, outputs]`.
+        numbers: what the labels say.
+    """
+
+    products: np.ndarray
+    numbers: LabelNumbers
+
+
+def example_products(
+    model: keras.Model,
+    likelihood: Likelihood,
+    batches: Batches,
+    fisher: FisherInformation,
+    shift: float,
+    exponents: Sequence[float],
+    *,
+    of_outputs: bool = False,
+    verbose: int = 0,
+) -> ExampleProducts:
+    """Products of all examples, in the order of the data, by one pass.
+
+    On the device and without a row of numbers for every weight, where the structure can do that;
+    else rows are multiplied on the host.
+
+    Args:
+        model: the model.
+        likelihood: from the model's outputs to the label's distribution.
+        batches: the examples; they are split where they would take too much memory.
+        fisher: F.
+        shift: what is added to its diagonal.
+        exponents: p, -1 and, if another is wanted, -2.
+        of_outputs: whether the gradients are of the distribution's parameters.
+        verbose: 1 for a Keras progress bar.
+    """
+    variables = variables_of(model, fisher)
+    how = fisher.score_products(shift, exponents)
+    if how is None:
+        options: dict[str, Any] = {"of_outputs": of_outputs, "verbose": verbose}
+        parts: Any = (
+            (_of_rows(part.rows, fisher, shift, len(exponents)), *part.numbers)
+            for part in example_rows(model, variables, likelihood, batches, **options)
+        )
+        products, *numbers = gathered(parts)
+        return ExampleProducts(products, LabelNumbers(*numbers))
+    source, count = columns_of(model, likelihood, batches, of_outputs)
+    if of_outputs:
+        of_positions = try_one_example(model, source, batches).position_bytes
+        taken = sum(of_positions.get(id(variable), 0) for variable in variables)
+        example_bytes = count * taken + 4 * len(exponents) * count**2
+        batches.split(max(1, COLUMNS_BYTES // example_bytes))
+    of_scores = how.of_scores
+
+    def of_batch(scores: Scores, y: Any, operands: Any) -> list[tf.Tensor]:
+        columns = [scores.gradients(k) for k in range(count)]
+        return [of_scores(scores, columns, operands), *label_numbers(scores, source, y)]
+
+    dtype = variables[0].dtype
+    operands = tf.nest.map_structure(
+        lambda a: None if a is None else tf.constant(a, dtype), how.operands
+    )
+    name = ("example products", how.key)
+    found, *numbers = gathered(
+        passes(model, variables, source, batches, name, of_batch, operands, verbose=verbose)
+    )
+    return ExampleProducts(found * how.units[:, None, None], LabelNumbers(*numbers))
+
+
+def _of_rows(
+    rows: np.ndarray, fisher: FisherInformation, shift: float, num_exponents: int
+) -> np.ndarray:
+    """Products of rows `[n, columns, weights]` under the first powers of the inverse."""
+    rows = rows.astype(np.float64)
+    size = rows.shape[2]
+    solved = fisher.power_product(rows.reshape(-1, size), -1.0, shift).reshape(rows.shape)
+    products = [left @ solved.transpose(0, 2, 1) for left in (rows, solved)]
+    return np.stack(products[:num_exponents], 1)
+
+
+def example_slopes(
+    model: keras.Model,
+    variables: list[keras.Variable],
+    likelihood: Likelihood,
+    batches: Batches,
+    directions: list[np.ndarray],
+    *,
+    verbose: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Losses `[examples]`, and each example's gradient times k directions, `[examples, k]`.
+
+    Args:
+        model, variables, likelihood, batches, verbose: as of `passes`.
+        directions: for each variable `[k, *variable.shape]`.
+    """
+    source = ColumnSource(likelihood, "empirical")
+    operands = [tf.constant(d, v.dtype) for d, v in zip(directions, variables, strict=True)]
+
+    def of_batch(scores: Scores, y: Any, operands: list[tf.Tensor]) -> list[tf.Tensor]:
+        triples = zip(scores.forms, scores.gradients(0), operands, strict=True)
+        products = tf.add_n([form.slopes(g, each) for form, g, each in triples])
+        # Scores are gradients of the log-probability, which is minus the loss.
+        return [-products, label_numbers(scores, source, y).losses]
+
+    name = "example slopes"
+    products, losses = gathered(
+        passes(model, variables, source, batches, name, of_batch, operands, verbose=verbose)
+    )
+    return losses, products
