@@ -46,8 +46,8 @@ AT_FULL_SIZE = (  # claims, and what --full runs
 WOULD_TELL = {  # which runs would settle what these cannot
     "1-c": "priors that are fixed or paid for, and biases that are charged: what they hold for "
     "nothing is as large here as what is looked for",
-    "1-d": "all 50,000 photographs: the memory reads a new image by its nearest neighbour, which on "
-    "photographs generalises at no price, and a convolutional network that 10,000 of them train "
+    "1-d": "all 50,000 photographs: the memory reads a new image by its nearest neighbour, which "
+    "on photographs generalises at no price, and a convolutional network that 10,000 of them train "
     "answers little more than half of new ones, so that real labels are worth little more to it "
     "than random ones",
     "1-g": "the row of the convolutional network; the memory generalises at no price",
