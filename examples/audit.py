@@ -1,13 +1,13 @@
-"""Ask a trained network what it knows: one call, a page of numbers, each beside its null.
+"""Audit two trained networks: one call measures everything and compares each number with its null.
 
-The same perceptron is trained twice on the same images: on their true labels, and on labels drawn
-at random, which it can only learn by heart. `kib.audit` measures both alike. What the weights hold
-(nats, by a Gaussian code around the trained weights) has to be read beside what the labels hold,
-and a total correlation beside that of permuted units: the report puts them side by side and says
-how each number misleads.
+The same perceptron is trained twice on the same images: on their true labels, and on random
+labels, which it can only learn by heart. `kib.audit` measures both in the same way. The
+information in the weights (nats, by a Gaussian code around the trained weights) must be compared
+with the information in the labels, and a total correlation with that of permuted units. The report
+shows both side by side and says how each number misleads.
 
-Expected: the network of random labels holds ten times the nats of the other, and three times what
-the labels themselves hold, because a Gaussian code over-counts: compare like with like. It has
+Expected: the network with random labels holds ten times the nats of the other, and three times the
+nats of its labels, because a Gaussian code over-counts; use it only to compare networks. It has
 learned nothing but its training set, as the accuracy on the test set shows. Run time: half a
 minute.
 """

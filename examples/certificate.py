@@ -1,14 +1,14 @@
-"""A network that comes with a guarantee, from its training set alone.
+"""Guarantee the error rate of a network on new data, from its training set alone.
 
-Half of the training images train a network, which becomes the prior; the posterior is trained on
-all of them, and what it learns beyond the prior is what its weights pay, in nats. The PAC-Bayes
-bound turns the error on the other half and those nats into a guarantee: with probability 96.5 %
-over the draw of that half, the error on new data is at most this.
+Half of the training images train a network, which becomes the prior. The posterior is trained on
+all images; the information that it learns beyond the prior is its divergence, in nats. The
+PAC-Bayes bound turns the error on the other half and this divergence into a guarantee: with
+probability 96.5 % over the draw of that half, the error on new data is at most the bound.
 
-Three numbers to compare: the certified error; the error observed on the images it was certified on,
-which the guarantee must exceed; and the error on the test set, which nothing was fitted to. On few
-images a guarantee is loose: even without an error 600 certify no less than 1.3 %. Run time:
-half a minute. The published networks, on MNIST, are in ``reproduction/certificate``.
+Compare three numbers: the certified error; the error observed on the images of the certificate,
+which the bound must exceed; and the error on the test set, which was used for nothing else. With
+few images a guarantee is loose: even without errors, 600 images certify no less than 1.3 %.
+Run time: half a minute. The published networks, on MNIST, are in ``reproduction/certificate``.
 """
 
 import os

@@ -1,25 +1,25 @@
-"""One divergence, three readings: a code of the labels, a file's size, a bound without a test set.
+"""Code labels with a network: its divergence as code length, as file size, and as an error bound.
 
 A small convolutional network is trained on all images, with a Gaussian distribution over every
-weight. The prior is fixed but for its scales, which are chosen on a grid and paid for. The
+weight. The prior is fixed except for its scales, which are chosen on a grid and counted. The
 divergence of the weights is then (a) part of the length of a code of the labels, (b) a number of
-bytes, (c) what a PAC-Bayes bound asks for: an error rate on new data that is certified from the
-training set alone, no example held out.
+bytes, (c) the divergence in a PAC-Bayes bound: an error rate on new data that is certified from the
+training set alone, with no example held out.
 
-The code and the bound draw weights, one set for all places of an image, and so does training:
-a step costs little more than one without noise. Noise that every place draws for itself, as
-``--estimator=local`` does in convolutions, averages out: training then sees a loss that is lower
-than the one that is paid.
+The code and the bound use drawn weights, one draw for all places of an image, and so does training:
+a step costs little more than one without noise. With ``--estimator=local`` every place of a
+convolution draws its own noise, which averages out: the training loss is then lower than the loss
+that the code pays.
 
-The price of a nat is raised slowly to four, then let down to one, at which training minimises the
-code; ``--price=2`` makes the certificate tighter. The learning rate is high: weights that know
-nothing are pulled to the prior by their price alone, which is little beside the noise of the loss.
+The price of a nat rises slowly to four and then falls to one, at which training minimises the
+code; ``--price=2`` makes the certificate tighter. The learning rate is high, because only the price
+pulls weights without information to the prior, and it is small compared with the noise of the loss.
 
 Published, on the 60,000 labels of MNIST (199 kbit without a network): variational codes of 22.2
 kbit, prequential ones of 4.10 (Blier & Ollivier, 2018); a certificate of 11.6 % that holds no data
 out (Lotfi et al., 2022). Run time on one core: digits, the default, four minutes; MNIST (`--data`)
-ten minutes, and twenty more for the prequential code. Killed and started again, it goes on where it
-was.
+ten minutes, and twenty more for the prequential code. If it is killed and started again, it
+continues where it was.
 """
 
 import math

@@ -1,12 +1,12 @@
-"""Do weights get simpler while a network learns? Their algorithmic complexity, epoch by epoch.
+"""Measure the algorithmic complexity of the weights, epoch by epoch, while a network learns.
 
-The weights are quantised to eight bits; each bit plane is cut into blocks of 4 x 4, and what a
-block costs is how seldom small Turing machines print it (block decomposition, bits). A `Measure`
-callback takes the number during `fit` and writes it to the log and a CSV file.
+The weights are quantised to eight bits, and each bit plane is cut into blocks of 4 x 4. A block is
+the more complex, the more seldom small Turing machines print it (block decomposition, bits). A
+`Measure` callback measures the complexity during `fit` and writes it to the log and a CSV file.
 
-A number of bits says nothing by itself. Compared: the weights at the start of training (`ratio`),
-and the same weights shuffled (`shuffled_ratio`): a fall of the first that the second does not share
-comes from which values there are, not from how they are arranged. Expected: learning alone changes
+A number of bits says nothing by itself. It is compared with that of the weights at the start of
+training (`ratio`) and of the same weights shuffled (`shuffled_ratio`). If only the first falls, the
+values of the weights changed, not their arrangement. Expected: learning alone changes
 nothing (0.997 of initial at 99 % on the test set); with weight decay the weights get simpler at the
 same accuracy, to 0.93 of initial and 0.97 of shuffled. Run time: half a minute. Grokking, bit
 planes and budgets: ``reproduction/weight_complexity``.

@@ -1,14 +1,15 @@
-"""A nat is a fraction of a byte: a network as a file of its information's size.
+"""Compress a network to a file of about the size of the information in its weights.
 
 A network with noise on its weights is trained at a price that ends at `--weight_beta`, and written
-by `kib.compress`: once as it is, once with the weights that are not coded yet learning between the
-stages of coding. Everything that predictions need is in the file: architecture, scales, biases.
+by `kib.compress`: once as it is, and once with training of the weights that are not coded yet
+between the stages of coding. Everything that predictions need is in the file: architecture, scales,
+biases.
 
-Compared with draws of the posterior, which is what a file holds; and with the usual way to a small
-file: the same network trained without noise, its smallest weights set to zero, trained on,
-quantised to 8 bits and packed by zlib. Expected: the file is as long as its nats say, a few dozen
-bytes aside, and errs as often as a draw; tuned, it errs less than the usual file, and is a fifth of
-it. Run time: a minute on the digits.
+The file is compared with draws from the posterior, one of which it holds, and with the usual
+small file: the same network trained without noise, its smallest weights set to zero, trained
+further, quantised to 8 bits and packed by zlib. Expected: the file is as long as its nats say, up
+to a few dozen bytes, and errs as often as a draw; after fine-tuning it errs less than the usual
+file, at a fifth of its size. Run time: a minute on the digits.
 """
 
 import os

@@ -1,13 +1,14 @@
-"""Noise tells which weights can go: convert a trained network, let it pay, prune, convert back.
+"""Prune a trained network: convert it to noisy weights, train it at a price, prune, convert back.
 
-A weight that the network needs is held against the noise, its mean far above its scale; a weight
-that it does not need gives in and costs nothing. So the signal-to-noise ratio orders the weights,
-and `make_deterministic` sets those under a threshold to zero and returns plain Keras layers.
+A weight that the network needs keeps a mean far above the scale of its noise; a weight
+that it does not need falls to the prior and costs nothing. So the signal-to-noise ratio orders the
+weights, and `make_deterministic` sets those below a threshold to zero and returns plain Keras
+layers.
 
-Compared with: the trained network itself, and the same network with as many of its weights pruned
-by size, the usual rule, without any training after it. Expected: a quarter of the weights is kept
-for a point of accuracy; by size alone the same share costs some thirteen points. Run time: half a
-minute.
+The result is compared with the trained network itself, and with the same network with as many
+weights pruned by size, the usual rule, without further training. Expected: a quarter of the weights
+is kept for a percentage point of accuracy; by size alone the same share costs some thirteen points.
+Run time: half a minute.
 """
 
 import os

@@ -1,20 +1,20 @@
-"""How few nats about an image does a network need? The deep variational information bottleneck.
+"""Limit the nats about an image with the deep variational information bottleneck, over prices.
 
-A perceptron codes each image as a Gaussian (`GaussianBottleneck`) and names the digit from a draw
-of it. Every nat of the code costs beta. Over a grid of prices this is the information plane: the
-rate, an upper bound on what the code tells about the image, against what it tells about the label
-(the entropy of the labels less the cross-entropy, a lower bound) and the errors on the test set.
-Beside it the same network without a bottleneck, plain and with dropout.
+A perceptron codes each image as a Gaussian (`GaussianBottleneck`) and predicts the digit from a
+draw of the code. Every nat of the code costs beta. Over a grid of prices this gives the information
+plane: the rate, an upper bound on the information about the image, against the information about
+the label (the entropy of the labels less the cross-entropy, a lower bound) and the errors on the
+test set. For comparison the same network is trained without a bottleneck, plain and with dropout.
 
 Expected on scikit-learn's digits, the default, of 597 test images: 8 errors at a rate of 14 nats
-(a price of 0.01) and at 5.5 nats (0.1), 9 of the network without a bottleneck, with dropout too: no
-difference that so few images could show. At a price of 1 the code holds half a nat and half of its
+(a price of 0.01) and at 5.5 nats (0.1), and 9 without a bottleneck, also with dropout. So few
+images cannot show a difference. At a price of 1 the code holds half a nat and half of its
 draws are wrong. Published, on permutation-invariant MNIST: 1.13 % errors at a price of 0.001,
 against 1.38 % of a plain network of the same size (Alemi et al., 2017), after 200 epochs of two
 layers of 1,024.
 
-Run time on one core: two minutes; on MNIST (`--data`) some minutes a network. What is done is kept
-in the output folder: the same command goes on where it was.
+Run time on one core: two minutes; on MNIST (`--data`) some minutes for each network. Finished
+results are kept in the output folder: the same command continues where it was.
 """
 
 import json

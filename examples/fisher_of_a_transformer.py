@@ -1,15 +1,15 @@
-"""Which weights does a transformer feel? Its Fisher information, and a check that it is right.
+"""Measure the Fisher information of a transformer by layer, and check that it is right.
 
-The Fisher matrix F says how much the predictions move when the weights do: for a small step dw the
-divergence of the new predictions from the old is dw' F dw / 2 nats. Its trace, weight by weight,
-shows where a network is sensitive; a product with F costs about as much as a gradient.
+The Fisher matrix F says how much the predictions change when the weights change: for a small step
+dw the divergence of the new predictions from the old is dw' F dw / 2 nats. Its trace, weight by
+weight, shows where a network is sensitive; a product with F costs about as much as a gradient.
 
-A small transformer reads the rows of an image as tokens. Two things are shown. First the check:
-the divergence measured after random steps, beside what F predicts; for small steps their ratio is
-1. Then the trace by part of the network, in all and for one weight: a part may have many weights
-that the predictions hardly feel. Expected: 1.00 for steps up to a hundredth of the weights, about 2
-for a tenth, where the quadratic no longer holds; more than half of the trace in the embedding,
-which has 3 % of the weights. Run time: half a minute.
+A small transformer reads the rows of an image as tokens. The script first checks F: it compares
+the divergence measured after random steps with the prediction of F; for small steps their ratio is
+1. Then it prints the trace by part of the network, in total and per weight: a part may have many
+weights on which the predictions hardly depend. Expected: 1.00 for steps up to a hundredth of the
+weights, about 2 for a tenth, where the quadratic no longer holds; more than half of the trace in
+the embedding, which has 3 % of the weights. Run time: half a minute.
 """
 
 import os

@@ -1,14 +1,15 @@
-"""Where does the network look? A map of the nats that pass through a noisy layer, place by place.
+"""Map the nats that pass through a noisy layer, place by place, to see where a network looks.
 
-A convolutional network learns digits that lie among pieces of other digits. Each of its two noisy
-layers pays for what it lets through, so it puts noise on what the task does not need. What is left,
-in nats for each place (`InformationDropout.information`), is a heat map that no one has labelled.
+A convolutional network learns digits that lie among pieces of other digits. Its two noisy layers
+have a price for the information that passes, so they put noise on what the task does not need. The
+remaining nats for each place (`InformationDropout.information`) are a heat map, made without any
+labels of places.
 
-Compared: how well the map tells places with ink of the digit from places with ink of the pieces, by
-the area under the ROC (1/2 for a map that knows nothing), after training and before it. Any edge
-detector finds ink, so that would be no test. Expected: 0.77 in the first noisy layer, 0.87 in the
-second, about 1/2 before training. Run time: a minute. With other prices and on MNIST:
-``reproduction/occlusions``.
+The script measures how well the map distinguishes places with ink of the digit from places with ink
+of the pieces, by the area under the ROC (1/2 for a random map), before and after training. Ink
+against background would be no test, because any edge detector finds ink. Expected: 0.77 in the
+first noisy layer, 0.87 in the second, about 1/2 before training. Run time: a minute. With other
+prices and on MNIST: ``reproduction/occlusions``.
 """
 
 import os

@@ -1,16 +1,16 @@
-"""A nat is a byte is a guarantee: networks read in three ways, and one bounded in six.
+"""Compare the code length, file size and error bounds of networks over the price of a nat.
 
-Networks are trained on all images at several prices of a nat. Whatever their weights know is then
-(a) part of a code of the labels, (b) the size of a file, (c) what a bound on the error on new data
-pays for: nats are bytes times 8 log 2, and both are the divergence in the bound. The figure has all
-of them over the price, and the usual small files beside: eight bits a weight, pruned or not.
+Networks are trained on all images at several prices of a nat. The information in their weights is
+then (a) part of a code of the labels, (b) the size of a file, and (c) the divergence in a bound on
+the error on new data; nats are bytes times 8 log 2. The figure shows all of them over the price,
+with the usual small files for comparison: eight bits for each weight, pruned or not.
 
-At the price of one the table has six bounds for the first network, at one confidence, with what
-each of them used: images that were held out, images held out from the prior, or none. Expected, on
-few images: who holds none out pays for every nat, and on a thousand images that is much; with
-60,000 (`--data`) it is little. A test set is tighter than either, and cannot train.
+At the price of one the table has six bounds for the first network, at one confidence, with the
+images that each of them used: images held out, images held out from the prior, or none. Expected:
+without held-out images the bound contains every nat, which on a thousand images is much; with
+60,000 (`--data`) it is little. A test set gives a tighter bound, but cannot be used for training.
 
-Run time: four minutes on the digits. Killed and started again, it goes on after what it finished.
+Run time: four minutes on the digits. If it is killed and started again, it continues where it was.
 """
 
 import os

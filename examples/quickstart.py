@@ -1,13 +1,13 @@
-"""A network that must pay for information does not memorise wrong labels.
+"""Train through wrong labels: a network with a price on information does not memorise them.
 
 Claim: with 40 % of the training labels replaced at random, a plain network learns them all by
-heart and is wrong on the test set; the same network with little information in its weights cannot,
-and is right ("Emergence of Invariance and Disentanglement", Achille & Soatto, 2018, section 6).
-Expected: the plain network memorises nearly all wrong labels; at the weight_beta of the default it
+heart and errs on the test set; the same network with little information in its weights cannot, and
+predicts well ("Emergence of Invariance and Disentanglement", Achille & Soatto, 2018, section 6).
+Expected: the plain network memorises nearly all wrong labels; with the default weight_beta it
 memorises hardly any and gains some 25 points on the test set. Far below the transition it behaves
-like the plain network; above, it learns nothing at all.
+like the plain network; above it, it learns nothing at all.
 
-Run time: about a minute. Killed and started again, it goes on where it was.
+Run time: about a minute. If it is killed and started again, it continues where it was.
 """
 
 import functools

@@ -1,14 +1,15 @@
-"""How much can the states of a layer tell about what they stand for? Resolution and relevance.
+"""Measure the resolution and relevance of the hidden states of each layer.
 
-Read each image as a state of a layer: which of its units are active. Resolution H[s] is the entropy
-of the states, how finely the layer tells images apart; relevance H[K] is the entropy of how often
-states occur, a bound on what the states can tell about anything not yet named. At a given
-resolution relevance has a maximum, reached by samples that follow a power law.
+Each image is in a state of a layer, which says which of its units are active. Resolution H[s] is
+the entropy of the states: how finely the layer distinguishes images. Relevance H[K] is the entropy
+of the frequencies of states: a bound on the information that the states can hold about anything
+not yet specified. At a given resolution relevance has a maximum, reached by samples that follow a
+power law.
 
-A classifier with ever narrower layers is measured before and after training, in units of log M, M
-images. Compared: the most that is possible at that resolution, and units shuffled apart, which keep
-how often each unit is active and nothing else: what a layer has above those is of its making.
-Expected: the layers lie close to the most possible, but shuffled units are nearly as close.
+A classifier with ever narrower layers is measured before and after training, in units of log M, for
+M images. Its relevance is compared with the maximum at that resolution, and with that of shuffled
+units, which keep only how often each unit is active; an excess over these comes from the layer.
+Expected: the layers lie close to the maximum, but shuffled units are nearly as close.
 Run time: half a minute. The paper's deep belief networks: ``reproduction/resolution_relevance``.
 """
 

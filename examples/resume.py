@@ -1,12 +1,12 @@
-"""Killed and resumed, a training ends as if nothing had happened, bit for bit.
+"""Resume a killed training so that it ends with the same weights, bit for bit.
 
-A network with noise draws at every step. For a resumed training to end where an undisturbed one
-does, the state of that noise must come back with the weights and the optimizer, and the order of
-the data must depend on the epoch alone. `kib.callbacks.Checkpoint` keeps the first three in one
-file, written whole after each epoch; the data set below does the fourth.
+A network with noise draws at every step. A resumed training ends like an uninterrupted one only if
+the state of the noise is restored with the weights and the optimizer, and if the order of
+the data depends only on the epoch. `kib.callbacks.Checkpoint` saves the first three in one
+file, written atomically after each epoch; the data set below ensures the fourth.
 
-Compared: all weights of a training that was never disturbed, and of one that dies in the middle of
-an epoch and is started anew from nothing but the file. Expected: the largest difference is 0.
+The script compares all weights of an uninterrupted training with those of one that is killed in the
+middle of an epoch and started again from the file alone. Expected: the largest difference is 0.
 Run time: a quarter of a minute.
 """
 

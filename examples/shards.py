@@ -1,15 +1,16 @@
-"""Two processes measure a model on their parts of the data; the results add up to the whole.
+"""Measure a model in two processes, each with a part of the data, and add the results.
 
-No machine needs to hold the data, or to know of the others: each is told where its part starts.
-Drawn labels belong to the number of an example, so with one seed the parts reproduce the whole run.
-Weights are no examples: of their complexity each process measures a part of the tensors.
+No machine needs all data, or communicates with the others: each is told where its part starts.
+Drawn labels depend on the number of an example, so with one seed the parts reproduce the whole run.
+For the complexity of the weights, which needs no examples, each process measures a part of the
+tensors.
 
-`--engine` says who starts the processes: `futures` (Python's own), `ray` or `dask`, where they are
-installed. What is measured, `measure`, is the same function for all.
+`--engine` selects what starts the processes: `futures` (Python's own), `ray` or `dask`, if they are
+installed. The function `measure` is the same for all.
 
-Compared: a Fisher matrix, the counts of hidden states, and the complexity of the weights, in parts
-and of the whole. Expected: the same counts and bits, and a matrix that differs by rounding. Run
-time: a quarter of a minute.
+The script compares a Fisher matrix, the counts of hidden states, and the complexity of the weights,
+in parts and as a whole. Expected: the same counts and bits, and a matrix that differs by rounding.
+Run time: a quarter of a minute.
 """
 
 import multiprocessing

@@ -1,23 +1,23 @@
-"""What helps against wrong labels? Eight methods, tuned on labels as wrong as the others.
+"""Compare eight methods of training through wrong labels, tuned without any clean labels.
 
-A share of the labels is replaced at random. A fifth of the examples, with labels as wrong as the
-rest, is held out to choose from: for every method the one of four strengths at which most of the
-held-out labels are answered, at the last epoch, and again over all epochs, which is early stopping.
-No choice is made by labels that are known to be right; those are of the test. The perceptron has
-the same layers for all: plain; with binary dropout; with weight decay (Loshchilov & Hutter, 2019);
-with smoothed labels; under the generalised cross-entropy (Zhang & Sabuncu, 2018); two that teach
-each other the examples of small loss (co-teaching, Han et al., 2018; what is left out rises over
-the first tenth of the epochs); with Information Dropout, whose units are softplus for relu; and
-paying for the information in its weights, at a price that rises over half of the epochs.
+A share of the labels is replaced at random. A fifth of the examples, whose labels are as often
+wrong as the rest, is held out for tuning: for every method, the one of four strengths with the best
+accuracy on the held-out labels, at the last epoch and again over all epochs (early stopping).
+Labels that are known to be right are used only for the test. All methods use a perceptron with the
+same layers: plain; with binary dropout; with weight decay (Loshchilov & Hutter, 2019);
+with smoothed labels; with the generalised cross-entropy (Zhang & Sabuncu, 2018); two networks that
+select examples of small loss for each other (co-teaching, Han et al., 2018; the share left out
+rises over the first tenth of the epochs); with Information Dropout, with softplus units instead of
+relu; and with a price on the information in its weights, which rises over half of the epochs.
 
-Expected on the digits of scikit-learn, the default: at the last epoch co-teaching and paying for
-weights are ahead of all others; stopped early, most methods lie within two points.
+Expected on the digits of scikit-learn, the default: at the last epoch co-teaching and the price on
+weights are ahead of all others; with early stopping, most methods lie within two points.
 
-Prints a line for each method: test accuracy at the last epoch and stopped early, the share of the
-wrong labels that was learned, and how far paying for weights is ahead of it, paired over seeds.
+The script prints a line for each method: test accuracy at the last epoch and with early stopping,
+the share of wrong labels that was learned, and the lead of the price on weights, paired over seeds.
 
 Run time on one core: half an hour, on 5,000 images of MNIST or CIFAR-10 (`--data`) somewhat more.
-Killed and started again, it goes on where it was.
+If it is killed and started again, it continues where it was.
 """
 
 import os

@@ -1,14 +1,15 @@
-"""Two workers train one network, one of them is killed, and the result is as if nothing happened.
+"""Train a network on two workers, kill one of them, and resume with the same result.
 
 `tf.distribute.MultiWorkerMirroredStrategy` runs one process for each worker, here two on this
-machine. `fit` of Keras 3.15.1 fails there, so the loop is our own: each step is the model's
-`train_step`, run on all workers, each of which has its part of every batch. After each epoch
-`kib.callbacks.Checkpoint` writes one file; all workers read it when they start. When a worker dies
-the others cannot go on, and whatever started them, here this script, starts all of them again.
+machine. `fit` of Keras 3.15.1 fails with it, so the script has its own loop: each step is the
+model's `train_step`, run on all workers, each of which has its part of every batch. After each
+epoch `kib.callbacks.Checkpoint` writes one file, which all workers read when they start. When a
+worker dies the others cannot continue, and the process that started them, here this script, starts
+all of them again.
 
-Compared: the weights of a training that was never disturbed and of one whose second worker was
-killed in the middle of an epoch, and a Fisher matrix that both workers measured together with that
-of one process. Expected: differences of 0 and of rounding. Run time: half a minute.
+The script compares the weights of an uninterrupted training with those of one whose second worker
+was killed in the middle of an epoch, and a Fisher matrix measured by both workers with that of one
+process. Expected: differences of 0 and of rounding. Run time: half a minute.
 """
 
 import json

@@ -1,15 +1,16 @@
-"""Does the network know that it does not know? Uncertainty in two parts, in nats.
+"""Split the uncertainty of predictions into that of the data and that of the network, in nats.
 
-A network with noise on its weights is many networks. Where each of them is unsure, the image is
-ambiguous (aleatoric); where each is sure of something else, the network has not learned about such
-images (epistemic, the mutual information of the answer and the weights). Total is their sum.
+A network with noise on its weights can draw many networks. If each of them is uncertain, the image
+is ambiguous (aleatoric). If they are certain of different answers, the network has not learned
+about such images (epistemic, the mutual information of the answer and the weights). The total is
+their sum.
 
-The network has never seen the last three classes. Compared: each number on new images of known
-classes and of the classes left out, and how well it tells them apart, by the area under the ROC
-(1/2 for a number that knows nothing), beside the entropy of the plain network that it was made
-from. Expected: epistemic nats are several times higher on the classes left out. All numbers tell
-them apart, the plain entropy as well as any: what noise adds is the reason for the doubt. Run time:
-half a minute.
+The network has never seen the last three classes. The script compares each number on new images of
+the known classes and of the classes left out, and measures how well it distinguishes them, by the
+area under the ROC (1/2 for a random number). The entropy of the plain network that it was made from
+is shown for comparison. Expected: epistemic nats are several times higher on the classes left out.
+All numbers distinguish them, the plain entropy as well as any; noise adds the cause of the
+uncertainty. Run time: half a minute.
 """
 
 import os

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Ten minutes
 #
-# This page trains a network that pays for what it keeps, asks it what it knows, makes it smaller and saves it.
-# Every step prints what it does. The data are the digits of scikit-learn, 1,797 images of 8 x 8 pixels.
-# The same as a [notebook](ten_minutes.ipynb) and as a [script](ten_minutes.py). `pip install '.[examples]'` installs what it
-# needs beside the package.
+# This page shows the package in six steps: it trains a network with a price on the information in its weights, measures
+# that information, makes the network smaller and saves it. The data are the digits of scikit-learn, 1,797 images of 8 x 8
+# pixels. The page is also a [notebook](ten_minutes.ipynb) and a [script](ten_minutes.py). `pip install '.[examples]'`
+# installs what it needs besides the package.
 #
 # ## 1. Some labels are wrong
 
@@ -59,10 +59,10 @@ say("plain", plain)
 
 
 # %% [markdown]
-# ## 3. The same network, paying for information
+# ## 3. The same network with a price on information
 #
-# `make_variational` puts noise on the weights. `weight_beta` is the price of a nat. Raising it slowly lets the
-# network learn first and forget afterwards:
+# `make_variational` puts noise on the weights. `weight_beta` is the price of one nat of information in them.
+# With a price that rises slowly, the network learns first and forgets afterwards:
 
 
 # %%
@@ -75,7 +75,8 @@ say("paying", paying)
 
 
 # %% [markdown]
-# Both learn the digits first. Then the plain network learns the wrong labels as well, and the paying one does not:
+# Both networks learn the digits first. Then the plain network also learns the wrong labels, and the network that
+# pays for information does not:
 
 
 # %%
@@ -90,7 +91,7 @@ figure.savefig("ten_minutes.png", dpi=90, bbox_inches="tight")
 # %% [markdown]
 # ![Test accuracy over the epochs: the plain network falls, the paying one stays.](../figures/guides/ten_minutes.png)
 #
-# ## 4. What does it know?
+# ## 4. How much information is in the weights?
 
 
 # %%
@@ -103,9 +104,9 @@ for layer, nats in paying.weight_information(by_layer=True).items():
 
 
 # %% [markdown]
-# With much less than 2.30 nats per label the weights could not hold every label by heart; with more, they have room
-# to, as here, but at this price the network did not use it for the wrong ones. Afterwards, a plain network can be
-# given a code as well:
+# With much less than 2.30 nats per label, the weights could not hold every label by heart. With more, as here, they
+# have room for that, but at this price the network did not use the room for the wrong labels. The information in a
+# plain network can be estimated after training, as the length of a Gaussian code for its weights:
 
 
 # %%
@@ -115,9 +116,10 @@ print(f"plain network: {held.nats_per_example:.1f} nats per label by its Gaussia
 
 
 # %% [markdown]
-# For everything at once, with what each number is compared with, use `kib.audit(model, data)`.
+# `kib.audit(model, data)` measures everything at once and shows what each number is to be compared
+# with.
 #
-# ## 5. Which answers not to trust
+# ## 5. Which predictions not to trust
 
 
 # %%
@@ -129,7 +131,7 @@ print(f"total uncertainty where it is wrong {doubt.total[wrong].mean():.1f} nats
 
 
 # %% [markdown]
-# ## 6. Smaller, and saved
+# ## 6. Prune and save
 
 
 # %%

@@ -53,7 +53,7 @@ def audit(
     dry_run: bool = False,
     verbose: int = 0,
 ) -> InformationReport | AuditPlan:
-    """What a network knows: everything this package measures, for one model, in one report.
+    """Audit of a model: everything that this package measures about it, in one report.
 
     Parts, the values of `include`:
 

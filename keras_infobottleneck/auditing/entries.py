@@ -25,7 +25,7 @@ SWITCHED_OFF = "switched off by `include`"
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """Kind of number in a report: its name, its unit, its truth and how it misleads.
+    """Kind of number in a report: its name, unit, status (exact, bound, ...) and how it misleads.
 
     Attributes:
         name: by which readings refer to it, unique in a report.

@@ -36,7 +36,7 @@ MANY_PARTS = 3
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class InformationReport(Findings):
-    """Report on what a network knows: every number measured, to read, to compare and to keep.
+    """Report on the information in a network: every number measured, to read, compare and keep.
 
     `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
     `report.complexity` and the like are the estimators' own results, None where

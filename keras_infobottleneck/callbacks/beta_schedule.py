@@ -12,7 +12,7 @@ __all__ = ["BetaSchedule"]
 
 
 class BetaSchedule(keras.callbacks.Callback):
-    """Sets a beta at the start of every epoch; resumed training finds the value of its epoch.
+    """Sets a beta at the start of every epoch, from the epoch's number, also when training resumes.
 
     Args:
         beta: the variable to set: ``model.weight_beta``, or ``layer.beta`` of an

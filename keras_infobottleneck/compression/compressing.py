@@ -72,7 +72,7 @@ def compress(
     seed: int | None = None,
     verbose: int = 1,
 ) -> CompressedFile:
-    """Writes a network to a file whose size is the information in its weights.
+    """Writes a network to a file of about the size of the information in its weights.
 
     Weights with a Gaussian posterior are coded by relative entropy coding:
 

@@ -215,7 +215,7 @@ def kl_log_normal_log_normal(
 
 
 def kl_log_normal_log_uniform(scale: TensorLike, max_scale: TensorLike) -> tf.Tensor:
-    """KL in nats, per entry, of a log-normal to the `LogUniform` that is free at `max_scale`.
+    """KL in nats, per entry, of a log-normal to the `LogUniform` prior; it is 0 at `max_scale`.
 
     ``log(max_scale / scale)``: -log alpha of "Information Dropout" with alpha the scale, and
     ``1/2 log(max_variance / alpha)`` of "Emergence" 4.1 with alpha the variance.

@@ -51,7 +51,7 @@ def forget(
     verbose: int = 0,
     **fisher_options: Any,
 ) -> tuple[keras.Model, Forgetting]:
-    """Scrub a network of some of its training examples, and say what can still be read.
+    """Remove information about some training examples from a network, and measure what remains.
 
     With F the Fisher matrix of what is kept and g the gradient of its mean loss, the weights become
 

@@ -21,7 +21,7 @@ SCALE_OFFSET = -5.0  # as published: training starts with little noise, softplus
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class GaussianBottleneck(PricedActivations):
-    """A dense layer whose output is a Gaussian, and which pays in nats for what that tells.
+    """Dense layer with a Gaussian output, and a price in nats for the information in it.
 
     The deep variational information bottleneck: ``z = mu(x) + sigma(x) n``, ``n ~ N(0, 1)``, where
     ``mu`` and ``sigma(x) = 1e-4 + softplus(s(x) - 5)`` are dense in the last axis of the input, and

@@ -23,7 +23,7 @@ TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class InformationDropout(PricedActivations, NoisyWrapper):
-    """Multiplies a layer's output by log-normal noise that it learns, and counts what gets through.
+    """Multiplies a layer's output by learned log-normal noise, and charges for what gets through.
 
     With ``f`` the wrapped layer, non-negative, and ``a`` a layer of its own on the same input:
 

@@ -29,7 +29,7 @@ __all__ = ["VariationalWeights"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class VariationalWeights(PricedWeights):
-    """Puts a distribution over the weights of any Keras layer, and counts what they hold in nats.
+    """Puts a distribution over the weights of any Keras layer, and measures their information.
 
     The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the way
     back is to unwrap. In training the weights are drawn, otherwise the means are used. An

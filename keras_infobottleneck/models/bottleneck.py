@@ -28,7 +28,7 @@ __all__ = ["InformationBottleneckModel"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class InformationBottleneckModel(NetworkHolder):
-    """A Keras model whose objective charges for the information in its weights.
+    """Keras model whose objective includes a price for the information in its weights.
 
     In nats, the objective is
 

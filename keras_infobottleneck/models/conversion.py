@@ -65,7 +65,7 @@ def make_variational(
     verbose: int = 1,
     **options: Any,
 ) -> InformationBottleneckModel:
-    """Put a distribution over the weights of a trained model, its means the weights it has.
+    """Put a distribution over the weights of a model, with its present weights as the means.
 
     Layers that are linear in one kernel get ``estimator="local"``, other layers with weights
     ``"sample"``; normalisation, layers without weights and noisy layers stay as they are.

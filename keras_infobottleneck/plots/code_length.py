@@ -13,7 +13,7 @@ __all__ = ["plot_code_length"]
 
 
 def plot_code_length(ends: Any, block_nats: Any, *, num_classes: int, ax: Any = None) -> Any:
-    """Draw nats for a label, block by block, over the labels at its end.
+    """Draw nats per label in each block, over the number of labels at its end.
 
     The area under the curve, on a linear axis, is the length of the code; the dashed line is what
     a label costs without a model.

@@ -54,7 +54,7 @@ def sweep_beta(
     seed: int | None = None,
     verbose: int = 0,
 ) -> BetaSweep:
-    """Trains one network along a grid of prices, and shows what each price buys.
+    """Trains one network along a grid of prices, and records loss, accuracy and nats at each.
 
     All prices are stages of one training, so that the network is traced once. At each price the
     training goes on from the weights of the price before, its optimizer starts anew, and the price

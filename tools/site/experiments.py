@@ -5,7 +5,7 @@ import pathlib
 
 from tools import write_reproduction_table as table
 
-FIXED = """What is asked for was fixed before the runs; where it was changed after them, the
+FIXED = """The criteria were fixed before the runs. Where one was changed after them, the
 [list of criteria](../reproduction.md#criteria) has both, with the reason."""
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def page(name: str, results: dict[str, dict]) -> str:
             lines += [verdict + measured, ""]
         if judged:
             stem, first = next(iter(judged.items()))
-            asked = f"*Asked for:* {first['criterion'].rstrip('.')}."
+            asked = f"*Criterion:* {first['criterion'].rstrip('.')}."
             lines += [asked + table.further(found[stem], number), ""]
     if figures[1:]:
         lines += ["## The figure on other data", "", *figures[1:]]
@@ -48,7 +48,7 @@ def page(name: str, results: dict[str, dict]) -> str:
     for stem, result in found.items():
         command = f"`{result['command']}`" if "command" in result else table.NONE
         lines.append(table.line([f"`docs/results/{stem}.json`", command, table.minutes(result)]))
-    lines += ["", "Minutes are of all cores together, in brackets those of the clock.", ""]
+    lines += ["", "Minutes are processor time of all cores; in brackets is wall-clock time.", ""]
     return "\n".join(lines)
 
 

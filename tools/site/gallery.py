@@ -28,7 +28,7 @@ import keras_infobottleneck as kib
 
 
 def plot_information_by_layer(ax):
-    """Where the nats are, with an error and what the same estimator shows where nothing is."""
+    """Nats by layer, with a standard error and the null of the same estimator."""
     nats = {"hidden": 812.0, "narrow": 240.0, "logits": 95.0}
     kib.plots.plot_information_by_layer(nats, errors={"hidden": 30.0}, null={"narrow": 25.0}, ax=ax)
 
@@ -56,7 +56,7 @@ def plot_phase_diagram(ax):
 
 
 def plot_code_length(ax):
-    """What a label costs to tell, block by block, beside its cost without a model."""
+    """Nats per label in each block of a prequential code, beside the cost without a model."""
     ends, nats = [59, 117, 469, 1875, 7500, 30_000, 60_000], [136, 91, 240, 410, 620, 1100, 900]
     kib.plots.plot_code_length(ends, nats, num_classes=10, ax=ax)
 
@@ -70,7 +70,7 @@ def plot_pruning_curve(ax):
 
 
 def plot_resolution_relevance(ax):
-    """Layers on the plane of resolution and relevance, below the curve of what is possible."""
+    """Layers on the plane of resolution and relevance, below the curve of maximal relevance."""
     curve = kib.estimators.maximum_relevance_curve(1000)
     resolution, relevance = [0.95, 0.8, 0.6, 0.4], [0.12, 0.30, 0.38, 0.33]
     labels = ["64", "32", "16", "8"]
@@ -81,7 +81,7 @@ def plot_resolution_relevance(ax):
 
 
 def plot_rank_frequency(ax):
-    """How often states occur, by rank, beside Zipf's law."""
+    """Frequencies of states by rank, beside Zipf's law."""
     counts = np.random.default_rng(0).zipf(2.0, 300)
     kib.plots.plot_rank_frequency(counts, ax=ax)
 
@@ -93,13 +93,13 @@ def plot_traces(ax):
 
 
 def plot_spectrum(ax):
-    """Eigenvalues of a Fisher matrix, with the level below which a direction is free."""
+    """Eigenvalues of a Fisher matrix, with the level below which a direction costs no nats."""
     eigenvalues = 5.0 * np.arange(1, 200) ** -1.6
     kib.plots.plot_spectrum(eigenvalues, level=1e-2, level_label="beta / prior_scale^2", ax=ax)
 
 
 def plot_bit_planes(ax):
-    """Complexity of each bit plane as a ratio to its baseline; 1 says no structure."""
+    """Complexity of each bit plane as a ratio to its baseline; 1 means no structure."""
     ratios = {"trained": [1.0, 1.0, 1.0, 0.99, 0.98, 0.95, 0.9, 0.8], "shuffled": [1.0] * 8}
     kib.plots.plot_bit_planes(ratios, ax=ax)
 

@@ -5,8 +5,8 @@ from keras_infobottleneck.auditing.registration import PARTS
 HEAD = """# How each number misleads
 
 Every number of a report by [`kib.audit`][keras_infobottleneck.audit] comes with a sentence on how
-to read it, and one on whether it is exact, unbiased, a bound or an approximation. These are all of
-them, as the code has them: this page is written from it when the site is built.
+to read it, and says whether it is exact, unbiased, a bound or an approximation. This page lists all
+of them; it is generated from the code when the site is built.
 """
 
 

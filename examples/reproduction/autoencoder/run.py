@@ -1,24 +1,24 @@
 """The variational autoencoder as a special case of Information Dropout; total correlation.
 
 Claims 2-d and 2-e (Achille & Soatto, "Information Dropout", 2018, arXiv 1611.01353). An image is
-coded by a layer of Information Dropout and rebuilt from the code. At beta = 1 that is a Gaussian
-variational autoencoder in ``log z``: loss and gradient are compared with one written out by hand,
-before and after training. Then beta grows: the prior is factorised, so a dearer code should have
-units that depend less on each other, by the total correlation of ``log z``, noise included, over
-held-out images, as its authors measure it.
+coded by a layer of Information Dropout and reconstructed from the code. At beta = 1 that is a
+Gaussian variational autoencoder in ``log z``: loss and gradient are compared with one written by
+hand, before and after training. Then beta is raised. The prior is factorised, so at a higher price
+the units of the code should depend less on each other, as measured by the total correlation of
+``log z``, noise included, over held-out images, as its authors measure it.
 
-Noise on its own makes units less dependent, whatever the code. So two controls stand beside it:
+Noise alone makes units less dependent, whatever the code. So there are two controls:
 the means of the same code, without noise; and the code learned at the lowest beta with as much
-noise added, relative to the variance of its units, as the dearer code has.
+noise added, relative to the variance of its units, as the code at the higher price has.
 
 Found on MNIST (docs/results/autoencoder_mnist.json): total correlation falls tenfold from beta =
 0.03 to 10, and up to beta = 3 lies below that of noise alone; at 10 noise does all of it, and the
 means of the code depend on each other more than ever.
 
-Writes a verdict for either claim, a figure of total correlation against beta, and pictures: rebuilt
-images, samples from the prior, and traversals of the units that tell most. Five minutes of one
-core on MNIST (``--data``, 4,000 images), one on the digits of scikit-learn; ``--full`` is all of
-MNIST, a wider network and ten seeds. Killed, it goes on where it was.
+Writes a verdict for each claim, a figure of total correlation against beta, and pictures:
+reconstructed images, samples from the prior, and traversals of the units with the most information.
+Five minutes on one core on MNIST (``--data``, 4,000 images), one on the digits of scikit-learn;
+``--full`` is all of MNIST, a wider network and ten seeds. If killed, it continues where it was.
 """
 
 import os

@@ -1,13 +1,13 @@
-"""A network that comes with a guarantee: its error on new data, bounded from its training set.
+"""Certificates: the error of a network on new data, bounded from its training set alone.
 
 Theorem 2.2 of Achille, Paolini & Soatto, "Where is the Information in a Deep Neural Network?"
 (2019, arXiv 1905.12213): the loss on the training set and the information in the weights bound the
-loss on new data. Here as "Tighter risk certificates for neural networks" (Perez-Ortiz et al., 2021)
-make that bound tight: with a prior trained on one half of the data, and a certificate on the other
-half, N being the number of examples that the prior has not seen. No test set is needed. Goals,
-written before the first full run: an error of at most 2.8 % for the perceptron (784-600-600-600-10)
-and of at most 1.6 % for the convolutional network, on MNIST, on the 0-1 loss, with probability
-96.5 % (delta 0.025, and 0.01 for the Monte Carlo).
+loss on new data. The bound is made tight as in "Tighter risk certificates for neural networks"
+(Perez-Ortiz et al., 2021): with a prior trained on one half of the data, and a certificate on the
+other half, N being the number of examples that the prior has not seen. No test set is needed.
+Goals, written before the first full run: an error of at most 2.8 % for the perceptron
+(784-600-600-600-10) and of at most 1.6 % for the convolutional network, on MNIST, on the 0-1 loss,
+with probability 96.5 % (delta 0.025, and 0.01 for the Monte Carlo).
 
 Steps: (1) train the network with dropout on the prior's share; (2) make it variational and anchor
 the prior there; (3) train the posterior on everything, with the quadratic PAC-Bayes bound as its
@@ -16,8 +16,8 @@ both beside the error on the test set, which nothing was fitted to.
 
 Run time on one core: digits, the default, a minute; MNIST (`--data --shift=1`) 4 minutes for the
 perceptron, 13 for the convolutional network. There is no `--full`: these are the published
-networks. Killed and started again, it goes on where it was; networks may be run apart, in one
---output_dir.
+networks. If killed and started again, it continues where it was; networks may be run separately, in
+one --output_dir.
 """
 
 import os

@@ -4,21 +4,21 @@ Claims 3-d to 3-h and figure 1 of Achille, Paolini & Soatto, "Where is the Infor
 Neural Network?" (2019, arXiv 1905.12213). A small network learns points on spirals, and the log
 determinant of its Fisher matrix is followed (their figure 1), with information in the weights and
 effective information by layer. Then a classifier of images is trained with several batch sizes,
-learning rates and numbers of classes (their figure 4), and with noisy weights that pay.
+learning rates and numbers of classes (their figure 4), and with a price on noisy weights.
 
-A Fisher matrix vanishes where predictions become sure, though neither boundary nor features move.
-So beside each number stand: the same with logits rescaled to one entropy of the predictions; the
-derivatives of the logits alone; and the trace at equal training loss. For numbers of classes, also
-an equal number of examples and outputs.
+A Fisher matrix vanishes when predictions become certain, although neither the decision boundary nor
+the features change. So each number has controls: the same with logits rescaled to one entropy of
+the predictions; the derivatives of the logits alone; and the trace at equal training loss. For
+numbers of classes, also an equal number of examples and outputs.
 
 Found on MNIST (docs/results/information_during_training_mnist.json): every trend as published, at
-equal loss too, though sure predictions cause most of the late fall. The Gaussian code is not
-vacuous at beta = 1/N, where its noise costs a nat of loss; at a price where the network still fits
-it is.
+equal loss too, although certain predictions cause most of the late fall. The Gaussian code is not
+vacuous at beta = 1/N, where its noise costs a nat of loss; it is vacuous at a price at which the
+network still fits.
 
 Writes a verdict for each claim and one figure. About ten minutes on MNIST (``--data``, 2,000
 images), four of one core on the digits of scikit-learn; ``--full`` is the paper's ResNet-18 on
-CIFAR-10 for 30 epochs, on a GPU. Killed, it goes on where it was.
+CIFAR-10 for 30 epochs, on a GPU. If killed, it continues where it was.
 """
 
 import os

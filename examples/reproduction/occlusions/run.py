@@ -1,23 +1,23 @@
-"""What a network keeps of its input's nuisances when it must pay for information.
+"""Information about nuisances of the input in a network with a price on information.
 
 Claims 2-b and 2-c (Achille & Soatto, 2018, "Information Dropout", arXiv 1611.01353) and 1-h
 (Achille & Soatto, 2018, "Emergence", arXiv 1706.01350, Fig. 4), on three kinds of nuisance:
 
-- *clutter*: the image at a random place among pieces of others. Where does an all-convolutional
-  network with Information Dropout keep information? The heat map of every noisy layer, judged by
-  the area under its ROC for "inside the digit"; and among places where anything is drawn, for the
-  digit against clutter, since on a dark background any detector of ink would do for the first.
-- *superimposed*: a second, smaller digit upon the image. The error of the task, and that of a fresh
+- *clutter*: the image at a random place among pieces of others. The heat map of every noisy layer
+  of an all-convolutional network with Information Dropout is judged by the area under its ROC for
+  "inside the digit"; and among places where anything is drawn, for the digit against clutter, since
+  on a dark background any detector of ink would be good at the first.
+- *superimposed*: a second, smaller digit on the image. The error of the task, and that of a new
   network that reads the second digit from the same noisy representation, against beta.
-- *occlusion*: one of several patterns of ten white squares in front of the image. What the last
-  hidden layer of a perceptron with log-normal noise on its weights tells about pattern and class,
-  against the information in its weights and the bound of Corollary 5.3.
+- *occlusion*: one of several patterns of ten white squares in front of the image. The information
+  about pattern and class in the last hidden layer of a perceptron with log-normal noise on its
+  weights, against the information in its weights and the bound of Corollary 5.3.
 
-Expected: heat maps that settle on the digit, the deeper layer more; the second digit forgotten as
+Expected: heat maps on the digit, clearer in the deeper layer; the second digit forgotten as
 beta rises; less about the pattern with less information in the weights. Run time: nine minutes on
 two cores on the digits of scikit-learn (two seeds), under twenty on MNIST (`--data`, three seeds);
-`--full`, the published network on 96 x 96 canvases, is for a GPU. Killed and started again, it
-goes on with the network it was at.
+`--full`, the published network on 96 x 96 canvases, is for a GPU. If killed and started again, it
+continues with the network it was at.
 """
 
 import os

@@ -1,16 +1,16 @@
-"""Where the structure of pretrained weights sits, and whether it tells how many bits they need.
+"""Structure of pretrained weights by bit plane, and whether it says how many bits they need.
 
-Claims 5-f and 5-g (Bakhtiarifard et al., 2026, arXiv 2605.15551): the authors set the bit planes of
-pretrained networks beside a random start. Here they also stand beside their own values shuffled,
-shuffled within rows and columns, their kernels' positions shuffled, and their units renumbered,
-which is noise. Of files that hold a whole network (ONNX, or what Keras loads), the outputs at one
-to eight bits against those at all bits.
+Claims 5-f and 5-g (Bakhtiarifard et al., 2026, arXiv 2605.15551): the authors compare the bit
+planes of pretrained networks with a random start. Here they are also compared with their own values
+shuffled, shuffled within rows and columns, with shuffled positions of kernels, and with renumbered
+units, which is noise. For files that hold a whole network (ONNX, or what Keras loads), the outputs
+at one to eight bits are compared with those at all bits.
 
     python examples/reproduction/pretrained_weights/run.py --weights=a.h5,b.onnx,c.safetensors
 
 Takes files .keras, .h5, .hdf5, .onnx, .npz (weights as Keras keeps them) and .safetensors; without
 ``--weights``, a perceptron trained on scikit-learn's digits. Takes a second for 10^5 weights.
-Killed and started again, it goes on with the file it was at.
+If killed and started again, it continues with the file it was at.
 """
 
 import os

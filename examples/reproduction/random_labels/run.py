@@ -2,9 +2,9 @@
 
 Achille & Soatto (2018), "Emergence of Invariance and Disentanglement in Deep Representations",
 arXiv 1706.01350, section 6: with random labels a network turns from memorising to forgetting at a
-price of a nat near beta = 1, whatever the number N of examples; real labels it still fits, for
-less, at many times that price. Networks of different kinds do so at different prices below 1: each
-is a code for labels, and what it wastes shows there (`codes.py`).
+price of a nat near beta = 1, whatever the number N of examples. Real labels need fewer nats, and it
+still fits them at many times that price. Networks of different kinds turn at different prices below
+1: each is a code for labels, and the less efficient the code, the lower the price (`codes.py`).
 
 Expected: a memory of ten logits for each image turns at 0.87 for every N, a plain perceptron at a
 fifth of that; one verdict for each of the claims 1-a to 1-g in ``result.json``, and ``figure.png``.
@@ -14,7 +14,7 @@ compared where ``--codes`` names it, for a quarter of an hour more with each see
 ``--full``, for a GPU, it is the main code on up to 50,000 examples, and no other is run. With
 ``--photographs`` the main code is a convolutional network, which reads photographs as no memory
 does: only 1-d and 1-g are judged, on 10,000 images at most, with 4 to 64 filters, in forty minutes.
-Killed and started again, it goes on where it was.
+If killed and started again, it continues where it was.
 """
 
 import os

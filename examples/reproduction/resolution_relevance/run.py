@@ -1,24 +1,24 @@
-"""Where the layers of a deep belief network and of a classifier lie on the plane of relevance.
+"""Resolution and relevance of the layers of a deep belief network and of a classifier.
 
 Claims 4-a, 4-b, 4-d and 4-e (Song, Marsili, Jo, 2018, arXiv 1710.11324; Duranthon, Marsili, Xie,
 2021, arXiv 1909.12792): the layers of a deep belief network lie close to the curve of
 maximal relevance, the layer that generates best is the one nearest Zipf's law, learning broadens
 the energies of hidden states, and trained layers have more relevance than controls.
 
-For each layer: resolution and relevance of its states over the training images, how far below the
-curve they are, the null of units shuffled apart at equal resolution, the Zipf exponent, and tests
-of generation judged by a classifier: whether images made from the states of held-out images keep
-their class; and of images made by the layer's own machine after many Gibbs steps from random states
-how sure the classifier is, and how alike they and held-out images are in its features
-(`samples.py`). Of a machine of twenty units the energies of all states, exactly, before and after
-learning, and of its units taken apart (`energies.py`). Controls: the network before training,
-random linear units of the images, and a classifier of rectified units.
+The script measures for each layer: resolution and relevance of its states over the training images,
+their distance from the curve, the null of shuffled units at equal resolution, the Zipf exponent. A
+classifier judges what the layer generates: whether images made from the states of held-out images
+keep their class; and, for images made by the layer's own machine after many Gibbs steps from random
+states, how certain the classifier is, and how similar they are to held-out images in its features
+(`samples.py`). For a machine of twenty units the energies of all states are computed exactly,
+before and after learning, and for independent units (`energies.py`). Controls: the network before
+training, random linear units of the images, and a classifier of rectified units.
 
 Expected: with depth resolution falls, and on MNIST relevance rises, then falls, close to the curve,
-where units shuffled apart are as close at equal resolution; on the digits trained units are above
-them by a little, and the shape depends on the seed. Run time: five minutes of one core on the
-digits of scikit-learn, fifteen on MNIST (`--data --seeds=3`). Killed and started again, it goes on
-with the network it was at.
+where shuffled units are as close at equal resolution; on the digits trained units are a little
+above them, and the shape depends on the seed. Run time: five minutes on one core on the
+digits of scikit-learn, fifteen on MNIST (`--data --seeds=3`). If killed and started again, it
+continues with the network it was at.
 """
 
 import os

@@ -8,14 +8,14 @@ An all-convolutional network with 25, 50, 75 and 100 % of its filters learns few
 noise, with binary dropout, and with Information Dropout of either prior in its strided layers. The
 strength of each kind of noise (rate or beta) is chosen once, by the error on images held out of
 the training set, at the smallest and the largest width and with a seed that is not used again;
-each has as many candidates. Beside it stands the comparator of the authors, binary dropout that
-keeps one half at every width, whatever the network needs. Then every network is trained with each
-seed on images, weights and noise of its own, the same images for all methods, and tested.
+each has the same number of candidates. The authors' comparison, binary dropout that
+keeps one half at every width, is also included. Then every network is trained and tested with
+several seeds, each with its own images, weights and noise; the images are the same for all methods.
 
 Expected: see the verdict in ``docs/results``; on few examples all differences are small. Run time:
 ten minutes of one core on the digits of scikit-learn, about as many on MNIST (`--data`), fifteen on
 CIFAR-10, brought to 16 pixels; `--full` is the published network and training, on all images of
-`--data`, for a GPU. Killed and started again, it goes on with the network it was at.
+`--data`, for a GPU. If killed and started again, it continues with the network it was at.
 """
 
 import itertools

@@ -5,11 +5,11 @@ initial state on growing shares of the data (their Fig 4, with digits or MNIST i
 FashionMNIST), under three regimens: the published one (101 epochs, weight decay as a term of the
 loss), the same with an equal number of updates for every budget, and that without weight decay.
 ``grokking`` learns addition modulo ``--modulus`` far past fitting, with and without weight decay
-(their Fig 5). Every number stands beside that of the model's own shuffled weights.
+(their Fig 5). Every number is compared with that of the model's own shuffled weights.
 
 Expected: one verdict for each of the claims 5-a to 5-h in ``result.json``, a figure beside it.
 Takes eight minutes of one core; ``--smoke`` half a minute; ``--full`` has the published budgets,
-modulus, width and updates. Killed and started again with the same ``--output_dir``, it goes on
+modulus, width and updates. If killed and started again with the same ``--output_dir``, it continues
 where it was and ends with the same result.
 """
 

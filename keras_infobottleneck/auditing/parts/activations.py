@@ -31,8 +31,8 @@ class Activations(LayerPart):
             "nats per example",
             "exact for the examples taken; on average an upper bound on I(layer; input), for the "
             "log-uniform prior up to a constant",
-            "What the layer pays for what it lets through, summed over its units; 0 is all noise. "
-            "Units that repeat each other pay each.",
+            "Nats that the layer pays for, summed over its units; 0 means that only noise passes. "
+            "Information that several units repeat is counted several times.",
         ),
     )
 

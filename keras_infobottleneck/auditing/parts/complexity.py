@@ -38,7 +38,7 @@ class Complexity(AuditPart):
             "8-bit weights",
             "bits",
             "exact for the block decomposition, which stands in for algorithmic complexity",
-            "Bits of the arrangement and the values of the weights. Never compare sizes by it: "
+            "Bits of the values and the arrangement of the weights. Do not compare sizes by it: "
             "above some 10^6 weights it stops growing.",
         ),
         Measure(
@@ -46,26 +46,27 @@ class Complexity(AuditPart):
             "complexity over that of the same weights shuffled",
             "ratio",
             "exact; the error is the spread over shuffles and over renumbered units",
-            "Below 1 the weights are arranged, or units differ in scale, which the ratios below "
-            "tell apart. Within 1.5 % of 1 it is noise: numbering the units otherwise, which "
-            "changes nothing of the network, moves it as much. Above 1 by more, equal blocks "
-            "recur less often than in a shuffle: the values are spread more evenly than chance.",
+            "Below 1, the weights have structure, or units differ in scale; the ratios below "
+            "distinguish the two. Within 1.5 % of 1 it is noise: renumbering the units, which "
+            "does not change the network, changes it as much. If it is clearly above 1, equal "
+            "blocks recur less often than in a shuffle: the values are spread more evenly than "
+            "by chance.",
         ),
         Measure(
             "complexity_within_rows",
             "complexity over that of each unit's weights shuffled",
             "ratio",
             "exact; the error is the spread over shuffles and over renumbered units",
-            "The scale of each output unit is kept: where this is nearer to 1 than the ratio "
-            "to the plain shuffle, units differ in scale.",
+            "The shuffle keeps the scale of each output unit: if this ratio is nearer to 1 than "
+            "that of the plain shuffle, units differ in scale.",
         ),
         Measure(
             "complexity_within_columns",
             "complexity over that of each input's weights shuffled",
             "ratio",
             "exact; the error is the spread over shuffles and over renumbered units",
-            "The scale of each input is kept: where this is nearer to 1 than the ratio to the "
-            "plain shuffle, inputs differ in scale.",
+            "The shuffle keeps the scale of each input: if this ratio is nearer to 1 than that "
+            "of the plain shuffle, inputs differ in scale.",
         ),
     )
 

@@ -52,9 +52,9 @@ class Effective(LayerPart):
             "about the input, under the noise of the weights' code",
             "nats per example",
             "local Gaussian approximation",
-            "What the layer still tells of the input when weights carry the noise of their code. "
-            "The few examples make it low, noise that is not small makes it wrong, and a unit "
-            "that moves without noise makes it infinite.",
+            "Information about the input that remains in the layer if the weights have the noise "
+            "of their code. With few examples it is too low, with large noise it is wrong, and a "
+            "unit that changes without noise makes it infinite.",
         ),
     )
 

@@ -64,25 +64,27 @@ class Examples(AuditPart):
             "left in the weights",
             "nats",
             "first-order approximation at a minimum, from a diagonal",
-            "How surely somebody who sees the weights with their code's noise could tell that the "
-            "example was there. Rare and right examples are remembered like wrong labels, and a "
-            "network that is not at a minimum shows what it would still learn, not what it holds.",
+            "How surely somebody who sees the weights with the noise of their code could tell "
+            "that the example was in the training set. Rare examples with right labels are "
+            "remembered like wrong labels. For a network that is not at a minimum it shows what "
+            "the network would still learn, not what it holds.",
         ),
         Measure(
             "nats_of_mean_example",
             "left in the weights by an example, on average",
             "nats",
             "first-order approximation at a minimum, from a diagonal; the error is over examples",
-            "What examples leave for themselves alone: what many share is left by none of them, so "
-            "that these nats are far below all nats in the weights divided by the examples.",
+            "Information that single examples leave by themselves. What many examples have in "
+            "common is not counted for any of them, so these nats are far below all nats in the "
+            "weights divided by the number of examples.",
         ),
         Measure(
             "share_of_top_percent",
             "held by the one percent of examples with most nats",
             "share of the nats of single examples",
             "of the examples taken, biased low where they are few",
-            "0.01 if all examples were alike. A few outliers make it large without harm; look at "
-            "which they are.",
+            "It is 0.01 if all examples are alike. A few outliers make it large without harm; "
+            "look at which they are.",
         ),
     )
 

@@ -70,25 +70,26 @@ class Fisher(AuditPart):
             "Fisher trace",
             "nats per squared weight",
             "exact for the examples taken, unbiased where labels are drawn",
-            "How far the predicted distribution moves when weights do, summed over weights. It "
-            "falls when predictions get sure, although the decision may stay as it is: read it "
-            "beside their entropy.",
+            "How far the predicted distribution moves when the weights change, summed over "
+            "weights. It falls when predictions become certain, although the decisions may stay "
+            "the same: compare it with the entropy of the predictions.",
         ),
         Measure(
             "output_derivatives",
             "squared derivatives of the logits",
             "per squared weight",
             "unbiased",
-            "The same movement not weighed by sureness: the control of the Fisher trace.",
+            "The same derivatives, not weighted by how certain the predictions are: the control "
+            "of the Fisher trace.",
         ),
         Measure(
             "excess_logdet",
             "log det(I + N F), diagonal",
             "nats",
             "upper bound: the determinant is at most the product of the diagonal",
-            "Twice the nats by which the data narrow a unit Gaussian over the weights. Its size "
-            "comes from that unit for the most part: only differences between networks alike "
-            "mean something.",
+            "Twice the nats by which the data narrow a unit Gaussian over the weights. Most of "
+            "its size comes from the choice of that unit: only differences between networks of "
+            "the same kind have a meaning.",
         ),
     )
 

@@ -16,7 +16,7 @@ __all__ = ["Geometry"]
 
 
 class Geometry(LayerPart):
-    """Dimensions of hidden states: those of the sheet, and directions that share the variance.
+    """Intrinsic dimension and participation ratio of hidden states, as a part of a report.
 
     A part to ask for, since these numbers are no nats.
 
@@ -48,15 +48,16 @@ class Geometry(LayerPart):
             "intrinsic dimension",
             "dimensions",
             "consistent where the density is locally constant; low above some ten dimensions",
-            "Of the sheet on which the states lie, at the distance of nearest neighbours: noise of "
-            "that size counts as dimensions.",
+            "Dimension of the surface on which the states lie, at the distance of nearest "
+            "neighbours: noise of that size counts as dimensions.",
         ),
         Measure(
             "participation_ratio",
             "participation ratio",
             "directions",
             "a ratio of unbiased estimates",
-            "Directions that share the variance. A few units of large variance decide it.",
+            "Number of directions that share the variance. A few units of large variance "
+            "determine it.",
         ),
     )
 

@@ -28,8 +28,8 @@ class Nuisance(LayerPart):
             "about the nuisance",
             "nats per example",
             "consistent; mostly low, and the error leaves out the discriminator's own",
-            "What the layer tells of the nuisance, to the discriminator that was trained: one "
-            "that finds nothing proves little.",
+            "Information about the nuisance that the trained discriminator finds in the layer. "
+            "If it finds none, that proves little.",
         ),
     )
 

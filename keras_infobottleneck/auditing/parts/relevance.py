@@ -31,16 +31,17 @@ class Relevance(LayerPart):
             "resolution",
             "log M",
             "exact for the sample of M examples",
-            "Entropy of the on-off states of the units. Near 1 nearly every example has a state "
-            "of its own, and more examples, not the layer, would change that.",
+            "Entropy of the on-off states of the units. Near 1, nearly every example has a state "
+            "of its own; more examples would change that, without any change of the layer.",
         ),
         Measure(
             "relevance",
             "relevance",
             "log M",
             "exact for the sample; biased for its source",
-            "Entropy of how often states occur. Counting noise makes relevance too: only what "
-            "lies above the null of independent units at equal resolution is the layer's.",
+            "Entropy of the frequencies of states. Counting noise alone creates relevance: only "
+            "an excess over the null of independent units at the same resolution comes from the "
+            "layer.",
         ),
     )
 

@@ -29,24 +29,24 @@ class Task(AuditPart):
             "loss",
             "nats per example",
             "exact for the examples taken; the error is over them",
-            "How surprised the network is by the labels. On examples it was trained on, a small "
-            "loss does not tell learning from memory.",
+            "Mean negative log-probability of the labels. On examples that trained the network, "
+            "a small loss does not distinguish learning from memory.",
         ),
         Measure(
             "accuracy",
             "accuracy",
             "share of labels",
             "exact for the examples taken; the error is over them",
-            "How often the most probable class is the label, beside always answering the most "
-            "frequent one.",
+            "How often the most probable class is the label. Compare it with always predicting "
+            "the most frequent class.",
         ),
         Measure(
             "prediction_entropy",
             "entropy of the predictions",
             "nats per label",
             "exact for the examples taken",
-            "How unsure the predictions are, beside the entropy of the labels. Near 0 every "
-            "Fisher number below is small for that reason alone.",
+            "How uncertain the predictions are. Compare it with the entropy of the labels. If it "
+            "is near 0, every Fisher number below is small for that reason alone.",
         ),
     )
 

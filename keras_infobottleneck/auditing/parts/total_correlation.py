@@ -21,7 +21,7 @@ NUM_PERMUTATIONS = 5
 
 
 class TotalCorrelation(LayerPart):
-    """How far the units of a layer depend on each other."""
+    """Total correlation of a layer's units: how far they depend on each other."""
 
     name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
     narrower, takes_activations = "place", True
@@ -31,8 +31,8 @@ class TotalCorrelation(LayerPart):
             "total correlation",
             "nats",
             "unbiased for Gaussian units; linear dependence only for others",
-            "How far the units depend on each other; 0 is disentangled. Noise and a narrow code "
-            "lower it too.",
+            "How far the units depend on each other; 0 means that they are independent. Noise "
+            "and a narrow code also lower it.",
         ),
     )
 

@@ -51,49 +51,49 @@ class Weights(AuditPart):
             "in all weights, by their Gaussian code at weight_beta = 1",
             "nats",
             "local approximation of one code's divergence, from a diagonal, which over-counts",
-            "What it takes to write the weights down no more precisely than the loss needs, at "
-            "one nat of training loss for each nat. It may be several times what the labels hold: "
-            "compare networks by it, but do not take it for what was learned by heart.",
+            "Length of a code for the weights that is only as precise as the loss needs, at one "
+            "nat of training loss for each nat. It may be several times the information in the "
+            "labels: use it to compare networks, not as the amount that was learned by heart.",
         ),
         Measure(
             "code_per_example",
             "per example, by their Gaussian code",
             "nats per example",
             "local approximation",
-            "Beside what one label holds: weights with much less cannot have the labels by heart, "
-            "weights with more need not.",
+            "Compare it with the information in one label: weights with much less cannot hold "
+            "the labels by heart, weights with more may or may not.",
         ),
         Measure(
             "code_of",
             "Gaussian code",
             "nats",
             "local approximation",
-            "Where in the network the nats are; they add up to all of them.",
+            "How the nats are divided among the weights; they add up to the total.",
         ),
         Measure(
             "excess_loss",
             "loss that the code's noise adds",
             "nats per example",
             "local approximation, too low where the noise is large",
-            "What it costs to have weights only as precise as the code says, as the curvature "
-            "predicts it; the drawn noise below is what it really costs.",
+            "Loss that the limited precision of the code adds, as the curvature predicts it. The "
+            "loss of the drawn noise below is the real one.",
         ),
         Measure(
             "drawn_excess_loss",
             "loss that the code's drawn noise adds",
             "nats per example",
             "unbiased for the examples taken; the error is over draws",
-            "Measured on networks with drawn weights. Where it passes what the network knows "
-            "more than a guess, a code of this price has lost the network, and its nats are no "
-            "number of this network.",
+            "Measured on networks with drawn weights. If it exceeds the gain of the network over "
+            "guessing, networks drawn from a code at this price do no better than guessing, and "
+            "its nats do not describe this network.",
         ),
         Measure(
             "working_code",
             "in all weights, by their Gaussian code at the largest price that works",
             "nats",
             "local approximation of one code's divergence, from a diagonal, which over-counts",
-            "The nats of the largest price, from 1/N downwards in steps of half a decade, at "
-            "which networks drawn from the code still do better than a guess.",
+            "Nats at the largest price, from 1/N downwards in steps of half a decade, at which "
+            "networks drawn from the code still do better than guessing.",
         ),
         Measure(
             "posterior",
@@ -101,39 +101,39 @@ class Weights(AuditPart):
             "nats",
             "exact divergence from the prior; averaged over training sets, a bound on "
             "I(weights; data)",
-            "What training paid for. A learned prior scale costs nothing here, and weights "
-            "without noise, such as biases, are not in it.",
+            "The divergence that training paid for. A learned prior scale costs nothing here, "
+            "and weights without noise, such as biases, are not counted.",
         ),
         Measure(
             "posterior_per_example",
             "per example, paid",
             "nats per example",
             "exact",
-            "Beside what one label holds: paid below it, the network cannot have all labels by "
-            "heart, biases and normalisation apart.",
+            "Compare it with the information in one label: with fewer nats the network cannot "
+            "hold all labels by heart, apart from its biases and normalisation.",
         ),
         Measure(
             "posterior_of",
             "paid",
             "nats",
             "exact",
-            "Where in the network the nats are; they add up to all of them.",
+            "How the nats are divided among the weights; they add up to the total.",
         ),
         Measure(
             "kept",
             "weights above the threshold",
             "share of weights",
             "exact",
-            "Weights whose |mean| is this many standard deviations of their noise, or more; "
-            "biases and the like are not counted.",
+            "Weights whose |mean| is at least this many standard deviations of their noise; "
+            "biases and similar weights are not counted.",
         ),
         Measure(
             "pruned_accuracy",
             "accuracy with the others set to zero",
             "share of labels",
             "exact for the examples taken",
-            "Where it stays, the weights below the threshold held nothing that the task needs on "
-            "these examples.",
+            "If it does not fall, the weights below the threshold hold nothing that the task "
+            "needs on these examples.",
         ),
     )
 

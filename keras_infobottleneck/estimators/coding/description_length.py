@@ -33,7 +33,7 @@ __all__ = ["DescriptionLength", "description_length"]
 
 @dataclass(frozen=True, repr=False)
 class DescriptionLength(CodeLength):
-    """Length of a code of labels by a network whose weights are part of the message.
+    """Length of a code for labels in which the weights of the network are part of the message.
 
     Attributes:
         nats: all of it, `data_nats + weight_nats + scale_nats`, with the standard error over draws.
@@ -97,7 +97,7 @@ def description_length(
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> DescriptionLength:
-    """Nats that it takes to tell the labels of `data` to somebody who has the inputs.
+    """Length in nats of the bits-back code for the labels of `data`, with the weights.
 
     ``L = sum_i E_q[-log p(y_i | x_i, w)] + KL(q || p) + nats of the prior's scales``. A real code,
     "bits back", has this length in expectation: weights drawn from the posterior q are told at the

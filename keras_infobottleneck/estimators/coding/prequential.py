@@ -55,7 +55,7 @@ def prequential_code(
     seed: int = 0,
     verbose: int = 0,
 ) -> PrequentialCode:
-    """Nats that it takes to tell labels block by block, by networks trained on those told before.
+    """Length in nats of labels coded in blocks, each by a network trained on earlier blocks.
 
     For blocks that end at t_1 < ... < t_S = N, with i from ``t_s + 1`` to ``t_(s+1)``:
 

@@ -94,7 +94,7 @@ def mdl_probe(
     num_steps: int = 100,
     seed: int = 0,
 ) -> MDLProbe:
-    """Nats that it takes to tell labels to somebody who has a layer's activations.
+    """Length in nats of labels coded from a layer's activations, by softmax regression.
 
     A prequential code (`prequential_code`) by softmax regression on the activations: each block is
     told by a probe that is trained on the labels of all blocks before. Its switch is over five

@@ -20,7 +20,7 @@ __all__ = ["BlockCode", "PrequentialCode", "block_ends", "code_of_block", "diges
 
 @dataclass(frozen=True, repr=False)
 class PrequentialCode(CodeLength):
-    """Length of a code that tells labels in blocks, each by what was learned from those before.
+    """Length of a code for labels in blocks, each coded by what was learned from earlier blocks.
 
     Attributes:
         nats: all of it. The standard error is that of a sum over independent labels: how far

@@ -23,7 +23,7 @@ __all__ = ["MemoryEstimate", "check_fits", "check_passes", "fits", "seconds_need
 
 @dataclass(frozen=True, repr=False)
 class MemoryEstimate(Result):
-    """What a Fisher matrix or a Hessian costs, beside what one pass of the model itself uses.
+    """Memory and passes that a Fisher matrix or a Hessian needs, beyond one pass of the model.
 
     Attributes:
         structure: what was asked for, "hessian" for that.

@@ -55,7 +55,7 @@ class IntrinsicDimension(Result):
 def intrinsic_dimension(
     z: ArrayLike, *, discard_share: float = 0.1, seed: int | None = None
 ) -> IntrinsicDimension:
-    """Estimate how many dimensions points fill, by the ratio of two nearest distances.
+    """Estimate the dimension of the manifold of points, by the ratio of two nearest distances.
 
     For points of locally constant density on a manifold of dimension ``d``, the ratio ``mu`` of the
     distances to the second and to the first neighbour has ``P(mu > t) = t^-d``, whatever the

@@ -52,7 +52,7 @@ METHODS = ("draws", "curvature")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class WrongLabels(ArchivedResult):
-    """How probable it is that each label is wrong.
+    """Probability that each label is wrong, and the most probable right label.
 
     Attributes:
         probabilities: that the label is wrong, of each example in the order of the data,
@@ -168,7 +168,7 @@ def find_wrong_labels(
     verbose: int = 0,
     **fisher_options: Any,
 ) -> WrongLabels:
-    """Rank training examples by how probable it is that their label is wrong.
+    """Rank training examples by the probability that their label is wrong.
 
     A network that has learned a wrong label finds it likely. So each example is first taken out of
     the network: for a plain one by a Newton step of its last layer, whose leverage knows how far

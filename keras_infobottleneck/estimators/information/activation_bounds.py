@@ -73,7 +73,7 @@ class ActivationInformationBounds(Result):
 def activation_information_bounds(
     alpha: ArrayLike, num_units: ArrayLike
 ) -> ActivationInformationBounds:
-    """Bounds on what layers with multiplicative noise on their weights tell about their input.
+    """Bounds on the information about the input in layers with multiplicative weight noise.
 
     With `log w ~ N(., alpha)` for every weight of a linear layer, `g(alpha) = -1/2 log(1 -
     exp(-alpha))` nats per unit: for uncorrelated inputs of zero mean and bounded kurtosis

@@ -47,7 +47,7 @@ MANY_DIMENSIONS = 10
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class MutualInformation(Result):
-    """Mutual information in nats, with what is needed to doubt it.
+    """Mutual information in nats, with its null, its cap and the reasons to doubt it.
 
     Attributes:
         nats: the estimate, on examples that trained nothing.

@@ -65,7 +65,7 @@ def local_learning_coefficient(
     batch_size: int | None = None,
     seed: int | None = None,
 ) -> LearningCoefficient:
-    """How singular a minimum is: the local learning coefficient of a model's weights.
+    """Local learning coefficient of a model's weights: how singular the minimum is.
 
     The volume of weights around w* whose mean loss is within epsilon of its own shrinks like
     `epsilon^lambda`. Lambda is k/2 for a regular model of k weights, and smaller where weights, or

@@ -27,7 +27,7 @@ ERRORS_ABOVE_REGULAR = 3.0
 
 @dataclass(frozen=True, repr=False)
 class LearningCoefficient(Result):
-    """How many weights a minimum really has, in halves: its local learning coefficient.
+    """Local learning coefficient: half the number of weights that a minimum really determines.
 
     Attributes:
         coefficient: the estimate; its standard error is the larger one of the spread over chains

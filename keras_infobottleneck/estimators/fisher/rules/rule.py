@@ -131,7 +131,7 @@ _RULES: dict[type[keras.layers.Layer], tuple[type[LayerRule], bool]] = {}
 def register_rule(
     layer_class: type[keras.layers.Layer], rule_class: type[LayerRule], *, check: bool = True
 ) -> None:
-    """Give a layer class of your own its rule, so that Fisher matrices of it cost one pass.
+    """Register a rule for a layer class, so that its Fisher matrix costs one pass.
 
     Without a rule the weights of a layer cost one pass of the model for each example. The rule is
     for this class alone: a subclass may compute anything. It replaces an earlier one.
