@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
-from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Measurement
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["MemoryEstimate", "check_fits", "check_passes", "fits", "seconds_needed"]

@@ -33,8 +33,9 @@ from keras_infobottleneck.estimators.fisher.likelihoods import (
     Labels,
     find_likelihood,
 )
+from keras_infobottleneck.estimators.fisher.measurement import PASS_LIMIT, Measurement
 from keras_infobottleneck.estimators.fisher.planning import try_one_example
-from keras_infobottleneck.estimators.fisher.scores import PASS_LIMIT, ColumnSource, Measurement
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.introspection.contents import chosen_variables
 from keras_infobottleneck.introspection.model_data import batches_for
 from keras_infobottleneck.introspection.replicas import on_replicas

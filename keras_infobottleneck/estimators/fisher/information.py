@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
-from keras_infobottleneck.estimators.fisher.scores import Measurement
 from keras_infobottleneck.introspection.contents import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
@@ -151,8 +151,10 @@ class FisherInformation(Result, abc.ABC):
             ValueError: the implicit structure, which has no matrix to take a power of.
         """
 
-    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts | None:
-        """How `g^T (F + shift I)^p h` of single scores is made on the device; None: from rows."""
+    def score_products(
+        self, shift: float, exponents: Sequence[float], numbers: Sequence[int] | None = None
+    ) -> ScoreProducts | None:
+        """How `g^T (F + shift I)^p h` of scores by some variables is made; None: from rows."""
         return None
 
     def _num_eigenvalues(self, count: int | None) -> int:

@@ -18,7 +18,7 @@ from keras_infobottleneck.estimators.fisher.scores import Scores
 
 __all__ = ["Columns", "ScoreProducts", "relative_powers"]
 
-# Of each column of scores what `Scores.gradients` gives.
+# What `Scores.columns` gives.
 Columns = list[list[Any]]
 
 
@@ -43,14 +43,16 @@ class ScoreProducts:
 def relative_powers(
     values: Sequence[np.ndarray], shift: float, exponents: Sequence[float]
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Powers of shifted eigenvalues, `[exponents, ...]`, over those of the smallest, and these.
+    """Powers of shifted eigenvalues, `[exponents, ...]`, over the largest of each, and these.
 
-    Relative to the smallest no negative power is above one, so that float32 holds them all.
+    The powers are at most one, so that float32 holds them all.
     """
-    smallest = min(float(each.min()) for each in values if each.size) + shift
+    rising = exponents[0] > 0
+    extremes = [float(each.max() if rising else each.min()) for each in values if each.size]
+    unit = (max(extremes) if rising else min(extremes)) + shift or 1.0
 
     def power(each: np.ndarray, exponent: float) -> np.ndarray:
-        return (((each.astype(np.float64) + shift) / smallest) ** exponent).astype(each.dtype)
+        return (((each.astype(np.float64) + shift) / unit) ** exponent).astype(each.dtype)
 
     powers = [np.stack([power(each, p) for p in exponents]) for each in values]
-    return powers, np.array([smallest**p for p in exponents])
+    return powers, np.array([unit**p for p in exponents])

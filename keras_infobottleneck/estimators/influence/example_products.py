@@ -89,8 +89,7 @@ def example_products(
     of_scores = how.of_scores
 
     def of_batch(scores: Scores, y: Any, operands: Any) -> list[tf.Tensor]:
-        columns = [scores.gradients(k) for k in range(count)]
-        return [of_scores(scores, columns, operands), *label_numbers(scores, source, y)]
+        return [of_scores(scores, scores.columns(), operands), *label_numbers(scores, source, y)]
 
     dtype = variables[0].dtype
     operands = tf.nest.map_structure(

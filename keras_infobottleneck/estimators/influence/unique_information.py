@@ -196,9 +196,9 @@ def unique_information(
     Returns:
         A `UniqueInformation`. Its standard errors are those of the Fisher matrix' drawn labels, by
         the relative error of its trace (delta method); the approximation itself has none. Cost:
-        the Fisher matrix, and for "diagonal" and "kronecker" a pass of one to a few gradient
-        passes. With `leverage` or `test_data`, and for other structures, a product with the inverse
-        for each example, on the host, and memory for the gradients of a batch.
+        the Fisher matrix, and for "diagonal" and "kronecker" one to five gradient passes, or with
+        `leverage` that for each output. With `test_data`, and for other structures, a product with
+        the inverse for each example, on the host, and memory for the gradients of a batch.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.

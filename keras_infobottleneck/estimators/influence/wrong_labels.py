@@ -203,7 +203,7 @@ def find_wrong_labels(
 
     Returns:
         A `WrongLabels`. Cost: a pass without gradients for each draw; or the Fisher matrix of the
-        last layer, a backward pass for each class, and products with its inverse.
+        last layer, and a backward pass of it for each class.
 
     Raises:
         ValueError, TypeError: an argument that cannot be used, in one sentence.

@@ -126,9 +126,10 @@ def effective_information(
       about 0.08 seconds of one core;
     - where a layer has no rule, such as a convolutional LSTM or a stack of cells, a pass of the
       whole network per unit;
-    - the decomposition of a `[units, units]` matrix, and memory of several times units times
-      weights;
-    - with the Kronecker structure, a rotation of all weights per unit.
+    - the decomposition of a `[units, units]` matrix, and memory of several times units times units
+      or, of a kernel at several positions, units times its weights. The noise is added up kernel by
+      kernel. Through a loop over time, and for `structure="dense"` and `"gram"`, it is taken from a
+      Jacobian by all weights.
 
     Args:
         model: a built model of float inputs; a subclassed one of a single array of them.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,15 +18,22 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
+from keras_infobottleneck.estimators.fisher.planning import (
+    Trial,
+    outputs_of_example,
+    try_one_example,
+)
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
 from keras_infobottleneck.estimators.fisher.score_rows import all_rows
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.contents import all_layers
+from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.replicas import full_products
 
-__all__ = ["by_inputs", "by_weights"]
+__all__ = ["by_inputs", "by_weights", "has_copies", "products_by_weights", "trial_of"]
 
 # What a loop over time keeps for its gradient takes about this much.
 KEPT_BYTES = 128 * 2**20
@@ -89,6 +97,38 @@ def by_weights(
     return np.split(found.transpose(1, 0, 2), ends, axis=2)
 
 
+def products_by_weights(
+    model: keras.Model, variables: list[keras.Variable], part: np.ndarray, how: ScoreProducts
+) -> np.ndarray:
+    """`J M J^T` of the Jacobians by the weights, `[examples, units, units]`, in float64.
+
+    Args:
+        model, variables, part: as of `by_weights`.
+        how: makes the products under M, a power of a Fisher matrix, the only one.
+    """
+    source = _UnitOfCopy(find_likelihood(model, "normal"), "expected")
+    of_scores = how.of_scores
+
+    def make(model_of: Callable[[], keras.Model]) -> Callable[..., tf.Tensor]:
+        def step(x: tf.Tensor, operands: Any) -> tf.Tensor:
+            batch = Batch(x, (), tf.ones([len(part)]), tf.constant(0, tf.int64))
+            scores = Scores(model_of(), variables, source, batch, tf.constant(0, tf.int64))
+            return of_scores(scores, scores.columns(), operands)[:, 0]
+
+        return tf.function(step, autograph=False).get_concrete_function(spec, operands)
+
+    # In float64: directions of little variance are rounding of the Jacobian alone.
+    operands = tf.nest.map_structure(
+        lambda a: None if a is None else tf.constant(a, tf.float64), how.operands
+    )
+    spec = tf.TensorSpec(part.shape, part.dtype)
+    key = ("products by weights", how.key, spec, tuple(map(id, variables)), registered_rules())
+    compiled(model, ("checked", *key), lambda _: outputs_of_example(model, tf.constant(part[:1])))
+    with full_products():
+        found = compiled(model, key, make)(tf.constant(part), operands)
+    return found.numpy() * how.units[0]
+
+
 def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
     """Jacobians `dz/dx` of the activations by the inputs, `[examples, units, inputs]`.
 
@@ -139,6 +179,17 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
     step = compiled(model, ("jacobian by inputs", any_number, copies), make)
     found = step(tf.constant(part)).numpy().reshape(-1, len(part), entries)
     return found[:num_units].transpose(1, 0, 2)
+
+
+def trial_of(model: keras.Model, inputs: np.ndarray) -> Trial:
+    """What one example tells of the layers of a model of activations."""
+    source = _UnitOfCopy(find_likelihood(model, "normal"), "expected")
+    return try_one_example(model, source, batches_for(model, inputs[:1], needs_labels=False))
+
+
+def has_copies(model: keras.Model) -> bool:
+    """Whether units of one example pass together, each with a copy of it, as through loops."""
+    return _copies(model, 1) > 1
 
 
 def _copies(model: keras.Model, num_examples: int) -> int:

@@ -9,6 +9,7 @@ covariance `S = beta J (F + beta / prior_scale^2 I)^-1 J^T`, and hold the Fisher
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,10 +21,17 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_count, check_flag, check_instance
 from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.estimators.fisher import FisherInformation
+from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.information.eigenvector_memory import check_eigenvectors_fit
 from keras_infobottleneck.estimators.information.flat_inputs import side_by_side, with_one_input
-from keras_infobottleneck.estimators.information.layer_jacobians import by_inputs, by_weights
+from keras_infobottleneck.estimators.information.layer_jacobians import (
+    by_inputs,
+    by_weights,
+    has_copies,
+    products_by_weights,
+    trial_of,
+)
 from keras_infobottleneck.estimators.information.minimum import (
     Minimum,
     check_price_of_nat,
@@ -54,7 +62,7 @@ class LinearisedLayer:
         model: from the inputs to the layer's output, flat.
         fisher: curvature of the weights.
         variables: the weights among them that the layer's activations depend on.
-        spans: where each of these lies in the flat order of the curvature.
+        numbers: of these among the variables of the curvature.
         beta: price of a nat.
         prior_scale: of the prior.
         paper_form: whether to take the printed Fisher information.
@@ -65,7 +73,7 @@ class LinearisedLayer:
     model: keras.Model
     fisher: FisherInformation
     variables: list[keras.Variable]
-    spans: list[slice]
+    numbers: list[int]
     beta: float
     prior_scale: float
     paper_form: bool
@@ -139,15 +147,13 @@ class LinearisedLayer:
                 )
         chosen = [variables[i] for i in upstream]
         if isinstance(fisher, DiagonalFisher):  # weights that are independent can be left out
-            fisher, upstream = _of_variables(fisher, upstream), range(len(upstream))
-        ends = np.cumsum((0, *fisher.layout.sizes)).tolist()
-        spans = [slice(ends[i], ends[i + 1]) for i in upstream]
+            fisher, upstream = _of_variables(fisher, upstream), [*range(len(upstream))]
         return cls(
             activations.name,
             _flat(with_one_input(activations), average_over),
             fisher,
             chosen,
-            spans,
+            upstream,
             beta,
             scale,
             paper_form,
@@ -218,9 +224,9 @@ class LinearisedLayer:
             count = len(part)
             # Filled up: one shape, one trace.
             part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
-            weighed, by_inputs = self._weighed(self._by_weights(part)), self.by_inputs(part)
+            noise, by_inputs = self._noise(part), self.by_inputs(part)
             for each in range(count):
-                yield self._root(weighed[each], by_inputs[each])
+                yield self._root(noise[each], by_inputs[each])
             bar.update(start + count)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
@@ -229,23 +235,54 @@ class LinearisedLayer:
         flat = np.sqrt(self.beta) * self.fisher.power_product(normal, -0.5, self._shift)
         return [
             flat[:, span].reshape([count, *variable.shape])
-            for span, variable in zip(self.spans, self.variables, strict=True)
+            for span, variable in zip(self._spans, self.variables, strict=True)
         ]
 
     @property
     def _shift(self) -> float:
         return self.beta / self.prior_scale**2
 
+    @property
+    def _spans(self) -> list[slice]:
+        """Where the variables lie in the flat order of the curvature."""
+        ends = np.cumsum((0, *self.fisher.layout.sizes)).tolist()
+        return [slice(ends[i], ends[i + 1]) for i in self.numbers]
+
+    @functools.cached_property
+    def _products(self) -> ScoreProducts | None:
+        """How the noise is made without a Jacobian by all weights; None where it takes one."""
+        if has_copies(self.model):
+            return None
+        shift, exponent = (0.0, 1.0) if self.paper_form else (self._shift, -1.0)
+        return self.fisher.score_products(shift, (exponent,), self.numbers)
+
     def _bytes_per_example(self, inputs: np.ndarray) -> int:
-        """Both Jacobians, the former's product with the curvature's root, and what is between."""
-        numbers = 4 * self.fisher.size + 3 * inputs[0].size + 3 * self.num_units
-        return 8 * self.num_units * numbers
+        """Jacobians of one example, what is between, and their products."""
+        units = self.num_units
+        numbers = 3 * inputs[0].size + 4 * units
+        if self._products is None:
+            return 8 * units * (numbers + 4 * self.fisher.size)
+        trial = trial_of(self.model, inputs)
+        single = {kernel for kernel, count in trial.positions.items() if count == 1}
+        sizes = [math.prod(v.shape) for v in self.variables if id(v) not in single]
+        # Of kernels at one position both factors are held, of others the rows of all units.
+        return units * (
+            8 * (numbers + 3 * max(sizes, default=0)) + sum(trial.position_bytes.values())
+        )
+
+    def _noise(self, part: np.ndarray) -> np.ndarray:
+        """S of each example, or as printed its inverse, `[examples, units, units]`."""
+        if self._products is None:
+            weighed = self._weighed(self._by_weights(part))
+            return weighed @ weighed.transpose(0, 2, 1)
+        products = products_by_weights(self.model, self.variables, part, self._products)
+        return products / self.beta if self.paper_form else products * self.beta
 
     def _by_weights(self, part: np.ndarray) -> np.ndarray:
         """Jacobians `dz/dw`, `[examples, units, weights]`; zero for weights without effect."""
         jacobian = np.zeros([len(part), self.num_units, self.fisher.size])
         found = by_weights(self.model, self.variables, part)
-        for span, rows in zip(self.spans, found, strict=True):
+        for span, rows in zip(self._spans, found, strict=True):
             jacobian[:, :, span] = rows
         return jacobian
 
@@ -262,9 +299,9 @@ class LinearisedLayer:
             product = self.fisher.power_product(rows, -0.5, self._shift) * np.sqrt(self.beta)
         return product.reshape(by_weights.shape)
 
-    def _root(self, weighed: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
+    def _root(self, noise: np.ndarray, by_inputs: np.ndarray) -> np.ndarray | None:
         """Root A of one example's Fisher information about its input, `F_{z|x} = A^T A`."""
-        values, vectors = np.linalg.eigh(weighed @ weighed.T)
+        values, vectors = np.linalg.eigh(noise)
         signal = vectors.T @ by_inputs.astype(np.float64)
         if self.paper_form:
             return np.sqrt(np.maximum(values, 0.0))[:, None] * signal

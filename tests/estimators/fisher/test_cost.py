@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import MemoryEstimate, fisher_information, hessian
-from keras_infobottleneck.estimators.fisher import scores
+from keras_infobottleneck.estimators.fisher import measurement, scores
 from tests.support.small_classifiers import POINTS, dense_classifier
 
 pytestmark = pytest.mark.quick
@@ -76,7 +76,7 @@ def test_a_gradient_of_one_example_counts_where_it_exceeds_a_block():
     """Of a vocabulary over positions; with one position none is formed."""
     options = {"likelihood": "categorical", "dry_run": True}
     narrow, wide = (fisher_information(sequences(n), words(), **options) for n in (7, 80_000))
-    logits = scores.COTANGENT_COPIES * 5 * 3 * 80_000 * 4
+    logits = measurement.COTANGENT_COPIES * 5 * 3 * 80_000 * 4
     weights = 65 * 80_000 * 4
     formed = wide.working_bytes - weights - logits
     assert formed == 2 * 64 * 80_000 * 4 > narrow.working_bytes

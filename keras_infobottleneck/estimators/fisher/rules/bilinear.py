@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -155,12 +155,21 @@ class BilinearGradient(VariableGradient[Tensors]):
             return super().squares(gradients)
         return self.squares_of_one_position(tf.square(self.outputs(gradients)[:, 0]))
 
-    def inner_products(self, columns: Sequence[Tensors], weights: tf.Tensor) -> tf.Tensor:
+    def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
         """With one position the weights stand between both factors, and x is squared once."""
         if self.positions > 1:
             return super().inner_products(columns, weights)
-        d = [self.outputs(gradients) for gradients in columns]
+        d = self.outputs_of_columns(columns)
         return products_of_one_position(self.inputs(), d, self.as_blocks(weights))
+
+    def outputs_of_columns(self, columns: Tensors) -> tf.Tensor:
+        """D of every column, `[columns, batch, positions, groups, out]`."""
+        parts = []
+        for g in columns:
+            flat = tf.reshape(tf.cast(g, self.dtype), [-1, *g.shape[2:]])
+            d = self._outputs_of(flat)
+            parts.append(tf.reshape(d, [g.shape[0], self.num_rows, *d.shape[1:]]))
+        return parts[0] if len(parts) == 1 else tf.concat(parts, 2)
 
     def slopes(self, gradients: Tensors, directions: tf.Tensor) -> tf.Tensor:
         """The directions stand between both factors at every position."""
@@ -221,22 +230,20 @@ def side_by_side(x: tf.Tensor, arrays: tf.Tensor) -> tf.Tensor:
     return tf.reshape(products, [*leading(x, x.shape.rank - 2), groups, count, fan_out])
 
 
-def products_of_one_position(
-    x: tf.Tensor, columns: Sequence[tf.Tensor], arrays: tf.Tensor
-) -> tf.Tensor:
+def products_of_one_position(x: tf.Tensor, d: tf.Tensor, arrays: tf.Tensor) -> tf.Tensor:
     """`VariableGradient.inner_products` of gradients `x d^T`.
 
     Args:
         x: `[batch, 1, groups, in]`.
-        columns: d of each column, `[batch, 1, groups, out]`.
-        arrays: weights, `[k, groups, in, out]`.
+        d: `[columns, batch, 1, groups, out]`.
+        arrays: weights, `[k, groups, in, out]`, whose precision the products have.
     """
     count, groups, _, fan_out = arrays.shape
     size = groups * fan_out
-    weights = tf.transpose(side_by_side(tf.square(x[:, 0]), arrays), [2, 0, 1, 3])
+    squares = tf.square(tf.cast(x[:, 0], arrays.dtype))
+    weights = tf.transpose(side_by_side(squares, arrays), [2, 0, 1, 3])
     weights = tf.unstack(tf.reshape(weights, [count, -1, 1, size]))
-    rows = tf.stack([tf.reshape(d, [-1, size]) for d in columns], 1)
-    return crossed(rows, weights)
+    return crossed(tf.reshape(d, [d.shape[0], -1, size]), weights)
 
 
 def leading(a: tf.Tensor, count: int) -> list[int | tf.Tensor]:

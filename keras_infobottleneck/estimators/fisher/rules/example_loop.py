@@ -26,6 +26,12 @@ class LoopGradient(VariableGradient["ExampleLoop"]):
         """Gradients of the examples start to stop, out of those of all examples."""
         return gradients.rows(self.variable)[start:stop]
 
+    def rows_of_columns(
+        self, columns: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor
+    ) -> tf.Tensor:
+        """Gradients of every column, which are stacked as they are."""
+        return columns[0][:, start:stop]
+
     def squares(self, gradients: ExampleLoop) -> tuple[tf.Tensor, tf.Tensor]:
         """Sums of squares, added up inside the loop, so that no gradients are stacked."""
         return gradients.squares(self.variable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import keras
 import tensorflow as tf
@@ -18,6 +18,7 @@ __all__ = [
     "VariableGradient",
     "by_example",
     "crossed",
+    "of_columns",
 ]
 
 Tensors = list[tf.Tensor]
@@ -34,16 +35,26 @@ def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.cast(weights, like.dtype), shape)
 
 
+def of_columns(
+    function: Callable[[Tensors], tf.Tensor], columns: Tensors, dtype: tf.DType
+) -> tf.Tensor:
+    """A function of one column's tensors, of every column: `[columns, ...]`."""
+    if columns[0].shape[0] == 1:
+        return function([column[0] for column in columns])[None]
+    return tf.map_fn(function, columns, fn_output_signature=dtype, parallel_iterations=1)
+
+
 def crossed(rows: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
     """Products of every two rows of an example, entry by entry times each of k weights.
 
     Args:
-        rows: `[batch, columns, n]`.
-        weights: each `[n]`, or `[batch, 1, n]`.
+        rows: `[columns, batch, n]`.
+        weights: each `[n]`, or `[batch, 1, n]`; the products have their precision.
 
     Returns:
         `[batch, k, columns, columns]`.
     """
+    rows = tf.transpose(tf.cast(rows, weights[0].dtype), [1, 0, 2])
     if rows.shape[1] == 1:
         squares = tf.square(rows)
         found = [tf.reduce_sum(squares * c, 2, keepdims=True) for c in weights]
@@ -121,35 +132,60 @@ class VariableGradient(abc.ABC, Generic[Given]):
 
         return self.numbers_in_blocks(of_block, (directions.shape[0],))
 
-    def inner_products(self, columns: Sequence[Given], weights: tf.Tensor) -> tf.Tensor:
+    def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
         """Products `sum_w c_w G_nwi G_nwj` of every two columns of gradients, weight by weight.
 
         Args:
-            columns: output gradients, of each column.
-            weights: k arrays c, `[k, *variable.shape]`.
+            columns: what the gradients are made from, of all columns, `[columns, batch, ...]`.
+            weights: k arrays c, `[k, *variable.shape]`, whose precision the products have.
 
         Returns:
             `[batch, k, columns, columns]`.
         """
-        count, size = len(columns), math.prod(self.variable.shape)
+        size = math.prod(self.variable.shape)
         flat = tf.unstack(tf.reshape(weights, [-1, size]))
 
         def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-            rows = [tf.reshape(self.rows(g, start, stop), [-1, size]) for g in columns]
-            return crossed(tf.stack(rows, 1), flat)
+            rows = self.rows_of_columns(columns, start, stop)
+            return crossed(tf.reshape(rows, [columns[0].shape[0], -1, size]), flat)
 
-        return self.numbers_in_blocks(of_block, (len(flat), count, count), copies=count)
+        return self.products_in_blocks(of_block, columns, flat)
+
+    def rows_of_columns(
+        self, columns: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor
+    ) -> tf.Tensor:
+        """As `rows`, of every column: `[columns, stop - start, *variable.shape]`."""
+
+        def of_column(column: Any) -> tf.Tensor:
+            return self.rows(column, start, stop)
+
+        return of_columns(of_column, columns, self.dtype)
+
+    def products_in_blocks(
+        self,
+        of_block: Callable[[int | tf.Tensor, int | tf.Tensor], tf.Tensor],
+        columns: Tensors,
+        weights: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
+        """The result of `inner_products` over blocks of examples that stay in the cache."""
+        count = columns[0].shape[0]
+        shape = (len(weights), count, count)
+        return self.numbers_in_blocks(of_block, shape, copies=count, dtype=weights[0].dtype)
 
     def numbers_in_blocks(
         self,
         of_block: Callable[[int | tf.Tensor, int | tf.Tensor], tf.Tensor],
         shape: tuple[int, ...] = (),
         copies: int = 1,
+        dtype: tf.DType | None = None,
     ) -> tf.Tensor:
         """As `in_blocks` where there is nothing to sum: the numbers, `[batch, *shape]`."""
         nothing = tf.zeros([], self.dtype)
-        found = self.in_blocks(lambda *block: (nothing, of_block(*block)), nothing, shape, copies)
-        return found[1]
+
+        def of_both(*block: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return nothing, of_block(*block)
+
+        return self.in_blocks(of_both, nothing, shape, copies, dtype)[1]
 
     def in_blocks(
         self,
@@ -157,6 +193,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
         zeros: tf.Tensor,
         shape: tuple[int, ...] = (),
         copies: int = 1,
+        dtype: tf.DType | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum, and numbers of each example, over blocks of examples that stay in the cache.
 
@@ -165,6 +202,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
             zeros: where the sum starts.
             shape: of the numbers of one example.
             copies: how many gradients of an example a block holds.
+            dtype: of the numbers, by default that of the variable.
         """
         block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, copies * self.rows_bytes())))
         blocks = -(-self.num_rows // block)
@@ -179,8 +217,9 @@ class VariableGradient(abc.ABC, Generic[Given]):
             more, of_examples = of_block(i * block, (i + 1) * block)
             return i + 1, total + more, numbers.write(i, of_examples)
 
+        dtype = dtype or self.dtype
         numbers = tf.TensorArray(
-            self.dtype, size=blocks, element_shape=[None, *shape], infer_shape=False
+            dtype, size=blocks, element_shape=[None, *shape], infer_shape=False
         )
         _, total, numbers = tf.while_loop(
             lambda i, *_: i < blocks,

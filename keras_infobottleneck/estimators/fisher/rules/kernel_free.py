@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -128,12 +128,14 @@ class TokenGradient(VariableGradient[Tensors]):
         squares = tf.scatter_nd(index, updates, tf.constant(list(self.variable.shape)))
         return squares, tf.reduce_sum(shares, [1, 2])
 
-    def inner_products(self, columns: Sequence[Tensors], weights: tf.Tensor) -> tf.Tensor:
+    def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
         """A token's total times its gradient at every repeat, with the weights of its row."""
-        parts = [self._flat(gradients, 0, None) for gradients in columns]
+        parts = [
+            self._flat(list(each), 0, None) for each in zip(*map(tf.unstack, columns), strict=True)
+        ]
         tokens = parts[0][0]
-        rows = tf.stack([gradients for _, gradients in parts], 1)
-        same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)
+        rows = tf.cast(tf.stack([gradients for _, gradients in parts], 1), weights.dtype)
+        same = tf.cast(tokens[:, :, None] == tokens[:, None, :], weights.dtype)
         totals = tf.matmul(same[:, None], rows)
         found = []
         for array in tf.unstack(weights):

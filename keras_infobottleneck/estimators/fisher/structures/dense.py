@@ -17,8 +17,9 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.score_rows import score_rows
-from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
+from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.archives import Archive

@@ -14,6 +14,7 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.rules.bilinear import BilinearGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import VariableGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import keep_inputs
@@ -22,7 +23,7 @@ from keras_infobottleneck.estimators.fisher.score_products import (
     ScoreProducts,
     relative_powers,
 )
-from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
+from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, SpectrumPart
 from keras_infobottleneck.results.archives import Archive
@@ -96,15 +97,16 @@ class DiagonalFisher(FisherInformation):
         flat = self.layout.join(self.values).astype(np.float64)
         return rows * (flat + shift) ** exponent
 
-    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts:
+    def score_products(
+        self, shift: float, exponents: Sequence[float], numbers: Sequence[int] | None = None
+    ) -> ScoreProducts:
         """Products of the scores, weighted entry by entry."""
-        powers, units = relative_powers(self.values, shift, exponents)
+        chosen = range(len(self.values)) if numbers is None else numbers
+        powers, units = relative_powers([self.values[i] for i in chosen], shift, exponents)
 
         def of_scores(scores: Scores, columns: Columns, powers: list[tf.Tensor]) -> tf.Tensor:
-            triples = zip(scores.forms, zip(*columns, strict=True), powers, strict=True)
-            return tf.add_n(
-                [form.inner_products(gradients, power) for form, gradients, power in triples]
-            )
+            triples = zip(scores.forms, columns, powers, strict=True)
+            return tf.add_n([form.inner_products(own, power) for form, own, power in triples])
 
         return ScoreProducts("diagonal", powers, of_scores, units)
 

@@ -18,12 +18,9 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.measurement import COTANGENT_COPIES, Measurement
 from keras_infobottleneck.estimators.fisher.rules.gradients import by_example
-from keras_infobottleneck.estimators.fisher.scores import (
-    COTANGENT_COPIES,
-    ColumnSource,
-    Measurement,
-)
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.estimators.fisher.step import Step
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher
 from keras_infobottleneck.estimators.fisher.terms import Term

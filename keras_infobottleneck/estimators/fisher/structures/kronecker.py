@@ -15,9 +15,10 @@ from keras_infobottleneck.estimators.fisher.information import (
     FisherInformation,
     register_structure,
 )
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.rules.kernel import KEPT_BYTES
 from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
-from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
+from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_block import KroneckerBlock
 from keras_infobottleneck.estimators.fisher.structures.kronecker_factors import (
     BlockPlan,
@@ -246,9 +247,19 @@ class KroneckerFisher(FisherInformation):
             found[number] = self.layout.join(parts)
         return found
 
-    def score_products(self, shift: float, exponents: Sequence[float]) -> ScoreProducts:
+    def score_products(
+        self, shift: float, exponents: Sequence[float], numbers: Sequence[int] | None = None
+    ) -> ScoreProducts:
         """Products of the scores in the coordinates of the factors' eigenvectors."""
-        return products_by_blocks(self.blocks, self.rest, shift, exponents)
+        chosen = range(len(self.variables)) if numbers is None else numbers
+        place = {number: i for i, number in enumerate(chosen)}
+        blocks = [
+            (block, place[block.kernel], place.get(block.bias, -1))
+            for block in self.blocks
+            if block.kernel in place
+        ]
+        rest = {place[i]: values for i, values in self.rest.items() if i in place}
+        return products_by_blocks(blocks, rest, shift, exponents)
 
     def _merged(self, other: KroneckerFisher, num_examples: int) -> KroneckerFisher:
         a, b = self.num_examples / num_examples, other.num_examples / num_examples

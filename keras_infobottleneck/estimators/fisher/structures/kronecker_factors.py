@@ -22,11 +22,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
+from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.rules.bilinear import BilinearGradient
 from keras_infobottleneck.estimators.fisher.rules.gradients import DirectGradient
 from keras_infobottleneck.estimators.fisher.rules.kernel import KernelRule, keep_inputs
 from keras_infobottleneck.estimators.fisher.rules.rule import rule_for
-from keras_infobottleneck.estimators.fisher.scores import Measurement, Scores
+from keras_infobottleneck.estimators.fisher.scores import Scores
 from keras_infobottleneck.estimators.fisher.structures.kronecker_side import is_diagonal
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 from keras_infobottleneck.introspection.contents import all_layers

@@ -16,8 +16,10 @@ from keras_infobottleneck.estimators.fisher.rules.bilinear import (
 )
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
     DirectGradient,
+    Tensors,
     VariableGradient,
     crossed,
+    of_columns,
 )
 from keras_infobottleneck.estimators.fisher.score_products import (
     Columns,
@@ -31,35 +33,41 @@ __all__ = ["products_by_blocks"]
 
 
 def products_by_blocks(
-    blocks: Sequence[KroneckerBlock],
+    blocks: Sequence[tuple[KroneckerBlock, int, int]],
     rest: Mapping[int, np.ndarray],
     shift: float,
     exponents: Sequence[float],
 ) -> ScoreProducts:
-    """Products under powers of the blocks' Kronecker products and of the others' diagonal."""
+    """Products under powers of the blocks' Kronecker products and of the others' diagonal.
+
+    Args:
+        blocks: with the numbers of their kernel and bias, -1 without, among the scores' variables.
+        rest: diagonal of the other variables, by their number.
+        shift, exponents: as of `FisherInformation.score_products`.
+    """
     values, vectors = [], []
-    for block in blocks:
+    for block, _, _ in blocks:
         (first, left), (second, right) = block.eigenvectors
         values.append(first[:, :, None] * second[:, None, :])
         vectors.append((left, right))
     others = list(rest)
     powers, units = relative_powers([*values, *rest.values()], shift, exponents)
-    places = [(block.kernel, block.bias, block.order) for block in blocks]
+    places = [(kernel, bias, block.order) for block, kernel, bias in blocks]
 
     def of_scores(scores: Scores, columns: Columns, operands: Any) -> tf.Tensor:
         vectors, powers = operands
-        pairs = list(zip(scores.forms, zip(*columns, strict=True), strict=True))
+        pairs = list(zip(scores.forms, columns, strict=True))
         of_blocks, of_others = powers[: len(places)], powers[len(places) :]
         found = []
         for (kernel, bias, order), sides, power in zip(places, vectors, of_blocks, strict=True):
             of_bias = pairs[bias] if bias >= 0 else None
             found.append(_Block(pairs[kernel], of_bias, order, sides, power).products())
         for number, power in zip(others, of_others, strict=True):
-            form, gradients = pairs[number]
-            found.append(form.inner_products(gradients, power))
+            form, own = pairs[number]
+            found.append(form.inner_products(own, power))
         return tf.add_n(found)
 
-    key = "kronecker", tuple((block.kernel, block.bias) for block in blocks)
+    key = "kronecker", tuple((kernel, bias) for kernel, bias, _ in places)
     return ScoreProducts(key, (vectors, powers), of_scores, units)
 
 
@@ -67,7 +75,7 @@ class _Block:
     """One kernel with its bias: its scores turned, multiplied, and weighted.
 
     Args:
-        kernel: form of the kernel's scores, and its gradients of each column.
+        kernel: form of the kernel's scores, and what it makes them from, stacked over columns.
         bias: the same of the bias; None without one.
         order: for each kernel entry its place in `[groups, in, out]`.
         vectors: eigenvectors of both sides, None for the axes themselves.
@@ -76,8 +84,8 @@ class _Block:
 
     def __init__(
         self,
-        kernel: tuple[VariableGradient, Sequence[Any]],
-        bias: tuple[VariableGradient, Sequence[Any]] | None,
+        kernel: tuple[VariableGradient, Tensors],
+        bias: tuple[VariableGradient, Tensors] | None,
         order: np.ndarray,
         vectors: tuple[tf.Tensor | None, tf.Tensor | None],
         powers: tf.Tensor,
@@ -93,47 +101,53 @@ class _Block:
         if not isinstance(form, BilinearGradient) or not self._bias_is_of(form):
             return self._in_blocks(self._turned_rows)
         if form.positions == 1:
-            d = [_turned(form.outputs(gradients), self.right) for gradients in self.columns]
-            return products_of_one_position(_turned(self._inputs(form), self.left), d, self.powers)
+            d = self._turned(form.outputs_of_columns(self.columns), self.right)
+            x = self._turned(self._inputs(form), self.left)
+            return products_of_one_position(x, d, self.powers)
         _, fan_in, fan_out = form.block
         of_factors = form.positions * (fan_in**2 + fan_out**2)
         if of_factors >= fan_in * fan_out * (fan_in + fan_out):
             return self._in_blocks(self._turned_rows)
 
-        def rows(column: int, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-            x = _turned(self._inputs(form, start, stop), self.left)
-            d = _turned(form.outputs(self.columns[column], start, stop), self.right)
-            return tf.einsum("btgi,btgo->bgio", x, d)
+        def rows(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+            x = self._turned(self._inputs(form, start, stop), self.left)
+
+            def of_column(gradients: Tensors) -> tf.Tensor:
+                d = self._turned(form.outputs(gradients, start, stop), self.right)
+                return tf.einsum("btgi,btgo->bgio", x, d)
+
+            return of_columns(of_column, self.columns, self.powers.dtype)
 
         return self._in_blocks(rows)
 
     def _in_blocks(
-        self, rows: Callable[[int, int | tf.Tensor, int | tf.Tensor], tf.Tensor]
+        self, rows: Callable[[int | tf.Tensor, int | tf.Tensor], tf.Tensor]
     ) -> tf.Tensor:
-        """The products, from turned scores of a column for some examples."""
-        count, exponents = len(self.columns), self.powers.shape[0]
+        """The products, from turned scores of some examples, `[columns, examples, ...]`."""
         size = math.prod(self.powers.shape[1:])
-        powers = tf.unstack(tf.reshape(self.powers, [exponents, size]))
+        powers = tf.unstack(tf.reshape(self.powers, [-1, size]))
+        count = self.columns[0].shape[0]
 
         def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-            flat = [tf.reshape(rows(k, start, stop), [-1, size]) for k in range(count)]
-            return crossed(tf.stack(flat, 1), powers)
+            return crossed(tf.reshape(rows(start, stop), [count, -1, size]), powers)
 
-        return self.form.numbers_in_blocks(of_block, (exponents, count, count), copies=count)
+        return self.form.products_in_blocks(of_block, self.columns, powers)
 
-    def _turned_rows(self, column: int, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Scores of a column as `[batch, groups, in, out]`, turned afterwards."""
+    def _turned_rows(self, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
+        """Scores as `[columns, examples, groups, in, out]`, turned afterwards."""
         groups, fan_in, fan_out = self.powers.shape[1:]
-        rows = self.form.rows(self.columns[column], start, stop)
+        count = self.columns[0].shape[0]
+        rows = self.form.rows_of_columns(self.columns, start, stop)
         rows = tf.gather(tf.reshape(rows, [-1, self.order.size]), np.argsort(self.order), axis=1)
         rows = tf.reshape(rows, [-1, groups, fan_in - (self.bias is not None), fan_out])
         if self.bias is not None:
             form, columns = self.bias
-            of_bias = form.rows(columns[column], start, stop)
+            of_bias = form.rows_of_columns(columns, start, stop)
             rows = tf.concat([rows, tf.reshape(of_bias, [-1, groups, 1, fan_out])], 2)
-        by_output = _turned(tf.transpose(rows, [0, 3, 1, 2]), self.left)
-        by_input = _turned(tf.transpose(by_output, [0, 3, 2, 1]), self.right)
-        return tf.transpose(by_input, [0, 2, 1, 3])
+        by_output = self._turned(tf.transpose(rows, [0, 3, 1, 2]), self.left)
+        by_input = self._turned(tf.transpose(by_output, [0, 3, 2, 1]), self.right)
+        turned = tf.transpose(by_input, [0, 2, 1, 3])
+        return tf.reshape(turned, [count, -1, groups, fan_in, fan_out])
 
     def _bias_is_of(self, form: BilinearGradient) -> bool:
         """Whether the bias takes the output gradients of the kernel, one for every output."""
@@ -147,7 +161,7 @@ class _Block:
         x = form.inputs(*block)
         return x if self.bias is None else tf.concat([x, tf.ones_like(x[..., :1])], -1)
 
-
-def _turned(values: tf.Tensor, vectors: tf.Tensor | None) -> tf.Tensor:
-    """`[..., groups, n]` in the coordinates of `[groups, n, n]`."""
-    return values if vectors is None else by_group(values, vectors)
+    def _turned(self, values: tf.Tensor, vectors: tf.Tensor | None) -> tf.Tensor:
+        """`[..., groups, n]` in the coordinates of `[groups, n, n]`, as precise as the powers."""
+        values = tf.cast(values, self.powers.dtype)
+        return values if vectors is None else by_group(values, vectors)

@@ -1,0 +1,155 @@
+"""Sums of what follows from the scores over all batches, and what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
+from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
+from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
+from keras_infobottleneck.introspection.compiled_passes import (
+    BATCHES_PER_PART,
+    CompiledSum,
+    compiled,
+)
+from keras_infobottleneck.introspection.contents import precision_of, weight_names
+from keras_infobottleneck.linear_algebra.layout import Layout
+
+__all__ = ["COTANGENT_COPIES", "PASS_LIMIT", "Measurement"]
+
+# Tensors of the size of the label's parameters that a column takes beside a gradient pass: what is
+# drawn, its target, the score and the column.
+COTANGENT_COPIES = 4
+# Backward passes that a batch may take by default: minutes for a batch, even of a small network.
+PASS_LIMIT = 10_000
+
+
+class Measurement:
+    """What a structure is made from: sums over all examples, one compiled pass each.
+
+    Args:
+        model: the model, run in inference mode.
+        variables: the weights that F is about.
+        source: which labels.
+        batches: the examples.
+        num_columns: backward passes that a batch takes.
+        num_positions: the most positions of one example at which a kernel is used.
+        position_bytes: for each weight what comes in and goes out of it at all positions of one
+            example, 0 for what is no kernel.
+        max_side: Kronecker factors wider than this are diagonal; None for those that must be.
+        memory_limit: bytes, None for what is free.
+        pass_limit: backward passes that a batch may take.
+        gradient_bytes: the largest gradient of one example that is formed, with its square.
+        parameter_bytes: parameters of one example's label, such as the logits.
+        num_rows: examples that are measured at a time, None for a batch.
+        verbose: 1 for a Keras progress bar.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        variables: list[keras.Variable],
+        source: ColumnSource,
+        batches: Batches,
+        *,
+        num_columns: int,
+        num_positions: int = 1,
+        position_bytes: Sequence[int] = (0,),
+        max_side: int | None = None,
+        memory_limit: int | None = None,
+        pass_limit: int = PASS_LIMIT,
+        gradient_bytes: int = 0,
+        parameter_bytes: int = 0,
+        num_rows: int | None = None,
+        verbose: int = 0,
+    ):
+        self.model, self.variables, self.source = model, variables, source
+        self.batches, self.verbose = batches, verbose
+        self.num_columns, self.max_side = num_columns, max_side
+        self.memory_limit, self.pass_limit = memory_limit, pass_limit
+        self.gradient_bytes, self.parameter_bytes = gradient_bytes, parameter_bytes
+        self.num_rows = num_rows
+        self.num_positions, self.position_bytes = num_positions, position_bytes
+        self.layout = Layout.of(weight_names(model, variables), variables)
+        self.dtype = tf.as_dtype(variables[0].dtype)
+        self.key = tf.constant(0, tf.int64)
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of one number for each weight."""
+        return self.layout.size * self.dtype.size
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes that scores take beside a gradient pass: a block of gradients, and cotangents."""
+        rows = min(self.num_rows or self.batches.size, self.batches.size)
+        of_parameters = COTANGENT_COPIES * rows * self.parameter_bytes
+        return max(BLOCK_BYTES, self.gradient_bytes) + of_parameters
+
+    @property
+    def sum_copies(self) -> int:
+        """Bytes of a sum over batches while it is made, by those of its result."""
+        num_batches = self.batches.num_batches
+        # Many batches are summed in parts, and these in float64.
+        return 1 if num_batches is not None and num_batches <= BATCHES_PER_PART else 3
+
+    def draw_labels_by(self, seed: int) -> None:
+        """Fixes the seed of the drawn labels."""
+        self.key = tf.constant(seed % 2**62, tf.int64)
+
+    def fields(self) -> dict[str, Any]:
+        """What every result says about itself; the examples are counted where they were not."""
+        return {
+            "layout": self.layout,
+            "labels": self.source.labels,
+            "num_examples": self.batches.count(),
+            "precision": precision_of(self.model),
+        }
+
+    def kept(self, name: str, make: Callable[[Callable[[], keras.Model]], Any]) -> Any:
+        """What `make` gives for this measurement, see `compiled`."""
+        key = (name, self.source, tuple(map(id, self.variables)), registered_rules())
+        return compiled(self.model, key, make)
+
+    def summed(self, name: str, of_scores: Callable[[Scores], Any]) -> Any:
+        """Sum over batches of `of_scores`."""
+        variables, source = self.variables, self.source
+
+        def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
+            return CompiledSum(
+                lambda batch, key: of_scores(Scores(model_of(), variables, source, batch, key))
+            )
+
+        return self.kept(name, make).over(self.batches, self.key, verbose=self.verbose)
+
+    def mean(self, total: tf.Tensor) -> np.ndarray:
+        """A sum over examples as a mean, on the host.
+
+        Raises:
+            ValueError: it is not finite.
+        """
+        mean = total.numpy()
+        mean /= self.batches.num_examples
+        if not np.all(np.isfinite(mean)):
+            raise ValueError(
+                "The scores must be finite; look for NaN in the data, labels outside the classes, "
+                "logits where the likelihood takes probabilities, or overflow in the model. "
+                f"Received: likelihood={self.source.likelihood.name!r}, a result that is not finite"
+            )
+        return mean
+
+    def error(self, total: Any, total_of_squares: Any) -> float:
+        """Standard error of a mean from its examples' sum and sum of squares."""
+        if self.source.labels != "sampled":
+            return 0.0
+        count: Any = self.batches.num_examples  # known after the pass
+        if count == 1:
+            return float("nan")  # no spread is seen; 0.0 would say that the trace is exact
+        variance = float(total_of_squares) / count - (float(total) / count) ** 2
+        return float(np.sqrt(max(variance, 0.0) / (count - 1)))
