@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_infobottleneck.estimators import fisher_information, hessian, information_curve
-from keras_infobottleneck.estimators.fisher import planning, scores
+from keras_infobottleneck.estimators.fisher import measurement, planning
 from keras_infobottleneck.estimators.fisher.planning import Trial
 from keras_infobottleneck.estimators.fisher.rules import bilinear, gradients
 from keras_infobottleneck.estimators.fisher.scores import Scores
@@ -106,7 +106,7 @@ def test_batches_split_for_the_cache_give_the_same(labels, monkeypatch):
         return Scores(model, variables, source, batch, key)
 
     monkeypatch.setattr(Trial, "rows_in_cache", lambda *_: 3)
-    monkeypatch.setattr(scores, "Scores", noted)
+    monkeypatch.setattr(measurement, "Scores", noted)
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(7)
     for data in (IMAGES, dataset):
         split = fisher_information(classifier(), data, **options)
