@@ -25,7 +25,7 @@ __all__ = ["Effective"]
 
 # Number of examples in one compiled pass, so that a dry run can try one.
 EXAMPLES_AT_ONCE = 5
-# Numbers in the Jacobians that are taken; this many take about ten seconds of one core.
+# Numbers in the Jacobians by the weights; this many take at most about ten seconds of one core.
 MAX_NUMBERS = 5e8
 MAX_NUMBERS_OF_ALL = 3e9
 NO_FLOATS = "the model's inputs are no floats, along which activations can be differentiated"
@@ -99,7 +99,7 @@ class Effective(LayerPart):
         return num_examples * layer.num_units * each
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """A Jacobian by the weights and its product with their noise."""
+        """At most: a Jacobian by the weights of a kernel at several positions, and its product."""
         numbers = (layer.num_units * (layer.num_weights + layer.num_units) for layer in layers)
         return 12 * max(numbers, default=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,7 @@ class Trial:
         gradient_bytes: by identity of a kernel that is used at several positions, its gradient for
             one example, and the square.
         parameter_bytes: parameters of one example's label, such as the logits.
+        covered: identities of the weights that rules cover; of others every gradient is formed.
     """
 
     num_columns: int
@@ -58,6 +59,7 @@ class Trial:
     position_bytes: Mapping[int, int] = field(default_factory=dict)
     gradient_bytes: Mapping[int, int] = field(default_factory=dict)
     parameter_bytes: int = 0
+    covered: Set[int] = frozenset()
 
     def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
         """Examples whose largest layer output stays in the cache, None for any number.
@@ -81,9 +83,11 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
         positions: dict[int, Any] = {}
         of_positions: dict[Any, Any] = {}
         of_gradients: dict[int, int] = {}
+        covered: set[int] = set()
 
         def note(rule: LayerRule, record: Call) -> None:
             outputs = record.outputs
+            covered.update(map(id, rule.variables()))
             sizes.append(math.prod(outputs.shape) * outputs.dtype.size)
             if isinstance(rule, KernelRule):
                 groups, fan_in, fan_out = rule.block()
@@ -100,7 +104,9 @@ def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) 
         if source.labels == "expected":
             columns = sum(term.num_columns for term in terms)
         parameters = sum(math.prod(e.shape) * e.dtype.size for t in terms for e in t.eta)
-        return Trial(columns, max(sizes), positions, of_positions, of_gradients, parameters)
+        return Trial(
+            columns, max(sizes), positions, of_positions, of_gradients, parameters, covered
+        )
 
     inputs = batches.first_inputs()
     shapes = tuple(tuple(a.shape) for a in tf.nest.flatten(inputs))

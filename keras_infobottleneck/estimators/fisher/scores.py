@@ -166,8 +166,16 @@ class Scores:
 
     def gradients(self, k: int | tf.Tensor) -> list[Any]:
         """For each form the output gradients of its calls, for column k."""
+        gradients, loop = self._given(k)
+        return [
+            loop if isinstance(form, LoopGradient) else [gradients[id(call)] for call in form.calls]
+            for form in self.forms
+        ]
+
+    def _given(self, k: int | tf.Tensor) -> tuple[dict[int, tf.Tensor], ExampleLoop | None]:
+        """Output gradients of every call by its identity, and the loop over examples, if any."""
         cotangents = self._column(k)
-        outputs = {id(call): call.outputs for form in self.forms for call in form.calls}
+        outputs = {id(call): call.outputs for call in self._calls}
         gradients = self._tape.gradient(
             self._eta,
             outputs,
@@ -179,12 +187,25 @@ class Scores:
             key: tf.ensure_shape(gradient, outputs[key].shape)
             for key, gradient in gradients.items()
         }
-        rest = [form.variable for form in self.forms if isinstance(form, LoopGradient)]
-        loop = self._loop(rest, cotangents) if rest else None
-        return [
-            loop if isinstance(form, LoopGradient) else [gradients[id(call)] for call in form.calls]
-            for form in self.forms
-        ]
+        rest = self._in_loop
+        return gradients, self._loop(rest, cotangents) if rest else None
+
+    @property
+    def _calls(self) -> list[Call]:
+        """Every recorded call, once: a kernel and its bias share theirs."""
+        return list({id(call): call for form in self.forms for call in form.calls}.values())
+
+    @property
+    def _in_loop(self) -> list[keras.Variable]:
+        """The weights that no rule covers."""
+        return [form.variable for form in self.forms if isinstance(form, LoopGradient)]
+
+    @property
+    def columns_bytes(self) -> int:
+        """Bytes that `columns` holds of one example."""
+        arrays = [(call.outputs.shape[1:], call.outputs.dtype) for call in self._calls]
+        arrays += [(v.shape, tf.as_dtype(v.dtype)) for v in self._in_loop]
+        return self.num_columns * sum(math.prod(shape) * dtype.size for shape, dtype in arrays)
 
     def columns(self) -> list[Tensors]:
         """For each form what its gradients are made from, of all columns, `[columns, batch, ...]`.
@@ -192,28 +213,26 @@ class Scores:
         These are the output gradients of its calls, or, where no rule covers the weight, the
         gradients themselves.
         """
+        calls, in_loop = self._calls, self._in_loop
 
-        def of_column(k: int | tf.Tensor) -> list[Tensors]:
-            return [
-                [given.rows(form.variable)] if isinstance(given, ExampleLoop) else given
-                for form, given in zip(self.forms, self.gradients(k), strict=True)
-            ]
+        def of_column(k: int | tf.Tensor) -> Tensors:
+            gradients, loop = self._given(k)
+            found = [gradients[id(call)] for call in calls]
+            return found if loop is None else found + [loop.rows(v) for v in in_loop]
 
         if self.num_columns == 1:
-            return tf.nest.map_structure(lambda a: a[None], of_column(0))
-        rows = self.num_rows
-        signature = [
-            [tf.TensorSpec([rows, *form.variable.shape], form.dtype)]
-            if isinstance(form, LoopGradient)
-            else [tf.TensorSpec(call.outputs.shape, call.outputs.dtype) for call in form.calls]
-            for form in self.forms
-        ]
-        return tf.map_fn(
-            of_column,
-            tf.range(self.num_columns),
-            fn_output_signature=signature,
-            parallel_iterations=1,
-        )
+            found = [a[None] for a in of_column(0)]
+        else:
+            signature = [tf.TensorSpec(call.outputs.shape, call.outputs.dtype) for call in calls]
+            signature += [tf.TensorSpec([self.num_rows, *v.shape], v.dtype) for v in in_loop]
+            found = tf.map_fn(
+                of_column,
+                tf.range(self.num_columns),
+                fn_output_signature=signature,
+                parallel_iterations=1,
+            )
+        made = dict(zip(map(id, [*calls, *in_loop]), found, strict=True))
+        return [[made[id(each)] for each in (form.calls or [form.variable])] for form in self.forms]
 
     def _loop(self, variables: list[keras.Variable], cotangents: Tensors) -> ExampleLoop:
         """The loop that gives these variables' gradients, the model run on one example a time."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -30,6 +31,7 @@ def passes(
     of_scores: OfScores,
     operands: Any = (),
     *,
+    most_bytes: int | None = None,
     verbose: int = 0,
 ) -> Iterator[list[np.ndarray]]:
     """What `of_scores` gives for the examples of each batch, in inference mode, in their order.
@@ -43,24 +45,40 @@ def passes(
         of_scores: from scores, labels and operands of a batch to tensors `[batch, ...]`,
             of which the first is checked to be finite.
         operands: nest of tensors.
+        most_bytes: batches are split where the scores of all columns, what they are made from, and
+            the results of a batch would take more; by default they are not.
         verbose: 1 for a Keras progress bar.
     """
 
-    def make(model_of: Callable[[], keras.Model]) -> Callable[..., Sequence[tf.Tensor]]:
+    def make(model_of: Callable[[], keras.Model]) -> tuple[Any, dict[Hashable, int]]:
+        example_bytes: dict[Hashable, int] = {}
+
         def step(batch: Batch, operands: Any) -> Sequence[tf.Tensor]:
             key = tf.constant(0, tf.int64)
-            return of_scores(Scores(model_of(), variables, source, batch, key), batch.y, operands)
+            scores = Scores(model_of(), variables, source, batch, key)
+            found = of_scores(scores, batch.y, operands)
+            results = sum(math.prod(a.shape[1:]) * a.dtype.size for a in found)
+            example_bytes[_form(batch, operands)] = scores.columns_bytes + results
+            return found
 
-        return tf.function(step, autograph=False)
+        return tf.function(step, autograph=False), example_bytes
 
     try_one_example(model, source, batches)
     key = (name, source, tuple(map(id, variables)), registered_rules())
-    step = compiled(model, key, make)
+    step, example_bytes = compiled(model, key, make)
     bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     for number, batch in enumerate(batches, start=1):
         # TensorFlow counts traces by code, for all models together: called as it is, the step
         # would be said to retrace.
         traced = step.get_concrete_function(batch, operands)
+        if number == 1 and most_bytes is not None:
+            rows = max(1, most_bytes // max(1, example_bytes[_form(batch, operands)]))
+            if rows < len(batch.weights):
+                batches.split(rows)
+                yield from passes(
+                    model, variables, source, batches, name, of_scores, operands, verbose=verbose
+                )
+                return
         with full_products():
             found = traced(batch, operands)
         count = int(np.sum(batch.weights))
@@ -70,7 +88,13 @@ def passes(
         bar.update(number)
 
 
-def gathered(parts: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
+def _form(batch: Batch, operands: Any) -> Hashable:
+    """Shapes and types of what one example is, and of the operands."""
+    examples = [(a.shape[1:], a.dtype) for a in tf.nest.flatten((batch.x, batch.y))]
+    return tuple(examples), tuple(a.shape for a in tf.nest.flatten(operands) if a is not None)
+
+
+def gathered(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
     """Arrays of all batches one after the other, in float64."""
     return [np.concatenate(arrays).astype(np.float64) for arrays in zip(*parts, strict=True)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
-from keras_infobottleneck.estimators.fisher.planning import try_one_example
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
 from keras_infobottleneck.estimators.influence.example_passes import gathered, passes
@@ -26,17 +25,17 @@ from keras_infobottleneck.estimators.information.minimum import variables_of
 __all__ = ["ExampleProducts", "example_products", "example_slopes"]
 
 
-# Output gradients of a batch, of all columns together, take at most about this.
+# What gradients of a batch are made from, of all columns together, takes at most about this.
 COLUMNS_BYTES = 4 * ROWS_BYTES
 
 
 class ExampleProducts(NamedTuple):
-    """Products of the gradients of every example, in float64.
+    """Products of the gradients of each of n examples, in float64.
 
     Attributes:
         products: `g_i^T A^p g_j` with `A = F + shift I` for each exponent p, of the gradient of the
-            loss, `[examples, exponents, 1, 1]`; of outputs those of every two parameters of the
-            label's distribution, `[examples, exponents, outputs, outputs]`.
+            loss, `[n, exponents, 1, 1]`; of outputs those of every two parameters of the
+            label's distribution, `[n, exponents, outputs, outputs]`.
         numbers: what the labels say.
     """
 
@@ -54,8 +53,8 @@ def example_products(
     *,
     of_outputs: bool = False,
     verbose: int = 0,
-) -> ExampleProducts:
-    """Products of all examples, in the order of the data, by one pass.
+) -> Iterator[ExampleProducts]:
+    """Products of every batch, in the order of the data, by one pass.
 
     On the device and without a row of numbers for every weight, where the structure can do that;
     else rows are multiplied on the host.
@@ -74,18 +73,10 @@ def example_products(
     how = fisher.score_products(shift, exponents)
     if how is None:
         options: dict[str, Any] = {"of_outputs": of_outputs, "verbose": verbose}
-        parts: Any = (
-            (_of_rows(part.rows, fisher, shift, len(exponents)), *part.numbers)
-            for part in example_rows(model, variables, likelihood, batches, **options)
-        )
-        products, *numbers = gathered(parts)
-        return ExampleProducts(products, LabelNumbers(*numbers))
-    source, count = columns_of(model, likelihood, batches, of_outputs)
-    if of_outputs:
-        of_positions = try_one_example(model, source, batches).position_bytes
-        taken = sum(of_positions.get(id(variable), 0) for variable in variables)
-        example_bytes = count * taken + 4 * len(exponents) * count**2
-        batches.split(max(1, COLUMNS_BYTES // example_bytes))
+        for part in example_rows(model, variables, likelihood, batches, **options):
+            yield ExampleProducts(_of_rows(part.rows, fisher, shift, len(exponents)), part.numbers)
+        return
+    source, _ = columns_of(model, likelihood, batches, of_outputs)
     of_scores = how.of_scores
 
     def of_batch(scores: Scores, y: Any, operands: Any) -> list[tf.Tensor]:
@@ -96,10 +87,12 @@ def example_products(
         lambda a: None if a is None else tf.constant(a, dtype), how.operands
     )
     name = ("example products", how.key)
-    found, *numbers = gathered(
-        passes(model, variables, source, batches, name, of_batch, operands, verbose=verbose)
-    )
-    return ExampleProducts(found * how.units[:, None, None], LabelNumbers(*numbers))
+    options = {"most_bytes": COLUMNS_BYTES, "verbose": verbose}
+    for found, *numbers in passes(
+        model, variables, source, batches, name, of_batch, operands, **options
+    ):
+        products = found.astype(np.float64) * how.units[:, None, None]
+        yield ExampleProducts(products, LabelNumbers(*(a.astype(np.float64) for a in numbers)))
 
 
 def _of_rows(
@@ -129,7 +122,11 @@ def example_slopes(
         directions: for each variable `[k, *variable.shape]`.
     """
     source = ColumnSource(likelihood, "empirical")
-    operands = [tf.constant(d, v.dtype) for d, v in zip(directions, variables, strict=True)]
+    # Of a weight that no example feels the inverse is one over the shift, more than float32 may
+    # hold: infinity times the zero beside it would be no number.
+    dtype = variables[0].dtype
+    most = np.finfo(dtype).max ** 0.75
+    operands = [tf.constant(np.clip(d, -most, most), dtype) for d in directions]
 
     def of_batch(scores: Scores, y: Any, operands: list[tf.Tensor]) -> list[tf.Tensor]:
         triples = zip(scores.forms, scores.gradients(0), operands, strict=True)
@@ -138,7 +135,8 @@ def example_slopes(
         return [-products, label_numbers(scores, source, y).losses]
 
     name = "example slopes"
+    options = {"most_bytes": COLUMNS_BYTES, "verbose": verbose}
     products, losses = gathered(
-        passes(model, variables, source, batches, name, of_batch, operands, verbose=verbose)
+        passes(model, variables, source, batches, name, of_batch, operands, **options)
     )
     return losses, products

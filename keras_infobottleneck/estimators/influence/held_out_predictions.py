@@ -70,15 +70,17 @@ def by_curvature(
     `H = J (F + shift I)^-1 J^T / N` and r the loss's gradient by them, they move by
     `H (I - L H)^-1 r`, exact where the loss is quadratic in the weights and F its Hessian.
     """
-    products, numbers = example_products(
+    found = []
+    for products, numbers in example_products(
         model, likelihood, batches, fisher, shift, (-1.0,), of_outputs=True, verbose=verbose
-    )
-    spread = products[:, 0] / fisher.num_examples
-    leverages = np.linalg.eigvals(numbers.curvatures @ spread).real.max(1)
-    spread *= np.minimum(1.0, MOST_LEVERAGE / np.maximum(leverages, 1e-30))[:, None, None]
-    inner = np.eye(spread.shape[1]) - numbers.curvatures @ spread
-    slopes = np.linalg.solve(inner, numbers.slopes[:, :, None])
-    scores = numbers.parameters + (spread @ slopes)[:, :, 0]
+    ):
+        spread = products[:, 0] / fisher.num_examples
+        leverages = np.linalg.eigvals(numbers.curvatures @ spread).real.max(1)
+        spread *= np.minimum(1.0, MOST_LEVERAGE / np.maximum(leverages, 1e-30))[:, None, None]
+        inner = np.eye(spread.shape[1]) - numbers.curvatures @ spread
+        slopes = np.linalg.solve(inner, numbers.slopes[:, :, None])
+        found.append(numbers.parameters + (spread @ slopes)[:, :, 0])
+    scores = np.concatenate(found)
     if scores.shape[1] == 1:  # the logit of the second of two classes
         scores = np.concatenate([np.zeros_like(scores), scores], 1)
     return scores

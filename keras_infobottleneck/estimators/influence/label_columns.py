@@ -98,7 +98,15 @@ def label_numbers(scores: Scores, source: ColumnSource, y: Any) -> LabelNumbers:
         nothing = tf.zeros([scores.num_rows, 0])
         return LabelNumbers(losses, nothing, nothing, nothing)
     term, label = pairs[0]
-    columns = [term.multiply([_unit(term, k)])[0] for k in range(term.num_outputs)]
-    flat = [tf.reshape(a, [scores.num_rows, -1]) for a in (*term.score(label), *columns, *term.eta)]
+
+    def flat(a: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(a, [scores.num_rows, term.num_outputs])
+
+    (score,), (eta,) = term.score(label), term.eta
+    columns = tf.map_fn(
+        lambda k: flat(term.multiply([_unit(term, k)])[0]),
+        tf.range(term.num_outputs),
+        fn_output_signature=eta.dtype,
+    )
     # Scores are gradients of the log-probability, which is minus the loss.
-    return LabelNumbers(losses, -flat[0], tf.stack(flat[1:-1], 2), flat[-1])
+    return LabelNumbers(losses, -flat(score), tf.transpose(columns, [1, 2, 0]), flat(eta))

@@ -11,6 +11,7 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
+from keras_infobottleneck.estimators.influence.example_passes import gathered
 from keras_infobottleneck.estimators.influence.example_products import example_products
 from keras_infobottleneck.estimators.influence.example_rows import ExampleRows, example_rows
 from keras_infobottleneck.estimators.information.minimum import variables_of
@@ -87,13 +88,18 @@ def norms_of_removals(
     """
     options: dict[str, Any] = {"of_outputs": leverage, "verbose": verbose}
     powers = (-1.0, -2.0)
-    found = example_products(model, likelihood, batches, fisher, shift, powers, **options)
-    slopes = np.ones([len(found.products), 1, 1])
-    if leverage:
-        leverages = found.numbers.curvatures @ found.products[:, 0] / fisher.num_examples
-        slopes = _removed(leverages, found.numbers.slopes)[:, :, None]
-    norms = slopes.transpose(0, 2, 1)[:, None] @ found.products @ slopes[:, None]
-    return found.numbers.losses, norms[:, 0, 0, 0], shift * norms[:, 1, 0, 0]
+    parts = []
+    for products, numbers in example_products(
+        model, likelihood, batches, fisher, shift, powers, **options
+    ):
+        slopes = np.ones([len(products), 1, 1])
+        if leverage:
+            leverages = numbers.curvatures @ products[:, 0] / fisher.num_examples
+            slopes = _removed(leverages, numbers.slopes)[:, :, None]
+        norms = slopes.transpose(0, 2, 1)[:, None] @ products @ slopes[:, None]
+        parts.append((numbers.losses, norms[:, 0, 0, 0], shift * norms[:, 1, 0, 0]))
+    losses, whole, of_shift = gathered(parts)
+    return losses, whole, of_shift
 
 
 def norms_of(part: Removal, shift: float) -> tuple[np.ndarray, np.ndarray]:

@@ -111,7 +111,7 @@ def products_by_weights(
 
     def make(model_of: Callable[[], keras.Model]) -> Callable[..., tf.Tensor]:
         def step(x: tf.Tensor, operands: Any) -> tf.Tensor:
-            batch = Batch(x, (), tf.ones([len(part)]), tf.constant(0, tf.int64))
+            batch = Batch(x, (), tf.ones([x.shape[0]]), tf.constant(0, tf.int64))
             scores = Scores(model_of(), variables, source, batch, tf.constant(0, tf.int64))
             return of_scores(scores, scores.columns(), operands)[:, 0]
 
@@ -122,7 +122,10 @@ def products_by_weights(
         lambda a: None if a is None else tf.constant(a, tf.float64), how.operands
     )
     spec = tf.TensorSpec(part.shape, part.dtype)
-    key = ("products by weights", how.key, spec, tuple(map(id, variables)), registered_rules())
+    # Sides of a Kronecker product without eigenvectors are None.
+    shapes = tuple(a is not None and tuple(a.shape) for a in tf.nest.flatten(operands))
+    key = (how.key, shapes, spec, tuple(map(id, variables)), registered_rules())
+    key = ("products by weights", *key)
     compiled(model, ("checked", *key), lambda _: outputs_of_example(model, tf.constant(part[:1])))
     with full_products():
         found = compiled(model, key, make)(tf.constant(part), operands)

@@ -264,11 +264,15 @@ class LinearisedLayer:
             return 8 * units * (numbers + 4 * self.fisher.size)
         trial = trial_of(self.model, inputs)
         single = {kernel for kernel, count in trial.positions.items() if count == 1}
-        sizes = [math.prod(v.shape) for v in self.variables if id(v) not in single]
-        # Of kernels at one position both factors are held, of others the rows of all units.
-        return units * (
-            8 * (numbers + 3 * max(sizes, default=0)) + sum(trial.position_bytes.values())
-        )
+        sizes = {id(v): math.prod(v.shape) for v in self.variables if id(v) not in single}
+        in_loop = sum(size for each, size in sizes.items() if each not in trial.covered)
+        # Of kernels at one position both factors are held, of others the rows of all units: of one
+        # weight after the other, but together where no rule covers them. Of a kernel that is at
+        # work the factors are in float64, turned, side by side and weighted.
+        most = 3 * max(sizes.values(), default=0) + in_loop
+        at_work = max((trial.position_bytes[kernel] for kernel in single), default=0)
+        of_factors = sum(trial.position_bytes.values()) + 8 * at_work
+        return units * (8 * (numbers + most) + of_factors)
 
     def _noise(self, part: np.ndarray) -> np.ndarray:
         """S of each example, or as printed its inverse, `[examples, units, units]`."""

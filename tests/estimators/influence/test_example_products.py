@@ -1,5 +1,7 @@
 """Products of gradients made on the device are those of the gradients themselves."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -12,10 +14,13 @@ from keras_infobottleneck.estimators import (
     unique_information,
 )
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.estimators.fisher.rules import gradients
 from keras_infobottleneck.estimators.fisher.structures import diagonal, kronecker
+from keras_infobottleneck.estimators.influence import example_products
 from keras_infobottleneck.estimators.influence.example_rows import example_rows
 from keras_infobottleneck.estimators.information.minimum import variables_of
 from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.linear_algebra.layout import Layout
 
 layers = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -32,9 +37,10 @@ class Wave(layers.Layer):
 
     def build(self, shape):
         self.matrix = self.add_weight(shape=(shape[-1], 3), name="matrix")
+        self.scale = self.add_weight(shape=(3,), name="scale", initializer="ones")
 
     def call(self, inputs):
-        return keras.ops.sin(inputs @ self.matrix)
+        return self.scale * keras.ops.sin(inputs @ self.matrix)
 
 
 def shared():
@@ -145,3 +151,59 @@ def test_influence_on_a_test_set_is_a_product_of_gradients(x, make):
     found = posterior_influence(model, data, (x[:7], LABELS[:7]), **code).influences
     expected = -(rows @ solved) / len(x)
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_batches_are_split_where_no_rule_covers_the_weights(monkeypatch):
+    """Gradients of all examples and outputs are held there: they are made of few at a time."""
+
+    def measured(most):
+        model = network(VECTORS, lambda: [Wave()])
+        variables = model.trainable_variables
+        layout = Layout.of([v.path for v in variables], variables)
+        fisher = diagonal.DiagonalFisher(
+            layout, "expected", 24, tuple(np.ones(v.shape) for v in variables)
+        )
+        args = find_likelihood(model, None), batches_for(model, (VECTORS, LABELS))
+        made = example_products.example_products(
+            model, *args, fisher, 0.1, (-1.0,), of_outputs=True
+        )
+        parts = [part.products for part in made]
+        # 15 weights of the layer, for 3 outputs
+        assert max(map(len, parts)) <= most // (4 * 15 * 3)
+        ones = [np.ones((2, *v.shape)) for v in variables]
+        _, slopes = example_products.example_slopes(model, variables, *args, ones)
+        return slopes, np.concatenate(parts)
+
+    whole = measured(example_products.COLUMNS_BYTES)
+    monkeypatch.setattr(example_products, "COLUMNS_BYTES", 2000)
+    monkeypatch.setattr(gradients, "BLOCK_BYTES", 300)
+    for found, expected in zip(measured(2000), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_an_order_of_its_own_in_a_block_changes_nothing():
+    """As in a file that was written under another rule of the layer."""
+    model, data = network(VECTORS, lambda: []), (VECTORS, LABELS)
+    fisher = fisher_information(model, data, structure="kronecker", labels="expected")
+    (block,) = fisher.blocks
+    turned = [3, 2, 1, 0, 4]  # the inputs the other way round, the bias last
+    inputs = block.inputs[:, turned][:, :, turned]
+    block = dataclasses.replace(block, order=block.order[::-1].copy(), inputs=inputs)
+    code = {"beta": BETA, "prior_scale": SCALE}
+    found, expected = (
+        unique_information(model, data, fisher=matrix, **code).nats
+        for matrix in (dataclasses.replace(fisher, blocks=(block,)), fisher)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_inverse_of_next_to_nothing_is_not_too_large():
+    """Weights that no training example feels have an inverse of one over the shift."""
+    model, x = network(VECTORS, lambda: []), VECTORS * np.array([1, 1, 1, 0], "float32")
+    fisher = fisher_information(model, (x, LABELS), labels="expected")
+    args = model, (x, LABELS), (VECTORS, LABELS)
+    near, far = (
+        posterior_influence(*args, fisher=fisher, beta=BETA, prior_scale=scale).influences
+        for scale in (1e6, 1e20)
+    )
+    np.testing.assert_allclose(far, near, rtol=1e-4, atol=1e-6 * np.abs(near).max())

@@ -65,6 +65,16 @@ def test_it_equals_dense_matrices(case, structure, paper_form, layer):
     assert result.standard_error == pytest.approx(np.std(nats, ddof=1) / np.sqrt(11), rel=1e-6)
 
 
+def test_factors_with_and_without_a_diagonal_have_traces_of_their_own(case):
+    model, x, fishers = case
+    options = {"structure": "kronecker", "labels": "expected", "likelihood": "categorical"}
+    narrow = fisher_information(model, x, max_side=4, **options)
+    for fisher in (fishers["kronecker"], narrow, fishers["kronecker"]):
+        exact = slow_fisher(model, x, fisher, "narrow")
+        found = activation_fisher(model, x, layer="narrow", fisher=fisher, **OPTIONS)
+        np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-7 * np.abs(exact).max())
+
+
 @pytest.mark.parametrize("structure", ["diagonal", "gram"])
 def test_fewer_examples_than_inputs_and_datasets_are_the_same_sum(case, structure):
     model, x, fishers = case

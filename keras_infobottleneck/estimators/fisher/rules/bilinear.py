@@ -192,7 +192,7 @@ class BilinearGradient(VariableGradient[Tensors]):
         """Arrays of the kernel's shape, `[k, *kernel.shape]`, as `[k, groups, in, out]`."""
         flat, order = tf.reshape(arrays, [-1, self.order.size]), self.order.reshape(-1)
         if np.any(np.diff(order) != 1):
-            flat = tf.gather(flat, np.argsort(order), axis=1)
+            flat = tf.gather(flat, np.argsort(order).astype(np.int32), axis=1)
         return tf.reshape(flat, [-1, *self.block])
 
     def squares_of_one_position(self, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -32,6 +32,11 @@ class LoopGradient(VariableGradient["ExampleLoop"]):
         """Gradients of every column, which are stacked as they are."""
         return columns[0][:, start:stop]
 
+    def slopes(self, gradients: ExampleLoop, directions: tf.Tensor) -> tf.Tensor:
+        """By the gradients of all examples: a loop over blocks of them would have its own copy."""
+        rows = tf.reshape(gradients.rows(self.variable), [self.num_rows, -1])
+        return tf.matmul(rows, tf.reshape(directions, [directions.shape[0], -1]), transpose_b=True)
+
     def squares(self, gradients: ExampleLoop) -> tuple[tf.Tensor, tf.Tensor]:
         """Sums of squares, added up inside the loop, so that no gradients are stacked."""
         return gradients.squares(self.variable)

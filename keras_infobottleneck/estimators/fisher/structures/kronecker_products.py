@@ -67,7 +67,10 @@ def products_by_blocks(
             found.append(form.inner_products(own, power))
         return tf.add_n(found)
 
-    key = "kronecker", tuple((kernel, bias) for kernel, bias, _ in places)
+    key = (
+        "kronecker",
+        tuple((kernel, bias, hash(order.tobytes())) for kernel, bias, order in places),
+    )
     return ScoreProducts(key, (vectors, powers), of_scores, units)
 
 
@@ -98,7 +101,7 @@ class _Block:
     def products(self) -> tf.Tensor:
         """Products of every two columns, `[batch, exponents, columns, columns]`."""
         form = self.form
-        if not isinstance(form, BilinearGradient) or not self._bias_is_of(form):
+        if not isinstance(form, BilinearGradient) or not self._is_of(form):
             return self._in_blocks(self._turned_rows)
         if form.positions == 1:
             d = self._turned(form.outputs_of_columns(self.columns), self.right)
@@ -138,7 +141,9 @@ class _Block:
         groups, fan_in, fan_out = self.powers.shape[1:]
         count = self.columns[0].shape[0]
         rows = self.form.rows_of_columns(self.columns, start, stop)
-        rows = tf.gather(tf.reshape(rows, [-1, self.order.size]), np.argsort(self.order), axis=1)
+        if np.any(np.diff(self.order) != 1):
+            rows = tf.reshape(rows, [-1, self.order.size])
+            rows = tf.gather(rows, np.argsort(self.order).astype(np.int32), axis=1)
         rows = tf.reshape(rows, [-1, groups, fan_in - (self.bias is not None), fan_out])
         if self.bias is not None:
             form, columns = self.bias
@@ -149,8 +154,15 @@ class _Block:
         turned = tf.transpose(by_input, [0, 2, 1, 3])
         return tf.reshape(turned, [count, -1, groups, fan_in, fan_out])
 
-    def _bias_is_of(self, form: BilinearGradient) -> bool:
-        """Whether the bias takes the output gradients of the kernel, one for every output."""
+    def _is_of(self, form: BilinearGradient) -> bool:
+        """Whether the kernel has the block's order, and the bias the kernel's output gradients.
+
+        A matrix of a file may have been measured by another rule.
+        """
+        groups, fan_in, fan_out = self.powers.shape[1:]
+        block = groups, fan_in - (self.bias is not None), fan_out
+        if form.block != block or not np.array_equal(form.order.reshape(-1), self.order):
+            return False
         if self.bias is None:
             return True
         other = self.bias[0]
