@@ -18,7 +18,7 @@ from fisher import best_times, examples, gradient_loop, network, on_one_thread, 
 import keras_infobottleneck as kib
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("num_draws", 8, "Draws of the weights, of a noisy network or a chain.", 4)
+flags.DEFINE_integer("num_draws", 8, "Draws of the weights of a noisy network.", 3)
 flags.DEFINE_integer("num_test", 250, "Test examples, of the training set.", 1)
 
 
@@ -48,7 +48,6 @@ def quantities(model, x, y):
     draws = {"num_draws": FLAGS.num_draws, "seed": 0, **options}
     # The gradient is far from zero here: a tolerance that lets it through.
     scrub = {"price": 1e-6, "tolerance": 1e9, "structure": "kronecker", "seed": 0, **options}
-    chains = {"num_chains": 2, "num_draws": FLAGS.num_draws, "seed": 0}
     return found | {
         "find_wrong_labels": lambda: e.find_wrong_labels(model, train, seed=0, **options),
         f"find_wrong_labels, noisy, {FLAGS.num_draws} draws": (
@@ -58,9 +57,6 @@ def quantities(model, x, y):
             lambda: e.posterior_influence(noisy, train, test, **draws)
         ),
         "forget a tenth, Fisher matrix included": lambda: kib.forget(model, *parts, **scrub),
-        f"local_learning_coefficient, 2 chains of {FLAGS.num_draws} draws": (
-            lambda: e.local_learning_coefficient(model, train, **chains)
-        ),
         "mean_squared_jacobian, one probe": (
             lambda: e.mean_squared_jacobian(model, x, num_probes=1, seed=0, **options)
         ),

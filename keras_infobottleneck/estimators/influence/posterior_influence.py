@@ -139,7 +139,7 @@ def posterior_influence(
     beta: float | None = None,
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
-    structure: str = "diagonal",
+    structure: str = "kronecker",
     likelihood: str | Callable[[Any], Any] | None = None,
     batch_size: int | None = None,
     seed: int | None = None,

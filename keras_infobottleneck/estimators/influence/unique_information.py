@@ -148,7 +148,7 @@ def unique_information(
     beta: float,
     fisher: FisherInformation | None = None,
     prior_scale: float | Literal["optimal"] = "optimal",
-    structure: str = "diagonal",
+    structure: str = "kronecker",
     space: Literal["weights", "outputs"] = "weights",
     test_data: Any = None,
     leverage: bool = False,
@@ -184,7 +184,8 @@ def unique_information(
             "implicit"; by default it is measured on `data`, which must then be all of it.
         prior_scale: standard deviation of the prior of the weights, or "optimal", as of
             `information_in_weights`.
-        structure: of the Fisher matrix, if it is measured.
+        structure: of the Fisher matrix, if it is measured. The diagonal leaves out correlations of
+            weights: its influences tell little more than products of gradients.
         space: "weights" or "outputs".
         test_data: for `space="outputs"`, examples on which predictions are compared; labels do not
             matter. By default those of `fisher`.
