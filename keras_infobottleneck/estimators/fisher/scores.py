@@ -202,10 +202,17 @@ class Scores:
 
     @property
     def columns_bytes(self) -> int:
-        """Bytes that `columns` holds of one example."""
-        arrays = [(call.outputs.shape[1:], call.outputs.dtype) for call in self._calls]
-        arrays += [(v.shape, tf.as_dtype(v.dtype)) for v in self._in_loop]
-        return self.num_columns * sum(math.prod(shape) * dtype.size for shape, dtype in arrays)
+        """Bytes that `columns` holds of one example, beside what any gradient pass holds.
+
+        That has the outputs of every call too, once.
+        """
+        outputs = [(call.outputs.shape[1:], call.outputs.dtype) for call in self._calls]
+        in_loop = [(v.shape, tf.as_dtype(v.dtype)) for v in self._in_loop]
+        of_calls, of_loop = (
+            sum(math.prod(shape) * dtype.size for shape, dtype in arrays)
+            for arrays in (outputs, in_loop)
+        )
+        return (self.num_columns - 1) * of_calls + self.num_columns * of_loop
 
     def columns(self) -> list[Tensors]:
         """For each form what its gradients are made from, of all columns, `[columns, batch, ...]`.

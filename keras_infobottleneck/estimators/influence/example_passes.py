@@ -45,8 +45,8 @@ def passes(
         of_scores: from scores, labels and operands of a batch to tensors `[batch, ...]`,
             of which the first is checked to be finite.
         operands: nest of tensors.
-        most_bytes: batches are split where the scores of all columns, what they are made from, and
-            the results of a batch would take more; by default they are not.
+        most_bytes: batches are split where the results of a batch and what the scores of all
+            columns are made from would take more; by default they are not.
         verbose: 1 for a Keras progress bar.
     """
 
