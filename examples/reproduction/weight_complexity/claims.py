@@ -38,7 +38,7 @@ AT_FULL_SIZE = (  # claims, and what --full runs
 )
 
 WOULD_TELL = {  # which runs would settle what these cannot
-    "5-c": "more runs: on these few the ratio rises in too many for false, in too few for partly",
+    "5-c": "more runs of the authors' largest budget: of five different ones it rises in one",
     "5-d": "the authors' size in three seeds: at half their width one run ended at 0.99003 of "
     "shuffled, where the criterion asks for less than 0.99",
     "5-f": "pretrained networks, whose objects the paper's are",
