@@ -185,7 +185,7 @@ def test_an_audit_takes_up_the_passes_that_the_dry_run_traced(trials, monkeypatc
             made.append(of_batch)
             super().__init__(of_batch)
 
-    monkeypatch.setattr("keras_infobottleneck.estimators.fisher.scores.CompiledSum", Counted)
+    monkeypatch.setattr("keras_infobottleneck.estimators.fisher.measurement.CompiledSum", Counted)
     kib.audit(model, DATA, **options)
     assert not made
     kib.audit(network(), DATA, **options)
