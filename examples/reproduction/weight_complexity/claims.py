@@ -223,8 +223,8 @@ def grokking_judged(runs: list[dict]) -> dict:
         "stays above 0.99 in controls that do not; partly: in some",
         "measured": "; ".join(
             f"generalises at update {r['updates_to_generalise']:.0f} (fits at "
-            f"{r['updates_to_fit']:.0f}), is half-way down at {r['updates_to_half_fall']:.0f}, ends "
-            f"at {r['structure_end']:.4f} of shuffled"
+            f"{r['updates_to_fit']:.0f}), is half-way down at {r['updates_to_half_fall']:.0f}, "
+            f"ends at {r['structure_end']:.4f} of shuffled"
             for r in grokked
         )
         + f"{'' if grokked else 'no run fits and generalises'}; controls without decay end at "
