@@ -7,6 +7,7 @@ stand between the products of both.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ class ScoreProducts:
 
     Attributes:
         key: everything but shapes that `of_scores` depends on.
-        operands: nest of arrays that `of_scores` gets as tensors.
+        operands: nest of arrays that `of_scores` gets as tensors, see `in_tensors`.
         of_scores: from the scores, their columns and the operands to the products of every two
             columns of an example, `[batch, exponents, columns, columns]`, in their units.
         units: what the products are multiplied by, `[exponents]`.
@@ -38,6 +39,13 @@ class ScoreProducts:
     operands: Any
     of_scores: Callable[[Scores, Columns, Any], tf.Tensor]
     units: np.ndarray
+
+    def in_tensors(self, dtype: tf.DType | str) -> ScoreProducts:
+        """The same with its operands as tensors of a type, for any number of calls."""
+        operands = tf.nest.map_structure(
+            lambda a: None if a is None else tf.constant(a, dtype), self.operands
+        )
+        return dataclasses.replace(self, operands=operands)
 
 
 def relative_powers(

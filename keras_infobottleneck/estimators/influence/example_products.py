@@ -82,10 +82,7 @@ def example_products(
     def of_batch(scores: Scores, y: Any, operands: Any) -> list[tf.Tensor]:
         return [of_scores(scores, scores.columns(), operands), *label_numbers(scores, source, y)]
 
-    dtype = variables[0].dtype
-    operands = tf.nest.map_structure(
-        lambda a: None if a is None else tf.constant(a, dtype), how.operands
-    )
+    operands = how.in_tensors(variables[0].dtype).operands
     name = ("example products", how.key)
     options = {"most_bytes": COLUMNS_BYTES, "verbose": verbose}
     for found, *numbers in passes(

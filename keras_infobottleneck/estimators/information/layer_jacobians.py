@@ -104,7 +104,8 @@ def products_by_weights(
 
     Args:
         model, variables, part: as of `by_weights`.
-        how: makes the products under M, a power of a Fisher matrix, the only one.
+        how: makes the products under M, a power of a Fisher matrix, the only one; with its
+            operands in float64.
     """
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected")
     of_scores = how.of_scores
@@ -117,10 +118,7 @@ def products_by_weights(
 
         return tf.function(step, autograph=False).get_concrete_function(spec, operands)
 
-    # In float64: directions of little variance are rounding of the Jacobian alone.
-    operands = tf.nest.map_structure(
-        lambda a: None if a is None else tf.constant(a, tf.float64), how.operands
-    )
+    operands = how.operands
     spec = tf.TensorSpec(part.shape, part.dtype)
     # Sides of a Kronecker product without eigenvectors are None.
     shapes = tuple(a is not None and tuple(a.shape) for a in tf.nest.flatten(operands))

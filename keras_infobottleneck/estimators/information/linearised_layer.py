@@ -254,7 +254,9 @@ class LinearisedLayer:
         if has_copies(self.model):
             return None
         shift, exponent = (0.0, 1.0) if self.paper_form else (self._shift, -1.0)
-        return self.fisher.score_products(shift, (exponent,), self.numbers)
+        how = self.fisher.score_products(shift, (exponent,), self.numbers)
+        # In float64: directions of little variance are rounding of the Jacobian alone.
+        return None if how is None else how.in_tensors(tf.float64)
 
     def _bytes_per_example(self, inputs: np.ndarray) -> int:
         """Jacobians of one example, what is between, and their products."""
