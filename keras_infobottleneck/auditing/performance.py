@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     BernoulliProbabilities,
     Normal,
 )
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each, losses_of
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.masked_positions import without_masked
 from keras_infobottleneck.results.result import Result
@@ -78,8 +78,7 @@ def task_performance(
         parts = found.terms(model(batch.x, training=False))
         labels = label_of_each(parts, batch.y)
         rows = int(np.sum(batch.weights))
-        log_probs = [part.log_prob(y) for part, y in zip(parts, labels, strict=True)]
-        columns.setdefault("loss", []).append(-tf.add_n(log_probs)[:rows].numpy())
+        columns.setdefault("loss", []).append(losses_of(parts, batch.y)[:rows].numpy())
         counts.append(_labels_of_examples(parts, rows))
         if len(parts) == 1 and (of_classes := _of_classes(parts[0], labels[0])) is not None:
             probabilities, target = of_classes

@@ -15,7 +15,7 @@ from keras_infobottleneck.arguments import check_count, check_flag, check_model
 from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.estimators.fisher.cost import MemoryEstimate
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
@@ -283,9 +283,8 @@ def hessian(
                 with tf.GradientTape(watch_accessed_variables=False) as inner:
                     outputs = step.run(model_of(), batch.x, rows, outer, inner)
                     terms = found.terms_of_rows(outputs, rows)
-                    labels = label_of_each(terms, batch.y)
-                    log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
-                    loss = -tf.reduce_sum(log_prob * tf.cast(batch.weights, log_prob.dtype))
+                    losses = losses_of(terms, batch.y)
+                    loss = tf.reduce_sum(losses * tf.cast(batch.weights, losses.dtype))
                 slopes, moves = step.slopes(inner, loss)
             check_moments()
             # The gradient of `slopes . moves`, the derivative along the step.

@@ -10,7 +10,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from keras_infobottleneck.estimators.fisher.terms import Term
 
-__all__ = ["label_of_each"]
+__all__ = ["label_of_each", "losses_of"]
 
 
 def label_of_each(terms: Sequence[Term], y: Any) -> list[Any]:
@@ -50,6 +50,12 @@ def label_of_each(terms: Sequence[Term], y: Any) -> list[Any]:
             f"Received: {len(leaves)} label arrays"
         )
     return leaves
+
+
+def losses_of(terms: Sequence[Term], y: Any) -> tf.Tensor:
+    """Minus the log-probability of the labels, in nats, `[batch]`."""
+    pairs = zip(terms, label_of_each(terms, y), strict=True)
+    return -tf.add_n([term.log_prob(label) for term, label in pairs])
 
 
 def _only(label: Any) -> Any:

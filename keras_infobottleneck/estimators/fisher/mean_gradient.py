@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 
@@ -36,9 +36,7 @@ def mean_gradient(
                 tape.watch(values)
                 outputs = model_of()(batch.x, training=False)
                 terms = likelihood.terms_of_rows(outputs, batch.weights.shape[0])
-                labels = label_of_each(terms, batch.y)
-                pairs = zip(terms, labels, strict=True)
-                losses = -tf.add_n([term.log_prob(label) for term, label in pairs])
+                losses = losses_of(terms, batch.y)
                 total = tf.reduce_sum(losses * tf.cast(batch.weights, losses.dtype))
             found = tape.gradient(total, values, unconnected_gradients="zero")
             return [tf.convert_to_tensor(gradient) for gradient in found]

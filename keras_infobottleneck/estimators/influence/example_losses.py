@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.replicas import full_products
@@ -51,9 +51,7 @@ class ExampleLosses:
             def of_batch(batch: Batch, values: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
                 outputs = outputs_at(model_of(), batch.x, variables, values)
                 terms = likelihood.terms_of_rows(outputs, batch.weights.shape[0])
-                labels = label_of_each(terms, batch.y)
-                pairs = zip(terms, labels, strict=True)
-                losses = -tf.add_n([term.log_prob(label) for term, label in pairs])
+                losses = losses_of(terms, batch.y)
                 return tf.cast(losses, tf.float32), tf.cast(beside(terms), tf.float32)
 
             traced: Any = tf.function(of_batch, autograph=False)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each, losses_of
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
 from keras_infobottleneck.estimators.fisher.terms import Likelihood, Term
 
@@ -91,13 +91,11 @@ def columns_of(
 
 def label_numbers(scores: Scores, source: ColumnSource, y: Any) -> LabelNumbers:
     """The numbers of a batch."""
-    labels = label_of_each(scores.terms, y)
-    pairs = list(zip(scores.terms, labels, strict=True))
-    losses = -tf.add_n([term.log_prob(label) for term, label in pairs])
+    losses = losses_of(scores.terms, y)
     if not isinstance(source, _OutputColumns):
         nothing = tf.zeros([scores.num_rows, 0])
         return LabelNumbers(losses, nothing, nothing, nothing)
-    term, label = pairs[0]
+    (term,), (label,) = scores.terms, label_of_each(scores.terms, y)
 
     def flat(a: tf.Tensor) -> tf.Tensor:
         return tf.reshape(a, [scores.num_rows, term.num_outputs])

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -47,10 +47,8 @@ class MeanLoss:
                 with keras.StatelessScope(list(zip(variables, values, strict=True))):
                     outputs = model_of()(batch.x, training=False)
                 terms = found.terms_of_rows(outputs, batch.weights.shape[0])
-                labels = label_of_each(terms, batch.y)
-                log_prob = tf.add_n([t.log_prob(y) for t, y in zip(terms, labels, strict=True)])
-                weights = tf.cast(batch.weights, tf.float64)
-                return -tf.reduce_sum(tf.cast(log_prob, tf.float64) * weights)
+                losses = tf.cast(losses_of(terms, batch.y), tf.float64)
+                return tf.reduce_sum(losses * tf.cast(batch.weights, tf.float64))
 
             return CompiledSum(step)
 

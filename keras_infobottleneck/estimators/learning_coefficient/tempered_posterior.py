@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.estimators.fisher.label_pairs import label_of_each
+from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.terms import Likelihood
 from keras_infobottleneck.introspection.compiled_passes import sum_over
 
@@ -78,9 +78,8 @@ class ChainLoss:
         with keras.StatelessScope(list(zip(self._variables, values, strict=True))):
             outputs = self._model_of()(x, training=False)
         terms = self._likelihood.terms_of_rows(outputs, weights.shape[0])
-        labels = label_of_each(terms, y)
-        log_prob = tf.add_n([t.log_prob(label) for t, label in zip(terms, labels, strict=True)])
-        return -tf.reduce_sum(tf.cast(log_prob, tf.float64) * tf.cast(weights, tf.float64))
+        losses = tf.cast(losses_of(terms, y), tf.float64)
+        return tf.reduce_sum(losses * tf.cast(weights, tf.float64))
 
     def __call__(self, values: Tensors, x: Any, y: Any, weights: tf.Tensor) -> tf.Tensor:
         """The sums for stacked weights."""
