@@ -12,7 +12,6 @@ and how many of the dropped networks are still alive. Each is taken as it is and
 Run time: about a second for a call of most subjects, ten for `audit`; seconds with --smoke.
 """
 
-import gc
 import json
 import os
 import shlex
@@ -25,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is im
 import keras
 import numpy as np
 from absl import app, flags
+from process_memory import resident_mebibytes
 
 import keras_infobottleneck as kib
 
@@ -131,13 +131,6 @@ SUBJECTS = {
     "predict_samples": (variational, lambda model: model.predict_samples(DATA[0], 4, verbose=0)),
     "audit": (network, lambda model: kib.audit(model, DATA, verbose=0)),
 }
-
-
-def resident_mebibytes():
-    """Of this process, after everything that nothing refers to is freed."""
-    gc.collect()
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def slope(values):

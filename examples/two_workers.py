@@ -7,14 +7,16 @@ epoch `kib.callbacks.Checkpoint` writes one file, which all workers read when th
 worker dies the others cannot continue, and the process that started them, here this script, starts
 all of them again.
 
-The script compares the weights of an uninterrupted training with those of one whose second worker
-was killed in the middle of an epoch, and a Fisher matrix measured by both workers with that of one
-process. Expected: differences of 0 and of rounding. Run time: half a minute.
+The script compares the weights and the losses of an uninterrupted training with those of one in
+which a worker was killed in the middle of an epoch, once or `--kills` times, and a Fisher matrix
+measured by both workers with that of one process. Expected: differences of 0 and of rounding. Run
+time: half a minute, and ten seconds for every kill.
 """
 
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -33,8 +35,9 @@ from reproduction.frame import datasets, script
 FLAGS = flags.FLAGS
 script.define_flags("outputs/two_workers")
 flags.DEFINE_integer("epochs", 5, "Epochs.", 2)
+flags.DEFINE_integer("kills", 1, "Epochs, from the second on, in which a worker is killed.", 1)
 flags.DEFINE_string("name", None, "Of the training; set for the workers by the script itself.")
-flags.DEFINE_integer("killed_in", -1, "Epoch in which a worker kills itself; set by the script.")
+flags.DEFINE_list("killed_at", [], "Worker, epoch, step of a kill; set by the script itself.")
 BATCH_SIZE, NUM_WORKERS = 50, 2
 
 
@@ -43,13 +46,25 @@ def run():
     if "TF_CONFIG" in os.environ:
         work()
         return
+    if FLAGS.kills >= FLAGS.epochs:
+        raise ValueError(
+            "--kills must be below --epochs, as each epoch from the second on has at most one. "
+            f"Received: {FLAGS.kills} and {FLAGS.epochs}"
+        )
     folder = script.output_folder()
     for file in folder.glob("*.npz"):
         file.unlink()
     if any(start_workers(folder, "undisturbed")):
         sys.exit("two_workers.py: the undisturbed training failed.")
-    ended = start_workers(folder, "killed", killed_in=1)
-    print(f"one worker was killed; both ended with exit codes {ended}, and are started again")
+    moments, ended = random.Random(FLAGS.seed), []
+    for epoch in range(1, FLAGS.kills + 1):
+        worker, step = moments.randrange(NUM_WORKERS), moments.randrange(1, num_steps())
+        ended.append(start_workers(folder, "killed", (worker, epoch, step)))
+        print(
+            f"worker {worker} was killed in step {step} of epoch {epoch}; they ended with exit "
+            f"codes {ended[-1]}, and are started again",
+            flush=True,
+        )
     if any(start_workers(folder, "killed")):
         sys.exit("two_workers.py: the training failed when it was taken up again.")
     with (
@@ -57,18 +72,21 @@ def run():
         np.load(folder / "killed_end.npz") as killed,
     ):
         difference = max(float(np.abs(undisturbed[key] - killed[key]).max()) for key in undisturbed)
+        losses = killed["losses"].tolist()
         x = data()[0]
         model = new_model(len(x))
         model.set_weights([killed[f"weight_{i}"] for i in range(len(model.weights))])
         alone = float(fisher_of(model, x).trace())
         together = float(killed["trace"])
     script.finish(
-        f"largest difference of any weight from the undisturbed training: {difference:g}; trace of "
-        f"the Fisher matrix by two workers {together:.6g}, by one process {alone:.6g}",
+        f"kills: {len(ended)}; epochs in the history: {len(losses)}; largest difference of any "
+        f"weight or loss from the undisturbed training: {difference:g}; trace of the Fisher matrix "
+        f"by two workers {together:.6g}, by one process {alone:.6g}",
         largest_difference=difference,
+        losses=losses,
         trace_of_two=together,
         trace_of_one=alone,
-        first_exit_codes=ended,
+        exit_codes=ended,
     )
 
 
@@ -89,9 +107,10 @@ def work():
     for epoch in range(checkpoint.restore(model), FLAGS.epochs):
         model.reset_metrics()
         order = np.random.default_rng([FLAGS.seed, epoch]).permutation(len(x))
-        for first in range(0, len(x) - BATCH_SIZE + 1, BATCH_SIZE):
-            if epoch == FLAGS.killed_in and worker == 1 and first:
+        for number in range(num_steps()):
+            if [str(worker), str(epoch), str(number)] == FLAGS.killed_at:
                 os.kill(os.getpid(), signal.SIGKILL)
+            first = number * BATCH_SIZE
             part = order[first + worker : first + BATCH_SIZE : NUM_WORKERS]
             step(x[part], y[part])
         checkpoint.on_epoch_end(epoch, {"loss": float(model.get_metrics_result()["loss"])})
@@ -99,14 +118,20 @@ def work():
     if worker == 0:
         weights = {f"weight_{i}": value for i, value in enumerate(model.get_weights())}
         path = pathlib.Path(FLAGS.output_dir, f"{FLAGS.name}_end.npz")
-        np.savez(path, trace=float(fisher.trace()), **weights)
+        losses = checkpoint.history["loss"]
+        np.savez(path, trace=float(fisher.trace()), losses=losses, **weights)
 
 
 def data():
     """Training images as rows, and their labels."""
     images = datasets.load(path=FLAGS.data)
-    size = 200 if FLAGS.smoke else 1000
+    size = num_steps() * BATCH_SIZE
     return images.x_train[:size].reshape(size, -1), images.y_train[:size]
+
+
+def num_steps() -> int:
+    """Of an epoch."""
+    return 4 if FLAGS.smoke else 20
 
 
 def new_model(num_examples) -> keras.Model:
@@ -129,10 +154,14 @@ def fisher_of(model, x, strategy=None):
     )
 
 
-def start_workers(folder, name, killed_in=-1) -> list[int]:
-    """Start both, wait for them, and return their exit codes; what they print goes to files."""
+def start_workers(folder, name, killed_at=()) -> list[int]:
+    """Start both, wait for them, and return their exit codes; what they print goes to files.
+
+    When one is killed the other waits for it, and is ended after a while.
+    """
     ports = free_ports()
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    at = ",".join(str(number) for number in killed_at)
     command = [sys.executable, __file__, *sys.argv[1:], f"--output_dir={folder}", f"--name={name}"]
     processes = []
     for index in range(NUM_WORKERS):
@@ -140,12 +169,14 @@ def start_workers(folder, name, killed_in=-1) -> list[int]:
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
         with open(folder / f"{name}_{index}.log", "a", encoding="utf-8") as log:
             options = {"env": environment, "stdout": log, "stderr": log}
-            processes.append(subprocess.Popen([*command, f"--killed_in={killed_in}"], **options))
-    processes[1].wait()
-    try:
-        processes[0].wait(timeout=20 if killed_in >= 0 else None)
-    except subprocess.TimeoutExpired:  # it waits for the one that was killed
-        processes[0].kill()
+            processes.append(subprocess.Popen([*command, f"--killed_at={at}"], **options))
+    first = processes[killed_at[0] if killed_at else 0]
+    first.wait()
+    for process in processes:
+        try:
+            process.wait(timeout=20 if killed_at else None)
+        except subprocess.TimeoutExpired:
+            process.kill()
     return [process.wait() for process in processes]
 
 

@@ -32,6 +32,7 @@ SECTIONS = (
     costs.recurrent_layers,
     scale.growth_by_size,
     scale.growth_by_calls,
+    scale.endurance,
     scale.device,
     costs.streams,
     costs.precision,

@@ -42,6 +42,16 @@ def test_growth_by_calls_is_measured_and_no_model_stays_alive(tmp_path):
     assert rows["fisher_information"]["cleared"]["models_alive"] == 0
 
 
+def test_a_long_training_is_read_to_its_end(tmp_path):
+    output = tmp_path / "endurance.json"
+    run("endurance.py", "--smoke", "--precision=mixed_bfloat16", f"--output={output}")
+    row = json.loads(output.read_text("utf-8"))["rows"]["mixed_bfloat16"]
+    assert row["steps"] == 20
+    assert row["losses_not_finite"] == row["weights_not_finite"] == 0
+    assert row["last_loss"] != row["first_loss"]
+    assert 0 < row["mebibytes_after_a_tenth"] <= row["least_and_most_mebibytes_later"][1]
+
+
 def test_every_row_for_a_device_runs_without_one(tmp_path):
     output = tmp_path / "gpu.json"
     run("gpu.py", "--smoke", f"--output={output}")

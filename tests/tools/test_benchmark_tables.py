@@ -42,13 +42,17 @@ def test_links_lead_to_files(text):
 
 def test_results_of_scale_are_written_once_they_are_there(tmp_path, monkeypatch):
     monkeypatch.setitem(scale.read.__globals__, "RESULTS", tmp_path)
-    assert not scale.growth_by_size() + scale.growth_by_calls() + scale.device()
+    sections = (scale.growth_by_size, scale.growth_by_calls, scale.endurance, scale.device)
+    assert not any(section() for section in sections)
     fit = {"exponent": 0.987, "standard_error": 0.02}
     point = {"processor_seconds": 1.5, "peak_mebibytes": 700.0}
     row = {"points": {"1000": point}, "summary": {"all sizes": fit, "larger half": fit}}
     leak = {"mebibytes_per_call": 0.21, "standard_error": 0.01, "models_alive": 0}
     reached = {"seconds": 0.5, "share_of_arithmetic": 0.4, "share_of_the_limit": 0.6}
+    trained = {"steps": 2000, "losses_not_finite": 0, "weights_not_finite": 1}
+    trained |= {"mebibytes_after_a_tenth": 700.0, "largest_change": 0.0012}
     results = {
+        "endurance": {"rows": {"float32": trained}},
         "scaling": {"measures": {"by examples": row}},
         "leaks": {"calls": 30, "rows": {"audit": {"kept": leak, "cleared": leak}}},
         "gpu": {"device": {}, "peak": {"operations": 1e12, "bytes": 1e9}, "rows": {"a": reached}},
@@ -57,4 +61,5 @@ def test_results_of_scale_are_written_once_they_are_there(tmp_path, monkeypatch)
         (tmp_path / f"{name}.json").write_text(json.dumps({"command": "python x", **result}))
     assert "| by examples | 0.99 ± 0.02 | 0.99 ± 0.02 |" in scale.growth_by_size()
     assert "| audit | 0.21 ± 0.01 | 0.21 ± 0.01 | 0 |" in scale.growth_by_calls()
+    assert "| float32 | 2,000 | 0 | 1 | 700 | 0.12% |" in scale.endurance()
     assert "| a | 0.5 | 40% | 60% |" in scale.device()

@@ -2,7 +2,7 @@
 
 from benchmark_tables.markdown import is_there, read, section, table
 
-__all__ = ["device", "growth_by_calls", "growth_by_size"]
+__all__ = ["device", "endurance", "growth_by_calls", "growth_by_size"]
 
 
 def growth_by_size() -> str:
@@ -71,6 +71,35 @@ def growth_by_calls() -> str:
         f"MiB that a call on a fresh model leaves behind, of {found['calls']} calls; session "
         "cleared: with `keras.backend.clear_session()` after each. What plain Keras leaves is "
         "TensorFlow's: each compiled function that ran leaves a part of its graph behind.\n",
+        table(head, rows),
+    )
+
+
+def endurance() -> str:
+    """A long training: finite to the end, and in the same memory."""
+    if not is_there("endurance"):
+        return ""
+    found = read("endurance")
+    rows = [
+        [
+            precision,
+            f"{row['steps']:,}",
+            row["losses_not_finite"],
+            row["weights_not_finite"],
+            f"{row['mebibytes_after_a_tenth']:.0f}",
+            f"{row['largest_change']:.2%}",
+        ]
+        for precision, row in found["rows"].items()
+    ]
+    head = ["precision", "steps", "losses not finite", "weights not finite at the end"]
+    head += ["MiB after a tenth", "largest change later"]
+    return section(
+        "A long training",
+        [found["command"]],
+        ["endurance"],
+        "A small network with noise on its weights and on its activations, trained by `fit`. Memory "
+        "is that of the process, read a hundred times. The target: no number that is not finite, "
+        "and memory within 1 %.\n",
         table(head, rows),
     )
 
