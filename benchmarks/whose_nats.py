@@ -1,8 +1,10 @@
-"""What it costs to ask which example is remembered, harmful or wrong, in gradient passes.
+"""What it costs to ask whose nats a network holds, in gradient passes.
 
-Every time is a multiple of a gradient pass over the same examples with its loop over batches
-compiled, on one thread, the best of several rounds in which the quantities take turns. The networks
-are those of `fisher.py`, as initialised: what is found does not change what it costs.
+Which example is remembered, harmful or wrong; what is left after forgetting; how singular the
+minimum is; how much hidden units tell about the input. Every time is a multiple of a gradient pass
+over the same examples with its loop over batches compiled, on one thread, the best of several
+rounds in which the quantities take turns. The networks are those of `fisher.py`, as initialised:
+what is found does not change what it costs.
 
   python benchmarks/whose_nats.py --data mnist.npz
 """
@@ -12,6 +14,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import tensorflow as tf
 from absl import app, flags
 from fisher import best_times, examples, gradient_loop, network, on_one_thread, report
 
@@ -48,6 +51,10 @@ def quantities(model, x, y):
     draws = {"num_draws": FLAGS.num_draws, "seed": 0, **options}
     # The gradient is far from zero here: a tolerance that lets it through.
     scrub = {"price": 1e-6, "tolerance": 1e9, "structure": "kronecker", "seed": 0, **options}
+    chains = {"num_chains": 2, "num_draws": 8, "num_warmup": 4, "num_steps": 2}
+    hidden = keras.Model(model.inputs, model.layers[-2].output).predict(x, verbose=0)
+    hidden, flat = hidden.reshape(len(x), -1)[:, :64], x.reshape(len(x), -1)
+    critic = {"method": "infonce", "num_folds": 2, "epochs": 10, "seed": 0}
     return found | {
         "find_wrong_labels": lambda: e.find_wrong_labels(model, train, seed=0, **options),
         f"find_wrong_labels, noisy, {FLAGS.num_draws} draws": (
@@ -60,7 +67,34 @@ def quantities(model, x, y):
         "mean_squared_jacobian, one probe": (
             lambda: e.mean_squared_jacobian(model, x, num_probes=1, seed=0, **options)
         ),
+        "local_learning_coefficient, 48 gradients of all data": (
+            lambda: e.local_learning_coefficient(
+                model, train, sampler="hamiltonian", batch_size=len(x), seed=0, **chains
+            )
+        ),
+        "mutual_information of 64 units and the input, 40 epochs": (
+            lambda: e.mutual_information(hidden, flat, **critic)
+        ),
+        "training epoch": training_epoch(coded(model, keras.layers.Dense(64)), x, y),
+        "training epoch with a code, GaussianBottleneck(64)": training_epoch(
+            coded(model, kib.layers.GaussianBottleneck(64, beta=1e-3)), x, y
+        ),
     }
+
+
+def coded(model, code):
+    """The network with a layer before its head."""
+    network = keras.models.clone_model(model)
+    outputs = keras.layers.Dense(10)(code(network.layers[-2].output))
+    coded = keras.Model(network.inputs, outputs)
+    coded.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return coded
+
+
+def training_epoch(model, x, y):
+    """A function that trains for one epoch, a compiled step for each batch."""
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(FLAGS.batch_size).cache()
+    return lambda: model.fit(batches, shuffle=False, verbose=0)
 
 
 def measured(name):

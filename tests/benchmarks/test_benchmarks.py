@@ -117,5 +117,5 @@ def test_questions_about_examples_are_measured_in_passes():
     done = run("whose_nats.py", *flags, "--network=mlp", "--num_draws=3")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["mlp"]
-    assert len(found) == 10
+    assert len(found) == 14
     assert all(value > 0 for value in found.values())

@@ -164,7 +164,7 @@ def influence() -> str:
 
 
 def costs_of_examples() -> str:
-    """What questions about single examples cost, in gradient passes."""
+    """What it costs to ask whose nats a network holds, in gradient passes."""
     name = "whose_nats"
     if not is_there(name):
         return ""
@@ -172,12 +172,14 @@ def costs_of_examples() -> str:
     quantities = [key for key in next(iter(found.values())) if key != "gradient pass, seconds"]
     rows = [[key, *(f"{network[key]:.1f}" for network in found.values())] for key in quantities]
     return section(
-        "Questions about single examples",
+        "Whose nats",
         ["python benchmarks/whose_nats.py --data=mnist.npz --num_examples=1000 --rounds=2"],
         [name],
         "In passes for the gradient of the mean loss over the same examples, compiled, on one "
-        "thread; the Fisher matrix is given unless the line says otherwise, but for "
-        "`find_wrong_labels`, which makes that of the last layer.\n",
+        "thread. Where a question needs a Fisher matrix it is given, unless the line says otherwise; "
+        "`find_wrong_labels` makes that of the last layer itself. The two epochs of training call a "
+        "compiled step for each batch; the code is a layer of 64 units before the head, Gaussian or "
+        "plain.\n",
         table(["", *(key.upper() for key in found)], rows),
     )
 

@@ -97,9 +97,9 @@ def endurance() -> str:
         "A long training",
         [found["command"]],
         ["endurance"],
-        "A small network with noise on its weights and on its activations, trained by `fit`. Memory "
-        "is that of the process, read a hundred times. The target: no number that is not finite, "
-        "and memory within 1 %.\n",
+        "A small network with noise on its weights and on its activations, trained by `fit`. The "
+        "memory is that of the process, read a hundred times. The target: no number that is not "
+        "finite, and memory within 1 %.\n",
         table(head, rows),
     )
 
