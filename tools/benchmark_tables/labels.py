@@ -176,10 +176,10 @@ def costs_of_examples() -> str:
         ["python benchmarks/whose_nats.py --data=mnist.npz --num_examples=1000 --rounds=2"],
         [name],
         "In passes for the gradient of the mean loss over the same examples, compiled, on one "
-        "thread. Where a question needs a Fisher matrix it is given, unless the line says otherwise; "
-        "`find_wrong_labels` makes that of the last layer itself. The two epochs of training call a "
-        "compiled step for each batch; the code is a layer of 64 units before the head, Gaussian or "
-        "plain.\n",
+        "thread. Where a question needs a Fisher matrix it is given, unless the line says "
+        "otherwise; `find_wrong_labels` makes that of the last layer itself. The two epochs of "
+        "training call a compiled step for each batch; the code is a layer of 64 units before "
+        "the head, Gaussian or plain.\n",
         table(["", *(key.upper() for key in found)], rows),
     )
 
