@@ -53,7 +53,8 @@ def activation_information(
     try:
         if not any(layer is own for own in model.layers):
             raise ValueError("held by another layer")
-        to_layer = keras.Model(model.inputs, layer.input)
+        # Of a layer that is called with a mask or labels too, what Keras calls its input is a list.
+        to_layer = keras.Model(model.inputs, keras.tree.flatten(layer.input)[0])
     except (AttributeError, ValueError) as error:
         raise ValueError(
             "The layer is not called once in the model's own graph; `evaluate` logs what it pays. "

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_infobottleneck.introspection.refusals_in_calls import as_it_is
 from keras_infobottleneck.introspection.replaced_calls import replaced_call
 
 __all__ = ["LayerOutput"]
@@ -57,14 +58,18 @@ class LayerOutput(keras.Model):
                 outputs = self._recorded(inputs)
         if len(outputs) != 1:
             shapes = [keras.tree.map_structure(lambda o: tuple(o.shape), o) for o in outputs]
-            raise _as_it_is(
-                "The layer must be called once in the model's forward pass. "
-                f"Received: layer={self._layer.name}, {len(outputs)} calls, outputs {shapes}"
+            raise as_it_is(
+                ValueError(
+                    "The layer must be called once in the model's forward pass. "
+                    f"Received: layer={self._layer.name}, {len(outputs)} calls, outputs {shapes}"
+                )
             )
         if not _are_here(outputs):
-            raise _as_it_is(
-                "The layer must be called outside loops and branches, which run it any number of "
-                f"times. Received: layer={self._layer.name} inside one"
+            raise as_it_is(
+                ValueError(
+                    "The layer must be called outside loops and branches, which run it any number "
+                    f"of times. Received: layer={self._layer.name} inside one"
+                )
             )
         return outputs[0]
 
@@ -82,13 +87,6 @@ class LayerOutput(keras.Model):
         with replaced_call(self._layer, recording):
             self.model(inputs)
         return outputs
-
-
-def _as_it_is(refusal: str) -> ValueError:
-    """A refusal from inside a call, to which Keras adds no words about this model's call."""
-    error = ValueError(refusal)
-    vars(error)["_keras_call_info_injected"] = True  # Keras 3.15 asks for it in `traceback_utils`
-    return error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.introspection.compiled_passes import compiled
 from keras_infobottleneck.introspection.replicas import creating_weights_of
 
-__all__ = ["batches_for"]
+__all__ = ["batches_for", "float_types"]
 
 # What Keras, TensorFlow and Python raise on inputs of another form; others are the model's own.
 DATA_ERRORS = (
@@ -73,6 +73,37 @@ def batches_for(
     batches = Batches(data, batch_size, name=name, takes=takes, check=check, **options)
     batches.first_inputs()
     return batches
+
+
+def float_types(model: keras.Model, inputs: Any, *, name: str) -> list[tf.DType]:
+    """The type of each input along which a model is differentiated, floats all of them.
+
+    Whole numbers are cast, as Keras does, where the model says that it takes floats; where it does
+    not say, bytes are, in which images are stored.
+
+    Args:
+        model: any Keras model.
+        inputs: of a few examples.
+        name: of the argument, for a refusal.
+
+    Raises:
+        TypeError: inputs that have no derivative.
+    """
+    wanted = _forms_of(model)
+    leaves, forms = tf.nest.flatten(inputs), keras.tree.flatten(wanted)
+    taken = [form.dtype if form is not None else None for form in forms]
+    if len(taken) != len(leaves):
+        taken = [None] * len(leaves)
+    given = [tf.as_dtype(leaf.dtype) for leaf in leaves]
+    found = []
+    for mine, its in zip(taken, given, strict=True):
+        float_type = tf.as_dtype(mine) if mine else tf.float32 if its == tf.uint8 else its
+        found.append(its if its.is_floating and float_type.is_floating else float_type)
+    if not all(kind.is_floating for kind in found):
+        raise TypeError(
+            f"`{name}` must be floats. Received: {name}={', '.join(kind.name for kind in given)}"
+        )
+    return found
 
 
 def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool:

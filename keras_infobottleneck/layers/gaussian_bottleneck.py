@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.arguments import check_choice, check_count, refusal
-from keras_infobottleneck.layers.labels_given import current_labels, shape_of_labels
-from keras_infobottleneck.layers.priced_activations import PricedActivations
+from keras_infobottleneck.introspection.refusals_in_calls import as_it_is
+from keras_infobottleneck.layers.labels_given import ClassLabels, class_labels, current_labels
+from keras_infobottleneck.layers.priced_activations import PricedActivations, one_array
 
 __all__ = ["GaussianBottleneck"]
 
@@ -166,7 +168,8 @@ class GaussianBottleneck(PricedActivations):
             labels = self._labels_to_count_by(labels, training)
             # Without labels, `predict` of a plain model, which is not told from evaluation.
             if self.prior != "conditional" or labels is not None:
-                nats = self._kl_divergence(loc, tf.math.log(scale), labels)
+                there = self._mask_there(inputs, mask)
+                nats = self._kl_divergence(loc, tf.math.log(scale), labels, there)
                 self._charge(self._unmasked(nats, inputs, mask))
         if draws:
             noise = distributions.standard_normal(tf.shape(loc), self.next_seed())
@@ -181,10 +184,12 @@ class GaussianBottleneck(PricedActivations):
         conditional prior and without `labels`, the prior is the mixture of those of the classes,
         each with the same share: nats about the input, the label included.
         """
+        inputs, mask = one_array(inputs, mask)
         if not self.built:
             self(inputs)
         loc = tf.cast(self.loc_layer(inputs), tf.float32)
-        nats = self._kl_divergence(loc, tf.math.log(self._scale(inputs)), labels)
+        there = self._mask_there(inputs, mask)
+        nats = self._kl_divergence(loc, tf.math.log(self._scale(inputs)), labels, there)
         return self._unmasked(nats, inputs, mask)
 
     def _scale(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -198,36 +203,42 @@ class GaussianBottleneck(PricedActivations):
             return None
         labels = current_labels() if labels is None else labels
         if labels is None and training:
-            raise ValueError(
-                "A conditional prior is trained with labels: fit an `InformationBottleneckModel` "
-                "with labels in one array, or call the layer with `labels=`. "
-                f"Received: layer={self.name!r} in training, labels=None"
+            raise as_it_is(
+                ValueError(
+                    "A conditional prior is trained with labels: fit an "
+                    "`InformationBottleneckModel` with labels in one array, or call the layer with "
+                    f"`labels=`. Received: layer={self.name!r} in training, labels=None"
+                )
             )
         return labels
 
-    def _kl_divergence(self, loc: tf.Tensor, log_scale: tf.Tensor, labels: Any) -> tf.Tensor:
-        """Nats per unit."""
+    def _kl_divergence(
+        self, loc: tf.Tensor, log_scale: tf.Tensor, labels: Any, there: Any
+    ) -> tf.Tensor:
+        """Nats per unit; where the mask `there` says that nothing is, any label will do."""
         if self.prior == "standard":
             return distributions.kl_normal_normal(loc, log_scale, 0.0, 0.0)
         prior = self.prior_loc.value, self.prior_log_scale.value
         if self.prior == "conditional" and labels is not None:
-            prior = (self._of_labels(table, labels, loc.shape.rank) for table in prior)
+            labels = class_labels(labels, prior[0].shape[0], loc.shape, there)
+            prior = (_of_labels(table, labels, loc.shape.rank) for table in prior)
             return distributions.kl_normal_normal(loc, log_scale, *prior)
         shares = self.prior_logits.value if self.prior == "learned" else tf.zeros(prior[0].shape[0])
         return _nats_to_mixture(loc, log_scale, *prior, tf.nn.log_softmax(shares))
 
-    def _of_labels(self, table: tf.Tensor, labels: Any, rank: int) -> tf.Tensor:
-        """Rows of a table by label, with the axes of the code."""
-        labels, is_one_hot = shape_of_labels(labels, table.shape[0], rank)
-        if is_one_hot:
-            rows = tf.tensordot(tf.cast(labels, tf.float32), table, 1)
-        else:
-            # The product makes the gradient of the table dense. Of a bare gather it is a list of
-            # rows, one an example, which Keras' optimizers square before they add them up.
-            rows = tf.gather(1.0 * table, tf.cast(labels, tf.int32))
-        ones = tf.ones([rank - rows.shape.rank], tf.int32)
-        shape = tf.shape(rows)
-        return tf.reshape(rows, tf.concat([shape[:-1], ones, shape[-1:]], 0))
+
+def _of_labels(table: tf.Tensor, labels: ClassLabels, rank: int) -> tf.Tensor:
+    """Rows of a table by label, with the axes of the code; NaN for a label of no use."""
+    if labels.is_one_hot:
+        rows = tf.tensordot(labels.values, table, 1)
+    else:
+        # The product makes the gradient of the table dense. Of a bare gather it is a list of
+        # rows, one an example, which Keras' optimizers square before they add them up.
+        rows = tf.gather(1.0 * table, labels.values)
+    rows = tf.where(labels.are_wrong[..., None], np.nan, rows)
+    ones = tf.ones([rank - rows.shape.rank], tf.int32)
+    shape = tf.shape(rows)
+    return tf.reshape(rows, tf.concat([shape[:-1], ones, shape[-1:]], 0))
 
 
 def _nats_to_mixture(

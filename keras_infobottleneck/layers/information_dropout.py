@@ -9,7 +9,7 @@ from keras_infobottleneck import distributions
 from keras_infobottleneck.layers.dropout_options import check_options, output_activation
 from keras_infobottleneck.layers.linear_part import Shape, without_activation
 from keras_infobottleneck.layers.noisy_layer import NoisyWrapper, call_with_mask
-from keras_infobottleneck.layers.priced_activations import PricedActivations
+from keras_infobottleneck.layers.priced_activations import PricedActivations, one_array
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
@@ -184,6 +184,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
 
         Its sum over everything but the batch is what `beta` prices. No noise is drawn.
         """
+        inputs, mask = one_array(inputs, mask)
         activations = tf.cast(self(inputs, mask=mask), tf.float32)
         nats = self._kl_divergence(activations, self._alpha(inputs, mask))
         return self._unmasked(nats, inputs, mask)

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_price
+from keras_infobottleneck.arguments import check_numbers, check_price, refusal
 from keras_infobottleneck.introspection.contents import own_losses
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 
-__all__ = ["PricedActivations"]
+__all__ = ["PricedActivations", "one_array"]
 
 
 class PricedActivations(NoisyLayer):
@@ -53,12 +53,16 @@ class PricedActivations(NoisyLayer):
         options = {"dtype": "float32", "autocast": False, "trainable": trainable}
         return self.add_weight(shape=shape, initializer=value, name=name, **options)
 
-    def _unmasked(self, nats: tf.Tensor, inputs: Any, mask: Any) -> tf.Tensor:
-        """Zero where the mask, of examples or of their time steps, says that nothing is there."""
+    def _mask_there(self, inputs: Any, mask: Any) -> Any:
+        """The mask, of examples or of their time steps, that counts; None where all are there."""
         if self.supports_masking:
-            mask = self.compute_mask(inputs, mask)
-        elif mask is not None and len(mask.shape) > 1:
-            mask = None  # as Keras has it: a layer that does not support masks destroys them
+            return self.compute_mask(inputs, mask)
+        # As Keras has it: a layer that does not support masks destroys those of time steps.
+        return None if mask is not None and len(mask.shape) > 1 else mask
+
+    def _unmasked(self, nats: tf.Tensor, inputs: Any, mask: Any) -> tf.Tensor:
+        """Zero where the mask says that nothing is there."""
+        mask = self._mask_there(inputs, mask)
         if mask is None:
             return nats
         mask = tf.cast(mask, tf.float32)
@@ -75,6 +79,28 @@ class PricedActivations(NoisyLayer):
         self._information.update_state(total, num_examples if is_first_call else 0.0)
         cost = self.beta * tf.math.divide_no_nan(total, num_examples)
         self.add_loss(tf.cast(cost, keras.config.floatx()))  # the type of the compiled loss
+
+
+def one_array(inputs: Any, mask: Any) -> tuple[Any, Any]:
+    """Inputs and mask of a call outside of a model, as tensors.
+
+    Raises:
+        TypeError, ValueError: several arrays, other things than numbers, a mask of another shape.
+    """
+    if isinstance(inputs, list | tuple) and any(hasattr(part, "shape") for part in inputs):
+        expected = "be one array (`layer.input` of a layer with a mask or labels is a list of them)"
+        raise refusal(TypeError, "inputs", expected, inputs)
+    if not tf.is_tensor(inputs) and not isinstance(inputs, keras.KerasTensor | keras.Variable):
+        shape = "[num_examples, ...]"
+        inputs = check_numbers("inputs", inputs, shape, finite=False, nan=True, booleans=True)
+        inputs = tf.cast(inputs, keras.config.floatx())
+    if mask is not None:
+        mask = tf.convert_to_tensor(mask)
+        sizes = inputs.shape[: mask.shape.rank]
+        if not 0 < mask.shape.rank < len(inputs.shape) or not mask.shape.is_compatible_with(sizes):
+            expected = f"be of the examples or places of inputs of shape {tuple(inputs.shape)}"
+            raise refusal(ValueError, "mask", expected, mask)
+    return inputs, mask
 
 
 class _NatsPerExample(keras.metrics.Mean):

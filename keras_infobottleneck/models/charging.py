@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 COLLAPSED = 1e-3  # nats in the weights for an example
+HELD = 0.1  # of the loss of guessing: activations that tell less than this cannot do much better
 SHARE_OF_GUESSING = 0.98  # of the loss of guessing: no better
 
 STEPS = ("train_step", "test_step", "compute_loss")
@@ -87,19 +88,26 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
         Whether it was said.
     """
     logs = {name: values[-1] for name, values in history.history.items()}
-    nats = logs.get("weight_information", math.inf) / model.num_examples
     guessing = _loss_of_guessing(model)
-    if not nats < COLLAPSED or guessing is None:
+    if guessing is None or logs.get("task_loss", 0.0) < SHARE_OF_GUESSING * guessing:
         return False
-    if logs.get("task_loss", 0.0) < SHARE_OF_GUESSING * guessing:
+    if noisy_layers(model, "weights"):
+        nats = logs.get("weight_information", math.inf) / model.num_examples
+        is_crushed, held, price = nats < COLLAPSED, "weights hold", "model.weight_beta"
+    else:  # then what activations pay is the only price, and one layer that tells nothing suffices
+        paid = [
+            logs.get(metric.name, math.inf)
+            for layer in noisy_layers(model, "activations")
+            for metric in layer.metrics
+        ]
+        nats = min(paid, default=math.inf)
+        is_crushed, held, price = nats < HELD * guessing, "activations tell", "layer.beta"
+    if not is_crushed:
         return False
-    held, price = f"its weights hold {nats:.1e} nats an example and it ", "model.weight_beta"
-    if not noisy_layers(model, "weights"):  # then what activations pay is the only price
-        held, price = "it ", "layer.beta"
     warnings.warn(
-        f"The price collapsed the model: {held}predicts no better than guessing (task loss "
-        f"{logs['task_loss']:.3g}, guessing {guessing:.3g}). Raise the price slowly, by "
-        f"`BetaSchedule({price})`, or make it smaller.",
+        f"The price collapsed the model: its {held} {nats:.1e} nats an example and it predicts no "
+        f"better than guessing (task loss {logs['task_loss']:.3g}, guessing {guessing:.3g}). Raise "
+        f"the price slowly, by `BetaSchedule({price})`, or make it smaller.",
         stacklevel=3,
     )
     return True

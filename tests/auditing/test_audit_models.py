@@ -279,3 +279,19 @@ def test_predictions_that_follow_no_weight_are_told():
     check_verdicts(report)
     assert "follow no weight" in report.verdicts()["fisher"].statement
     assert report.verdicts()["fisher"].urgency == 2
+
+
+def test_noisy_layers_of_masked_sequences_are_reported_as_they_pay():
+    """What Keras calls the input of such a layer is a list, with the mask in it."""
+    words = np.where(np.arange(5) < RANDOM.integers(1, 6, (COUNT, 1)), 3, 0)
+    inputs = keras.Input((5,), dtype="int32")
+    hidden = keras.layers.Embedding(9, 4, mask_zero=True)(inputs)
+    hidden = kib.layers.InformationDropout(Dense(4, "relu"), 0.1, name="noisy")(hidden)
+    hidden = kib.layers.GaussianBottleneck(3, 0.1, name="code")(hidden)
+    model = compiled(keras.Model(inputs, Dense(3)(hidden)))
+    data = words, np.minimum(words, 2)
+    report = kib.audit(model, data, include=["activations"], seed=0)
+    logs = model.evaluate(*data, verbose=0, return_dict=True)
+    for name in ("noisy", "code"):
+        paid = report.layers[name].activations
+        assert paid.nats == pytest.approx(logs[f"{name}_information"], rel=1e-5)

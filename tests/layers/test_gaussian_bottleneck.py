@@ -12,6 +12,7 @@ from keras.src import testing
 import keras_infobottleneck as kib
 from keras_infobottleneck import distributions
 from keras_infobottleneck.layers import GaussianBottleneck
+from keras_infobottleneck.layers.labels_given import labels_given
 from tests.support.dropout_layers import data, example_total
 
 layers = keras.layers
@@ -260,3 +261,64 @@ def test_labels_of_no_use_are_refused(labels, error):
     layer = built("conditional", num_classes=3)
     with pytest.raises(error, match=r"`labels` must.*Received: labels="):
         layer.information(data(12, 4), labels=labels)
+
+
+NO_CLASSES = {
+    "halves": Y + 0.5,
+    "above": Y + 1,
+    "below": Y - 1,
+    "nan": np.where(Y == 1, np.nan, Y),
+    "a class for each of three outputs": np.stack([Y, Y, Y], 1),
+    "several classes": np.repeat([[1, 0, 1]], 12, 0),
+    "a regression": data(12, 3),
+    "fewer": Y[:5],
+    "places": np.stack([Y, Y], 1),
+}
+
+
+@pytest.mark.parametrize("name", NO_CLASSES)
+def test_labels_that_are_no_classes_are_refused(name):
+    layer, x, labels = built("conditional", num_classes=3), data(12, 4), NO_CLASSES[name]
+    for ask in (layer.information, layer):
+        with pytest.raises(ValueError, match=r"`labels` must be class numbers from 0 to 2.*Receiv"):
+            ask(x, labels=labels, **({} if ask == layer.information else {"training": True}))
+    if name in ("fewer", "places"):
+        return  # seen when a graph is made
+    nats = tf.function(lambda y: layer.information(x, labels=y))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`labels` must be class numbers"):
+        nats(tf.constant(labels))
+
+
+def test_labels_that_are_no_classes_give_nan_where_xla_leaves_out_the_check():
+    layer, x = built("conditional", num_classes=3), data(12, 4)
+    nats = tf.function(lambda y: layer.information(x, labels=y), jit_compile=True)
+    found = nats(tf.constant(np.where(Y == 1, 3, Y)))
+    np.testing.assert_array_equal(np.isnan(found), np.repeat(Y[:, None] == 1, 3, 1))
+
+
+def test_places_that_are_masked_may_have_any_label():
+    layer, x = built("conditional", num_classes=3), data(12, 3, 4)
+    mask = np.arange(3) < np.array([3, 2, 1] * 4)[:, None]
+    labels = np.where(mask, Y[:, None], -1)
+    expected = layer.information(x, mask=mask, labels=np.maximum(labels, 0))
+    np.testing.assert_array_equal(layer.information(x, mask=mask, labels=labels), expected)
+    with tf.GradientTape() as tape:
+        layer(x, labels=labels, mask=tf.constant(mask), training=True)
+        (cost,) = layer.losses
+    gradient = tape.gradient(cost, layer.prior_loc.value)
+    assert np.all(np.isfinite(gradient))
+    assert np.all(np.any(gradient != 0.0, 1))
+
+
+def test_a_refusal_of_labels_stays_one_sentence_in_a_model():
+    layer = GaussianBottleneck(2, 0.1, prior="conditional", num_classes=3)
+    network = keras.Sequential([keras.Input((4, 5)), layers.TimeDistributed(layer)])
+    with (
+        labels_given(tf.constant(np.stack([Y, Y, Y, Y], 1))),
+        pytest.raises(ValueError, match="as it is, without TimeDistributed") as caught,
+    ):
+        network(data(12, 4, 5), training=True)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="trained with labels") as caught:
+        network(data(12, 4, 5), training=True)
+    assert "\n" not in str(caught.value)

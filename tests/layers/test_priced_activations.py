@@ -282,3 +282,28 @@ class TestSaving:
         x = data(4, 6)
         for _ in range(2):
             np.testing.assert_allclose(loaded.serve(x), model(x), rtol=1e-6, atol=1e-6)
+
+
+class TestInformationAsked:
+    """Outside of a model, of arrays as they come."""
+
+    def test_lists_of_numbers_are_arrays(self, make):
+        layer, x = make(3, 0.1), data(5, 4)
+        np.testing.assert_array_equal(layer.information(x.tolist()), layer.information(x))
+
+    @pytest.mark.parametrize(
+        ("inputs", "mask", "error", "sentence"),
+        [
+            ([np.ones([5, 4]), np.ones([5], bool)], None, TypeError, "`inputs` must be one array"),
+            ([np.ones([5, 4])] * 2, None, TypeError, "`inputs` must be one array"),
+            (None, None, TypeError, "`inputs` must hold numbers"),
+            ([["a"]], None, TypeError, "`inputs` must hold numbers"),
+            (np.ones([5, 1, 4]), np.ones([5, 3], bool), ValueError, "`mask` must be of"),
+            (np.ones([5, 4]), np.ones([5, 4], bool), ValueError, "`mask` must be of"),
+        ],
+        ids=["with a mask", "two", "none", "text", "places", "units"],
+    )
+    def test_what_is_no_array_of_inputs_is_refused(self, make, inputs, mask, error, sentence):
+        with pytest.raises(error, match=f"{sentence}.*Received: ") as caught:
+            make(3, 0.1).information(inputs, mask=mask)
+        assert "\n" not in str(caught.value)

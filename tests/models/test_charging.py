@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
+from keras_infobottleneck.models.charging import warn_of_collapse
 
 X = np.random.default_rng(0).normal(size=(256, 5)).astype("float32")
 Y = (X @ np.eye(5, 3)).argmax(1)
@@ -97,3 +98,41 @@ def test_a_step_of_a_subclass_runs_and_the_price_is_added():
     options = {"verbose": 0, "return_dict": True}
     loss = plain.evaluate(X, Y, **options)["loss"]
     assert doubled.evaluate(X, Y, **options)["loss"] == pytest.approx(2.0 * loss, rel=1e-5)
+
+
+def coded(beta):
+    """A network with noise on its activations alone."""
+    keras.utils.set_random_seed(0)
+    code = kib.layers.GaussianBottleneck(3, beta, name="code")
+    network = keras.Sequential([keras.Input([5]), code, keras.layers.Dense(3)])
+    model = kib.InformationBottleneckModel(network, num_examples=256)
+    model.compile(keras.optimizers.Adam(0.05), LOSS)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "logs", "is_said"),
+    [
+        (coded, {"code_information": 0.01, "task_loss": 1.1}, True),
+        (coded, {"code_information": 9.0, "task_loss": 1.4}, False),  # at the start of training
+        (coded, {"code_information": 0.01, "task_loss": 0.9}, False),
+        (lambda beta: network(beta, variational=False), {"task_loss": 1.4}, False),  # no price
+        (network, {"weight_information": 0.1, "task_loss": 1.1}, True),
+        (network, {"weight_information": 99.0, "task_loss": 1.1}, False),
+    ],
+    ids=["crushed", "started", "learned", "plain", "weights", "weights started"],
+)
+def test_a_collapse_is_one_only_where_what_is_priced_holds_nothing(make, logs, is_said):
+    history = keras.callbacks.History()
+    history.history = {name: [value] for name, value in {"weight_information": 0, **logs}.items()}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert warn_of_collapse(make(1.0), history) == is_said
+    assert len(said) == is_said
+
+
+@pytest.mark.slow
+def test_activations_that_tell_nothing_are_a_collapse():
+    model = coded(100.0)
+    assert messages(model, "its activations tell", epochs=12) == [1]
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["code_information"] < 0.1

@@ -109,9 +109,9 @@ class Task(AuditPart):
             hold = f"{findings.labels_in_words} hold"
         if not task.accuracy - task.most_frequent > 2 * error:
             return Verdict(
-                "It does no better than always answering the most frequent class: train it longer, "
-                "or lower the price of information (`weight_beta`, `beta`) and raise it slowly "
-                "with a `BetaSchedule`.",
+                "It does no better than always answering the most frequent class: train it longer; "
+                "where it pays for information (`weight_beta`, `beta`), lower the price or raise "
+                "it slowly with a `BetaSchedule`.",
                 evidence,
                 SAME_EXAMPLES,
                 2,

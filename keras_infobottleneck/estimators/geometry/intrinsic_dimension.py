@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from keras_infobottleneck.arguments import check_number, check_numbers, check_seed, described
+from keras_infobottleneck.arguments import check_number, check_seed, described
+from keras_infobottleneck.estimators.geometry.states import varied_states
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["IntrinsicDimension", "intrinsic_dimension"]
+
+MOST_TIED = 0.5  # share of points with several nearest neighbours, whose ratio of 1 tells nothing
 
 # Points whose distances to all others are held at once.
 BLOCK = 1024
@@ -74,7 +77,8 @@ def intrinsic_dimension(
         seed: of the shuffled null.
 
     Raises:
-        TypeError, ValueError: other arrays, fewer than 10 distinct points, options out of range.
+        TypeError, ValueError: other arrays, fewer than 10 distinct points, options out of range;
+            states of which most have several nearest neighbours, as those that are on or off.
 
     References:
         Facco, d'Errico, Rodriguez & Laio (2017), "Estimating the intrinsic dimension of datasets by
@@ -95,29 +99,36 @@ def intrinsic_dimension(
         True
         ```
     """
-    z = check_numbers("z", z, "[num_examples, ...]", booleans=True)
+    flat = varied_states("z", z, "[num_examples, ...]", 1)
     check_number("discard_share", discard_share, 0.0, 1.0, open_above=True)
     check_seed("seed", seed)
-    flat = z.reshape(len(z), -1)
     points = np.unique(flat, axis=0)
     if len(points) < 10:
         expected = "`z` must hold at least 10 distinct points"
         raise ValueError(f"{expected}. Received: z={described(z)} with {len(points)}")
     rng = np.random.default_rng(seed)
-    dimension, error = _dimension(points, discard_share)
+    log_ratios = _log_ratios(points)
+    tied = float(np.mean(log_ratios == 0.0))
+    if tied > MOST_TIED:
+        raise ValueError(
+            "`z` must hold points with one nearest neighbour each, which whole numbers and units "
+            f"that are on or off often have not. Received: z={described(z)}, of which {tied:.0%} "
+            "have several at the same distance"
+        )
+    dimension, error = _dimension(log_ratios, discard_share)
     shuffled = np.unique(rng.permuted(points, axis=0), axis=0)
     return IntrinsicDimension(
         dimension=dimension,
         standard_error=error,
-        shuffled=_dimension(shuffled, discard_share)[0],
+        shuffled=_dimension(_log_ratios(shuffled), discard_share)[0],
         num_examples=len(points),
         num_copies=len(flat) - len(points),
     )
 
 
-def _dimension(points: np.ndarray, discard_share: float) -> tuple[float, float]:
+def _dimension(log_ratios: np.ndarray, discard_share: float) -> tuple[float, float]:
     """The estimated dimension, and its standard deviation."""
-    log_ratios = np.sort(_log_ratios(points))
+    log_ratios = np.sort(log_ratios)
     kept = max(3, round(len(log_ratios) * (1.0 - discard_share)))
     total = log_ratios[:kept].sum() + (len(log_ratios) - kept) * log_ratios[kept - 1]
     if total <= 0.0:  # a lattice: first and second neighbours are equally far

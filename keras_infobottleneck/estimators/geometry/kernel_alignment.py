@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_numbers, check_seed, described
+from keras_infobottleneck.arguments import check_seed
 from keras_infobottleneck.estimators.geometry.centred_products import (
     biased_alignment_products,
     unbiased_products,
 )
+from keras_infobottleneck.estimators.geometry.states import varied_states
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["KernelAlignment", "centered_kernel_alignment"]
@@ -97,20 +98,9 @@ def centered_kernel_alignment(
         1.000
         ```
     """
-    first = check_numbers("first", first, "[num_examples, ...]", booleans=True)
-    second = check_numbers("second", second, f"[{len(first)}, ...]", booleans=True)
+    a = varied_states("first", first, "[num_examples, ...]", 40)
+    b = varied_states("second", second, f"[{len(a)}, ...]", 40)
     check_seed("seed", seed)
-    layers = []
-    for name, states in (("first", first), ("second", second)):
-        flat = states.reshape(len(states), -1)
-        if len(flat) < 40:
-            expected = f"`{name}` must hold at least 40 examples"
-            raise ValueError(f"{expected}. Received: {name}={described(states)}")
-        if np.all(flat == flat[:1]):
-            expected = f"`{name}` must vary"
-            raise ValueError(f"{expected}. Received: {name}={described(states)}, all alike")
-        layers.append(flat)
-    a, b = layers
     permuted = b[np.random.default_rng(seed).permutation(len(b))]
     tenths = np.arange(len(a)) % 10
     without = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import check_count, check_model, check_seed, check_verbose
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
-from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.model_data import batches_for, float_types
 from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.estimate import Estimate
 
@@ -42,7 +43,8 @@ def mean_squared_jacobian(
     Args:
         model: a Keras model with one output and float inputs; for a hidden layer,
             ``keras.Model(model.inputs, layer.output)``.
-        x: inputs: an array, a structure of them, or a dataset, whose labels do not matter.
+        x: inputs: an array, a structure of them, or a dataset, whose labels do not matter. Whole
+            numbers, such as bytes of images, are cast to the floats that the model takes.
         num_probes: random combinations of the outputs for each example; None for every output.
         batch_size: examples in a pass.
         seed: of the probes.
@@ -50,7 +52,7 @@ def mean_squared_jacobian(
 
     Raises:
         TypeError, ValueError: a model of several outputs or of inputs that are no floats, data that
-            it does not take.
+            it does not take, derivatives that are not finite.
 
     References:
         Sokolić, Giryes, Sapiro & Rodrigues (2017), arXiv 1605.08254; Novak et al. (2018), arXiv
@@ -79,15 +81,14 @@ def mean_squared_jacobian(
     check_verbose("verbose", verbose)
     batches = batches_for(model, x, batch_size, name="x", needs_labels=False)
     first = batches.first_inputs()
-    kinds = [tf.as_dtype(each.dtype) for each in tf.nest.flatten(first)]
-    if not all(kind.is_floating for kind in kinds):
-        raise TypeError(f"`x` must be floats. Received: x={', '.join(k.name for k in kinds)}")
+    floats = float_types(model, first, name="x")
     if len(tf.nest.flatten(model(first, training=False))) != 1:
         raise TypeError(f"`model` must have one output. Received: model={model.name!r}")
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
         def step(batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            inputs = tf.nest.flatten(batch.x)
+            leaves = tf.nest.flatten(batch.x)
+            inputs = [tf.cast(leaf, kind) for leaf, kind in zip(leaves, floats, strict=True)]
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(inputs)
                 outputs = model_of()(tf.nest.pack_sequence_as(batch.x, inputs), training=False)
@@ -124,10 +125,17 @@ def mean_squared_jacobian(
 
         return CompiledSum(step)
 
-    pass_ = compiled(model, ("mean squared Jacobian", num_probes), make)
+    pass_ = compiled(model, ("mean squared Jacobian", num_probes, *floats), make)
     seed = int(np.random.default_rng(seed).integers(2**31))
     total, squared = pass_.over(batches, tf.constant([seed, 0]), verbose=verbose)
     count: Any = batches.num_examples
     mean = float(total) / count
-    variance = max(float(squared) / count - mean**2, 0.0) * count / max(count - 1, 1)
+    if not math.isfinite(mean):
+        raise ValueError(
+            "The derivatives must be finite; look for NaN in the data or overflow in the model. "
+            f"Received: a mean of {mean}"
+        )
+    if count == 1:
+        return Estimate(mean, standard_error=float("nan"))
+    variance = max(float(squared) / count - mean**2, 0.0) * count / (count - 1)
     return Estimate(mean, standard_error=float(np.sqrt(variance / count)))

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_numbers, described
 from keras_infobottleneck.estimators.geometry.centred_products import unbiased_products
+from keras_infobottleneck.estimators.geometry.states import varied_states
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["ParticipationRatio", "participation_ratio"]
@@ -83,12 +83,7 @@ def participation_ratio(z: ArrayLike) -> ParticipationRatio:
         4.0
         ```
     """
-    z = check_numbers("z", z, "[num_examples, ...]", booleans=True)
-    flat = z.reshape(len(z), -1)
-    if len(flat) < 40:
-        raise ValueError(f"`z` must hold at least 40 examples. Received: z={described(z)}")
-    if np.all(flat == flat[:1]):
-        raise ValueError(f"`z` must vary. Received: z={described(z)}, all alike")
+    flat = varied_states("z", z, "[num_examples, ...]", 40)
     tenths = np.arange(len(flat)) % 10
     without = [_corrected(flat[tenths != tenth]) for tenth in range(10)]
     return ParticipationRatio(

@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
-__all__ = ["check_code", "curvature_for", "price_of_nat"]
+__all__ = ["check_code", "check_order", "curvature_for", "price_of_nat"]
 
 
 def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
@@ -62,6 +62,15 @@ def curvature_for(
             f"give a number. Received: an optimal prior scale of {scale}"
         )
     return minimum.fisher, scale, minimum.relative_error
+
+
+def check_order(batches: Batches) -> None:
+    """Reads a dataset, so that the pass that follows refuses it where it has no order of its own.
+
+    What is found for each example stands in the order of the data.
+    """
+    if batches.is_dataset:
+        batches.count()
 
 
 def price_of_nat(

@@ -20,6 +20,7 @@ from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_inf
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
+    check_order,
     curvature_for,
     price_of_nat,
 )
@@ -223,6 +224,7 @@ def posterior_influence(
         seed = int(np.random.default_rng().integers(2**31))
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
+    check_order(batches)
     test = None
     if test_data is not None:
         test = batches_for(model, test_data, batch_size, name="test_data")

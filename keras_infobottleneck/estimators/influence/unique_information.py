@@ -19,7 +19,11 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
-from keras_infobottleneck.estimators.influence.code_at_minimum import check_code, curvature_for
+from keras_infobottleneck.estimators.influence.code_at_minimum import (
+    check_code,
+    check_order,
+    curvature_for,
+)
 from keras_infobottleneck.estimators.influence.without_one import (
     Removal,
     norms_of,
@@ -244,6 +248,7 @@ def unique_information(
         )
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
+    check_order(batches)
     options: dict[str, Any] = {
         "likelihood": likelihood,
         "batch_size": batch_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
+    check_order,
     curvature_for,
     price_of_nat,
 )
@@ -46,6 +48,7 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
 
+MOST_WRONG = 0.5  # share of the labels above which the network is the likelier cause
 NO_LIMIT = 10**9  # the labels of the last layer alone are cheap, and nobody asked for them
 METHODS = ("draws", "curvature")
 
@@ -246,6 +249,7 @@ def find_wrong_labels(
         seed = int(np.random.default_rng().integers(2**31))
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
+    check_order(batches)
     terms = found.terms(model(batches.first_inputs(), training=False))
     class_log_probabilities(terms)
     is_drawn = has_posterior(model)
@@ -267,6 +271,14 @@ def find_wrong_labels(
         scores = by_curvature(model, found, batches, matrix, price / scale**2, verbose)
     labels = _labels(terms, batches, scores.shape[1])
     noise = LabelNoise.fitted(scores, labels)
+    share = float(noise.wrong.mean())
+    if share > MOST_WRONG:
+        warnings.warn(
+            f"{share:.0%} of the labels seem wrong, which more often says that the network does "
+            "not predict them: compare its loss with that of the frequencies of the classes "
+            "before you trust these probabilities.",
+            stacklevel=2,
+        )
     return WrongLabels(
         probabilities=noise.wrong,
         suggested=noise.suggested,
@@ -296,10 +308,12 @@ def _labels(terms: list[Term], batches: Batches, classes: int) -> np.ndarray:
     labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for y in parts])
     if labels.shape[1:] == (classes,):
         return labels.argmax(1)
-    flat = labels.reshape(-1).astype(int)
-    if labels.size != len(labels) or flat.min() < 0 or flat.max() >= classes:
+    flat = labels.reshape(-1)
+    is_class = np.isin(flat, np.arange(classes))
+    if labels.size != len(labels) or not np.all(is_class):
+        wrong = "" if np.all(is_class) else f", with {flat[~is_class][0]}"
         raise ValueError(
             f"`data` must hold one label of {classes} classes for each example. "
-            f"Received: labels of shape {labels.shape} from {labels.min()} to {labels.max()}"
+            f"Received: labels of shape {labels.shape}{wrong}"
         )
-    return flat
+    return flat.astype(int)

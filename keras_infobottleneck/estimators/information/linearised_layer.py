@@ -40,7 +40,7 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.introspection.activations import activations_model, with_graph
 from keras_infobottleneck.introspection.compiled_passes import compiled
-from keras_infobottleneck.introspection.model_data import batches_for
+from keras_infobottleneck.introspection.model_data import batches_for, float_types
 from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["LinearisedLayer"]
@@ -175,13 +175,8 @@ class LinearisedLayer:
         parts = []
         for part, _ in batches.parts():
             leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(part)]
-            # Images are stored as bytes.
-            leaves = [tf.cast(a, tf.float32) if a.dtype == tf.uint8 else a for a in leaves]
-            if not all(leaf.dtype.is_floating for leaf in leaves):
-                raise ValueError(
-                    "`x` must hold floats or uint8, along which activations can be "
-                    f"differentiated. Received: {[leaf.dtype.name for leaf in leaves]}"
-                )
+            kinds = float_types(self.takes, part, name="x")
+            leaves = [tf.cast(leaf, kind) for leaf, kind in zip(leaves, kinds, strict=True)]
             parts.append(side_by_side(leaves))
         inputs = np.concatenate(parts)
         if not np.all(np.isfinite(inputs)):

@@ -195,6 +195,7 @@ def mutual_information(
     smallest = max(10 * num_folds, num_neighbors + 2)
     if len(z) < smallest:
         raise ValueError(f"`z` must hold at least {smallest} examples. Received: {len(z)} examples")
+    num_copies = _num_copies(z, x)
     seed = int(np.random.default_rng(seed).integers(2**31)) if seed is None else int(seed)
     rng = np.random.default_rng(seed)
     cap = float("inf")
@@ -234,7 +235,8 @@ def mutual_information(
         num_examples=len(z),
         seed=seed,
     )
-    return dataclasses.replace(found, flags=tuple(_doubts(found, z.shape[1] + x.shape[1])))
+    doubts = _doubts(found, z.shape[1] + x.shape[1], num_copies)
+    return dataclasses.replace(found, flags=tuple(doubts))
 
 
 # From z and x to the term of each pair, and the mean of those trained on; NaN without training.
@@ -294,15 +296,39 @@ def _whitened(z: np.ndarray) -> np.ndarray:
     return z @ directions[kept].T / scale[kept] * np.sqrt(len(z))
 
 
-def _doubts(found: MutualInformation, num_dimensions: int) -> Iterator[str]:
+def _num_copies(z: np.ndarray, x: np.ndarray) -> int:
+    """Pairs that repeat others which can be told by one of their values alone.
+
+    Discrete variables repeat their pairs too, yet share their values among many of them: they have
+    few different pairs, or none that one value tells.
+    """
+    pairs = np.concatenate([z, x], 1)
+    _, which, times = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    if len(times) <= np.sqrt(len(pairs)) or len(times) == len(pairs):
+        return 0
+    often, is_told = times[which.reshape(-1)], np.zeros(len(pairs), bool)
+    for values in pairs.T:
+        _, of_value, count = np.unique(values, return_inverse=True, return_counts=True)
+        is_told |= count[of_value.reshape(-1)] == often
+    is_copied = is_told & (often > 1)
+    return round(float(np.sum(1.0 - 1.0 / often[is_copied])))
+
+
+def _doubts(found: MutualInformation, num_dimensions: int, num_copies: int) -> Iterator[str]:
     """Warnings about an estimate, one sentence each."""
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."
-    spread = found.standard_error
+    spread, of_null = found.standard_error, found.standard_error
     if np.isfinite(found.null_std):
-        spread = float(np.hypot(spread, found.null_std))
-    if found.nats < found.null + 2.0 * spread:
+        of_null = found.null_std
+        spread = float(np.hypot(spread, of_null))
+    # The null has an error of its own, and the truth is never below 0.
+    if found.nats < found.null + 2.0 * np.hypot(found.standard_error, of_null):
         yield f"Not above what permuted pairs give, {found.null:.2g} nats."
+    elif found.nats < 2.0 * found.standard_error:
+        yield f"Not above 0 by two standard errors, {found.standard_error:.2g} nats each."
+    if num_copies > 0.01 * found.num_examples:
+        yield f"{num_copies} of {found.num_examples} pairs repeat others, which counts as nats."
     if abs(found.null) > max(4.0 * spread, 0.05):
         yield f"Permuted pairs give {found.null:.2g} nats where the truth is 0."
     if found.gap > max(LARGE_GAP, 0.25 * abs(found.nats)):

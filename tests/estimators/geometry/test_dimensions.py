@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from keras_infobottleneck.estimators import intrinsic_dimension, participation_ratio
+from keras_infobottleneck.estimators import (
+    centered_kernel_alignment,
+    intrinsic_dimension,
+    participation_ratio,
+)
 
 
 def gaussian_of_rank(rank, units, number, seed=0):
@@ -35,12 +39,11 @@ class TestIntrinsicDimension:
         assert 0.9 < np.std(dimensions, ddof=1) / stated < 1.6
         assert abs(np.mean(dimensions) - 2.0) < 4.0 * np.std(dimensions) / np.sqrt(60) + 0.05
 
-    def test_a_censored_sample_of_the_law_itself_gives_its_exponent(self, monkeypatch):
+    def test_a_censored_sample_of_the_law_itself_gives_its_exponent(self):
         from keras_infobottleneck.estimators.geometry import intrinsic_dimension as module
 
         rng = np.random.default_rng(0)
-        monkeypatch.setattr(module, "_log_ratios", lambda points: rng.exponential(1 / 7.0, 300))
-        values = [module._dimension(None, 0.3)[0] for _ in range(400)]
+        values = [module._dimension(rng.exponential(1 / 7.0, 300), 0.3)[0] for _ in range(400)]
         error = np.std(values) / np.sqrt(400)
         assert abs(np.mean(values) - 7.0) < 4.0 * error  # unbiased
         assert np.std(values) == pytest.approx(7.0 / np.sqrt(208), rel=0.15)
@@ -95,3 +98,26 @@ class TestParticipationRatio:
     def test_states_of_no_use_are_refused(self, z, sentence):
         with pytest.raises(ValueError, match=f"`z` {sentence}|`z` must hold {sentence}"):
             participation_ratio(z)
+
+
+@pytest.mark.parametrize("kind", [bool, int], ids=["on or off", "whole numbers"])
+def test_states_on_a_lattice_have_no_dimension(kind):
+    z = np.random.default_rng(0).integers(0, 2, size=(80, 6)).astype(kind)
+    with pytest.raises(ValueError, match=r"`z` must hold points with one nearest.*Received: z=.*%"):
+        intrinsic_dimension(z, seed=0)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_no_measure_of_states_depends_on_their_scale_however_large(scale):
+    z = np.random.default_rng(0).normal(size=(50, 3))
+    other = z[:, :2] + np.random.default_rng(1).normal(size=(50, 2))
+    for plain, scaled in (
+        (intrinsic_dimension(z, seed=0), intrinsic_dimension(scale * z, seed=0)),
+        (participation_ratio(z), participation_ratio(scale * z)),
+        (
+            centered_kernel_alignment(z, other, seed=0),
+            centered_kernel_alignment(scale * z, other, seed=0),
+        ),
+    ):
+        expected = pytest.approx(list(plain.numbers().values()), rel=1e-9)
+        assert list(scaled.numbers().values()) == expected

@@ -54,3 +54,19 @@ def test_whole_numbers_have_no_derivative():
     model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(5, 2)])
     with pytest.raises(TypeError, match=r"`x` must be floats\. Received: x=int"):
         mean_squared_jacobian(model, np.ones([4, 2], "int32"))
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
+def test_whole_numbers_are_cast_to_the_floats_that_a_model_takes(kind):
+    model, x = curved(), np.abs(3.0 * X).astype(kind)
+    expected = mean_squared_jacobian(model, x.astype("float32"))
+    found = mean_squared_jacobian(model, x)
+    assert float(found) == float(expected)
+    assert found.standard_error == expected.standard_error
+
+
+def test_one_example_has_no_error_and_what_is_not_finite_is_refused():
+    model = curved()
+    assert np.isnan(mean_squared_jacobian(model, X[:1]).standard_error)
+    with pytest.raises(ValueError, match=r"derivatives must be finite.*Received: a mean of nan"):
+        mean_squared_jacobian(model, np.nan * X)

@@ -123,3 +123,21 @@ def test_what_has_no_classes_is_refused():
     model.compile(loss="mse")
     with pytest.raises(ValueError, match=r"`likelihood` must be over the classes.* Normal"):
         find_wrong_labels(model, (np.ones((5, 2)), np.ones((5, 1))))
+
+
+@pytest.mark.parametrize("change", [0.5, 3, -3, np.nan], ids=str)
+def test_labels_that_are_no_classes_are_refused(change):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.integers(0, 3, 20)
+    model = one_layer(rng.normal(size=(3, 3)), CLASSES)
+    with pytest.raises(ValueError, match=r"one label of 3 classes.*Received: .*, with -?\w"):
+        find_wrong_labels(model, (x, y + change), labels="expected")
+
+
+def test_a_network_that_predicts_no_label_is_said_to_be_the_cause():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    y = rng.permutation([0] * 120 + [1] * 60 + [2] * 20)
+    model = one_layer(rng.normal(size=(3, 3)), CLASSES)
+    with pytest.warns(UserWarning, match="of the labels seem wrong, which more often says"):
+        assert find_wrong_labels(model, (x, y), labels="expected").expected_share > 0.5

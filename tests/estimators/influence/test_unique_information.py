@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from keras_infobottleneck.estimators import (
     UniqueInformation,
+    find_wrong_labels,
     fisher_information,
+    posterior_influence,
     unique_information,
 )
 from tests.support.reference_influence import (
@@ -170,3 +172,18 @@ def test_what_has_no_meaning_is_refused(classes, linear):
     few = fisher_information(model, 0.01 * x, labels="expected", structure="dense")
     with pytest.raises(ValueError, match=r"30 of 30 examples with a leverage of one or more"):
         unique_information(model, (x, y), fisher=few, beta=1e-6, prior_scale=1.0, leverage=True)
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+@pytest.mark.parametrize("measure", [unique_information, posterior_influence, find_wrong_labels])
+def test_examples_in_another_order_in_each_pass_are_refused(measure, is_given):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(30, 3)), rng.integers(0, 2, 30)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = one_layer(rng.normal(size=(3, 2)), loss)
+    options = {"labels": "expected"}
+    if is_given:
+        options = {"fisher": fisher_information(model, (x, y), labels="expected")}
+    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(30, seed=0).batch(10)
+    with pytest.raises(ValueError, match=r"same order in every pass.*Received: others"):
+        measure(model, shuffled, beta=0.02, **options)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import mutual_information
+from keras_infobottleneck.estimators.information import mutual_information as module
 from keras_infobottleneck.estimators.information.nearest_neighbours import nearest_neighbour_terms
 from keras_infobottleneck.estimators.information.separable_critic import (
     infonce_terms,
@@ -157,3 +158,41 @@ def test_data_of_no_use_are_refused(change, sentence):
     pairs = {"z": np.arange(50.0), "x": np.arange(50.0) % 7, **change}
     with pytest.raises(ValueError, match=f"{sentence}.*Received: "):
         mutual_information(**pairs, num_folds=2)
+
+
+class TestDoubts:
+    def doubts(self, **numbers):
+        told = {"nats": 0.5, "standard_error": 0.1, "method": "ksg", "kind": "", "cap": 9.0}
+        told |= {"null": 0.0, "null_std": math.nan, "train_nats": math.nan, "num_examples": 100}
+        found = module.MutualInformation(**{**told, "seed": 0, **numbers})
+        return " ".join(module._doubts(found, 2, 0))
+
+    def test_the_null_is_as_uncertain_as_the_estimate(self):
+        assert "Not above what permuted" not in self.doubts(nats=0.29)
+        assert "Not above what permuted" in self.doubts(nats=0.28)
+        assert "Not above what permuted" in self.doubts(nats=0.28, null_std=0.1)
+        assert "Not above what permuted" not in self.doubts(nats=0.28, null_std=0.05)
+
+    def test_an_estimate_below_zero_tells_nothing_however_low_its_null(self):
+        assert "Not above 0 by two" in self.doubts(nats=-0.02, null=-0.9)
+        assert "Not above 0 by two" in self.doubts(nats=0.19, null=-0.9)
+        assert "Not above" not in self.doubts(nats=0.21, null=-0.9)
+
+    def test_examples_that_are_there_several_times_are_said(self):
+        rng = np.random.default_rng(0)
+        z, x = (np.repeat(rng.normal(size=(40, 2)), 5, 0) for _ in range(2))
+        found = mutual_information(z, x, method="ksg", seed=0)  # truth: 0
+        assert found.nats > 2.0
+        assert "160 of 200 pairs repeat others" in " ".join(found.flags)
+
+    def test_discrete_variables_and_units_that_rest_are_not_taken_for_copies(self):
+        rng = np.random.default_rng(0)
+        classes = rng.integers(0, 3, 200)
+        resting = np.maximum(rng.normal(size=(200, 4)) - 1.0, 0.0)
+        for z, x in (
+            (classes, np.where(rng.random(200) < 0.8, classes, rng.integers(0, 3, 200))),
+            (np.eye(10)[rng.integers(0, 10, 200)],) * 2,
+            (resting, resting),
+            (rng.normal(size=200), classes),
+        ):
+            assert module._num_copies(x=x.reshape(200, -1), z=z.reshape(200, -1)) == 0

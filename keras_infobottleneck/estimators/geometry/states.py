@@ -1,0 +1,37 @@
+"""States of a layer as the measures of their geometry take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_infobottleneck.arguments import check_numbers, described
+
+__all__ = ["varied_states"]
+
+
+def varied_states(name: str, states: Any, shape: str, least: int) -> np.ndarray:
+    """The states as ``[num_examples, units]`` in float64, the largest of the order of 1.
+
+    No measure here depends on a common scale, and squares of squares of 1e100 have no float64. The
+    scale is a power of 2, which changes no digits.
+
+    Args:
+        name: of the argument.
+        states: what was given.
+        shape: as of `check_numbers`.
+        least: how many examples there must be.
+
+    Raises:
+        TypeError, ValueError: other arrays, too few examples, states that are all alike.
+    """
+    array = check_numbers(name, states, shape, booleans=True)
+    flat = array.reshape(len(array), -1)
+    if len(flat) < least:
+        expected = f"`{name}` must hold at least {least} examples"
+        raise ValueError(f"{expected}. Received: {name}={described(states)}")
+    if np.all(flat == flat[:1]):
+        expected = f"`{name}` must vary"
+        raise ValueError(f"{expected}. Received: {name}={described(states)}, all alike")
+    return np.ldexp(flat, -int(np.frexp(np.abs(flat).max())[1]))
