@@ -48,7 +48,7 @@ def certified_layers(
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
-            f"`model` has no VariationalWeights to certify. Received: model={model.name!r}"
+            f"`model` has no VariationalWeights, whose posterior is asked for. Received: model={model.name!r}"
         )
     is_anchored = bool(len(anchoring.fingerprints))
     for layer in layers:

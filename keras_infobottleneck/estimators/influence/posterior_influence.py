@@ -93,7 +93,7 @@ class PosteriorInfluence(ArchivedResult):
     def most_harmful(self, count: int = 10) -> np.ndarray:
         """Indices of the `count` examples that raise the loss most, or lower their own most."""
         signed = self.influences if self.is_own else -self.influences
-        return np.argsort(signed, kind="stable")[:count]
+        return np.argsort(signed, kind="stable")[: check_count("count", count, 0)]
 
     def numbers(self) -> dict[str, float]:
         """Mean, largest and smallest influence, their mean standard error, and the settings."""

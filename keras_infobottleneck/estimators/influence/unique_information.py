@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_infobottleneck.arguments import (
     check_choice,
+    check_count,
     check_flag,
     check_keywords,
     check_model,
@@ -101,7 +102,7 @@ class UniqueInformation(ArchivedResult):
 
     def largest(self, count: int = 10) -> np.ndarray:
         """Indices of the `count` examples with the most nats, the largest first."""
-        return np.argsort(-self.nats, kind="stable")[:count]
+        return np.argsort(-self.nats, kind="stable")[: check_count("count", count, 0)]
 
     def top_share(self, fraction: float = TOP) -> float:
         """Share of all nats that is held by the given fraction of examples with the most nats."""

@@ -15,6 +15,7 @@ from keras_infobottleneck.arguments import (
     check_count,
     check_keywords,
     check_model,
+    check_number,
     check_seed,
     check_verbose,
 )
@@ -110,10 +111,12 @@ class WrongLabels(ArchivedResult):
     def ranking(self, count: int | None = None) -> np.ndarray:
         """Indices of the examples, the label most probably wrong first; all of them, or `count`."""
         # Probabilities that round to one are told apart by their losses.
+        count = check_count("count", count, 0, optional=True)
         return np.lexsort((-self.losses, -self.probabilities))[:count]
 
     def flagged(self, threshold: float = 0.5) -> np.ndarray:
         """Indices of the examples whose label is wrong with more than this probability, ranked."""
+        check_number("threshold", threshold, 0.0, 1.0)
         order = self.ranking()
         return order[self.probabilities[order] > threshold]
 

@@ -212,6 +212,11 @@ def local_learning_coefficient(
         num_draws // 2 if num_warmup is None else num_warmup,
         num_draws,
     )
+    if not math.isfinite(run.loss):
+        raise ValueError(
+            "The mean loss at the weights must be finite; look for NaN in the data, labels outside "
+            f"the classes or overflow in the model. Received: a mean loss of {run.loss}"
+        )
     traces = run.excess.T / beta
     scale = localization**-0.5
     nats = [minimum.code(beta * by, scale).nats.sum() for by in (1 / SLOPE_FACTOR, SLOPE_FACTOR)]

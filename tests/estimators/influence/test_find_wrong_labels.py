@@ -6,7 +6,12 @@ import pytest
 from scipy.special import log_softmax
 
 import keras_infobottleneck as kib
-from keras_infobottleneck.estimators import WrongLabels, find_wrong_labels
+from keras_infobottleneck.estimators import (
+    PosteriorInfluence,
+    UniqueInformation,
+    WrongLabels,
+    find_wrong_labels,
+)
 from keras_infobottleneck.estimators.influence.label_noise import LabelNoise
 from tests.support.reference_influence import one_layer, softmax_regression, without
 
@@ -141,3 +146,37 @@ def test_a_network_that_predicts_no_label_is_said_to_be_the_cause():
     model = one_layer(rng.normal(size=(3, 3)), CLASSES)
     with pytest.warns(UserWarning, match="of the labels seem wrong, which more often says"):
         assert find_wrong_labels(model, (x, y), labels="expected").expected_share > 0.5
+
+
+@pytest.mark.parametrize(
+    ("count", "error"), [(-1, ValueError), (2.5, TypeError), ("3", TypeError)], ids=str
+)
+def test_a_number_of_examples_is_a_count_for_every_result(count, error):
+    each = {"standard_errors": np.zeros(4), "losses": np.zeros(4), "beta": 0.1, "num_examples": 4}
+    settings = {"prior_scale": 1.0, "structure": "dense", "leverage": False, "space": "weights"}
+    held = UniqueInformation(nats=np.arange(4.0), **each, **settings)
+    influence = PosteriorInfluence(
+        influences=np.arange(4.0), is_own=True, method="draws", num_draws=3, **each
+    )
+    wrong = WrongLabels(np.arange(4.0) / 9, np.zeros(4, int), np.zeros(4), np.eye(2), 1.0, "draws")
+    for few in (held.largest, influence.most_harmful, wrong.ranking):
+        assert [len(few(number)) for number in (0, 3, 9)] == [0, 3, 4]
+        with pytest.raises(error, match="`count` must be .*Received: count="):
+            few(count)
+    with pytest.raises(ValueError, match=r"`threshold` must be .*Received: threshold=1\.5"):
+        wrong.flagged(1.5)
+
+
+def test_activations_with_noise_are_told_which_weights_to_name():
+    layer = kib.layers.GaussianBottleneck(3, 0.1, name="code")
+    model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(3)])
+    model.compile("adam", CLASSES)
+    data = np.eye(3), np.arange(3)
+    with pytest.raises(ValueError, match="`noise_weights`.*Received: layer='code' with noise"):
+        kib.estimators.unique_information(model, data, beta=0.1, labels="expected")
+    noise = {id(weight) for weight in layer.noise_weights}
+    read = [weight for weight in model.trainable_variables if id(weight) not in noise]
+    held = kib.estimators.unique_information(
+        model, data, beta=0.1, labels="expected", variables=read
+    )
+    assert np.all(held.nats > 0.0)
