@@ -48,7 +48,8 @@ def certified_layers(
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
-            f"`model` has no VariationalWeights, whose posterior is asked for. Received: model={model.name!r}"
+            "`model` has no VariationalWeights, whose posterior is asked for. "
+            f"Received: model={model.name!r}"
         )
     is_anchored = bool(len(anchoring.fingerprints))
     for layer in layers:

@@ -280,7 +280,7 @@ def find_wrong_labels(
             f"{share:.0%} of the labels seem wrong, which more often says that the network does "
             "not predict them: compare its loss with that of the frequencies of the classes "
             "before you trust these probabilities.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return WrongLabels(
         probabilities=noise.wrong,

@@ -31,7 +31,6 @@ from keras_infobottleneck.introspection.contents import (
     renumbered,
     weight_names,
 )
-from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import ExactSpectrum, Spectrum
 
@@ -211,11 +210,11 @@ def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None =
         scales = {id(v) for v in layer.weights} - inner
         chosen = set() if variables is None else {id(v) for v in variables}
         if scales & chosen or (variables is None and layer.trainable):
-            if isinstance(layer, NoisyLayer) and layer.noise == "activations":
+            if getattr(layer, "noise", None) == "activations":
                 raise ValueError(
-                    "Weights of the noise on activations are no weights of a minimum, as predictions "
-                    "do not read them; name by `variables` the trainable weights that are not among "
-                    f"the layer's `noise_weights`. Received: layer={layer.name!r} with noise"
+                    "Weights of the noise on activations are no weights of a minimum, as they do "
+                    "not predict; name by `variables` the trainable weights that are not among the "
+                    f"layer's `noise_weights`. Received: layer={layer.name!r} with noise"
                 )
             raise ValueError(
                 "Scales of noise are no weights of a minimum; report a trained posterior by "

@@ -161,7 +161,7 @@ def test_a_number_of_examples_is_a_count_for_every_result(count, error):
     wrong = WrongLabels(np.arange(4.0) / 9, np.zeros(4, int), np.zeros(4), np.eye(2), 1.0, "draws")
     for few in (held.largest, influence.most_harmful, wrong.ranking):
         assert [len(few(number)) for number in (0, 3, 9)] == [0, 3, 4]
-        with pytest.raises(error, match="`count` must be .*Received: count="):
+        with pytest.raises(error, match=r"`count` must be .*Received: count="):
             few(count)
     with pytest.raises(ValueError, match=r"`threshold` must be .*Received: threshold=1\.5"):
         wrong.flagged(1.5)
@@ -172,7 +172,7 @@ def test_activations_with_noise_are_told_which_weights_to_name():
     model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(3)])
     model.compile("adam", CLASSES)
     data = np.eye(3), np.arange(3)
-    with pytest.raises(ValueError, match="`noise_weights`.*Received: layer='code' with noise"):
+    with pytest.raises(ValueError, match=r"`noise_weights`.*Received: layer='code' with noise"):
         kib.estimators.unique_information(model, data, beta=0.1, labels="expected")
     noise = {id(weight) for weight in layer.noise_weights}
     read = [weight for weight in model.trainable_variables if id(weight) not in noise]
