@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from keras_infobottleneck.estimators import mutual_information
+from keras_infobottleneck.estimators.information.mixture_densities import MixtureDensities
 from keras_infobottleneck.estimators.information.nearest_neighbours import nearest_neighbour_terms
 from keras_infobottleneck.estimators.information.separable_critic import (
+    SeparableCritic,
     infonce_terms,
     nwj_terms,
     smile_terms,
@@ -96,6 +98,36 @@ class TestBounds:
         assert len(near) == (found.nats > found.cap - 0.5)
 
 
+class TestFewPairs:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["infonce", "knife"])
+    def test_a_critic_of_48_pairs_invents_nothing_and_finds_half_a_nat(self, method):
+        options = {"learning_rate": 1e-3, "batch_size": 256, "epochs": 100, "seed": 0}
+        shapes = ((1,), (1,))
+        critic = (
+            MixtureDensities(shapes, **options)
+            if method == "knife"
+            else SeparableCritic(method, shapes, **options)
+        )
+        found = {0.0: [], 0.8: []}
+        for rho in found:
+            for seed in (200, 201):
+                z, x, truth = correlated(rho, 1, 548, seed)
+                z, x = z.astype("float32"), x.astype("float32")
+                critic.fit(z[:48], x[:48], np.random.default_rng(seed))
+                found[rho].append(critic.terms(z[48:], x[48:]).mean())
+        assert np.mean(found[0.0]) > -0.1
+        assert -0.25 < min(found[0.0]) <= max(found[0.0]) < 0.05
+        assert 0.15 < min(found[0.8]) <= max(found[0.8]) < truth + 0.1
+
+    @pytest.mark.slow
+    def test_what_so_few_pairs_would_not_have_told_is_said(self):
+        z, x, _ = correlated(0.0, 1, 20, seed=200)
+        found = mutual_information(z, x, num_folds=2, seed=0)
+        assert "20 pairs cannot tell less than about 2 nats from none" in found.flags[0]
+        assert abs(found.null) < 0.3
+
+
 class TestInvariance:
     def test_monotone_maps_of_coordinates_change_nothing(self):
         z, x, _ = correlated(0.8, 2, 300)
@@ -123,6 +155,8 @@ class TestFlags:
         found = mutual_information(z, x, method="ksg", num_permutations=5, seed=0)
         assert "Not above what permuted pairs give" in found.flags[0]
         assert found.flags[0] in repr(found)
+        missed = 3.0 * math.hypot(found.standard_error, found.null_std)
+        assert f"300 pairs cannot tell less than about {missed:.2g} nats" in found.flags[0]
 
     @pytest.mark.slow
     def test_what_is_learned_by_heart_is_said(self):
