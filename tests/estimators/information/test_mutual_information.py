@@ -109,22 +109,24 @@ class TestFewPairs:
             if method == "knife"
             else SeparableCritic(method, shapes, **options)
         )
-        found = {0.0: [], 0.8: []}
-        for rho in found:
-            for seed in (200, 201):
-                z, x, truth = correlated(rho, 1, 548, seed)
-                z, x = z.astype("float32"), x.astype("float32")
-                critic.fit(z[:48], x[:48], np.random.default_rng(seed))
-                found[rho].append(critic.terms(z[48:], x[48:]).mean())
-        assert np.mean(found[0.0]) > -0.1
-        assert -0.25 < min(found[0.0]) <= max(found[0.0]) < 0.05
-        assert 0.15 < min(found[0.8]) <= max(found[0.8]) < truth + 0.1
+
+        def found(rho, seed):
+            z, x, truth = correlated(rho, 1, 548, seed)
+            z, x = z.astype("float32"), x.astype("float32")
+            critic.fit(z[:48], x[:48], np.random.default_rng(seed))
+            return critic.terms(z[48:], x[48:]).mean(), truth
+
+        nulls = [found(0.0, seed)[0] for seed in (200, 201)]
+        assert np.mean(nulls) > -0.1
+        assert -0.25 < min(nulls) <= max(nulls) < 0.05
+        nats, truth = found(0.8, 200)
+        assert 0.15 < nats < truth + 0.1
 
     @pytest.mark.slow
     def test_what_so_few_pairs_would_not_have_told_is_said(self):
-        z, x, _ = correlated(0.0, 1, 20, seed=200)
-        found = mutual_information(z, x, num_folds=2, seed=0)
-        assert "20 pairs cannot tell less than about 2 nats from none" in found.flags[0]
+        z, x, _ = correlated(0.0, 1, 24, seed=200)
+        found = mutual_information(z, x, num_folds=2, epochs=20, seed=0)
+        assert "24 pairs cannot tell less than about 1.7 nats from none" in found.flags[0]
         assert abs(found.null) < 0.3
 
 
@@ -142,7 +144,7 @@ class TestInvariance:
         assert mutual_information(padded, x, method="ksg", seed=1).nats == plain.nats
 
     def test_the_same_seed_gives_the_same_numbers_and_the_result_carries_it(self):
-        z, x, _ = correlated(0.8, 1, 200)
+        z, x, _ = correlated(0.8, 1, 120)
         options = {"num_folds": 2, "epochs": 2, "method": "nwj"}
         first = mutual_information(z, x, **options)
         again = mutual_information(z, x, seed=first.seed, **options)
