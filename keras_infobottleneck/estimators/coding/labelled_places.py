@@ -62,7 +62,9 @@ def labelled_places(z: Any, y: Any, mask: Any = None) -> LabelledPlaces:
     found = _classes(y, labels if are_rows else labels.reshape(-1), are_rows, z.shape)
     examples = np.nonzero(kept)[0]
     if np.all(examples == examples[:1]):
-        raise refusal(ValueError, "y", "hold labels that count of two examples at least", y)
+        if mask is None:
+            raise refusal(ValueError, "y", "hold labels of two examples at least", y)
+        raise refusal(ValueError, "mask", "count labels of two examples at least", mask)
     return LabelledPlaces(z.reshape(*shape, -1)[kept], found, examples, len(z))
 
 

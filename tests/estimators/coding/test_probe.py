@@ -155,7 +155,7 @@ def test_the_standard_error_is_over_examples_and_not_over_their_places():
         ({"y": np.full((10, 4, 2), 0.5)}, "`y` must hold a class, or a one-hot row, for each"),
         ({"mask": np.full((10, 4), 0.5)}, "`mask` must hold True and False, or ones and zeros"),
         ({"mask": np.ones((10, 3))}, r"`mask` must have the shape \(10, 4\) of the labels"),
-        ({"mask": np.eye(10, 4)[::-1] * 0}, "`y` must hold labels that count of two examples"),
+        ({"mask": np.eye(10, 4)[::-1] * 0}, "`mask` must count labels of two examples"),
         (
             {"blocks": [1, 10], "mask": "not the first"},
             "`blocks` must have labels in two of them",
