@@ -117,7 +117,7 @@ def trainer(
         _, per_pass, passes = schedule(len(training))
         patience = max(PATIENCE, -(-patient_steps // (passes * per_pass)))
         # Weights that have not moved are the best where nothing improves on them.
-        values = [float(validation_loss(z, n, paired, apart))]
+        values = [float(np.nan_to_num(validation_loss(z, n, paired, apart), nan=np.inf))]
         best, best_weights = 0, initial
         while len(values) <= epochs and len(values) - 1 - best < patience:
             epoch(z, n, batches(training, rng), batches(training, rng))
