@@ -20,6 +20,8 @@ AT_FULL_SIZE = (  # claims, and what --full runs
     "the network of the MNIST row, 100 epochs a layer, 5 seeds",
 )
 
+FIRST = {"4-a": "resolution_relevance_persistent"}  # the authors' epochs, with chains that persist
+
 WOULD_TELL = {  # which runs would settle what these cannot
     "4-a": "100 epochs a layer, with persistent chains and a falling rate",
     "4-b": "more seeds; or the authors' own measure of what reliably generated is",

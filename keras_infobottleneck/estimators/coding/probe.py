@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_infobottleneck.arguments import check_count, check_integers, check_numbers, refusal
+from keras_infobottleneck.arguments import check_count, refusal
+from keras_infobottleneck.estimators.coding.labelled_places import LabelledPlaces, labelled_places
 from keras_infobottleneck.estimators.coding.softmax_regression import (
     softmax_log_probabilities,
     softmax_regression,
@@ -90,6 +91,7 @@ def mdl_probe(
     z: Any,
     y: Any,
     *,
+    mask: Any = None,
     blocks: int | Sequence[int] | np.ndarray = 10,
     num_steps: int = 100,
     seed: int = 0,
@@ -104,14 +106,24 @@ def mdl_probe(
 
     Beside it, always, is the same code of labels in random order.
 
+    The labels may be those of places: the words of a sentence, the pixels of a picture. One probe
+    serves all places. Places that a mask leaves out are not told, and hold anything. Blocks are
+    of examples, so that no place is told by a probe that was trained on other places of the same
+    example; the standard error is over examples, since places of one depend on each other.
+
     Cost: five regressions for each block, twice.
 
     Args:
-        z: `[examples, units]`, activations, such as outputs of a layer; standardised here. More
-            axes are flattened.
-        y: `[examples]`, classes from 0 on, at least two.
-        blocks: ends of the blocks, increasing, the last one N; or how many, each ending at twice
-            the examples of the last.
+        z: `[examples, units]`, activations, such as outputs of a layer; standardised here. Of
+            places `[examples, places, units]`, with any number of axes of places. More axes
+            are flattened to units.
+        y: `[examples]` or `[examples, places]`, classes from 0 on, at least two; or one-hot rows
+            of these, `[..., classes]`.
+        mask: of the shape of the labels without an axis of classes, true (or 1) where a label
+            counts, such as ``y >= 0``. By default the one that Keras keeps with `z`, where it has
+            this shape; else every label counts.
+        blocks: ends of the blocks in examples, increasing, the last one N; or how many, each ending
+            at twice the examples of the last. Blocks without a label are left out.
         num_steps: steps of each regression.
         seed: of the order of examples, and of the random labels.
 
@@ -120,7 +132,8 @@ def mdl_probe(
 
     Raises:
         TypeError: not numbers.
-        ValueError: another shape, one class, or blocks that do not fit.
+        ValueError: shapes that do not fit, labels that could be numbers as well as one-hot rows,
+            one class, or blocks that do not fit.
 
     References:
         Voita & Titov (2020), "Information-theoretic probing with minimum description length",
@@ -140,38 +153,46 @@ def mdl_probe(
         0.07 kbit; in random order 0.52
         ```
     """
-    z = check_numbers("z", z, "[examples, ...]")
-    y = check_integers("y", y, f"[{len(z)}]", 0).astype(np.int64)
+    places = labelled_places(z, y, mask)
     num_steps = check_count("num_steps", num_steps)
     seed = check_count("seed", seed, 0)
-    if y.max() == 0 or y.max() >= len(y):
-        raise refusal(ValueError, "y", "hold classes from 0 on, two at least", y)
-    ends = block_ends(blocks, len(y))
-    z = z.reshape(len(z), -1)
+    ends = block_ends(blocks, places.num_examples)
+    random = np.random.default_rng(seed)
+    places = _in_order(places, random.permutation(places.num_examples))
+    ends_of_labels = np.unique(np.searchsorted(places.examples, ends))
+    ends_of_labels = ends_of_labels[ends_of_labels > 0]
+    if len(ends_of_labels) < 2:
+        raise refusal(ValueError, "blocks", "have labels in two of them at least", blocks)
+    code, control = (
+        _code(places, labels, ends_of_labels, num_steps)
+        for labels in (places.y, random.permutation(places.y))
+    )
+    orders = math.lgamma(len(places.y) + 1) - sum(math.lgamma(n + 1) for n in np.bincount(places.y))
+    return MDLProbe(code, control, orders)
+
+
+def _in_order(places: LabelledPlaces, order: np.ndarray) -> LabelledPlaces:
+    """Standardised activations with a one at the end, and labels, by examples in another order."""
+    z, y, examples, num_examples = places
     # The inputs are known to both sides: all of them may be used.
     std = z.std(0)
     z = (z - z.mean(0)) / np.where(std > 0, std, 1.0)
     z = np.concatenate([z, np.ones((len(z), 1))], 1)
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(y))
-    z, y = z[order], y[order]
-    code, control = (
-        _code(z, labels, ends, int(y.max()) + 1, num_steps) for labels in (y, random.permutation(y))
-    )
-    orders = math.lgamma(len(y) + 1) - sum(math.lgamma(n + 1) for n in np.bincount(y))
-    return MDLProbe(code, control, orders)
+    ranks = np.argsort(order)[examples]
+    sorted_places = np.argsort(ranks, kind="stable")
+    return LabelledPlaces(z[sorted_places], y[sorted_places], ranks[sorted_places], num_examples)
 
 
 def _code(
-    z: np.ndarray, labels: np.ndarray, ends: np.ndarray, num_classes: int, num_steps: int
+    places: LabelledPlaces, labels: np.ndarray, ends: np.ndarray, num_steps: int
 ) -> PrequentialCode:
-    """Prequential code of labels in the given order: a regression for each penalty and block."""
-    codes = []
+    """Prequential code of labels at these places: a regression for each penalty and block."""
+    z, num_classes, codes = places.z, int(labels.max()) + 1, []
     for start, end in itertools.pairwise(ends):
         found = []
         for penalty in PENALTIES:
             w = softmax_regression(z[:start], labels[:start], num_classes, penalty, num_steps)
             told = softmax_log_probabilities(z[start:end], w)
             found.append(np.take_along_axis(told, labels[start:end, None], 1)[:, 0])
-        codes.append(code_of_block(np.stack(found)))
+        codes.append(code_of_block(np.stack(found), places.examples[start:end]))
     return joined_code(codes, ends, len(PENALTIES), num_classes)

@@ -23,7 +23,7 @@ class PrequentialCode(CodeLength):
     """Length of a code for labels in blocks, each coded by what was learned from earlier blocks.
 
     Attributes:
-        nats: all of it. The standard error is that of a sum over independent labels: how far
+        nats: all of it. The standard error is that of a sum over independent examples: how far
             another sample of them would be off.
         uniform_nats: of the same labels without a model: `N log C`.
         ends: `[blocks]`, number of labels up to the end of each block.
@@ -98,16 +98,21 @@ def block_ends(blocks: int | Sequence[int] | np.ndarray, num_examples: int) -> n
     return ends
 
 
-def code_of_block(log_probabilities: np.ndarray) -> BlockCode:
+def code_of_block(log_probabilities: np.ndarray, examples: np.ndarray | None = None) -> BlockCode:
     """Code of a block by the best of several predictors, whose index costs `log(predictors)` nats.
 
     Args:
         log_probabilities: `[predictors, labels]`, of the labels that were.
+        examples: `[labels]`, to which example each belongs, never falling; one each by default.
+            Examples are independent, their labels need not be.
     """
     nats = -log_probabilities.sum(1)
     nats = np.where(np.isfinite(nats), nats, np.inf)  # one that went astray is not chosen
     best = int(np.argmin(nats))
-    variance = log_probabilities.shape[1] * float(np.var(log_probabilities[best]))
+    sums = log_probabilities[best]
+    if examples is not None:
+        sums = np.add.reduceat(sums, np.unique(examples, return_index=True)[1])
+    variance = len(sums) * float(np.var(sums))
     return BlockCode(float(nats[best]) + math.log(len(nats)), variance, best + 1)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_infobottleneck.estimators.fisher.independent_outputs import Bernoulli, Normal
 from keras_infobottleneck.estimators.fisher.masked_positions import (
     constant_where_masked,
+    masks_of_losses,
     without_masked,
 )
 from keras_infobottleneck.estimators.fisher.terms import (
@@ -40,18 +41,34 @@ class DistributionLikelihood(Likelihood):
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
         """Closed forms where every distribution has one, else one term by differentiation."""
         leaves = [as_float(output) for output in tf.nest.flatten(outputs)]
+        if not any(masks):
+            return self._of_outputs(tf.nest.pack_sequence_as(outputs, leaves))
+        of_leaves, of_terms = self._masks_of_losses(outputs, leaves, masks)
+        cut = [constant_where_masked(*pair) for pair in zip(leaves, of_leaves, strict=True)]
+        terms = self._of_outputs(tf.nest.pack_sequence_as(outputs, cut))
+        for term, of_term in zip(terms, of_terms, strict=True):
+            term.masks = of_term
+        return terms
+
+    def _masks_of_losses(
+        self, outputs: Any, leaves: list[tf.Tensor], masks: list[list[tf.Tensor]]
+    ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
+        """The masks that are of losses, for each output and for each term."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(leaves)
-            cut = [constant_where_masked(*pair) for pair in zip(leaves, masks, strict=True)]
-            terms = self._of_outputs(tf.nest.pack_sequence_as(outputs, cut))
-        for term in terms:
-            term.masks = [
-                mask
-                for leaf, of_leaf in zip(leaves, masks, strict=True)
-                for mask in of_leaf
-                if any(slope is not None for slope in (tape.gradient(e, leaf) for e in term.eta))
-            ]
-        return terms
+            terms = self._of_outputs(tf.nest.pack_sequence_as(outputs, leaves))
+        of_leaves: list[list[tf.Tensor]] = [[] for _ in leaves]
+        of_terms: list[list[tf.Tensor]] = [[] for _ in terms]
+        for term, of_term in zip(terms, of_terms, strict=True):
+            for leaf, of_leaf, found in zip(leaves, masks, of_leaves, strict=True):
+                if all(tape.gradient(eta, leaf) is None for eta in term.eta):
+                    continue
+                # Either the distribution or the output has an axis for each position.
+                rank = term.loss_rank
+                kept = masks_of_losses(of_leaf, rank and max(rank, leaf.shape.rank - 1))
+                of_term += kept
+                found += kept
+        return of_leaves, of_terms
 
     def _of_outputs(self, outputs: Any) -> list[Term]:
         """The terms of outputs that are constant where they are masked."""
@@ -75,6 +92,9 @@ class DistributionLikelihood(Likelihood):
                 "A nest of distributions may hold Categorical, Bernoulli and Normal only; use a "
                 f"joint distribution. Received: {[type(leaf).__name__ for leaf in leaves]}"
             )
+        for leaf, term in zip(leaves, found, strict=True):
+            if isinstance(leaf.batch_shape, tf.TensorShape):
+                term.loss_rank = leaf.batch_shape.rank
         if isinstance(made, Mapping) and len(made) == len(found):
             for key, term in zip(sorted(made), found, strict=True):
                 term.key, term.needs_key = key, list(made) != sorted(made)

@@ -16,7 +16,10 @@ from keras_infobottleneck.estimators.fisher.independent_outputs import (
     BernoulliProbabilities,
     Normal,
 )
-from keras_infobottleneck.estimators.fisher.masked_positions import constant_where_masked
+from keras_infobottleneck.estimators.fisher.masked_positions import (
+    constant_where_masked,
+    masks_of_losses,
+)
 from keras_infobottleneck.estimators.fisher.terms import (
     Categorical,
     CategoricalProbabilities,
@@ -103,8 +106,11 @@ class NamedLikelihood(Likelihood):
         if tf.executing_eagerly():  # tried on one example, before it is traced
             self._check_probabilities(eta)
         kind, eta = self._kind(eta)
-        term = kind(constant_where_masked(eta if is_of_classes else _with_last_axis(eta), masks[0]))
-        term.masks = masks[0]
+        eta = eta if is_of_classes else _with_last_axis(eta)
+        # The losses of Keras are means or sums over the last axis of the outputs.
+        of_losses = masks_of_losses(masks[0], eta.shape.rank - 1)
+        term = kind(constant_where_masked(eta, of_losses))
+        term.masks = of_losses
         return [term]
 
     def _kind(self, eta: tf.Tensor) -> tuple[Callable[[tf.Tensor], Term], tf.Tensor]:

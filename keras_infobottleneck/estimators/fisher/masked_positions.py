@@ -1,6 +1,8 @@
 """Positions of a sequence that hold no label, because the mask of the output leaves them out.
 
-Keras leaves them out of the compiled loss, and so does everything that is measured.
+Keras leaves them out of the compiled loss, and so does everything that is measured. A mask that
+has more axes than the losses is of other positions, such as the steps that a layer has summed up
+without saying so: nothing is left out for it.
 """
 
 from __future__ import annotations
@@ -12,13 +14,27 @@ import tensorflow as tf
 
 from keras_infobottleneck.introspection.contents import mask_of
 
-__all__ = ["constant_where_masked", "masks_of", "without_masked"]
+__all__ = ["constant_where_masked", "masks_of", "masks_of_losses", "without_masked"]
 
 
 def masks_of(output: Any) -> list[tf.Tensor]:
     """The mask of an output, true where it holds a label; none where it has no mask."""
     mask = mask_of(output)
     return [] if mask is None else [tf.cast(tf.convert_to_tensor(mask), tf.bool)]
+
+
+def masks_of_losses(masks: Sequence[tf.Tensor], rank: int | None) -> list[tf.Tensor]:
+    """The masks that are of losses of so many axes, as Keras weighs losses by a mask.
+
+    A last axis of size one that is too many is dropped; without a rank all masks are kept.
+    """
+    if rank is None:
+        return list(masks)
+    cut = [
+        tf.squeeze(mask, -1) if mask.shape.rank == rank + 1 and mask.shape[-1] == 1 else mask
+        for mask in masks
+    ]
+    return [mask for mask in cut if mask.shape.rank <= rank]
 
 
 def without_masked(tensor: tf.Tensor, masks: Sequence[tf.Tensor]) -> tf.Tensor:

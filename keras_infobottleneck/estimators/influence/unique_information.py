@@ -25,9 +25,9 @@ from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_order,
     curvature_for,
 )
+from keras_infobottleneck.estimators.influence.example_passes import gathered
 from keras_infobottleneck.estimators.influence.without_one import (
     Removal,
-    norms_of,
     norms_of_removals,
     removals,
 )
@@ -265,21 +265,17 @@ def unique_information(
         of_labels = {"labels": "expected" if matrix.labels == "empirical" else matrix.labels}
         test = fisher_information(model, test_data, **{**of_labels, **fisher_options, **options})
     options = {"leverage": leverage, "verbose": verbose}
+    unit = 2 * matrix.num_examples**2
     if test is None:
         losses, whole, of_shift = norms_of_removals(model, matrix, shift, found, batches, **options)
         felt = whole - of_shift  # g A^-1 F A^-1 g
     else:
-        parts = [
-            (part.losses, *norms_of(part, shift), _felt(part, test))
-            for part in removals(model, matrix, shift, found, batches, **options)
-        ]
-        losses, whole, of_shift, felt = map(np.concatenate, zip(*parts, strict=True))
+        parts = removals(model, matrix, shift, found, batches, **options)
+        losses, felt = gathered((part.losses, _felt(part, test)) for part in parts)
     if space == "weights":
-        unit = 2 * matrix.num_examples**2 * beta
-        nats, slopes = whole / unit, (of_shift - whole) / unit
+        nats, slopes = whole / (unit * beta), -felt / (unit * beta)
     else:
         # Of the slope an upper estimate: the two inverses move by at most this, F by the rest.
-        unit = 2 * matrix.num_examples**2
         nats, slopes = np.maximum(felt, 0.0) / unit, -felt / unit
     return UniqueInformation(
         nats=nats,

@@ -16,7 +16,7 @@ from keras_infobottleneck.estimators.influence.example_products import example_p
 from keras_infobottleneck.estimators.influence.example_rows import ExampleRows, example_rows
 from keras_infobottleneck.estimators.information.minimum import variables_of
 
-__all__ = ["Removal", "norms_of", "norms_of_removals", "removals"]
+__all__ = ["Removal", "norms_of_removals", "removals"]
 
 
 class Removal(NamedTuple):
@@ -24,12 +24,11 @@ class Removal(NamedTuple):
 
     Attributes:
         losses: of the example before, in nats, `[n]`.
-        gradients: of the loss as it counts for the step, `[n, weights]`.
-        solved: `(F + shift I)^-1 gradient`, `[n, weights]`; the weights move by `solved / N`.
+        solved: `(F + shift I)^-1 g` of its gradient g as it counts for the step, `[n, weights]`;
+            the weights move by `solved / N`.
     """
 
     losses: np.ndarray
-    gradients: np.ndarray
     solved: np.ndarray
 
 
@@ -50,6 +49,12 @@ def removals(
     L its Fisher information about it, r the loss's gradient by it, and `H = J A^-1 J^T / N`, the
     gradient becomes `J^T (I - L H)^-1 r`.
 
+    Where only products of steps under powers of A are asked for, `norms_of_removals` makes them on
+    the device without a row of all weights. What another matrix says of a step, such as how far it
+    moves predictions on other data, takes the step itself: Kronecker factors of other data are not
+    diagonal where those of A are, and products with the gradients of these data would be another
+    estimate of the matrix.
+
     Raises:
         ValueError: with `leverage`, examples whose own curvature is more than all of the matrix
             says that there is.
@@ -69,7 +74,7 @@ def removals(
         else:
             gradients = part.rows[:, 0].astype(np.float64)
             solved = fisher.power_product(gradients, -1.0, shift)
-            yield Removal(part.numbers.losses, gradients, solved)
+            yield Removal(part.numbers.losses, solved)
 
 
 def norms_of_removals(
@@ -102,12 +107,6 @@ def norms_of_removals(
     return losses, whole, of_shift
 
 
-def norms_of(part: Removal, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """`g^T A^-1 g`, and what the matrix has no part in, `shift g^T A^-2 g`, each `[n]`."""
-    whole = np.einsum("nw,nw->n", part.gradients, part.solved)
-    return whole, shift * np.einsum("nw,nw->n", part.solved, part.solved)
-
-
 def _with_leverage(
     part: ExampleRows, fisher: FisherInformation, shift: float, count: int
 ) -> Removal:
@@ -117,7 +116,7 @@ def _with_leverage(
     solved = fisher.power_product(rows.reshape(-1, size), -1.0, shift).reshape(rows.shape)
     leverages = numbers.curvatures @ (rows @ solved.transpose(0, 2, 1)) / count
     slopes = _removed(leverages, numbers.slopes)[:, None]
-    return Removal(numbers.losses, _combined(slopes, rows), _combined(slopes, solved))
+    return Removal(numbers.losses, (slopes @ solved)[:, 0])
 
 
 def _removed(leverages: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -135,8 +134,3 @@ def _removed(leverages: np.ndarray, slopes: np.ndarray) -> np.ndarray:
             f"{np.sum(largest >= 1.0)} of {len(slopes)} examples with a leverage of one or more"
         )
     return np.linalg.solve(np.eye(slopes.shape[1]) - leverages, slopes[:, :, None])[:, :, 0]
-
-
-def _combined(slopes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows of each example summed over outputs, weighted by `slopes` `[n, 1, outputs]`."""
-    return (slopes @ rows)[:, 0]

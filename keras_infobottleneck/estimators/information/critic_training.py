@@ -21,8 +21,9 @@ VALIDATION_SHARE = 0.15
 PATIENCE, PATIENT_STEPS, PATIENT_STEPS_ON_PAIRS = 8, 100, 200
 # Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
 LEAST_STEPS = 10
-# Examples held back at most where all of them are compared with each other.
-MOST_VALIDATION = 2048
+# Examples held back at most where all of them are compared with each other; and at least: of fewer
+# chance decides when to stop. Then all are held back in turn, in so many parts.
+MOST_VALIDATION, LEAST_VALIDATION, NUM_PARTS = 2048, 30, 3
 
 # A loss, of z, n, the rows of a batch, as many rows for unpairing, and the training mode.
 Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, bool], tf.Tensor]
@@ -49,6 +50,7 @@ def trainer(
     *,
     num_unpairings: int = 4,
     most_validation: int | None = None,
+    least_validation: int = 0,
     least_steps: int = 1,
     patient_steps: int = PATIENT_STEPS,
 ) -> Fit:
@@ -61,6 +63,9 @@ def trainer(
         num_unpairings: of the same validation examples, for a steadier decision when to stop; 1
             for a loss that compares the examples of a batch among themselves.
         most_validation: examples that are held back at most.
+        least_validation: where fewer would be held back, three trainings on two thirds of the
+            examples say how many epochs are best, by the loss of the other third, and a last one
+            on all examples makes so many.
         least_steps: of an epoch, which passes over few examples several times.
         patient_steps: without an improvement, at least, before training stops.
     """
@@ -81,46 +86,84 @@ def trainer(
         lambda z, n, rows, apart: loss(z, n, rows, apart, False), reduce_retracing=True
     )
 
+    def restart() -> None:
+        model.set_weights(initial)
+        for variable, value in zip(optimizer.variables, clean, strict=True):
+            variable.assign(value)
+
+    def schedule(num_rows: int) -> tuple[int, int, int]:
+        """Rows of a batch, batches of a pass, and passes of an epoch over so many rows."""
+        size = min(batch_size, num_rows)
+        per_pass = num_rows // size
+        return size, per_pass, -(-least_steps // per_pass)
+
+    def batches(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        size, per_pass, passes = schedule(len(rows))
+        # Every pass is cut to whole batches, so that none holds an example twice.
+        orders = [rng.permutation(rows)[: per_pass * size] for _ in range(passes)]
+        return np.concatenate(orders).reshape(-1, size)
+
+    def held_back_losses(
+        z: tf.Tensor,
+        n: tf.Tensor,
+        training: np.ndarray,
+        validation: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[list[float], list[np.ndarray]]:
+        """Losses before the first and after each epoch, and the weights of the least of them."""
+        restart()
+        paired = np.tile(validation, num_unpairings)
+        apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
+        _, per_pass, passes = schedule(len(training))
+        patience = max(PATIENCE, -(-patient_steps // (passes * per_pass)))
+        # Weights that have not moved are the best where nothing improves on them.
+        values = [float(np.nan_to_num(validation_loss(z, n, paired, apart), nan=np.inf))]
+        best, best_weights = 0, initial
+        while len(values) <= epochs and len(values) - 1 - best < patience:
+            epoch(z, n, batches(training, rng), batches(training, rng))
+            values.append(float(validation_loss(z, n, paired, apart)))
+            if values[-1] < values[best]:
+                best, best_weights = len(values) - 1, model.get_weights()
+        return values, best_weights
+
     def fit(
         z: np.ndarray, n: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Trains from the first weights. Returns the rows trained on, and those held back."""
-        model.set_weights(initial)
-        for variable, value in zip(optimizer.variables, clean, strict=True):
-            variable.assign(value)
+        restart()
         held_back = int(len(z) * VALIDATION_SHARE)
         if most_validation is not None:
             held_back = min(held_back, most_validation)
-        validation, training = np.split(rng.permutation(len(z)), [held_back])
+        order = rng.permutation(len(z))
+        validation, training = np.split(order, [held_back])
         if not model.trainable_variables:
             return training, validation
-        paired = np.tile(validation, num_unpairings)
-        apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
         z, n = tf.constant(z), tf.constant(n)
-        size = min(batch_size, len(training))
-        per_pass = len(training) // size
-        passes = -(-least_steps // per_pass)
-        patience = max(PATIENCE, -(-patient_steps // (passes * per_pass)))
-
-        def shuffled() -> np.ndarray:
-            # Every pass is cut to whole batches, so that none holds an example twice.
-            orders = [rng.permutation(training)[: per_pass * size] for _ in range(passes)]
-            return np.concatenate(orders).reshape(-1, size)
-
-        best, best_weights, waited = np.inf, model.get_weights(), 0
-        for _ in range(epochs):
-            epoch(z, n, shuffled(), shuffled())
-            value = float(validation_loss(z, n, paired, apart))
-            if value < best:
-                best, best_weights, waited = value, model.get_weights(), 0
-            else:
-                waited += 1
-                if waited == patience:
-                    break
-        model.set_weights(best_weights)
-        return training, validation
+        if held_back >= least_validation:
+            model.set_weights(held_back_losses(z, n, training, validation, rng)[1])
+            return training, validation
+        parts = np.array_split(order, NUM_PARTS)
+        losses = [held_back_losses(z, n, np.setdiff1d(order, p), p, rng)[0] for p in parts]
+        restart()
+        for _ in range(_best_epoch(losses)):
+            epoch(z, n, batches(order, rng), batches(order, rng))
+        return order, order[:0]
 
     return fit
+
+
+def _best_epoch(losses: list[list[float]]) -> int:
+    """Epochs after which the mean loss is least, by the losses before the first and after each.
+
+    None where the gain is within a standard error over the trainings. One that has stopped stays
+    where it was last.
+    """
+    longest = max(map(len, losses))
+    table = np.array([each + each[-1:] * (longest - len(each)) for each in losses])
+    table = np.where(np.isfinite(table), table, np.finfo(np.float32).max)
+    best = int(np.argmin(table.sum(0)))
+    gains = table[:, 0] - table[:, best]
+    return best if gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)) else 0
 
 
 def trainer_on_pairs(
@@ -145,6 +188,7 @@ def trainer_on_pairs(
         epochs,
         num_unpairings=1,
         most_validation=MOST_VALIDATION,
+        least_validation=LEAST_VALIDATION,
         least_steps=LEAST_STEPS,
         patient_steps=patient_steps,
     )

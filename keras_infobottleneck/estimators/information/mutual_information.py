@@ -26,6 +26,7 @@ from keras_infobottleneck.estimators.information.nearest_neighbours import (
     nearest_neighbour_cap,
     nearest_neighbour_terms,
 )
+from keras_infobottleneck.estimators.information.repeated_pairs import num_repeated
 from keras_infobottleneck.estimators.information.separable_critic import SeparableCritic
 from keras_infobottleneck.results.result import Result
 
@@ -41,8 +42,13 @@ KINDS = {
 # Nats under its cap at which an estimate is taken for "at least", and the gap that is remarked on.
 NEAR_CAP = 0.5
 LARGE_GAP = 0.1
+# Nats times the pairs trained on that a critic of few pairs needs to find anything, measured on
+# correlated Gaussians in one dimension each; and standard errors that an estimate has to be above.
+FOUND_NATS, FOUND_ERRORS = 20.0, 3.0
 # Dimensions of the pair above which neighbours are no longer near.
 MANY_DIMENSIONS = 10
+# Share of the pairs that repeat others above which it is said.
+MANY_COPIES = 0.01
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -140,7 +146,13 @@ def mutual_information(
     from N pairs, more than about ``log N`` nats with confidence (McAllester & Stratos 2020); the
     result says where it is above.
 
-    Cost: ``num_folds * (1 + num_permutations)`` trainings; ``"ksg"`` some N log N distances.
+    Few pairs, below some 250, train a network for as many epochs as are best on pairs held back in
+    three parts, and not at all where none are: the estimate is 0 then. That is no proof of
+    independence: the flag says how many nats would have been missed, about ``20 / N`` for N pairs
+    trained on and one dimension each, more in many.
+
+    Cost: ``num_folds * (1 + num_permutations)`` trainings, four times as many of few pairs;
+    ``"ksg"`` some N log N distances.
 
     Args:
         z, x: real arrays ``[num_examples, ...]``, flattened. For class labels use
@@ -192,13 +204,13 @@ def mutual_information(
     z = check_numbers("z", z, "[num_examples, ...]", booleans=True)
     x = check_numbers("x", x, f"[{len(z)}, ...]", booleans=True)
     z, x = _normal_scores("z", z), _normal_scores("x", x)
+    num_copies = num_repeated(z, x)
     smallest = max(10 * num_folds, num_neighbors + 2)
     if len(z) < smallest:
         raise ValueError(f"`z` must hold at least {smallest} examples. Received: {len(z)} examples")
-    num_copies = _num_copies(z, x)
     seed = int(np.random.default_rng(seed).integers(2**31)) if seed is None else int(seed)
     rng = np.random.default_rng(seed)
-    cap = float("inf")
+    cap, num_trained = float("inf"), 0
     runs = 1 + num_permutations
     if method == "ksg":
         progress = keras.utils.Progbar(runs, verbose=verbose)
@@ -207,6 +219,7 @@ def mutual_information(
     else:
         progress = keras.utils.Progbar(num_folds * runs, verbose=verbose)
         folds = np.array_split(rng.permutation(len(z)), num_folds)
+        num_trained = len(z) - max(map(len, folds))
         options: dict[str, Any] = {"learning_rate": learning_rate, "batch_size": batch_size}
         options |= {"epochs": epochs, "seed": int(rng.integers(2**30))}
         if method == "knife":
@@ -235,7 +248,9 @@ def mutual_information(
         num_examples=len(z),
         seed=seed,
     )
-    doubts = _doubts(found, z.shape[1] + x.shape[1], num_copies)
+    doubts = [*_doubts(found, z.shape[1] + x.shape[1], num_trained)]
+    if num_copies > MANY_COPIES * len(z):
+        doubts.append(f"{num_copies} of {len(z)} pairs repeat others, which counts as information.")
     return dataclasses.replace(found, flags=tuple(doubts))
 
 
@@ -296,40 +311,22 @@ def _whitened(z: np.ndarray) -> np.ndarray:
     return z @ directions[kept].T / scale[kept] * np.sqrt(len(z))
 
 
-def _num_copies(z: np.ndarray, x: np.ndarray) -> int:
-    """Pairs that repeat others which can be told by one of their values alone.
-
-    Discrete variables repeat their pairs too, yet share their values among many of them: they have
-    few different pairs, or none that one value tells.
-    """
-    pairs = np.concatenate([z, x], 1)
-    _, which, times = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    if len(times) <= np.sqrt(len(pairs)) or len(times) == len(pairs):
-        return 0
-    often, is_told = times[which.reshape(-1)], np.zeros(len(pairs), bool)
-    for values in pairs.T:
-        _, of_value, count = np.unique(values, return_inverse=True, return_counts=True)
-        is_told |= count[of_value.reshape(-1)] == often
-    is_copied = is_told & (often > 1)
-    return round(float(np.sum(1.0 - 1.0 / often[is_copied])))
-
-
-def _doubts(found: MutualInformation, num_dimensions: int, num_copies: int) -> Iterator[str]:
-    """Warnings about an estimate, one sentence each."""
+def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> Iterator[str]:
+    """Warnings about an estimate by networks of so many pairs or of none, one sentence each."""
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."
-    spread, of_null = found.standard_error, found.standard_error
+    spread = found.standard_error
     if np.isfinite(found.null_std):
-        of_null = found.null_std
-        spread = float(np.hypot(spread, of_null))
-    # The null has an error of its own, and the truth is never below 0.
-    if found.nats < found.null + 2.0 * np.hypot(found.standard_error, of_null):
-        yield f"Not above what permuted pairs give, {found.null:.2g} nats."
-    elif found.nats < 2.0 * found.standard_error:
-        yield f"Not above 0 by two standard errors, {found.standard_error:.2g} nats each."
-    if num_copies > 0.01 * found.num_examples:
-        yield f"{num_copies} of {found.num_examples} pairs repeat others, which counts as nats."
-    if abs(found.null) > max(4.0 * spread, 0.05):
+        spread = float(np.hypot(spread, found.null_std))
+    # No information is below 0, so that a null which is does not make more of an estimate.
+    if found.nats <= max(found.null, 0.0) + 2.0 * spread:
+        missed = max(FOUND_ERRORS * spread, FOUND_NATS / num_trained if num_trained else 0.0)
+        yield (
+            f"Not above what permuted pairs give, {found.null:.2g} nats; {found.num_examples} "
+            f"pairs cannot tell less than about {missed:.2g} nats from none (more in many "
+            "dimensions)."
+        )
+    if abs(found.null) > max(2.0 * spread, 0.05):
         yield f"Permuted pairs give {found.null:.2g} nats where the truth is 0."
     if found.gap > max(LARGE_GAP, 0.25 * abs(found.nats)):
         yield f"Pairs trained on give {found.train_nats:.3g} nats: more examples would give more."

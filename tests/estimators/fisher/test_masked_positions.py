@@ -10,6 +10,7 @@ from keras_infobottleneck.auditing.performance import task_performance
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import fisher_information, hessian
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
+from keras_infobottleneck.introspection.contents import mask_of
 from tests.support import reference_fisher as reference
 
 layers = keras.layers
@@ -179,6 +180,63 @@ def test_every_mask_is_that_of_its_own_output():
     np.testing.assert_allclose(second.log_prob(tf.constant(bits)), exact, rtol=1e-5)
     (only,) = find_likelihood(model, lambda o: tfd.Bernoulli(o["whole"])).terms(model(X))
     np.testing.assert_allclose(only.log_prob(tf.constant(bits)), exact, rtol=1e-5)
+
+
+class Pooled(layers.Layer):
+    """Sum over the steps that hands the mask of the steps on, as any layer may."""
+
+    def __init__(self):
+        super().__init__()
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return keras.ops.sum(inputs, 1)
+
+
+@pytest.fixture(scope="module")
+def pooled():
+    """Networks of as many classes as steps, and of a single step; their examples."""
+    keras.utils.set_random_seed(1)
+    steps, one = (
+        keras.Sequential([keras.Input((n, 2)), layers.Masking(), Pooled(), layers.Dense(4)])
+        for n in (4, 1)
+    )
+    return (steps, X), (one, X[:, :1])
+
+
+LOSSES = {
+    "categorical": (keras.losses.CategoricalCrossentropy(from_logits=True), 1.0),
+    "bernoulli": (keras.losses.BinaryCrossentropy(from_logits=True), 4.0),
+}
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "bernoulli", "callable"])
+def test_a_mask_of_steps_that_the_losses_lack_leaves_out_what_it_does_in_keras(pooled, likelihood):
+    """Keras knows no loss of several such examples, and of one the whole of it counts."""
+    loss, per_mean = LOSSES["bernoulli" if likelihood == "bernoulli" else "categorical"]
+    labels = np.eye(4, dtype=np.float32)[CLASSES[:, 0]]
+
+    def of_rows(logits):
+        return tfd.OneHotCategorical(logits)
+
+    found = of_rows if likelihood == "callable" else likelihood
+    (model, x), (one, first) = pooled
+    outputs = model(x)
+    assert mask_of(outputs).shape == outputs.shape
+    by_keras = [per_mean * float(loss(labels[i : i + 1], model(x[i : i + 1]))) for i in range(6)]
+    (term,) = find_likelihood(model, found).terms(outputs)
+    np.testing.assert_allclose(-term.log_prob(tf.constant(labels)), by_keras, rtol=1e-5)
+    gradient = term.score(tf.constant(labels))[0].numpy()
+    assert np.all(np.any(gradient != 0, 1))  # of every example
+    # A mask of a single step has the losses' axes once the last is dropped, in Keras too.
+    masked = one(first)
+    (term,) = find_likelihood(one, found).terms(masked)
+    log_prob = term.log_prob(tf.constant(labels)).numpy()
+    kept = KEPT[:, 0]
+    assert 0 < kept.sum() < 6
+    np.testing.assert_array_equal(log_prob[~kept], 0.0)
+    by_keras = per_mean * float(loss(labels, masked))
+    assert -log_prob.sum() / kept.sum() == pytest.approx(by_keras, rel=1e-5)
 
 
 def test_a_report_counts_labels_and_not_padding(expected):

@@ -153,6 +153,7 @@ def number_table():
             {
                 "z": [*floats("examples", "units")[:7], *values(Z * NAN)],
                 "y": kinds(None, "a", N * 1j, N * 0.5) + values(N[:9], N * 0, N - 1),
+                "mask": kinds("a", N * 1j) + values(N[:9] == 0, N * 0.5, N * 0),
                 **CODE_BLOCKS,
                 "num_steps": count(),
                 "seed": kinds(1.5, "a", None) + values(-1),
