@@ -11,7 +11,6 @@ import numpy as np
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.data.sample import Sample
 from keras_infobottleneck.estimators import WeightInformation
-from keras_infobottleneck.introspection.contents import mask_of
 from keras_infobottleneck.layers import GaussianBottleneck, InformationDropout
 from keras_infobottleneck.models import InformationBottleneckModel
 from keras_infobottleneck.results.result import Result
@@ -65,8 +64,7 @@ def activation_information(
     for batch in Batches(sample.inputs, needs_labels=False):
         rows = int(np.sum(batch.weights))
         inputs = to_layer(batch.x, training=False)
-        # Keras keeps the mask of a tensor with it, and gives it to `call` only.
-        nats = layer.information(inputs, mask=mask_of(inputs))
+        nats = layer.information(inputs)
         nats = nats.numpy()[:rows].astype(np.float64)
         by_unit = by_unit + nats.sum(0)
         totals.append(nats.reshape(rows, -1).sum(1))

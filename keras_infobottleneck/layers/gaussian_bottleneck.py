@@ -179,6 +179,7 @@ class GaussianBottleneck(PricedActivations):
     def information(self, inputs: Any, mask: Any = None, labels: Any = None) -> tf.Tensor:
         """Nats that each unit tells about each example, in the shape of the output, float32.
 
+        Without `mask` it is the one that Keras keeps with the inputs; masked places tell nothing.
         Its sum over everything but the batch is what `beta` prices. No noise is drawn. What a
         mixture charges for choosing a component is shared equally by the units. With the
         conditional prior and without `labels`, the prior is the mixture of those of the classes,

@@ -70,13 +70,17 @@ def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: An
             their values are known and else when the graph runs, on a CPU without XLA.
     """
     if labels is None or not hasattr(labels, "shape"):
-        raise as_it_is(refusal(TypeError, "labels", "be one tensor of class labels", labels))
+        words = "be one tensor of class labels; of several outputs, give them in the layer's call"
+        raise as_it_is(refusal(TypeError, "labels", words, labels))
     must = f"`labels` must be class numbers from 0 to {num_classes - 1}, or one-hot with "
     must += f"{num_classes} columns"
     given = described(labels)
     if np.dtype(tf.as_dtype(labels.dtype).as_numpy_dtype).kind not in "iubfV":  # V: bfloat16
         raise as_it_is(TypeError(f"{must}. Received: labels={given}"))
     labels, rank = tf.convert_to_tensor(labels), len(shape)
+    if labels.shape.rank is None:  # Keras traces for any shape where calls of `fit` had several
+        words = "`labels` must have as many axes in every call of `fit`"
+        raise as_it_is(ValueError(f"{words}. Received: labels of an unknown number of axes"))
     axes, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
     # Whole numbers for each time step may happen to be as many as there are classes.
     is_one_hot = last == num_classes and axes > 1 and (axes == rank or labels.dtype.is_floating)

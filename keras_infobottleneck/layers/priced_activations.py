@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import check_numbers, check_price, refusal
-from keras_infobottleneck.introspection.contents import own_losses
+from keras_infobottleneck.introspection.contents import mask_of, own_losses
 from keras_infobottleneck.layers.noisy_layer import NoisyLayer
 
 __all__ = ["PricedActivations", "one_array"]
@@ -84,6 +84,8 @@ class PricedActivations(NoisyLayer):
 def one_array(inputs: Any, mask: Any) -> tuple[Any, Any]:
     """Inputs and mask of a call outside of a model, as tensors.
 
+    Without a mask it is the one that Keras keeps with the inputs, as when the layer is called.
+
     Raises:
         TypeError, ValueError: several arrays, other things than numbers, a mask of another shape.
     """
@@ -94,6 +96,7 @@ def one_array(inputs: Any, mask: Any) -> tuple[Any, Any]:
         shape = "[num_examples, ...]"
         inputs = check_numbers("inputs", inputs, shape, finite=False, nan=True, booleans=True)
         inputs = tf.cast(inputs, keras.config.floatx())
+    mask = mask_of(inputs) if mask is None else mask
     if mask is not None:
         mask = tf.convert_to_tensor(mask)
         sizes = inputs.shape[: mask.shape.rank]

@@ -296,6 +296,14 @@ def test_labels_that_are_no_classes_give_nan_where_xla_leaves_out_the_check():
     np.testing.assert_array_equal(np.isnan(found), np.repeat(Y[:, None] == 1, 3, 1))
 
 
+def test_labels_of_another_number_of_axes_than_before_are_refused():
+    layer = built("conditional", num_classes=3)
+    signature = [tf.TensorSpec(None, tf.int64)]
+    nats = tf.function(lambda y: layer.information(data(12, 4), labels=y), signature)
+    with pytest.raises(ValueError, match="as many axes in every call of `fit`"):
+        nats(tf.constant(Y))
+
+
 def test_places_that_are_masked_may_have_any_label():
     layer, x = built("conditional", num_classes=3), data(12, 3, 4)
     mask = np.arange(3) < np.array([3, 2, 1] * 4)[:, None]

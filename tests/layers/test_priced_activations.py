@@ -307,3 +307,11 @@ class TestInformationAsked:
         with pytest.raises(error, match=f"{sentence}.*Received: ") as caught:
             make(3, 0.1).information(inputs, mask=mask)
         assert "\n" not in str(caught.value)
+
+
+def test_information_counts_the_mask_that_keras_keeps_with_its_inputs(make):
+    layer, (x, mask) = make(3, 0.1), masked(data(4, 3, 5), [3, 2, 1, 1])
+    kept = layers.Masking()(x)
+    nats = layer.information(kept)
+    np.testing.assert_array_equal(nats, layer.information(x, mask=mask))
+    assert not np.allclose(nats, layer.information(x))

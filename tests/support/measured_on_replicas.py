@@ -54,6 +54,15 @@ def noisy_model(estimator="local", dropout=False):
     return compiled(kib.make_variational(network, **options))
 
 
+def bottleneck():
+    """A code whose price depends on the labels."""
+    keras.utils.set_random_seed(6)
+    options = {"prior": "conditional", "num_classes": 3, "seed": 1}
+    code = kib.layers.GaussianBottleneck(4, beta=0.1, **options)
+    network = keras.Sequential([keras.Input((6,)), code, layers.Dense(3)])
+    return compiled(kib.InformationBottleneckModel(network, num_examples=70))
+
+
 def dense_model():
     """With an optimizer that keeps something."""
     keras.utils.set_random_seed(5)
@@ -71,6 +80,7 @@ def trained_model():
 
 
 MODELS = {
+    "bottleneck": bottleneck,
     "trained": trained_model,
     "fresh": dense_model,
     "plain": plain_model,
@@ -230,6 +240,26 @@ CASES = {
     "audit": lambda m: numbers(kib.audit(m["plain"], (X, Y), seed=0)),
     "unique": lambda m: numbers(E.unique_information(m["plain"], (X, Y), beta=0.1, seed=0)),
     "influence": lambda m: numbers(E.posterior_influence(m["local"], (X, Y), num_draws=4, seed=0)),
+    "bottleneck": lambda m: m["bottleneck"].evaluate(X, Y, batch_size=14, verbose=0),
+    "wrong labels": lambda m: numbers(E.find_wrong_labels(m["plain"], (X, Y), **BATCHES)),
+    "jacobian": lambda m: [E.mean_squared_jacobian(m["plain"], X, **BATCHES)],
+    "coefficient": lambda m: numbers(
+        E.local_learning_coefficient(
+            m["plain"], (X, Y), num_chains=2, num_draws=4, num_steps=2, seed=0
+        )
+    ),
+    "forgotten": lambda m: numbers(
+        kib.forget(
+            m["trained"],
+            (X[:9], Y[:9]),
+            (X[9:], Y[9:]),
+            price=1e-6,
+            weight_decay=0.1,
+            tolerance=9.0,
+            labels="expected",
+            seed=0,
+        )[1]
+    ),
     "recalibrated": recalibrated,
     "anchored": anchored,
     "restored": restored,
