@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from keras_infobottleneck.estimators import mutual_information
+from keras_infobottleneck.estimators import MutualInformation, mutual_information
 from keras_infobottleneck.estimators.information.mixture_densities import MixtureDensities
+from keras_infobottleneck.estimators.information.mutual_information import _doubts
 from keras_infobottleneck.estimators.information.nearest_neighbours import nearest_neighbour_terms
 from keras_infobottleneck.estimators.information.repeated_pairs import num_repeated
 from keras_infobottleneck.estimators.information.separable_critic import (
@@ -161,6 +162,15 @@ class TestFlags:
         missed = 3.0 * math.hypot(found.standard_error, found.null_std)
         assert f"300 pairs cannot tell less than about {missed:.2g} nats" in found.flags[0]
 
+    @pytest.mark.parametrize(("null", "is_said"), [(-0.1, False), (0.1, False), (0.13, True)])
+    def test_a_null_is_doubted_from_three_standard_errors_on(self, null, is_said):
+        numbers = {"nats": 0.5, "standard_error": 0.04, "cap": 9.0, "null": null}
+        unknown = dict.fromkeys(("null_std", "train_nats"), math.nan)
+        found = MutualInformation(
+            **numbers, **unknown, method="ksg", kind="", num_examples=300, seed=0
+        )
+        assert len([*_doubts(found, 2, 0)]) == is_said
+
     @pytest.mark.slow
     def test_what_is_learned_by_heart_is_said(self):
         z, x, _ = correlated(0.0, 40, 120)
@@ -213,5 +223,6 @@ class TestRepeatedPairs:
             (np.eye(10)[rng.integers(0, 10, 200)],) * 2,
             (resting, resting),
             (rng.normal(size=200), classes),
+            (resting[:, 0], 2.0 * resting[:, 0]),
         ):
             assert num_repeated(z.reshape(200, -1), x.reshape(200, -1)) == 0
