@@ -3,8 +3,7 @@
 Every time is a multiple of its own framework's plain gradient pass, on one thread, the best of
 several rounds in which the quantities take turns. Ours is given against two plain passes: one
 that calls a compiled step for each batch, as training does, and one that loops over the batches
-in compiled code, as ours does. The diagonals of all packages are compared with ours. The
-torch side knows the first two networks only: lines of the sequence networks stand alone.
+in compiled code, as ours does. The diagonals of all packages are compared with ours.
 
   python benchmarks/fisher.py --data mnist.npz --peers_python /path/to/python
 """
@@ -214,9 +213,10 @@ def compare(name):
     step, loop = result["seconds"].values()
     result["ours"] = {k: t / step for k, t in times.items()}
     result["ours, of the compiled loop"] = {k: t / loop for k, t in times.items()}
-    if FLAGS.peers_python and name not in SEQUENCES:
+    if FLAGS.peers_python:
         answers = peers(name, model, x, y)
         exact = diagonals(model, x, y)
+        result["seconds of the peers"] = float(answers.pop("seconds gradient"))
         result["peers"] = {k[5:]: float(v) for k, v in answers.items() if k.startswith("time ")}
         result["difference"] = {
             k: float(np.abs(v - exact[k.split()[-1]]).max() / exact[k.split()[-1]].max())

@@ -1,21 +1,26 @@
 """The torch side of `benchmarks/fisher.py`: run by it, in an environment of its own.
 
 Needs torch, backpack-for-pytorch, curvlinops-for-pytorch, nngeometry, laplace-torch. What is not
-installed, or fails, is left out with a line that says so.
+installed, or fails, is left out with a line that says so. The unit is a plain gradient pass; of an
+LSTM that of `nn.LSTM`, also for what is measured on a loop over its steps.
 """
 
 import sys
 import time
 
 import numpy as np
+import sequence_peers
 import torch
 from torch import nn
+from torch_func_peers import GRADIENTS, torch_func_runs
 
 torch.set_num_threads(1)
 
 
-def network(name):
-    """The same two networks, channels first."""
+def network(name, elementary=False):
+    """The same networks, channels first; sequences in elementary layers or as in a plain pass."""
+    if name in sequence_peers.SEQUENCES:
+        return sequence_peers.SEQUENCES[name][elementary]()
     if name == "mlp":
         return nn.Sequential(
             nn.Flatten(),
@@ -42,6 +47,9 @@ def network(name):
 
 def load_weights(model, weights):
     """Keras' weights in torch's order of axes."""
+    if not isinstance(model, nn.Sequential):
+        sequence_peers.load_weights(model, weights)
+        return
     modules = [m for m in model if isinstance(m, (nn.Linear, nn.Conv2d))]
     for module, kernel, bias in zip(modules, weights[::2], weights[1::2], strict=True):
         if kernel.ndim == 4:
@@ -56,6 +64,8 @@ def load_weights(model, weights):
 
 def in_keras_order(model, values):
     """One tensor per parameter, flat, in Keras' order of axes."""
+    if not isinstance(model, nn.Sequential):
+        return sequence_peers.in_keras_order(model, values)
     flat = []
     for parameter, value in zip(model.parameters(), values, strict=True):
         value = value.detach().numpy().reshape(parameter.shape)
@@ -91,7 +101,7 @@ def backpack_runs(model, batches):
     """BackPACK: one extension per quantity."""
     from backpack import backpack, extend, extensions
 
-    extended = extend(model)
+    extended = extend(sequence_peers.as_chain(model))
     loss_of = extend(nn.CrossEntropyLoss(reduction="sum"))
 
     def run_of(extension, read):
@@ -170,11 +180,16 @@ def curvlinops_runs(model, batches):
         operator = kind(model, loss_of, parameters, batches, check_deterministic=False)
         return lambda: operator @ vector
 
+    # Kronecker factors are of these layers only; layer normalisation is left out.
+    layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+    factored = [p for layer in layers for p in layer.parameters()]
+    short = vector[: sum(p.numel() for p in factored)]
+
     def kfac():
         operator = curvlinops.KFACLinearOperator(
-            model, loss_of, parameters, batches, fisher_type="mc", check_deterministic=False
+            model, loss_of, factored, batches, fisher_type="mc", check_deterministic=False
         )
-        return operator @ vector
+        return operator @ short
 
     return {
         "curvlinops fisher-vector product": product_of(curvlinops.GGNLinearOperator),
@@ -184,26 +199,40 @@ def curvlinops_runs(model, batches):
 
 
 def laplace_runs(model, batches):
-    """laplace-torch: the diagonal through its default backend."""
-    from laplace.curvature import AsdlEF, AsdlGGN
+    """laplace-torch: the diagonal through its default backend, of sequences through another.
 
-    def run_of(kind):
+    The default one leaves out the terms between positions. The other takes the gradients of single
+    examples. Its expected diagonal takes several times as long as `torch.func`, and is left out.
+    """
+    from laplace.curvature import AsdlEF, AsdlGGN, CurvlinopsEF
+
+    def run_of(kind, size=None):
         backend = kind(model, "classification")
+        parts = [
+            part
+            for x, y in batches
+            for part in zip(x.split(size or len(x)), y.split(size or len(x)), strict=True)
+        ]
 
         def run():
             total = 0
-            for x, y in batches:
-                _, part = backend.diag(x, y, N=len(x))
-                total = total + part
+            for x, y in parts:
+                _, diagonal = backend.diag(x, y, N=len(x))
+                total = total + diagonal
             sizes = [p.numel() for p in model.parameters()]
-            return list(torch.split(total / sum(len(x) for x, _ in batches), sizes))
+            return list(torch.split(total / sum(len(x) for x, _ in parts), sizes))
 
         return run
 
+    if not isinstance(model, nn.Sequential):
+        return {"laplace-torch diagonal, empirical": run_of(CurvlinopsEF, GRADIENTS)}
     return {
         "laplace-torch diagonal, empirical": run_of(AsdlEF),
         "laplace-torch diagonal, expected": run_of(AsdlGGN),
     }
+
+
+PACKAGES = (torch_func_runs, backpack_runs, nngeometry_runs, curvlinops_runs, laplace_runs)
 
 
 def main(name, task, answer, batch_size, rounds, *quantities):
@@ -216,15 +245,14 @@ def main(name, task, answer, batch_size, rounds, *quantities):
     y = torch.tensor(y)
     batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
 
-    def fresh():
-        model = network(name)
+    def fresh(elementary=True):
+        model = network(name, elementary)
         load_weights(model, weights)
         return model
 
-    plain = gradient_pass(fresh(), batches)
-    runs, models = {"gradient": plain}, {}
-    for make in (backpack_runs, nngeometry_runs, curvlinops_runs, laplace_runs):
-        model = fresh()
+    runs, models = {"gradient": gradient_pass(fresh(elementary=False), batches)}, {}
+    for make in PACKAGES:
+        model = fresh(elementary=make is not backpack_runs)
         try:
             found = make(model, batches)
         except Exception as error:
@@ -250,6 +278,7 @@ def main(name, task, answer, batch_size, rounds, *quantities):
             start = time.perf_counter()
             run()
             best[key] = min(best[key], time.perf_counter() - start)
+    results["seconds gradient"] = best["gradient"]
     for key, seconds in best.items():
         if key != "gradient":
             results[f"time {key}"] = seconds / best["gradient"]

@@ -27,6 +27,7 @@ SECTIONS = (
     costs.importing,
     costs.noise_on_weights,
     costs.curvature,
+    costs.curvature_of_sequences,
     costs.curvature_limits,
     costs.large_vocabulary,
     costs.recurrent_layers,

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from tools.write_benchmark_tables import TARGET, document, scale
+from tools.write_benchmark_tables import TARGET, costs, document, scale
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -63,3 +63,25 @@ def test_results_of_scale_are_written_once_they_are_there(tmp_path, monkeypatch)
     assert "| audit | 0.21 ± 0.01 | 0.21 ± 0.01 | 0 |" in scale.growth_by_calls()
     assert "| float32 | 2,000 | 0 | 1 | 700 | 0.12% |" in scale.endurance()
     assert "| a | 0.5 | 40% | 60% |" in scale.device()
+
+
+def test_sequence_networks_stand_beside_the_peers_once_they_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setitem(costs.read.__globals__, "RESULTS", tmp_path)
+    assert costs.curvature_of_sequences() == ""
+    found = {
+        "seconds": {"gradient": 0.5, "gradient, compiled loop": 0.25},
+        "ours": {"diagonal, sampled": 1.0, "kronecker, sampled": 1.5},
+        "ours, of the compiled loop": {"diagonal, sampled": 2.0, "kronecker, sampled": 3.0},
+        "seconds of the peers": 0.125,
+        "peers": {"two diagonal, sampled": 4.25, "one diagonal, sampled": 5.0},
+        "difference": {"one diagonal, empirical": 2e-7},
+    }
+    results = {"transformer": found, "lstm": {**found, "peers": {}}}
+    (tmp_path / "fisher_sequences.json").write_text(json.dumps(results))
+    text = costs.curvature_of_sequences()
+    assert "--network transformer --network lstm --data mnist.npz" in text
+    assert "Transformer block, whose passes take 0.500 and 0.250 seconds, torch's 0.125:" in text
+    assert "| diagonal, sampled | 1.00 | 2.00 | one 5.00, two 4.25 |" in text
+    assert "| diagonal, sampled | 1.00 | 2.00 |  |" in text
+    assert text.count("| kronecker, sampled | 1.50 | 3.00 |  |") == 2
+    assert "of its largest entry: one diagonal, empirical 2e-07." in text

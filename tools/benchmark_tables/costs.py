@@ -5,6 +5,7 @@ from benchmark_tables.markdown import is_there, read, section, table
 __all__ = [
     "curvature",
     "curvature_limits",
+    "curvature_of_sequences",
     "importing",
     "large_vocabulary",
     "noise_on_weights",
@@ -15,7 +16,8 @@ __all__ = [
 
 LABELS = ("empirical", "sampled")
 NETWORKS = {"mlp": "perceptron 784-512-512-10", "cnn": "convolutional network"}
-STEPS = {**NETWORKS, "transformer": "transformer block"}
+SEQUENCES = {"transformer": "transformer block", "lstm": "long short-term memory"}
+STEPS = {**NETWORKS, "transformer": SEQUENCES["transformer"]}
 
 
 def importing() -> str:
@@ -90,32 +92,63 @@ def peak(rivals: dict, rival: str) -> str:
 def curvature() -> str:
     """Fisher matrices and products, as multiples of two plain gradient passes."""
     costs = read("fisher_cost")
-    parts = [
+    return section(
+        "Fisher information and curvature",
+        costs["commands"],
+        ["fisher_cost"],
         "In gradient passes over 2,000 images. A plain pass calls a compiled step for each batch, "
         "as training does; in the second column the loop over batches is compiled too. Each "
-        "other package is measured against its own framework's pass.\n"
+        "other package is measured against its own framework's pass.\n",
+        *(part for network, name in NETWORKS.items() for part in beside(name, costs[network])),
+    )
+
+
+def curvature_of_sequences() -> str:
+    """The same of the networks that read images row by row, once they were measured."""
+    if not is_there("fisher_sequences"):
+        return ""
+    costs = read("fisher_sequences")
+    return section(
+        "Curvature of sequence networks",
+        [
+            "python benchmarks/fisher.py --network transformer --network lstm --data mnist.npz "
+            "--rounds 3 --peers_python PYTHON_WITH_TORCH"
+        ],
+        ["fisher_sequences"],
+        "As above, of networks that read an image row by row, on a machine that did other things "
+        "too. torch's pass of the long short-term memory is that of `nn.LSTM`, for which BackPACK "
+        "has rules; the others are given a loop over its steps. `torch.func` is what one writes "
+        "without a package, in parts of batches of the fastest size. curvlinops' Kronecker factors "
+        "leave out layer normalisation. Not measured: BackPACK has no rule for attention and layer "
+        "normalisation, and no Kronecker factors of `nn.LSTM`; nngeometry takes no linear layer "
+        "over a sequence; laplace-torch's default backend leaves out the terms between positions, "
+        "and the expected diagonal of the one measured takes several times that of `torch.func`.\n",
+        *(part for network, name in SEQUENCES.items() for part in beside(name, costs[network])),
+    )
+
+
+def beside(name: str, found: dict) -> list[str]:
+    """What a network's curvature costs beside the other packages, and how far diagonals differ."""
+    rows = []
+    for quantity, ratio in found["ours"].items():
+        loop = found["ours, of the compiled loop"][quantity]
+        others = {
+            peer.removesuffix(quantity).strip(): value
+            for peer, value in found["peers"].items()
+            if peer.endswith(quantity)
+        }
+        listed = ", ".join(f"{peer} {value:.2f}" for peer, value in sorted(others.items()))
+        rows.append([quantity, f"{ratio:.2f}", f"{loop:.2f}", listed])
+    seconds = found["seconds"]
+    theirs = found.get("seconds of the peers")
+    off = ", ".join(f"{peer} {value:.0e}" for peer, value in found["difference"].items())
+    return [
+        f"{name.capitalize()}, whose passes take {seconds['gradient']:.3f} and "
+        f"{seconds['gradient, compiled loop']:.3f} seconds"
+        + (f", torch's {theirs:.3f}:\n" if theirs else ":\n"),
+        table(["quantity", "of a pass", "of a compiled loop", "others"], rows),
+        f"Largest difference from our diagonal, of its largest entry: {off}.\n",
     ]
-    for network, name in NETWORKS.items():
-        found = costs[network]
-        rows = []
-        for quantity, ratio in found["ours"].items():
-            loop = found["ours, of the compiled loop"][quantity]
-            others = {
-                peer.removesuffix(quantity).strip(): value
-                for peer, value in found["peers"].items()
-                if peer.endswith(quantity)
-            }
-            beside = ", ".join(f"{peer} {value:.2f}" for peer, value in sorted(others.items()))
-            rows.append([quantity, f"{ratio:.2f}", f"{loop:.2f}", beside])
-        seconds = found["seconds"]
-        parts.append(
-            f"{name.capitalize()}, whose passes take {seconds['gradient']:.3f} and "
-            f"{seconds['gradient, compiled loop']:.3f} seconds:\n"
-        )
-        parts.append(table(["quantity", "of a pass", "of a compiled loop", "others"], rows))
-        off = ", ".join(f"{peer} {value:.0e}" for peer, value in found["difference"].items())
-        parts.append(f"Largest difference from our diagonal, of its largest entry: {off}.\n")
-    return section("Fisher information and curvature", costs["commands"], ["fisher_cost"], *parts)
 
 
 def curvature_limits() -> str:
