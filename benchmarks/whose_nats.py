@@ -1,4 +1,4 @@
-"""What it costs to ask whose nats a network holds, in gradient passes.
+"""What influence, forgetting and information cost, in gradient passes.
 
 Which example is remembered, harmful or wrong; what is left after forgetting; how singular the
 minimum is; how much hidden units tell about the input. Every time is a multiple of a gradient pass

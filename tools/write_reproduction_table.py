@@ -41,7 +41,7 @@ CLAIMS = dict(
         key=lambda claim: (claim[0][0], len(claim[0]), claim[0]),
     )
 )
-# By claim, the result with the authors' own setting, where it is not that of the largest data set.
+# By claim, the result whose row comes first, where that is not the first by its name.
 FIRST = {
     number: stem
     for experiment in EXPERIMENTS.values()
@@ -57,13 +57,13 @@ HEAD = """## Claim by claim
 Written by `make reproduction-table` from the files in `results/`, which hold every number. "±" is
 the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
 in brackets, of the clock on a machine that did other things besides. Where a claim has several
-rows, the first has the largest data set, and of these the authors' setting; "digits" are those of
-scikit-learn, and the command needs no file. Commands name the scripts where they are now: the runs
-were made before the scripts moved to `examples/reproduction/`. What each verdict asks for stands
-below the table. "Memory of logits" (1-a to 1-g) is no network of the paper's but a code made for
-random labels, ten logits of its own for each training image; networks are in 1-b. "Features" there
-are the whitened outputs of hidden layers that stay where a shared seed put them, so that they cost
-nothing, under one layer that is charged.
+rows, the first has the largest data set; of the two runs of 4-a on it, the first has the authors'
+number of epochs, for a single network. "digits" are those of scikit-learn, and the command needs no
+file. Commands name the scripts where they are now: the runs were made before the scripts moved to
+`examples/reproduction/`. What each verdict asks for stands below the table. "Memory of logits" (1-a
+to 1-g) is no network of the paper's but a code made for random labels, ten logits of its own for
+each training image; networks are in 1-b. "Features" there are the whitened outputs of hidden layers
+that stay where a shared seed put them, so that they cost nothing, under one layer that is charged.
 
 There are five verdicts. *Reproduced* and *partly* are what the criterion says. *False as stated*:
 with the power to see the claim, nothing or the opposite was seen. *Cannot be told at this size*:

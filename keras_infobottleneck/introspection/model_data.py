@@ -78,8 +78,8 @@ def batches_for(
 def float_types(model: keras.Model, inputs: Any, *, name: str) -> list[tf.DType]:
     """The type of each input along which a model is differentiated, floats all of them.
 
-    Whole numbers are cast, as Keras does, where the model says that it takes floats; where it does
-    not say, bytes are, in which images are stored.
+    Whole numbers are cast, as Keras does, where the model says that it takes floats. Where it does
+    not say, only bytes are cast, in which images are stored.
 
     Args:
         model: any Keras model.
@@ -100,9 +100,8 @@ def float_types(model: keras.Model, inputs: Any, *, name: str) -> list[tf.DType]
         float_type = tf.as_dtype(mine) if mine else tf.float32 if its == tf.uint8 else its
         found.append(its if its.is_floating and float_type.is_floating else float_type)
     if not all(kind.is_floating for kind in found):
-        raise TypeError(
-            f"`{name}` must be floats. Received: {name}={', '.join(kind.name for kind in given)}"
-        )
+        here, there = (", ".join(kind.name for kind in each) for each in (given, found))
+        raise TypeError(f"`{name}` must be floats. Received: {name}={here} for a model of {there}")
     return found
 
 

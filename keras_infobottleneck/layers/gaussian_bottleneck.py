@@ -168,7 +168,7 @@ class GaussianBottleneck(PricedActivations):
             labels = self._labels_to_count_by(labels, training)
             # Without labels, `predict` of a plain model, which is not told from evaluation.
             if self.prior != "conditional" or labels is not None:
-                there = self._mask_there(inputs, mask)
+                there = self._mask_there(inputs, mask, loc.shape.rank)
                 nats = self._kl_divergence(loc, tf.math.log(scale), labels, there)
                 self._charge(self._unmasked(nats, inputs, mask))
         if draws:
@@ -179,7 +179,7 @@ class GaussianBottleneck(PricedActivations):
     def information(self, inputs: Any, mask: Any = None, labels: Any = None) -> tf.Tensor:
         """Nats that each unit tells about each example, in the shape of the output, float32.
 
-        Without `mask` it is the one that Keras keeps with the inputs; masked places tell nothing.
+        Masked places tell nothing. Without `mask`, that which Keras keeps with the inputs is used.
         Its sum over everything but the batch is what `beta` prices. No noise is drawn. What a
         mixture charges for choosing a component is shared equally by the units. With the
         conditional prior and without `labels`, the prior is the mixture of those of the classes,
@@ -189,7 +189,7 @@ class GaussianBottleneck(PricedActivations):
         if not self.built:
             self(inputs)
         loc = tf.cast(self.loc_layer(inputs), tf.float32)
-        there = self._mask_there(inputs, mask)
+        there = self._mask_there(inputs, mask, loc.shape.rank)
         nats = self._kl_divergence(loc, tf.math.log(self._scale(inputs)), labels, there)
         return self._unmasked(nats, inputs, mask)
 
@@ -229,7 +229,7 @@ class GaussianBottleneck(PricedActivations):
 
 
 def _of_labels(table: tf.Tensor, labels: ClassLabels, rank: int) -> tf.Tensor:
-    """Rows of a table by label, with the axes of the code; NaN for a label of no use."""
+    """Rows of a table by label, with the axes of the code; NaN for a wrong label."""
     if labels.is_one_hot:
         rows = tf.tensordot(labels.values, table, 1)
     else:

@@ -182,7 +182,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
     def information(self, inputs: Any, mask: Any = None) -> tf.Tensor:
         """Nats that each unit tells about each example, in the shape of the output, float32.
 
-        Without `mask` it is the one that Keras keeps with the inputs; masked places tell nothing.
+        Masked places tell nothing. Without `mask`, that which Keras keeps with the inputs is used.
         Its sum over everything but the batch is what `beta` prices. No noise is drawn.
         """
         inputs, mask = one_array(inputs, mask)

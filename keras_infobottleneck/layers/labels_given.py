@@ -83,7 +83,8 @@ def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: An
         raise as_it_is(ValueError(f"{words}. Received: labels of an unknown number of axes"))
     axes, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
     # Whole numbers for each time step may happen to be as many as there are classes.
-    is_one_hot = last == num_classes and axes > 1 and (axes == rank or labels.dtype.is_floating)
+    are_places = not labels.dtype.is_floating and labels.shape.is_compatible_with(shape[:axes])
+    is_one_hot = last == num_classes and axes > 1 and (axes == rank or not are_places)
     if not is_one_hot and last == 1 and axes in (2, rank):
         labels, axes = tf.squeeze(labels, -1), axes - 1
     places = axes - 1 if is_one_hot else axes
@@ -106,11 +107,11 @@ def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: An
         are_wrong &= _for_places(tf.cast(there, tf.bool), places)
     if tf.executing_eagerly():
         if np.any(are_wrong):
-            wrong = labels.numpy()[are_wrong.numpy()][0]
+            wrong = described(labels.numpy()[are_wrong.numpy()][0].tolist())
             raise as_it_is(ValueError(f"{must}. Received: labels={given}, with {wrong}"))
     elif not tf.config.list_logical_devices("GPU"):
         # Of a GPU the host would wait at every step; there, as under XLA, the nats are NaN.
-        message = f"{must}. Received: labels={given}, with others"
+        message = f"{must}. Received: labels={given}, with other values"
         tf.debugging.Assert(tf.reduce_all(~are_wrong), [message])
     return ClassLabels(values, is_one_hot, are_wrong)
 

@@ -53,16 +53,25 @@ class PricedActivations(NoisyLayer):
         options = {"dtype": "float32", "autocast": False, "trainable": trainable}
         return self.add_weight(shape=shape, initializer=value, name=name, **options)
 
-    def _mask_there(self, inputs: Any, mask: Any) -> Any:
-        """The mask, of examples or of their time steps, that counts; None where all are there."""
+    def _mask_there(self, inputs: Any, mask: Any, rank: int) -> Any:
+        """The mask, of examples or of their time steps, that counts; None where all are there.
+
+        Args:
+            inputs, mask: of the call.
+            rank: number of axes of the output.
+        """
         if self.supports_masking:
-            return self.compute_mask(inputs, mask)
-        # As Keras has it: a layer that does not support masks destroys those of time steps.
-        return None if mask is not None and len(mask.shape) > 1 else mask
+            mask = self.compute_mask(inputs, mask)
+        elif mask is not None and len(mask.shape) > 1:
+            return None  # as Keras has it: a layer without support for masks destroys them
+        # Of time steps that a layer has summed over, and passed their mask on all the same. A mask
+        # of a single step is one of examples.
+        is_of_others = mask is not None and len(mask.shape) >= rank and mask.shape[-1] != 1
+        return None if is_of_others else mask
 
     def _unmasked(self, nats: tf.Tensor, inputs: Any, mask: Any) -> tf.Tensor:
         """Zero where the mask says that nothing is there."""
-        mask = self._mask_there(inputs, mask)
+        mask = self._mask_there(inputs, mask, nats.shape.rank)
         if mask is None:
             return nats
         mask = tf.cast(mask, tf.float32)
@@ -84,7 +93,7 @@ class PricedActivations(NoisyLayer):
 def one_array(inputs: Any, mask: Any) -> tuple[Any, Any]:
     """Inputs and mask of a call outside of a model, as tensors.
 
-    Without a mask it is the one that Keras keeps with the inputs, as when the layer is called.
+    Without a mask, that which Keras keeps with the inputs is used, as when the layer is called.
 
     Raises:
         TypeError, ValueError: several arrays, other things than numbers, a mask of another shape.
@@ -96,13 +105,13 @@ def one_array(inputs: Any, mask: Any) -> tuple[Any, Any]:
         shape = "[num_examples, ...]"
         inputs = check_numbers("inputs", inputs, shape, finite=False, nan=True, booleans=True)
         inputs = tf.cast(inputs, keras.config.floatx())
-    mask = mask_of(inputs) if mask is None else mask
-    if mask is not None:
-        mask = tf.convert_to_tensor(mask)
-        sizes = inputs.shape[: mask.shape.rank]
-        if not 0 < mask.shape.rank < len(inputs.shape) or not mask.shape.is_compatible_with(sizes):
-            expected = f"be of the examples or places of inputs of shape {tuple(inputs.shape)}"
-            raise refusal(ValueError, "mask", expected, mask)
+    if mask is None:
+        return inputs, mask_of(inputs)
+    mask = tf.convert_to_tensor(mask)
+    sizes = inputs.shape[: mask.shape.rank]
+    if not 0 < mask.shape.rank < len(inputs.shape) or not mask.shape.is_compatible_with(sizes):
+        expected = f"be of the examples or places of inputs of shape {tuple(inputs.shape)}"
+        raise refusal(ValueError, "mask", expected, mask)
     return inputs, mask
 
 

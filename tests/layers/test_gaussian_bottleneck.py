@@ -330,3 +330,18 @@ def test_a_refusal_of_labels_stays_one_sentence_in_a_model():
     with pytest.raises(ValueError, match="trained with labels") as caught:
         network(data(12, 4, 5), training=True)
     assert "\n" not in str(caught.value)
+
+
+def test_one_hot_rows_of_whole_numbers_serve_a_sequence():
+    layer, x = built("conditional", num_classes=3), data(12, 2, 4)
+    expected = layer.information(x, labels=Y)
+    for kind in (int, bool, np.float32):
+        found = layer.information(x, labels=np.eye(3, dtype=kind)[Y])
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_wrong_row_of_many_classes_is_told_in_one_line():
+    layer = built("conditional", num_classes=50)
+    with pytest.raises(ValueError, match=r"`labels` must be class numbers") as caught:
+        layer.information(data(12, 4), labels=np.full([12, 50], 0.5))
+    assert "\n" not in str(caught.value)

@@ -315,3 +315,24 @@ def test_information_counts_the_mask_that_keras_keeps_with_its_inputs(make):
     nats = layer.information(kept)
     np.testing.assert_array_equal(nats, layer.information(x, mask=mask))
     assert not np.allclose(nats, layer.information(x))
+
+
+class Summed(layers.Layer):
+    """Sum over the time steps, whose mask it passes on."""
+
+    supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return keras.ops.sum(inputs, 1)
+
+
+def test_a_mask_of_steps_that_are_summed_before_counts_for_nothing(make):
+    """There are as many units as steps: the mask would leave out units."""
+    layer, (x, mask) = make(3, 0.1), masked(data(4, 3, 5), [3, 2, 1, 1])
+    summed = Summed()(layers.Masking()(x))
+    assert summed._keras_mask.shape == mask.shape
+    nats = layer.information(summed)
+    np.testing.assert_array_equal(nats, layer.information(summed.numpy()))
+    layer(summed, training=True)
+    (cost,) = layer.losses
+    assert float(cost) == pytest.approx(0.1 * float(tf.reduce_sum(nats)) / 4, rel=1e-5)

@@ -164,22 +164,28 @@ def influence() -> str:
 
 
 def costs_of_examples() -> str:
-    """What it costs to ask whose nats a network holds, in gradient passes."""
+    """What influence, forgetting and information cost, in gradient passes."""
     name = "whose_nats"
     if not is_there(name):
         return ""
     found = read(name)
     quantities = [key for key in next(iter(found.values())) if key != "gradient pass, seconds"]
     rows = [[key, *(f"{network[key]:.1f}" for network in found.values())] for key in quantities]
+    about = (
+        "In passes for the gradient of the mean loss over the same examples, compiled, on one "
+        "thread. Where a Fisher matrix is needed it is given, unless the line says otherwise; "
+        "`find_wrong_labels` makes that of the last layer itself."
+    )
+    if "training epoch" in quantities:
+        about += (
+            " The two epochs of training call a compiled step for each batch; the code is a layer "
+            "of 64 units before the head, Gaussian or plain."
+        )
     return section(
-        "Whose nats",
+        "Costs of influence, forgetting and information",
         ["python benchmarks/whose_nats.py --data=mnist.npz --num_examples=1000 --rounds=2"],
         [name],
-        "In passes for the gradient of the mean loss over the same examples, compiled, on one "
-        "thread. Where a question needs a Fisher matrix it is given, unless the line says "
-        "otherwise; `find_wrong_labels` makes that of the last layer itself. The two epochs of "
-        "training call a compiled step for each batch; the code is a layer of 64 units before "
-        "the head, Gaussian or plain.\n",
+        about + "\n",
         table(["", *(key.upper() for key in found)], rows),
     )
 

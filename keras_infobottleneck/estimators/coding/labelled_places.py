@@ -18,8 +18,8 @@ class LabelledPlaces(NamedTuple):
     Attributes:
         z: `[labels, units]`, in float64.
         y: `[labels]`, classes.
-        examples: `[labels]`, to which example each belongs, never falling.
-        num_examples: how many examples there are, those without a label included.
+        examples: `[labels]`, number of the example that each belongs to, in ascending order.
+        num_examples: number of examples, those without a label included.
     """
 
     z: np.ndarray
@@ -83,7 +83,10 @@ def _has_further_axis(
         return of_mask == y.shape[:-1]
     could_be_rows = bool(np.all(_is_one_hot(y)))
     if could_be_rows and y.shape[-1] > 1 and y.dtype.kind in "iu":
-        expected = "hold numbers of classes, not one-hot rows, where these are as many as places"
+        expected = (
+            "hold numbers of classes, not one-hot rows, where these are as many as places; "
+            "labels of places that look like one-hot rows need `mask=` of their own shape"
+        )
         raise refusal(ValueError, "y", expected, y)
     return could_be_rows
 
@@ -112,7 +115,9 @@ def _classes(given: Any, labels: np.ndarray, are_rows: bool, shape: tuple[int, .
     else:
         raise _unreadable(given, shape)
     if labels.size and (labels.min() < 0 or not 0 < labels.max() < len(labels)):
-        expected = "hold classes from 0 on, two at least, wherever `mask` counts a label"
+        expected = (
+            "hold classes from 0 on, two at least and fewer than labels, wherever `mask` counts one"
+        )
         raise refusal(ValueError, "y", expected, given)
     return labels.astype(np.int64)
 

@@ -103,8 +103,8 @@ def code_of_block(log_probabilities: np.ndarray, examples: np.ndarray | None = N
 
     Args:
         log_probabilities: `[predictors, labels]`, of the labels that were.
-        examples: `[labels]`, to which example each belongs, never falling; one each by default.
-            Examples are independent, their labels need not be.
+        examples: `[labels]`, number of the example that each belongs to, in ascending order; by
+            default each label is an example. Examples are independent, their labels need not be.
     """
     nats = -log_probabilities.sum(1)
     nats = np.where(np.isfinite(nats), nats, np.inf)  # one that went astray is not chosen

@@ -65,7 +65,9 @@ class DistributionLikelihood(Likelihood):
                     continue
                 # Either the distribution or the output has an axis for each position.
                 rank = term.loss_rank
-                kept = masks_of_losses(of_leaf, rank and max(rank, leaf.shape.rank - 1))
+                if rank is not None:
+                    rank = max(rank, leaf.shape.rank - 1)
+                kept = masks_of_losses(of_leaf, rank)
                 of_term += kept
                 found += kept
         return of_leaves, of_terms

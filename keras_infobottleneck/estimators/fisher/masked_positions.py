@@ -1,8 +1,8 @@
 """Positions of a sequence that hold no label, because the mask of the output leaves them out.
 
-Keras leaves them out of the compiled loss, and so does everything that is measured. A mask that
-has more axes than the losses is of other positions, such as the steps that a layer has summed up
-without saying so: nothing is left out for it.
+Keras leaves them out of the compiled loss, and so does everything that is measured. A mask with
+more axes than the losses is of other positions, such as time steps that a layer has summed over
+although it passes their mask on. Such a mask leaves nothing out.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def masks_of(output: Any) -> list[tf.Tensor]:
 
 
 def masks_of_losses(masks: Sequence[tf.Tensor], rank: int | None) -> list[tf.Tensor]:
-    """The masks that are of losses of so many axes, as Keras weighs losses by a mask.
+    """The masks that can be of losses with `rank` axes, by the rule of Keras.
 
-    A last axis of size one that is too many is dropped; without a rank all masks are kept.
+    A superfluous last axis of size one is dropped. Without a rank, all masks are kept.
     """
     if rank is None:
         return list(masks)

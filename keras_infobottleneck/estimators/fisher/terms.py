@@ -51,7 +51,7 @@ class Term(abc.ABC):
 
     # Each says which positions hold a label, `[batch, positions]`; without one all do.
     masks: Sequence[tf.Tensor] = ()
-    # Axes of the log-probability of a label, which its masks cannot have more of; None if unknown.
+    # Number of axes of a label's log-probability, the most that its masks have; None if unknown.
     loss_rank: int | None = None
     # Of the distribution in a dictionary, by which its label is found; None without one.
     key: str | None = None

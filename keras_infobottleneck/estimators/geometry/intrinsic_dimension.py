@@ -14,7 +14,8 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["IntrinsicDimension", "intrinsic_dimension"]
 
-MOST_TIED = 0.5  # share of points with several nearest neighbours, whose ratio of 1 tells nothing
+# Largest share of points with several nearest neighbours, whose ratio of 1 tells nothing.
+MOST_TIED = 0.5
 
 # Points whose distances to all others are held at once.
 BLOCK = 1024
@@ -78,7 +79,7 @@ def intrinsic_dimension(
 
     Raises:
         TypeError, ValueError: other arrays, fewer than 10 distinct points, options out of range;
-            states of which most have several nearest neighbours, as those that are on or off.
+            points most of which have several nearest neighbours, such as units that are on or off.
 
     References:
         Facco, d'Errico, Rodriguez & Laio (2017), "Estimating the intrinsic dimension of datasets by
@@ -111,8 +112,8 @@ def intrinsic_dimension(
     tied = float(np.mean(log_ratios == 0.0))
     if tied > MOST_TIED:
         raise ValueError(
-            "`z` must hold points with one nearest neighbour each, which whole numbers and units "
-            f"that are on or off often have not. Received: z={described(z)}, of which {tied:.0%} "
+            "Most points of `z` must have a single nearest neighbour; whole numbers and units that "
+            f"are on or off often have several. Received: z={described(z)}, of which {tied:.0%} "
             "have several at the same distance"
         )
     dimension, error = _dimension(log_ratios, discard_share)

@@ -14,14 +14,14 @@ __all__ = ["varied_states"]
 def varied_states(name: str, states: Any, shape: str, least: int) -> np.ndarray:
     """The states as ``[num_examples, units]`` in float64, the largest of the order of 1.
 
-    No measure here depends on a common scale, and squares of squares of 1e100 have no float64. The
-    scale is a power of 2, which changes no digits.
+    No measure here depends on a common scale, and fourth powers of 1e100 overflow in float64. The
+    states are divided by a power of 2, which changes no digits.
 
     Args:
         name: of the argument.
         states: what was given.
-        shape: as of `check_numbers`.
-        least: how many examples there must be.
+        shape: that of `check_numbers`.
+        least: smallest number of examples.
 
     Raises:
         TypeError, ValueError: other arrays, too few examples, states that are all alike.

@@ -65,9 +65,10 @@ def curvature_for(
 
 
 def check_order(batches: Batches) -> None:
-    """Reads a dataset, so that the pass that follows refuses it where it has no order of its own.
+    """Reads a dataset once, so that a later pass in another order is refused.
 
-    What is found for each example stands in the order of the data.
+    What is measured for each example stands in the order of the data, and a single pass would not
+    tell whether there is one.
     """
     if batches.is_dataset:
         batches.count()

@@ -224,7 +224,6 @@ def posterior_influence(
         seed = int(np.random.default_rng().integers(2**31))
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
-    check_order(batches)
     test = None
     if test_data is not None:
         test = batches_for(model, test_data, batch_size, name="test_data")
@@ -246,6 +245,7 @@ def posterior_influence(
             num_draws=num_draws,
             num_examples=count,
         )
+    check_order(batches)  # draws make several passes, which are compared without this one
     price, _ = price_of_nat(model, batches, price, fisher)
     options = {"likelihood": likelihood, "batch_size": batch_size, "verbose": verbose}
     if fisher is None:

@@ -26,7 +26,6 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
-    check_order,
     curvature_for,
     price_of_nat,
 )
@@ -252,9 +251,10 @@ def find_wrong_labels(
         seed = int(np.random.default_rng().integers(2**31))
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
-    check_order(batches)
     terms = found.terms(model(batches.first_inputs(), training=False))
-    class_log_probabilities(terms)
+    # The pass over the labels is also what later passes are compared with: results stand in the
+    # order of the data.
+    labels = _labels(terms, batches, class_log_probabilities(terms).shape[1])
     is_drawn = has_posterior(model)
     price, _ = price_of_nat(model, batches, price, fisher)
     if is_drawn:
@@ -272,7 +272,6 @@ def find_wrong_labels(
             model, data, fisher, price, prior_scale, structure, options
         )
         scores = by_curvature(model, found, batches, matrix, price / scale**2, verbose)
-    labels = _labels(terms, batches, scores.shape[1])
     noise = LabelNoise.fitted(scores, labels)
     share = float(noise.wrong.mean())
     if share > MOST_WRONG:

@@ -21,8 +21,8 @@ VALIDATION_SHARE = 0.15
 PATIENCE, PATIENT_STEPS, PATIENT_STEPS_ON_PAIRS = 8, 100, 200
 # Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
 LEAST_STEPS = 10
-# Examples held back at most where all of them are compared with each other; and at least: of fewer
-# chance decides when to stop. Then all are held back in turn, in so many parts.
+# Most examples that are held back where all of them are compared with each other, and fewest: with
+# fewer, chance decides when to stop. Then all are held back in turn, in this number of parts.
 MOST_VALIDATION, LEAST_VALIDATION, NUM_PARTS = 2048, 30, 3
 
 # A loss, of z, n, the rows of a batch, as many rows for unpairing, and the training mode.
@@ -64,8 +64,8 @@ def trainer(
             for a loss that compares the examples of a batch among themselves.
         most_validation: examples that are held back at most.
         least_validation: where fewer would be held back, three trainings on two thirds of the
-            examples say how many epochs are best, by the loss of the other third, and a last one
-            on all examples makes so many.
+            examples say how many epochs are best, by the loss of the other third, and a last
+            training on all examples has that number of epochs.
         least_steps: of an epoch, which passes over few examples several times.
         patient_steps: without an improvement, at least, before training stops.
     """
@@ -153,10 +153,13 @@ def trainer(
 
 
 def _best_epoch(losses: list[list[float]]) -> int:
-    """Epochs after which the mean loss is least, by the losses before the first and after each.
+    """Number of epochs after which the mean loss of several trainings is least.
 
-    None where the gain is within a standard error over the trainings. One that has stopped stays
-    where it was last.
+    It is 0 where the gain is within a standard error over the trainings. A training that has
+    stopped keeps its last loss.
+
+    Args:
+        losses: of each training, the loss before the first epoch and after each.
     """
     longest = max(map(len, losses))
     table = np.array([each + each[-1:] * (longest - len(each)) for each in losses])

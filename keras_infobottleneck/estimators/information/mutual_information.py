@@ -42,12 +42,12 @@ KINDS = {
 # Nats under its cap at which an estimate is taken for "at least", and the gap that is remarked on.
 NEAR_CAP = 0.5
 LARGE_GAP = 0.1
-# Nats times the pairs trained on that a critic of few pairs needs to find anything, measured on
-# correlated Gaussians in one dimension each; and standard errors that an estimate has to be above.
+# Nats times the number of training pairs below which a critic finds nothing, measured on Gaussians
+# in one dimension each; and standard errors from 0 at which information is told from none.
 FOUND_NATS, FOUND_ERRORS = 20.0, 3.0
 # Dimensions of the pair above which neighbours are no longer near.
 MANY_DIMENSIONS = 10
-# Share of the pairs that repeat others above which it is said.
+# Share of pairs that repeat others above which a flag is raised.
 MANY_COPIES = 0.01
 
 
@@ -134,8 +134,9 @@ def mutual_information(
 
     - ``"infonce"``: ``mean log exp s_ii / mean_j exp s_ij``, a lower bound in expectation, at most
       the logarithm of the examples compared, 1,024 or those of a fold (the `cap`).
-    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation without a cap;
-      its mean of exponentials is dominated by few pairs once ``I`` is several nats.
+    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation; its mean of
+      exponentials is dominated by few pairs once ``I`` is several nats. Pairs that are held back
+      choose a ceiling for the scores, at most the logarithm of the pairs trained on.
     - ``"smile"``: ``mean s_ii - log mean exp clip(s_ij, -5, 5)``: steadier, and no bound.
     - ``"knife"``: ``mean log p(z | x) - log p(z)`` of two learned mixtures of Gaussians. Each
       term's error has its own sign; good where densities are smooth.
@@ -146,10 +147,10 @@ def mutual_information(
     from N pairs, more than about ``log N`` nats with confidence (McAllester & Stratos 2020); the
     result says where it is above.
 
-    Few pairs, below some 250, train a network for as many epochs as are best on pairs held back in
-    three parts, and not at all where none are: the estimate is 0 then. That is no proof of
-    independence: the flag says how many nats would have been missed, about ``20 / N`` for N pairs
-    trained on and one dimension each, more in many.
+    With fewer than about 250 pairs, three trainings, each with another third of them held back, say
+    how many epochs are best. Where none improves on the untrained network the estimate is 0. That
+    is no proof of independence: the flag says how many nats would have been missed, about
+    ``20 / N`` for N training pairs in one dimension each, and more in many.
 
     Cost: ``num_folds * (1 + num_permutations)`` trainings, four times as many of few pairs;
     ``"ksg"`` some N log N distances.
@@ -312,13 +313,19 @@ def _whitened(z: np.ndarray) -> np.ndarray:
 
 
 def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> Iterator[str]:
-    """Warnings about an estimate by networks of so many pairs or of none, one sentence each."""
+    """Warnings about an estimate, one sentence each.
+
+    Args:
+        found: the estimate.
+        num_dimensions: of `z` and `x` together.
+        num_trained: pairs that each network was trained on; 0 without networks.
+    """
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."
     spread = found.standard_error
     if np.isfinite(found.null_std):
         spread = float(np.hypot(spread, found.null_std))
-    # No information is below 0, so that a null which is does not make more of an estimate.
+    # Information is never below 0: an estimate above a negative null alone is not above chance.
     if found.nats <= max(found.null, 0.0) + 2.0 * spread:
         missed = max(FOUND_ERRORS * spread, FOUND_NATS / num_trained if num_trained else 0.0)
         yield (
@@ -326,7 +333,7 @@ def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> 
             f"pairs cannot tell less than about {missed:.2g} nats from none (more in many "
             "dimensions)."
         )
-    if abs(found.null) > max(2.0 * spread, 0.05):
+    if abs(found.null) > max(FOUND_ERRORS * spread, 0.05):
         yield f"Permuted pairs give {found.null:.2g} nats where the truth is 0."
     if found.gap > max(LARGE_GAP, 0.25 * abs(found.nats)):
         yield f"Pairs trained on give {found.train_nats:.3g} nats: more examples would give more."

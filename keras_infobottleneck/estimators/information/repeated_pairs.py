@@ -8,21 +8,23 @@ __all__ = ["num_repeated"]
 
 
 def num_repeated(z: np.ndarray, x: np.ndarray) -> int:
-    """How many pairs repeat others which can be told by one of their values alone.
+    """Number of pairs that are copies of others, as far as one of their values alone tells.
 
     Discrete variables repeat their pairs too, yet share their values among many of them: they have
-    few different pairs, or none that one value tells.
+    few different pairs, or none that one value tells. A pair of more than `sqrt(num_examples)`
+    copies is no copy either: units that rest or saturate together have such values.
 
     Args:
         z, x: ``[num_examples, units]`` each.
     """
     pairs = np.concatenate([z, x], 1)
     _, which, times = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    if len(times) <= np.sqrt(len(pairs)) or len(times) == len(pairs):
+    most = np.sqrt(len(pairs))
+    if len(times) <= most or len(times) == len(pairs):
         return 0
     often, is_told = times[which.reshape(-1)], np.zeros(len(pairs), bool)
     for values in pairs.T:
         _, of_value, count = np.unique(values, return_inverse=True, return_counts=True)
         is_told |= count[of_value.reshape(-1)] == often
-    is_repeated = is_told & (often > 1)
+    is_repeated = is_told & (often > 1) & (often <= most)
     return round(float(np.sum(1.0 - 1.0 / often[is_repeated])))

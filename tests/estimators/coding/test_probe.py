@@ -111,6 +111,9 @@ def test_masked_places_are_as_if_they_were_not_there():
     assert mdl_probe(z, one_hot, mask=1.0 * kept, **options).numbers() == found.numbers()
     by_keras = keras.layers.Masking()(np.where(kept[..., None], z, 0.0))
     assert mdl_probe(by_keras, y, **options).numbers() == found.numbers()
+    # A mask of the shape of the labels says that they are no one-hot rows.
+    tags = np.eye(4, dtype=int)[[0, 1] * 5]
+    assert mdl_probe(z, tags, mask=np.ones((10, 4)), **options).code.ends[-1] == 40
     # In the order of the examples the code is that of the places in a row.
     order = np.random.default_rng(0).permutation(10)
     counts = kept.sum(1)[order].cumsum()
@@ -150,7 +153,7 @@ def test_the_standard_error_is_over_examples_and_not_over_their_places():
     ("change", "sentence"),
     [
         ({"y": np.zeros((10, 3), int)}, "`y` must hold a class, or a one-hot row, for each"),
-        ({"y": np.eye(4, dtype=int)[[0, 1] * 5]}, "`y` must hold numbers of classes, not one-hot"),
+        ({"y": np.eye(4, dtype=int)[[0, 1] * 5]}, "`y` must hold numbers.* rows need `mask=`"),
         ({"y": -np.ones((10, 4), int)}, "`y` must hold classes from 0 on.* wherever `mask` counts"),
         ({"y": np.full((10, 4, 2), 0.5)}, "`y` must hold a class, or a one-hot row, for each"),
         ({"mask": np.full((10, 4), 0.5)}, "`mask` must hold True and False, or ones and zeros"),

@@ -103,7 +103,7 @@ class TestParticipationRatio:
 @pytest.mark.parametrize("kind", [bool, int], ids=["on or off", "whole numbers"])
 def test_states_on_a_lattice_have_no_dimension(kind):
     z = np.random.default_rng(0).integers(0, 2, size=(80, 6)).astype(kind)
-    with pytest.raises(ValueError, match=r"`z` must hold points with one nearest.*Received: z=.*%"):
+    with pytest.raises(ValueError, match=r"`z` must have a single nearest.*Received: z=.*%"):
         intrinsic_dimension(z, seed=0)
 
 

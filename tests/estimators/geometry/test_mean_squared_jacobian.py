@@ -52,8 +52,9 @@ def test_probes_are_unbiased_and_do_not_depend_on_the_batch_size():
 
 def test_whole_numbers_have_no_derivative():
     model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(5, 2)])
-    with pytest.raises(TypeError, match=r"`x` must be floats\. Received: x=int"):
-        mean_squared_jacobian(model, np.ones([4, 2], "int32"))
+    for kind in ("int32", "float32"):
+        with pytest.raises(TypeError, match=f"floats. Received: x={kind} for a model of int32"):
+            mean_squared_jacobian(model, np.ones([4, 2], kind))
 
 
 @pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])

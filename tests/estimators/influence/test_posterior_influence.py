@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_infobottleneck as kib
 from keras_infobottleneck.data.batches import Batches
@@ -150,3 +151,6 @@ def test_what_has_no_meaning_is_refused(drawn):
     model, data, *_ = drawn
     with pytest.raises(ValueError, match=r"`fisher` and its options are for plain networks"):
         posterior_influence(model, data, labels="expected")
+    shuffled = tf.data.Dataset.from_tensor_slices(data).shuffle(40, seed=0).batch(10)
+    with pytest.raises(ValueError, match=r"same order in every pass.*Received: others"):
+        posterior_influence(model, shuffled, num_draws=3, seed=0)

@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from keras_infobottleneck.estimators import mutual_information
+from keras_infobottleneck.estimators import MutualInformation, mutual_information
 from keras_infobottleneck.estimators.information.mixture_densities import MixtureDensities
+from keras_infobottleneck.estimators.information.mutual_information import _doubts
 from keras_infobottleneck.estimators.information.nearest_neighbours import nearest_neighbour_terms
 from keras_infobottleneck.estimators.information.repeated_pairs import num_repeated
 from keras_infobottleneck.estimators.information.separable_critic import (
     SeparableCritic,
     infonce_terms,
+    nwj_ceiling,
     nwj_terms,
     smile_terms,
 )
@@ -84,6 +86,27 @@ class TestBounds:
         smile = np.diag(table).mean() - math.log(unpaired)  # nothing is clipped
         assert smile_terms(table).mean() == pytest.approx(smile)
         assert smile_terms(table).mean() >= nwj_terms(table).mean()  # log t <= t - 1
+
+    def test_a_ceiling_keeps_single_unpaired_scores_from_deciding_nwj(self):
+        random = np.random.default_rng(1)
+        held_back, others = (np.eye(50) * 2.0 + random.normal(size=(50, 50)) for _ in range(2))
+        for table in (held_back, others):
+            table[3, 7] = 30.0
+        highest, offset = nwj_ceiling([held_back], math.log(200))
+        assert 0.0 < highest < math.log(200)
+        limited = np.minimum(held_back, highest) + offset
+        assert np.exp(limited[~np.eye(50, dtype=bool)]).mean() == pytest.approx(1.0)
+        assert nwj_terms(others).mean() < -1e9
+        assert 0.0 < nwj_terms(np.minimum(others, highest) + offset).mean() < 2.0
+
+    def test_no_ceiling_that_is_tried_gives_a_larger_bound(self):
+        tables = [self.scores(), self.scores() - 0.5]
+        highest, offset = nwj_ceiling(tables, 3.0)
+        best = np.mean([nwj_terms(np.minimum(table, highest) + offset) for table in tables])
+        for other in np.linspace(0.0, 3.0, 16):
+            for shift in (offset, -0.5, 0.0, 0.5):
+                bound = np.mean([nwj_terms(np.minimum(table, other) + shift) for table in tables])
+                assert bound <= best + 1e-12
 
     def test_smile_clips_what_is_unpaired_only(self):
         table = np.full((4, 4), -50.0) + np.diag(np.full(4, 60.0))
@@ -161,6 +184,15 @@ class TestFlags:
         missed = 3.0 * math.hypot(found.standard_error, found.null_std)
         assert f"300 pairs cannot tell less than about {missed:.2g} nats" in found.flags[0]
 
+    @pytest.mark.parametrize(("null", "is_said"), [(-0.1, False), (0.1, False), (0.13, True)])
+    def test_a_null_is_doubted_from_three_standard_errors_on(self, null, is_said):
+        numbers = {"nats": 0.5, "standard_error": 0.04, "cap": 9.0, "null": null}
+        unknown = dict.fromkeys(("null_std", "train_nats"), math.nan)
+        found = MutualInformation(
+            **numbers, **unknown, method="ksg", kind="", num_examples=300, seed=0
+        )
+        assert len([*_doubts(found, 2, 0)]) == is_said
+
     @pytest.mark.slow
     def test_what_is_learned_by_heart_is_said(self):
         z, x, _ = correlated(0.0, 40, 120)
@@ -213,5 +245,6 @@ class TestRepeatedPairs:
             (np.eye(10)[rng.integers(0, 10, 200)],) * 2,
             (resting, resting),
             (rng.normal(size=200), classes),
+            (resting[:, 0], 2.0 * resting[:, 0]),
         ):
             assert num_repeated(z.reshape(200, -1), x.reshape(200, -1)) == 0
