@@ -22,8 +22,8 @@ def test_standardised_units_have_mean_zero_and_variance_one_and_constant_ones_ar
     images[:, 0, 0, 0] = 0.1  # whose mean is not 0.1 to the last bit
     images[:, 0, 0, 1] = 0.0
     found = standardised(images)
-    expected = (images - images.mean(0)) / images.std(0)
-    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], rtol=1e-12)
+    rest = images[:, 1:]
+    np.testing.assert_allclose(found[:, 1:], (rest - rest.mean(0)) / rest.std(0), rtol=1e-9)
     np.testing.assert_array_equal(found[:, 0, 0], 0.0)
     np.testing.assert_array_equal(standardised(images > 3.0).std(0).round(12)[1:], 1.0)
 
