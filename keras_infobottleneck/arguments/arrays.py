@@ -6,7 +6,6 @@ import math
 import numbers
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_infobottleneck.arguments.values import Range, described, refusal
@@ -92,8 +91,6 @@ def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> 
     if isinstance(value, numbers.Integral) and not -(2**63) <= int(value) < 2**64:
         raise refusal(ValueError, name, "fit in 64 bits", value)
     try:
-        if isinstance(value, keras.Variable):
-            value = keras.ops.convert_to_numpy(value)
         array = np.asarray(value)
     except Exception as error:  # lists of unequal length, symbolic tensors, somebody's own class
         is_ragged = isinstance(error, ValueError) and isinstance(value, list | tuple)

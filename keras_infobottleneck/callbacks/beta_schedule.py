@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 import keras
 
-from keras_infobottleneck.arguments import check_choice, check_count, check_instance, check_price
+from keras_infobottleneck.arguments import (
+    check_choice,
+    check_count,
+    check_instance,
+    check_numbers,
+    check_price,
+    refusal,
+)
 
 __all__ = ["BetaSchedule"]
 
@@ -25,9 +32,10 @@ class BetaSchedule(keras.callbacks.Callback):
         num_epochs: length of the way, or of a cycle; 0 is at `stop` at once.
 
     Raises:
-        TypeError: `beta` is not a variable, or the others are not numbers.
-        ValueError: an unknown schedule, or a beta that is negative or not finite, here or, from a
-            function, at the start of the epoch.
+        TypeError: `beta` is not a variable, or the others, or what a function returns at the start
+            of an epoch, are not numbers.
+        ValueError: a variable of several numbers, an unknown schedule, or a beta that is negative
+            or not finite, here or, from a function, at the start of the epoch.
 
     Example:
         ```python
@@ -57,6 +65,8 @@ class BetaSchedule(keras.callbacks.Callback):
         super().__init__()
         expected = "a variable, such as model.weight_beta or layer.beta"
         check_instance("beta", beta, keras.Variable, expected)
+        if len(beta.shape):
+            raise refusal(ValueError, "beta", "be a variable of one number, a price", beta)
         if not callable(schedule):
             check_choice("schedule", schedule, ("linear", "cosine", "cyclic"))
         check_price("start", start)
@@ -69,9 +79,11 @@ class BetaSchedule(keras.callbacks.Callback):
         """The price in an epoch, counted from 0."""
         check_count("epoch", epoch, 0)
         if callable(self.schedule):
-            value = float(self.schedule(epoch))
-            check_price(f"schedule({epoch})", value)
-            return value
+            name, value = f"schedule({epoch})", self.schedule(epoch)
+            number = check_numbers(name, value, finite=False, nan=True)
+            if number.size != 1:
+                raise refusal(TypeError, name, "be one number", value)
+            return check_price(name, number.item())
         if self.num_epochs == 0:
             return self.stop
         if self.schedule == "cyclic":

@@ -67,13 +67,16 @@ class Checkpoint(keras.callbacks.Callback):
         Returns 0, and changes nothing, where no file is.
 
         Raises:
-            ValueError: the model is not compiled; the file is damaged, not of this callback, or
-                of a model of other variables.
+            ValueError: the model is not compiled, or not built where there is a file; the file is
+                damaged, not of this callback, or of a model of other variables.
         """
-        if check_model("model", model).optimizer is None:
+        # A model of Keras has no such attribute before it is compiled.
+        if getattr(check_model("model", model), "optimizer", None) is None:
             raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
             return 0
+        if not model.built:
+            raise refusal(ValueError, "model", "be built, by a call or an Input", model)
         with creating_weights_of(model):
             model.optimizer.build(model.trainable_variables)
         variables = _state(model)

@@ -115,6 +115,7 @@ class Measure(keras.callbacks.Callback):
         self._log_dir = log_dir
         self._writer: Any = None
         self._completed: int | None = None
+        self._names: dict[str, None] = {}  # of all numbers that were measured, in their order
         self.rows: list[dict[str, float]] = []
         self.results: dict[str, Any] = {}
 
@@ -129,7 +130,9 @@ class Measure(keras.callbacks.Callback):
         if self._completed is not None:
             return
         self._completed = epoch
-        kept = _read_csv(self._csv_path) if epoch > 0 else []
+        # A file of something else is refused also where training begins anew, which replaces it.
+        path = self._csv_path
+        kept = _read_csv(path) if epoch > 0 or (path and _holds_anything(path)) else []
         self.rows = [row for row in kept or self.rows if row[_EPOCH] < epoch]
         if self._due(epoch):
             self._measure(epoch)
@@ -142,13 +145,14 @@ class Measure(keras.callbacks.Callback):
             self._measure(self._completed)
         if logs is None or not self.rows:
             return
-        values = {key: value for key, value in self.rows[-1].items() if key != _EPOCH}
-        taken = sorted(set(values) & set(logs))
+        values = self.rows[-1] if due else {}
+        names = [name for name in dict.fromkeys([*self._names, *self.rows[-1]]) if name != _EPOCH]
+        taken = sorted(set(names) & set(logs))
         if taken:
             raise ValueError(
                 f"`measurements` must not have names that are logged already. Received: {taken}"
             )
-        logs.update(values if due else dict.fromkeys(values, math.nan))
+        logs.update({name: values.get(name, math.nan) for name in names})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close TensorBoard's writer."""
@@ -167,6 +171,7 @@ class Measure(keras.callbacks.Callback):
                     f"`measurements` must have names that differ. Received: {taken} twice"
                 )
             row |= found
+            self._names |= dict.fromkeys(found)
         self.rows.append(row)
         # Called by hand, without `fit`, a callback has no model.
         if self._csv_path is not None and (self.model is None or is_chief(self.model)):
@@ -214,11 +219,15 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
     is_scalar = is_array and result.ndim == 0 and np.asarray(result).dtype.kind in "biufV"
     if isinstance(result, numbers.Real) or is_scalar:
         return {name: float(result)}
-    what = "without any number" if isinstance(result, Mapping) else "of"
+    what = " without any number" if isinstance(result, Mapping) else ""
     raise TypeError(
         "`measurements` must return a number, a mapping to numbers or a result of this package, "
-        f"with a number at least. Received: {name} {what} of type {type(result).__name__}"
+        f"with a number at least. Received: {name}{what}, of type {type(result).__name__}"
     )
+
+
+def _holds_anything(path: str | os.PathLike) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 def _read_csv(path: str | os.PathLike | None) -> list[dict[str, float]]:

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import refusal
+from keras_infobottleneck.certificates.class_labels import class_labels
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batch, Batches
-from keras_infobottleneck.introspection.compiled_losses import only_loss, takes_logits
+from keras_infobottleneck.introspection.compiled_losses import compiled_losses, takes_logits
 from keras_infobottleneck.layers.noisy_layer import resting
 from keras_infobottleneck.layers.variational_weights import VariationalWeights
 from keras_infobottleneck.models.anchoring.anchoring import Anchoring, example_fingerprints
@@ -93,9 +94,15 @@ def certified_layers(
 
 
 def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
-    """What was said, or what the compiled loss says."""
+    """What was said, or what the compiled loss says, of which there must be one."""
     if from_logits is None:
-        from_logits = takes_logits(only_loss(model))
+        losses = compiled_losses(model)
+        if len(losses) > 1:
+            raise ValueError(
+                "`model` must have one output of shape [batch, classes], or of two classes "
+                f"[batch, 1]. Received: {len(losses)} compiled losses"
+            )
+        from_logits = takes_logits(losses[0]) if losses else None
     if not isinstance(from_logits, bool):
         raise ValueError(
             "`from_logits` must be True or False where the compiled loss does not say. "
@@ -183,7 +190,7 @@ class CheckedBatches:
 
             x, y = (tf.nest.map_structure(rows, part) for part in (stack.x, stack.y))
             inputs, examples = example_fingerprints(x, y)
-            _check_labels(y, self._num_classes)
+            class_labels(y, self._num_classes)  # refuses others
             known = int(np.isin(inputs, self._anchoring_inputs).sum())
             if known:
                 raise ValueError(
@@ -207,18 +214,3 @@ class CheckedBatches:
                 "allow_repeats=True. "
                 f"Received: {repeats} repeats among {len(examples)} examples"
             )
-
-
-def _check_labels(y: Any, num_classes: int) -> None:
-    if tf.nest.is_nested(y):
-        raise ValueError(f"The labels must be one array. Received: y={type(y).__name__}")
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[-1] == num_classes:  # one-hot
-        valid = np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1)
-    else:
-        valid = y.size == len(y) and np.all((y >= 0) & (y < num_classes) & (y == np.floor(y)))
-    if not valid:
-        raise ValueError(
-            f"The labels must be classes from 0 to {num_classes - 1}, or one-hot rows. "
-            f"Received: shape={y.shape}, values from {y.min()} to {y.max()}"
-        )

@@ -37,7 +37,8 @@ def decompress(path: str | os.PathLike, *, max_weights: int = MOST_WEIGHTS) -> k
             network of any size; it is refused before memory is taken for it.
 
     Returns:
-        A `keras.Model`, sequential or functional as it was.
+        A `keras.Model`, sequential or functional as it was; one with layers of augmentation is held
+        by another that has it augment in `fit` alone.
 
     Raises:
         TypeError: no path.

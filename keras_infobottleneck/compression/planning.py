@@ -27,10 +27,13 @@ def planned(weight: KeptWeight, relative_step: float) -> tuple[CodedWeight, floa
     """How a weight is coded, and the nats that it holds."""
     is_float = weight.mean.dtype.kind not in "iub"
     shape = weight.mean.shape
-    if not is_float or weight.is_adapted or weight.mean.dtype == np.float64 or not weight.mean.size:
+    with np.errstate(over="ignore"):
+        means = np.asarray(weight.mean, np.float32)
+    # Every other mode gives values of float32, which not all of float64 are near to.
+    is_wide = not np.all(np.isfinite(means))
+    if not is_float or weight.is_adapted or is_wide or not weight.mean.size:
         dtype = stored_dtype(str(weight.mean.dtype))
         return CodedWeight(tensor_codes.EXACT, shape, weight.mean.astype(dtype)), 0.0
-    means = np.asarray(weight.mean, np.float32)
     if weight.scale is None:
         if means.ndim < 2:
             return CodedWeight(tensor_codes.SHORT, shape, means), 0.0

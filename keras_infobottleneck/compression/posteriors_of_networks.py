@@ -60,7 +60,8 @@ def kept_weights(model: keras.Model) -> tuple[keras.Model, list[KeptWeight]]:
     kept = []
     for name, weight in zip(weight_names(network, weights), weights, strict=True):
         scale, is_gaussian = posteriors.get(id(weight), (None, False))
-        mean = keras.ops.convert_to_numpy(weight.value)
+        # Keras' own conversion asks NumPy for a copy, which warns of the variable.
+        mean = np.asarray(weight.value)
         kept.append(KeptWeight(name, mean, scale, is_gaussian, id(weight) in adapted))
     return plain, kept
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_infobottleneck import pac_bayes
 from keras_infobottleneck.arguments import described
+from keras_infobottleneck.certificates.class_labels import class_labels
 from keras_infobottleneck.certificates.conditions import ends_in_logits
 from keras_infobottleneck.certificates.fixed_network_bounds import occam_bound
 from keras_infobottleneck.certificates.trials import class_scores
@@ -43,8 +43,9 @@ def has_logits(model: keras.Model, batches: Batches) -> bool:
     """Whether the outputs are logits; of more than one class it does not matter for errors.
 
     Raises:
-        ValueError: other outputs than a row of class scores, or one score of a model whose
-            compiled loss does not say what it is.
+        ValueError: other outputs than a row of class scores, one score of a model whose compiled
+            loss does not say what it is, or labels that are no classes: of arrays any, of a dataset
+            those of the first batch.
     """
     outputs = model(batches.first_inputs(), training=False)
     if not keras.ops.is_tensor(outputs) or len(outputs.shape) not in (1, 2):
@@ -53,6 +54,7 @@ def has_logits(model: keras.Model, batches: Batches) -> bool:
             f"[batch, 1]. Received: outputs={described(outputs)}"
         )
     is_score = len(outputs.shape) == 1 or outputs.shape[-1] == 1
+    class_labels(batches.first_batch()[1], 2 if is_score else outputs.shape[-1])
     return ends_in_logits(model, None) if is_score else True
 
 
@@ -72,8 +74,8 @@ def bound_of_file(
     for x, y in batches_for(network, data).parts():
         outputs = keras.ops.convert_to_tensor(network.predict(x, batch_size=ROWS, verbose=0))
         scores = class_scores(outputs, from_logits)
-        labels = pac_bayes.classes(keras.ops.convert_to_tensor(y), scores.shape[-1])
-        errors += int(np.sum(np.argmax(scores, -1) != np.asarray(labels)))
+        labels = class_labels(y, scores.shape[-1])
+        errors += int(np.sum(np.argmax(scores, -1) != labels))
         num_examples += len(labels)
     bound = occam_bound(bits_of_file(num_bytes), errors, num_examples, delta)
     return {"num_errors": errors, "num_examples": num_examples, "occam_bound": float(bound)}

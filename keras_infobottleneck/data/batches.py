@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -122,6 +123,17 @@ class Batches:
                 pass
         return self.num_examples
 
+    def checksum(self) -> int:
+        """A number that data with other examples or labels have not; one pass over them.
+
+        It does not depend on the order of the examples, but on their types, and fits in a float64.
+        """
+        total = 0
+        for part in self.parts():
+            for row in zip(*map(_rows, tf.nest.flatten(part)), strict=True):
+                total += functools.reduce(lambda value, leaf: zlib.crc32(leaf, value), row, 0)
+        return total % 2**53
+
     def first_inputs(self) -> Any:
         """Inputs of the first example, with a batch axis of one."""
         if self._first is None:
@@ -238,6 +250,12 @@ def _stack(x: Any, y: Any, rows: int, size: int, first: int) -> Batch:
         tf.constant(weights.reshape(count, size)),
         tf.constant(first + size * np.arange(count), tf.int64),
     )
+
+
+def _rows(leaf: Any) -> list[Any]:
+    """What is hashed of each example."""
+    array = np.ascontiguousarray(leaf)
+    return [_content(row) for row in array.reshape(len(array), -1)]
 
 
 def _content(leaf: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -26,7 +27,7 @@ def shuffled_epochs(
         first_epoch: Number of the first epoch, counted from 0.
         num_epochs: Number of all epochs.
     """
-    arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
+    arrays = tf.nest.map_structure(tf.convert_to_tensor, _with_tuples(arrays))
     rows = num_rows(tf.nest.flatten(arrays)[0])
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -39,3 +40,12 @@ def shuffled_epochs(
 
     epochs = tf.data.Dataset.range(first_epoch, num_epochs)
     return epochs.flat_map(of_epoch).map(batch_of).prefetch(tf.data.AUTOTUNE)
+
+
+def _with_tuples(arrays: Any) -> Any:
+    """The nest with tuples for lists, which a `tf.data.Dataset` takes for tensors."""
+    if isinstance(arrays, Mapping):
+        return {name: _with_tuples(value) for name, value in arrays.items()}
+    if isinstance(arrays, list | tuple):
+        return tuple(map(_with_tuples, arrays))
+    return arrays

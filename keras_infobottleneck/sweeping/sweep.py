@@ -59,8 +59,9 @@ def sweep_beta(
     All prices are stages of one training, so that the network is traced once. At each price the
     training goes on from the weights of the price before, its optimizer starts anew, and the price
     rises linearly over the first `warm_up` epochs. The sweep costs
-    `first_epochs + (len(betas) - 1) * epochs` epochs, one pass over the data before them, and with
-    validation data two passes over these for each price, one of them for the standard error.
+    `first_epochs + (len(betas) - 1) * epochs` epochs, one pass over the data before them, with
+    `path` another over all data, by which a file of other data is known, and with validation data
+    two passes over these for each price, one of them for the standard error.
 
     With `path` the sweep is kept in a file after every epoch. Killed and called again with the
     same arguments it goes on and ends with the result of the undisturbed sweep, provided that the
@@ -154,7 +155,8 @@ def sweep_beta(
         checkpoint = Checkpoint(os.fspath(path))
         of_data = [batches.count(), batches.size, *(() if frequencies is None else frequencies)]
         of_plan = [*plan.betas, plan.first_epochs, plan.epochs, plan.warm_up]
-        settings = [*of_plan, *options.values(), seed, *of_data]
+        sums = [batches.checksum(), validation.checksum()]
+        settings = [*of_plan, *options.values(), seed, *of_data, *sums]
         start = _restored(checkpoint, model, settings)
         callbacks.append(checkpoint)
         history = checkpoint.history

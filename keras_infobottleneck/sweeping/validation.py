@@ -32,6 +32,10 @@ class Validation:
         self._model = model
         self._batches = None if data is None else _batches(model, data)
 
+    def checksum(self) -> int:
+        """A number that other examples have not; 0 without any that are read here."""
+        return 0 if self._batches is None else self._batches.checksum()
+
     def standard_error(self, mean: float | None) -> float:
         """Standard error of the mean task loss, without noise; NaN where it is not known.
 

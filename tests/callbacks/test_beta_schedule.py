@@ -1,5 +1,7 @@
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_infobottleneck.callbacks import BetaSchedule
 
@@ -72,3 +74,21 @@ def test_what_cannot_be_set_and_bad_values_are_refused_in_a_sentence(beta):
     with pytest.raises(ValueError, match=r"`schedule\(2\)` must be at least 0"):
         BetaSchedule(beta, lambda epoch: -epoch).on_epoch_begin(2)
     assert float(beta) == 1.0
+
+
+@pytest.mark.parametrize("result", ["a", None, True, [0.1, 0.2], 1j, {}])
+def test_a_function_must_return_one_number(beta, result):
+    schedule = BetaSchedule(beta, lambda epoch: result)
+    with pytest.raises(TypeError, match=r"^`schedule\(3\)` must .* Received: schedule\(3\)="):
+        schedule.on_epoch_begin(3)
+    assert float(beta) == 1.0
+
+
+@pytest.mark.parametrize("result", [1, np.float32(1), np.array(1), np.array([1.0]), tf.constant(1)])
+def test_a_number_of_any_kind_is_a_price(beta, result):
+    assert BetaSchedule(beta, lambda epoch: result).value(0) == 1.0
+
+
+def test_a_variable_of_several_numbers_is_no_price():
+    with pytest.raises(ValueError, match=r"^`beta` must be a variable of one number.*Received"):
+        BetaSchedule(keras.Variable([1.0, 2.0]))

@@ -170,3 +170,15 @@ def test_a_file_of_the_first_version_is_restored(arrays, tmp_path):
     count = int(arrays["num_variables"])
     for i, variable in zip(range(count), model.variables, strict=False):
         np.testing.assert_array_equal(variable.numpy(), arrays[f"variable_{i}"])
+
+
+def test_a_model_that_is_not_compiled_or_not_built_is_refused(arrays, tmp_path):
+    bare = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    path = tmp_path / "training.npz"
+    with pytest.raises(ValueError, match=r"^`model` must be compiled .* Received: model="):
+        Checkpoint(path).restore(bare)
+    unbuilt = keras.Sequential([keras.layers.Dense(1)])
+    unbuilt.compile("adam", "mse")
+    assert Checkpoint(path).restore(unbuilt) == 0
+    np.savez(path, **arrays)
+    refused(path, unbuilt, r"^`model` must be built.* Received: model=")

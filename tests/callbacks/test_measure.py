@@ -273,3 +273,28 @@ def test_two_trainings_may_write_one_file_while_it_is_read(tmp_path):
 def test_refuses_the_name_of_what_training_logs():
     with pytest.raises(ValueError, match=r"logged already.*loss"):
         fit(small_model(), Measure({"loss": norm}))
+
+
+@pytest.mark.parametrize("content", [b"name,value\na,1\n", b"notes of mine"])
+def test_a_new_training_does_not_replace_a_file_of_something_else(content, tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_bytes(content)
+    model = small_model()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"^`csv_path` must be a file written by.*Received: csv_"):
+        fit(model, Measure({"norm": norm}, csv_path=path))
+    assert path.read_bytes() == content
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])  # before any training
+
+
+def test_a_new_training_fills_an_empty_file(tmp_path):
+    (tmp_path / "m.csv").touch()
+    fit(small_model(), Measure({"norm": norm}, csv_path=tmp_path / "m.csv"), epochs=1)
+    assert [row["epoch"] for row in read_csv(tmp_path / "m.csv")] == [0, 1]
+
+
+def test_numbers_that_are_missing_once_are_nan_in_the_histories():
+    found = iter([{"a": 1.0, "b": 2.0}, {"b": 3.0}, {"a": 4.0}])
+    history = fit(small_model(), Measure({"q": lambda model: next(found)}), epochs=2).history
+    np.testing.assert_array_equal(history["q_a"], [np.nan, 4.0])
+    np.testing.assert_array_equal(history["q_b"], [3.0, np.nan])

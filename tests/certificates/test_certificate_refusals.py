@@ -216,3 +216,16 @@ def test_data_that_cannot_be_certified_on_are_refused_in_a_sentence(model, case)
     data, message = REFUSED_DATA[case]
     with pytest.raises((TypeError, ValueError), match=message):
         certify(model, data, **OPTIONS)
+
+
+@pytest.mark.parametrize("function", [certify, kib.estimators.description_length])
+def test_several_outputs_are_refused_before_their_losses_are_asked(function):
+    x = keras.Input((5,))
+    network = keras.Model(x, [layers.Dense(2)(x), layers.Dense(3)(x)])
+    model = kib.make_variational(
+        network, num_examples=60, prior_scale=1.0, variational_bias=True, verbose=0
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", [loss, loss])
+    with pytest.raises(ValueError, match=r"^`model` must have one output .* 2 compiled losses$"):
+        function(model, (X, [Y, Y]))

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -206,3 +207,43 @@ def test_the_code_length_of_integers_is_that_of_their_bins():
     assert normal_code_length(integers) / 20_000 == pytest.approx(entropy, rel=0.01)
     assert normal_code_length(np.zeros(5, int)) == 0.0
     assert math.isfinite(normal_code_length(np.array([0] * 99_999 + [3000])))
+
+
+def test_networks_of_float64_are_coded_as_others(tmp_path):
+    def network(dtype):
+        x = keras.Input((6,), dtype=dtype)
+        y = keras.layers.Dense(4, dtype=dtype, name="one")(x)
+        return keras.Model(x, keras.layers.Dense(3, dtype=dtype, name="two")(y))
+
+    narrow, wide = network("float32"), network("float64")
+    wide.set_weights(narrow.get_weights())
+    # The stored types are a part of the architecture.
+    for step in (0.0625, 0.5):
+        files = [
+            kib.compress(model, tmp_path / "file.kib", **OPTIONS, step=step)
+            for model in (narrow, wide)
+        ]
+        assert files[0].nats == files[1].nats > 0
+        for part, size in files[0].parts.items():
+            if "/" in part:  # a weight
+                assert files[1].parts[part] == pytest.approx(size, abs=1e-6)
+    noisy = [
+        kib.make_variational(model, num_examples=9, initial_scale=0.1, verbose=0)
+        for model in (narrow, wide)
+    ]
+    files = [kib.compress(model, tmp_path / "file.kib", **OPTIONS) for model in noisy]
+    assert files[1].nats == pytest.approx(files[0].nats, rel=1e-6)
+    assert files[1].num_drawn + files[1].num_weights == files[0].num_drawn + files[0].num_weights
+    again = kib.decompress(tmp_path / "file.kib")
+    assert {weight.dtype for weight in again.weights} == {"float64"}
+
+
+def test_weights_beyond_float32_stay_as_they_are(tmp_path):
+    x = keras.Input((6,), dtype="float64")
+    model = keras.Model(x, keras.layers.Dense(4, dtype="float64")(x))
+    model.layers[1].kernel.assign(np.full((6, 4), 1e200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kib.compress(model, tmp_path / "file.kib", **OPTIONS)
+        again = kib.decompress(tmp_path / "file.kib")
+    np.testing.assert_array_equal(again.layers[1].kernel, model.layers[1].kernel)

@@ -85,3 +85,15 @@ def test_epochs_without_data_and_outputs_that_are_no_scores_are_refused(trained,
     file = kib.compress(one, tmp_path / "file.kib", data=(x, x[:, 0] > 0), **OPTIONS)
     found = kib.decompress(file.path).predict(x, verbose=0)[:, 0] > 0
     assert file.num_errors == np.sum(found != (x[:, 0] > 0))
+
+
+def test_labels_that_are_no_classes_are_refused_before_any_work(trained, tmp_path):
+    model, x, y = trained
+    one_hot = np.eye(4)[y]
+    wrong = (y + 1, y - 1, y + 0.5, x, 0.5 * one_hot, np.ones((len(y), 4)), [y, y])
+    for labels in wrong:
+        nested = tuple(labels) if isinstance(labels, list) else labels
+        for data in ((x, labels), tf.data.Dataset.from_tensors((x, nested))):
+            with pytest.raises(ValueError, match=r"^The labels must be .* Received: "):
+                kib.compress(model, tmp_path / "file.kib", data=data, **OPTIONS)
+    assert not list(tmp_path.iterdir())

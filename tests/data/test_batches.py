@@ -283,3 +283,18 @@ def test_numbers_that_are_no_counts_are_refused(options, error):
 def test_a_dataset_brings_its_own_batches():
     with pytest.raises(ValueError, match=r"`batch_size` is for arrays.* Received: batch_size=2"):
         Batches(Sequence([]), 2)
+
+
+def test_a_checksum_is_of_examples_and_labels_in_any_order():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    whole = Batches((x, y)).checksum()
+    assert Batches((x[order], y[order])).checksum() == Batches(data).checksum() == whole
+    changed = np.where(np.arange(6)[:, None] == 5, x + 1, x)
+    others = [(x[order], y), (changed, y), (x[:5], y[:5]), (x, y.astype("int32")), (x, 1.0 * y)]
+    words = np.array(["a", "bc", "", "d", "e", "f"])
+    others += [([x, words], y), ([x, words[order]], y), (x[:, :0], y)]
+    sums = {whole, *(Batches(other).checksum() for other in others)}
+    assert len(sums) == 1 + len(others)
+    assert all(0 <= number < 2**53 for number in sums)

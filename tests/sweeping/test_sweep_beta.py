@@ -209,3 +209,44 @@ def test_a_model_that_cannot_be_swept_is_refused_in_a_sentence():
     ):
         with pytest.raises(error, match=rf"{words}.*\. Received: build\(\)="):
             kib.sweep_beta(bad, (X, Y), BETAS)
+
+
+@pytest.mark.slow
+def test_a_file_of_other_data_is_refused(tmp_path):
+    def regression():
+        network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+        model = kib.make_variational(network, num_examples=60, verbose=0)
+        model.compile("adam", "mse")
+        return model
+
+    path, held = tmp_path / "sweep.npz", (X[:9], X[:9, :1])
+    options = {"epochs": 1, "batch_size": 30, "seed": 0, "path": path}
+
+    def sweep(x, y, validation_data):
+        return kib.sweep_beta(regression, (x, y), BETAS[:2], **options, **validation_data)
+
+    found = sweep(X, X[:, :1], {"validation_data": held})
+    same(sweep(X, X[:, :1], {"validation_data": held}), found)
+    others = ((2 * X, X[:, :1], held), (X, X[:, 1:2], held), (X, X[:, :1], (X[:8], X[:8, :1])))
+    for x, y, validation_data in (*others, (X, X[:, :1], None)):
+        with pytest.raises(ValueError, match=r"this very sweep.*Received: path="):
+            sweep(x, y, {"validation_data": validation_data})
+
+
+@pytest.mark.slow
+def test_several_inputs_and_outputs_may_be_lists():
+    def two_by_two():
+        inputs = [keras.Input((6,)), keras.Input((6,))]
+        outputs = [keras.layers.Dense(n)(keras.layers.Add()(inputs)) for n in (1, 2)]
+        model = kib.make_variational(keras.Model(inputs, outputs), num_examples=60, verbose=0)
+        model.compile("adam", ["mse", "mse"])
+        return model
+
+    data = ([X, 2 * X], [X[:, :1], X[:, :2]])
+    options = {"epochs": 1, "batch_size": 60, "seed": 0}
+    sweep = kib.sweep_beta(two_by_two, data, BETAS[:2], **options)
+    nested = tf.data.Dataset.from_tensors((tuple(data[0]), tuple(data[1])))
+    other = kib.sweep_beta(two_by_two, nested, BETAS[:2], **{**options, "batch_size": None})
+    # One batch holds all examples, so their order changes nothing but the rounding of a mean.
+    np.testing.assert_allclose(sweep.task_loss, other.task_loss, rtol=0.05)
+    assert sweep.num_weights == 18

@@ -21,6 +21,7 @@ from keras_infobottleneck.arguments import (
     described,
     refusal,
 )
+from keras_infobottleneck.certificates.class_labels import class_labels
 from keras_infobottleneck.certificates.conditions import ends_in_logits
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batches
@@ -34,7 +35,7 @@ from keras_infobottleneck.estimators.coding.switch_code import (
 )
 from keras_infobottleneck.results.archives import Archive, write_arrays
 
-__all__ = ["labels_of", "prequential_code"]
+__all__ = ["prequential_code"]
 
 PREDICTED_AT_ONCE = 512  # examples
 RULE = "`path` must be a file that `prequential_code` wrote for the same data and settings"
@@ -168,7 +169,7 @@ def prequential_code(
         # Whatever is wrong with the labels is said before any training; an unbuilt model is built.
         first = tf.nest.map_structure(lambda a: tf.constant(a[:1]), told[0])
         num_classes = _log_probabilities(model(first, training=False), is_logits).shape[-1]
-        labels = labels_of(y, num_classes)[start:end]
+        labels = class_labels(y, num_classes)[start:end]
         if warm_start and weights is not None:
             model.set_weights(weights)
         log_probabilities = []
@@ -192,26 +193,6 @@ def prequential_code(
             nats = codes[-1].nats / (end - start)
             print(f"labels {start + 1} to {end}: {nats:.4f} nats each, epoch {codes[-1].choice}")
     return joined_code(codes, ends, epochs, num_classes)
-
-
-def labels_of(y: np.ndarray, num_classes: int) -> np.ndarray:
-    """Classes ``[examples]`` of labels or one-hot rows.
-
-    Raises:
-        ValueError: labels that are no classes.
-    """
-    if y.ndim == 2 and y.shape[-1] == num_classes > 1:
-        valid = np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1)
-        labels = y.argmax(-1)
-    else:
-        valid = y.size == len(y) and np.all((y >= 0) & (y < num_classes) & (y == np.floor(y)))
-        labels = y.reshape(-1)
-    if not valid:
-        raise ValueError(
-            f"The labels must be classes from 0 to {num_classes - 1}, or one-hot rows. "
-            f"Received: shape={y.shape}, values from {y.min()} to {y.max()}"
-        )
-    return labels.astype(np.int64)
 
 
 def _arrays(data: Any) -> tuple[Any, np.ndarray]:

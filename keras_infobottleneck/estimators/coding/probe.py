@@ -22,6 +22,7 @@ from keras_infobottleneck.estimators.coding.switch_code import (
     code_of_block,
     joined_code,
 )
+from keras_infobottleneck.linear_algebra.units import standardised
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["MDLProbe", "mdl_probe"]
@@ -175,8 +176,7 @@ def _in_order(places: LabelledPlaces, order: np.ndarray) -> LabelledPlaces:
     """Standardised activations with a one at the end, and labels, by examples in another order."""
     z, y, examples, num_examples = places
     # The inputs are known to both sides: all of them may be used.
-    std = z.std(0)
-    z = (z - z.mean(0)) / np.where(std > 0, std, 1.0)
+    z = standardised(z)
     z = np.concatenate([z, np.ones((len(z), 1))], 1)
     ranks = np.argsort(order)[examples]
     sorted_places = np.argsort(ranks, kind="stable")

@@ -111,7 +111,7 @@ def weight_matrices(
         layout = layout or _told_layout(weights)
         weights = {f"weight_{i}": array for i, array in enumerate(weights)}
     if not isinstance(weights, Mapping):
-        expected = "be a Keras model, an array, or a mapping or sequence of arrays"
+        expected = "be a Keras model, a NumPy array, or a mapping or sequence of such arrays"
         raise refusal(TypeError, name, expected, weights)
     matrices, skipped = [], {}
     for path, array in weights.items():

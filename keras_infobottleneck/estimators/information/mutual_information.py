@@ -134,8 +134,9 @@ def mutual_information(
 
     - ``"infonce"``: ``mean log exp s_ii / mean_j exp s_ij``, a lower bound in expectation, at most
       the logarithm of the examples compared, 1,024 or those of a fold (the `cap`).
-    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation without a cap;
-      its mean of exponentials is dominated by few pairs once ``I`` is several nats.
+    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation; its mean of
+      exponentials is dominated by few pairs once ``I`` is several nats. Pairs that are held back
+      choose a ceiling for the scores, at most the logarithm of the pairs trained on.
     - ``"smile"``: ``mean s_ii - log mean exp clip(s_ij, -5, 5)``: steadier, and no bound.
     - ``"knife"``: ``mean log p(z | x) - log p(z)`` of two learned mixtures of Gaussians. Each
       term's error has its own sign; good where densities are smooth.

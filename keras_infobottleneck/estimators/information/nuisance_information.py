@@ -22,6 +22,7 @@ from keras_infobottleneck.arguments import (
 )
 from keras_infobottleneck.estimators.information.nuisance_critics import Classifier, Discriminator
 from keras_infobottleneck.introspection.replicas import on_replicas
+from keras_infobottleneck.linear_algebra.units import standardised
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
@@ -126,7 +127,7 @@ def nuisance_information(
     Cost: `num_folds * (1 + num_permutations)` trainings of the discriminator.
 
     Args:
-        z: representation `[num_examples, ...]`.
+        z: representation `[num_examples, units, ...]`.
         n: nuisance: integers or bool `[num_examples]` or `[num_examples, 1]` (discrete), or real
             `[num_examples, ...]`.
         discriminator: model from `[z, n]` to logits `[batch, 1]`, `z` standardised, `n` one-hot or
@@ -300,13 +301,6 @@ def _standardised_pairs(
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
         _, index, counts = np.unique(n, return_inverse=True, return_counts=True)
-        return _standardised(z), index, counts / len(n)
-    return _standardised(z), _standardised(n.reshape(len(n), -1)), None
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
-    """Values with mean 0 and standard deviation 1 for each unit; constant units become 0."""
-    values = values.astype(np.float64)
-    scale = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
-    return scaled.astype(np.float32)
+        return standardised(z).astype(np.float32), index, counts / len(n)
+    z, n = (standardised(part).astype(np.float32) for part in (z, n.reshape(len(n), -1)))
+    return z, n, None

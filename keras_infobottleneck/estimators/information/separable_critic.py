@@ -14,13 +14,14 @@ from keras_infobottleneck.estimators.information.critic_training import (
     trainer_on_pairs,
 )
 
-__all__ = ["SeparableCritic", "infonce_terms", "nwj_terms", "smile_terms"]
+__all__ = ["SeparableCritic", "infonce_terms", "nwj_ceiling", "nwj_terms", "smile_terms"]
 
 # Examples whose pairs are scored together; InfoNCE is at most its logarithm.
 NUM_CONTRASTED = 1024
 EMBEDDING = 32
 # SMILE keeps density ratios of unpaired examples between exp(-CLIP) and exp(CLIP), as published.
 CLIP = 5.0
+NUM_CEILINGS = 16  # that are tried for NWJ
 
 
 class SeparableCritic:
@@ -76,21 +77,33 @@ class SeparableCritic:
             unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
             return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
 
-        # One unpaired score that is far too high decides NWJ's mean of exponentials, so its critic
-        # does not wait: beyond the first plateau it is sure of single pairs.
-        patient_steps = 1 if method == "nwj" else PATIENT_STEPS_ON_PAIRS
-        # From these pairs to the rows that moved the weights, and those held back.
-        self.fit = trainer_on_pairs(
-            model, loss, learning_rate, batch_size, epochs, patient_steps=patient_steps
+        self._fit = trainer_on_pairs(
+            model, loss, learning_rate, batch_size, epochs, patient_steps=PATIENT_STEPS_ON_PAIRS
         )
         self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
+        self._method = method
+
+    def fit(
+        self, z: np.ndarray, x: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Trains on these pairs. Returns the rows that moved the weights, and those held back."""
+        moved, held_back = self._fit(z, x, rng)
+        if self._method == "nwj":
+            highest, offset = np.log(len(moved)), 0.0
+            if len(held_back):
+                highest, offset = nwj_ceiling(self._tables(z[held_back], x[held_back]), highest)
+            self._terms = lambda table: nwj_terms(np.minimum(table, highest) + offset)
+        return moved, held_back
 
     def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The bound's term of each pair, `[num_examples]` float64; their mean is the bound."""
+        return np.concatenate([self._terms(table) for table in self._tables(z, x)])
+
+    def _tables(self, z: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
+        """Scores of all pairs of as many examples as are scored together, float64."""
         parts = np.array_split(np.arange(len(z)), -(-len(z) // NUM_CONTRASTED))
-        tables = (self._scores(z[part], x[part]).numpy().astype(np.float64) for part in parts)
-        return np.concatenate([self._terms(table) for table in tables])
+        return [self._scores(z[part], x[part]).numpy().astype(np.float64) for part in parts]
 
     @staticmethod
     def cap(num_examples: int) -> float:
@@ -111,6 +124,31 @@ def nwj_terms(table: np.ndarray) -> np.ndarray:
         ratios = np.exp(table)
     np.fill_diagonal(ratios, 0.0)
     return np.diag(table) + 1.0 - ratios.sum(1) / (len(table) - 1)
+
+
+def nwj_ceiling(tables: list[np.ndarray], highest: float) -> tuple[float, float]:
+    """The ceiling at most `highest`, and the offset, with which scores give the largest NWJ bound.
+
+    NWJ is a lower bound whatever the scores are, if they are made without the pairs that it is
+    taken over. One unpaired score that is far too high decides its mean of exponentials, and a
+    ceiling keeps that from happening. The offset makes this mean one.
+
+    Args:
+        tables: scores of pairs that did not train them.
+        highest: the logarithm of the number of pairs: more nats cannot be shown with confidence.
+    """
+    paired = np.concatenate([np.diag(table) for table in tables])
+    unpaired = np.concatenate([table[~np.eye(len(table), dtype=bool)] for table in tables])
+
+    def log_mean(ceiling: float) -> float:
+        return float(np.logaddexp.reduce(np.minimum(unpaired, ceiling)) - np.log(len(unpaired)))
+
+    ceilings = np.linspace(0.0, highest, NUM_CEILINGS)
+    means = np.array([log_mean(ceiling) for ceiling in ceilings])
+    best = np.argmax(
+        [np.minimum(paired, c).mean() - m for c, m in zip(ceilings, means, strict=True)]
+    )
+    return float(ceilings[best]), -float(means[best])
 
 
 def smile_terms(table: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from keras_infobottleneck.arguments import (
     check_seed,
     refusal,
 )
+from keras_infobottleneck.linear_algebra.units import of_order_one
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["TotalCorrelation", "total_correlation"]
@@ -122,7 +123,7 @@ def total_correlation(
     num_permutations` decompositions of a `[d, d]` matrix, in float64.
 
     Args:
-        z: activations `[num_examples, ...]`, flattened to units.
+        z: activations `[num_examples, units, ...]`, flattened to units.
         log: take the logarithm of the activations first, which must be positive.
         num_permutations: samples of the null, at least 2.
         seed: for the permutations.
@@ -202,7 +203,7 @@ def _varying_units(z: ArrayLike, log: bool) -> tuple[np.ndarray, int]:
         raise ValueError(
             f"`z` must have at least 2 units that vary. Received: {varies.sum()} of {z.shape[1]}"
         )
-    return z[:, varies], int(np.sum(~varies))
+    return of_order_one(z[:, varies]), int(np.sum(~varies))
 
 
 def _estimate(z: np.ndarray, estimator: str) -> tuple[float, np.ndarray, float]:

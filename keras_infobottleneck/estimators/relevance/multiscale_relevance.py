@@ -16,12 +16,14 @@ from keras_infobottleneck.arguments import (
     check_numbers,
     check_seed,
     described,
+    refusal,
 )
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     ResolutionRelevance,
     of_checked_counts,
     resolution_relevance,
 )
+from keras_infobottleneck.estimators.relevance.state_keys import check_sum
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["MultiscaleRelevance", "layer_multiscale_relevance", "multiscale_relevance"]
@@ -99,17 +101,15 @@ def multiscale_relevance(spikes: ArrayLike) -> MultiscaleRelevance:
         ```
     """
     spikes = check_integers("spikes", spikes, "[time_points]", 0, booleans=True)
-    if len(spikes) < 3 or spikes.sum() < 2:
-        raise ValueError(
-            "`spikes` must be at least 2 at 3 time points or more. "
-            f"Received: spikes={described(spikes)}, in all {spikes.sum()}"
-        )
+    words = "be at least 2 at 3 time points or more"
+    num_spikes = check_sum("spikes", spikes, 2, words)
+    if len(spikes) < 3:
+        raise refusal(ValueError, "spikes", words, spikes)
     num_points = len(spikes)
     largest = np.round(np.log10(0.99 * num_points), 2)
     bins = np.append(np.logspace(0.4, largest, 100).astype(int), num_points)
     scales = np.unique(np.minimum(bins, num_points))  # the rounded logarithm may exceed T
     until = np.concatenate([[0], np.cumsum(spikes, dtype=np.int64)])
-    num_spikes = int(until[-1])
     points = []
     for num_bins in scales:
         size, longer = divmod(num_points, num_bins)
@@ -181,13 +181,19 @@ def layer_multiscale_relevance(
     elif by == "threshold":
         scales = np.linspace(0.05, 0.95, 19) if scales is None else scales
         scales = check_numbers("scales", scales, "[scales]", 0, 1)
-        coarser = (activations > value for value in np.quantile(activations, scales))
+        coarser = (activations > value for value in _quantiles(activations, scales))
     else:
         scales = np.arange(1, 9) if scales is None else scales
         scales = check_integers("scales", scales, "[scales]", 1, 8)
         ranks = _share_below(activations)
         coarser = (np.floor(ranks * 2**bits).astype(np.uint8) for bits in scales)
     return _curve(scales, [resolution_relevance(states) for states in coarser])
+
+
+def _quantiles(activations: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Quantiles of all activations; NumPy takes none of booleans."""
+    is_boolean = activations.dtype == bool
+    return np.quantile(activations.view(np.uint8) if is_boolean else activations, scales)
 
 
 def _share_below(activations: np.ndarray) -> np.ndarray:

@@ -15,9 +15,15 @@ from keras_infobottleneck.arguments import (
     check_numbers,
     check_seed,
     described,
+    refusal,
 )
-from keras_infobottleneck.estimators.relevance.state_counts import StateCounts
-from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
+from keras_infobottleneck.estimators.relevance.state_counts import StateCounts, check_counts
+from keras_infobottleneck.estimators.relevance.state_keys import (
+    check_states,
+    check_sum,
+    state_keys,
+    tally,
+)
 from keras_infobottleneck.results.result import Result
 
 __all__ = [
@@ -73,7 +79,7 @@ class ResolutionRelevance(Result):
 
 
 def resolution_relevance(
-    states: ArrayLike, *, num_levels: int | None = None
+    states: ArrayLike | StateCounts, *, num_levels: int | None = None
 ) -> ResolutionRelevance:
     """Entropy of the states and of their frequencies, in units of `log M` and in nats.
 
@@ -114,20 +120,24 @@ def resolution_relevance(
     """
     check_count("num_levels", num_levels, 2, optional=True)
     if isinstance(states, StateCounts):
-        return resolution_relevance_of_counts(states.counts)
-    keys = state_keys(check_states(states), num_levels)
-    return resolution_relevance_of_counts(tally(keys)[1])
+        counts, num_samples = states.counts, states.num_samples
+    else:
+        given = check_states(states)
+        counts, num_samples = tally(state_keys(given, num_levels))[1], len(given)
+    if num_samples < 2:
+        raise refusal(ValueError, "states", "be of at least 2 samples", states)
+    return of_checked_counts(counts, num_samples)
 
 
-def resolution_relevance_of_counts(counts: ArrayLike) -> ResolutionRelevance:
+def resolution_relevance_of_counts(counts: ArrayLike | StateCounts) -> ResolutionRelevance:
     """`resolution_relevance` from the counts `k_s` of the states; zeros are ignored.
 
     Args:
-        counts: non-negative integers `[num_states]`.
+        counts: non-negative integers `[num_states]`, or a `StateCounts`.
 
     Raises:
         TypeError: for counts that are not integers.
-        ValueError: for a wrong shape, negative counts, or a sum below 2.
+        ValueError: for a wrong shape, negative counts, or a sum below 2 or above 2^63 - 1.
 
     Example:
         ```python
@@ -141,14 +151,9 @@ def resolution_relevance_of_counts(counts: ArrayLike) -> ResolutionRelevance:
         0.333 0.000
         ```
     """
-    counts = check_integers("counts", counts, "[num_states]", 0)
-    num_samples = int(counts.sum())
-    if num_samples < 2:
-        raise ValueError(
-            "`counts` must be of at least 2 samples. "
-            f"Received: counts={described(counts)}, in all {num_samples}"
-        )
-    return of_checked_counts(counts, num_samples)
+    counts = check_counts(counts)
+    num_samples = check_sum("counts", counts, 2, "be of at least 2 samples")
+    return of_checked_counts(counts.astype(np.int64), num_samples)
 
 
 def of_checked_counts(counts: np.ndarray, num_samples: int) -> ResolutionRelevance:
@@ -287,7 +292,8 @@ def relevance_null(
         True
         ```
     """
-    states = check_integers("states", states, "[num_samples, units]", booleans=True)
+    words = "integers or booleans, not their counts, which do not tell one unit from another"
+    states = check_integers("states", states, "[num_samples, units]", booleans=True, words=words)
     if states.shape[1] < 2:
         raise ValueError(
             "`states` must be of at least 2 units: a single unit has no independent surrogate. "

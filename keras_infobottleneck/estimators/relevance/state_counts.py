@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_count, check_instance, refusal
+from keras_infobottleneck.arguments import check_count, check_instance, check_integers, refusal
 from keras_infobottleneck.estimators.relevance.state_keys import check_states, state_keys, tally
 from keras_infobottleneck.estimators.relevance.streamed_states import StatesOfLayers
 from keras_infobottleneck.introspection.contents import numbered
@@ -18,7 +18,7 @@ from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
 from keras_infobottleneck.results.result import Result, plain
 
-__all__ = ["StateCounts"]
+__all__ = ["StateCounts", "check_counts"]
 
 # Version of the files; a file of a later version is refused.
 FORMAT = 1
@@ -261,3 +261,14 @@ class StateCounts(Result):
             (keys, counts), (more_keys, more_counts) = self._runs[-2:]
             keys, counts = np.concatenate([keys, more_keys]), np.concatenate([counts, more_counts])
             self._runs[-2:] = [tally(keys, counts)]
+
+
+def check_counts(counts: ArrayLike | StateCounts) -> np.ndarray:
+    """Counts of states, or those of a table, as non-negative integers `[num_states]`.
+
+    Raises:
+        TypeError: for counts that are not integers.
+        ValueError: for a wrong shape, or negative counts.
+    """
+    given = counts.counts if isinstance(counts, StateCounts) else counts
+    return check_integers("counts", given, "[num_states]", 0)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from keras_infobottleneck.arguments import check_integers, described
 
-__all__ = ["check_states", "state_keys", "tally"]
+__all__ = ["check_states", "check_sum", "state_keys", "tally"]
 
 # Below this many keys the way to the GPU and back costs more than the sort.
 MIN_KEYS_FOR_GPU = 100_000
@@ -31,6 +31,29 @@ def check_states(states: ArrayLike) -> np.ndarray:
             f"not be empty. Received: states={described(states)}"
         )
     return states
+
+
+def check_sum(name: str, counts: np.ndarray, least: int, words: str) -> int:
+    """The sum of non-negative integers, at least `least` and below 2^63, where sums begin anew.
+
+    Args:
+        name: of the argument.
+        counts: what was given, checked to be non-negative integers.
+        least: smallest sum.
+        words: what the argument must be, for the refusal of a smaller one.
+
+    Raises:
+        ValueError: another sum.
+    """
+    total = int(counts.sum())
+    if counts.sum(dtype=np.float64) > 2.0**62:  # rounded; only integers of Python have no end
+        total = sum(counts.tolist())
+    if least <= total < 2**63:
+        return total
+    expected = words if total < least else "add up to less than 2^63"
+    raise ValueError(
+        f"`{name}` must {expected}. Received: {name}={described(counts)}, in all {total}"
+    )
 
 
 def state_keys(states: np.ndarray, num_levels: int | None = 2) -> np.ndarray:

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_count, check_integers, check_numbers, described
+from keras_infobottleneck.arguments import check_count, check_numbers, described
+from keras_infobottleneck.estimators.relevance.state_counts import StateCounts, check_counts
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
@@ -50,7 +51,7 @@ class ZipfExponent(Result):
     num_states: int
 
 
-def zipf_exponent(counts: ArrayLike, *, min_count: int = 1) -> ZipfExponent:
+def zipf_exponent(counts: ArrayLike | StateCounts, *, min_count: int = 1) -> ZipfExponent:
     """Maximum-likelihood exponent of the distribution `p(k) = k^-gamma / zeta(gamma, min_count)`.
 
     Solves the likelihood equation `mean log k = -d log zeta / d gamma` (the usual closed form is
@@ -59,7 +60,8 @@ def zipf_exponent(counts: ArrayLike, *, min_count: int = 1) -> ZipfExponent:
     upper cut-off into account. Cost: a few milliseconds.
 
     Args:
-        counts: integers `[num_states]`, the counts `k_s`; those below `min_count` are left out.
+        counts: integers `[num_states]`, the counts `k_s`, or a `StateCounts`; those below
+            `min_count` are left out.
         min_count: smallest count that follows the distribution.
 
     Raises:
@@ -84,7 +86,7 @@ def zipf_exponent(counts: ArrayLike, *, min_count: int = 1) -> ZipfExponent:
         True
         ```
     """
-    given = check_integers("counts", counts, "[num_states]", 0)
+    given = check_counts(counts)
     min_count = check_count("min_count", min_count)
     counts = given[given >= min_count]
     if len(counts) == 0 or counts.max() == counts.min():

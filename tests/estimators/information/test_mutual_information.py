@@ -13,6 +13,7 @@ from keras_infobottleneck.estimators.information.repeated_pairs import num_repea
 from keras_infobottleneck.estimators.information.separable_critic import (
     SeparableCritic,
     infonce_terms,
+    nwj_ceiling,
     nwj_terms,
     smile_terms,
 )
@@ -85,6 +86,27 @@ class TestBounds:
         smile = np.diag(table).mean() - math.log(unpaired)  # nothing is clipped
         assert smile_terms(table).mean() == pytest.approx(smile)
         assert smile_terms(table).mean() >= nwj_terms(table).mean()  # log t <= t - 1
+
+    def test_a_ceiling_keeps_single_unpaired_scores_from_deciding_nwj(self):
+        random = np.random.default_rng(1)
+        held_back, others = (np.eye(50) * 2.0 + random.normal(size=(50, 50)) for _ in range(2))
+        for table in (held_back, others):
+            table[3, 7] = 30.0
+        highest, offset = nwj_ceiling([held_back], math.log(200))
+        assert 0.0 < highest < math.log(200)
+        limited = np.minimum(held_back, highest) + offset
+        assert np.exp(limited[~np.eye(50, dtype=bool)]).mean() == pytest.approx(1.0)
+        assert nwj_terms(others).mean() < -1e9
+        assert 0.0 < nwj_terms(np.minimum(others, highest) + offset).mean() < 2.0
+
+    def test_no_ceiling_that_is_tried_gives_a_larger_bound(self):
+        tables = [self.scores(), self.scores() - 0.5]
+        highest, offset = nwj_ceiling(tables, 3.0)
+        best = np.mean([nwj_terms(np.minimum(table, highest) + offset) for table in tables])
+        for other in np.linspace(0.0, 3.0, 16):
+            for shift in (offset, -0.5, 0.0, 0.5):
+                bound = np.mean([nwj_terms(np.minimum(table, other) + shift) for table in tables])
+                assert bound <= best + 1e-12
 
     def test_smile_clips_what_is_unpaired_only(self):
         table = np.full((4, 4), -50.0) + np.diag(np.full(4, 60.0))

@@ -212,3 +212,9 @@ def test_classes_in_a_column_are_classes():
     column = nuisance_information(z, n[:, None], **options)
     assert repr(column) == repr(nuisance_information(z, n, **options))
     nuisance_information(z, n, **options | {"num_folds": np.int64(2)})  # as NumPy counts
+
+
+def test_no_scale_of_a_unit_is_too_large_or_too_small():
+    options = {"epochs": 1, "num_folds": 2, "seed": 0}
+    found = nuisance_information(np.ldexp(Z, [900, -800]), N, **options)
+    assert found.nats == nuisance_information(Z, N, **options).nats

@@ -193,3 +193,14 @@ def test_bad_input_gives_one_clear_sentence(z, options, message):
 def test_input_of_another_kind_gives_one_clear_sentence(z, options, message):
     with pytest.raises(TypeError, match=f"{message}.*Received: "):
         total_correlation(z, **options)
+
+
+@pytest.mark.parametrize("estimator", ["plain", "unbiased", "jackknife", "shrinkage"])
+@pytest.mark.parametrize("power", [-700, 600, 900])
+def test_no_scale_is_too_large_or_too_small(estimator, power):
+    z = np.random.default_rng(0).normal(size=(40, 3))
+    z[:, 1] += z[:, 0]
+    options = {"estimator": estimator, "seed": 0, "num_permutations": 2}
+    scales = np.array([power, -power, 0])
+    found = total_correlation(np.ldexp(z, scales), **options)
+    assert found == total_correlation(z, **options)

@@ -93,3 +93,12 @@ def test_bad_spikes_give_one_clear_sentence(spikes, error):
 def test_bad_activations_give_one_clear_sentence(activations, options):
     with pytest.raises(ValueError, match="Received: "):
         layer_multiscale_relevance(activations, **options)
+
+
+@pytest.mark.parametrize("by", ["units", "bits", "threshold"])
+def test_booleans_are_activations_of_zero_and_one(by):
+    states = np.random.default_rng(0).random((60, 5)) < 0.3
+    found = layer_multiscale_relevance(states, by=by, seed=0)
+    numbers = layer_multiscale_relevance(states.astype(float), by=by, seed=0)
+    np.testing.assert_array_equal(found.relevance, numbers.relevance)
+    np.testing.assert_array_equal(found.resolution, numbers.resolution)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from keras_infobottleneck.estimators import resolution_relevance, resolution_relevance_of_counts
+from keras_infobottleneck.estimators import (
+    StateCounts,
+    multiscale_relevance,
+    relevance_null,
+    resolution_relevance,
+    resolution_relevance_of_counts,
+)
 from tests.support.reference_relevance import entropies
 
 
@@ -173,3 +179,29 @@ def test_a_value_outside_the_stated_levels_is_refused():
 def test_bad_counts_give_one_clear_sentence(counts, error):
     with pytest.raises(error, match="Received: "):
         resolution_relevance_of_counts(np.array(counts))
+
+
+@pytest.mark.parametrize(
+    "states", [np.zeros((1, 3), int), np.array([7]), StateCounts().update([[1, 0]]), StateCounts()]
+)
+def test_too_few_samples_are_refused_by_the_name_of_the_argument(states):
+    with pytest.raises(ValueError, match=r"^`states` must be of at least 2 samples\. Received: st"):
+        resolution_relevance(states)
+
+
+def test_counts_of_any_integers_are_taken_up_to_the_largest_sum():
+    large = np.array([2**62, 2**61, 2**61 - 1])
+    expected = resolution_relevance_of_counts([2**31, 2**30, 2**30 - 1])
+    found = resolution_relevance_of_counts(large)
+    assert found.resolution_nats == pytest.approx(expected.resolution_nats, rel=1e-6)
+    assert found.num_samples == 2**63 - 1
+    for counts in (large + 1, [2**62] * 3, np.array([2**63, 1], "u8")):
+        with pytest.raises(ValueError, match=r"^`counts` must add up to less than 2\^63\. Rec"):
+            resolution_relevance_of_counts(counts)
+    with pytest.raises(ValueError, match=r"^`spikes` must add up to less than 2\^63\. Received: s"):
+        multiscale_relevance([2**62] * 3)
+
+
+def test_the_null_says_why_it_takes_no_counts():
+    with pytest.raises(TypeError, match=r"not their counts, which .* Received: states=StateCounts"):
+        relevance_null(StateCounts().update([[1, 0], [0, 1]]))

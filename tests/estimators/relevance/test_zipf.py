@@ -3,8 +3,10 @@ import pytest
 from scipy.special import zeta
 
 from keras_infobottleneck.estimators import (
+    StateCounts,
     maximum_relevance_curve,
     relevance_slope,
+    resolution_relevance_of_counts,
     zipf_exponent,
 )
 from keras_infobottleneck.estimators.relevance.zipf import _log_zeta_derivatives
@@ -90,3 +92,14 @@ def test_points_of_equal_resolution_are_averaged():
 def test_bad_curves_give_one_clear_sentence(resolution, relevance, options):
     with pytest.raises(ValueError, match="Received: "):
         relevance_slope(resolution, relevance, **options)
+
+
+def test_a_table_of_states_is_taken_for_its_counts():
+    labels = np.random.default_rng(0).zipf(2.0, 300)
+    table = StateCounts().update(labels)
+    _, counts = np.unique(labels, return_counts=True)
+    assert zipf_exponent(table).gamma == pytest.approx(zipf_exponent(counts).gamma, rel=1e-12)
+    assert resolution_relevance_of_counts(table) == resolution_relevance_of_counts(counts)
+    for function in (zipf_exponent, resolution_relevance_of_counts):
+        with pytest.raises(ValueError, match=r"^`counts` must .* not be empty\. Received: counts="):
+            function(StateCounts())

@@ -1,0 +1,32 @@
+"""Units of a layer on scales of their own: brought to the order of 1, or standardised."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["of_order_one", "standardised"]
+
+
+def of_order_one(values: np.ndarray) -> np.ndarray:
+    """Each unit divided by a power of two, so that its largest magnitude is about 1, in float64.
+
+    Squares and sums of the result neither overflow nor vanish, and it has every digit of the
+    values: what does not depend on the scale of a unit is the same, to the last bit.
+
+    Args:
+        values: `[num_examples, ...]`, finite; the examples are the first axis.
+    """
+    values = np.asarray(values, np.float64)
+    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Values with mean 0 and standard deviation 1 for each unit; constant units become 0.
+
+    Args:
+        values: `[num_examples, ...]`, finite.
+    """
+    values = of_order_one(values)
+    varies = np.ptp(values, axis=0) > 0
+    centred = np.where(varies, values - values.mean(axis=0), 0.0)
+    return centred / np.where(varies, values.std(axis=0), 1.0)
