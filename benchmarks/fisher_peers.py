@@ -202,7 +202,7 @@ def laplace_runs(model, batches):
     """laplace-torch: the diagonal through its default backend, of sequences through another.
 
     The default one leaves out the terms between positions. The other takes the gradients of single
-    examples. Its expected diagonal takes several times as long as `torch.func`, and is left out.
+    examples. It is slower than `torch.func` for the expected diagonal, which is left out.
     """
     from laplace.curvature import AsdlEF, AsdlGGN, CurvlinopsEF
 

@@ -116,13 +116,15 @@ def curvature_of_sequences() -> str:
         ],
         ["fisher_sequences"],
         "As above, of networks that read an image row by row, on a machine that did other things "
-        "too. torch's pass of the long short-term memory is that of `nn.LSTM`, for which BackPACK "
-        "has rules; the others are given a loop over its steps. `torch.func` is what one writes "
-        "without a package, in parts of batches of the fastest size. curvlinops' Kronecker factors "
-        "leave out layer normalisation. Not measured: BackPACK has no rule for attention and layer "
-        "normalisation, and no Kronecker factors of `nn.LSTM`; nngeometry takes no linear layer "
+        "too: ratios are of turns taken in one process, but seconds of the two frameworks are of "
+        "one process after the other. torch's pass of the long short-term memory is that of "
+        "`nn.LSTM`, for which BackPACK has rules; the others are given a loop over its steps. "
+        "`torch.func` is what one writes without a package, in parts of batches of the fastest "
+        "size. curvlinops' Kronecker factors leave out layer normalisation. Not measured: BackPACK "
+        "has no rule for attention and layer normalisation, and no Kronecker factors of "
+        "`nn.LSTM`; nngeometry takes no linear layer "
         "over a sequence; laplace-torch's default backend leaves out the terms between positions, "
-        "and the expected diagonal of the one measured takes several times that of `torch.func`.\n",
+        "and the one measured is slower than `torch.func` for the expected diagonal.\n",
         *(part for network, name in SEQUENCES.items() for part in beside(name, costs[network])),
     )
 
