@@ -30,6 +30,11 @@ class Result:
     # Fields that are arrays `[points]`: a row of the table for each point. None: a single row.
     _points: ClassVar[tuple[str, ...]] = ()
 
+    def __radd__(self, other: Any) -> Any:
+        """Itself where `sum` begins, at 0: results of shards that add up do so with `sum` too."""
+        begins = isinstance(other, int) and other == 0 and hasattr(self, "__add__")
+        return self if begins else NotImplemented
+
     def numbers(self) -> dict[str, float]:
         """Every number by its name, the most important one first, as `callbacks.Measure` logs it.
 

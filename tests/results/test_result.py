@@ -199,6 +199,16 @@ def test_hessians_of_disjoint_data_add_up():
         one + RESULTS["hessian"]
 
 
+def test_parts_add_up_with_sum_where_they_add_up():
+    parts = [estimators.StateCounts(2).update(states) for states in ([[0, 1]], [[1, 1]])]
+    assert sum(parts).num_samples == 2
+    assert sum(parts[:1]).num_samples == 1
+    with pytest.raises(TypeError, match="unsupported operand"):
+        1 + parts[0]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        0 + estimators.resolution_relevance_of_counts([1, 2])
+
+
 def test_a_table_is_made_by_pandas_or_refused_in_a_sentence(monkeypatch):
     pandas = types.ModuleType("pandas")
     pandas.DataFrame = lambda columns: columns
