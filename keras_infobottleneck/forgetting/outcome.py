@@ -48,8 +48,8 @@ class Forgetting(Result):
         x = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
         y = x.sum(1, keepdims=True)
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        model.compile("sgd", loss="mse")
-        model.fit(x, y, epochs=100, verbose=0)
+        model.compile(keras.optimizers.SGD(0.1), loss="mse")
+        model.fit(x, y, epochs=20, verbose=0)
         _, result = kib.forget(model, (x[:5], y[:5]), (x[5:], y[5:]), price=1e-6)
         print(result.num_forgotten, result.retained_accuracy)  # a regression has no accuracy
         ```

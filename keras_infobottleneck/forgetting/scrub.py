@@ -115,8 +115,8 @@ def forget(
         y = x.sum(1, keepdims=True)
         y[:5] += 2.0
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        model.compile("sgd", loss="mse")
-        model.fit(x, y, epochs=100, verbose=0)
+        model.compile(keras.optimizers.SGD(0.1), loss="mse")
+        model.fit(x, y, epochs=20, verbose=0)
         options = {"price": 1e-6, "structure": "dense", "labels": "expected"}
         network, result = kib.forget(model, (x[:5], y[:5]), (x[5:], y[5:]), **options)
         print(result.nats < 0.01 * result.nats_before)

@@ -118,6 +118,7 @@ def test_a_dry_run_measures_nothing(folder, monkeypatch, capsys):
     assert "nats" not in out.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_nuisance_is_an_array_of_the_same_file(folder, monkeypatch, capsys):
     words = (DATA, "--nuisance=writer", "--include=nuisance", "--dry_run")
     code, out, _ = call(folder, monkeypatch, capsys, "audit", "model.keras", *words)

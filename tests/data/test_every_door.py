@@ -332,10 +332,8 @@ def test_data_of_every_kind_are_taken(door):
         DOORS[door]((X, Y, None))
 
 
-@pytest.mark.parametrize(
-    "door",
-    [pytest.param(d, marks=pytest.mark.slow if "Belief" in d else ()) for d in TRAINING],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("door", TRAINING)
 def test_machines_train_on_data_of_every_kind(door):
     for data in (X, X.tolist(), tf.constant(X), batched(X)):
         DOORS[door](data)
