@@ -1,11 +1,8 @@
-"""How far curvature goes: peak memory, growth of the time, and a ResNet50.
+"""How far curvature goes: peak memory, and a ResNet50.
 
-Memory is the peak of a fresh process above that of a plain gradient pass. Growth is the time of a
-sampled diagonal against examples and against weights, on one thread.
+Memory is the peak of a fresh process above that of a plain gradient pass.
 
   python benchmarks/fisher_limits.py --measure memory --data mnist.npz
-  python benchmarks/fisher_limits.py --measure scaling --data mnist.npz --num_examples 16000 \
-      --figure fisher_scaling.png
   python benchmarks/fisher_limits.py --measure resnet
 """
 
@@ -21,14 +18,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from absl import app, flags
-from fisher import best_times, examples, gradient_pass, network, on_one_thread, report
+from fisher import examples, gradient_pass, network, on_one_thread, report
 
 from keras_infobottleneck.estimators import fisher_information
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("measure", "memory", ["memory", "scaling", "resnet"], "What is measured.")
+flags.DEFINE_enum("measure", "memory", ["memory", "resnet"], "What is measured.")
 flags.DEFINE_string("memory_of", None, "For internal use: one quantity in this process.")
-flags.DEFINE_string("figure", None, "A PNG for the growth of the time.")
 
 
 def peak_memory(name, quantity):
@@ -62,49 +58,6 @@ def memory(name):
     return {**found, "gradient": peak}
 
 
-def perceptron(width):
-    """784, width, width, 10."""
-    dense = keras.layers.Dense
-    hidden = [dense(width, activation="relu") for _ in range(2)]
-    return keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), *hidden, dense(10)])
-
-
-def scaling():
-    """Seconds of a sampled diagonal against examples and against weights."""
-    x, y = examples()
-    options = {"likelihood": "categorical", "batch_size": FLAGS.batch_size}
-
-    def seconds(model, count):
-        run = functools.partial(fisher_information, model, (x[:count], y[:count]), **options)
-        return best_times({"run": run}, FLAGS.rounds)["run"]
-
-    model = perceptron(512)
-    counts = [len(x) // share for share in (16, 8, 4, 2, 1)]
-    by_examples = {count: seconds(model, count) for count in counts}
-    models = [perceptron(width) for width in (512, 1024, 2048, 3072)]
-    by_weights = {model.count_params(): seconds(model, counts[1]) for model in models}
-    return {"examples": by_examples, "weights": by_weights}
-
-
-def draw(result, path):
-    """Seconds against examples and against weights, with the line through the largest."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(7, 3), layout="constrained")
-    figure.suptitle("sampled diagonal, one thread")
-    for axis, name in zip(axes, ("examples", "weights"), strict=True):
-        found = result[name]
-        counts, seconds = np.array(list(map(int, found))), np.array(list(found.values()))
-        axis.plot(counts, seconds, "o", label="measured")
-        axis.plot(counts, counts * seconds[-1] / counts[-1], "--", label="linear")
-        axis.set(xlabel=name, ylabel="seconds", xscale="log", yscale="log")
-    axes[0].legend()
-    figure.savefig(path, dpi=100)
-
-
 def resnet():
     """Seconds and peak memory on ResNet50, its weights drawn and not trained."""
     keras.utils.set_random_seed(0)
@@ -135,13 +88,8 @@ def main(_):
     on_one_thread()
     if FLAGS.memory_of:
         memory_of(FLAGS.network[0], FLAGS.memory_of)
-    elif FLAGS.measure == "memory":
-        report({name: memory(name) for name in FLAGS.network})
     else:
-        result = scaling()
-        report(result)
-        if FLAGS.figure:
-            draw(result, FLAGS.figure)
+        report({name: memory(name) for name in FLAGS.network})
 
 
 if __name__ == "__main__":

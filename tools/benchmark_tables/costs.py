@@ -154,8 +154,8 @@ def beside(name: str, found: dict) -> list[str]:
 
 
 def curvature_limits() -> str:
-    """Memory and growth of curvature, and a ResNet50."""
-    memory, scaling = read("fisher_memory"), read("fisher_scaling")
+    """Memory of curvature, and a ResNet50."""
+    memory = read("fisher_memory")
     quantities = [name for name in memory["mlp"] if name != "gradient"]
     rows = [
         [NETWORKS[network], *(f"{memory[network][name]:.1f}" for name in quantities)]
@@ -171,16 +171,10 @@ def curvature_limits() -> str:
         f"Lanczos (2 probes, 20 steps) in {large['logdet_seconds']:.0f} s, at most "
         f"{large['peak_mib'] / 1024:.1f} GiB for the whole process.\n",
     ]
-    for of, what in (("examples", "number of examples"), ("weights", "number of weights")):
-        grown = [[f"{int(size):,}", f"{value:.3f}"] for size, value in scaling[of].items()]
-        parts += [f"Seconds of a sampled diagonal by {what}:\n", table([what, "seconds"], grown)]
-    parts.append(
-        "![Seconds against examples and against weights](../docs/figures/fisher_scaling.png)\n"
-    )
     return section(
         "How far curvature goes",
-        [*memory["commands"], scaling["command"]],
-        ["fisher_memory", "fisher_scaling"],
+        memory["commands"],
+        ["fisher_memory"],
         *parts,
     )
 
