@@ -11,7 +11,7 @@ Expected on scikit-learn's digits, the default, of 597 test images: 8 errors at 
 images cannot show a difference. At a price of 1 the code holds half a nat and half of its
 draws are wrong. Published, on permutation-invariant MNIST: 1.13 % errors at a price of 0.001,
 against 1.38 % of a plain network of the same size (Alemi et al., 2017), after 200 epochs of two
-layers of 1,024.
+layers of 1,024; here, after 10 epochs of two layers of 256 on five seeds, 1.70 and 1.91 %.
 
 Run time on one core: two minutes; on MNIST (`--data`) some minutes for each network. Finished
 results are kept in the output folder: the same command continues where it was.
