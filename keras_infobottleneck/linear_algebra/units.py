@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["of_order_one", "standardised"]
 
 
-def of_order_one(values: np.ndarray) -> np.ndarray:
+def of_order_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
     """Each unit divided by a power of two, so that its largest magnitude is about 1, in float64.
 
     Squares and sums of the result neither overflow nor vanish, and it has every digit of the
@@ -15,9 +15,10 @@ def of_order_one(values: np.ndarray) -> np.ndarray:
 
     Args:
         values: `[num_examples, ...]`, finite; the examples are the first axis.
+        axis: None for one power of two for all units.
     """
     values = np.asarray(values, np.float64)
-    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])
+    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis))[1])
 
 
 def standardised(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_infobottleneck.arguments import check_numbers, described
+from keras_infobottleneck.linear_algebra.units import of_order_one
 
 __all__ = ["varied_states"]
 
@@ -34,4 +35,4 @@ def varied_states(name: str, states: Any, shape: str, least: int) -> np.ndarray:
     if np.all(flat == flat[:1]):
         expected = f"`{name}` must vary"
         raise ValueError(f"{expected}. Received: {name}={described(states)}, all alike")
-    return np.ldexp(flat, -int(np.frexp(np.abs(flat).max())[1]))
+    return of_order_one(flat, axis=None)

@@ -7,6 +7,7 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import logsumexp
 
 from keras_infobottleneck.estimators.information.critic_training import (
     PATIENT_STEPS_ON_PAIRS,
@@ -141,7 +142,7 @@ def nwj_ceiling(tables: list[np.ndarray], highest: float) -> tuple[float, float]
     unpaired = np.concatenate([table[~np.eye(len(table), dtype=bool)] for table in tables])
 
     def log_mean(ceiling: float) -> float:
-        return float(np.logaddexp.reduce(np.minimum(unpaired, ceiling)) - np.log(len(unpaired)))
+        return float(logsumexp(np.minimum(unpaired, ceiling)) - np.log(len(unpaired)))
 
     ceilings = np.linspace(0.0, highest, NUM_CEILINGS)
     means = np.array([log_mean(ceiling) for ceiling in ceilings])
