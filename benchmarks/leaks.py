@@ -17,6 +17,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import weakref
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
@@ -89,6 +90,18 @@ def nuisance(model):
     kib.estimators.nuisance_information(hidden, np.arange(64) % 2, num_folds=2, epochs=2)
 
 
+def compressed(model):
+    """A compressed file of a posterior."""
+    with tempfile.TemporaryDirectory() as folder:
+        kib.compress(model, f"{folder}/model.kib", verbose=0)
+
+
+def certified(model):
+    """A certificate of a posterior whose prior are its first weights."""
+    model.anchor_prior()
+    kib.estimators.certify(model, DATA, num_samples=64, allow_repeats=True)
+
+
 # From a name to how a network is built, and what is done with it.
 SUBJECTS = {
     "Keras: predict": (network, lambda model: model.predict(DATA[0], verbose=0)),
@@ -123,6 +136,43 @@ SUBJECTS = {
         network,
         lambda model: kib.estimators.unique_information(model, DATA, beta=1e-3),
     ),
+    "find_wrong_labels": (
+        network,
+        lambda model: kib.estimators.find_wrong_labels(model, DATA, beta=1e-3),
+    ),
+    "posterior_influence": (
+        network,
+        lambda model: kib.estimators.posterior_influence(model, DATA, beta=1e-3),
+    ),
+    "mutual_information": (
+        network,
+        lambda model: kib.estimators.mutual_information(model(DATA[0]), DATA[0], epochs=2),
+    ),
+    "local_learning_coefficient": (
+        network,
+        lambda model: kib.estimators.local_learning_coefficient(
+            model, DATA, num_chains=2, num_draws=20, num_warmup=5, seed=0
+        ),
+    ),
+    "prequential_code": (
+        network,
+        lambda model: kib.estimators.prequential_code(network, DATA, blocks=2, epochs=1),
+    ),
+    "mdl_probe": (
+        network,
+        lambda model: kib.estimators.mdl_probe(model(DATA[0]), DATA[1], blocks=2),
+    ),
+    "mean_squared_jacobian": (
+        network,
+        lambda model: kib.estimators.mean_squared_jacobian(model, DATA[0]),
+    ),
+    "forget": (
+        network,
+        lambda model: kib.forget(model, DATA, DATA, price=1e-3),
+    ),
+    "make_deterministic": (variational, kib.make_deterministic),
+    "compress": (variational, compressed),
+    "certify": (variational, certified),
     "quantized_complexity": (network, kib.estimators.quantized_complexity),
     "description_length": (
         variational,

@@ -65,6 +65,7 @@ def wide():
     return wide_images()
 
 
+@pytest.mark.slow
 def test_of_wide_convolutions_channels_are_measured_and_it_is_said(wide):
     model, data = wide
     nuisance = data[0].mean((1, 2, 3)) > 0

@@ -200,6 +200,7 @@ def test_the_data_are_read_once(model):
     assert reads == [0, *range(4)]  # first a look at how an example is shaped
 
 
+@pytest.mark.slow
 def test_every_bit_of_the_seed_counts(model):
     def observed(seed):
         c = certify(model, (X, Y), **{**OPTIONS, "seed": seed})

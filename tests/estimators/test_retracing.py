@@ -86,7 +86,7 @@ def quantize(model):
     model.layers[0].quantize("int8")
 
 
-@pytest.mark.parametrize("change", [adapt, quantize])
+@pytest.mark.parametrize("change", [adapt, pytest.param(quantize, marks=pytest.mark.slow)])
 def test_weights_that_a_layer_was_given_later_are_seen(change):
     def measured(model):
         chosen = [model.layers[1].kernel]

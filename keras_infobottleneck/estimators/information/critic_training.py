@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["PATIENT_STEPS_ON_PAIRS", "hidden_layers", "trainer", "trainer_on_pairs"]
+from keras_infobottleneck.estimators.information.critic_steps import CriticSteps
+
+__all__ = ["PATIENT_STEPS_ON_PAIRS", "trainer", "trainer_on_pairs"]
 
 # Share of the training examples that decides when to stop.
 VALIDATION_SHARE = 0.15
@@ -25,25 +26,12 @@ LEAST_STEPS = 10
 # fewer, chance decides when to stop. Then all are held back in turn, in this number of parts.
 MOST_VALIDATION, LEAST_VALIDATION, NUM_PARTS = 2048, 30, 3
 
-# A loss, of z, n, the rows of a batch, as many rows for unpairing, and the training mode.
-Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, bool], tf.Tensor]
 # Trains on z and n, with a source of random numbers; gives the rows trained on and those held back.
 Fit = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
-def hidden_layers(inputs: list[keras.KerasTensor], seed: int) -> keras.KerasTensor:
-    """Two hidden layers of 128 units on all inputs, flattened."""
-    flat = [keras.layers.Flatten()(each) for each in inputs]
-    hidden = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-    for layer in range(2):
-        initializer = keras.initializers.GlorotUniform(seed=seed + layer)
-        hidden = keras.layers.Dense(128, "silu", kernel_initializer=initializer)(hidden)
-    return hidden
-
-
 def trainer(
-    model: keras.Model,
-    loss: Loss,
+    steps: CriticSteps,
     learning_rate: float,
     batch_size: int,
     epochs: int,
@@ -54,11 +42,10 @@ def trainer(
     least_steps: int = 1,
     patient_steps: int = PATIENT_STEPS,
 ) -> Fit:
-    """Makes a function that trains the model on `(z, n)`, with early stopping on a part of them.
+    """Makes a function that trains a critic on `(z, n)`, with early stopping on a part of them.
 
     Args:
-        model: what is trained.
-        loss: of `z`, `n`, the rows of a batch, as many rows for unpairing, and the training mode.
+        steps: the critic's network and compiled steps.
         learning_rate, batch_size, epochs: of the training.
         num_unpairings: of the same validation examples, for a steadier decision when to stop; 1
             for a loss that compares the examples of a batch among themselves.
@@ -69,27 +56,8 @@ def trainer(
         least_steps: of an epoch, which passes over few examples several times.
         patient_steps: without an improvement, at least, before training stops.
     """
+    model = steps.model
     initial = model.get_weights()
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(model.trainable_variables)
-    clean = [variable.numpy() for variable in optimizer.variables]
-
-    @tf.function(reduce_retracing=True)
-    def epoch(z: tf.Tensor, n: tf.Tensor, batches: tf.Tensor, apart: tf.Tensor) -> None:
-        for step in tf.range(tf.shape(batches)[0]):
-            with tf.GradientTape() as tape:
-                value = loss(z, n, batches[step], apart[step], True)
-            variables = model.trainable_variables
-            optimizer.apply(tape.gradient(value, variables), variables)
-
-    validation_loss = tf.function(
-        lambda z, n, rows, apart: loss(z, n, rows, apart, False), reduce_retracing=True
-    )
-
-    def restart() -> None:
-        model.set_weights(initial)
-        for variable, value in zip(optimizer.variables, clean, strict=True):
-            variable.assign(value)
 
     def schedule(num_rows: int) -> tuple[int, int, int]:
         """Rows of a batch, batches of a pass, and passes of an epoch over so many rows."""
@@ -111,17 +79,17 @@ def trainer(
         rng: np.random.Generator,
     ) -> tuple[list[float], list[np.ndarray]]:
         """Losses before the first and after each epoch, and the weights of the least of them."""
-        restart()
+        steps.restart(initial, learning_rate)
         paired = np.tile(validation, num_unpairings)
         apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
         _, per_pass, passes = schedule(len(training))
         patience = max(PATIENCE, -(-patient_steps // (passes * per_pass)))
         # Weights that have not moved are the best where nothing improves on them.
-        values = [float(np.nan_to_num(validation_loss(z, n, paired, apart), nan=np.inf))]
+        values = [float(np.nan_to_num(steps.validation_loss(z, n, paired, apart), nan=np.inf))]
         best, best_weights = 0, initial
         while len(values) <= epochs and len(values) - 1 - best < patience:
-            epoch(z, n, batches(training, rng), batches(training, rng))
-            values.append(float(validation_loss(z, n, paired, apart)))
+            steps.epoch(z, n, batches(training, rng), batches(training, rng))
+            values.append(float(steps.validation_loss(z, n, paired, apart)))
             if values[-1] < values[best]:
                 best, best_weights = len(values) - 1, model.get_weights()
         return values, best_weights
@@ -130,7 +98,7 @@ def trainer(
         z: np.ndarray, n: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Trains from the first weights. Returns the rows trained on, and those held back."""
-        restart()
+        steps.restart(initial, learning_rate)
         held_back = int(len(z) * VALIDATION_SHARE)
         if most_validation is not None:
             held_back = min(held_back, most_validation)
@@ -144,9 +112,9 @@ def trainer(
             return training, validation
         parts = np.array_split(order, NUM_PARTS)
         losses = [held_back_losses(z, n, np.setdiff1d(order, p), p, rng)[0] for p in parts]
-        restart()
+        steps.restart(initial, learning_rate)
         for _ in range(_best_epoch(losses)):
-            epoch(z, n, batches(order, rng), batches(order, rng))
+            steps.epoch(z, n, batches(order, rng), batches(order, rng))
         return order, order[:0]
 
     return fit
@@ -170,8 +138,7 @@ def _best_epoch(losses: list[list[float]]) -> int:
 
 
 def trainer_on_pairs(
-    model: keras.Model,
-    loss: Loss,
+    steps: CriticSteps,
     learning_rate: float,
     batch_size: int,
     epochs: int,
@@ -181,11 +148,10 @@ def trainer_on_pairs(
     """A trainer for losses that compare the examples of a batch among themselves.
 
     Args:
-        model, loss, learning_rate, batch_size, epochs, patient_steps: those of `trainer`.
+        steps, learning_rate, batch_size, epochs, patient_steps: those of `trainer`.
     """
     return trainer(
-        model,
-        loss,
+        steps,
         learning_rate,
         batch_size,
         epochs,

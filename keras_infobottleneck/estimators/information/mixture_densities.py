@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import (
+from keras_infobottleneck.estimators.information.critic_steps import (
+    PRECISION,
+    CriticSteps,
     hidden_layers,
-    trainer_on_pairs,
+    kept_steps,
 )
+from keras_infobottleneck.estimators.information.critic_training import trainer_on_pairs
 
 __all__ = ["MixtureDensities"]
 
@@ -41,53 +44,67 @@ class MixtureDensities:
         epochs: int,
         seed: int,
     ):
-        self._size = size = shapes[0][0]
-        width = NUM_COMPONENTS * (1 + size + size * (size + 1) // 2)
+        steps = kept_steps(_steps_of_mixtures, *shapes)
+        steps.draw_first_weights(seed)
+        size = shapes[0][0]
         spread = SPREAD * np.random.default_rng(seed).normal(size=(NUM_COMPONENTS, size))
-        first = np.zeros(width, np.float32)
+        first = np.zeros(_num_parameters(size), np.float32)
         first[NUM_COMPONENTS : NUM_COMPONENTS * (1 + size)] = spread.ravel()
-        bias = keras.initializers.Constant(first)
-        x = keras.Input(shapes[1])
         # Both start as one mixture: an untrained estimate is zero.
-        options = {"kernel_initializer": "zeros", "bias_initializer": bias}
-        conditional = keras.layers.Dense(width, **options)(hidden_layers([x], seed))
-        nothing = keras.layers.Flatten()(x)[:, :1] * 0.0
-        marginal = keras.layers.Dense(width, **options)(nothing)
-        self.model = model = keras.Model(x, [conditional, marginal])
-
-        def log_densities(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-            return [self._log_prob(each, z) for each in model(x, training=training)]
-
-        def loss(
-            z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
-        ) -> tf.Tensor:
-            both = log_densities(tf.gather(z, rows), tf.gather(x, rows), training)
-            return -tf.reduce_mean(tf.add_n(both))
-
+        for name in ("conditional", "marginal"):
+            steps.model.get_layer(name).bias.assign(first)
+        self._log_densities = steps.judge
         # From these pairs to the rows that moved the weights, and those held back.
-        self.fit = trainer_on_pairs(model, loss, learning_rate, batch_size, epochs)
-        self._log_densities = tf.function(log_densities, autograph=False, reduce_retracing=True)
-
-    def _log_prob(self, parameters: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """Log-density of each `z` under the mixture of each row of parameters."""
-        from tensorflow_probability import distributions as tfd
-
-        size, count = self._size, NUM_COMPONENTS
-        logits, loc, scale = tf.split(
-            parameters, [count, count * size, count * size * (size + 1) // 2], -1
-        )
-        loc = tf.reshape(loc, [-1, count, size])
-        scale = tf.reshape(scale, [-1, count, size * (size + 1) // 2])
-        matrix = tf.linalg.band_part(_lower_triangle(scale, size), -1, 0)
-        diagonal = MIN_SCALE + tf.nn.softplus(tf.linalg.diag_part(matrix) + FIRST_SCALE)
-        matrix = tf.linalg.set_diag(matrix, diagonal)
-        parts = tfd.MultivariateNormalTriL(loc, matrix)
-        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts).log_prob(z)
+        self.fit = trainer_on_pairs(steps, learning_rate, batch_size, epochs)
 
     def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Log-density ratio of each pair, `[num_examples]` float64."""
         conditional, marginal = self._log_densities(z, x)
         return (conditional - marginal).numpy().astype(np.float64)
+
+
+def _num_parameters(size: int) -> int:
+    """Parameters of a mixture in so many dimensions: of each part a logit, a mean, a matrix."""
+    return NUM_COMPONENTS * (1 + size + size * (size + 1) // 2)
+
+
+def _steps_of_mixtures(shape: tuple[int], shape_of_x: tuple[int, ...]) -> CriticSteps:
+    """Steps whose loss is the mean of both densities' negative logarithms."""
+    x = keras.Input(shape_of_x, dtype=PRECISION)
+    options = {"kernel_initializer": "zeros", "dtype": PRECISION}
+    options |= {"units": _num_parameters(shape[0])}
+    conditional = keras.layers.Dense(name="conditional", **options)(hidden_layers([x]))
+    nothing = keras.layers.Flatten(dtype=PRECISION)(x)[:, :1] * 0.0
+    marginal = keras.layers.Dense(name="marginal", **options)(nothing)
+    model = keras.Model(x, [conditional, marginal])
+
+    def log_densities(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
+        return [_log_prob(each, z) for each in model(x, training=training)]
+
+    def loss(
+        z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        both = log_densities(tf.gather(z, rows), tf.gather(x, rows), training)
+        return -tf.reduce_mean(tf.add_n(both))
+
+    return CriticSteps(model, loss, log_densities)
+
+
+def _log_prob(parameters: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """Log-density of each `z` under the mixture of each row of parameters."""
+    from tensorflow_probability import distributions as tfd
+
+    size, count = z.shape[1], NUM_COMPONENTS
+    logits, loc, scale = tf.split(
+        parameters, [count, count * size, count * size * (size + 1) // 2], -1
+    )
+    loc = tf.reshape(loc, [-1, count, size])
+    scale = tf.reshape(scale, [-1, count, size * (size + 1) // 2])
+    matrix = tf.linalg.band_part(_lower_triangle(scale, size), -1, 0)
+    diagonal = MIN_SCALE + tf.nn.softplus(tf.linalg.diag_part(matrix) + FIRST_SCALE)
+    matrix = tf.linalg.set_diag(matrix, diagonal)
+    parts = tfd.MultivariateNormalTriL(loc, matrix)
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts).log_prob(z)
 
 
 def _lower_triangle(values: tf.Tensor, size: int) -> tf.Tensor:

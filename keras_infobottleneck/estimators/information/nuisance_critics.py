@@ -14,7 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import hidden_layers, trainer
+from keras_infobottleneck.estimators.information.critic_steps import (
+    PRECISION,
+    CriticSteps,
+    hidden_layers,
+    kept_steps,
+)
+from keras_infobottleneck.estimators.information.critic_training import trainer
 
 __all__ = ["Classifier", "Discriminator"]
 
@@ -50,25 +56,12 @@ class Discriminator:
         seed: int,
     ):
         if model is None:
-            inputs = [keras.Input(shape) for shape in shapes]
-            # Zero at the start, so that an untrained discriminator reports no information.
-            output = keras.layers.Dense(1, kernel_initializer="zeros")(hidden_layers(inputs, seed))
-            model = keras.Model(inputs, output)
-        self.model = model
-
-        def loss(
-            z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
-        ) -> tf.Tensor:
-            joint = model([tf.gather(z, rows), tf.gather(n, rows)], training=training)
-            unpaired = model([tf.gather(z, apart), tf.gather(n, rows)], training=training)
-            return tf.reduce_mean(tf.nn.softplus(-joint)) + tf.reduce_mean(tf.nn.softplus(unpaired))
-
-        self.fit = trainer(model, loss, learning_rate, batch_size, epochs)
-        self._logits = tf.function(
-            lambda z, n: model([z, n], training=False)[:, 0],
-            autograph=False,
-            reduce_retracing=True,
-        )
+            steps = kept_steps(_default_discriminator, *shapes)
+            steps.draw_first_weights(seed)
+        else:
+            steps = _steps_of_discriminator(model)
+        self._logits = steps.judge
+        self.fit = trainer(steps, learning_rate, batch_size, epochs)
 
     def log_ratios(self, z: np.ndarray, n: np.ndarray) -> np.ndarray:
         """Log-density ratios of pairs, `[num_examples]` float64."""
@@ -110,26 +103,12 @@ class Classifier:
         epochs: int,
         seed: int,
     ):
-        inputs = keras.Input(shape)
+        steps = kept_steps(_network_of_classes, shape, len(log_shares))
+        steps.draw_first_weights(seed)
         # At the start every class has its share, whatever `z`: no information.
-        output = keras.layers.Dense(
-            len(log_shares),
-            kernel_initializer="zeros",
-            bias_initializer=lambda shape, dtype: tf.constant(log_shares, dtype),
-        )(hidden_layers([inputs], seed))
-        self.model = model = keras.Model(inputs, output)
-        self._log_shares = log_shares
-
-        def loss(
-            z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
-        ) -> tf.Tensor:
-            logits = model(tf.gather(z, rows), training=training)
-            labels = tf.gather(n, rows)
-            return tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            )
-
-        self._train = trainer(model, loss, learning_rate, batch_size, epochs)
+        steps.model.layers[-1].bias.assign(log_shares)
+        self._log_shares, self._judge = log_shares, steps.judge
+        self._train = trainer(steps, learning_rate, batch_size, epochs)
         self._logits: Callable[[np.ndarray], np.ndarray] = self._of_network
 
     def fit(self, z: np.ndarray, n: np.ndarray, rng: np.random.Generator) -> None:
@@ -148,7 +127,7 @@ class Classifier:
         self._logits = best
 
     def _of_network(self, z: np.ndarray) -> np.ndarray:
-        return self.model.predict_on_batch(z).astype(np.float64)
+        return self._judge(z).numpy().astype(np.float64)
 
     def log_ratios(self, z: np.ndarray, n: np.ndarray) -> np.ndarray:
         """Log-density ratios of pairs, `n` as numbers of classes, `[num_examples]` float64."""
@@ -159,6 +138,46 @@ class Classifier:
             log_prob -= np.logaddexp.reduce(logits, axis=1)
             ratios.append(log_prob - self._log_shares[own])
         return np.concatenate(ratios)
+
+
+def _default_discriminator(*shapes: tuple[int, ...]) -> CriticSteps:
+    """Two hidden layers on both inputs. It starts at no information: its last layer is zero."""
+    inputs = [keras.Input(shape, dtype=PRECISION) for shape in shapes]
+    dense = keras.layers.Dense(1, kernel_initializer="zeros", dtype=PRECISION)
+    output = dense(hidden_layers(inputs))
+    return _steps_of_discriminator(keras.Model(inputs, output))
+
+
+def _steps_of_discriminator(model: keras.Model) -> CriticSteps:
+    """The steps of a model from `[z, n]` to logits, by the cross-entropy of paired, unpaired."""
+
+    def loss(
+        z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        joint = model([tf.gather(z, rows), tf.gather(n, rows)], training=training)
+        unpaired = model([tf.gather(z, apart), tf.gather(n, rows)], training=training)
+        return tf.reduce_mean(tf.nn.softplus(-joint)) + tf.reduce_mean(tf.nn.softplus(unpaired))
+
+    return CriticSteps(model, loss, lambda z, n: model([z, n], training=False)[:, 0])
+
+
+def _network_of_classes(shape: tuple[int, ...], num_classes: int) -> CriticSteps:
+    """Two hidden layers and a logit for each class, by the cross-entropy of the classes."""
+    inputs = keras.Input(shape, dtype=PRECISION)
+    dense = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype=PRECISION)
+    output = dense(hidden_layers([inputs]))
+    model = keras.Model(inputs, output)
+
+    def loss(
+        z: tf.Tensor, n: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        logits = model(tf.gather(z, rows), training=training)
+        labels = tf.gather(n, rows)
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        )
+
+    return CriticSteps(model, loss, lambda z: model(z, training=False))
 
 
 def _logits_of_means(

@@ -9,11 +9,14 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
 
-from keras_infobottleneck.estimators.information.critic_training import (
-    PATIENT_STEPS_ON_PAIRS,
+from keras_infobottleneck.estimators.information.critic_steps import (
+    PRECISION,
+    CriticSteps,
     hidden_layers,
-    trainer_on_pairs,
+    kept_steps,
+    random_kernel,
 )
+from keras_infobottleneck.estimators.information.critic_training import trainer_on_pairs
 
 __all__ = ["SeparableCritic", "infonce_terms", "nwj_ceiling", "nwj_terms", "smile_terms"]
 
@@ -49,39 +52,10 @@ class SeparableCritic:
         epochs: int,
         seed: int,
     ):
-        inputs = [keras.Input(shape) for shape in shapes]
-        embeddings = []
-        for number, each in enumerate(inputs):
-            hidden = hidden_layers([each], seed + 2 * number)
-            # Zero on one side: an untrained critic reports no information.
-            initializer = "zeros" if number else keras.initializers.GlorotUniform(seed=seed + 5)
-            dense = keras.layers.Dense(EMBEDDING, kernel_initializer=initializer)
-            embeddings.append(dense(hidden))
-        # What the examples score by themselves needs no product.
-        alone = [keras.layers.Dense(1, kernel_initializer="zeros")(each) for each in embeddings]
-        self.model = model = keras.Model(inputs, [*embeddings, *alone])
-
-        def scores(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-            of_z, of_x, z_alone, x_alone = model([z, x], training=training)
-            return tf.matmul(of_z, of_x, transpose_b=True) + z_alone + tf.transpose(x_alone)
-
-        def loss(
-            z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
-        ) -> tf.Tensor:
-            table = scores(tf.gather(z, rows), tf.gather(x, rows), training)
-            paired = tf.linalg.diag_part(table)
-            if method == "infonce":
-                among_x, among_z = (tf.reduce_logsumexp(table, axis) for axis in (1, 0))
-                return tf.reduce_mean(0.5 * (among_x + among_z) - paired)
-            count = tf.cast(tf.shape(table)[0], table.dtype)
-            unpaired = tf.reduce_sum(tf.nn.softplus(table)) - tf.reduce_sum(tf.nn.softplus(paired))
-            unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
-            return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
-
-        self._fit = trainer_on_pairs(
-            model, loss, learning_rate, batch_size, epochs, patient_steps=PATIENT_STEPS_ON_PAIRS
-        )
-        self._scores = tf.function(scores, autograph=False, reduce_retracing=True)
+        steps = kept_steps(_steps_of_scores, method == "infonce", *shapes)
+        steps.draw_first_weights(seed)
+        self._fit = trainer_on_pairs(steps, learning_rate, batch_size, epochs)
+        self._scores = steps.judge
         self._terms = {"infonce": infonce_terms, "nwj": nwj_terms, "smile": smile_terms}[method]
         self._method = method
 
@@ -111,6 +85,40 @@ class SeparableCritic:
         """Upper bound on InfoNCE with this many held-out examples, in nats."""
         smallest = num_examples // -(-num_examples // NUM_CONTRASTED)
         return float(np.log(smallest))
+
+
+def _steps_of_scores(is_contrastive: bool, *shapes: tuple[int, ...]) -> CriticSteps:
+    """Steps whose loss is that of InfoNCE, or else the cross-entropy of paired, unpaired."""
+    inputs = [keras.Input(shape, dtype=PRECISION) for shape in shapes]
+    embeddings = []
+    for number, each in enumerate(inputs):
+        # Zero on one side: an untrained critic reports no information.
+        initializer = "zeros" if number else random_kernel(5)
+        dense = keras.layers.Dense(EMBEDDING, kernel_initializer=initializer, dtype=PRECISION)
+        embeddings.append(dense(hidden_layers([each], 2 * number)))
+    # What the examples score by themselves needs no product.
+    options = {"kernel_initializer": "zeros", "dtype": PRECISION}
+    alone = [keras.layers.Dense(1, **options)(each) for each in embeddings]
+    model = keras.Model(inputs, [*embeddings, *alone])
+
+    def scores(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        of_z, of_x, z_alone, x_alone = model([z, x], training=training)
+        return tf.matmul(of_z, of_x, transpose_b=True) + z_alone + tf.transpose(x_alone)
+
+    def loss(
+        z: tf.Tensor, x: tf.Tensor, rows: tf.Tensor, apart: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        table = scores(tf.gather(z, rows), tf.gather(x, rows), training)
+        paired = tf.linalg.diag_part(table)
+        if is_contrastive:
+            among_x, among_z = (tf.reduce_logsumexp(table, axis) for axis in (1, 0))
+            return tf.reduce_mean(0.5 * (among_x + among_z) - paired)
+        count = tf.cast(tf.shape(table)[0], table.dtype)
+        unpaired = tf.reduce_sum(tf.nn.softplus(table)) - tf.reduce_sum(tf.nn.softplus(paired))
+        unpaired = tf.math.divide_no_nan(unpaired, count * (count - 1.0))
+        return tf.reduce_mean(tf.nn.softplus(-paired)) + unpaired
+
+    return CriticSteps(model, loss, scores)
 
 
 def infonce_terms(table: np.ndarray) -> np.ndarray:

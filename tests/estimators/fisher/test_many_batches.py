@@ -19,7 +19,10 @@ def equal_examples():
     return model, (np.repeat(x, COUNT, 0), np.repeat(y, COUNT)), (x, y)
 
 
-@pytest.mark.parametrize("structure", ["diagonal", "kronecker", "dense"])
+@pytest.mark.parametrize(
+    "structure",
+    ["diagonal", *(pytest.param(name, marks=pytest.mark.slow) for name in ("kronecker", "dense"))],
+)
 def test_the_mean_over_equal_examples_is_the_example(structure, equal_examples):
     model, many, once = equal_examples
     options = {"structure": structure, "labels": "empirical", "likelihood": "categorical"}

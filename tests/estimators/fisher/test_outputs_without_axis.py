@@ -1,6 +1,7 @@
 """Models whose output is one number per example, of shape `[batch]`."""
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -42,8 +43,22 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("labels", ["expected", "sampled", "empirical"])
-@pytest.mark.parametrize("case", CASES)
+# Each output and each kind of labels once; the other pairs are slow.
+IN_EVERY_RUN = {
+    ("mse", "sampled"),
+    ("sigmoid", "expected"),
+    ("logits", "empirical"),
+    ("distribution", "expected"),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "labels"),
+    [
+        pytest.param(*pair, marks=() if pair in IN_EVERY_RUN else pytest.mark.slow)
+        for pair in itertools.product(CASES, ["expected", "sampled", "empirical"])
+    ],
+)
 def test_fisher_matrices_are_those_of_one_output(case, labels):
     activation, loss, likelihood = CASES[case]
     flat, column = networks(activation, loss)

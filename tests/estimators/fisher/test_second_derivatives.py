@@ -148,6 +148,7 @@ def test_no_layer_of_keras_is_forgotten():
     assert not missing
 
 
+@pytest.mark.slow
 def test_products_through_every_activation():
     names = sorted(set(dir(keras.activations)) - {"deserialize", "get", "serialize"})
     names = [name for name in names if not name.startswith("_")]

@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_infobottleneck.estimators.information.critic_training import (
-    trainer,
-    trainer_on_pairs,
-)
+from keras_infobottleneck.estimators.information.critic_steps import CriticSteps
+from keras_infobottleneck.estimators.information.critic_training import trainer, trainer_on_pairs
 
 
 @pytest.mark.parametrize(("patient_steps", "passes_the_plateau"), [(1, False), (200, True)])
@@ -21,7 +19,7 @@ def test_a_plateau_of_a_hundred_steps_is_no_end(patient_steps, passes_the_platea
         weight = tf.reduce_mean(model(tf.gather(z, rows)))
         return -weight if training else tf.where(weight < 1.0, 1.0 + 0.1 * weight, 2.0 - weight)
 
-    fit = trainer(model, loss, 0.01, 32, 150, patient_steps=patient_steps)
+    fit = trainer(CriticSteps(model, loss, model), 0.01, 32, 150, patient_steps=patient_steps)
     ones = np.ones((30, 1), "float32")
     training, validation = fit(ones, ones, np.random.default_rng(0))
     assert len(training) + len(validation) == 30
@@ -45,7 +43,7 @@ def test_batches_of_pairs_hold_no_example_twice_and_are_as_many_as_promised(num_
         tf.numpy_function(record, [rows, apart], [])
         return tf.reduce_mean(model(tf.gather(z, rows)))
 
-    fit = trainer_on_pairs(model, loss, 0.01, batch_size, 100)
+    fit = trainer_on_pairs(CriticSteps(model, loss, model), 0.01, batch_size, 100)
     pairs = np.ones((num_pairs, 1), "float32")
     training, held_back = fit(pairs, pairs, np.random.default_rng(0))
     assert len(training) + len(held_back) == num_pairs
@@ -77,7 +75,7 @@ def test_few_pairs_are_trained_on_for_as_long_as_all_parts_agree_is_best(sign_of
         gain = 0.25 - tf.square(weight - 0.5)
         return -gain if sign_of_all else -gain * tf.reduce_mean(tf.gather(n, rows))
 
-    fit = trainer_on_pairs(model, loss, 0.01, 32, 12, patient_steps=30)
+    fit = trainer_on_pairs(CriticSteps(model, loss, model), 0.01, 32, 12, patient_steps=30)
     signs = np.where(np.arange(60) % 2, 9.0, -9.0).astype("float32")[:, None]
     training, held_back = fit(signs, signs, np.random.default_rng(0))
     assert (len(training), len(held_back)) == (60, 0)

@@ -12,6 +12,7 @@ SCRIPT = "reproduction/identities/run.py"
 FIELDS = {"claim", "setting", "measured", "verdict", "criterion", "numbers"}
 
 
+@pytest.mark.slow
 def test_it_writes_every_identity_and_one_result_line(tmp_path):
     last = finish(SCRIPT, tmp_path).splitlines()[-1]
     assert last == f"RESULT reproduced: 10 -> {tmp_path}"
