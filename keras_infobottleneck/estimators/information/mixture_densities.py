@@ -71,11 +71,10 @@ def _num_parameters(size: int) -> int:
 def _steps_of_mixtures(shape: tuple[int], shape_of_x: tuple[int, ...]) -> CriticSteps:
     """Steps whose loss is the mean of both densities' negative logarithms."""
     x = keras.Input(shape_of_x, dtype=PRECISION)
-    options = {"kernel_initializer": "zeros", "dtype": PRECISION}
-    options |= {"units": _num_parameters(shape[0])}
-    conditional = keras.layers.Dense(name="conditional", **options)(hidden_layers([x]))
+    units, options = _num_parameters(shape[0]), {"kernel_initializer": "zeros", "dtype": PRECISION}
+    conditional = keras.layers.Dense(units, name="conditional", **options)(hidden_layers([x]))
     nothing = keras.layers.Flatten(dtype=PRECISION)(x)[:, :1] * 0.0
-    marginal = keras.layers.Dense(name="marginal", **options)(nothing)
+    marginal = keras.layers.Dense(units, name="marginal", **options)(nothing)
     model = keras.Model(x, [conditional, marginal])
 
     def log_densities(z: tf.Tensor, x: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
