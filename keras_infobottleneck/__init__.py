@@ -64,5 +64,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names; what this file imports besides is an inside."""
+    """Lists the public names only; other names that this file imports are internal."""
     return __all__

@@ -19,12 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments: What stands after the program's name; by default what it was called with.
+        arguments: Words of the command line after the program's name; `sys.argv` by default.
 
     Returns:
-        The exit code: 0 for a command that did its work; 1 for an audit that could measure nothing
-        of what was asked for; 2 for a command that could not use what it was given, and said so in
-        one sentence on standard error.
+        The exit code: 0 if the command succeeded; 1 if an audit could measure none of the parts
+        that were asked for; 2 if the command refused its arguments, with one sentence on
+        standard error; 130 if it was interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = {command.name: command for command in COMMANDS}
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _overview() -> str:
-    """What there is, in a few lines."""
+    """Usage and the list of commands."""
     width = max(len(command.name) for command in COMMANDS)
     return "\n".join(
         [
@@ -62,13 +62,13 @@ def _overview() -> str:
             "commands:",
             *(f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS),
             "",
-            f"{PROGRAM} COMMAND --help tells what a command takes.",
+            f"{PROGRAM} COMMAND --help shows the arguments and flags of a command.",
         ]
     )
 
 
 def _refuse(who: str, sentence: str) -> int:
-    """Says on standard error what cannot be used."""
+    """Prints a refusal to standard error and returns its exit code."""
     print(f"{who}: {' '.join(sentence.split())}", file=sys.stderr)
     return BAD_USE
 

@@ -1,8 +1,8 @@
-"""What the arguments of public functions may be: a check each, before any work.
+"""Checks of the arguments of public functions, one function for each, before any work.
 
-The rule, everywhere: TypeError where the kind is wrong (text, None, a fraction where a count is
-asked, an array where a number is), ValueError where the kind is right and the value is not. Every
-refusal is one sentence that names the argument, what was expected and what was received.
+There is one rule: TypeError for a value of the wrong type (text, None, a fraction where a count is
+expected, an array where a number is expected), ValueError for a wrong value of the right type. The
+message is one sentence with the name of the argument, what was expected and what was received.
 """
 
 from keras_infobottleneck.arguments.arrays import check_integers, check_numbers

@@ -1,4 +1,4 @@
-"""Checks of arguments that are arrays of numbers, or lists that stand for one."""
+"""Checks of arguments that are arrays of numbers, or lists that are converted to arrays."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ def check_numbers(
     booleans: bool = False,
     dtype: Any = np.float64,
 ) -> np.ndarray:
-    """The value as an array of real numbers, in float64 unless another type is asked for.
+    """Returns the value as an array of real numbers, in float64 unless `dtype` says otherwise.
 
     Args:
-        name: of the argument.
-        value: what was given: an array, a tensor, a number, lists of numbers.
-        shape: of the array, such as "[num_examples, units]", none of it empty; "..." at the end
-            stands for any further axes, and a number for an axis of this size. None takes any.
-        least, most, open_below, open_above, finite: as of `check_number`.
-        nan: whether NaN is taken.
-        increasing: whether each number must be larger than the one before.
-        booleans: whether True and False are taken.
-        dtype: of the result; None for that of the value.
+        name: Name of the argument.
+        value: The value received: an array, a tensor, a number, or lists of numbers.
+        shape: Expected shape, such as "[num_examples, units]"; no axis may be empty. "..." at the
+            end stands for any further axes, and a number for an axis of that size. None accepts
+            any shape.
+        least, most, open_below, open_above, finite: As in `check_number`.
+        nan: Whether NaN is accepted.
+        increasing: Whether each number must be larger than the one before.
+        booleans: Whether True and False are accepted.
+        dtype: Type of the result; None keeps the type of the value.
 
     Raises:
-        TypeError: other things than numbers, or complex ones.
-        ValueError: another shape, or numbers outside the range.
+        TypeError: The value does not hold numbers, or holds complex ones.
+        ValueError: The shape is wrong, or a number is outside the range.
     """
     array = _array(name, value, shape, "numbers", "fiub" if booleans else "fiu")
     array = array if dtype is None else array.astype(dtype, copy=False)
@@ -65,16 +66,16 @@ def check_integers(
     booleans: bool = False,
     words: str = "",
 ) -> np.ndarray:
-    """The value as an array of integers, of its own type in native byte order.
+    """Returns the value as an array of integers, of its own type in native byte order.
 
     Args:
-        name, value, shape, booleans: as of `check_numbers`.
-        least, most: what each must lie between.
-        words: for the refusal of other things, where more is to be said than "integers".
+        name, value, shape, booleans: As in `check_numbers`.
+        least, most: Smallest and largest integer accepted.
+        words: What the array must hold, for the message, where "integers" is not precise enough.
 
     Raises:
-        TypeError: other things than integers.
-        ValueError: another shape, or integers outside the range.
+        TypeError: The value holds something other than integers.
+        ValueError: The shape is wrong, or an integer is outside the range.
     """
     words = words or ("integers or booleans" if booleans else "integers")
     array = _array(name, value, shape, words, "iub" if booleans else "iu")
@@ -86,17 +87,17 @@ def check_integers(
 
 
 def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> np.ndarray:
-    """The value as an array of one of several kinds of numbers, of a shape."""
+    """Returns the value as an array, after checking its kind of numbers and its shape."""
     form = f"have the shape {shape} and not be empty" if shape else "be numbers"
     if isinstance(value, numbers.Integral) and not -(2**63) <= int(value) < 2**64:
         raise refusal(ValueError, name, "fit in 64 bits", value)
     try:
         array = np.asarray(value)
-    except Exception as error:  # lists of unequal length, symbolic tensors, somebody's own class
+    except Exception as error:  # lists of unequal length, symbolic tensors, classes of a user
         is_ragged = isinstance(error, ValueError) and isinstance(value, list | tuple)
         raise refusal(ValueError if is_ragged else TypeError, name, form, value) from None
     if _is_empty_list(value):
-        array = np.zeros(array.shape, int)  # of no kind yet
+        array = np.zeros(array.shape, int)  # NumPy makes it float64, which says nothing
     kind = "f" if str(array.dtype).startswith("bfloat") else array.dtype.kind
     if kind not in kinds:
         raise refusal(TypeError, name, f"hold {words}", value)
@@ -104,7 +105,7 @@ def _array(name: str, value: Any, shape: str | None, words: str, kinds: str) -> 
         raise refusal(ValueError, name, "have no masked entries", value)
     if shape is not None and not _has_shape(array, shape):
         raise refusal(ValueError, name, form, value)
-    # Of another byte order neither bits nor bytes can be looked at, and types are not equal.
+    # Bits and bytes are viewed later, and types compared: both need the native byte order.
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -113,7 +114,7 @@ def _is_empty_list(value: Any) -> bool:
 
 
 def _has_shape(array: np.ndarray, shape: str) -> bool:
-    """Whether an array is as a shape in words says, and holds anything."""
+    """Whether an array has the shape that the text describes, and is not empty."""
     axes = shape.strip("[]").split(", ")
     if axes[-1] == "...":
         axes = axes[:-1] + [""] * (array.ndim - len(axes) + 1)
@@ -123,7 +124,7 @@ def _has_shape(array: np.ndarray, shape: str) -> bool:
 
 
 def _check_all(name: str, value: Any, array: np.ndarray, fits: np.ndarray, expected: str) -> None:
-    """Refuses an array of which some entries do not fit, and says one of them."""
+    """Refuses an array with entries that do not fit; the message shows the first of them."""
     if not np.all(fits):
         wrong = f", with {array[~fits][0]}" if array.ndim else ""
         raise ValueError(

@@ -19,15 +19,15 @@ def check_named_numbers(
     finite: bool = True,
     known: Collection[str] | None = None,
 ) -> dict[str, float]:
-    """The value as a dictionary; a mapping from names to numbers.
+    """Returns the value, a mapping from names to numbers, as a dictionary of floats.
 
     Args:
-        name, value, least, finite: as of `check_number`, for each number.
-        known: the names that there are; any by default, but at least one.
+        name, value, least, finite: As in `check_number`, for each number.
+        known: The names that are allowed; None allows any, but requires at least one.
 
     Raises:
-        TypeError: no mapping, or values that are no numbers.
-        ValueError: no name, unknown names, or numbers outside the range.
+        TypeError: The value is not a mapping, or one of its values is not a number.
+        ValueError: No name, an unknown name, or a number outside the range.
     """
     check_instance(name, value, Mapping, "a mapping from names to numbers")
     if not value and known is None:

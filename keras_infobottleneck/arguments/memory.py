@@ -1,4 +1,4 @@
-"""How much memory there is, and how its bytes are said."""
+"""The memory that is available, and bytes as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["available_bytes", "mebibytes"]
 
 
 def available_bytes() -> int | None:
-    """Physical memory that is free now, None where the system does not say."""
+    """Physical memory that is free now, in bytes; None where the system does not report it."""
     try:
         with open("/proc/meminfo") as lines:
             fields = dict(line.split(":", 1) for line in lines)
@@ -22,5 +22,5 @@ def available_bytes() -> int | None:
 
 
 def mebibytes(count: int) -> str:
-    """Bytes for people."""
+    """A number of bytes as text, in MiB."""
     return f"{count / 2**20:,.1f} MiB"

@@ -1,4 +1,4 @@
-"""Check of arguments that are names out of a list: of parts, layers, kinds."""
+"""Check of arguments that are collections of names: of parts, layers or kinds."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from keras_infobottleneck.arguments.values import refusal
 
 __all__ = ["check_names"]
 
-# Most names that a refusal lists; of more it names those like the ones given.
+# Largest number of names that a message lists in full; of longer lists it shows similar names.
 MAX_NAMES = 20
 
 
 def check_names(
     name: str, value: Any, known: Collection[str], of: str, *, least: int = 1
 ) -> list[str]:
-    """The value as a list; a collection of names, each known and there once.
+    """Returns the value, a collection of known names without duplicates, as a list.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        known: the names that there are.
-        of: what they are names of, for the refusal.
-        least: how many there must be.
+        name: Name of the argument.
+        value: The value received.
+        known: The names that are allowed.
+        of: What the names denote, in words, for the message.
+        least: Smallest number of names.
 
     Raises:
-        TypeError: text, or what is no collection of text.
-        ValueError: too few, an unknown one, or one twice.
+        TypeError: The value is a single text, or not a collection of texts.
+        ValueError: There are too few names, an unknown one, or a duplicate.
     """
     expected = f"be a collection of names of {of}"
     is_collection = isinstance(value, Collection) and not isinstance(
@@ -46,7 +46,7 @@ def check_names(
 
 
 def _all_or_nearest(known: Collection[str], value: Collection[str]) -> str:
-    """The names that there are; of many, such as a model's layers, those like the ones given."""
+    """The known names in full if they are few, else the ones most similar to the unknown ones."""
     if len(known) <= MAX_NAMES:
         return f"[{', '.join(map(repr, known))}]"
     unknown = [each for each in value if each not in known]

@@ -1,7 +1,7 @@
 """Checks of arguments that are one value: a number, a word, a path, a model.
 
-Every check returns the checked value. With `optional=True` None is taken too, and returned: as
-each caller knows which it asked for, the type is then `Any`.
+Every check returns the checked value. With `optional=True` it also accepts and returns None. The
+annotated type is then `Any`, because each caller knows whether it allowed None.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ LARGEST_INTEGER = 2**63 - 1
 
 
 def described(value: Any) -> str:
-    """A value in a few words, for the end of a refusal: arrays by shape, models by name."""
+    """Short description of a value for the end of a message: arrays by shape, models by name."""
     try:
         text = _short(value)
-    except Exception:  # the words of somebody's own class fail
+    except Exception:  # the `__repr__` of a user's class fails
         text = f"an object of type {type(value).__name__}"
     text = " ".join(text.split())
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}..."
 
 
 def _short(value: Any) -> str:
-    """The same, which may fail and be too long."""
+    """Short description of a value; may raise, and may be too long."""
     if isinstance(value, keras.Layer):
         return f"{type(value).__name__} named {value.name!r}"
     if isinstance(value, keras.Variable):
@@ -84,12 +84,12 @@ def _is_array(value: Any) -> bool:
 
 
 def refusal(kind: type[Exception], name: str, expected: str, value: Any) -> Exception:
-    """The exception, of one sentence."""
+    """Returns the exception with its one-sentence message."""
     return kind(f"`{name}` must {expected}. Received: {name}={described(value)}")
 
 
 def _check_kind(name: str, value: Any, kind: Any, expected: str, optional: bool = False) -> None:
-    """Refuses another kind; True and False are no numbers."""
+    """Refuses a value of the wrong type; True and False are not numbers."""
     if value is None and optional:
         return
     is_bool = isinstance(value, bool | np.bool_) and kind in (numbers.Real, numbers.Integral)
@@ -99,7 +99,7 @@ def _check_kind(name: str, value: Any, kind: Any, expected: str, optional: bool 
 
 
 class Range(NamedTuple):
-    """Where numbers may lie: between two ends, which belong to it unless open."""
+    """The interval of allowed numbers; its ends belong to it unless they are open."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -108,7 +108,7 @@ class Range(NamedTuple):
     finite: bool = True
 
     def holds(self, value: Any) -> Any:
-        """Whether a number, or each of an array, lies in it; NaN does not."""
+        """Whether a number, or each number of an array, lies in the range; NaN does not."""
         fits = np.isfinite(value) if self.finite else ~np.isnan(value)
         if self.least > -math.inf:
             fits = fits & (value > self.least if self.open_below else value >= self.least)
@@ -143,11 +143,11 @@ def check_number(
     nan: bool = False,
     optional: bool = False,
 ) -> Any:
-    """The value as a float; a number between two ends, which belong to the range unless open.
+    """Returns the value, a number in a range, as a float; the ends are included unless open.
 
     Raises:
-        TypeError: not a number.
-        ValueError: NaN unless `nan`, infinite where `finite`, or outside the range.
+        TypeError: The value is not a number.
+        ValueError: It is NaN without `nan`, infinite with `finite`, or outside the range.
     """
     _check_kind(name, value, numbers.Real, "a number", optional)
     if value is None:
@@ -170,11 +170,11 @@ def check_count(
     *,
     optional: bool = False,
 ) -> Any:
-    """The value as an int; an integer of at least `least` and at most `most`.
+    """Returns the value, an integer from `least` to `most`, as an int.
 
     Raises:
-        TypeError: not an integer.
-        ValueError: too small or too large.
+        TypeError: The value is not an integer.
+        ValueError: It is too small or too large.
     """
     _check_kind(name, value, numbers.Integral, "an integer", optional)
     if value is None:
@@ -187,50 +187,50 @@ def check_count(
 
 
 def check_positive(name: str, value: Any, *, optional: bool = False) -> Any:
-    """The value as a float; a finite number above zero."""
+    """Returns the value, a finite number above zero, as a float."""
     return check_number(name, value, 0.0, open_below=True, optional=optional)
 
 
 def check_price(name: str, value: Any) -> float:
-    """The value as a float; a finite number, zero or above."""
+    """Returns the value, a finite number of at least zero, as a float."""
     return check_number(name, value, 0.0)
 
 
 def check_probability(name: str, value: Any) -> float:
-    """The value as a float; a number strictly between 0 and 1."""
+    """Returns the value, a number strictly between 0 and 1, as a float."""
     return check_number(name, value, 0.0, 1.0, open_below=True, open_above=True)
 
 
 def check_seed(name: str, value: Any) -> int | None:
-    """The value as an int, or None for a fresh seed; an integer of at least 0."""
+    """Returns the value, an integer of at least 0, as an int; None asks for a fresh seed."""
     return check_count(name, value, 0, optional=True)
 
 
 def check_flag(name: str, value: Any, *, optional: bool = False) -> bool | None:
-    """The value as a bool; True or False. Anything else is a TypeError."""
+    """Returns the value, True or False, as a bool. Anything else is a TypeError."""
     _check_kind(name, value, bool | np.bool_, "True or False", optional)
     return None if value is None else bool(value)
 
 
 def check_verbose(name: str, value: Any, words: Collection[str] = ()) -> int | str:
-    """The value; 0 to 2 (or False, True), or one of several words."""
+    """Returns the value: an integer from 0 to 2, a bool, or one of the given words."""
     if isinstance(value, str) and words:
         return check_choice(name, value, words)
     return value if isinstance(value, bool) else check_count(name, value, 0, 2)
 
 
 def check_text(name: str, value: Any, *, optional: bool = False) -> Any:
-    """The value; text. Anything else is a TypeError."""
+    """Returns the value, a text. Anything else is a TypeError."""
     _check_kind(name, value, str, "text", optional)
     return value
 
 
 def check_choice(name: str, value: Any, choices: Collection[str], *, optional: bool = False) -> Any:
-    """The value; one of several words.
+    """Returns the value, one of several words.
 
     Raises:
-        TypeError: not text.
-        ValueError: another word.
+        TypeError: The value is not text.
+        ValueError: It is not one of the words.
     """
     words = f"one of {', '.join(repr(each) for each in choices)}"
     _check_kind(name, value, str, words, optional)
@@ -242,46 +242,46 @@ def check_choice(name: str, value: Any, choices: Collection[str], *, optional: b
 def check_instance(
     name: str, value: Any, kind: Any, expected: str, *, optional: bool = False
 ) -> Any:
-    """The value; an object of a class. Anything else is a TypeError.
+    """Returns the value, an instance of a class. Anything else is a TypeError.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        kind: the class.
-        expected: the class in words, such as "a Keras layer".
-        optional: whether None is taken.
+        name: Name of the argument.
+        value: The value received.
+        kind: The class.
+        expected: The class in words, such as "a Keras layer", for the message.
+        optional: Whether None is accepted.
     """
     _check_kind(name, value, kind, expected, optional)
     return value
 
 
 def check_model(name: str, value: Any) -> keras.Model:
-    """The value; a Keras model. Anything else is a TypeError."""
+    """Returns the value, a Keras model. Anything else is a TypeError."""
     return check_instance(name, value, keras.Model, "a keras.Model")
 
 
 def check_layer(name: str, value: Any, *, optional: bool = False) -> Any:
-    """The value; a Keras layer. Anything else is a TypeError."""
+    """Returns the value, a Keras layer. Anything else is a TypeError."""
     return check_instance(name, value, keras.Layer, "a Keras layer", optional=optional)
 
 
 def check_path(name: str, value: Any, *, optional: bool = False) -> Any:
-    """The value as text; the path of a file or folder. Anything else is a TypeError."""
+    """Returns the value, the path of a file or folder, as text. Anything else is a TypeError."""
     _check_kind(name, value, str | os.PathLike, "a path", optional)
     return None if value is None else os.fspath(value)
 
 
 def check_file(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Where a file is to be written: the path as text, a link's target for a link.
+    """Returns the path to write a file to, as text; of a symbolic link, the path of its target.
 
     Args:
-        name: of the argument.
-        value: path of the file, which need not exist; its folder must.
-        optional: whether None is taken.
+        name: Name of the argument.
+        value: Path of the file. The file need not exist, but its folder must.
+        optional: Whether None is accepted.
 
     Raises:
-        TypeError: no path.
-        ValueError: a folder, a device, a link that leads to itself, or a folder that is missing.
+        TypeError: The value is not a path.
+        ValueError: It is a folder, a device or a link to itself, or its folder does not exist.
     """
     path = check_path(name, value, optional=optional)
     if path is None:
@@ -294,9 +294,9 @@ def check_file(name: str, value: Any, *, optional: bool = False) -> Any:
 
 
 def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any]) -> None:
-    """Refuses options that are handed on from one function to another which has no such keyword.
+    """Refuses keyword arguments that `function` would pass on to `of`, which does not accept them.
 
-    As Python does it, but for the function that was called.
+    The exception is the one of Python, with the name of the function that the user called.
     """
     known = inspect.signature(of).parameters
     for name in options:
@@ -305,7 +305,7 @@ def check_keywords(function: Callable, of: Callable, options: Mapping[str, Any])
 
 
 def check_probes(num_probes: int, num_steps: int = 2, seed: int = 0) -> None:
-    """What estimates by random vectors are asked: how many, products for each, their seed."""
+    """Checks the number of random vectors, the number of products for each, and the seed."""
     check_count("num_probes", num_probes, 2)
     check_count("num_steps", num_steps, 2)
     check_count("seed", seed, 0)

@@ -1,1 +1,1 @@
-"""The one reader of data: arrays, `tf.data` and `PyDataset` become batches and samples."""
+"""The only reader of data: turns arrays, `tf.data` and `PyDataset` into batches and samples."""

@@ -18,19 +18,19 @@ from keras_infobottleneck.data.elements import Arrays, Asked, Source, num_rows
 __all__ = ["Batch", "Batches"]
 
 DEFAULT_BATCH_SIZE = 128
-# Examples are given in stacks of batches of about this size: large enough for its dispatch to cost
-# little, small enough for the several that are in memory at once to be few bytes.
+# Batches are stacked to about this size: large enough that the dispatch of one stack costs little,
+# small enough that the several stacks in memory take few bytes.
 STACK_BYTES = 5 * 2**20
 
 
 class Batch(NamedTuple):
-    """One batch, or a stack of them with one more axis in front.
+    """One batch, or a stack of batches with one more axis in front.
 
     Attributes:
-        x: inputs. Rows that only fill the batch up repeat an earlier one and have weight 0.
-        y: labels, () where there are none.
-        weights: 1 for each example, `[batch]`.
-        first: number of the first example.
+        x: Inputs. Rows that only fill up the last batch repeat an earlier row and have weight 0.
+        y: Labels, or () if there are none.
+        weights: `[batch]`, 1 for each example and 0 for each row that fills up the batch.
+        first: Number of the first example.
     """
 
     x: Any
@@ -40,29 +40,29 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The one reader of data; every full pass is checked to hold the same examples.
+    """Reads data in batches of one size; every full pass is checked to hold the same examples.
 
-    The last batch is filled up, so that a compiled function sees one shape only. Batches of a
-    dataset are joined to stacks as arrays are, so that their size is a matter of memory and speed.
+    The last batch is filled up, so that a compiled function sees one shape only. The batches of a
+    dataset are joined into stacks as arrays are, so that their size affects only memory and speed.
 
-    An exception that the data raise when they are read comes out as it is.
+    An exception raised by the data while they are read is passed on unchanged.
 
     Args:
-        data: `(x, y)` arrays, or `x` alone where labels are not needed, or a `tf.data.Dataset` or
+        data: `(x, y)` arrays, or `x` alone if labels are not needed, or a `tf.data.Dataset` or
             `keras.utils.PyDataset` of `(x, y)` batches. `x` and `y` may be nests of arrays.
-        batch_size: examples per batch, for arrays only; a dataset brings its own batches.
-        needs_labels: whether data without labels is refused.
-        first_example: number of the first example, where the data are a shard of more.
-        name: of the argument that the data are.
-        takes: the inputs that the model takes, in words for refusals.
-        check: called on the inputs of one example of each shape that is met.
-        default_batch_size: of arrays.
-        may_be_endless: whether data without an end are taken, of which only the start is read.
+        batch_size: Number of examples per batch, for arrays only; a dataset has its own batches.
+        needs_labels: Whether data without labels are refused.
+        first_example: Number of the first example, if the data are a shard of a larger set.
+        name: Name of the argument that holds the data, for messages.
+        takes: The inputs that the model accepts, in words, for messages.
+        check: Called with the inputs of one example of each new shape.
+        default_batch_size: Batch size of arrays if `batch_size` is None.
+        may_be_endless: Whether endless data are accepted, of which only the start is read.
 
     Raises:
-        TypeError: data of another kind.
-        ValueError: data without examples or without an end, arrays of unequal length, missing
-            labels, sample weights, or a `batch_size` that is no count or comes with a dataset.
+        TypeError: The data are of another kind.
+        ValueError: The data hold no examples, have no end, are arrays of unequal length, lack
+            labels or have sample weights; or `batch_size` is no count or is given with a dataset.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Batches:
         self._checked: set[Any] = set()
         self._source = _source_of(data, self._asked)
         self.is_dataset = self._source.is_dataset
-        # For a data set these are known after the first batch, or the first pass.
+        # Known for a dataset only after its first batch, or after a full pass.
         self.num_examples: Any = self._source.num_examples
         self.num_batches: Any = self._source.num_batches
         self._first: Any = None
         self._fingerprint: dict[int, int] | None = None
-        self._size: Any = None  # of a data set known after its first batch
+        self._size: Any = None  # known for a dataset after its first batch
         if not self.is_dataset:
-            rows: int = self.num_examples or 0  # arrays without any were refused
+            rows: int = self.num_examples or 0  # never 0: empty arrays were refused above
             self._size = min(batch_size or default_batch_size, rows)
             self.num_batches = -(-rows // self._size)
         elif batch_size is not None:
@@ -104,12 +104,12 @@ class Batches:
 
     @property
     def size(self) -> int:
-        """Examples per batch; of a dataset those of its first one."""
+        """Number of examples per batch; for a dataset, the size of its first batch."""
         self.first_inputs()
         return self._size
 
     def split(self, rows: int | None) -> None:
-        """From now on no batch is larger than `rows`, if given: larger ones are split evenly."""
+        """Limits the batch size to `rows`, if given; larger batches are split evenly."""
         self._size = -(-self.size // -(-self.size // (rows or self.size)))
         if self.num_examples is not None:
             self.num_batches = -(-self.num_examples // self._size)
@@ -117,16 +117,17 @@ class Batches:
             self.num_batches = None
 
     def count(self) -> int:
-        """Number of examples; a dataset is passed over once to learn it."""
+        """Number of examples; for a dataset this may take one pass."""
         if self.num_examples is None:
             for _ in self.parts():
                 pass
         return self.num_examples
 
     def checksum(self) -> int:
-        """A number that data with other examples or labels have not; one pass over them.
+        """Checksum of the examples and labels; one pass over the data.
 
-        It does not depend on the order of the examples, but on their types, and fits in a float64.
+        It depends on the types of the arrays, but not on the order of the examples, and is an
+        integer that float64 represents exactly.
         """
         total = 0
         for part in self.parts():
@@ -135,13 +136,13 @@ class Batches:
         return total % 2**53
 
     def first_inputs(self) -> Any:
-        """Inputs of the first example, with a batch axis of one."""
+        """Inputs of the first example, with a batch axis of length one."""
         if self._first is None:
             self.first_batch()
         return self._first
 
     def first_batch(self) -> tuple[Any, Any]:
-        """Inputs and labels of the first batch, of arrays all of them."""
+        """Inputs and labels of the first batch; for arrays, all examples."""
         batch = self._source.first_batch()
         if self._first is None:
             self._size = self._size or num_rows(tf.nest.flatten(batch)[0])
@@ -150,10 +151,10 @@ class Batches:
         return batch
 
     def parts(self, most: int | None = None) -> Iterator[tuple[Any, Any]]:
-        """Inputs and labels as arrays or tensors, many batches at a time, none filled up.
+        """Inputs and labels as arrays or tensors, many batches at a time, without filling rows.
 
         Args:
-            most: largest number of batches at a time.
+            most: Largest number of batches at a time.
         """
         first = self.first_inputs()
         example = sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(first))
@@ -177,10 +178,10 @@ class Batches:
         self._fingerprint, self.num_examples = fingerprint, seen
 
     def stacks(self, most: int | None = None) -> Iterator[Batch]:
-        """Batches in stacks, for a compiled loop over each.
+        """Batches in stacks, so that a compiled loop can run over each stack.
 
         Args:
-            most: largest number of batches in one stack.
+            most: Largest number of batches in one stack.
         """
         first = self._first_example
         for x, y in self.parts(most):
@@ -194,16 +195,16 @@ class Batches:
                 yield tf.nest.map_structure(lambda a, i=i: a[i], stack)
 
     def for_keras(self) -> tuple[Any, list[BaseException]]:
-        """The inputs in a form that Keras' own loops take, and a list of what they raise there."""
+        """The inputs in a form for Keras' own loops, and a list that collects what they raise."""
         raised: list[BaseException] = []
         return self._source.for_keras(raised), raised
 
     def check_ends(self, count: int) -> None:
-        """Refuses data without a stated size once this many examples have been read."""
+        """Refuses data of unknown size after more examples than any finite data would have."""
         self._source.check_ends(count)
 
     def _check_form(self, part: tuple[Any, Any]) -> None:
-        """Hands an example of each new shape to the check."""
+        """Passes one example of each new shape to the check."""
         if self._check is not None:
             leaves = tf.nest.flatten(part[0])
             form = tuple((tuple(a.shape[1:]), str(a.dtype)) for a in leaves)
@@ -213,11 +214,11 @@ class Batches:
 
 
 def _source_of(data: Any, asked: Asked) -> Source:
-    """The source of data of any kind.
+    """The source that reads data of this kind.
 
     Raises:
-        TypeError: data of another kind.
-        ValueError: what `Asked` refuses, data without examples, or without an end.
+        TypeError: The data are of another kind.
+        ValueError: The data do not satisfy `asked`, hold no examples, or have no end.
     """
     if isinstance(data, tf.data.Dataset):
         return Datasets(data, asked)
@@ -227,12 +228,12 @@ def _source_of(data: Any, asked: Asked) -> Source:
 
 
 def _one(x: Any) -> Any:
-    """The first example, as tensors."""
+    """The first example, as tensors with a batch axis of length one."""
     return tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[:1]), x)
 
 
 def _stack(x: Any, y: Any, rows: int, size: int, first: int) -> Batch:
-    """The rows as a stack of batches of one size, the last filled up."""
+    """The rows as a stack of batches of one size; the last one is filled up."""
     count = -(-rows // size)
     missing = count * size - rows
 
@@ -253,14 +254,14 @@ def _stack(x: Any, y: Any, rows: int, size: int, first: int) -> Batch:
 
 
 def _rows(leaf: Any) -> list[Any]:
-    """What is hashed of each example."""
+    """The bytes of each example, for hashing."""
     array = np.ascontiguousarray(leaf)
     return [_content(row) for row in array.reshape(len(array), -1)]
 
 
 def _content(leaf: Any) -> Any:
-    """What is hashed, a running sum over all parts; of text its letters, not where they are."""
+    """The bytes of an array, for hashing; of text its letters, not their addresses."""
     array = np.ascontiguousarray(leaf)
     if array.dtype == object:
         return b"".join(b"%d:%b" % (len(text), text) for text in array.ravel().tolist())
-    return array.view(np.uint8)  # numbers that NumPy does not know have no buffer
+    return array.view(np.uint8)  # types unknown to NumPy, such as bfloat16, have no buffer

@@ -1,4 +1,4 @@
-"""Datasets, which bring batches of their own, read in parts of any size."""
+"""Datasets, which have batches of their own, read in parts of any size."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from keras_infobottleneck.data.elements import (
 
 __all__ = ["Datasets", "PyDatasets"]
 
-# A dataset that cannot say how many batches it has is taken for one without an end beyond these.
+# A dataset that does not say how many batches it has is taken to be endless beyond this number.
 MOST_EXAMPLES = 10_000_000
 
 
 class _Batched(Source):
-    """Abstract: batches, joined or cut into parts of the size asked for."""
+    """Abstract: a source of batches, which are joined or cut into parts of the requested size."""
 
     def __init__(self, data: Any, asked: Asked):
         super().__init__(data, asked)
@@ -35,24 +35,24 @@ class _Batched(Source):
 
     @abc.abstractmethod
     def _check_length(self) -> None:
-        """Finds the number of batches, and refuses what never ends."""
+        """Finds the number of batches, and refuses endless data."""
 
     @abc.abstractmethod
     def _all(self) -> Iterator[Element]:
-        """The batches as they come, checked."""
+        """The batches in their own sizes, checked."""
 
     def _batches(self) -> Iterator[Element]:
-        """Those that hold anything."""
+        """The batches that are not empty."""
         return filter(num_examples_of, self._all())
 
     def first_batch(self) -> Element:
-        """The first that holds anything."""
+        """The first batch that is not empty."""
         for batch in self._batches():
             return batch
         raise self._asked.nothing()
 
     def parts(self, rows: int) -> Iterator[Element]:
-        """Batches joined or cut."""
+        """Parts of `rows` examples, joined or cut from batches."""
         if self.num_batches is None:
             rows = min(rows, MOST_EXAMPLES + 1)
         count = 0
@@ -62,7 +62,7 @@ class _Batched(Source):
             yield part
 
     def check_ends(self, count: int) -> None:
-        """Refuses one of unknown length, of which this many examples have been read."""
+        """Refuses a dataset of unknown length after more than `MOST_EXAMPLES` examples."""
         if self.num_batches is None and count > MOST_EXAMPLES:
             raise ValueError(
                 f"`{self._asked.name}` must end; use `.take(n)`, or say how many batches there are "
@@ -71,7 +71,7 @@ class _Batched(Source):
             )
 
     def _joined(self, rows: int) -> Iterator[Element]:
-        """So many examples at a time, put together on the host."""
+        """Parts of `rows` examples, put together on the host."""
         return _regrouped(self._batches(), rows)
 
     def _check_finite(self, is_finite: bool) -> None:
@@ -97,22 +97,22 @@ class PyDatasets(_Batched):
     def batch(self, number: int) -> Element:
         """One batch, checked."""
         element = self._data[number]
-        # Keras takes a list in the place of the tuple here.
+        # Keras accepts a list instead of a tuple here.
         return self._asked.arrays(tuple(element) if isinstance(element, list) else element)
 
     def for_keras(self, raised: list[BaseException]) -> Any:
-        """Its batches, checked."""
+        """A `PyDataset` of the inputs, checked."""
         return _Inputs(self._data, self, raised)
 
 
 class Datasets(_Batched):
-    """A `tf.data.Dataset`, whose batches TensorFlow joins where it knows their shapes.
+    """A `tf.data.Dataset`; TensorFlow joins its batches if it knows their shapes.
 
-    An exception of a Python function inside it is TensorFlow's when it comes out, of its own kind
-    and with the function's words in it: nothing outside the dataset can tell what it was.
+    An exception raised by a Python function inside the dataset arrives as an exception of
+    TensorFlow that quotes the original; its type cannot be recovered outside the dataset.
     """
 
-    # The examples at a time in the last pass, and the dataset that gives as many.
+    # The part size of the last pass, and the dataset rebatched to it.
     _last_joined: tuple[int, tf.data.Dataset] | None = None
 
     def _check_length(self) -> None:
@@ -125,7 +125,7 @@ class Datasets(_Batched):
         return map(self._asked.arrays, self._data)
 
     def for_keras(self, raised: list[BaseException]) -> Any:
-        """The dataset; one of unknown length up to where it would be refused."""
+        """The dataset; if its length is unknown, cut where `check_ends` would refuse it."""
         if self.num_batches is not None:
             return self._data
         return self._data.take(MOST_EXAMPLES // num_examples_of(self.first_batch()) + 1)
@@ -145,19 +145,19 @@ class Datasets(_Batched):
             yield from super()._joined(rows)
             return
         held = self._last_joined
-        if held is None or held[0] != rows:  # to describe it costs as much as to read 2 MiB
+        if held is None or held[0] != rows:  # rebatching costs as much as reading 2 MiB
             held = self._last_joined = rows, self._data.rebatch(rows).prefetch(1)
         try:
             for element in held[1]:
                 yield self._asked.arrays(element)
         except tf.errors.InvalidArgumentError:
-            for _ in self._batches():  # to say it of the batch where it is found, if it is one
+            for _ in self._batches():  # raises the error of the faulty batch itself, if it is one
                 pass
             raise
 
 
 class _Inputs(keras.utils.PyDataset):
-    """The inputs of another one's batches; what it raises is kept before TensorFlow rewords it."""
+    """The inputs of another `PyDataset`; keeps its exceptions, which TensorFlow would reword."""
 
     def __init__(self, data: keras.utils.PyDataset, source: PyDatasets, raised: list):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
@@ -165,7 +165,7 @@ class _Inputs(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches, as of the dataset that is wrapped."""
+        """Number of batches of the wrapped dataset."""
         return self._source.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any]:
@@ -177,7 +177,7 @@ class _Inputs(keras.utils.PyDataset):
 
 
 def _regrouped(batches: Iterable[Element], rows: int) -> Iterator[Element]:
-    """So many examples at a time, copied from batches of any size."""
+    """Parts of `rows` examples, copied from batches of any size."""
     held, form, count = None, None, 0
     for batch in batches:
         arrays = [np.asarray(array) for array in tf.nest.flatten(batch)]

@@ -1,6 +1,6 @@
-"""What data are made of: elements, which are inputs and perhaps labels of the same examples.
+"""Elements of data: inputs, with or without labels, of the same examples.
 
-Arrays are one element that holds every example; datasets bring one for each batch.
+Arrays are a single element with all examples; a dataset has one element for each batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keras_infobottleneck.arguments import described
 
 __all__ = ["Arrays", "Asked", "Element", "Source", "num_examples_of", "num_rows", "rows_of"]
 
-# What is no dense array of real numbers or of text, and what to do about it.
+# Kinds of data that are not dense arrays of real numbers or text, with advice on each.
 ADVICE = {
     "complex numbers": "give real and imaginary parts as numbers of their own",
     "masked arrays": "give `.filled(value)`, since the mask would be lost",
@@ -34,17 +34,17 @@ Element = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a function asks of its data.
+    """What a function requires of its data.
 
-    Sample weights are asked for by none. Every mean in this package counts each example once, as
+    Sample weights are never accepted. Every mean in this package counts each example once, as
     do its standard errors, certificates and prices per example; and Keras divides a weighted loss
     by the number of examples, not by the sum of their weights.
 
     Attributes:
-        name: of the argument.
-        needs_labels: whether inputs alone are refused.
-        takes: the inputs that the model takes, in words; empty where that is not known.
-        may_be_endless: whether it reads no further than it needs.
+        name: Name of the argument that holds the data.
+        needs_labels: Whether inputs without labels are refused.
+        takes: The inputs that the model accepts, in words; empty if unknown.
+        may_be_endless: Whether endless data are accepted, because only the start is read.
     """
 
     name: str = "data"
@@ -53,14 +53,14 @@ class Asked:
     may_be_endless: bool = False
 
     def arrays(self, element: Any) -> tuple[Any, Any]:
-        """Inputs and labels, () where there are none, as nests of arrays of equal length.
+        """Inputs and labels (() if there are none) as nests of arrays of equal length.
 
         Raises:
-            TypeError: anything but dense arrays of real numbers or text.
-            ValueError: sample weights, missing labels, or arrays of unequal length.
+            TypeError: The data are not dense arrays of real numbers or text.
+            ValueError: There are sample weights, labels are missing, or lengths are unequal.
         """
         if type(element) is tuple and len(element) == 2 and _are_plain_rows(*element):
-            # Most batches of a PyDataset are such; the checks below cost more than reading them.
+            # The usual batch of a PyDataset, for which the checks below cost more than reading.
             return element
         x, y = self._pair(element)
         if isinstance(x, Iterator):
@@ -90,13 +90,13 @@ class Asked:
         return x, y
 
     def check_spec(self, spec: Any) -> None:
-        """Refuses a `tf.data.Dataset` for what it says of its elements, before one is read.
+        """Refuses a `tf.data.Dataset` by its `element_spec`, before an element is read.
 
         Raises:
-            TypeError, ValueError: as of `arrays`.
+            TypeError, ValueError: As in `arrays`.
         """
         if isinstance(spec, tuple):
-            # TensorFlow has a spec of its own for None, without a public name.
+            # TensorFlow's spec for None has no public name.
             spec = tuple(None if type(p).__name__ == "NoneTensorSpec" else p for p in spec)
         x, y = self._pair(spec)
         for leaf in tf.nest.flatten((x, y)):
@@ -106,7 +106,7 @@ class Asked:
         self._check_labels(y)
 
     def _pair(self, element: Any) -> tuple[Any, Any]:
-        """(x, y) of an element; y is () where there is none."""
+        """The pair (x, y) of an element; y is () if there are no labels."""
         parts = element if isinstance(element, tuple) else (element,)
         if len(parts) == 3 and parts[2] is not None:
             raise ValueError(
@@ -123,7 +123,7 @@ class Asked:
         return x, () if y is None else y
 
     def _joined(self, part: Any) -> Any:
-        """Lists of plain numbers or words as arrays; any other list is a nest of arrays."""
+        """Converts lists of plain numbers or texts to arrays; other lists are nests of arrays."""
         if isinstance(part, Mapping):
             return {key: self._joined(value) for key, value in part.items()}
         if isinstance(part, list) and part and _is_plain(part):
@@ -136,7 +136,7 @@ class Asked:
         return part
 
     def _array(self, value: Any) -> Any:
-        """A leaf as an array; tensors stay where they are, and text becomes one."""
+        """A leaf as an array; a tensor is left on its device, and text becomes a tensor."""
         if tf.is_tensor(value):
             self._check_kind(value, value)
             return value
@@ -152,7 +152,7 @@ class Asked:
             raise self._refusal(kind, value)
 
     def _check_labels(self, y: Any) -> None:
-        """Refuses labels that are missing or text, where they are used."""
+        """Refuses labels that are missing or text, if labels are needed."""
         if not self.needs_labels:
             return
         if isinstance(y, tuple) and not y:
@@ -175,7 +175,7 @@ class Asked:
         )
 
     def nothing(self) -> ValueError:
-        """What is raised on data without examples."""
+        """The exception for data without examples."""
         return ValueError(f"`{self.name}` must hold at least one example. Received: 0 examples")
 
     def _no_batches(self, received: str) -> ValueError:
@@ -186,12 +186,12 @@ class Asked:
 
 
 class Source(abc.ABC):
-    """Abstract: examples of one kind of data, and what is known of them before they are read.
+    """Abstract: examples of one kind of data, and what is known about them before reading.
 
     Attributes:
-        is_dataset: whether it brings batches of its own.
-        num_examples: None where that is not known.
-        num_batches: likewise.
+        is_dataset: Whether the data have batches of their own.
+        num_examples: Number of examples; None if unknown.
+        num_batches: Number of batches; None if unknown.
     """
 
     is_dataset = True
@@ -203,26 +203,26 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def parts(self, rows: int) -> Iterator[Element]:
-        """Inputs and labels, this many examples at a time.
+        """Inputs and labels, `rows` examples at a time.
 
-        Of fewer at the end, and where the shapes of a dataset's batches change.
+        Parts are smaller at the end, and where the shapes of a dataset's batches change.
         """
 
     @abc.abstractmethod
     def first_batch(self) -> Element:
-        """The first batch that holds anything, of arrays everything."""
+        """The first batch that is not empty; for arrays, all examples."""
 
     @abc.abstractmethod
     def for_keras(self, raised: list[BaseException]) -> Any:
-        """The inputs in a form that Keras' own loops take; an exception is added to the list."""
+        """The inputs in a form for Keras' own loops; exceptions are appended to the list."""
 
     @abc.abstractmethod
     def check_ends(self, count: int) -> None:
-        """Refuses data of unknown length, of which this many examples have been read."""
+        """Refuses data of unknown length after too many examples."""
 
 
 class Arrays(Source):
-    """Arrays, one element that holds every example, cut into parts."""
+    """Arrays: one element with all examples, cut into parts."""
 
     is_dataset = False
 
@@ -238,7 +238,7 @@ class Arrays(Source):
             yield rows_of(self._data, start, start + rows)
 
     def first_batch(self) -> Element:
-        """All of them."""
+        """All examples."""
         return self._data
 
     def for_keras(self, raised: list[BaseException]) -> Any:
@@ -246,26 +246,26 @@ class Arrays(Source):
         return self._data[0]
 
     def check_ends(self, count: int) -> None:
-        """They do."""
+        """Does nothing: arrays always end."""
 
 
 def num_rows(array: Any) -> Any:
-    """Examples in an array; None where it has no axis of them."""
+    """Number of examples in an array; None if it has no axes."""
     return int(array.shape[0]) if len(array.shape) else None
 
 
 def num_examples_of(element: Element) -> int:
-    """Examples of an element."""
+    """Number of examples in an element."""
     return num_rows(tf.nest.flatten(element)[0])
 
 
 def rows_of(element: Element, start: int, stop: int) -> Element:
-    """Some examples of an element."""
+    """The examples of an element from `start` to `stop`."""
     return tf.nest.map_structure(lambda a: a[start:stop], element)
 
 
 def _are_plain_rows(x: Any, y: Any) -> bool:
-    """Whether both are arrays of numbers of as many rows, of which nothing is to be refused."""
+    """Whether both are non-scalar NumPy arrays of numbers of equal length, which are accepted."""
     return all(
         type(array) is np.ndarray and array.ndim > 0 and array.dtype.kind in "biuf"
         for array in (x, y)
@@ -273,7 +273,7 @@ def _are_plain_rows(x: Any, y: Any) -> bool:
 
 
 def _is_text(array: Any) -> bool:
-    """Whether an array, a tensor or a spec is of text, of which arrays are tensors by now."""
+    """Whether an array, tensor or spec is of text; arrays of text are tensors by now."""
     return array.dtype == tf.string
 
 
@@ -296,7 +296,7 @@ def _received(value: Any) -> str:
 
 
 def _kind(value: Any) -> str | None:
-    """The entry of `ADVICE` for an array, a tensor, a spec, or anything else; None without one."""
+    """The key of `ADVICE` for an array, tensor, spec or other object; None if it is accepted."""
     if isinstance(value, tf.SparseTensor | tf.SparseTensorSpec | tf.IndexedSlices):
         return "sparse arrays"
     if type(value).__module__.startswith("scipy.sparse"):
@@ -315,5 +315,5 @@ def _kind(value: Any) -> str | None:
     if dtype.names:
         return "records"
     kinds = {"c": "complex numbers", "m": "dates", "M": "dates", "O": "other objects"}
-    # Numbers of 16 bits that NumPy does not know are "V" too.
+    # 16-bit floats of other libraries have the kind "V" too.
     return "other objects" if dtype.type is np.void else kinds.get(dtype.kind)

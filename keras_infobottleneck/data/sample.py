@@ -1,4 +1,4 @@
-"""Examples that a seed decides, from data of any kind, in one pass."""
+"""Samples of examples determined by a seed, from data of any kind, in one pass."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Sample:
     """Examples drawn without replacement, in random order: any first few are a sample too.
 
     Attributes:
-        x: inputs, a nest of arrays.
-        y: labels, () where there are none.
+        x: Inputs, a nest of arrays.
+        y: Labels, or () if there are none.
         indices: `[size]`, number of each example in the data.
-        num_examples: how many the data hold.
+        num_examples: Number of examples in the data.
     """
 
     x: Any
@@ -37,34 +37,34 @@ class Sample:
 
     @property
     def size(self) -> int:
-        """How many examples were drawn."""
+        """Number of examples drawn."""
         return len(self.indices)
 
     @property
     def inputs(self) -> Any:
-        """`x` alone, as estimators take it: of a tuple of inputs the second would be labels."""
+        """`x` as a tuple of one: estimators would read a tuple of two inputs as `(x, y)`."""
         return (self.x,)
 
     @property
     def data(self) -> Any:
-        """What estimators take: `(x, y)`, or `x` alone."""
+        """The data as estimators accept them: `(x, y)`, or `x` alone."""
         return (self.x, self.y) if self.has_labels else self.inputs
 
     def first(self, count: int) -> Sample:
-        """The first examples, as many as asked for, or all."""
+        """The first `count` examples, or all if there are fewer."""
         x, y = keras.tree.map_structure(lambda a: a[:count], (self.x, self.y))
         return Sample(x, y, self.indices[:count], self.num_examples)
 
 
 def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
-    """A uniform sample of at most `count` examples: reservoir sampling, memory of the sample only.
+    """A uniform sample of at most `count` examples, by reservoir sampling in one pass.
 
     Raises:
-        ValueError: no examples.
+        ValueError: The data hold no examples.
     """
     rng = np.random.default_rng(seed)
     count = min(count, batches.num_examples or count)
-    kept: Any = None  # a buffer for each leaf, from the first part on
+    kept: Any = None  # a buffer for each leaf, made when the first part arrives
     indices = np.zeros(count, np.int64)
     seen = 0
     for part in batches.parts():
@@ -74,7 +74,7 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
             structure = part
             kept = [np.empty([count, *a.shape[1:]], a.dtype) for a in arrays]
         numbers = seen + np.arange(rows)
-        # An example beyond the first `count` takes the place of a random one, ever more rarely.
+        # An example beyond the first `count` replaces a random one, with decreasing probability.
         places = np.where(numbers < count, numbers, rng.integers(numbers + 1))
         enters = places < count
         for buffer, array in zip(kept, arrays, strict=True):
@@ -82,14 +82,14 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
         indices[places[enters]] = numbers[enters]
         seen += rows
     order = rng.permutation(min(count, seen))
-    # Texts are tensors, which NumPy would hold as objects of any kind.
+    # Text is kept as tensors: NumPy would store it as arbitrary objects.
     drawn = [tf.constant(b[order]) if b.dtype == object else b[order] for b in kept]
     x, y = tf.nest.pack_sequence_as(structure, drawn)
     return Sample(x, y, indices[order], seen)
 
 
 def first_examples(batches: Batches, count: int, num_examples: int) -> Sample:
-    """The first examples, at most `count`: for trials, without a pass over all."""
+    """The first examples, at most `count`: for trials, without a full pass."""
     kept: list[list[np.ndarray]] = []
     seen = 0
     for batch in batches:

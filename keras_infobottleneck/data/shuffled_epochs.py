@@ -1,4 +1,4 @@
-"""Arrays as the batches of many epochs, in an order that the epoch decides."""
+"""Arrays as batches of many epochs, in an order that seed and epoch determine."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["shuffled_epochs"]
 def shuffled_epochs(
     arrays: Any, batch_size: int, seed: int, first_epoch: int, num_epochs: int
 ) -> tf.data.Dataset:
-    """The batches of the epochs from `first_epoch` up to, but without, `num_epochs`.
+    """The batches of the epochs `first_epoch` to `num_epochs - 1`.
 
-    The order of the examples in an epoch depends on `seed` and the number of the epoch alone, so
-    that a training that was killed and goes on sees what the undisturbed one would have seen.
+    The order of the examples in an epoch depends only on `seed` and the number of the epoch, so
+    that a resumed training sees the same batches as an uninterrupted one.
 
     Args:
-        arrays: A nest of arrays of as many rows each, such as `(x, y)`.
-        batch_size: Examples in a batch; the last batch of an epoch may hold fewer.
+        arrays: A nest of arrays of equal length, such as `(x, y)`.
+        batch_size: Number of examples in a batch; the last batch of an epoch may hold fewer.
         seed: An integer of up to 64 bits.
         first_epoch: Number of the first epoch, counted from 0.
-        num_epochs: Number of all epochs.
+        num_epochs: Number of epochs in total, including those before `first_epoch`.
     """
     arrays = tf.nest.map_structure(tf.convert_to_tensor, _with_tuples(arrays))
     rows = num_rows(tf.nest.flatten(arrays)[0])
@@ -43,7 +43,7 @@ def shuffled_epochs(
 
 
 def _with_tuples(arrays: Any) -> Any:
-    """The nest with tuples for lists, which a `tf.data.Dataset` takes for tensors."""
+    """The nest with lists replaced by tuples, because `tf.data.Dataset` reads lists as tensors."""
     if isinstance(arrays, Mapping):
         return {name: _with_tuples(value) for name, value in arrays.items()}
     if isinstance(arrays, list | tuple):

@@ -1,4 +1,4 @@
-"""Results that are kept whole in a NumPy archive."""
+"""Results that are saved completely in a NumPy archive."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ __all__ = ["ArchivedResult"]
 
 
 class ArchivedResult(Result, abc.ABC):
-    """Base of results whose fields are arrays, numbers and texts, and go to a file as they are.
+    """Base of results whose fields are arrays, numbers and texts, saved as they are.
 
-    A subclass says in `_fields_in` what it expects of each field.
+    A subclass defines in `_fields_in` what it expects of each field.
     """
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive, as a whole or not at all.
+        """Writes all fields to a NumPy archive; the file is written completely or not at all.
 
         Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+            path: Path of the file, in an existing folder; `.npz` is added if it is missing.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         write_arrays(with_suffix(path), fields)
 
     @classmethod
     def from_npz(cls, path: str | os.PathLike) -> Self:
-        """Reads what `to_npz` wrote.
+        """Reads a file written by `to_npz`.
 
         Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
+            FileNotFoundError: There is no such file.
+            ValueError: The file was not written by `to_npz`, or is damaged.
         """
         archive = Archive(path, f"`path` must be a file written by `{cls.__name__}.to_npz`")
         result = cls(**cls._fields_in(archive))

@@ -1,8 +1,7 @@
-"""Arrays in files, `.npz`: written whole, and read with every field checked before it is used.
+"""Arrays in `.npz` files: written completely, and read with every field checked before use.
 
-A file that was damaged, or made by somebody else, is refused by one sentence that names it. The
-file says of itself how much memory it takes: nothing is believed that the file's own size does not
-bear out.
+A file that is damaged, or was made by another program, is refused by one sentence that names it.
+Sizes announced in the file are compared with the size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from keras_infobottleneck.results.files import whole_file
 
 __all__ = ["Archive", "with_suffix", "write_arrays"]
 
-# Largest asymmetry of a symmetric matrix, relative to its largest entry: float32 sums round.
+# Largest asymmetry accepted of a symmetric matrix, relative to its largest entry: float32 sums
+# round.
 ASYMMETRY = 1e-3
 ROWS_AT_ONCE = 256
 
 
 def with_suffix(path: str | os.PathLike) -> str | os.PathLike:
-    """The path with `.npz`; what is no path, or an empty one, is left to whom refuses it."""
+    """The path with the ending `.npz`; an empty path or no path is returned for a later check."""
     is_path = isinstance(path, str | os.PathLike) and os.fspath(path)
     return f"{os.fspath(path).removesuffix('.npz')}.npz" if is_path else path
 
@@ -37,19 +37,20 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, Any], name: str =
 
 
 class Archive:
-    """The arrays of a file, to be taken one by one, each checked as it is taken.
+    """The arrays of a file, taken one by one and checked as they are taken.
 
     Args:
-        path: of the file.
-        rule: what the file must be, for the refusal: "`path` must be a file written by ...".
-        name: of the argument, for the refusal.
-        names: of the arrays to read; all by default, and others are then a fault.
-        max_bytes: the most that compressed arrays may take; None refuses compressed ones.
+        path: Path of the file.
+        rule: What the file must be, for the message: "`path` must be a file written by ...".
+        name: Name of the argument, for the message.
+        names: Names of the arrays to read. By default all are read, and `close` refuses a file
+            with arrays that were not taken.
+        max_bytes: Largest size of decompressed arrays; None refuses compressed arrays.
 
     Raises:
-        TypeError: no path.
-        OSError: the file cannot be opened, such as `FileNotFoundError`.
-        ValueError: no such archive, or a damaged one.
+        TypeError: `path` is not a path.
+        OSError: The file cannot be opened, for example `FileNotFoundError`.
+        ValueError: The file is not such an archive, or is damaged.
     """
 
     def __init__(
@@ -70,15 +71,15 @@ class Archive:
                 self._arrays = _read(stream, names, max_bytes)
             except _OddError as error:
                 self.refuse(str(error))
-            # NumPy, zlib and zipfile have many words for bytes that they cannot read.
+            # NumPy, zlib and zipfile raise many types of exceptions on bytes that they cannot read.
             except Exception as error:
                 self.refuse(f"no complete archive ({type(error).__name__})")
 
     def refuse(self, reason: str) -> NoReturn:
-        """Says that the file is not what it must be.
+        """Refuses the file with a reason.
 
         Raises:
-            ValueError: in every case.
+            ValueError: Always.
         """
         raise ValueError(f"{self._rule}. Received: {self._received}, {reason}") from None
 
@@ -86,7 +87,7 @@ class Archive:
         return name in self._arrays
 
     def take(self, name: str) -> np.ndarray:
-        """An array as it is; it is there once."""
+        """Removes an array from the archive and returns it unchecked."""
         if name not in self._arrays:
             self.refuse(f"without {name}")
         return self._arrays.pop(name)
@@ -100,14 +101,14 @@ class Archive:
         least: float = -np.inf,
         may_be_unknown: bool = False,
     ) -> np.ndarray:
-        """An array of finite numbers of at least `least`.
+        """Takes an array of finite numbers of at least `least`.
 
         Args:
-            name: of the array.
-            shape: of the array, None for an axis of any length but 0.
-            kinds: NumPy's letters for the kinds of numbers it may hold.
-            least: the smallest value that may be.
-            may_be_unknown: whether NaN may stand for numbers that are not known.
+            name: Name of the array.
+            shape: Shape of the array; None for an axis of any length but 0.
+            kinds: NumPy's letters for the allowed kinds of numbers.
+            least: Smallest value allowed.
+            may_be_unknown: Whether NaN is allowed, for numbers that are unknown.
         """
         array = self.take(name)
         fits = array.ndim == len(shape) and all(
@@ -117,7 +118,7 @@ class Archive:
         if not fits:
             words = ["any" if n is None else str(n) for n in shape]
             self.refuse(f"with {name} of shape {list(array.shape)}, not [{', '.join(words)}]")
-        # Nothing here is measured in half or extended precision.
+        # No result of the package has half or extended precision.
         if array.dtype.kind not in kinds or (kinds == "f" and array.dtype.itemsize not in (4, 8)):
             self.refuse(f"with {name} of dtype {array.dtype}")
         known = array[~np.isnan(array)] if may_be_unknown else array
@@ -128,7 +129,7 @@ class Archive:
         return array
 
     def second_moments(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        """Symmetric matrices `[..., n, n]` without a negative diagonal."""
+        """Takes symmetric matrices `[..., n, n]` without negative entries on the diagonal."""
         array = self.array(name, shape)
         if array.shape[-1] != array.shape[-2]:
             self.refuse(f"with {name} of shape {list(array.shape)}")
@@ -142,44 +143,44 @@ class Archive:
         return array
 
     def count(self, name: str, least: int = 1) -> int:
-        """An integer of at least `least`."""
+        """Takes an integer of at least `least`."""
         return int(self.array(name, (), kinds="iu", least=least))
 
     def error(self, name: str) -> float:
-        """A standard error: a number of at least 0, or NaN where it is not known."""
+        """Takes a standard error: a number of at least 0, or NaN if unknown."""
         value = self.take(name)
         if value.shape or value.dtype.kind not in "fiu" or value < 0 or np.isinf(value):
             self.refuse(f"with a {name} that is none")
         return float(value)
 
     def text(self, name: str, choices: Collection[str] | None = None) -> str:
-        """A text, one of several."""
+        """Takes a text, one of `choices` if they are given."""
         value = self.take(name)
         if value.shape or value.dtype.kind != "U" or str(value) not in (choices or (str(value),)):
             self.refuse(f"with another {name}")
         return str(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Texts, one at least."""
+        """Takes a list of texts, at least one."""
         values = self.take(name)
         if values.ndim != 1 or values.dtype.kind != "U" or not len(values):
             self.refuse(f"with {name} that are no texts")
         return tuple(map(str, values))
 
     def close(self) -> None:
-        """Refuses arrays that nobody has taken: the file is about something else."""
+        """Refuses the file if arrays are left that were not taken."""
         if self._arrays:
             self.refuse(f"with {', '.join(sorted(self._arrays)[:4])} besides")
 
 
 class _OddError(Exception):
-    """What is odd about an archive."""
+    """The reason why an archive is refused."""
 
 
 def _read(
     stream: IO[bytes], wanted: Collection[str] | None, max_bytes: int | None
 ) -> dict[str, np.ndarray]:
-    """Arrays by name; anything odd about the file is an exception."""
+    """Arrays by name; raises an exception if the file is not as expected."""
     size = os.fstat(stream.fileno()).st_size
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(stream) as archive:
@@ -204,7 +205,7 @@ def _read(
 
 
 def _read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
-    """One array, whose header must announce the bytes that there are."""
+    """Reads one array, after checking that its header announces the right number of bytes."""
     version = np.lib.format.read_magic(content)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -216,11 +217,11 @@ def _read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
     if dtype.hasobject:
         raise _OddError(f"with pickled objects in {name}")
     count = 1
-    for length in shape:  # in Python's integers, which do not wrap
+    for length in shape:  # Python's integers do not overflow
         count *= length
     if min(shape, default=0) < 0 or content.tell() + count * dtype.itemsize != size:
         raise _OddError(f"with {name} of another size than its header says")
     content.seek(0)
     array = np.lib.format.read_array(content, allow_pickle=False)
-    content.read()  # to the end, where the checksum is compared
+    content.read()  # to the end, where zipfile compares the checksum
     return array

@@ -1,4 +1,4 @@
-"""A number that knows how sure it is."""
+"""A number with its standard error."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Estimate"]
 
 
 class Estimate(float):
-    """Number with a `standard_error`; an error of 0.0 says that it is exact for the given data.
+    """A float with a `standard_error`; an error of 0.0 means that it is exact for the given data.
 
-    It computes like any float, and arithmetic gives plain floats: an error bar is never carried
-    on by guesswork.
+    Arithmetic returns plain floats: without knowing how two estimates depend on each other,
+    an error of their sum could only be guessed.
 
     Args:
-        value: the estimate.
-        standard_error: its standard deviation over the estimator's own randomness.
+        value: The estimate.
+        standard_error: Its standard deviation over the estimator's own randomness.
 
     Example:
         ```python
@@ -36,7 +36,7 @@ class Estimate(float):
     standard_error: float
 
     def __new__(cls, value: float, standard_error: float = 0.0) -> Estimate:
-        """Makes the number; floats are immutable."""
+        """Makes the number; floats are immutable, so that `__init__` is too late."""
         number = super().__new__(cls, check_number("value", value, finite=False, nan=True))
         number.standard_error = check_number(
             "standard_error", standard_error, 0.0, finite=False, nan=True
@@ -44,7 +44,7 @@ class Estimate(float):
         return number
 
     def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]  # two for a float's one
-        """What pickle and copy need to make the number again."""
+        """The arguments from which pickle and copy make the number again."""
         return float(self), self.standard_error
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Estimate(float):
         return f"{float(self):.6g} ± {self.standard_error:.2g}"
 
     def agrees_with(self, value: float, standard_errors: float = 4.0) -> bool:
-        """Whether `value` lies within this many standard errors."""
+        """Whether `value` lies within this number of standard errors."""
         value = check_number("value", value, finite=False, nan=True)
         check_positive("standard_errors", standard_errors)
         return math.fabs(float(self) - value) <= standard_errors * self.standard_error

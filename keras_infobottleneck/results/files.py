@@ -1,8 +1,8 @@
-"""The one writer of files: a file is there whole, or as it was before.
+"""The only writer of files: a file is written completely, or left as it was.
 
-What is written goes to a file of its own in the same folder, is brought to the disk, and takes the
-old file's place in one step. So a reader never sees half of a file, several writers of one path do
-not disturb each other, and a full disk or a kill loses nothing that was there.
+The content goes to a new file in the same folder, is flushed to the disk, and replaces the old file
+in one step. So a reader never sees half of a file, several writers of one path do not disturb each
+other, and a full disk or a kill does not damage the old file.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ __all__ = ["whole_file", "write_text"]
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike, name: str = "path") -> Iterator[BinaryIO]:
-    """A stream whose content takes the file's place when the block ends without an exception.
+    """A stream whose content replaces the file when the block ends without an exception.
 
-    A link stays, its target is replaced. The file keeps its mode.
+    If the path is a link, its target is replaced. The file keeps its permissions.
 
     Args:
-        path: of the file.
-        name: of the argument, for the refusal.
+        path: Path of the file.
+        name: Name of the argument, for the message.
 
     Raises:
-        TypeError, ValueError: as of `check_file`.
-        OSError: the file cannot be written: of the kind that the system gave.
+        TypeError, ValueError: As in `check_file`.
+        OSError: The file cannot be written; of the type that the system raised.
     """
     target = check_file(name, path)
-    # Opened for oneself alone: a link of this name is not followed, nobody else's file is used.
+    # O_EXCL: a link of this name is not followed, and a file of another process is not used.
     partial = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.partial")
     try:
         mode = _mode_of(target)
@@ -62,17 +62,17 @@ def whole_file(path: str | os.PathLike, name: str = "path") -> Iterator[BinaryIO
 
 
 def write_text(path: str | os.PathLike, text: str, name: str = "path") -> None:
-    """The text as a file in UTF-8, see `whole_file`."""
+    """Writes the text as a file in UTF-8; see `whole_file`."""
     with whole_file(path, name) as stream:
         stream.write(text.encode())
 
 
 def _mode_of(target: str) -> int | None:
-    """Permissions of the file that is there, None where none is."""
+    """Permissions of the existing file, or None if there is none."""
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
     except FileNotFoundError:
         return None
-    if not os.access(target, os.W_OK):  # its folder would let it be replaced
+    if not os.access(target, os.W_OK):  # renaming needs permission for the folder only
         raise PermissionError(errno.EACCES, "the file is protected from writing")
     return mode

@@ -20,34 +20,34 @@ MAX_ROWS = 20
 
 
 class Result:
-    """Base of everything that an estimator returns; for the most part a frozen dataclass.
+    """Base of everything that an estimator returns; most results are frozen dataclasses.
 
-    A result can be asked for its `numbers()`, which a log takes, for everything as a dictionary,
-    and for a table.
+    A result has `numbers()` for a log, `to_dict()` for JSON, and `to_dataframe()` for a table.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    # Fields that are arrays `[points]`: a row of the table for each point. None: a single row.
+    # Names of fields that are arrays `[points]`; the table has a row for each point. Without such
+    # fields the table has a single row, of `numbers()`.
     _points: ClassVar[tuple[str, ...]] = ()
 
     def __radd__(self, other: Any) -> Any:
-        """Itself where `sum` begins, at 0: results of shards that add up do so with `sum` too."""
+        """0 + result is the result, if it can be added, so that `sum` adds results of shards."""
         begins = isinstance(other, int) and other == 0 and hasattr(self, "__add__")
         return self if begins else NotImplemented
 
     def numbers(self) -> dict[str, float]:
-        """Every number by its name, the most important one first, as `callbacks.Measure` logs it.
+        """Numbers by name, the most important first, as `callbacks.Measure` logs them.
 
-        Arrays are left out, or reduced to what a log can hold.
+        Arrays are left out, or summarised by numbers.
         """
         return numbers_of_fields(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything by name, as plain numbers, texts and lists, for JSON."""
+        """All fields by name, as plain numbers, texts and lists, for JSON."""
         return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def to_dataframe(self) -> Any:
-        """A `pandas.DataFrame`: a row for each weight or point, where there are such, else one.
+        """A `pandas.DataFrame` with a row for each weight or point, or else a single row.
 
         Raises:
             ImportError: pandas is not installed.
@@ -61,19 +61,19 @@ class Result:
         return pandas.DataFrame(self._columns())
 
     def _columns(self) -> dict[str, Sequence]:
-        """The table: name of a column to its entries."""
+        """The columns of the table by name."""
         if self._points:
             return {name: getattr(self, name) for name in self._points}
         return {name: [value] for name, value in self.numbers().items()}
 
     def __repr__(self) -> str:
-        """One line, whatever the arrays hold."""
+        """One line; arrays are shown by their shape."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         shown = ", ".join(f"{k}={_in_short(v)}" for k, v in fields.items() if v is not None)
         return f"{type(self).__name__}({shown})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the line, and the first rows of the table."""
+        """For notebooks: the line of `repr`, and the first rows of the table."""
         columns = self._columns()
         rows = list(zip(*columns.values(), strict=True))
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
@@ -87,25 +87,25 @@ class Result:
 
 
 def numbers_of_fields(result: Any) -> dict[str, float]:
-    """The fields of a dataclass that are numbers, in their order."""
+    """The numeric fields of a dataclass by name, in their order."""
     fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     return {name: float(value) for name, value in fields.items() if is_number(value)}
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one real number; a truth value is none."""
+    """Whether a value is a real number; True and False are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
 
 
 def plain(value: Any, *, strict: bool = False) -> Any:
-    """Numbers, texts, lists and dictionaries of such, in place of arrays and results.
+    """Converts a value to plain numbers, texts, and lists and dictionaries of them.
 
     Args:
-        value: a number, a text, an array, a result, or a collection of such.
-        strict: whether infinite numbers and NaN become texts, which strict JSON does not know.
+        value: A number, a text, an array, a result, or a collection of these.
+        strict: Whether infinite numbers and NaN, which strict JSON does not have, become texts.
 
     Raises:
-        TypeError: anything else.
+        TypeError: The value is or contains anything else.
     """
     if value is None or isinstance(value, str | bool):
         return value
@@ -114,7 +114,7 @@ def plain(value: Any, *, strict: bool = False) -> Any:
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
-        # Not the value itself: an `Estimate` is a float whose text is not a number.
+        # Converted, because an `Estimate` is a float whose text is not a number.
         value = float(value)
         return str(value) if strict and not math.isfinite(value) else value
     if isinstance(value, np.ndarray):
