@@ -1,1 +1,1 @@
-"""The one door to the inside of Keras: cloning, recording outputs, compiled passes, weights."""
+"""The only room that uses the internals of Keras: cloning, recording, compiled passes, weights."""

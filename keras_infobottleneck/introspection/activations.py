@@ -1,4 +1,4 @@
-"""A model that ends at one of another model's layers, and which layers have own activations."""
+"""Models that end at a layer of another model, and layers without activations of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "with_graph",
 ]
 
-# All that Keras has but `RandomCrop`, which changes the size of an image in inference too.
+# All augmentation layers of Keras but `RandomCrop`, which also changes image sizes in inference.
 AUGMENTATION = (
     keras.layers.AugMix,
     keras.layers.CutMix,
@@ -73,27 +73,27 @@ PASSING_THROUGH = (
 
 
 def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.Model:
-    """Model from the inputs to a layer's output; made once, kept while the model lives.
+    """Model from the inputs to the output of a layer; made once and kept while the model lives.
 
-    Where no graph leads from the model's inputs to the layer, as in a subclassed model or for a
-    layer of a nested one, the model runs and the layer's output is recorded.
+    If the graph does not lead from the model's inputs to the layer, as in a subclassed model or for
+    a layer of a nested model, the whole model runs and the layer's output is recorded.
 
     Raises:
-        TypeError: a model or a layer of another type.
-        ValueError: an unknown layer, or a name of several.
+        TypeError: The model or the layer has the wrong type.
+        ValueError: The layer is unknown, or several layers have its name.
     """
     check_model("model", model)
     found = _find_layer(model, layer)
 
     def make(model_of: Callable[[], keras.Model]) -> keras.Model:
-        if num_calls(found) == 1:  # of several calls, `found.output` is the first
+        if num_calls(found) == 1:  # with several calls, `found.output` would be that of the first
             try:
                 graph = keras.Model(model_of().inputs, found.output, name=found.name)
             except (AttributeError, ValueError):
-                pass  # no inputs, or no path from them
+                pass  # no inputs, or no path from them to the layer
             else:
-                network = getattr(model_of(), "network", model_of())  # of one that holds another
-                # Made of a graph, a subclass may still have a forward pass of its own.
+                network = getattr(model_of(), "network", model_of())  # of a model that holds it
+                # A subclass made from a graph may still define a forward pass of its own.
                 if type(network).call in (keras.Sequential.call, type(graph).call):
                     return graph
         return LayerOutput(model_of, found)
@@ -104,12 +104,12 @@ def activations_model(model: keras.Model, layer: str | int | keras.layers.Layer)
 def joint_activations_model(
     model: keras.Model, layers: Sequence[str | int | keras.layers.Layer]
 ) -> Callable[[Any], list[Any]]:
-    """Model from the inputs to the outputs of several layers, in inference mode.
+    """Function from the inputs to the outputs of several layers, in inference mode.
 
-    Layers to which the model's graph leads share one forward pass.
+    Layers that can be reached on the model's graph share one forward pass.
 
     Raises:
-        TypeError, ValueError: as of `activations_model`.
+        TypeError, ValueError: As in `activations_model`.
     """
     cuts = [activations_model(model, layer) for layer in layers]
     of_graph = [cut for cut in cuts if not isinstance(cut, LayerOutput)]
@@ -131,10 +131,10 @@ def joint_activations_model(
 
 
 def with_graph(activations: keras.Model) -> keras.Model:
-    """The same with `.inputs` and `.output`, for models with a graph or of one array of floats.
+    """The activations model with `.inputs` and `.output`, if the model has a graph or one input.
 
     Raises:
-        ValueError: a subclassed model that was never called, or whose inputs are several.
+        ValueError: The model is subclassed, and was never called or has several inputs.
     """
     if not isinstance(activations, LayerOutput):
         return activations
@@ -148,7 +148,7 @@ def with_graph(activations: keras.Model) -> keras.Model:
 
 
 def _symbolic_inputs(model: keras.Model) -> Any:
-    """Those of the model's graph, or such as it was called on."""
+    """The inputs of the model's graph, or a symbolic input of the shape that it was built with."""
     try:
         return model.input
     except (AttributeError, ValueError):
@@ -163,7 +163,7 @@ def _symbolic_inputs(model: keras.Model) -> Any:
 
 
 def _find_layer(model: keras.Model, layer: str | int | keras.layers.Layer) -> keras.layers.Layer:
-    """Layer of the model that a name, an index or a layer means."""
+    """The layer of the model with this name or index, or the layer itself if it is in the model."""
     names = [each.name for each in model.layers]
     inner = inner_layers(model)
     if isinstance(layer, str):
@@ -188,10 +188,10 @@ def _find_layer(model: keras.Model, layer: str | int | keras.layers.Layer) -> ke
 
 
 def passes_through(layer: keras.layers.Layer) -> bool:
-    """Whether a layer, in inference mode, only passes its input through, moved or repeated.
+    """Whether a layer, in inference mode, only passes its input on, possibly moved or repeated.
 
-    Its activations are another layer's. So are those of sequences of such layers, of layers that
-    apply one to each step, and of activations that are the identity.
+    Its activations are those of the layer before. The same holds for sequences of such layers, for
+    wrappers that apply one to each step, and for the linear activation.
     """
     if isinstance(layer, keras.Sequential | keras.layers.Pipeline):
         return all(passes_through(each) for each in layer.layers)

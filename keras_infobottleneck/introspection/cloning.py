@@ -1,4 +1,4 @@
-"""Copies of models: without the loss they were compiled with, with what they were adapted to."""
+"""Copies of models: not compiled, with the state that preprocessing layers were adapted to."""
 
 import inspect
 import tempfile
@@ -27,13 +27,13 @@ LOOKUPS = (
 
 
 def check_copyable(model: keras.Model) -> None:
-    """Refuses a `Lambda` whose function Keras does not find again.
+    """Refuses a `Lambda` whose function Keras cannot find again.
 
-    Keras makes a layer anew from its configuration, and for a Python lambda it speaks of files and
-    of their dangers where there is no file.
+    Keras makes copies of layers from their configuration; its own message for a Python lambda is
+    about the dangers of loading files, where no file is loaded.
 
     Raises:
-        ValueError: with the name of the layer.
+        ValueError: There is such a layer; the message has its name.
     """
     for layer in layers_of_kind(model, keras.layers.Lambda):
         try:
@@ -51,16 +51,17 @@ def uncompiled_clone(
     clone_function: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
     call_function: Callable | None = None,
 ) -> keras.Model:
-    """Clone of a model, as of `keras.models.clone_model` with models inside, never compiled.
+    """Clone of a model and of the models inside it, as by `keras.models.clone_model`, not compiled.
 
-    Keras compiles the clone of a compiled model, and fails where the loss or a metric is a function
-    of the user's own that is not registered. A layer that sits in several of the models is one
-    layer in the clone too.
+    Keras compiles the clone of a compiled model, and fails if the loss or a metric is a function
+    of the user that is not registered. A layer that several of the models share is one layer in
+    the clone too.
 
     Args:
-        model: a sequential or functional model.
-        clone_function: gives the copy of a layer that is no such model; by default `fresh_copy`.
-        call_function: calls a copy, given first, with the arguments of a call in a graph.
+        model: A sequential or functional model.
+        clone_function: Returns the copy of a layer that is not such a model; by default
+            `fresh_copy`.
+        call_function: Calls a copy in a graph; receives the copy and the arguments of the call.
     """
     copies = {}
 
@@ -81,12 +82,12 @@ def uncompiled_clone(
 
 
 def fresh_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A layer of the same configuration; models that it holds are not compiled."""
+    """A new layer with the same configuration; models inside it are not compiled."""
     return type(layer).from_config(uncompiled(layer.get_config()))
 
 
 def uncompiled(config: Any) -> Any:
-    """A configuration in which no model says how it was compiled."""
+    """The configuration without the entries that say how a model was compiled."""
     if isinstance(config, dict):
         return {key: uncompiled(v) for key, v in config.items() if key != "compile_config"}
     if isinstance(config, list | tuple):
@@ -95,16 +96,17 @@ def uncompiled(config: Any) -> Any:
 
 
 def draws_unasked(layer: keras.layers.Layer) -> bool:
-    """Whether a layer takes an open `training` for True, as Keras' layers of augmentation do."""
+    """Whether a layer takes a missing `training` argument as True, as augmentation layers do."""
     parameter = inspect.signature(layer.call).parameters.get("training")
     return parameter is not None and parameter.default is True
 
 
 def hand_on_adapted(model: keras.Model, copy: keras.Model) -> None:
-    """Give a copy what the preprocessing layers of a model have adapted to.
+    """Copies the state of adapted preprocessing layers from a model to its copy.
 
-    `set_weights` does not: normalisation goes by constants that it makes of its weights when it is
-    adapted or loaded, and a vocabulary is no weight. By the methods with which Keras saves them.
+    `set_weights` does not copy it: `Normalization` computes with constants that it makes from its
+    weights when it is adapted or loaded, and a vocabulary is not a weight. The methods by which
+    Keras saves and loads this state are used instead.
     """
     kinds = (keras.layers.Normalization, *LOOKUPS)
     adapted = [[x for x in all_layers(m) if isinstance(x, kinds)] for m in (model, copy)]

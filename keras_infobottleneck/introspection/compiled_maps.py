@@ -1,4 +1,4 @@
-"""A compiled function of a batch, run on as many batches at a time as there are replicas."""
+"""A compiled function of one batch, run on one batch per replica at a time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["CompiledMap"]
 
 
 class CompiledMap:
-    """The results of a function of a batch, for one batch after the other.
+    """Maps a compiled function over batches, one result for each batch.
 
     Args:
-        of_batch: from a nest of tensors, whose first axes have any size, to a nest of tensors.
-        num_free_axes: how many of them.
+        of_batch: Function from a nest of tensors, whose first axes have any size, to a nest.
+        num_free_axes: Number of these first axes.
     """
 
     def __init__(self, of_batch: Callable[[Any], Any], num_free_axes: int = 1):
@@ -37,14 +37,15 @@ class CompiledMap:
         """The result of every batch, in order.
 
         Args:
-            batches: nests of arrays or tensors.
-            strategy: on whose replicas; by default `measuring_strategy`. Of one with several
-                processes each process has all results, by its own replicas.
+            batches: Nests of arrays or tensors.
+            strategy: Strategy on whose replicas the function runs; by default
+                `measuring_strategy()`. With several processes, each process computes and returns
+                all results on its own replicas.
         """
         strategy = strategy or measuring_strategy()
         batches = iter(batches)
         while True:
-            # The scope is left for each step: in between, the caller's own code runs.
+            # The scope is left for one step at a time: in between, the caller's own code runs.
             with outside_scope(strategy):
                 replicas = replicas_of(strategy)
                 group = list(itertools.islice(batches, replicas.count_here))
@@ -54,7 +55,7 @@ class CompiledMap:
             yield from results
 
     def _of_group(self, replicas: Replicas, group: list[Any]) -> list[Any]:
-        """Results of at most one batch for each replica; those without one repeat the last."""
+        """Results of at most one batch per replica; the others repeat the last batch."""
         loop = self._loops.get(replicas)
         if loop is None:
             loop = self._loops[replicas] = replicas.compiled(self._of_batch, self._num_free_axes)

@@ -1,4 +1,4 @@
-"""Compiled passes over data, kept with the model they were traced for."""
+"""Compiled passes over data, kept as long as the model for which they were traced."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from keras_infobottleneck.introspection.replicas import (
 
 __all__ = ["BATCHES_PER_PART", "CompiledSum", "compiled", "sum_over"]
 
-# This many batches are summed in their own precision before they are added to a sum in float64:
-# rounding in float32 grows with the number of batches, and this many cost seven digits one.
+# This many batches are summed in their own precision before they are added to a sum in float64.
+# Rounding in float32 grows with the number of batches; this many cost about one of seven digits.
 BATCHES_PER_PART = 256
 
 _KEPT: weakref.WeakKeyDictionary[keras.Model, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
 def compiled(model: keras.Model, key: Hashable, make: Callable[[Callable], Any]) -> Any:
-    """What `make` gives for `key`: made on the first call, kept while the model lives.
+    """The result of `make` for `key`: made at the first call and kept while the model lives.
 
-    And while it has the same weights: low-rank adaptation and quantisation give a layer others,
-    and make it compute with them, of which what was traced before knows nothing.
+    It is made anew if the model's weights are other variables: low-rank adaptation and quantisation
+    replace the weights of a layer, which a function traced before would not use.
 
     Args:
-        model: whose weights the function reads.
-        key: everything but shapes that the function depends on.
-        make: from a reference that gives the model, when called, to what is kept. Were the model
-            itself kept by its function, it would never be freed.
+        model: The model whose weights the function reads.
+        key: Everything except shapes that the function depends on.
+        make: Function from a weak reference to the model (call it to get the model) to the object
+            that is kept. The object must not hold the model itself, which would never be freed.
     """
     kept = _KEPT.setdefault(model, {})
     is_built = all(layer.built for layer in all_layers(model))
-    weights = tuple(map(id, model.weights)) if is_built else ()  # the first call may make more
+    weights = tuple(map(id, model.weights)) if is_built else ()  # a first call may make more
     if kept.get("weights", ()) not in ((), weights):
-        # Not emptied: another thread may be at what it holds.
+        # A new dictionary, not an emptied one: another thread may be using its contents.
         kept = _KEPT[model] = {}
     kept["weights"] = weights
     if key not in kept:
-        # If two threads make one at the same time, both use the first.
+        # If two threads make one at the same time, both use the first one stored.
         made = make(weakref.ref(model))
         return kept.setdefault(key, made)
     return kept[key]
 
 
 class CompiledSum:
-    """Sum of a function of a batch over every batch, in a compiled loop on every replica.
+    """Sum of a function of a batch over all batches, in a compiled loop on every replica.
 
-    Outside a loop every batch would cost the dispatch of a call and new tensors for the sums.
+    Without the loop, each batch would cost the dispatch of a call and new tensors for the sums.
 
     Args:
-        of_batch: from a batch and further tensors to a nest of tensors of fixed shapes.
+        of_batch: Function from a batch and further tensors to a nest of tensors of fixed shapes.
     """
 
     def __init__(self, of_batch: Callable[..., Any]):
@@ -74,14 +74,14 @@ class CompiledSum:
         verbose: int = 0,
         strategy: tf.distribute.Strategy | None = None,
     ) -> Any:
-        """The sum, with a Keras progress bar on request.
+        """The sum over all batches.
 
         Args:
-            batches: the examples.
-            arguments: further tensors for the function.
-            verbose: 1 for a progress bar.
-            strategy: on whose replicas, each of which takes its share of the batches; by default
-                `measuring_strategy`. The processes of one that has several must all make the call.
+            batches: The examples.
+            arguments: Further tensors for the function.
+            verbose: 1 for a Keras progress bar.
+            strategy: Strategy whose replicas each take a share of the batches; by default
+                `measuring_strategy()`. With several processes, all of them must make the call.
         """
         strategy = strategy or measuring_strategy()
         with outside_scope(strategy):
@@ -92,7 +92,7 @@ class CompiledSum:
         if loop is None:
             loop = self._loops[replicas] = replicas.compiled(self._of_stack)
         bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
-        parts: Any = None  # sums of each replica here, of the last batches
+        parts: Any = None  # the sums of each local replica over the most recent batches
         total: Any = None
         count = done = 0
         most = replicas.count if verbose else BATCHES_PER_PART
@@ -115,7 +115,7 @@ class CompiledSum:
         return tf.nest.map_structure(lambda a, p: tf.constant(a, p.dtype), total, parts[0])
 
     def _of_stack(self, stack: Batch, *arguments: Any) -> Any:
-        """Sum over the batches of one stack; traced for each replica, whose weights are others."""
+        """Sum over the batches of one stack; traced for each replica with its own weights."""
         of_batch = tf.function(self._of_batch, autograph=False)
         first = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), stack)
         results = of_batch.get_concrete_function(first, *arguments).structured_outputs
@@ -128,13 +128,13 @@ class CompiledSum:
 
 
 def _add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """The sum, where the first of both lies."""
+    """The sum of two tensors, on the device of the first."""
     with tf.device(a.device):
         return a + b
 
 
 def _in_float64(total: Any, parts: list[Any]) -> Any:
-    """The total on the host with parts added, in place: no copy of large sums is made."""
+    """The total on the host with parts added in place, so that large sums are not copied."""
     for part in parts:
         if total is None:
             total = tf.nest.map_structure(lambda p: np.array(p.numpy(), np.float64), part)
@@ -144,7 +144,7 @@ def _in_float64(total: Any, parts: list[Any]) -> Any:
 
 
 def sum_over(count: int | tf.Tensor, value: Callable[[Any], Any], zeros: Any) -> Any:
-    """Sum of `value(k)` for k below count, one after the other, in a compiled loop from `zeros`."""
+    """Sum of `value(k)` for `k < count`, sequentially in a compiled loop that starts at `zeros`."""
     if isinstance(count, int) and count == 1:
         return value(0)
 

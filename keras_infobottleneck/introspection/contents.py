@@ -1,10 +1,10 @@
-"""What a model is made of: its layers, also those inside others, its weights, and their names.
+"""The contents of a model: its layers, including layers inside layers, its weights, their names.
 
-Keras has no public walk that reaches the layers of nested models and of custom layers, and no
-public word on how often a layer was called. The private names used here were seen in Keras 3.15.
+Keras has no public way to reach the layers of nested models and of custom layers, or to count the
+calls of a layer. The private names used here exist in Keras 3.15.
 
-A weight or a layer is named by its Keras path; a second one of the same path is `path #2`. By these
-names all results of a model join.
+A weight or a layer is named by its Keras path; a second one with the same path is `path #2`. These
+names are the same in all results of one model.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def all_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def layers_in_order(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The same layers as `all_layers`, in the order of `layer.weights`.
+    """The layers of `all_layers`, in the order of `layer.weights`.
 
-    Keras' own walk goes backwards through the layers of a layer that sits in another.
+    Keras' own walk visits the layers inside a layer in reverse order.
     """
     found: dict[int, keras.layers.Layer] = {}
     left = [layer]
@@ -76,20 +76,20 @@ def layers_of_kind(layer: keras.layers.Layer, kind: type[L]) -> list[L]:
 
 
 def num_calls(layer: keras.layers.Layer) -> int:
-    """How often the layer was called in graphs of symbolic tensors."""
+    """Number of calls of the layer on symbolic tensors."""
     return len(layer._inbound_nodes)
 
 
 def mask_of(tensor: Any) -> Any:
-    """The mask that Keras keeps with a tensor, None without."""
+    """The mask that Keras attaches to a tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 
 def maker_of(tensor: Any) -> keras.Operation:
-    """The layer or operation whose output a symbolic tensor is.
+    """The layer or operation that made a symbolic tensor.
 
     Raises:
-        AttributeError: a tensor that is no output of a Keras graph.
+        AttributeError: The tensor is not an output of a Keras graph.
     """
     return tensor._keras_history.operation
 
@@ -100,22 +100,22 @@ def nodes_of(graph: keras.Function) -> list[Any]:
 
 
 def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """The weights that a layer made itself for training, frozen or not, without inner layers'."""
+    """The weights that a layer itself made for training, frozen or not, without inner layers."""
     return list(layer._trainable_variables)
 
 
 def own_metrics(layer: keras.layers.Layer) -> list[Any]:
-    """The metrics that a layer made itself."""
+    """The metrics that a layer itself made."""
     return list(layer._metrics)
 
 
 def own_losses(layer: keras.layers.Layer) -> list[Any]:
-    """The losses that a layer itself has added in the forward pass that runs."""
+    """The losses that a layer itself has added during the current forward pass."""
     return layer._get_own_losses()
 
 
 def is_rematerialised(layer: keras.layers.Layer) -> bool:
-    """Whether Keras runs the layer again for its gradient."""
+    """Whether Keras runs the layer again to compute its gradient (rematerialisation)."""
     return layer._remat_mode is not None
 
 
@@ -125,13 +125,13 @@ def takes_training(layer: keras.layers.Layer) -> bool:
 
 
 def precision_of(model: keras.Model) -> str:
-    """Types in which the layers with weights compute, such as "float16 and float32"."""
+    """The compute dtypes of the layers with weights, such as "float16 and float32"."""
     found = {layer.compute_dtype for layer in all_layers(model) if own_weights(layer)}
     return " and ".join(sorted(found or {model.compute_dtype}))
 
 
 def numbered(paths: Iterable[str]) -> list[str]:
-    """The paths in their order, repeated ones as `path #2`, `path #3`."""
+    """The paths in their order, with repeated ones renamed to `path #2`, `path #3`."""
     taken: set[str] = set()
     names = []
     for path in paths:
@@ -145,9 +145,9 @@ def numbered(paths: Iterable[str]) -> list[str]:
 
 
 def renumbered(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of version 0.1.0, which has `path`, `path_1`, `path_2`, as they are now.
+    """Converts names of version 0.1.0 (`path`, `path_1`, `path_2`) to the present form.
 
-    A name that ends like this without the others before it is a path of its own.
+    A name with such an ending is left as it is unless the names before it in the series exist.
     """
     new: dict[str, str] = {}
     for name in names:
@@ -161,7 +161,7 @@ def renumbered(names: Sequence[str]) -> tuple[str, ...]:
 def weight_names(model: keras.Model, variables: Sequence[keras.Variable]) -> tuple[str, ...]:
     """Names of some weights of a model, numbered among all of its weights.
 
-    A weight has the same name whichever others are asked for beside it.
+    The name of a weight does not depend on which other weights are asked for.
     """
     weights = model.weights
     names = dict(zip(map(id, weights), numbered(w.path for w in weights), strict=True))
@@ -169,7 +169,7 @@ def weight_names(model: keras.Model, variables: Sequence[keras.Variable]) -> tup
 
 
 def layer_names(model: keras.Model, layers: Sequence[keras.layers.Layer]) -> tuple[str, ...]:
-    """Names of some layers of a model, numbered among all of its layers in the weights' order."""
+    """Names of some layers of a model, numbered among all layers in the order of weights."""
     everything = layers_in_order(model)
     names = dict(zip(map(id, everything), numbered(x.path for x in everything), strict=True))
     return tuple(names[id(layer)] for layer in layers)
@@ -178,13 +178,14 @@ def layer_names(model: keras.Model, layers: Sequence[keras.layers.Layer]) -> tup
 def noise_weights(
     model: keras.Model, noise: Literal["weights", "activations"] | None = None
 ) -> list[keras.Variable]:
-    """Scales, priors and prices of noisy layers; predictions without noise read none of them.
+    """The weights that only make noise: scales, priors and prices of noisy layers.
 
-    Noisy layers name theirs in `noise_weights`; see `keras_infobottleneck.layers.NoisyLayer`.
+    Predictions without noise read none of them. Noisy layers list them in `noise_weights`; see
+    `keras_infobottleneck.layers.NoisyLayer`.
 
     Args:
-        model: the model.
-        noise: only of layers whose noise is on these.
+        model: The model.
+        noise: If given, only layers with this kind of noise are considered.
     """
     found: dict[int, keras.Variable] = {}
     for layer in all_layers(model):
@@ -194,7 +195,7 @@ def noise_weights(
 
 
 def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
-    """Trainable weights on which predictions depend: all but those that only noise is made from."""
+    """The trainable weights on which predictions depend: all except `noise_weights`."""
     noise = {id(weight) for weight in noise_weights(model)}
     return [weight for weight in model.trainable_variables if id(weight) not in noise]
 
@@ -202,11 +203,12 @@ def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
 def chosen_variables(
     model: keras.Model, variables: Sequence[keras.Variable] | None
 ) -> list[keras.Variable]:
-    """The variables asked for, or every trainable one.
+    """The variables asked for, or all trainable ones.
 
     Raises:
-        ValueError: none, one twice, one that is not the model's, or weights that are not floats
-            of one type.
+        TypeError: `variables` is not a list of variables.
+        ValueError: There is none, one is repeated or not a weight of the model, or the weights
+            are not all float32 or all float64.
     """
     expected = "a list of weights of the model"
     check_instance("variables", variables, list | tuple, expected, optional=True)
@@ -237,14 +239,14 @@ def chosen_variables(
 
 
 def check_finite(variables: Sequence[keras.Variable]) -> None:
-    """Refuses weights of which some are NaN or infinite.
+    """Refuses weights with NaN or infinite values.
 
     Raises:
-        ValueError: with the first of them.
+        ValueError: There are such values; the message names the first such weight.
     """
     floating = [v for v in variables if tf.as_dtype(v.dtype).is_floating]
     finite = [tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v.value))) for v in floating]
-    # One answer from the device for all of them.
+    # Reduced on the device, so that the host waits for one answer only.
     if not finite or bool(tf.reduce_all(tf.stack(finite))):
         return
     found = next(v for v, each in zip(floating, finite, strict=True) if not bool(each))

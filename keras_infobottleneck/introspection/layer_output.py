@@ -1,4 +1,4 @@
-"""What a layer puts out while its model runs, for models without a graph to cut."""
+"""Records the output of a layer while its model runs, for models without a graph."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from keras_infobottleneck.introspection.replaced_calls import replaced_call
 
 __all__ = ["LayerOutput"]
 
-# Held while functions run as Python, which is so for all threads: slower, with the same results.
+# Held while `tf.function`s run as Python. This setting affects all threads; their results stay the
+# same, but are computed more slowly.
 _EAGER = threading.RLock()
 
 
 class LayerOutput(keras.Model):
-    """Maps a model's inputs to the output of one of its layers, recorded as the model runs.
+    """Maps the inputs of a model to the output of one of its layers, recorded as the model runs.
 
-    The layer is left as it was after every call, also after one that failed. What other threads
-    run meanwhile is not recorded.
+    The layer is restored after every call, also after one that failed. Calls in other threads are
+    not recorded.
 
     Args:
-        model_of: gives the model, which this one must not keep alive.
-        layer: the layer; the model calls it once, outside loops and branches.
+        model_of: Returns the model, which this one must not keep alive.
+        layer: The layer; the model must call it once, outside loops and branches.
     """
 
     def __init__(self, model_of: Callable[[], keras.Model], layer: keras.layers.Layer):
@@ -35,11 +36,11 @@ class LayerOutput(keras.Model):
         super().__init__(name=layer.name, autocast=False)
         self._model_of = model_of
         self._layer = layer
-        # Tracked, so that the weights of this model are those of the other.
+        # Tracked by Keras, so that this model has the weights of the other.
         self._parts = list(self.model.layers)
         inner = {id(v) for part in self._parts for v in part.variables}
         self._own = [v for v in self.model.variables if id(v) not in inner]
-        self.built = True  # what is not built is so by the model's first call
+        self.built = True  # the first call of the model builds what is not yet built
 
     @property
     def model(self) -> keras.Model:
@@ -49,11 +50,11 @@ class LayerOutput(keras.Model):
     def call(self, inputs: Any) -> Any:
         """Output of the layer, in the training mode of the call."""
         if not self.model.built:
-            self.model(inputs)  # building runs the layers too
+            self.model(inputs)  # run once to build, because building calls the layers too
         outputs = self._recorded(inputs)
         if not outputs or not _are_here(outputs):
-            # Inside a `tf.function`, whose tensors stay in its graph, or which was traced before
-            # and calls no layer: without it, they are here.
+            # Inside a `tf.function` the outputs belong to its graph, or, if it was traced before,
+            # no layer is called. Functions therefore run as Python.
             with _functions_run_as_python():
                 outputs = self._recorded(inputs)
         if len(outputs) != 1:
@@ -102,7 +103,7 @@ def _functions_run_as_python() -> Iterator[None]:
 
 
 def _are_here(outputs: list[Any]) -> bool:
-    """Whether the tensors can be used where the program is now."""
+    """Whether the tensors are eager, or belong to the graph that is being traced."""
     leaves = [leaf for leaf in keras.tree.flatten(outputs) if tf.is_tensor(leaf)]
     if tf.executing_eagerly():
         return all(hasattr(leaf, "numpy") for leaf in leaves)

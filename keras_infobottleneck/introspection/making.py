@@ -1,4 +1,4 @@
-"""How Keras makes, builds and completes layers: what it keeps of that has no public name.
+"""Making, building and completing layers by means of Keras for which there is no public name.
 
 Seen to work in Keras 3.15.
 """
@@ -21,10 +21,10 @@ __all__ = [
 
 
 def arguments_given(layer: keras.layers.Layer) -> dict[str, Any]:
-    """Arguments with which a layer was made, where all are numbers, texts and lists of them.
+    """The arguments with which a layer was made, if all are numbers, texts and lists of them.
 
     Raises:
-        NotImplementedError: others, of which only the layer itself could tell.
+        NotImplementedError: There are others, which only a `get_config` of the layer could give.
     """
     if layer._auto_config is None:
         raise NotImplementedError(
@@ -35,14 +35,15 @@ def arguments_given(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def build_by_call(model: keras.Model, input_shape: Any) -> None:
-    """Build the layers that a model calls, by a call on symbolic inputs of a shape."""
+    """Builds the layers that a model calls, by calling it on symbolic inputs of a shape."""
     model._build_by_run_for_single_pos_arg(input_shape)
 
 
 def charges_nothing() -> bool:
-    """Whether the layer that is being called belongs to a model that `fit` trains as Keras does.
+    """Whether the layer being called is in a model that trains without the price of its noise.
 
-    Such a model knows nothing of a divergence; one with a step or an objective of its own may.
+    These are compiled models with the `train_step` and `compute_loss` of Keras, which add no
+    divergence; a model with its own step or objective may add it.
     """
     context = global_state.get_global_attribute("current_call_ctx")
     model = getattr(context, "entry_layer", None)
@@ -53,9 +54,9 @@ def charges_nothing() -> bool:
 
 
 def set_late(layer: keras.layers.Layer, name: str, value: keras.layers.Layer) -> None:
-    """Set an attribute that holds a layer, which is saved and counted with the rest from now on.
+    """Sets an attribute to a layer after building, so that the layer is saved with the others.
 
-    Keras locks what a layer tracks once it is built; its own low-rank adapters unlock it likewise.
+    Keras locks the tracker of a layer once it is built; its low-rank adapters unlock it like this.
     """
     tracker = layer._tracker
     was_locked = tracker.locked
@@ -69,11 +70,11 @@ def set_late(layer: keras.layers.Layer, name: str, value: keras.layers.Layer) ->
 
 @contextlib.contextmanager
 def without_values() -> Iterator[None]:
-    """Variables that are made here get no values: they are known by shape and type alone.
+    """Variables made in this scope get no values, only shapes and types.
 
-    Keras gives variables no values inside a stateless scope; it keeps a list of them, to be done
-    when a scope ends, from which those made here are taken out. A variable that has a value also
-    leaves a kernel of TensorFlow's behind, 30 KiB, until Keras' session is cleared.
+    Keras gives variables no values inside a stateless scope, but lists them to be initialised
+    later; the variables made here are removed from that list. A variable with a value would also
+    leave a TensorFlow kernel of 30 KiB behind until Keras' session is cleared.
     """
     name = "uninitialized_variables"
     waiting = list(global_state.get_global_attribute(name) or ())
@@ -85,7 +86,7 @@ def without_values() -> Iterator[None]:
 
 
 def made_without_values(make: Callable[[], keras.Model]) -> list[tuple[tuple[int, ...], str]]:
-    """Shapes and types of the weights of a model that is made without values, and dropped."""
+    """Shapes and types of the weights of a model, which is made without values and then dropped."""
     with without_values():
         model = make()
     return [(tuple(w.shape), keras.backend.standardize_dtype(w.dtype)) for w in model.weights]

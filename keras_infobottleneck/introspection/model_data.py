@@ -1,4 +1,4 @@
-"""Data as a model takes them: the reader made for a model, which refuses what it does not take."""
+"""The reader of data for a model, which refuses data that the model does not accept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_infobottleneck.introspection.replicas import creating_weights_of
 
 __all__ = ["batches_for", "float_types"]
 
-# What Keras, TensorFlow and Python raise on inputs of another form; others are the model's own.
+# Exceptions of Keras, TensorFlow and Python on inputs of the wrong form. Others are passed on.
 DATA_ERRORS = (
     *(AttributeError, LookupError, TypeError, ValueError),
     *(tf.errors.InvalidArgumentError, tf.errors.UnimplementedError),
@@ -26,7 +26,7 @@ DATA_ERRORS = (
 
 @dataclass(frozen=True)
 class _Form:
-    """An array by its shape, whose first axis is examples, and the type of its entries if known."""
+    """The shape of an array, whose first axis is examples, and its dtype if known."""
 
     shape: tuple[int | None, ...]
     dtype: str | None
@@ -36,7 +36,7 @@ class _Form:
         return f"[{sizes}] of {self.dtype}" if self.dtype else f"[{sizes}]"
 
     def takes(self, other: _Form) -> bool:
-        """Whether an array of another form fits; of another rank Keras may make it fit."""
+        """Whether an array of another form fits. A different rank is left to Keras to convert."""
         pairs = zip(self.shape[1:], other.shape[1:], strict=False)
         same_rank = len(self.shape) == len(other.shape)
         return same_rank and all(mine in (None, its) for mine, its in pairs)
@@ -50,17 +50,18 @@ def batches_for(
     name: str = "data",
     **options: Any,
 ) -> Batches:
-    """The reader of data for a model, which is run on an example of every shape that they have.
+    """The reader of data for a model; the model is run on one example of every shape in the data.
 
-    A model that has no weights yet makes them by that.
+    A model that has no weights yet is built by this.
 
     Args:
-        model: any Keras model.
-        data, batch_size, name, options: as of `Batches`.
+        model: Any Keras model.
+        data, batch_size, name, options: As in `Batches`.
 
     Raises:
-        TypeError: not a Keras model, data of another kind, or text for numbers and the reverse.
-        ValueError: what `Batches` refuses, and inputs that the model does not take.
+        TypeError: `model` is not a Keras model, the data are of another kind, or text is given for
+            numbers or the reverse.
+        ValueError: The data are refused by `Batches`, or the model does not accept the inputs.
     """
     check_model("model", model)
     wanted = _forms_of(model)
@@ -76,18 +77,18 @@ def batches_for(
 
 
 def float_types(model: keras.Model, inputs: Any, *, name: str) -> list[tf.DType]:
-    """The type of each input along which a model is differentiated, floats all of them.
+    """The float type of each input, for models that are differentiated with respect to inputs.
 
-    Whole numbers are cast, as Keras does, where the model says that it takes floats. Where it does
-    not say, only bytes are cast, in which images are stored.
+    Integers are cast, as Keras does, if the model declares float inputs. If it declares nothing,
+    only bytes are cast, in which images are stored.
 
     Args:
-        model: any Keras model.
-        inputs: of a few examples.
-        name: of the argument, for a refusal.
+        model: Any Keras model.
+        inputs: Inputs of a few examples.
+        name: Name of the argument, for the message.
 
     Raises:
-        TypeError: inputs that have no derivative.
+        TypeError: An input has no derivative.
     """
     wanted = _forms_of(model)
     leaves, forms = tf.nest.flatten(inputs), keras.tree.flatten(wanted)
@@ -109,14 +110,14 @@ def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool
     """Runs the model on one example.
 
     Raises:
-        TypeError, ValueError: in one sentence, what the model takes and what it was given.
+        TypeError, ValueError: The inputs do not fit; the message says what the model accepts.
     """
     takes = "" if wanted is None else f": {_words(wanted)}"
     must = f"`{name}` must hold inputs that the model takes{takes}"
     if _mixes_text(forms, wanted):
         raise TypeError(f"{must}. Received: {_words(forms)}")
     if _is_miscounted(forms, wanted):
-        # Keras takes the first arrays of a list, or the wrong ones of a dictionary, without a word.
+        # Keras silently uses the first arrays of a list, or wrong ones of a dictionary.
         labels = "; labels stand apart, `(x, y)`" if isinstance(forms, list) else ""
         raise ValueError(f"{must}{labels}. Received: {_words(forms)}")
     try:
@@ -135,11 +136,11 @@ def _run(model: keras.Model, x: Any, forms: Any, wanted: Any, name: str) -> bool
 
 
 def _forms_of(model: keras.Model) -> Any:
-    """What the model takes, in its structure; None where it does not say."""
+    """The forms that the model accepts, in its structure; None if it does not declare them."""
     try:
         return keras.tree.map_structure(_form, model.input)
     except (AttributeError, ValueError):
-        pass  # no graph, or a sequential model that was never called
+        pass  # no graph, or a sequential model that was not built
     try:
         inputs = keras.tree.map_structure(_form, model.inputs or [])
     except (AttributeError, ValueError):
@@ -157,7 +158,7 @@ def _form(array: Any) -> _Form:
 
 
 def _words(forms: Any) -> str:
-    """Forms in their structure, in words."""
+    """The forms as text, in their structure."""
     if isinstance(forms, Mapping):
         return "{" + ", ".join(f"{key!r}: {_words(form)}" for key, form in forms.items()) + "}"
     if isinstance(forms, list | tuple) and len(forms) > 1:
@@ -166,35 +167,35 @@ def _words(forms: Any) -> str:
 
 
 def _rows(wanted: Any) -> int:
-    """Examples in the batches that a model takes: any number, unless it was made for one."""
+    """Number of examples in a test batch: 1, unless the model has a fixed batch size."""
     forms = [] if wanted is None else keras.tree.flatten(wanted)
     return (forms[0].shape[0] or 1) if forms else 1
 
 
 def _pairs(forms: Any, wanted: Any) -> list[tuple[_Form, _Form]]:
-    """What goes with what, where that is known."""
+    """Pairs of given and wanted forms, as far as it is known which belong together."""
     if wanted is None or (isinstance(forms, Mapping) and not isinstance(wanted, Mapping)):
         return []
     return list(zip(keras.tree.flatten(forms), keras.tree.flatten(wanted), strict=False))
 
 
 def _mixes_text(forms: Any, wanted: Any) -> bool:
-    """Whether text stands for numbers, or numbers for text."""
+    """Whether text is given for numbers, or numbers for text."""
     pairs = _pairs(forms, wanted)
     return any((a.dtype == "string") != (b.dtype == "string") for a, b in pairs if b.dtype)
 
 
 def _takes_text(wanted: Any) -> bool:
-    """Whether the model says that it takes text."""
+    """Whether the model declares a text input."""
     forms = [] if wanted is None else keras.tree.flatten(wanted)
     return any(form.dtype == "string" for form in forms)
 
 
 def _is_miscounted(forms: Any, wanted: Any) -> bool:
-    """Whether there are other inputs than the model's, by their number or their keys."""
+    """Whether the inputs differ from the model's in their number or their keys."""
     if wanted is None:
         return False
-    if isinstance(forms, Mapping):  # of an unnamed structure Keras picks the inputs by name
+    if isinstance(forms, Mapping):  # if the model's inputs are a list, Keras selects by name
         return isinstance(wanted, Mapping) and forms.keys() != wanted.keys()
     return len(keras.tree.flatten(forms)) != len(keras.tree.flatten(wanted))
 
@@ -204,7 +205,7 @@ def _fits(forms: Any, wanted: Any) -> bool:
 
 
 def _cause(error: Exception) -> str:
-    """The kind of an exception and its first words, without TensorFlow's and Keras' frames."""
+    """Type and first line of an exception, without the frames that TensorFlow and Keras add."""
     text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:.*?\].*", "", str(error))
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception encountered")]

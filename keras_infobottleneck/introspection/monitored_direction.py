@@ -1,7 +1,7 @@
-"""Tells Keras' callbacks that a metric of a model's own is better when it is lower.
+"""Tells Keras' callbacks that a model's own metric is better when it is lower.
 
-`EarlyStopping`, `ModelCheckpoint` and `ReduceLROnPlateau` look for the direction of what they
-monitor among compiled metrics only, in `MonitorCallback._set_monitor_op`, as the attribute
+`EarlyStopping`, `ModelCheckpoint` and `ReduceLROnPlateau` look up the direction of the monitored
+metric among compiled metrics only: `MonitorCallback._set_monitor_op` reads the attribute
 `_direction` of a metric inside a `MetricsList`. Seen to work in Keras 3.15.
 """
 
@@ -14,10 +14,10 @@ __all__ = ["LowerIsBetter"]
 
 
 class LowerIsBetter(MetricsList):
-    """Shows metrics to Keras' callbacks as ones to be minimised, and is otherwise empty.
+    """Presents metrics to Keras' callbacks as ones to be minimised, and is otherwise empty.
 
-    It stands in `Model.metrics` beside the metrics themselves, which are updated, reset and logged
-    as before.
+    It is an entry of `Model.metrics` in addition to the metrics themselves, which are updated,
+    reset and logged as before.
 
     Args:
         metrics: The metrics, each with the name under which it is logged.

@@ -1,4 +1,4 @@
-"""`keras.Model.predict` on data of the one reader."""
+"""`keras.Model.predict` on data that `Batches` reads."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["predict"]
 def predict(
     model: keras.Model, batches: Batches, *, batch_size: int | None = None, verbose: int | str = 0
 ) -> Any:
-    """Predictions in Keras' own loop, with its replicas and its progress bar.
+    """Predictions by Keras' own loop, with its replicas and its progress bar.
 
-    An exception of a `PyDataset` comes out as it is, where Keras would have TensorFlow's.
+    An exception of a `PyDataset` is raised unchanged; Keras would raise one of TensorFlow instead.
 
     Args:
-        model: any Keras model.
-        batches: the data; labels are left out.
-        batch_size, verbose: as of `keras.Model.predict`.
+        model: Any Keras model.
+        batches: The data; labels are ignored.
+        batch_size, verbose: As in `keras.Model.predict`.
 
     Raises:
-        ValueError: data without an end.
+        ValueError: The data have no end.
     """
     data, raised = batches.for_keras()
     try:

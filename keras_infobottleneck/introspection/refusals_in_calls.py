@@ -1,4 +1,4 @@
-"""A refusal from inside the call of a layer or model that stays one sentence."""
+"""Keeps Keras from adding text to an exception that is raised inside the call of a layer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ E = TypeVar("E", bound=Exception)
 
 
 def as_it_is(error: E) -> E:
-    """The error, to which Keras adds no words about the call that it comes out of."""
-    vars(error)["_keras_call_info_injected"] = True  # Keras 3.15 asks for it in `traceback_utils`
+    """Marks the error, so that Keras does not append a description of the layer's call to it."""
+    vars(error)["_keras_call_info_injected"] = True  # read by `traceback_utils` of Keras 3.15
     return error

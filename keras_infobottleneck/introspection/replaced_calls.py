@@ -1,7 +1,7 @@
-"""A layer is another for a while, for one thread; what other threads call is the layer as it is.
+"""Replaces the `call` of a layer temporarily, for one thread; other threads call the original.
 
-An attribute of the instance hides its class's method, past Keras' attribute tracking, which would
-take a function for state. Seen to work in Keras 3.15.
+The instance gets an attribute that hides its class's method. It is set without Keras' attribute
+tracking, which would treat a function as state. Seen to work in Keras 3.15.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["has_call_of_its_own", "replaced_call", "with_attributes"]
 
 L = TypeVar("L", bound=keras.layers.Layer)
 
-# By identity of the layer: what this thread calls in the place of the layer's own `call`.
+# By the id of a layer: the function that this thread calls instead of the layer's own `call`.
 _of_this_thread: ContextVar[Mapping[int, Callable]] = ContextVar(
     "replaced_calls",
     default=MappingProxyType({}),
 )
 
-# By identity of the layer: it (kept, so that no other takes its identity), its own call, what its
-# attributes held, and how many contexts are open in all threads.
+# By the id of a layer: the layer (kept, so that its id is not reused), its own call, the attributes
+# that were hidden, and the number of open contexts in all threads.
 _open: dict[int, list[Any]] = {}
 _changing = threading.Lock()
 
@@ -36,7 +36,7 @@ _changing = threading.Lock()
 def replaced_call(
     layer: keras.layers.Layer, make: Callable[[Callable], Callable]
 ) -> Iterator[None]:
-    """Inside, this thread's calls of the layer run what `make` gives, from the call so far."""
+    """Inside, this thread's calls of the layer run `make(call)`; `call` is the present one."""
     call = _install(layer)
     before = _of_this_thread.get()
     _of_this_thread.set({**before, id(layer): make(before.get(id(layer), call))})
@@ -48,7 +48,7 @@ def replaced_call(
 
 
 def has_call_of_its_own(layer: keras.layers.Layer) -> bool:
-    """Whether the instance, for this thread, runs another `call` than its class has."""
+    """Whether the instance, in this thread, has another `call` than its class."""
     with _changing:
         if id(layer) in _open:
             return id(layer) in _of_this_thread.get() or bool(_open[id(layer)][2])
@@ -56,25 +56,25 @@ def has_call_of_its_own(layer: keras.layers.Layer) -> bool:
 
 
 def with_attributes(layer: L, **attributes: Any) -> L:
-    """The layer itself under another identity, the same variables and layers, some attributes set.
+    """A second object for the layer: the same variables and layers, some attributes changed.
 
-    For a call in which a layer must be other than it is, while other threads call it as it is. A
-    `call` that is put in the place of its class's for a while is none of its attributes.
+    For calls in which a layer must behave differently while other threads call it as it is. A
+    `call` that is replaced temporarily is not copied.
     """
     view = object.__new__(type(layer))
-    # Past Keras' attribute tracking.
+    # Without Keras' attribute tracking.
     vars(view).update(vars(layer), **attributes)
     vars(view).pop("call", None)
     return view
 
 
 def _install(layer: keras.layers.Layer) -> Callable:
-    """The layer's own call, after one that asks which thread runs it has been put in its place."""
+    """Replaces the layer's call by one that depends on the thread, and returns the original."""
     with _changing:
         if id(layer) not in _open:
             call, own = layer.call, vars(layer)
 
-            @functools.wraps(call)  # with its signature, which tells whether it takes a mask
+            @functools.wraps(call)  # its signature tells Keras whether it takes a mask
             def call_of_this_thread(*args: Any, **kwargs: Any) -> Any:
                 return _of_this_thread.get().get(id(layer), call)(*args, **kwargs)
 

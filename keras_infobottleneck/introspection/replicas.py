@@ -1,8 +1,8 @@
-"""What a measurement runs on: whose replicas, outside their scope, without TensorFloat-32.
+"""Runs measurements on the replicas of a strategy, outside its scope, without TensorFloat-32.
 
-Inside `strategy.scope()` and outside `strategy.run` a variable is several at once, which no tape
-watches and no function captures. Measuring therefore leaves the scope, and passes over data enter
-the replicas again by `strategy.run`.
+Inside `strategy.scope()` but outside `strategy.run`, a variable stands for several copies, which a
+tape cannot watch and a function cannot capture. Measuring therefore leaves the scope, and passes
+over data enter the replicas again by `strategy.run`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Of the measurement that this thread is at, after it left the scope.
+# The strategy of the measurement that this thread is making, after it left the scope.
 _measuring: ContextVar[tf.distribute.Strategy | None] = ContextVar("measuring", default=None)
 
 
 def measuring_strategy() -> tf.distribute.Strategy | None:
-    """The strategy on whose replicas passes over data run, None for the one device.
+    """The strategy on whose replicas passes over data run; None for a single device.
 
-    That of the measurement that is under way, else the one in whose scope the caller is.
+    This is the strategy of the current measurement, or else the one in whose scope the caller is.
     """
     if _measuring.get() is not None or not tf.distribute.has_strategy():
         return _measuring.get()
@@ -51,12 +51,12 @@ def measuring_strategy() -> tf.distribute.Strategy | None:
 
 @contextlib.contextmanager
 def outside_scope(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
-    """Outside any strategy's scope, with a strategy for passes over data.
+    """Leaves the scope of any strategy, and sets the strategy for passes over data.
 
-    Variables are read from the first replica, and new ones are plain ones.
+    Inside, variables are read from the first replica, and new variables are plain ones.
     """
-    # The lists are of this thread alone. TensorFlow 2.20 and 2.21 keep there which strategy is
-    # entered and who creates variables, and have no public way out.
+    # In these lists of the thread's graph, TensorFlow 2.20 and 2.21 keep the strategies entered and
+    # the functions that create variables. There is no public way to leave a scope.
     graph = tf.compat.v1.get_default_graph()
     stacks = graph._distribution_strategy_stack, graph._variable_creator_stack
     before = _measuring.set(strategy)
@@ -69,9 +69,10 @@ def outside_scope(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
 
 
 def on_replicas(measure: Callable[P, R]) -> Callable[P, R]:
-    """A function that measures, made to run the same inside a strategy's scope as outside.
+    """Decorator: the function gives the same results inside the scope of a strategy as outside.
 
-    Its argument `strategy`, if it has one, says on whose replicas: by default those of the scope.
+    The keyword argument `strategy`, if there is one, chooses the replicas; by default those of the
+    scope.
     """
 
     @functools.wraps(measure)
@@ -88,14 +89,14 @@ def on_replicas(measure: Callable[P, R]) -> Callable[P, R]:
 
 
 def creating_weights_of(model: keras.Model) -> contextlib.AbstractContextManager:
-    """The scope in which a model was made, or none, for what makes weights of it later."""
+    """The scope in which the model was made, or none, for code that makes weights of it later."""
     with outside_scope(None):
         strategy, none = model.distribute_strategy, tf.distribute.get_strategy()
     return outside_scope(measuring_strategy()) if strategy is none else strategy.scope()
 
 
 def is_chief(model: keras.Model) -> bool:
-    """Whether this process is the one, of all that train the model, that writes files."""
+    """Whether this process, among those that train the model, is the one that writes files."""
     resolver = model.distribute_strategy.cluster_resolver
     if resolver is None or resolver.task_type in (None, "chief"):
         return True
@@ -104,7 +105,7 @@ def is_chief(model: keras.Model) -> bool:
 
 
 class _TensorFloat32:
-    """TensorFlow's switch, which is one for the whole process: off while anybody wants it off."""
+    """Switches TensorFloat-32 off for the whole process while at least one user asks for it."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -112,7 +113,7 @@ class _TensorFloat32:
         self._before = True
 
     def off(self) -> None:
-        """The first to want it off remembers how it was."""
+        """Switches it off; the first call remembers the previous setting."""
         with self._turn:
             if not self._wanted_off:
                 self._before = tf.config.experimental.tensor_float_32_execution_enabled()
@@ -120,7 +121,7 @@ class _TensorFloat32:
             self._wanted_off += 1
 
     def back(self) -> None:
-        """The last to want it off puts it back."""
+        """Ends one request; the last call restores the previous setting."""
         with self._turn:
             self._wanted_off -= 1
             if not self._wanted_off:
@@ -132,10 +133,10 @@ _SWITCH = _TensorFloat32()
 
 @contextlib.contextmanager
 def full_products() -> Iterator[None]:
-    """Products of float32 matrices have all of its digits inside, on graphics cards too.
+    """Inside, products of float32 matrices have full float32 precision, on GPUs too.
 
-    TensorFloat-32, on by default there, keeps three of them. What other threads run meanwhile is
-    as exact, and slower.
+    TensorFloat-32, the default there, keeps three decimal digits. It is switched off for all
+    threads, which become slower but not less exact.
     """
     _SWITCH.off()
     try:
@@ -145,12 +146,12 @@ def full_products() -> Iterator[None]:
 
 
 class Replicas:
-    """The replicas of a strategy on which passes over data run; of none, the one device.
+    """The replicas of a strategy on which passes over data run, or the single device.
 
-    Every process of a strategy that has several passes over the same data, and takes its share.
+    With several processes, every process reads the same data and takes its share.
 
     Args:
-        strategy: whose replicas, or None.
+        strategy: The strategy, or None for the single device.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None):
@@ -164,13 +165,13 @@ class Replicas:
 
     @property
     def count_here(self) -> int:
-        """How many of them this process has."""
+        """Number of replicas in this process."""
         return len(self._numbers)
 
     def shares(self, stack: Any) -> list[Any]:
-        """The part of a nest of tensors, along their first axis, of each replica of this process.
+        """Splits a nest of tensors along the first axis into one part for each local replica.
 
-        All are of nearly the same height, which may be 0.
+        The parts have nearly equal heights, which may be 0.
         """
         if self.count == 1:
             return [stack]
@@ -184,13 +185,13 @@ class Replicas:
     def compiled(
         self, function: Callable[..., Any], num_free_axes: int = 1
     ) -> Callable[..., list[Any]]:
-        """A compiled function from one nest of tensors for each replica to each replica's results.
+        """A compiled function from a list of nests, one per local replica, to the list of results.
 
-        The replicas work at the same time, and without TensorFloat-32.
+        The replicas run in parallel, without TensorFloat-32.
 
         Args:
-            function: from a nest of tensors, and further arguments, to a nest of tensors.
-            num_free_axes: first axes of the nest that may have any size without another trace.
+            function: Function from a nest of tensors and further arguments to a nest of tensors.
+            num_free_axes: Number of first axes that may have any size without a new trace.
         """
         strategy = self._strategy
 
@@ -221,21 +222,21 @@ class Replicas:
             )
             compiled = traced[0] if traced else tf.function(on_all, autograph=False)
             concrete = compiled.get_concrete_function(any_height, *arguments)
-            traced[:] = [compiled]  # one whose first trace fails gives None ever after
+            traced[:] = [compiled]  # a function whose first trace failed would always return None
             with full_products():
                 return concrete(parts, *arguments)
 
         return run
 
     def sum_of_processes(self, value: np.ndarray) -> np.ndarray:
-        """The sum of what each process has, given to all of them."""
+        """The sum of the values of all processes, returned to each of them."""
         strategy: Any = self._strategy
         first = self._numbers[0]
         values = self._each(lambda number: value if number == first else np.zeros_like(value))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
 
     def _each(self, value: Callable[[int], Any]) -> Any:
-        """One value for each replica of this process, by its number among all."""
+        """A distributed value, by the number of each local replica among all replicas."""
         strategy: Any = self._strategy
         return strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(value(context.replica_id_in_sync_group))
@@ -247,7 +248,7 @@ _known: weakref.WeakKeyDictionary[tf.distribute.Strategy, Replicas] = weakref.We
 
 
 def replicas_of(strategy: tf.distribute.Strategy | None) -> Replicas:
-    """The replicas of a strategy, the same object for every call."""
+    """The replicas of a strategy; always the same object for one strategy."""
     if strategy is None:
         return _one_device
     if strategy not in _known:

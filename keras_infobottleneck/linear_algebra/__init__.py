@@ -1,1 +1,1 @@
-"""Symmetric matrices known by their products: operators, Lanczos, quadrature, traces."""
+"""Symmetric matrices that are known by their products: operators, Lanczos, quadrature, traces."""

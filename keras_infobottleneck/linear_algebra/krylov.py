@@ -1,6 +1,6 @@
-"""Lanczos' recurrence: an operator on the space that its products span, on the device.
+"""Lanczos' recurrence on the device: a symmetric operator restricted to a Krylov space.
 
-A product is a pass over data, and all that the host sees of it are two numbers.
+A product is a pass over data; the host receives two numbers for each.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from keras_infobottleneck.linear_algebra.stochastic_trace import Product
 
 __all__ = ["WORKING_VECTORS", "KrylovSpace", "bytes_with", "vectors_in"]
 
-# Vectors that a step holds beside those that are kept: three of the recurrence, and a product
-# while it is made and put together.
+# Vectors in memory during a step beside the kept ones: three of the recurrence, and those needed
+# while a product is computed and assembled.
 WORKING_VECTORS = 6
-# Vectors that are kept stand together in groups, for the device to read them at once.
+# Kept vectors are stacked in groups, so that the device reads them at once.
 GROUP = 8
-# Entries that are added up in the vectors' own type.
+# Number of entries that are added up in the vectors' own type.
 SHORT = 128
-# Below this many roundings of the largest entry a remainder is rounding, and its direction noise.
+# A remainder below this many roundings of the largest entry is noise without a direction.
 NOISE = 10.0
 
 
@@ -27,22 +27,23 @@ class KrylovSpace:
     """The operator on the Krylov space of a vector, as a symmetric tridiagonal matrix.
 
     The recurrence needs three vectors. In exact arithmetic every new vector is orthogonal to all
-    before it; in floating point it is orthogonal to the last two, and what has converged comes
-    back: eigenvalues appear several times over, and the same steps say less. So the first
-    `num_kept` vectors are kept, and every new one is made orthogonal to them, twice. What
-    converges first lies in their span, so that some of them do nearly what all do. A rule of
-    quadrature from this matrix brackets its sum however many are kept.
+    before it. In floating point it is orthogonal to the last two only, and directions that have
+    converged come back: eigenvalues appear several times, and the same number of steps tells less.
+    So the first `num_kept` vectors are kept, and every new one is orthogonalised against them,
+    twice. The directions that converge first lie in their span, so that keeping some vectors does
+    nearly as well as keeping all. The bracket of a quadrature from this matrix is valid however
+    many are kept.
 
     Attributes:
-        diagonal: of the matrix, one number for each product.
-        off: beside the diagonal.
-        left: size of what is left outside the space, 0.0 where the space is exhausted.
-        noise: eigenvalues of the matrix below this may be zeros.
+        diagonal: Diagonal of the matrix, one number for each product.
+        off: Entries beside the diagonal.
+        left: Norm of the remainder outside the space; 0.0 if the space is exhausted.
+        noise: Bound below which eigenvalues of the matrix may be zeros with rounding errors.
 
     Args:
-        product: operator times vector, `[size]`.
-        start: where to start.
-        num_kept: vectors that are kept.
+        product: Function that multiplies the operator with a vector `[size]`.
+        start: Vector to start from.
+        num_kept: Number of vectors that are kept.
 
     References:
         Greenbaum, 1989, "Behavior of slightly perturbed Lanczos and conjugate-gradient
@@ -62,7 +63,7 @@ class KrylovSpace:
         self._vector = start / tf.cast(tf.sqrt(_dot(start, start)), start.dtype)
 
     def grow(self, num_steps: int) -> None:
-        """Spends products until `num_steps` are spent in all, or the space is exhausted."""
+        """Computes products until there are `num_steps` in all, or the space is exhausted."""
         while len(self.diagonal) < num_steps and not self._is_exhausted:
             self._step()
 
@@ -72,7 +73,7 @@ class KrylovSpace:
 
     @property
     def noise(self) -> float:
-        """What rounding makes of a zero, at most."""
+        """Largest eigenvalue that rounding can make of a zero."""
         eps = np.finfo(self._vector.dtype.as_numpy_dtype).eps
         return NOISE * float(eps) * max([abs(d) for d in self.diagonal] + self.off)
 
@@ -107,7 +108,7 @@ class KrylovSpace:
 def _advanced(
     product: tf.Tensor, vector: tf.Tensor, last: tf.Tensor, left: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What is new in a product, and the entry of the diagonal."""
+    """The remainder of a product after two vectors are removed, and the entry of the diagonal."""
     remainder = product - left * last
     entry = _dot(vector, remainder)
     return remainder - tf.cast(entry, vector.dtype) * vector, entry
@@ -115,21 +116,21 @@ def _advanced(
 
 @tf.function(reduce_retracing=True, autograph=False)
 def _without(remainder: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
-    """What is orthogonal to the rows, which are orthogonal to each other and of unit length."""
+    """The remainder orthogonal to the rows of a group, which are orthonormal."""
     shares = tf.linalg.matvec(group, remainder)
     return remainder - tf.linalg.matvec(group, shares, transpose_a=True)
 
 
 @tf.function(reduce_retracing=True, autograph=False)
 def _with_square(entry: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-    """A number and the square of a vector, to be asked for at once."""
+    """A number and the squared norm of a vector, in one tensor that the host reads at once."""
     return tf.stack([entry, _dot(vector, vector)])
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Inner product in float64, from short sums in the vectors' own type.
 
-    A long sum in float32 is off by so much that directions of eigenvalue zero get another one.
+    A long sum in float32 has errors large enough to turn zero eigenvalues into others.
     """
     products = a * b
     whole = tf.size(products) // SHORT * SHORT
@@ -138,13 +139,13 @@ def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def vectors_in(memory_limit: int | None, vector_bytes: int, most: int) -> int:
-    """How many vectors can be kept in this many bytes, `most` of them without a limit."""
+    """Number of vectors that fit in this many bytes, at most `most`; `most` without a limit."""
     if memory_limit is None:
         return most
-    # A group is put together beside its vectors.
+    # While a group is stacked, its vectors are in memory twice.
     return min(most, max(0, memory_limit // vector_bytes - WORKING_VECTORS - GROUP))
 
 
 def bytes_with(num_kept: int, vector_bytes: int) -> int:
-    """Bytes that a recurrence takes which keeps this many vectors."""
+    """Bytes that a recurrence with this many kept vectors takes."""
     return (WORKING_VECTORS + (GROUP + num_kept if num_kept else 0)) * vector_bytes

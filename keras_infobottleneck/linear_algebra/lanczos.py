@@ -1,4 +1,4 @@
-"""Lanczos' method: what a symmetric operator's spectrum looks like from a few products with it."""
+"""Lanczos' method: the spectrum of a symmetric operator, estimated from a few products."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["Quadrature", "largest_eigenvalues", "quadratures", "spectral_sum"]
 
 @dataclass(frozen=True)
 class Quadrature:
-    """What one random vector saw of a spectrum: `sum_i weights[i] f(nodes[i])` estimates the sum.
+    """Spectral measure seen by one random vector: `sum_i weights[i] f(nodes[i])` estimates a sum.
 
     Attributes:
-        nodes: where a function is to be evaluated.
-        weights: what its values count; they add up to the size of the matrix.
-        other: a second rule for the same sum, None where the first is exact. Of a positive
-            semidefinite matrix it is Gauss-Radau's with a node at zero: where all even derivatives
-            of the function are negative and all odd ones positive, as of a logarithm, the two rules
-            lie on either side of what they estimate. Of another matrix it is the rule of one step
-            less.
-        is_bracket: whether the two are to lie on either side; the estimate is then their middle.
+        nodes: Points at which a function is evaluated.
+        weights: Weights of its values; they add up to the size of the matrix.
+        other: A second rule for the same sum; None if the first is exact. For a positive
+            semidefinite matrix it is the Gauss-Radau rule with a node at zero: for functions whose
+            even derivatives are negative and odd derivatives positive, such as a logarithm, the
+            two rules lie on either side of the value. For other matrices it is the rule of one
+            step less.
+        is_bracket: Whether the two rules bracket the value; the estimate is then their mean.
     """
 
     nodes: np.ndarray
@@ -39,21 +39,21 @@ class Quadrature:
     is_bracket: bool = False
 
     def total(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The estimate of `sum_i function(eigenvalue_i)`, of one function or of several."""
+        """Estimate of `sum_i function(eigenvalue_i)`, for one function or several."""
         total = function(self.nodes) @ self.weights
         if self.other is None or not self.is_bracket:
             return total
         return 0.5 * (total + self.other.total(function))
 
     def gap(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
-        """How far the rule itself may be off: half of the bracket, or the last step's change."""
+        """Error of the rule itself: half of the bracket, or the change by the last step."""
         return abs(self.total(function) - self.other.total(function)) if self.other else 0.0
 
     @staticmethod
     def spread(
         measures: Sequence[Quadrature], function: Callable[[np.ndarray], np.ndarray]
     ) -> Estimate:
-        """Mean over vectors; its error holds their spread and what the rules leave open."""
+        """Mean over random vectors; its error includes their spread and the error of the rules."""
         totals = [float(measure.total(function)) for measure in measures]
         gaps = [measure.gap(function) for measure in measures]
         error = np.hypot(error_of_draws(totals), np.mean(gaps))
@@ -71,22 +71,22 @@ def quadratures(
     is_semidefinite: bool = False,
     memory_limit: int | None = None,
 ) -> tuple[Quadrature, ...]:
-    """One quadrature per random vector, `num_probes * num_steps` products in all.
+    """One quadrature per random vector; `num_probes * num_steps` products in all.
 
-    Vectors of the recurrence are kept, so that later ones can be made orthogonal to them, as many
-    as there is room for. With fewer the same steps leave a wider bracket, which is stated all the
-    same: 64 directions in 20,000, in 40 steps, +-11 with all kept, 35 with half of them, 206 with
-    none, 13 with none in 80 steps.
+    As many vectors of the recurrence are kept as fit in memory, so that later ones can be made
+    orthogonal to them. With fewer kept vectors the same steps leave a wider bracket, which is part
+    of the error. Example with 64 directions in 20,000 dimensions and 40 steps: +-11 with all kept,
+    35 with half of them, 206 with none; 13 with none in 80 steps.
 
     Args:
-        product: operator times vector.
-        size: length of the vectors.
-        num_probes: random vectors, at least 2.
-        num_steps: products for each.
-        seed: of the random vectors.
-        dtype: of the vectors.
-        is_semidefinite: whether no eigenvalue is negative, so that each rule can be bracketed.
-        memory_limit: bytes; without one all vectors are kept.
+        product: Function that multiplies the operator with a vector.
+        size: Length of the vectors.
+        num_probes: Number of random vectors, at least 2.
+        num_steps: Number of products for each.
+        seed: Seed of the random vectors.
+        dtype: Type of the vectors.
+        is_semidefinite: Whether no eigenvalue is negative, so that each rule can be bracketed.
+        memory_limit: Bytes for kept vectors; without a limit all are kept.
 
     References:
         Ubaru, Chen & Saad, 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature";
@@ -102,7 +102,7 @@ def quadratures(
         elif space.left:
             other = Quadrature(*_rule(space.matrix()[:-1, :-1], size))
         else:
-            # Exact, but for what rounding makes of zeros, which stand for very many weights.
+            # Exact, except that rounding turns the many zero eigenvalues into small numbers.
             is_zero = np.abs(nodes) < space.noise
             other = Quadrature(np.where(is_zero, 0.0, nodes), weights) if is_zero.any() else None
         is_bracket = other is not None and is_semidefinite
@@ -118,15 +118,15 @@ def spectral_sum(
 ) -> Estimate:
     """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
-    Unbiased over probes up to the quadrature, which is exact once `num_steps` reaches the number
-    of distinct eigenvalues. The standard error holds the spread between probes and what the
-    quadrature leaves open: half of its bracket, or the change that its last step made.
+    Unbiased over probes up to the error of the quadrature, which is exact once `num_steps` reaches
+    the number of distinct eigenvalues. The standard error includes the spread between probes and
+    the error of the quadrature: half of its bracket, or the change by its last step.
 
     Args:
-        product: operator times vector.
-        size: length of the vectors.
-        function: of an array of eigenvalues.
-        options: as of `quadratures`.
+        product: Function that multiplies the operator with a vector.
+        size: Length of the vectors.
+        function: Function of an array of eigenvalues.
+        options: As in `quadratures`.
     """
     return Quadrature.spread(quadratures(product, size, **options), function)
 
@@ -140,7 +140,7 @@ def _rule(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _radau(space: KrylovSpace, size: int) -> Quadrature:
-    """The rule of one node more, which is at zero."""
+    """The Gauss-Radau rule, with one more node, which is at zero."""
     matrix, count = space.matrix(), len(space.diagonal)
     # The last entry that makes zero an eigenvalue of the extended matrix.
     unit = np.zeros(count)
@@ -149,7 +149,7 @@ def _radau(space: KrylovSpace, size: int) -> Quadrature:
     extended[count, count] = np.linalg.lstsq(matrix, unit, rcond=None)[0][-1]
     extended[count, count - 1] = extended[count - 1, count] = space.left
     values, weights = _rule(extended, size)
-    # That eigenvalue as it is meant, without its rounding.
+    # That eigenvalue is zero by construction; its rounding error is removed.
     values[np.argmin(np.abs(values))] = 0.0
     return Quadrature(values, weights)
 
@@ -165,15 +165,15 @@ def largest_eigenvalues(
     dtype: tf.DType,
     memory_limit: int | None = None,
 ) -> np.ndarray:
-    """The `count` eigenvalues of largest magnitude, by magnitude descending.
+    """The `count` eigenvalues of largest magnitude, by descending magnitude.
 
-    Each is within `tolerance` times the largest of an eigenvalue. One vector is started from, so
-    that an eigenvalue of multiplicity two is found once, and fewer than `count` are given where no
-    more are distinct. All vectors of the recurrence are kept: without them eigenvalues would be
-    found several times over.
+    Each is within `tolerance` times the largest of a true eigenvalue. The method starts from one
+    vector, so that a multiple eigenvalue is found once, and fewer than `count` are returned if
+    there are fewer distinct ones. All vectors of the recurrence are kept: otherwise eigenvalues
+    would appear several times.
 
     Raises:
-        ValueError: the tolerance is not met within `max_steps` products, or within the memory.
+        ValueError: The tolerance is not met within `max_steps` products, or within the memory.
     """
     steps, most = min(size, max(2 * count + 8, 16), max_steps), min(max_steps, size)
     num_kept = vectors_in(memory_limit, size * dtype.size, most)

@@ -1,4 +1,4 @@
-"""Names and shapes of the weights a result is about, and their one flat order."""
+"""Names and shapes of the weights that a result is about, in the order of a flat vector."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Layout"]
 
 @dataclass(frozen=True)
 class Layout:
-    """Weights in order.
+    """An ordered list of weights.
 
     Args:
-        paths: a name for each, unique.
-        shapes: the shape of each.
+        paths: Unique name of each weight.
+        shapes: Shape of each weight.
     """
 
     paths: tuple[str, ...]
@@ -28,21 +28,21 @@ class Layout:
 
     @classmethod
     def of(cls, names: Sequence[str], tensors: Sequence[Any]) -> Layout:
-        """Names, and the shapes of the tensors that have them."""
+        """The layout of tensors with these names."""
         return cls(tuple(names), tuple(tuple(tensor.shape) for tensor in tensors))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Weights in each."""
+        """Number of entries in each weight."""
         return tuple(math.prod(shape) for shape in self.shapes)
 
     @property
     def size(self) -> int:
-        """Weights in all."""
+        """Number of entries in total."""
         return sum(self.sizes)
 
     def split(self, flat: np.ndarray) -> list[np.ndarray]:
-        """The last axis cut up into one array per variable."""
+        """Splits the last axis into one array per weight."""
         parts = np.split(flat, np.cumsum(self.sizes)[:-1], axis=-1)
         return [
             np.reshape(part, part.shape[:-1] + shape)
@@ -50,11 +50,11 @@ class Layout:
         ]
 
     def check(self, tensors: Sequence[np.ndarray]) -> None:
-        """Refuses anything but one array of finite numbers per variable.
+        """Checks that there is one array of finite numbers for each weight.
 
         Raises:
-            TypeError: no list, or other things than numbers.
-            ValueError: another number of arrays, other shapes, NaN.
+            TypeError: `tensors` is not a list, or an entry does not hold numbers.
+            ValueError: The number of arrays or a shape is wrong, or an entry is not finite.
         """
         check_instance("tensors", tensors, list | tuple, "a list of one array per variable")
         if len(tensors) != len(self.paths):
@@ -67,6 +67,6 @@ class Layout:
                 raise refusal(ValueError, name, expected, tensor)
 
     def join(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
-        """One array per variable to one flat vector; see `check`."""
+        """Joins one array per weight into a flat vector, after `check`."""
         self.check(tensors)
         return np.concatenate([np.reshape(t, -1) for t in tensors])
