@@ -1,12 +1,12 @@
-"""PAC-Bayes bounds: as differentiable formulas, and as stated, rounded to the safe side.
+"""PAC-Bayes bounds, as differentiable formulas, and as statements that are rounded up.
 
-A network whose weights are drawn from a posterior q, with a prior p that knows nothing of the N
-examples, has with probability ``1 - delta`` over these examples a true risk under the bound, for
-every q at once. Training minimises the formulas; certificates evaluate them in float64.
+Let the weights of a network be drawn from a posterior q, and let the prior p not depend on the N
+examples. With probability ``1 - delta`` over the examples, the true risk is below the bound for
+all q at once. Training minimises the formulas; certificates evaluate them in float64.
 
 Letters: ``risk`` is the mean loss of the drawn network, in [0, 1]; ``kl`` is ``KL(q || p)`` in
 nats; ``nats = (KL + log(2 sqrt(N) / delta)) / N``; ``kl(r || s)`` is the divergence of Bernoulli
-variables of means r and s. Formulas take and give tensors of one floating dtype.
+variables with means r and s. The formulas map tensors to tensors of the same floating dtype.
 
 References:
     Maurer (2004), arXiv cs/0411099. McAllester (1999), "PAC-Bayesian model averaging".
@@ -39,17 +39,17 @@ __all__ = [
     "rounded_up",
 ]
 
-Numbers = Any  # a tensor of a floating dtype, or a number beside one
+Numbers = Any  # a tensor of a floating dtype, or a number that is combined with one
 KINDS = ("kl", "mcallester", "quadratic", "linear")
 
-NUM_NEWTON_STEPS = 16  # 12 reach float64 rounding for every risk and divergence tried
-MIN_RISK = 1e-7  # in the gradient, which is infinite where the risk is zero
-SAFETY = 1e-11  # added in full and in proportion: far above float64 rounding, below 1e-9
-SMALLEST = float(np.finfo("float64").tiny)  # probability: its reciprocal is finite
+NUM_NEWTON_STEPS = 16  # 12 were enough for float64 precision in all cases tried
+MIN_RISK = 1e-7  # floor in the gradient, which is infinite at risk zero
+SAFETY = 1e-11  # added absolutely and relatively: far above float64 rounding, below 1e-9
+SMALLEST = float(np.finfo("float64").tiny)  # smallest probability with a finite reciprocal
 
 
 def kl_bound(risk: Numbers, kl: Numbers, num_examples: Numbers, delta: Numbers) -> tf.Tensor:
-    """Largest r with ``kl(risk || r) <= nats``: the tightest of the bounds here."""
+    """Largest r with ``kl(risk || r) <= nats``: the tightest of these bounds."""
     return kl_inverse(risk, _nats(kl, num_examples, delta))
 
 
@@ -61,7 +61,7 @@ def mcallester_bound(
 
 
 def quadratic_bound(risk: Numbers, kl: Numbers, num_examples: Numbers, delta: Numbers) -> tf.Tensor:
-    """``(sqrt(risk + nats / 2) + sqrt(nats / 2))^2``: tighter where the risk is under 1/4."""
+    """``(sqrt(risk + nats / 2) + sqrt(nats / 2))^2``: tighter than McAllester's for risk < 1/4."""
     half = _nats(kl, num_examples, delta) / 2.0
     return tf.square(tf.sqrt(risk + half) + tf.sqrt(half))
 
@@ -69,7 +69,7 @@ def quadratic_bound(risk: Numbers, kl: Numbers, num_examples: Numbers, delta: Nu
 def linear_bound(
     risk: Numbers, kl: Numbers, num_examples: Numbers, delta: Numbers, beta: Numbers
 ) -> tf.Tensor:
-    """``[risk + beta (KL + log(1 / delta)) / N] / (1 - 1 / (2 beta))``, beta chosen beforehand.
+    """``[risk + beta (KL + log(1 / delta)) / N] / (1 - 1 / (2 beta))``, with beta fixed in advance.
 
     "Where is the Information in a Deep Neural Network?" (arXiv 1905.12213), Theorem 2.2.
     """
@@ -78,13 +78,13 @@ def linear_bound(
 
 
 def _nats(kl: Numbers, num_examples: Numbers, delta: Numbers) -> tf.Tensor:
-    """What the bounds have per example: ``(KL + log(2 sqrt(N) / delta)) / N``."""
+    """Complexity per example: ``(KL + log(2 sqrt(N) / delta)) / N``."""
     confidence = tf.math.log(2.0 / delta) + 0.5 * tf.math.log(num_examples)
     return (kl + confidence) / num_examples
 
 
 def binary_kl(risk: Numbers, r: Numbers) -> tf.Tensor:
-    """``kl(risk || r)`` for ``risk <= r < 1``; no digits are lost where the two are close."""
+    """``kl(risk || r)`` for ``risk <= r < 1``, precise also if the two are close."""
     distance = r - risk
     return -tf.math.xlog1py(risk, distance / tf.where(risk > 0.0, risk, 1.0)) - tf.math.xlog1py(
         1.0 - risk, -distance / tf.where(risk < 1.0, 1.0 - risk, 1.0)
@@ -95,8 +95,8 @@ def binary_kl(risk: Numbers, r: Numbers) -> tf.Tensor:
 def kl_inverse(risk: Numbers, nats: Numbers) -> tf.Tensor:
     """Largest r in [risk, 1] with ``kl(risk || r) <= nats``.
 
-    Newton's method from above: the divergence is convex in r, so that every step, and with it the
-    result, is an upper bound up to rounding.
+    Uses Newton's method from above: the divergence is convex in r, so every iterate, and with it
+    the result, is an upper bound up to rounding.
     """
     r = _upper_start(risk, nats)
     for _ in range(NUM_NEWTON_STEPS):
@@ -117,19 +117,19 @@ def kl_inverse(risk: Numbers, nats: Numbers) -> tf.Tensor:
 
 
 def _slope(risk: Numbers, r: Numbers) -> tf.Tensor:
-    """Derivative of ``kl(risk || r)`` by r."""
+    """Derivative of ``kl(risk || r)`` with respect to r."""
     return (r - risk) / (r * (1.0 - r))
 
 
 def _upper_start(risk: Numbers, nats: Numbers) -> tf.Tensor:
-    """The least of three upper bounds on the inverse, each close somewhere."""
+    """The least of three upper bounds on the inverse, each tight in another region."""
     refined = risk + tf.sqrt(2.0 * risk * nats) + 2.0 * nats
     pinsker = risk + tf.sqrt(0.5 * nats)
     entropy = -tf.math.xlogy(risk, risk) - tf.math.xlog1py(1.0 - risk, -risk)
     near_one = -tf.math.expm1(-(nats + entropy) / tf.where(risk < 1.0, 1.0 - risk, 1.0))
     near_one = tf.where(risk < 1.0, near_one, 1.0)
     least = tf.minimum(tf.minimum(refined, pinsker), near_one)
-    # Infinite nats at risk zero are not a number in two of the three.
+    # With infinite nats and risk zero, two of the three are NaN.
     return tf.clip_by_value(tf.where(tf.math.is_finite(nats), least, 1.0), risk, 1.0)
 
 
@@ -145,18 +145,18 @@ def bounded_crossentropy(
 ) -> tf.Tensor:
     """Cross-entropy of every example, scaled to [0, 1].
 
-    ``-log max(p(label), min_probability) / log(1 / min_probability)``; nothing is charged beyond
-    the loss of a probability of `min_probability`.
+    ``-log max(p(label), min_probability) / log(1 / min_probability)``: probabilities below
+    `min_probability` cost no more than `min_probability` itself.
 
     Args:
-        labels: classes ``[batch]``, integers.
-        scores: logits or probabilities ``[batch, classes]``.
-        from_logits: which of the two.
-        min_probability: the floor, between 0 and 1.
+        labels: Classes ``[batch]``, integers.
+        scores: Logits or probabilities ``[batch, classes]``.
+        from_logits: Whether the scores are logits.
+        min_probability: The floor, between 0 and 1.
     """
     if from_logits:
         log_p = tf.nn.log_softmax(scores)
-    else:  # the floor before the logarithm, whose gradient at zero is infinite
+    else:  # floored before the logarithm, whose gradient at zero is infinite
         log_p = tf.math.log(tf.maximum(scores, min_probability))
     worst = -tf.math.log(tf.constant(min_probability, log_p.dtype))
     return tf.minimum(-tf.gather(log_p, labels, batch_dims=1), worst) / worst
@@ -175,27 +175,28 @@ def pac_bayes_bound(
 
     With probability at least ``1 - delta`` over the examples, for all posteriors at once.
     With ``c = KL + log(2 sqrt(N) / delta)``:
-    ``"kl"``: the largest r with ``kl(risk || r) <= c / N`` (Maurer), the tightest of three;
+    ``"kl"``: the largest r with ``kl(risk || r) <= c / N`` (Maurer), the tightest of the first
+    three;
     ``"mcallester"``: ``risk + sqrt(c / 2N)``;
     ``"quadratic"``: ``(sqrt(risk + c / 2N) + sqrt(c / 2N))^2``;
     ``"linear"``: ``[risk + beta (KL + log(1 / delta)) / N] / (1 - 1 / (2 beta))``.
 
-    Exact to 1e-9 and rounded up, never below `risk`, never above 1. The arguments broadcast.
+    The bound is exact to 1e-9 and rounded up, at least `risk` and at most 1. Arguments broadcast.
 
     Args:
-        risk: mean loss over the examples and over draws from the posterior, in [0, 1]. The loss
-            itself must be in [0, 1], and the risk exact: see `monte_carlo_bound`.
-        kl: divergence of the posterior from the prior, total nats.
-        num_examples: number of independent examples, on none of which the prior depends.
-        delta: probability with which the bound may fail.
-        kind: which bound.
-        beta: of ``"linear"`` only: above 1/2, chosen before the examples are seen.
+        risk: Mean loss over the examples and over draws from the posterior, in [0, 1]. The loss
+            itself must be in [0, 1], and the risk exact; see `monte_carlo_bound`.
+        kl: Divergence of the posterior from the prior, total nats.
+        num_examples: Number of independent examples; the prior must not depend on any of them.
+        delta: Probability with which the bound may fail.
+        kind: Which bound to compute.
+        beta: Only for ``"linear"``: a number above 1/2, chosen before the examples are seen.
 
     Returns:
-        A float, or an array where an argument is one.
+        A float, or an array if an argument is an array.
 
     Raises:
-        ValueError: a number out of its range, or `beta` missing or out of place.
+        ValueError: A number is out of its range, or `beta` is missing or not allowed.
 
     References:
         Maurer (2004), arXiv cs/0411099, Theorem 5 (`2 sqrt(N)` holds from N = 1). Perez-Ortiz et
@@ -242,22 +243,22 @@ def pac_bayes_bound(
 
 
 def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike) -> Any:
-    """Upper bound on the expected mean of independent trials in [0, 1], from the mean observed.
+    """Upper bound on the expected mean of independent trials in [0, 1], from their observed mean.
 
-    The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``: Hoeffding's inequality,
-    which asks that trials are independent, not that they are identically distributed.
+    The largest r with ``kl(mean || r) <= log(1 / delta) / num_trials``, by Hoeffding's inequality,
+    which requires independent trials, but not identically distributed ones.
     It holds with probability at least ``1 - delta`` over the trials; exact to 1e-9, rounded up.
 
     Args:
-        mean: mean of the trials, in [0, 1].
-        num_trials: how many there were.
-        delta: probability with which the bound may fail.
+        mean: Mean of the trials, in [0, 1].
+        num_trials: Number of trials.
+        delta: Probability with which the bound may fail.
 
     Returns:
-        A float, or an array where an argument is one.
+        A float, or an array if an argument is an array.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: A number is out of its range.
 
     References:
         Hoeffding (1963), "Probability inequalities for sums of bounded random variables",
@@ -283,12 +284,12 @@ def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike) 
 
 
 def failure_probability(name: str, value: Any) -> np.ndarray:
-    """A probability with which something may fail, or an array of such."""
+    """Checks a probability of failure, or an array of them."""
     return check_numbers(name, value, None, SMALLEST, 1, open_above=True)
 
 
 def check_broadcast(arguments: dict[str, np.ndarray]) -> None:
-    """Refuses arrays of shapes that do not go together."""
+    """Refuses arrays whose shapes do not broadcast."""
     shapes = {name: array.shape for name, array in arguments.items() if array.ndim}
     try:
         np.broadcast_shapes(*shapes.values())
@@ -298,12 +299,12 @@ def check_broadcast(arguments: dict[str, np.ndarray]) -> None:
 
 
 def rounded_up(bound: Any, risk: Any) -> Any:
-    """Never below the risk, never above 1, never below the exact bound by rounding."""
+    """The bound rounded up, at least the risk and at most 1."""
     bound = np.minimum(np.maximum(bound * (1.0 + SAFETY) + SAFETY, risk), 1.0)
     return bound if bound.ndim else float(bound)
 
 
 def rounded_down(bound: Any, risk: Any) -> Any:
-    """The same for a lower bound: never above the risk, never below 0."""
+    """The lower bound rounded down, at most the risk and at least 0."""
     bound = np.maximum(np.minimum(bound * (1.0 - SAFETY) - SAFETY, risk), 0.0)
     return bound if bound.ndim else float(bound)

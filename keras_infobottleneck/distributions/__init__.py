@@ -1,7 +1,7 @@
-"""Noise, its moments and divergences, and the log-space distributions that TFP lacks.
+"""Noise, its moments and divergences, and log-space distributions that TFP does not have.
 
-TensorFlow Probability takes a quarter of the time that Keras takes to import: the classes that are
-distributions of its kind are imported, and it with them, when one is first asked for.
+TensorFlow Probability adds a quarter to the import time of Keras. It is therefore imported only
+when one of the classes derived from its `Distribution` is first used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""The log-space distributions that TensorFlow Probability lacks, as its classes.
+"""Log-space distributions that TensorFlow Probability does not have, as subclasses of its own.
 
-They describe (density, divergence, moments); nothing draws from them in training. Their
+They provide densities, divergences and moments; training does not draw from them. Their
 divergences are registered with TensorFlow Probability.
 """
 
@@ -26,10 +26,10 @@ __all__ = ["LogUniform", "TruncatedLogNormal", "TruncatedLogUniform"]
 class LogUniform(tfd.Distribution):
     """Improper log-uniform prior, with the density ``c / z`` on z > 0.
 
-    Its constant is fixed so that noise at the cap is free.
-
-    ``log c = -1/2 log(2 pi e max_scale^2)``: a log-normal whose ``log z`` has standard deviation
-    `max_scale` has KL 0, a narrower one ``log(max_scale / scale)``. It cannot be sampled.
+    The constant is fixed so that noise at the cap costs nothing:
+    ``log c = -1/2 log(2 pi e max_scale^2)``. A log-normal whose ``log z`` has standard deviation
+    `max_scale` has divergence 0, a narrower one ``log(max_scale / scale)``. The prior cannot be
+    sampled.
 
     Example:
         ```python
@@ -83,7 +83,7 @@ class LogUniform(tfd.Distribution):
 class TruncatedLogNormal(tfd.TransformedDistribution):
     """Log-normal distribution truncated to [low, high].
 
-    ``log z`` is normal of `loc` and `scale`, kept within [log low, log high].
+    ``log z`` is normal with `loc` and `scale`, restricted to [log low, log high].
 
     Example:
         ```python
@@ -189,7 +189,7 @@ def _kl_log_normal_log_uniform(
     a: tfd.Distribution, b: tfd.Distribution, name: str | None = None
 ) -> tf.Tensor:
     del name
-    # Broadcast over loc, on which the divergence does not depend.
+    # The divergence does not depend on loc; adding zeros gives it the broadcast shape.
     return kl_log_normal_log_uniform(a.scale, b.max_scale) + tf.zeros_like(a.loc)
 
 

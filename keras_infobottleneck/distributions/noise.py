@@ -1,10 +1,10 @@
-"""Noise, and the moments and divergences of the distributions that it makes.
+"""Noise, and the moments and divergences of the distributions that it generates.
 
-Everything random in the package comes from `standard_normal`; drawing for training is
-``loc + scale * noise``.
+All random numbers of the layers come from `standard_normal` and `random_signs`; a draw in training
+is ``loc + scale * noise``.
 
 Letters: ``loc`` and ``scale`` are the mean and standard deviation of ``log z``; ``low`` and
-``high`` bound ``z``; ``l``, ``u`` are the bounds of ``log z`` in units of ``scale`` from ``loc``.
+``high`` bound ``z``; ``l``, ``u`` are the bounds of ``log z`` minus ``loc``, in units of ``scale``.
 """
 
 import contextlib
@@ -31,19 +31,20 @@ __all__ = [
 
 _same_on_replicas: ContextVar[bool] = ContextVar("same_on_replicas", default=False)
 
-TensorLike = Any  # a tensor, or what becomes one
+TensorLike = Any  # a tensor, or a value that TensorFlow converts to one
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 FLOAT_ONE = 0x3F800000  # the bits of 1, float32
 
 
 def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
-    """Standard normal noise, float32, of the given `shape`.
+    """Standard normal noise of the given `shape`, float32.
 
-    Box and Muller's transform of integers from the counter-based philox generator. Of 65,536
-    numbers and more, a multiple of four, it is one compiled loop, with and without ``jit_compile``:
-    a fifth of the time of `tf.random.stateless_normal` with that generator on the CPU. Values reach
-    6 standard deviations. Replicas of a `tf.distribute` strategy share their seeds; the replica's
-    number is folded in, so that they draw different noise.
+    Uses the transform of Box and Muller on integers from the counter-based philox generator. For
+    65,536 numbers or more, if their number is a multiple of four, it is one compiled loop, with and
+    without ``jit_compile``; on the CPU this takes a fifth of the time of
+    `tf.random.stateless_normal` with the same generator. Values reach 6 standard deviations.
+    Replicas of a `tf.distribute` strategy share their seeds; the number of the replica is folded
+    in, so that they draw different noise.
 
     Args:
         shape: shape of the result, a tuple or an integer tensor.
@@ -70,7 +71,7 @@ def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
         return few_normals(_random_bits((2, (size + 1) // 2), seed), size)
 
     def many() -> tf.Tensor:
-        return many_normals(size, seed)[:size]  # XLA compiles what it will not run, for any size
+        return many_normals(size, seed)[:size]  # XLA also compiles branches that never run
 
     if sides is None:
         numbers = tf.cond(is_large(size), many, few)
@@ -97,7 +98,7 @@ def random_signs(shape: Any, seed: Any) -> tf.Tensor:
     """
     size = tf.reduce_prod(shape)
     words = _random_bits(((size + 31) // 32, 1), _of_replica(seed))
-    # 32 signs from one integer: each bit, where float32 has its sign, and the other bits of 1.
+    # 32 signs from one integer: each bit becomes the sign bit of a float32 that is else 1.
     signs = tf.bitwise.left_shift(words, tf.range(31, -1, -1)) & -(2**31) | FLOAT_ONE
     return tf.reshape(tf.reshape(tf.bitcast(signs, tf.float32), [-1])[:size], shape)
 
@@ -105,10 +106,10 @@ def random_signs(shape: Any, seed: Any) -> tf.Tensor:
 def truncated_normal(
     noise: TensorLike, loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
 ) -> tf.Tensor:
-    """Map standard normal `noise` to a normal of `loc` and `scale` kept within [low, high].
+    """Maps standard normal `noise` to a normal with `loc` and `scale`, restricted to [low, high].
 
-    The inverse distribution function at ``Phi(l) + Phi(noise) Z``; exact, differentiable in `loc`
-    and `scale`, and the identity ``loc + scale * noise`` where the bounds are far away. `loc`
+    This is the inverse distribution function at ``Phi(l) + Phi(noise) Z``: exact, differentiable
+    in `loc` and `scale`, and equal to ``loc + scale * noise`` if the bounds are far away. `loc`
     should lie within about ten scales of the bounds.
 
     Example:
@@ -127,8 +128,8 @@ def truncated_normal(
         ```
     """
     lower, upper = _standard_bounds(loc, scale, low, high)
-    # 1 - p keeps its digits only near p = 0: the mass between the bounds is taken in the smaller
-    # tail, and the quantile in whichever tail of the result is smaller.
+    # 1 - p has full precision only near p = 0. So the mass between the bounds is computed in the
+    # smaller tail, and the quantile in the smaller tail of the result.
     in_right_tail = lower + upper > 0
     start, stop = tf.where(in_right_tail, -upper, lower), tf.where(in_right_tail, -lower, upper)
     mass = _ndtr(stop) - _ndtr(start)
@@ -158,7 +159,7 @@ def truncated_log_normal_mean_and_variance(
         1.005 0.0102
         ```
     """
-    # As in the divergence below, the terms cancel for wide noise: float64 inside.
+    # The terms cancel for wide noise, as in the divergence below: float64 inside.
     dtype = tf.convert_to_tensor(loc).dtype
     loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
     lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
@@ -173,7 +174,7 @@ def truncated_log_normal_mean_and_variance(
 def kl_normal_normal(
     loc: TensorLike, log_scale: TensorLike, prior_loc: TensorLike, prior_log_scale: TensorLike
 ) -> tf.Tensor:
-    """KL in nats, per entry, between two normals given by the logarithm of their scales.
+    """KL divergence of two normals in nats, per entry; scales are given by their logarithms.
 
     Example:
         ```python
@@ -195,7 +196,7 @@ def kl_normal_normal(
 def kl_log_normal_log_normal(
     loc: TensorLike, scale: TensorLike, prior_loc: TensorLike, prior_scale: TensorLike
 ) -> tf.Tensor:
-    """KL in nats, per entry, between two log-normals ("Information Dropout", softplus case).
+    """KL divergence of two log-normals in nats, per entry ("Information Dropout", softplus units).
 
     ``[scale^2 + (loc - prior_loc)^2] / (2 prior_scale^2) - log(scale / prior_scale) - 1/2``
 
@@ -215,10 +216,11 @@ def kl_log_normal_log_normal(
 
 
 def kl_log_normal_log_uniform(scale: TensorLike, max_scale: TensorLike) -> tf.Tensor:
-    """KL in nats, per entry, of a log-normal to the `LogUniform` prior; it is 0 at `max_scale`.
+    """KL divergence of a log-normal from `LogUniform` in nats, per entry; it is 0 at `max_scale`.
 
-    ``log(max_scale / scale)``: -log alpha of "Information Dropout" with alpha the scale, and
-    ``1/2 log(max_variance / alpha)`` of "Emergence" 4.1 with alpha the variance.
+    ``log(max_scale / scale)``. In "Information Dropout", whose alpha is the scale, this is
+    ``-log alpha`` up to a constant; in "Emergence", Section 4.1, whose alpha is the variance, it is
+    ``1/2 log(max_variance / alpha)``.
 
     Example:
         ```python
@@ -237,11 +239,11 @@ def kl_log_normal_log_uniform(scale: TensorLike, max_scale: TensorLike) -> tf.Te
 def kl_truncated_log_normal_log_uniform(
     loc: TensorLike, scale: TensorLike, low: TensorLike, high: TensorLike
 ) -> tf.Tensor:
-    """KL in nats, per entry, of a log-normal truncated to [low, high] to the log-uniform on it.
+    """KL divergence of a truncated log-normal from the log-uniform on [low, high], nats per entry.
 
     With ``l = (log low - loc) / scale``, ``u = (log high - loc) / scale``, ``Z = Phi(u) - Phi(l)``:
     ``log(u - l) - 1/2 log(2 pi e) - log Z - (l phi(l) - u phi(u)) / (2 Z)``. Exact; `loc` should
-    lie within about a thousand scales of the support.
+    lie within about a thousand scales of the interval.
 
     References:
         Neklyudov et al. (2017), "Structured Bayesian Pruning", arXiv 1705.07283.
@@ -258,7 +260,7 @@ def kl_truncated_log_normal_log_uniform(
         0.00
         ```
     """
-    # The terms cancel to nothing for wide noise: float64 inside keeps six digits of the float32.
+    # The terms cancel for wide noise: float64 inside keeps six digits of the float32 result.
     dtype = tf.convert_to_tensor(loc).dtype
     loc, scale = tf.cast(loc, tf.float64), tf.cast(scale, tf.float64)
     lower, upper = _standard_bounds(loc, scale, math.log(low), math.log(high))
@@ -271,7 +273,7 @@ def kl_truncated_log_normal_log_uniform(
 
 @contextlib.contextmanager
 def same_on_replicas() -> Iterator[None]:
-    """Inside, equal seeds are equal noise on every replica that this thread works for."""
+    """Inside, equal seeds give equal noise on all replicas, for this thread."""
     before = _same_on_replicas.set(True)
     try:
         yield
@@ -280,7 +282,7 @@ def same_on_replicas() -> Iterator[None]:
 
 
 def _of_replica(seed: TensorLike) -> tf.Tensor:
-    """The seed, with the number of the replica folded in where there are several."""
+    """The seed, with the number of the replica folded in if there are several."""
     seed = tf.cast(seed, tf.int32)
     replica = tf.distribute.get_replica_context()
     several = replica is not None and replica.num_replicas_in_sync > 1
@@ -290,7 +292,7 @@ def _of_replica(seed: TensorLike) -> tf.Tensor:
 
 
 def _random_bits(shape: TensorLike, seed: TensorLike) -> tf.Tensor:
-    """Uniform int32; the generator is named because others are slow under XLA."""
+    """Uniform int32; the generator is fixed, because other generators are slow under XLA."""
     return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg="philox")
 
 

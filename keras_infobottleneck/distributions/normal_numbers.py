@@ -1,11 +1,12 @@
-"""Normal numbers from the words of the philox generator: of a few, and of many in one loop.
+"""Standard normal numbers from the words of the philox generator, few at a time or many.
 
-TensorFlow makes each step of the transform for all numbers before the next, and spends more on
-philox than on everything else; XLA writes out all four words of a block for each of them. Many
-numbers are therefore made by a loop of our own, in a quarter of the time with and without
-``jit_compile``: it goes through pairs of words, and has all that is made of a pair in one complex
-number, since XLA repeats whatever several results share. The numbers are the same up to the
-rounding of float32. XLA compiles for one size: sizes are rounded up, and the rest is thrown away.
+TensorFlow runs each step of the transform on all numbers before the next step, and spends more time
+on philox than on the rest; XLA computes all four words of a block again for each of them. Many
+numbers are therefore made by a loop of this package, in a quarter of the time, with and without
+``jit_compile``. The loop goes through pairs of words and packs the results of a pair into one
+complex number, because XLA repeats computations that several results share. Both ways give the same
+numbers up to the rounding of float32. XLA compiles for one size: sizes are rounded up, and the
+surplus is dropped.
 
 References:
     Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3", philox4x32.
@@ -18,25 +19,25 @@ import tensorflow as tf
 
 __all__ = ["MANY", "few_normals", "is_large", "many_normals"]
 
-# From so many numbers on the loop is worth the half second in which it is compiled.
+# From this many numbers on, the loop is worth the half second in which it is compiled.
 MANY = 2**16
-STEPS = 32  # sizes that are compiled, from one power of two to the next
+STEPS = 32  # number of compiled sizes between two powers of two
 # Pairs of floats are packed as the bytes of an integer, the first in the lower half.
 CAN_PACK = tf.test.is_built_with_xla() and sys.byteorder == "little"
 
-# cos and sin of a quarter turn times v, as polynomials in v^2 (the latter over v), fitted at
-# Chebyshev nodes; within 5e-8 for |v| <= 1, a unit in the last place of float32.
+# cos and sin of v quarter turns, as polynomials in v^2 (the sine divided by v), fitted at
+# Chebyshev nodes; errors below 5e-8 for |v| <= 1, a unit in the last place of float32.
 COS_QUARTER = (0.9999999532, -1.233698208, 0.2536507096, -0.02081057138, 0.0008581625433)
 SIN_QUARTER = (1.57079632, -0.6459637604, 0.0796899226, -0.004674150669, 0.0001516751178)
 
-# Multipliers of the two products of a round, and what is added to the two halves of the key.
+# Multipliers of the two products of a round, and the increments of the two halves of the key.
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 ROUNDS = 10
 
 
 def is_large(size: Any) -> Any:
-    """Whether `many_normals` takes so many numbers, and is worth it; of an int or a tensor."""
+    """Whether `many_normals` supports this size and pays off; `size` is an int or a tensor."""
     return CAN_PACK & (size >= MANY) & (size % 4 == 0)
 
 
@@ -46,21 +47,21 @@ def few_normals(bits: tf.Tensor, size: Any) -> tf.Tensor:
 
 
 def many_normals(size: Any, seed: tf.Tensor) -> tf.Tensor:
-    """What `few_normals` makes of philox words, up to the rounding of float32.
+    """The numbers of `few_normals` for the same philox words, up to the rounding of float32.
 
     Args:
-        size: an int or an int32 tensor, a multiple of four; of others it is rounded up.
+        size: An int or an int32 tensor, rounded up to a multiple of four.
         seed: int32 ``[2]``.
     """
     num_pairs = (size + 3) // 4
-    # XLA takes a shape for the constant that an argument, even of one value, is not.
+    # XLA knows the shape of an argument when it compiles, but not its value, even if constant.
     as_many_as_made = tf.zeros([_rounded_up(num_pairs)], tf.bool)
     pairs = _pairs_of_normals(as_many_as_made, num_pairs, seed)[:, :num_pairs]
     return tf.reshape(tf.bitcast(pairs, tf.float32), [-1])
 
 
 def _rounded_up(size: Any) -> Any:
-    """The next of the sizes that are compiled; of an int or an int32 tensor."""
+    """The next size that is compiled, for an int or an int32 tensor."""
     ones = size  # as many as it has binary digits
     for shift in (1, 2, 4, 8, 16):
         ones |= ones // 2**shift
@@ -80,11 +81,11 @@ def _rounded_up(size: Any) -> Any:
 def _pairs_of_normals(as_many: tf.Tensor, num_pairs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """All cosines, then all sines, two in each float64, ``[2, size of as_many]``.
 
-    The numbers are those that `num_pairs` begin with, and some behind them that do not count.
+    The first `num_pairs` columns are the numbers; the others only fill up the compiled size.
     """
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     pairs = tf.cast(tf.range(tf.size(as_many)), tf.uint64)
-    # The angles' words follow those of all radii that count.
+    # The words of the angles follow those of all radii that are used.
     radii = _pair_of_words(pairs, key, counter)
     angles = _pair_of_words(pairs + tf.cast(num_pairs, tf.uint64), key, counter)
     cosines, sines = zip(*map(_box_muller, radii, angles), strict=True)
@@ -108,7 +109,7 @@ def _box_muller(first_bits: tf.Tensor, second_bits: tf.Tensor) -> tuple[tf.Tenso
 
 
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
-    """Horner's scheme, the constant coefficient first."""
+    """Horner's scheme; the constant coefficient comes first."""
     value = coefficients[-1]
     for coefficient in coefficients[-2::-1]:
         value = value * x + coefficient
@@ -121,7 +122,7 @@ def _pair_of_words(
     """Words 2p and 2p + 1 of the stream as int32, for each p in `pair`, uint64."""
     low_counter = counter[0] + tf.bitwise.right_shift(pair, _word(1))
     high_counter = counter[1] + tf.cast(low_counter < counter[0], tf.uint64)
-    # Words of 32 bits in integers of 64: conversions would cost more than the products.
+    # 32-bit words are kept in 64-bit integers: conversions would cost more than the products.
     block = [_low(low_counter), _high(low_counter), _low(high_counter), _high(high_counter)]
     keys = [_low(key[0]), _high(key[0])]
     for _ in range(ROUNDS):
@@ -140,10 +141,10 @@ def _pair_of_words(
 
 
 def _computed_once(values: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """The values, which XLA will not compute anew in every loop that reads them.
+    """Keeps XLA from computing the values again in every loop that reads them.
 
-    It does so with all that is cheap, up to a loop of another kind. This one would change nothing,
-    and runs for one key in 2^64, as XLA cannot know.
+    XLA repeats cheap computations unless a loop of another kind separates them. This loop changes
+    nothing, and runs only for one key in 2^64, which XLA cannot know.
     """
     times = tf.cast(tf.equal(key[0], _word(0)), tf.int32)
     return tf.while_loop(

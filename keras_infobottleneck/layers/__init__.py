@@ -1,4 +1,4 @@
-"""Constrain: layers whose noise makes a network pay for information."""
+"""Constrain: layers whose noise puts a price on the information that a network uses."""
 
 from keras_infobottleneck.layers.gaussian_bottleneck import GaussianBottleneck
 from keras_infobottleneck.layers.information_dropout import InformationDropout

@@ -1,4 +1,4 @@
-"""What `InformationDropout` accepts: said in one sentence, before any work."""
+"""Checks of the arguments of `InformationDropout`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def check_options(
     alpha_layer: Any,
     activation_is_nonnegative: Any,
 ) -> None:
-    """Raise where an option is out of range, or a layer has an output or a twin of no use."""
+    """Checks the options and the activation of the layer, and that `alpha_layer` can be made."""
     check_price("beta", beta)
     check_choice("prior", prior, NON_NEGATIVE)
     check_positive("max_alpha", max_alpha)
@@ -59,7 +59,7 @@ def check_options(
 
 
 def output_activation(layer: Any) -> Callable | None:
-    """The activation function that a layer ends in, None if that cannot be told."""
+    """The activation function at the end of a layer; None if it is unknown."""
     if isinstance(layer, VariationalWeights):
         return output_activation(layer.layer)
     if isinstance(layer, keras.Sequential) and layer.layers:
@@ -73,6 +73,6 @@ def output_activation(layer: Any) -> Callable | None:
 
 
 def _has_twin(layer: Any) -> bool:
-    """Whether the configuration is that of weights followed by an activation."""
+    """Whether the configuration describes weights followed by an activation."""
     config = layer.get_config()
     return "activation" in config and any(key.endswith("_initializer") for key in config)

@@ -1,4 +1,4 @@
-"""The variational information bottleneck: a Gaussian code of the input, and its price in nats."""
+"""The variational information bottleneck: a Gaussian code of the input with a price in nats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_infobottleneck.layers.priced_activations import PricedActivations, on
 __all__ = ["GaussianBottleneck"]
 
 PRIORS = ("standard", "learned", "conditional")
-MIN_SCALE = 1e-4  # least noise: keeps the cost of a unit finite
+MIN_SCALE = 1e-4  # smallest noise, so that the cost of a unit stays finite
 SCALE_OFFSET = -5.0  # as published: training starts with little noise, softplus(-5) = 0.0067
 
 
@@ -26,40 +26,40 @@ class GaussianBottleneck(PricedActivations):
     """Dense layer with a Gaussian output, and a price in nats for the information in it.
 
     The deep variational information bottleneck: ``z = mu(x) + sigma(x) n``, ``n ~ N(0, 1)``, where
-    ``mu`` and ``sigma(x) = 1e-4 + softplus(s(x) - 5)`` are dense in the last axis of the input, and
-    each example pays ``beta * KL(N(mu(x), sigma(x)^2) || m(z))``, the rate, summed over units and
+    ``mu`` and ``sigma(x) = 1e-4 + softplus(s(x) - 5)`` are dense in the last axis of the input.
+    Each example pays ``beta * KL(N(mu(x), sigma(x)^2) || m(z))``, the rate, summed over units and
     places. The layer adds the mean of this over the batch to the loss, in training and in
-    evaluation; only in training is ``z`` drawn. At inference, in an exported model and after
+    evaluation. It draws ``z`` only in training: at inference, in an exported model and after
     `make_deterministic` the output is ``mu(x)``. `InformationBottleneckModel.predict_samples`
-    draws, so that ``predict_samples(x, 12).mean(0)`` averages over draws.
+    draws too, so that ``predict_samples(x, 12).mean(0)`` averages over draws.
 
-    On average over the data the rate is an upper bound on the information ``I(z; x)``, whatever
-    the prior; with the conditional prior it is one on ``I(z; x | y)``, what the code tells about
-    the input beyond the label.
+    On average over the data the rate is an upper bound on the information ``I(z; x)``, for any
+    prior. With the conditional prior it is an upper bound on ``I(z; x | y)``, the information about
+    the input that the label does not give.
 
     Args:
-        units: size of the code, which takes the place of the last axis.
-        beta: price of one nat, for a loss that is a mean over examples. A variable: a callback may
-            assign it.
-        prior: ``m(z)``. ``"standard"``: N(0, 1). ``"learned"``: a mixture of `num_components`
-            Gaussians with means, scales and shares that are trained with the rest. Its divergence
-            has no closed form; charged is ``-log sum_k share_k exp(-KL_k)``, which is an upper
-            bound on it and exact where one component is much the nearest. ``"conditional"``: a
-            Gaussian for each class, trained with the rest (the conditional entropy bottleneck).
-            It needs the labels, which `InformationBottleneckModel` gives in training and
-            evaluation where they are one array; elsewhere, call the layer with ``labels=``.
-            Class numbers or one-hot; for each place of a sequence too.
-        num_components: of the learned prior.
-        num_classes: of the conditional prior, which alone takes it.
-        seed: seed of the noise, and of the learned prior's first means.
+        units: Number of units of the code, the size of the last axis of the output.
+        beta: Price of one nat, for a loss that is a mean over examples. It is a variable, which a
+            callback may assign.
+        prior: The prior ``m(z)``. ``"standard"``: N(0, 1). ``"learned"``: a mixture of
+            `num_components` Gaussians with trained means, scales and shares. Its divergence has no
+            closed form; the cost is ``-log sum_k share_k exp(-KL_k)``, an upper bound that is exact
+            if one component is much nearer than the others. ``"conditional"``: a trained Gaussian
+            for each class (the conditional entropy bottleneck). It needs labels, as class numbers
+            or one-hot, for sequences at each place. `InformationBottleneckModel` provides them in
+            training and evaluation if they are one array; otherwise call the layer with
+            ``labels=``.
+        num_components: Number of components of the learned prior.
+        num_classes: Number of classes of the conditional prior; None for the other priors.
+        seed: Seed of the noise, and of the initial means of the learned prior.
 
     The metric ``"{name}_information"`` is in nats per example. Noise and cost are computed in
-    float32, at the price of one more dense layer of the same size. With a mask, masked places
-    cost nothing. ``sample_weight`` does not weigh this cost.
+    float32, which costs as much as one more dense layer of the same size. Places that a mask leaves
+    out cost nothing. ``sample_weight`` does not weight this cost.
 
     Raises:
-        TypeError, ValueError: arguments of the wrong kind or out of range; a conditional prior
-            without `num_classes`, or trained without labels.
+        TypeError, ValueError: An argument is of the wrong type or out of range, or a conditional
+            prior has no `num_classes` or is trained without labels.
 
     References:
         Alemi, Fischer, Dillon & Murphy (2017), "Deep Variational Information Bottleneck", arXiv
@@ -99,7 +99,7 @@ class GaussianBottleneck(PricedActivations):
         check_count("num_components", num_components)
         check_count("num_classes", num_classes, 2, optional=prior != "conditional")
         if num_classes is not None and prior != "conditional":
-            expected = "be None but for the conditional prior"
+            expected = "be None unless the prior is conditional"
             raise refusal(ValueError, "num_classes", expected, num_classes)
         # The dense layers cast their own inputs; here, everything is float32.
         super().__init__(seed=seed, autocast=False, **kwargs)
@@ -112,12 +112,12 @@ class GaussianBottleneck(PricedActivations):
         self.supports_masking = True
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        """Build the two dense layers and the prior."""
+        """Builds the two dense layers and the prior."""
         for layer in (self.loc_layer, self.scale_layer):
             layer.build(inputs_shape)
         if self.prior == "learned":
             shape = (self.num_components, self.units)
-            # Apart from the start: components that are equal stay equal.
+            # Different initial means, because components that are equal would stay equal.
             apart = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
             self.prior_loc = self._add_number("prior_loc", shape, apart)
             self.prior_log_scale = self._add_number("prior_log_scale", shape, 0.0)
@@ -130,19 +130,19 @@ class GaussianBottleneck(PricedActivations):
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """The price of a nat, and the prior from which nats are counted."""
+        """The price of a nat and the weights of the prior."""
         names = ("prior_loc", "prior_log_scale", "prior_logits")
         return [self.beta, *(getattr(self, name) for name in names if hasattr(self, name))]
 
     @property
     def noise_weights(self) -> list[keras.Variable]:
-        """All weights but those of the mean."""
+        """All weights except those of the mean."""
         kept = {id(weight) for weight in self.loc_layer.weights}
         return [weight for weight in self.weights if id(weight) not in kept]
 
     @classmethod
     def without_noise(cls, config: dict) -> dict:
-        """The dense layer of the mean."""
+        """Configuration of the dense layer of the mean, which replaces this layer."""
         dense = keras.layers.Dense(config["units"], dtype=config["dtype"])
         return keras.saving.serialize_keras_object(dense)
 
@@ -151,14 +151,14 @@ class GaussianBottleneck(PricedActivations):
         return (*inputs_shape[:-1], self.units)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor; the current value of `beta` is a weight."""
+        """The arguments of the constructor; the current value of `beta` is saved as a weight."""
         names = ("units", "prior", "num_components", "num_classes")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def call(
         self, inputs: tf.Tensor, labels: Any = None, mask: Any = None, training: bool | None = None
     ) -> tf.Tensor:
-        """The mean of the code; in training a draw of it, at a cost in evaluation too."""
+        """The mean of the code, or in training a draw; adds the cost in training and evaluation."""
         outputs = self.loc_layer(inputs)
         draws, counts = self.draws(training), self.counts(training)
         if not draws and not counts:
@@ -166,7 +166,7 @@ class GaussianBottleneck(PricedActivations):
         loc, scale = tf.cast(outputs, tf.float32), self._scale(inputs)
         if counts:
             labels = self._labels_to_count_by(labels, training)
-            # Without labels, `predict` of a plain model, which is not told from evaluation.
+            # No labels: `predict` of a plain model, which cannot be distinguished from evaluation.
             if self.prior != "conditional" or labels is not None:
                 there = self._mask_there(inputs, mask, loc.shape.rank)
                 nats = self._kl_divergence(loc, tf.math.log(scale), labels, there)
@@ -177,13 +177,13 @@ class GaussianBottleneck(PricedActivations):
         return outputs
 
     def information(self, inputs: Any, mask: Any = None, labels: Any = None) -> tf.Tensor:
-        """Nats that each unit tells about each example, in the shape of the output, float32.
+        """Nats of each unit about each example, in the shape of the output, float32.
 
-        Masked places tell nothing. Without `mask`, that which Keras keeps with the inputs is used.
-        Its sum over everything but the batch is what `beta` prices. No noise is drawn. What a
-        mixture charges for choosing a component is shared equally by the units. With the
-        conditional prior and without `labels`, the prior is the mixture of those of the classes,
-        each with the same share: nats about the input, the label included.
+        Masked places count as 0. Without `mask`, the mask that Keras keeps with the inputs is used.
+        The sum over all axes but the batch is what `beta` prices. No noise is drawn. For a mixture,
+        the nats for the choice of a component are divided equally among the units. With the
+        conditional prior and without `labels`, the prior is the mixture of the class priors with
+        equal shares; the nats then include those about the label.
         """
         inputs, mask = one_array(inputs, mask)
         if not self.built:
@@ -199,7 +199,7 @@ class GaussianBottleneck(PricedActivations):
         return MIN_SCALE + tf.math.softplus(logits + SCALE_OFFSET)
 
     def _labels_to_count_by(self, labels: Any, training: bool | None) -> Any:
-        """Labels given in the call, or by the model whose step runs."""
+        """The labels of the call, or those of the model whose training or test step is running."""
         if self.prior != "conditional":
             return None
         labels = current_labels() if labels is None else labels
@@ -216,7 +216,7 @@ class GaussianBottleneck(PricedActivations):
     def _kl_divergence(
         self, loc: tf.Tensor, log_scale: tf.Tensor, labels: Any, there: Any
     ) -> tf.Tensor:
-        """Nats per unit; where the mask `there` says that nothing is, any label will do."""
+        """Nats per unit; where the mask `there` is false, any label is accepted."""
         if self.prior == "standard":
             return distributions.kl_normal_normal(loc, log_scale, 0.0, 0.0)
         prior = self.prior_loc.value, self.prior_log_scale.value
@@ -229,12 +229,12 @@ class GaussianBottleneck(PricedActivations):
 
 
 def _of_labels(table: tf.Tensor, labels: ClassLabels, rank: int) -> tf.Tensor:
-    """Rows of a table by label, with the axes of the code; NaN for a wrong label."""
+    """Rows of a table by label, with the axes of the code; NaN for an invalid label."""
     if labels.is_one_hot:
         rows = tf.tensordot(labels.values, table, 1)
     else:
-        # The product makes the gradient of the table dense. Of a bare gather it is a list of
-        # rows, one an example, which Keras' optimizers square before they add them up.
+        # The product makes the gradient of the table dense. A gather alone would give a list of
+        # rows, one per example, which Keras' optimizers square before they add them up.
         rows = tf.gather(1.0 * table, labels.values)
     rows = tf.where(labels.are_wrong[..., None], np.nan, rows)
     ones = tf.ones([rank - rows.shape.rank], tf.int32)
@@ -249,10 +249,10 @@ def _nats_to_mixture(
     prior_log_scale: tf.Tensor,
     log_shares: tf.Tensor,
 ) -> tf.Tensor:
-    """Nats per unit of a Gaussian from a mixture, an upper bound: ``[..., units]``.
+    """Upper bound on the nats of a Gaussian from a mixture, divided among units: ``[..., units]``.
 
-    ``-log sum_k share_k exp(-KL_k) = KL(phi || share) + sum_k phi_k KL_k`` with ``phi_k`` in
-    proportion to ``share_k exp(-KL_k)``: the code says which component it is near, then where.
+    ``-log sum_k share_k exp(-KL_k) = KL(phi || share) + sum_k phi_k KL_k`` with ``phi_k``
+    proportional to ``share_k exp(-KL_k)``: the nats for choosing a component plus those within it.
     """
     loc, log_scale = tf.expand_dims(loc, -2), tf.expand_dims(log_scale, -2)
     nats = distributions.kl_normal_normal(loc, log_scale, prior_loc, prior_log_scale)

@@ -1,4 +1,4 @@
-"""Noise on the activations: a network pays, in nats, for what they tell about its input."""
+"""Noise on the activations, with a price in nats for the information they hold about the input."""
 
 from typing import Any, Literal
 
@@ -14,57 +14,57 @@ from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["InformationDropout"]
 
-MIN_ALPHA = 0.001  # least noise, as published: keeps the cost of a unit finite
-MIN_ACTIVATION = 1e-4  # f = 0 has no logarithm; as published
+MIN_ALPHA = 0.001  # smallest noise, as published; keeps the cost of a unit finite
+MIN_ACTIVATION = 1e-4  # floor of f, whose logarithm is taken; as published
 MIN_EXPONENTIAL = 2.0**-126  # smallest normal number of float32 and bfloat16
 MIN_EXPONENTIAL_HALF = 2.0**-14  # smallest normal number of float16
-TWIN_SEED_OFFSET = 2**20  # the noise of the twin's weights must not repeat the layer's
+TWIN_SEED_OFFSET = 2**20  # so that the twin's weights do not repeat the noise of the layer's
 
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class InformationDropout(PricedActivations, NoisyWrapper):
-    """Multiplies a layer's output by learned log-normal noise, and charges for what gets through.
+    """Multiplies a layer's output by learned log-normal noise, and prices the information left.
 
-    With ``f`` the wrapped layer, non-negative, and ``a`` a layer of its own on the same input:
+    With ``f`` the wrapped layer, non-negative, and ``a`` another layer on the same input:
 
         z = f(x) exp(alpha(x) n),  n ~ N(0, 1),  alpha(x) = 0.001 + max_alpha sigmoid(a(x))
         loss added: beta * mean_batch KL(p(z|x) || p(z))
 
     - The divergence is summed over units and time steps, in nats.
-    - The loss is added in training and in evaluation; only in training is the noise drawn. A plain
+    - The loss is added in training and in evaluation; the noise is drawn only in training. A plain
       call and an exported model do neither. `predict` of a plain `keras.Model`, which a layer
-      cannot tell from evaluation, counts too.
-    - ``beta`` multiplies nats per example; the published values (3.0, 0.5) divide by the number of
-      training examples.
+      cannot distinguish from evaluation, adds the loss too.
+    - ``beta`` multiplies nats per example; the published values (3.0, 0.5) are divided by the
+      number of training examples.
 
     Args:
-        layer: a Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or
-            `VariationalWeights` of one. With a mask, masked time steps cost nothing.
-        beta: price of one nat. A variable: a callback may assign it.
+        layer: A Keras layer with a non-negative output, such as ``Dense(10, "relu")``, or
+            `VariationalWeights` of such a layer. With a mask, masked time steps cost nothing.
+        beta: Price of one nat. It is a variable, which a callback may assign.
         prior: ``"log_uniform"``, for relu and relu6: ``KL = log(cap / alpha)`` per unit, zero at
             ``cap = max_alpha + 0.001``. ``"log_normal"``, for softplus, exponential and sigmoid:
-            ``[alpha^2 + (log f - m)^2] / (2 s^2) - log(alpha / s) - 1/2`` per unit, with ``m``
-            and ``s`` two numbers that the layer learns, from 0 and 1. There ``log f`` is at least
-            ``log 1e-4``; for an exponential, the logarithm of the least normal number, so that in
-            float32 the layer is the Gaussian VAE encoder of ``log z``.
-        max_alpha: range of the noise's standard deviation in ``log z``.
-        alpha_layer: the layer ``a``, its output unbounded and of the same shape. By default a twin
-            of `layer` with weights of its own and no activation, regularisers or constraints; a
-            `layer` made of several has no twin.
-        activation_is_nonnegative: vouches for an activation that is not listed, such as a
-            squared relu, which Keras does not have.
-        seed: seed of the noise.
+            ``[alpha^2 + (log f - m)^2] / (2 s^2) - log(alpha / s) - 1/2`` per unit, where the layer
+            learns ``m`` and ``s``, starting at 0 and 1. The floor of ``log f`` is ``log 1e-4``; for
+            an exponential it is the logarithm of the smallest normal number, so that in float32 the
+            layer is the Gaussian VAE encoder of ``log z``.
+        max_alpha: Range of the standard deviation of the noise in ``log z``.
+        alpha_layer: The layer ``a``, with an unbounded output of the same shape. By default a twin
+            of `layer`: the same configuration without activation, regularisers and constraints, and
+            its own weights. A `layer` that consists of several layers has no twin.
+        activation_is_nonnegative: Set to True for a non-negative activation that is not listed,
+            such as a squared relu; it is not checked.
+        seed: Seed of the noise.
 
-    Input and output shapes are those of `layer`, whose dtype policy governs; noise and cost are
-    computed in float32, at the price of one more layer of the same size. The metric
+    Input and output shapes and the dtype policy are those of `layer`; noise and cost are computed
+    in float32, which costs as much as one more layer of the same size. The metric
     ``"{name}_information"`` is in nats per example, the sum over all calls of one forward pass.
-    ``sample_weight`` does not weigh this cost: a layer does not see it, and a weight of the error
-    says nothing about what the activations tell about an input. Inside `TimeDistributed` the
-    number of time steps must be known.
+    ``sample_weight`` does not weight this cost: a layer does not see it, and a weight of the error
+    is unrelated to the information in the activations. Inside `TimeDistributed` the number of time
+    steps must be known.
 
     Raises:
-        TypeError, ValueError: for arguments of the wrong kind; in particular an activation that
-            the prior does not list, or an `alpha_layer` that is missing or of another shape.
+        TypeError, ValueError: An argument is invalid; in particular, the activation is not listed
+            for the prior, or `alpha_layer` is missing or has another output shape.
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
@@ -107,7 +107,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         self._set_price(beta)
 
     def build(self, inputs_shape: Shape) -> None:
-        """Build the wrapped layer, the layer of alpha and the prior."""
+        """Builds the wrapped layer, the layer of alpha and the prior."""
         for layer in (self.layer, self.alpha_layer):
             if not layer.built:
                 layer.build(inputs_shape)
@@ -129,7 +129,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """The price of a nat, and the prior from which nats are counted."""
+        """The price of a nat and the weights of the prior."""
         has_prior = self.built and self.prior == "log_normal"
         return [self.beta, *([self.prior_loc, self.prior_log_scale] if has_prior else [])]
 
@@ -138,7 +138,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         return self.layer.compute_output_shape(inputs_shape)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor; the current value of `beta` is a weight."""
+        """The arguments of the constructor; the current value of `beta` is saved as a weight."""
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -152,7 +152,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "InformationDropout":
-        """A layer from its configuration."""
+        """Makes a layer from its configuration."""
         config = dict(config)
         if config["alpha_layer"] is not None:
             config["alpha_layer"] = keras.saving.deserialize_keras_object(
@@ -160,12 +160,12 @@ class InformationDropout(PricedActivations, NoisyWrapper):
             )
         layer = super().from_config(config, custom_objects=custom_objects)
         if config["alpha_layer"] is None and isinstance(layer.layer, VariationalWeights):
-            # Models anchor the prior of a twin, which has no configuration here, with the others.
+            # A twin has no entry in the configuration, but models also anchor its prior.
             layer.alpha_layer.anchored = layer.layer.anchored
         return layer
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> tf.Tensor:
-        """The wrapped layer's output, with noise in training, at a cost in evaluation too."""
+        """The wrapped layer's output, with noise in training; evaluation adds the cost too."""
         outputs = call_with_mask(self.layer, inputs, mask=mask)
         draws, counts = self.draws(training), self.counts(training)
         if not draws and not counts:
@@ -180,10 +180,10 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         return outputs
 
     def information(self, inputs: Any, mask: Any = None) -> tf.Tensor:
-        """Nats that each unit tells about each example, in the shape of the output, float32.
+        """Nats of each unit about each example, in the shape of the output, float32.
 
-        Masked places tell nothing. Without `mask`, that which Keras keeps with the inputs is used.
-        Its sum over everything but the batch is what `beta` prices. No noise is drawn.
+        Masked places count as 0. Without `mask`, the mask that Keras keeps with the inputs is used.
+        The sum over all axes but the batch is what `beta` prices. No noise is drawn.
         """
         inputs, mask = one_array(inputs, mask)
         activations = tf.cast(self(inputs, mask=mask), tf.float32)
@@ -204,7 +204,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
         return distributions.kl_normal_normal(loc, tf.math.log(alpha), *prior)
 
     def _floor(self) -> float:
-        """Least activation whose logarithm is taken."""
+        """Smallest activation whose logarithm is taken; smaller ones are replaced by it."""
         if output_activation(self.layer) is keras.activations.exponential:
             return (
                 MIN_EXPONENTIAL_HALF if self.layer.compute_dtype == "float16" else MIN_EXPONENTIAL
@@ -213,7 +213,7 @@ class InformationDropout(PricedActivations, NoisyWrapper):
 
 
 def _twin(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A fresh layer of the same configuration with an unbounded output."""
+    """A new layer of the same configuration with an unbounded output."""
     name = f"{layer.name}_alpha"
     if not isinstance(layer, VariationalWeights):
         return without_activation(layer, name=name, trainable=True)

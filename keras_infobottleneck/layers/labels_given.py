@@ -1,4 +1,4 @@
-"""The labels of the batch that a model trains or evaluates on, for layers that price by them."""
+"""The labels of the batch that a model trains or evaluates on, for priors that need them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from keras_infobottleneck.introspection.refusals_in_calls import as_it_is
 
 __all__ = ["ClassLabels", "class_labels", "current_labels", "labels_given"]
 
-TOLERANCE = 0.01  # of the sum of shares, which may have been rounded to 16 bits
+TOLERANCE = 0.01  # for sums of class probabilities, which may be rounded to 16 bits
 
-# Each thread, and each asynchronous task, has its own. A replica takes its step in a thread of its
-# own, and opens the scope there.
+# Separate for each thread and each asynchronous task. A replica runs its step, and opens the scope,
+# in a thread of its own.
 _labels: ContextVar[Any] = ContextVar("labels", default=None)
 
 
 @contextlib.contextmanager
 def labels_given(y: Any) -> Iterator[None]:
-    """Inside, layers that price by the label find those of the batch."""
+    """Inside, `current_labels` returns these labels of the batch."""
     before = _labels.set(y)
     try:
         yield
@@ -34,20 +34,20 @@ def labels_given(y: Any) -> Iterator[None]:
 
 
 def current_labels() -> Any:
-    """The labels of the batch, None outside of a step of a model that gives them."""
+    """The labels of the batch; None outside a step of a model that provides them."""
     return _labels.get()
 
 
 @dataclass(frozen=True)
 class ClassLabels:
-    """The classes of the examples, or of the places of a representation.
+    """The classes of the examples, or of each place of a representation.
 
     Attributes:
-        values: numbers of classes, int32, or the shares of each class in float32, along a last axis
-            of its own. Where nothing is there, or the label is wrong, a class all the same.
-        is_one_hot: whether they are shares.
-        are_wrong: where something is there and its label is none of the classes, and no shares that
-            add up to 1.
+        values: Class numbers, int32, or class probabilities along a last axis, float32. Masked
+            places and wrong labels have an arbitrary valid class.
+        is_one_hot: Whether the values are probabilities.
+        are_wrong: True where a place is not masked and its label is not a class number, or not a
+            row of probabilities that add up to 1.
     """
 
     values: tf.Tensor
@@ -56,18 +56,19 @@ class ClassLabels:
 
 
 def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: Any) -> ClassLabels:
-    """Labels as a layer prices by them.
+    """Checks and converts labels for a layer whose prior depends on them.
 
     Args:
-        labels: numbers of classes ``[batch]`` or ``[batch, 1]``, for each place of a
-            representation too, or one-hot with ``num_classes`` at the end.
-        num_classes: how many.
-        shape: of the representation.
-        there: mask of its examples or places, or None; the others may have any label.
+        labels: Class numbers ``[batch]`` or ``[batch, 1]``, possibly for each place of a
+            representation, or one-hot with ``num_classes`` as the last axis.
+        num_classes: Number of classes.
+        shape: Shape of the representation.
+        there: Mask of its examples or places, or None; masked ones may have any label.
 
     Raises:
-        TypeError, ValueError: no tensor, or one of another shape; labels of no class, at once where
-            their values are known and else when the graph runs, on a CPU without XLA.
+        TypeError, ValueError: The labels are not a tensor, have a wrong shape, or are not classes.
+            Values are checked at once if they are known, else when the graph runs on a CPU
+            without XLA.
     """
     if labels is None or not hasattr(labels, "shape"):
         words = "be one tensor of class labels; of several outputs, give them in the layer's call"
@@ -78,11 +79,11 @@ def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: An
     if np.dtype(tf.as_dtype(labels.dtype).as_numpy_dtype).kind not in "iubfV":  # V: bfloat16
         raise as_it_is(TypeError(f"{must}. Received: labels={given}"))
     labels, rank = tf.convert_to_tensor(labels), len(shape)
-    if labels.shape.rank is None:  # Keras traces for any shape where calls of `fit` had several
+    if labels.shape.rank is None:  # Keras traced for any shape, after calls with several
         words = "`labels` must have as many axes in every call of `fit`"
         raise as_it_is(ValueError(f"{words}. Received: labels of an unknown number of axes"))
     axes, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
-    # Whole numbers for each time step may happen to be as many as there are classes.
+    # Integers for each time step, where the number of steps equals the number of classes.
     are_places = not labels.dtype.is_floating and labels.shape.is_compatible_with(shape[:axes])
     is_one_hot = last == num_classes and axes > 1 and (axes == rank or not are_places)
     if not is_one_hot and last == 1 and axes in (2, rank):
@@ -110,14 +111,15 @@ def class_labels(labels: Any, num_classes: int, shape: tf.TensorShape, there: An
             wrong = described(labels.numpy()[are_wrong.numpy()][0].tolist())
             raise as_it_is(ValueError(f"{must}. Received: labels={given}, with {wrong}"))
     elif not tf.config.list_logical_devices("GPU"):
-        # Of a GPU the host would wait at every step; there, as under XLA, the nats are NaN.
+        # On a GPU a check would make the host wait at every step; there, as under XLA, nats are
+        # NaN.
         message = f"{must}. Received: labels={given}, with other values"
         tf.debugging.Assert(tf.reduce_all(~are_wrong), [message])
     return ClassLabels(values, is_one_hot, are_wrong)
 
 
 def _for_places(there: tf.Tensor, places: int) -> tf.Tensor:
-    """A mask in as many axes as labels have; an example is there where any of its places is."""
+    """The mask with as many axes as labels; an example is present if any of its places is."""
     for _ in range(places, there.shape.rank):
         there = tf.reduce_any(there, -1)
     for _ in range(there.shape.rank, places):

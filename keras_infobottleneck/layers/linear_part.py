@@ -1,4 +1,4 @@
-"""The linear part of a layer: an affine map with one kernel, applied to weights that are given."""
+"""The linear part of a layer: an affine map with one kernel, applied to given weights."""
 
 import functools
 from typing import Any
@@ -11,7 +11,7 @@ from keras_infobottleneck.introspection.making import without_values
 
 __all__ = ["ADDED_LOSS", "LinearPart", "Shape", "has_linear_part", "without_activation"]
 
-Shape = tuple[int | None, ...]  # of a tensor, some of whose sides may be unknown
+Shape = tuple[int | None, ...]  # shape of a tensor; None for an unknown axis
 
 ADDED_LOSS = (
     "`layer` must not add losses in its call; add them outside of VariationalWeights. "
@@ -32,7 +32,7 @@ def without_activation(layer: keras.layers.Layer, **overrides: Any) -> keras.lay
 
 
 def has_linear_part(layer: keras.layers.Layer) -> bool:
-    """Whether the configuration is that of an activation of an affine map with one kernel."""
+    """Whether the configuration describes an activation of an affine map with one kernel."""
     try:
         config = layer.get_config()
     except NotImplementedError:  # a custom layer whose configuration cannot be read
@@ -43,14 +43,15 @@ def has_linear_part(layer: keras.layers.Layer) -> bool:
 
 
 class LinearPart:
-    """``x, kernel, bias -> affine output`` of a layer, computed in a dtype of its own.
+    """The affine map ``x, kernel, bias -> output`` of a layer, computed in a given dtype.
 
-    Holds a twin of the layer built from its configuration, whose variables have no values. Not a
-    Keras object on purpose: a Keras layer that holds it must not track the twin.
+    It holds a twin of the layer, built from its configuration, whose variables have no values. It
+    is not a Keras object, so that a Keras layer that holds it does not track the twin.
     """
 
     def __init__(self, layer: keras.layers.Layer, input_shape: Shape, dtype: Any):
-        # No initialiser that draws a seed: what a seeded network draws later would change.
+        # Initialisers are replaced: drawing their seeds would change later draws of a seeded
+        # network.
         zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
         name = f"{layer.name}_linear"
         self._twin = without_activation(layer, dtype=dtype, name=name, trainable=True, **zeros)
@@ -74,7 +75,7 @@ class LinearPart:
     def with_least_output(
         self, least: float, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """The affine map, shifted by `least`: in a bias that is added, where it costs nothing."""
+        """The affine map plus `least`, which is added to the bias if that gives the same result."""
         if not self.adds_its_bias:
             return self(x, kernel, bias) + least
         shape = self._twin.weights[1].shape
@@ -82,27 +83,27 @@ class LinearPart:
 
     @functools.cached_property
     def adds_its_bias(self) -> bool:
-        """Whether the bias is added to every output as it is; a subclass may mask or subtract it.
+        """Whether the bias is simply added to every output; a subclass may mask or subtract it.
 
-        Probed with a kernel of zeros, and one output bias large and one small.
+        Tested with a kernel of zeros and bias values of 1 and 2^-50.
         """
         return self._has_bias and self._with_channels_last()._passes_bias_on()
 
     def has_one_product_per_weight(self, *, bias_is_drawn: bool = False) -> bool:
-        """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` comes twice.
+        """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` appears twice.
 
         Only then is the variance of the output the same map of ``x^2`` and ``scale^2``, and a sign
-        flip of inputs and outputs a sign flip of the kernel. Probed with a kernel of ones, whose
-        double must double the output, and with kernels that are zero but for one entry: there the
-        output squared must be the map of the squares. Beside the kernel the bias may do anything;
-        one that has a variance too must be in every output once or not at all.
+        flip of inputs and outputs a sign flip of the kernel. Two tests: doubling a kernel of ones
+        must double the output; and for kernels with a single nonzero entry, the squared output must
+        be the map of the squares. The bias may enter in any way; but if it is drawn too, it must
+        enter every output once or not at all.
         """
-        if len(self._twin.weights) > 2:  # such as a low-rank adapter beside the kernel
+        if len(self._twin.weights) > 2:  # for example a low-rank adapter beside the kernel
             return False
         return self._with_channels_last()._passes_probes(bias_is_drawn)
 
     def _with_channels_last(self) -> "LinearPart":
-        """The same map in the format of data that every device can convolve."""
+        """The same map with channels last, a data format that every device can convolve."""
         if self._twin.get_config().get("data_format") != "channels_first":
             return self
         layer = without_activation(self._twin, data_format="channels_last")
@@ -110,7 +111,7 @@ class LinearPart:
         return LinearPart(layer, (batch, *places, channels), self._twin.dtype_policy)
 
     def _passes_probes(self, bias_is_drawn: bool) -> bool:
-        """Whether probing weights give the outputs that one product per weight would."""
+        """Whether test weights give the outputs that one product per weight would give."""
         random = np.random.default_rng(0)
         x = _signed(random, self._probe_shape())
         ones = np.ones(self._twin.weights[0].shape, "float32")
@@ -127,12 +128,12 @@ class LinearPart:
     def _passes_bias_probes(
         self, x: np.ndarray, random: np.random.Generator, bias_is_drawn: bool
     ) -> bool:
-        """Whether the bias leaves what the kernel does alone, and is one product if it is drawn."""
+        """Whether the bias does not affect the kernel's part, and is one product if it is drawn."""
         ones, zeros = (make(self._twin.weights[0].shape, "float32") for make in (np.ones, np.zeros))
         bias = _signed(random, self._twin.weights[1].shape)
         output = self._probe(x, zeros, bias)
         difference = self._probe(x, ones, bias) - output - self._probe(x, ones)
-        # Relative to the products: their sums cancel, here and there nearly to zero.
+        # Relative to sums of absolute products, because the sums themselves can nearly cancel.
         if np.abs(difference).max() > 1e-2 * np.abs(self._probe(np.abs(x), ones)).max():
             return False
         if not bias_is_drawn:
@@ -143,7 +144,7 @@ class LinearPart:
         )
 
     def _passes_bias_on(self) -> bool:
-        """Whether outputs of a kernel of zeros are the bias, exactly."""
+        """Whether the outputs of a kernel of zeros are exactly the bias."""
         x = _signed(np.random.default_rng(0), self._probe_shape())
         kernel, bias = (np.zeros(weight.shape, "float32") for weight in self._twin.weights)
         return all(
@@ -153,13 +154,13 @@ class LinearPart:
     def _probe(
         self, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None = None
     ) -> np.ndarray:
-        """The map of arrays, computed at once even where a function is being traced."""
+        """The map applied to arrays, computed eagerly even while a function is being traced."""
         with tf.init_scope():
             return keras.ops.convert_to_numpy(self(x, kernel, bias))
 
     def _probe_shape(self) -> tuple[int, ...]:
-        """A small input shape with unknown sides filled in, large enough for a non-empty output."""
-        side = 2  # with one entry an axis summed away could not be told
+        """A small input shape with unknown axes filled in, large enough for a non-empty output."""
+        side = 2  # with a length of 1, an axis that is summed over would go unnoticed
         while side <= LARGEST_PROBE_SIDE:
             shape = (2, *(side if n is None else n for n in self._input_shape[1:]))
             if all(n is None or n > 0 for n in self._output_shape(shape)):
@@ -174,11 +175,11 @@ class LinearPart:
             return (0,)
 
     def input_sign_axes(self, rank: int) -> list[int]:
-        """Axes along which input signs vary: the example, and what the kernel sums over."""
+        """Axes along which input signs vary: the batch, and those the kernel sums over."""
         return self._sign_axes("input", rank)
 
     def output_sign_axes(self, rank: int) -> list[int]:
-        """Axes along which output signs vary: the example, and what the kernel produces."""
+        """Axes along which output signs vary: the batch, and those the kernel produces."""
         return self._sign_axes("output", rank)
 
     def _sign_axes(self, side: str, rank: int) -> list[int]:
@@ -191,7 +192,7 @@ class LinearPart:
 
 
 def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
-    """Labels of one side's axes, the ellipsis written out as digits, and those of the kernel."""
+    """Labels of the axes of one side, with digits for the ellipsis, and labels of the kernel."""
     inputs, output = equation.replace(" ", "").split("->")
     inputs, kernel = inputs.split(",")
     labels = inputs if side == "input" else output
@@ -200,6 +201,6 @@ def _einsum_labels(equation: str, side: str, rank: int) -> tuple[str, str]:
 
 
 def _signed(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers of either sign, none near zero."""
+    """Random numbers of either sign that are not near zero."""
     numbers = random.uniform(0.5, 2.0, shape) * random.choice([-1.0, 1.0], shape)
     return numbers.astype("float32")

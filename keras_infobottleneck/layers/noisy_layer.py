@@ -1,4 +1,4 @@
-"""What every noisy layer shares: when it draws, from which seeds, and what its noise is made of."""
+"""The base class of noisy layers: when a layer draws, with which seeds, and from which weights."""
 
 import contextlib
 import inspect
@@ -35,7 +35,7 @@ __all__ = [
 def call_with_mask(
     layer: keras.layers.Layer, inputs: Any, *others: Any, mask: Any = None, **kwargs: Any
 ) -> Any:
-    """The layer as it is, with the mask if it takes one."""
+    """Calls a layer, with the mask if the layer accepts one."""
     if mask is not None and "mask" in inspect.signature(layer.call).parameters:
         kwargs["mask"] = mask
     return layer(inputs, *others, **kwargs)
@@ -43,7 +43,7 @@ def call_with_mask(
 
 @dataclass
 class _Drawing:
-    """Noise wanted outside training: which kinds, from which seed, how many were handed out."""
+    """A request for noise outside training: its kinds, its seed, and the number of draws so far."""
 
     seed: tf.Tensor
     weights: bool
@@ -52,17 +52,17 @@ class _Drawing:
     count: int = 0
 
     def wants(self, layer: "NoisyLayer", kind: str) -> bool:
-        """Whether this layer draws noise of this kind."""
+        """Whether this layer draws this kind of noise."""
         chosen = self.layers is None or any(layer is one for one in self.layers)
         return chosen and getattr(self, kind)
 
 
-# Each thread, and each asynchronous task, has its own.
+# Separate for each thread and each asynchronous task.
 _drawing: ContextVar[_Drawing | None] = ContextVar("drawing", default=None)
 _at_rest: ContextVar[bool] = ContextVar("at_rest", default=False)
 
-# Strategies of `tf.distribute` run replicas in threads of their own, which have the graph of the
-# thread that waits for them in common with it, and with nobody else.
+# Strategies of `tf.distribute` run replicas in threads of their own. Such a thread shares its graph
+# with the thread that waits for it, and with no other.
 _for_replicas: weakref.WeakKeyDictionary[tf.Graph, _Drawing] = weakref.WeakKeyDictionary()
 
 
@@ -71,7 +71,7 @@ def _is_replica() -> bool:
 
 
 def _current_drawing() -> _Drawing | None:
-    """The innermost `drawing` of this thread, or of the one that this replica works for."""
+    """The innermost `drawing` of this thread, or of the thread for which this replica runs."""
     own = _drawing.get()
     if own is not None or not _is_replica():
         return own
@@ -89,22 +89,22 @@ def drawing(
     activations: bool = True,
     layers: Collection[keras.layers.Layer] | None = None,
 ) -> Iterator[None]:
-    """Context in which noisy layers draw their noise although nothing is trained.
+    """Context in which noisy layers draw their noise outside training.
 
-    The generators of the layers stay untouched.
+    The random generators of the layers do not advance.
 
-    BatchNormalization and Dropout are not affected: they go by the ``training`` flag alone.
-    The choice is made when a function is traced: trace inside this context what should draw. The
-    context belongs to the thread (and the asynchronous task) that opened it: what other threads
-    call or trace meanwhile draws nothing. The replicas of a `tf.distribute` strategy that runs
-    inside the context are part of it, with noise of their own; of a context that a replica opens
-    itself the seed is taken as it is.
+    BatchNormalization and Dropout are not affected: they depend on the ``training`` flag alone.
+    Whether a layer draws is decided when a function is traced: trace inside this context. The
+    context belongs to the thread (and the asynchronous task) that opened it: calls and traces in
+    other threads draw nothing. The replicas of a `tf.distribute` strategy that runs inside the
+    context are part of it, each with different noise; in a context that a replica opens itself, the
+    seed is used unchanged.
 
     Args:
-        seed: integer tensor of shape ``[2]``; with the same seed and model the noise is the same.
-        weights: whether weights are drawn from their posterior.
-        activations: whether activations are multiplied by noise.
-        layers: the noisy layers that draw; by default all.
+        seed: Integer tensor of shape ``[2]``; the same seed and model give the same noise.
+        weights: Whether weights are drawn from their posterior.
+        activations: Whether activations are multiplied by noise.
+        layers: The noisy layers that draw; by default all.
 
     Example:
         ```python
@@ -131,7 +131,7 @@ def drawing(
     scope = _Drawing(tf.cast(seed, tf.int32), weights, activations, layers)
     before = _drawing.get()
     _drawing.set(scope)
-    # A replica's own context is for itself: another replica may run before it is closed.
+    # A replica's own context is private: another replica may run before it is closed.
     graph = None if _is_replica() else tf.compat.v1.get_default_graph()
     outer = _for_replicas.get(graph) if graph is not None else None
     if graph is not None:
@@ -149,7 +149,7 @@ def drawing(
 
 @contextlib.contextmanager
 def resting() -> Iterator[None]:
-    """Inside, noisy layers neither draw nor charge, unless `drawing` asks for noise."""
+    """Inside, noisy layers neither draw nor add costs, unless `drawing` asks for noise."""
     before = _at_rest.get()
     _at_rest.set(True)
     try:
@@ -161,21 +161,20 @@ def resting() -> Iterator[None]:
 class NoisyLayer(keras.layers.Layer):
     """Base class of layers that draw noise; the whole package recognises its subclasses.
 
-    Models find such a layer wherever it sits, `drawing` and `predict_samples` make it draw,
-    `make_deterministic` puts a layer without noise in its place, and estimators tell the weights
-    that its noise is made of from those that predictions read. A layer of your own gives `noise`,
-    asks `draws` in its `call`, takes its seeds from `next_seed`, and overrides of the rest what
-    applies. The state of the noise is saved with the weights, so that training that is resumed
-    neither repeats noise nor departs from the undisturbed run.
+    Models find such a layer anywhere inside a network. `drawing` and `predict_samples` make it
+    draw, `make_deterministic` replaces it by a layer without noise, and estimators ignore the
+    weights that only make its noise. A subclass sets `noise`, asks `draws` in its `call`, takes its
+    seeds from `next_seed`, and overrides the other members as needed. The state of the noise is
+    saved with the weights, so that a resumed training has the same noise as an uninterrupted one.
 
     Noise on the weights costs `kl_divergence`, which the model adds to its objective. Noise on
-    the activations costs what the layer adds by `add_loss` in its `call` where `counts` says so;
-    for the report of `audit` it offers ``information(inputs, mask=None)``, a tensor of nats for
-    each example and unit, and ``beta``, the variable that is its price.
+    the activations costs what the layer adds by `add_loss` in its `call` if `counts` is true.
+    For the report of `audit`, such a layer provides ``information(inputs, mask=None)``, a tensor of
+    nats for each example and unit, and ``beta``, the variable that holds its price.
 
     Args:
-        seed: seed of the noise; by default a random one.
-        **kwargs: as of `keras.layers.Layer`.
+        seed: Seed of the noise; by default a random one.
+        **kwargs: As in `keras.layers.Layer`.
 
     Example:
         ```python
@@ -213,12 +212,12 @@ class NoisyLayer(keras.layers.Layer):
 
     @property
     def noise_weights(self) -> list[keras.Variable]:
-        """Weights of the noise and its price; predictions without noise read none of them."""
+        """Weights of the noise and its price; predictions without noise do not read them."""
         return self.pricing_weights
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """Those of `noise_weights` that only decide what noise costs; no output depends on them."""
+        """Those of `noise_weights` that only set the cost of noise; no output depends on them."""
         return []
 
     @property
@@ -228,7 +227,7 @@ class NoisyLayer(keras.layers.Layer):
 
     @property
     def prior_weights(self) -> list[keras.Variable]:
-        """Those of `noise_weights` that hold a prior and must stay as they are."""
+        """Those of `noise_weights` that hold a fixed prior, which training must not change."""
         return []
 
     def kl_divergence(self) -> tf.Tensor:
@@ -236,17 +235,17 @@ class NoisyLayer(keras.layers.Layer):
         return tf.zeros([])
 
     def signal_to_noise(self) -> dict:
-        """``|mean| / standard deviation``, in the order of `variational_weights`, by path."""
+        """``|mean| / standard deviation`` by path, in the order of `variational_weights`."""
         return {}
 
     @classmethod
     def without_noise(cls, config: dict) -> dict:
         """Serialised layer that replaces one with this configuration when noise is removed.
 
-        It has the weights of the noisy layer, in their order, but for `noise_weights`.
+        Its weights are those of the noisy layer, in their order, without `noise_weights`.
 
         Args:
-            config: what `get_config` gave.
+            config: The result of `get_config`.
         """
         raise TypeError(
             "A noisy layer is replaced by what its `without_noise` gives, a layer serialized by "
@@ -262,7 +261,7 @@ class NoisyLayer(keras.layers.Layer):
         return bool(training) and not _at_rest.get()
 
     def counts(self, training: bool | None) -> bool:
-        """Whether this call belongs to training or evaluation, where activations cost."""
+        """Whether this call is part of training or evaluation, in which activations cost nats."""
         return training is not None and _current_drawing() is None and not _at_rest.get()
 
     def next_seed(self) -> tf.Tensor:
@@ -278,13 +277,13 @@ class NoisyLayer(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
     def save_own_variables(self, store: Any) -> None:
-        """Save the weights and the state of the noise."""
+        """Saves the weights and the state of the noise."""
         super().save_own_variables(store)
         store["seed_state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Load the weights and the state of the noise, which continues from there."""
-        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        """Loads the weights and the state of the noise, which continues from there."""
+        keys = store.keys()  # the store of a file has keys, but is not iterable
         saved = {key: store[key] for key in keys}
         seed_state = saved.pop("seed_state", None)
         super().load_own_variables(saved)
@@ -295,13 +294,13 @@ class NoisyLayer(keras.layers.Layer):
 def noisy_layers(
     model: keras.Model, noise: Literal["weights", "activations"] | None = None
 ) -> list[NoisyLayer]:
-    """Every noisy layer of a model, wherever it sits, each once; of one kind of noise, or all."""
+    """All noisy layers of a model, at any depth, each once; of one kind of noise, or of both."""
     layers = layers_of_kind(model, NoisyLayer)
     return [layer for layer in layers if noise in (None, layer.noise)]
 
 
 class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
-    """Abstract: adds noise to the layer it holds, whose dtype policy governs."""
+    """Abstract: adds noise to the layer that it wraps, and has the dtype policy of that layer."""
 
     def __init__(self, layer: keras.layers.Layer, *, seed: int | None = None, **kwargs: Any):
         check_layer("layer", layer)
@@ -312,12 +311,12 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
                 f"Received: dtype={policy.name!r}, layer.dtype_policy={layer.dtype_policy.name!r}"
             )
         kwargs["dtype"] = policy
-        # The wrapped layer casts its own inputs; here, variables keep their full precision.
+        # The wrapped layer casts its own inputs; variables of the wrapper keep full precision.
         super().__init__(layer, seed=seed, autocast=False, **kwargs)
         self.supports_masking = layer.supports_masking
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls as the wrapped layer is called, whose first argument may be given by name."""
+        """Calls the layer; the first argument may have the name that the wrapped layer gives it."""
         first = next(iter(inspect.signature(self.layer.call).parameters), None)
         if not args and first in kwargs:
             args = (kwargs.pop(first),)
@@ -325,22 +324,22 @@ class NoisyWrapper(NoisyLayer, keras.layers.Wrapper):
 
     @property
     def variable_dtype(self) -> str:
-        """The compute dtype; every variable here names its own.
+        """The compute dtype; each variable of a wrapper sets its own dtype.
 
-        Where the two differ, Keras casts what is read inside `call` to the compute dtype, even
-        with ``autocast=False``; variances would then be formed in float16.
+        If the two differ, Keras casts variables that are read inside `call` to the compute dtype,
+        even with ``autocast=False``; variances would then be computed in float16.
         """
         return self.compute_dtype
 
     @property
     def noise_weights(self) -> list[keras.Variable]:
-        """All weights but those of the wrapped layer."""
+        """All weights except those of the wrapped layer."""
         inner = {id(weight) for weight in self.layer.weights}
         return [weight for weight in self.weights if id(weight) not in inner]
 
     @classmethod
     def without_noise(cls, config: dict) -> dict:
-        """The wrapped layer."""
+        """The configuration of the wrapped layer."""
         return config["layer"]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -1,7 +1,7 @@
-"""Posteriors over weights: how one is drawn, its moments, and its cost in nats.
+"""Posteriors over weights: how they are drawn, their moments, and their cost in nats.
 
-Each is a distribution for every entry of one weight tensor, given `loc` (the wrapped layer's own
-weight) and `spread` (the one extra tensor that is learned, unbounded and float32).
+A posterior is a distribution for every entry of one weight tensor, given `loc` (the wrapped layer's
+own weight) and `spread` (one additional trained tensor, unbounded and float32).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = [
     "posterior_of",
 ]
 
-if TYPE_CHECKING:  # imported where a distribution is made, which few programs ask for
+if TYPE_CHECKING:  # imported at run time only where a distribution is made, which is rare
     from tensorflow_probability import distributions as tfd
 
-INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that a fresh network hardly feels
+INITIAL_FRACTION = 0.1  # of the fan-in scale: noise that hardly affects a fresh network
 INITIAL_LOG_SCALE = 0.1  # standard deviation of log w for posteriors in log space
-MIN_MAGNITUDE = 1e-30  # |w| = 0 has no logarithm
+MIN_MAGNITUDE = 1e-30  # floor of |w|, whose logarithm is taken
 MIN_ENERGY = 1e-37  # smallest prior variance whose reciprocal is finite in float32
-MIN_LOG_SCALE = 1e-5  # within the support, float32 tells values of log |w| apart by 1e-6
+MIN_LOG_SCALE = 1e-5  # float32 resolves log |w| within the support to 1e-6
 SUPPORT = (1e-6, 1e2)  # of |w| under the truncated log-uniform prior
 
 
-# Location and log-scale of the prior; None where it is the best one.
+# Location and log-scale of the prior; None for the optimal prior scale.
 GivenPrior = tuple[tf.Tensor, tf.Tensor] | None
 
 
@@ -45,11 +45,11 @@ class Posterior(abc.ABC):
 
     @abc.abstractmethod
     def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
-        """The value of `spread` to start from."""
+        """The initial value of `spread`."""
 
     @abc.abstractmethod
     def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Weights, from standard normal `noise`."""
+        """Weights made from standard normal `noise`."""
 
     @abc.abstractmethod
     def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -57,7 +57,7 @@ class Posterior(abc.ABC):
 
     @abc.abstractmethod
     def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
-        """Total cost in nats: a scalar, summed over the entries."""
+        """Total cost in nats, summed over the entries: a scalar."""
 
     @abc.abstractmethod
     def distribution(self, loc: tf.Tensor, spread: tf.Tensor) -> tfd.Distribution:
@@ -67,14 +67,14 @@ class Posterior(abc.ABC):
     def prior_distribution(
         self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
     ) -> tfd.Distribution:
-        """The prior, such that its divergence from `distribution` sums to `kl_divergence`."""
+        """The prior, whose divergence from `distribution` sums to `kl_divergence`."""
 
 
 class GaussianPosterior(Posterior):
     """``w ~ N(loc, scale^2)``, ``spread = log scale``; the prior is Gaussian too."""
 
     def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
-        """Logarithm of a fraction of the fan-in scale, unless an absolute scale is given."""
+        """Logarithm of `initial_scale`, or by default of a fraction of the fan-in scale."""
         fan_in = math.prod(shape[:-1]) if len(shape) > 1 else 1
         return math.log(initial_scale or INITIAL_FRACTION / math.sqrt(fan_in))
 
@@ -112,9 +112,9 @@ class GaussianPosterior(Posterior):
     def _prior(
         self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Location and log-scale of the prior: given, or the empirical-Bayes optimum.
+        """Location and log-scale of the prior: the given ones, or the empirical-Bayes optimum.
 
-        The scale that minimises the divergence is known, ``s^2 = mean(scale^2 + loc^2)``.
+        The scale that minimises the divergence is ``s^2 = mean(scale^2 + loc^2)``.
         """
         if prior is not None:
             prior_loc, prior_spread = prior
@@ -124,14 +124,14 @@ class GaussianPosterior(Posterior):
 
 
 def _tfd() -> ModuleType:
-    """The distributions of TensorFlow Probability, imported when they are first asked for."""
+    """The distributions of TensorFlow Probability, imported at the first use."""
     from tensorflow_probability import distributions as tfd
 
     return tfd
 
 
 def _best_variance(energy: tf.Tensor) -> tf.Tensor:
-    """The prior variance for which the divergence is least, of the mean square of the weights."""
+    """The prior variance with the least divergence, from the mean square of the weights."""
     return tf.maximum(energy, MIN_ENERGY)
 
 
@@ -139,16 +139,16 @@ def _best_variance(energy: tf.Tensor) -> tf.Tensor:
 def _kl_to_one_scale(
     distance: tf.Tensor, spread: tf.Tensor, prior_spread: tf.Tensor
 ) -> tuple[tf.Tensor, Callable]:
-    """Sum over a tensor of the KL to a normal of one scale, each pass over the entries made once.
+    """Sum over a tensor of the KL to a normal with one scale, in one pass over the entries.
 
-    Left to itself, differentiation would pass three times as often over tensors that do not fit
-    the cache.
+    Automatic differentiation would make three times as many passes over tensors that do not fit
+    in the cache.
     """
     size = float(math.prod(distance.shape))
     variance, precision = tf.exp(2.0 * spread), tf.exp(-2.0 * prior_spread)
-    # One sum of both: XLA's sums are the longest of all that is done here.
+    # One reduction for both terms: under XLA, reductions take most of the time here.
     energy = precision * tf.reduce_sum(variance + tf.square(distance))
-    # Differences before the sum: near the prior the two sums would cancel to noise.
+    # Differences are taken before the sum: near the prior, two separate sums would cancel.
     kl = 0.5 * (energy - size) - tf.reduce_sum(spread - prior_spread)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -160,10 +160,10 @@ def _kl_to_one_scale(
 
 @tf.custom_gradient
 def _kl_to_best_scale(loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """`_kl_to_one_scale` to the scale for which it is least, whose sum it has at hand.
+    """`_kl_to_one_scale` with the optimal prior scale, which needs the same sum.
 
-    At a minimum its own gradient vanishes, so the scale costs no backward pass; second derivatives
-    are those of the minimum, as the gradient is differentiated with the scale in it.
+    The derivative with respect to the scale vanishes at the minimum, so the scale costs no
+    backward pass. Second derivatives are correct, because the gradient contains the scale.
     """
     size = float(math.prod(loc.shape))
     variance = tf.exp(2.0 * spread)
@@ -182,15 +182,16 @@ def _kl_to_best_scale(loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, Cal
 class LogNormalPosterior(Posterior):
     """``w = loc * eps``, ``log eps ~ N(-a/2, a)``, ``a = max_variance * sigmoid(spread)``.
 
-    The cost is relative information, zero at ``a = max_variance`` ("Emergence" 4.1); the improper
-    log-uniform prior makes it independent of `loc`. Distributions describe ``|w|``.
+    The cost is a relative information, zero at ``a = max_variance`` ("Emergence", Section 4.1);
+    because of the improper log-uniform prior it does not depend on `loc`. Distributions are of
+    ``|w|``.
     """
 
     def __init__(self, max_variance: float):
         self.max_variance = float(max_variance)
 
     def initial_spread(self, shape: tuple[int, ...], initial_scale: float | None) -> float:
-        """The standard deviation of ``log w``, mapped through the cap."""
+        """The standard deviation of ``log w``, converted to `spread`."""
         del shape
         fraction = (initial_scale or INITIAL_LOG_SCALE) ** 2 / self.max_variance
         return math.log(fraction / (1.0 - fraction))
@@ -216,12 +217,12 @@ class LogNormalPosterior(Posterior):
     def prior_distribution(
         self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior
     ) -> tfd.Distribution:
-        """The improper log-uniform whose constant makes the cap free."""
+        """The improper log-uniform prior whose constant makes the cap cost nothing."""
         del loc, spread, prior
         return distributions.LogUniform(math.sqrt(self.max_variance))
 
     def _log_scale(self, spread: tf.Tensor) -> tf.Tensor:
-        """``sqrt(a)``, without a square root: its gradient is infinite where ``a`` underflows."""
+        """``sqrt(a)`` without a square root, whose gradient is infinite where ``a`` underflows."""
         return math.sqrt(self.max_variance) * tf.exp(0.5 * tf.math.log_sigmoid(spread))
 
     def _log_moments(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -232,10 +233,10 @@ class LogNormalPosterior(Posterior):
 
 
 class TruncatedLogNormalPosterior(LogNormalPosterior):
-    """A `LogNormalPosterior` with ``log |w|`` kept within the support of a proper prior.
+    """A `LogNormalPosterior` with ``|w|`` restricted to the support of a proper prior.
 
-    The prior is log-uniform on `SUPPORT`, the sign is that of `loc`. Means below or above the
-    support are moved to its edge; away from the edges the mean of the weight is `loc`.
+    The prior is log-uniform on `SUPPORT`; the sign is that of `loc`. Means outside the support are
+    moved to its edge; away from the edges the mean of the weight is `loc`.
     """
 
     def sample(self, loc: tf.Tensor, spread: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
@@ -246,14 +247,14 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
         return self._sign(loc) * tf.exp(log_magnitude) + self._way_back(loc)
 
     def mean_and_variance(self, loc: tf.Tensor, spread: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Exact moments under truncation."""
+        """Exact moments of the truncated distribution."""
         mean, variance = distributions.truncated_log_normal_mean_and_variance(
             *self._log_moments(loc, spread), *SUPPORT
         )
         return self._sign(loc) * mean + self._way_back(loc), variance
 
     def kl_divergence(self, loc: tf.Tensor, spread: tf.Tensor, prior: GivenPrior) -> tf.Tensor:
-        """Sum of the exact divergence to the truncated log-uniform prior."""
+        """Sum of the exact divergence from the truncated log-uniform prior."""
         del prior
         kl = distributions.kl_truncated_log_normal_log_uniform
         return tf.reduce_sum(kl(*self._log_moments(loc, spread), *SUPPORT))
@@ -276,19 +277,19 @@ class TruncatedLogNormalPosterior(LogNormalPosterior):
 
     @staticmethod
     def _way_back(loc: tf.Tensor) -> tf.Tensor:
-        """Zero, with the gradient of `loc` outside the support, where clipping would trap it."""
+        """Zero, with the gradient of `loc` outside the support, where clipping has no gradient."""
         magnitude = tf.abs(loc)
         outside = (magnitude < SUPPORT[0]) | (magnitude > SUPPORT[1])
         return tf.where(outside, loc - tf.stop_gradient(loc), 0.0)
 
     @staticmethod
     def _sign(loc: tf.Tensor) -> tf.Tensor:
-        """+1 or -1, never 0: a weight of zero mean sits at the lower edge."""
+        """+1 or -1, never 0: a weight with mean zero is at the lower edge of the support."""
         return tf.where(loc < 0, -1.0, 1.0)
 
 
 def posterior_of(name: str, max_variance: float) -> Posterior:
-    """The posterior that `VariationalWeights` calls by this name; the cap is for log space."""
+    """The posterior with this name in `VariationalWeights`; the cap is for log space only."""
     if name == "gaussian":
         return GaussianPosterior()
     kind = LogNormalPosterior if name == "log_normal" else TruncatedLogNormalPosterior

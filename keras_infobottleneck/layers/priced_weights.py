@@ -1,4 +1,4 @@
-"""What layers share whose weights have a distribution: its parameters, its prior, its price."""
+"""Base class of layers whose weights have a distribution: parameters, prior and price."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ __all__ = ["AnchoredPrior", "GaussianPrior", "PricedWeights", "gaussian_priors",
 class AnchoredPrior(keras.layers.Layer):
     """Location and log-scale of a frozen Gaussian prior for each of several weight tensors.
 
-    It has no variables until it is built, which anchoring or loading an anchored layer does.
+    Its variables are created when the prior is anchored, or when an anchored layer is loaded.
     """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        # Without variables there is nothing to build: Keras would trace a model that has unbuilt
-        # layers once more at every `fit`.
+        # Marked as built, because Keras traces a model with unbuilt layers again at every `fit`.
         self.built = True
 
     def build(self, shapes: Iterable[tuple[int, ...]]) -> None:
-        """Create the two tensors for every shape in `shapes`, a tuple of tuples."""
+        """Creates the two variables for every shape in `shapes`, a tuple of tuples."""
         self.loc: list[keras.Variable] = []
         self.spread: list[keras.Variable] = []
         for index, shape in enumerate(shapes):
@@ -48,7 +47,7 @@ class AnchoredPrior(keras.layers.Layer):
                 )
 
     def load_own_variables(self, store: Any) -> None:
-        """Load the prior, if there is one on either side or on neither."""
+        """Loads the prior; it must be anchored both in the file and in the layer, or in neither."""
         num_saved = len(store.keys())
         if num_saved != len(self.weights):
             raise ValueError(
@@ -62,12 +61,12 @@ class AnchoredPrior(keras.layers.Layer):
     def values_of(
         self, variables: Iterable[keras.Variable]
     ) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """Pairs of the weights, then their log-scales, with the values that are kept of them."""
+        """Pairs of the weights, then their log-scales, with the values of the anchored prior."""
         kept = [*self.loc, *self.spread]
         return [(v, tf.cast(k.value, v.dtype)) for v, k in zip(variables, kept, strict=True)]
 
     def assign(self, index: int, loc: tf.Tensor, spread: tf.Tensor) -> None:
-        """Freeze the prior of weight tensor `index`."""
+        """Sets the frozen prior of weight tensor `index`."""
         self.loc[index].assign(loc)
         self.spread[index].assign(spread + 0.0 * loc)
 
@@ -77,7 +76,7 @@ class GaussianPrior(NamedTuple):
 
     Attributes:
         loc, log_scale: float32, scalars or of shapes that broadcast to the weight's.
-        nats: what it costs to have chosen this scale after seeing the data.
+        nats: Price of having chosen this scale after seeing the data.
     """
 
     loc: tf.Tensor
@@ -90,12 +89,12 @@ def gaussian_priors(
     prior_scale: float | str | None,
     anchor: AnchoredPrior | None = None,
 ) -> list[GaussianPrior | None]:
-    """A prior for each weight tensor; None where it is the best one, and free.
+    """A prior for each weight tensor; None for the optimal scale without a price.
 
     Args:
-        parameters: pairs of mean and log-scale of the posterior.
-        prior_scale: a number, None, or one of `GRIDS`.
-        anchor: the `AnchoredPrior` that is kept, if there is one.
+        parameters: Pairs of mean and log-scale of the posterior.
+        prior_scale: A number, None, or one of `GRIDS`.
+        anchor: The `AnchoredPrior`, if the prior is anchored.
     """
     zero = tf.zeros([])
     if anchor is not None:
@@ -115,18 +114,18 @@ def gaussian_priors(
 
 
 def nats_of(
-    law: Posterior,
+    posterior: Posterior,
     parameters: Sequence[tuple[tf.Tensor, tf.Tensor]],
     priors: Sequence[GaussianPrior | None],
     dtype: str,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Total nats of the weights given the prior's scales, and those of the scales.
+    """Total nats of the weights given the prior's scales, and total nats of the scales.
 
     Args:
-        law: the posterior, as of `posterior_of`.
-        parameters: pairs of mean and spread of each weight tensor.
-        priors: their priors; None where it is the best one, and free.
-        dtype: of the sums.
+        posterior: The posterior, as returned by `posterior_of`.
+        parameters: Pairs of mean and spread of each weight tensor.
+        priors: Their priors; None for the optimal scale without a price.
+        dtype: Type of the sums.
     """
     zero = tf.zeros([], dtype)
     weights, scales = [zero], [zero]
@@ -135,15 +134,16 @@ def nats_of(
         if prior is not None:
             pair = tf.cast(prior.loc, dtype), tf.cast(prior.log_scale, dtype)
             scales.append(tf.cast(prior.nats, dtype))
-        weights.append(law.kl_divergence(tf.cast(loc, dtype), tf.cast(spread, dtype), pair))
+        weights.append(posterior.kl_divergence(tf.cast(loc, dtype), tf.cast(spread, dtype), pair))
     return tf.add_n(weights), tf.add_n(scales)
 
 
 class PricedWeights(NoisyWrapper):
-    """Abstract: a layer whose weights have a distribution, and a price in nats.
+    """Abstract: a layer whose weights have a distribution, with a price in nats.
 
-    A subclass sets `posterior_name` and `prior_scale`, and calls `_set_posterior`, in its
-    constructor; in `build` it makes `_spread`, one for each of its `variational_weights`.
+    A subclass sets `posterior_name` and `prior_scale` in its constructor and calls
+    `_set_posterior` there. In `build` it makes `_spread`, with one entry for each of its
+    `variational_weights`.
     """
 
     noise = "weights"
@@ -152,8 +152,8 @@ class PricedWeights(NoisyWrapper):
     _spread: list[keras.Variable]
 
     def _set_posterior(self, posterior: Posterior) -> None:
-        """Give the weights their form of posterior, and room for a prior that is kept."""
-        self._law = posterior
+        """Sets the form of the posterior, and prepares for an anchored prior."""
+        self._posterior = posterior
         self._anchor = AnchoredPrior(name="anchored_prior")
         self.anchored = False
 
@@ -182,12 +182,12 @@ class PricedWeights(NoisyWrapper):
         ]
 
     def _priors(self, prior_scale: float | str | None) -> list[GaussianPrior | None]:
-        """The prior of every weight tensor; None where it is the best one, and free."""
+        """The prior of every weight tensor; None for the optimal scale without a price."""
         anchor = self._anchor if self.anchored else None
         return gaussian_priors(self._parameters(), prior_scale, anchor)
 
     def kl_divergence(self, dtype: str = "float32") -> tf.Tensor:
-        """Information in the weights, with the price of scales on a grid: total nats, a scalar.
+        """Information in the weights, including the price of scales on a grid: total nats.
 
         Args:
             dtype: ``"float64"`` keeps the digits of a divergence that is small beside its terms.
@@ -195,16 +195,16 @@ class PricedWeights(NoisyWrapper):
         return tf.add_n(self._nats(self.prior_scale, dtype))
 
     def code_length(self, dtype: str = "float32") -> tuple[tf.Tensor, tf.Tensor]:
-        """Nats of the weights, and of their prior's scales; fitted ones are moved to the grid."""
+        """Nats of the weights and of the prior's scales; optimal scales are moved to the grid."""
         is_free = self.prior_scale is None and self.posterior_name == "gaussian"
         return self._nats("grid" if is_free else self.prior_scale, dtype)
 
     def _nats(self, prior_scale: float | str | None, dtype: str) -> tuple[tf.Tensor, tf.Tensor]:
-        """Total nats of the weights given the prior's scales, and those of the scales."""
-        return nats_of(self._law, self._parameters(), self._priors(prior_scale), dtype)
+        """Total nats of the weights given the prior's scales, and total nats of the scales."""
+        return nats_of(self._posterior, self._parameters(), self._priors(prior_scale), dtype)
 
     def at_prior(self) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """Each weight, then each spread, with its value were the posterior the anchored prior."""
+        """Each weight, then each spread, with its value in the anchored prior."""
         return self._anchor.values_of([*self.variational_weights, *self._spread])
 
     @property
@@ -214,43 +214,45 @@ class PricedWeights(NoisyWrapper):
 
     @property
     def prior_is_fixed(self) -> bool:
-        """Whether the prior stays where it is while the weights learn, or its scales are paid."""
+        """Whether the prior is fixed during training, or the choice of its scales is priced."""
         return self.anchored or self.prior_scale is not None
 
     def posterior(self) -> dict:
-        """TFP distribution of every variational weight, by variable path, made when asked for.
+        """TFP distributions of all variational weights by variable path, made on request.
 
-        Log-space posteriors are laws of the magnitude ``|w|``; the sign is that of the mean.
+        Log-space posteriors are distributions of the magnitude ``|w|``; the sign is that of the
+        mean.
         """
-        return self._by_path(self._law.distribution(*pair) for pair in self._parameters())
+        return self._by_path(self._posterior.distribution(*pair) for pair in self._parameters())
 
     def prior(self) -> dict:
-        """TFP prior of every variational weight, by variable path, made when asked for."""
+        """TFP priors of all variational weights by variable path, made on request."""
         pairs = zip(self._parameters(), self._priors(self.prior_scale), strict=True)
         return self._by_path(
-            self._law.prior_distribution(*pair, prior and prior[:2]) for pair, prior in pairs
+            self._posterior.prior_distribution(*pair, prior and prior[:2]) for pair, prior in pairs
         )
 
     def signal_to_noise(self) -> dict:
-        """``|mean| / standard deviation`` of every variational weight, by variable path."""
-        moments = [self._law.mean_and_variance(*pair) for pair in self._parameters()]
+        """``|mean| / standard deviation`` of all variational weights, by variable path."""
+        moments = [self._posterior.mean_and_variance(*pair) for pair in self._parameters()]
         return self._by_path(
             tf.where(mean == 0.0, 0.0, tf.abs(mean) / tf.sqrt(variance))
             for mean, variance in moments
         )
 
     def make_room_for_prior(self) -> None:
-        """Create the variables of a kept prior, for what is loaded or anchored next."""
+        """Creates the variables of an anchored prior, before it is loaded or set."""
         if self.built and not self.anchored:
             self._anchor.build(tuple(tuple(weight.shape) for weight in self._spread))
         self.anchored = True
 
     def anchor_prior(self, scale: bool = True) -> None:
-        """Move the prior to the current posterior and freeze it there.
+        """Moves the prior to the current posterior and freezes it there.
 
         Args:
-            scale: whether the prior also takes the posterior's scale, weight by weight; otherwise
-                it keeps the scale it has now.
+            scale: Whether the prior also takes the posterior's scale, weight by weight; otherwise
+            it
+                keeps its present scale.
         """
         check_flag("scale", scale)
         if self.posterior_name != "gaussian":

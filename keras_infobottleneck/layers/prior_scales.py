@@ -1,4 +1,4 @@
-"""Scales of a Gaussian prior on a grid: the best are chosen, and the choice is paid for."""
+"""Scales of a Gaussian prior on a grid: the best ones are chosen, and the choice is priced."""
 
 import math
 from typing import NamedTuple
@@ -7,20 +7,20 @@ import tensorflow as tf
 
 __all__ = ["GRIDS", "ScaleChoice", "chosen_scales", "nats_of_rank"]
 
-GRIDS = ("grid", "grid_per_unit")  # the names of the two
-LARGEST = 10.0  # c: wider than the weights of most networks, and a choice made before any data
-STEPS_PER_NAT = 16.0  # b: rounding to it costs 1 / 3,072 nats for each weight on average
-NUM_SCALES = 512  # as far as anybody looks, down to 1.3e-13; those below are never chosen
-LARGEST_OFFSET = 64  # of a unit from its tensor: four nats of scale either way
+GRIDS = ("grid", "grid_per_unit")  # one scale per tensor, or one per output unit
+LARGEST = 10.0  # c: wider than the weights of most networks; fixed before any data
+STEPS_PER_NAT = 16.0  # b: rounding to the grid costs 1 / 3,072 nats per weight on average
+NUM_SCALES = 512  # number of scales tried, down to 1.3e-13; smaller ones are never optimal
+LARGEST_OFFSET = 64  # between the scale of a unit and its tensor: four nats in either direction
 
 
 class ScaleChoice(NamedTuple):
-    """Scales of the prior of one weight tensor, and what it costs to have chosen them.
+    """Scales of the prior of one weight tensor, and the price of having chosen them.
 
     Attributes:
-        log_scale: a scalar, or one for each entry of the last axis.
-        index: in the same shape, int32: j of the grid.
-        nats: a scalar, the price of the choice.
+        log_scale: A scalar, or one value for each entry of the last axis.
+        index: Indices j of the grid in the same shape, int32.
+        nats: Price of the choice, a scalar.
     """
 
     log_scale: tf.Tensor
@@ -29,21 +29,21 @@ class ScaleChoice(NamedTuple):
 
 
 def nats_of_rank(rank: tf.Tensor | int) -> tf.Tensor:
-    """``2 log(rank + 1) + log(pi^2 / 6)``: a code for whole numbers from 0 on."""
+    """``2 log(rank + 1) + log(pi^2 / 6)``: code length in nats of an integer from 0 on."""
     return 2.0 * tf.math.log1p(tf.cast(rank, tf.float32)) + math.log(math.pi**2 / 6.0)
 
 
 def chosen_scales(loc: tf.Tensor, spread: tf.Tensor, per_unit: bool) -> ScaleChoice:
-    """The scales for which divergence and price together are least, exactly.
+    """The scales with the least sum of divergence and price, found by trying all.
 
-    The prior is ``N(0, s^2)`` for a whole tensor; or, per unit, for each entry of the last axis:
-    then the price is that of the tensor's own scale, and for every unit that of the steps from
-    there, whose ranks are 0, +1, -1, +2, ... No gradient passes: the choice is one of finitely
-    many.
+    The prior is ``N(0, s^2)`` with one scale for the whole tensor, or per unit, with one for each
+    entry of the last axis. Per unit, the price is that of a scale for the tensor, and for every
+    unit that of the number of steps from there, in the order 0, +1, -1, +2, ... No gradient passes
+    through the choice, which is one of finitely many.
 
     Args:
-        loc, spread: means and log-scales of the posterior.
-        per_unit: whether every unit has a scale, where the tensor has two axes at least.
+        loc, spread: Means and log-scales of the posterior.
+        per_unit: Whether every unit has a scale, if the tensor has at least two axes.
     """
     energy = tf.stop_gradient(tf.exp(2.0 * spread) + tf.square(loc))
     index = tf.range(NUM_SCALES)
@@ -72,6 +72,6 @@ def _log_scale(index: tf.Tensor) -> tf.Tensor:
 
 
 def _divergence(energy: tf.Tensor, size: int, index: tf.Tensor) -> tf.Tensor:
-    """``size log s + energy / (2 s^2)``: the divergence but for what no scale changes."""
+    """``size log s + energy / (2 s^2)``: the terms of the divergence that depend on the scale."""
     log_scale = _log_scale(index)
     return size * log_scale + 0.5 * energy * tf.exp(-2.0 * log_scale)

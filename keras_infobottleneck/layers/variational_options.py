@@ -1,4 +1,4 @@
-"""What `VariationalWeights` accepts: said in one sentence, before any work."""
+"""Checks of the arguments of `VariationalWeights`."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from keras_infobottleneck.layers.prior_scales import GRIDS
 __all__ = ["NOTHING_CHARGED", "check_layer", "check_options"]
 
 NOTHING_CHARGED = (
-    "Nothing is charged for what the weights hold: train the layer's model as an "
+    "Nothing is charged for the information in the weights: train the layer's model as an "
     "InformationBottleneckModel, which adds their divergence. Received: layer={!r} in a model "
     "that Keras trains"
 )
@@ -37,7 +37,7 @@ def check_options(
     seed: Any = None,
     **_: Any,
 ) -> None:
-    """Raise where an option is unknown, out of range, or does not go with another."""
+    """Checks that every option is known and in range, and that the options are compatible."""
     check_choice("posterior", posterior, ("gaussian", "log_normal", "truncated_log_normal"))
     check_choice("estimator", estimator, ("local", "flipout", "sample"))
     if isinstance(prior_scale, str) and prior_scale not in GRIDS:
@@ -67,7 +67,7 @@ def check_options(
 
 
 def check_layer(layer: keras.layers.Layer, estimator: str) -> None:
-    """Raise where a layer cannot be wrapped, or not with this estimator."""
+    """Checks that the layer can be wrapped, and supports the estimator."""
     for inner in all_layers(layer):
         if isinstance(inner, NoisyLayer) or own_metrics(inner):
             raise ValueError(

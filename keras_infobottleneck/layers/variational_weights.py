@@ -1,4 +1,4 @@
-"""Noise on the weights: a network pays, in nats, for what its weights keep of the data."""
+"""Noise on the weights, with a price in nats for the information they hold about the data."""
 
 import inspect
 import warnings
@@ -31,43 +31,46 @@ __all__ = ["VariationalWeights"]
 class VariationalWeights(PricedWeights):
     """Puts a distribution over the weights of any Keras layer, and measures their information.
 
-    The wrapped layer's own weights are the posterior means: pretrained weights drop in, and the way
-    back is to unwrap. In training the weights are drawn, otherwise the means are used. An
-    `InformationBottleneckModel` collects `kl_divergence` once per layer, and divides it by the
-    number of training examples. Shapes and dtype policy are those of `layer`.
+    The wrapped layer's own weights are the means of the posterior, so that pretrained weights can
+    be used as they are, and unwrapping gives a plain layer. Weights are drawn in training;
+    otherwise the means are used. An `InformationBottleneckModel` adds `kl_divergence` of each layer
+    once, divided by the number of training examples. Shapes and dtype policy are those of `layer`.
 
     Posteriors:
 
     - ``"gaussian"``: ``w ~ N(loc, scale^2)`` with prior ``N(0, prior_scale^2)``.
     - ``"log_normal"``: ``w = loc * eps`` with ``log eps ~ N(-a/2, a)``, cost
-      ``1/2 sum log(max_variance / a)``: relative information, no divergence from a fixed prior.
+      ``1/2 sum log(max_variance / a)``: a relative information, not a divergence from a fixed
+      prior.
     - ``"truncated_log_normal"``: the same within ``1e-6 <= |w| <= 100``, with the log-uniform prior
-      there: given the signs of the weights, a divergence.
+      there. This is a divergence, given the signs of the weights.
 
     Estimators of the gradient; the first two need a layer that is linear in its one kernel:
 
     - ``"local"`` draws the pre-activations, independently for every example and position: least
-      variance, two passes of the linear part. Of log-normal posteriors it matches two moments.
-    - ``"flipout"`` draws one perturbation per batch and flips its signs for every example:
-      uncorrelated examples, any symmetric posterior.
-    - ``"sample"`` draws the weights once per call: any layer, correlated examples.
+      variance, two passes of the linear part. For log-normal posteriors the pre-activations are
+      normal with the right mean and variance.
+    - ``"flipout"`` draws one perturbation per batch and flips its signs at random for every
+      example: uncorrelated examples, for symmetric posteriors.
+    - ``"sample"`` draws the weights once per call: for any layer; examples are correlated.
 
     Args:
-        layer: a Keras layer with weights. Layers that add losses or draw noise themselves are
-            refused inside; nest the other way, as in
+        layer: A Keras layer with weights. Inner layers that add losses or draw noise are refused;
+            nest them the other way, as in
             ``InformationDropout(VariationalWeights(Dense(10, "relu")), beta)``.
-        posterior: form of the posterior.
-        prior_scale: standard deviation of the Gaussian prior; `None` takes, for each weight tensor
-            and at every step, the one that minimises the divergence (empirical Bayes, in closed
-            form). ``"grid"`` takes the best of ``10 exp(-j / 16)``, and adds the price of the
-            choice, ``2 log(j + 1) + log(pi^2 / 6)`` nats, as certificates ask. ``"grid_per_unit"``:
-            one for each output unit (last axis), told by its steps from the tensor's.
-        max_variance: cap of ``a``, where a log-normal posterior costs nothing.
-        estimator: how the gradient is estimated.
-        initial_scale: initial standard deviation of the weights (log-normal: of ``log w``); by
+        posterior: Form of the posterior.
+        prior_scale: Standard deviation of the Gaussian prior. `None` uses, for each weight tensor
+            and at every step, the scale that minimises the divergence (empirical Bayes, in closed
+            form). ``"grid"`` uses the best of ``10 exp(-j / 16)``, and adds the price of the
+            choice, ``2 log(j + 1) + log(pi^2 / 6)`` nats, as certificates require.
+            ``"grid_per_unit"`` has one scale for each output unit (last axis), whose price depends
+            on the number of steps from the scale of the tensor.
+        max_variance: Cap of ``a``, at which a log-normal posterior costs nothing.
+        estimator: How the gradient is estimated.
+        initial_scale: Initial standard deviation of the weights (log-normal: of ``log w``); by
             default a tenth of the fan-in scale (log-normal: 0.1).
-        variational_bias: whether biases and normalisation offsets and scales are drawn too.
-        seed: seed of the noise.
+        variational_bias: Whether biases, and offsets and scales of normalisation, are drawn too.
+        seed: Seed of the noise.
 
     References:
         Achille & Soatto (2018), arXiv 1706.01350, equation 3 and section 4.1. Kingma, Salimans &
@@ -124,7 +127,7 @@ class VariationalWeights(PricedWeights):
     def build(
         self, inputs_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
     ) -> None:
-        """Build the wrapped layer and one spread per variational weight."""
+        """Builds the wrapped layer and one spread per variational weight."""
         self._build_layer(inputs_shape, value_shape, key_shape)
         loc = self.variational_weights
         if not loc:
@@ -136,7 +139,7 @@ class VariationalWeights(PricedWeights):
             self.add_weight(
                 shape=weight.shape,
                 initializer=keras.initializers.Constant(
-                    self._law.initial_spread(tuple(weight.shape), self.initial_scale)
+                    self._posterior.initial_spread(tuple(weight.shape), self.initial_scale)
                 ),
                 name=weight.path.removeprefix(prefix).replace("/", "_") + "_spread",
                 dtype="float32",
@@ -163,9 +166,9 @@ class VariationalWeights(PricedWeights):
         self._affine = NoisyAffine(self.layer, input_shape)
         if not self._affine.is_exact(bias_is_drawn=len(self.variational_weights) > 1):
             raise ValueError(
-                f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each of '
-                "whose weights enters an output through one input only, and that adds its bias to "
-                f'that, if it is drawn; use estimator="sample". Received: layer={self.layer!r}'
+                f'estimator="{self.estimator}" needs a layer that is linear in one kernel, each '
+                "weight of which enters an output through one input only, and that adds its bias, "
+                f'if that is drawn; use estimator="sample". Received: layer={self.layer!r}'
             )
 
     def compute_output_shape(
@@ -206,7 +209,7 @@ class VariationalWeights(PricedWeights):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "VariationalWeights":
-        """Rebuild the layer; one with an anchored prior has the weights of that prior at once."""
+        """Makes the layer; for an anchored prior, `build` will create the weights of the prior."""
         config = dict(config)
         anchored = config.pop("anchored", False)
         layer = super().from_config(config, custom_objects=custom_objects)
@@ -222,7 +225,7 @@ class VariationalWeights(PricedWeights):
         training: bool | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The wrapped layer with drawn weights in training, with mean weights otherwise."""
+        """The wrapped layer, with drawn weights in training and mean weights otherwise."""
         others = [tensor for tensor in (value, key) if tensor is not None]
         if not self.draws(training):
             return call_with_mask(self.layer, inputs, *others, mask=mask, **kwargs)
@@ -234,7 +237,7 @@ class VariationalWeights(PricedWeights):
         noisy_affine = self._affine
         assert noisy_affine is not None  # built with the layer
         draw = noisy_affine.local if self.estimator == "local" else noisy_affine.flipout
-        affine = draw(inputs, self._law, self._parameters(), self.next_seed)
+        affine = draw(inputs, self._posterior, self._parameters(), self.next_seed)
         return self.layer.activation(tf.cast(affine, self.compute_dtype))
 
     def _call_with_sample(self, inputs: Any, *others: Any, **kwargs: Any) -> Any:
@@ -244,9 +247,9 @@ class VariationalWeights(PricedWeights):
         return outputs
 
     def draw_weights(self) -> list[tf.Tensor]:
-        """One draw of every one of `variational_weights`, float32."""
+        """One draw of each of `variational_weights`, float32."""
         return [
-            self._law.sample(loc, spread, self._noise(tf.shape(spread)))
+            self._posterior.sample(loc, spread, self._noise(tf.shape(spread)))
             for loc, spread in self._parameters()
         ]
 

@@ -35,20 +35,20 @@ from keras_infobottleneck.results.estimate import Estimate
 __all__ = ["DEFAULT_VECTORS", "TRACE_METHODS", "Operator"]
 
 TRACE_METHODS = ("xtrace", "hutchinson")
-# Vectors that 20 steps of Lanczos' method, or XTrace with 8 probes, hold where there is room.
+# Number of vectors for 20 steps of Lanczos' method, or for XTrace with 8 probes, if they fit.
 DEFAULT_VECTORS = 32
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Products, and what is estimated from them. A product costs one pass over the data.
+    """A symmetric matrix, known by its products; each product costs one pass over the data.
 
     Attributes:
-        layout: paths and shapes of the weights.
-        of_tensors: the matrix times a vector, both as one tensor per variable.
-        dtype: of the vectors.
-        is_semidefinite: whether no eigenvalue is negative.
-        memory_limit: bytes for vectors; half of what is free, where it is None.
+        layout: Paths and shapes of the weights.
+        of_tensors: The matrix times a vector, both given as one tensor per variable.
+        dtype: Type of the vectors.
+        is_semidefinite: Whether no eigenvalue is negative.
+        memory_limit: Bytes for vectors; None for half of the free memory.
     """
 
     layout: Layout
@@ -58,7 +58,7 @@ class Operator:
     memory_limit: int | None = None
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Product with one array per variable, exact."""
+        """The exact product with a vector given as one array per variable."""
         self.layout.check(tensors)
         products = self.of_tensors([tf.constant(t, self.dtype) for t in tensors])
         found = [p.numpy() for p in products]
@@ -66,7 +66,7 @@ class Operator:
         return found
 
     def mixed(self, share: float, other: Operator, other_share: float) -> Operator:
-        """The sum of shares of two matrices over the same weights."""
+        """The sum of multiples of two matrices over the same weights."""
 
         def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
             mine, its = self.of_tensors(tensors), other.of_tensors(tensors)
@@ -75,18 +75,18 @@ class Operator:
         return dataclasses.replace(self, of_tensors=product)
 
     def product(self, flat: tf.Tensor) -> tf.Tensor:
-        """Product with a flat vector, `[size]`."""
+        """The product with a flat vector `[size]`."""
         parts = tf.split(flat, self.layout.sizes)
         products = self.of_tensors(
             [tf.reshape(p, shape) for p, shape in zip(parts, self.layout.shapes, strict=True)]
         )
         joined = tf.concat([tf.reshape(p, [-1]) for p in products], 0)
-        # One question to the device for each product, whatever the number of variables.
+        # One check per product, on the joined vector, so that the host waits only once.
         self._check_finite(bool(tf.reduce_all(tf.math.is_finite(joined))))
         return joined
 
     def _check_finite(self, is_finite: bool) -> None:
-        """Refuses a product that overflows."""
+        """Refuses a product that is not finite."""
         if not is_finite:
             raise ValueError(
                 "Products must be finite; look for NaN in the data, labels outside the "
@@ -95,15 +95,15 @@ class Operator:
 
     @property
     def _vector_bytes(self) -> int:
-        """Bytes of one number for each weight."""
+        """Bytes of one vector."""
         return self.layout.size * self.dtype.size
 
     def _limit(self) -> int | None:
-        """Bytes that may be taken now."""
+        """Bytes that vectors may take now; None if unknown."""
         if self.memory_limit is not None:
             return self.memory_limit
         free = available_bytes()
-        return None if free is None else free // 2  # passes over the data want some too
+        return None if free is None else free // 2  # the other half is left to the passes over data
 
     def trace(
         self,
@@ -112,7 +112,7 @@ class Operator:
         num_probes: int = 8,
         seed: int = 0,
     ) -> Estimate:
-        """Unbiased estimate; XTrace spends two products a probe, Hutchinson one."""
+        """Unbiased estimate of the trace; XTrace costs two products per probe, Hutchinson one."""
         check_choice("method", method, TRACE_METHODS)
         check_probes(num_probes, seed=seed)
         need = XTRACE_VECTORS * min(num_probes, self.layout.size) * self._vector_bytes
@@ -130,7 +130,7 @@ class Operator:
         )
 
     def diagonals(self, *, num_probes: int = 8, seed: int = 0) -> Iterator[np.ndarray]:
-        """Unbiased estimates of the diagonal by random signs, `[size]`, one after the other."""
+        """Unbiased estimates `[size]` of the diagonal, one for each vector of random signs."""
         check_probes(num_probes, seed=seed)
         for number in range(num_probes):
             v = probe(self.layout.size, seed, number, self.dtype)
@@ -139,10 +139,10 @@ class Operator:
     def quadratures(
         self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> tuple[Quadrature, ...]:
-        """What random vectors see of the spectrum, for sums of any function of it.
+        """Quadratures of the spectrum, one per random vector, for sums of any function of it.
 
-        Vectors of Lanczos' recurrence are kept where there is room for them, which makes the same
-        steps say more; see `quadratures`.
+        As many vectors of Lanczos' recurrence are kept as fit in memory, which makes the same
+        number of steps more precise; see `quadratures`.
         """
         check_probes(num_probes, num_steps, seed)
         return quadratures(
@@ -161,22 +161,22 @@ class Operator:
     ) -> Estimate:
         """`sum_i function(eigenvalue_i)` by stochastic Lanczos quadrature.
 
-        The error is widened where probes are few, so that 1.96 of it hold the truth some 95 times
-        in 100; the spread that 8 probes show is itself uncertain by a quarter.
+        The error is widened for few probes, whose spread is itself uncertain (by a quarter for 8):
+        1.96 of it cover the truth in about 95 of 100 cases.
         """
         return Quadrature.spread(self.quadratures(**options), function)
 
     def logdet(self, shift: float, **options: int) -> Estimate:
-        """`log det(A + shift I)`; only what differs from the shift's own is estimated.
+        """`log det(A + shift I)`; its part `size * log(shift)` is exact, the rest is estimated.
 
         Raises:
-            ValueError: the shifted matrix is not positive definite.
+            ValueError: The shifted matrix is not positive definite.
         """
         shift = check_positive("shift", shift)
 
         def logarithm(eigenvalues: np.ndarray) -> np.ndarray:
             if self.is_semidefinite:
-                # Rounding may put a zero eigenvalue a little below zero.
+                # Rounding can make a zero eigenvalue slightly negative.
                 eigenvalues = np.maximum(eigenvalues, 0.0)
             elif eigenvalues.min() <= -shift:
                 raise ValueError(
@@ -191,7 +191,7 @@ class Operator:
     def eigenvalues(
         self, count: int, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
-        """The `count` eigenvalues of largest magnitude, by Lanczos."""
+        """The `count` eigenvalues of largest magnitude, by Lanczos' method."""
         check_count("count", count, most=self.layout.size)
         check_count("max_steps", max_steps)
         check_price("tolerance", tolerance)

@@ -1,4 +1,4 @@
-"""Eigenvalues of a matrix over weights, for sums of any function of them."""
+"""Eigenvalues of a matrix over weights, for sums of any function of the eigenvalues."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from keras_infobottleneck.linear_algebra.lanczos import Quadrature
 
 __all__ = ["ExactSpectrum", "QuadratureSpectrum", "Spectrum", "SpectrumPart"]
 
-# Eigenvalues evaluated at once: with their temporaries they stay in the cache.
+# Number of eigenvalues evaluated at once; with their temporaries they fit in the cache.
 BLOCK = 2**14
 
-# From eigenvalues `[n]` to several functions of them, `[functions, n]`, each zero at zero.
+# Maps eigenvalues `[n]` to several functions of them, `[functions, n]`, each zero at zero.
 Functions = Callable[[np.ndarray], np.ndarray]
 
 
@@ -24,9 +24,10 @@ class Spectrum(abc.ABC):
 
     @abc.abstractmethod
     def sums(self, functions: Functions) -> np.ndarray:
-        """`sum_i f(eigenvalue_i)` of each function, `[rows, functions]`; rows add up.
+        """`sum_i f(eigenvalue_i)` for each function, `[rows, functions]`; rows add up to the total.
 
-        A row is a variable's part, the trace of `f(matrix)` over its weights, or all weights.
+        There is one row per variable, with the trace of `f(matrix)` over its weights, or one row
+        for all weights.
         """
 
     @abc.abstractmethod
@@ -39,9 +40,9 @@ class SpectrumPart:
     """Some of the eigenvalues.
 
     Attributes:
-        values: the eigenvalues, flat.
-        shares: by number of variable, how much of each eigenvector's square lies in it: `[n]`, or
-            1.0 where the vectors lie in this variable.
+        values: The eigenvalues, flat.
+        shares: By the number of a variable, the fraction of each squared eigenvector that lies in
+            it: `[n]`, or 1.0 if the vectors lie entirely in this variable.
     """
 
     values: np.ndarray
@@ -50,11 +51,11 @@ class SpectrumPart:
 
 @dataclass(frozen=True)
 class ExactSpectrum(Spectrum):
-    """All eigenvalues other than zero, and where their vectors lie.
+    """All eigenvalues other than zero, and how their vectors are distributed over variables.
 
     Attributes:
-        num_variables: rows of the sums.
-        parts: the eigenvalues.
+        num_variables: Number of rows of the sums.
+        parts: The eigenvalues.
     """
 
     num_variables: int
@@ -74,11 +75,11 @@ class ExactSpectrum(Spectrum):
         return totals
 
     def error(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Nothing is estimated."""
+        """0.0, because nothing is estimated."""
         return 0.0
 
     def of_variable(self, number: int) -> ExactSpectrum:
-        """The part of one variable, where no eigenvector lies in several."""
+        """The spectrum of one variable, if no eigenvector is spread over several."""
         parts = [
             SpectrumPart(part.values, {0: 1.0})
             for part in self.parts
@@ -89,22 +90,22 @@ class ExactSpectrum(Spectrum):
 
 @dataclass(frozen=True)
 class QuadratureSpectrum(Spectrum):
-    """What random vectors saw of the spectrum; it does not tell variables apart.
+    """A spectrum estimated by random vectors; it does not distinguish variables.
 
     Attributes:
-        measures: one quadrature per vector.
+        measures: One quadrature per random vector.
     """
 
     measures: tuple[Quadrature, ...]
 
     def sums(self, functions: Functions) -> np.ndarray:
-        """One row: the mean over vectors."""
-        # Rounding may put a zero eigenvalue a little below zero.
+        """One row: the mean over random vectors."""
+        # Rounding can make a zero eigenvalue slightly negative.
         totals = [m.total(lambda nodes: functions(np.maximum(nodes, 0.0))) for m in self.measures]
         return np.mean(totals, 0)[None]
 
     def error(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Spread between vectors, and what the quadrature of each leaves open."""
+        """Standard error from the spread between vectors and the error of each quadrature."""
 
         def clipped(nodes: np.ndarray) -> np.ndarray:
             return function(np.maximum(nodes, 0.0))

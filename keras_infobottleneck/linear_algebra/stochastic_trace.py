@@ -1,4 +1,4 @@
-"""The trace of an operator that is known by its products only."""
+"""Estimates of the trace of an operator that is known only by its products."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from keras_infobottleneck.results.few_draws import error_of_draws
 
 __all__ = ["XTRACE_VECTORS", "Product", "hutchinson_trace", "probe", "xtrace"]
 
-# Directions of the images below so many roundings of the largest are none.
+# Directions of the images below this many roundings of the largest one are treated as zero.
 NOISE = 100.0
 
-# Vectors that XTrace holds for each probe.
+# Number of vectors in memory for each probe of XTrace.
 XTRACE_VECTORS = 4
 
 # Operator times vector, both `[size]`.
@@ -23,7 +23,7 @@ Product = Callable[[tf.Tensor], tf.Tensor]
 
 
 def probe(size: int, seed: int, number: int, dtype: tf.DType) -> tf.Tensor:
-    """Random signs, `[size]`: of all probes with unit variance they have the least spread."""
+    """Random signs `[size]`, which have the least variance of all probes with unit variance."""
     bits = tf.random.stateless_uniform(
         [size], [seed, number], maxval=2, dtype=tf.int32, alg="philox"
     )
@@ -49,19 +49,19 @@ def hutchinson_trace(
 
 
 def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf.DType) -> Estimate:
-    """Trace by exchangeable deflation: unbiased, far less variance where the spectrum decays.
+    """Trace by exchangeable deflation: unbiased, with a much smaller error for decaying spectra.
 
-    Each probe in turn is the test vector of what the others' range leaves of A, whose trace on
-    that range is taken exactly; the mean over all choices comes at the price of one. Costs two
-    products per probe and the memory of four vectors per probe. Exact for A of a rank below
-    `num_probes`.
+    Each probe in turn serves as the test vector of what is left of A outside the range of the other
+    images; the trace on that range is exact. Averaging over all choices of the test vector costs no
+    further products. Costs two products and the memory of four vectors per probe. Exact if the rank
+    of A is below `num_probes`.
 
-    Its values share a range and are not independent: their spread alone states an error that is
-    up to 40 % too small where the spectrum is flat. A jackknife over probes, which are
-    independent, states too much, because what several probes decide together counts for each of
-    them. The error stated is the geometric mean of the two: within a fifth of the spread where the
-    spectrum is flat or falls slowly, and up to two and a half times the spread where it falls
-    fast and the error is small.
+    The values of the choices share a range and are not independent: their spread alone gives an
+    error up to 40 % too small for a flat spectrum. A jackknife over probes, which are independent,
+    gives an error that is too large, because it counts joint effects of several probes once for
+    each of them. The stated error is the geometric mean of the two: within a fifth of the true
+    spread for spectra that are flat or fall slowly, and up to two and a half times the spread for
+    those that fall fast, where the error is small.
 
     References:
         Epperly, Tropp & Webber, 2024, "XTrace: Making the most of every sample in stochastic
@@ -79,22 +79,22 @@ def xtrace(product: Product, size: int, *, num_probes: int, seed: int, dtype: tf
     w = tf.matmul(q, probes, transpose_a=True).numpy().astype(np.float64)
     tolerance = NOISE * float(np.finfo(dtype.as_numpy_dtype).eps)
     values = _values(h, r, w, tolerance)
-    if num_probes == 1:  # of a single weight, whose square every probe is
+    if num_probes == 1:  # a single weight: its matrix is a number, which any probe gives exactly
         return Estimate(float(values[0]))
     error = np.std(values, ddof=1) / np.sqrt(num_probes)
-    if not _is_singular(r, tolerance):  # else every choice of probes spans the whole range
+    if not _is_singular(r, tolerance):  # if singular, every choice of probes spans the whole range
         error = np.sqrt(error * _jackknife(h, r, w, tolerance))
     return Estimate(float(np.mean(values)), float(error))
 
 
 def _values(h: np.ndarray, r: np.ndarray, w: np.ndarray, tolerance: float) -> np.ndarray:
-    """What each probe gives with the range of the others deflated.
+    """The estimate with each probe as the test vector, after deflation by the others.
 
     Args:
-        h: the operator on the range of all images, in a basis of it.
-        r: images in that basis.
-        w: probes in that basis.
-        tolerance: below this, relative to the largest, directions are rounding.
+        h: The operator in an orthonormal basis of the range of all images.
+        r: The images in that basis.
+        w: The probes in that basis.
+        tolerance: Size, relative to the largest, below which directions are rounding errors.
     """
     lost = _lost_directions(r, tolerance)
     kept = w - lost * np.sum(lost * w, 0)
@@ -104,7 +104,7 @@ def _values(h: np.ndarray, r: np.ndarray, w: np.ndarray, tolerance: float) -> np
 
 
 def _lost_directions(r: np.ndarray, tolerance: float) -> np.ndarray:
-    """In column i the direction that the range loses without image i, zero where it loses none."""
+    """Column i: the direction that the range loses without image i, or zeros if it loses none."""
     if not _is_singular(r, tolerance):
         lost = np.linalg.inv(r).T
         return lost / np.linalg.norm(lost, axis=0)
@@ -119,13 +119,13 @@ def _lost_directions(r: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _is_singular(r: np.ndarray, tolerance: float) -> bool:
-    """Whether images depend on each other, as those of a matrix of low rank."""
+    """Whether the images are linearly dependent, as for a matrix of low rank."""
     sizes = np.linalg.svd(r, compute_uv=False)
     return bool(sizes[-1] <= tolerance * sizes[0])
 
 
 def _jackknife(h: np.ndarray, r: np.ndarray, w: np.ndarray, tolerance: float) -> float:
-    """Error of the mean from leaving out each probe: the others' images span a smaller range."""
+    """Jackknife error of the mean, by leaving out one probe and its image at a time."""
     num_probes = r.shape[1]
     means = []
     for number in range(num_probes):

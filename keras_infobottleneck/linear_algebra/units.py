@@ -1,4 +1,4 @@
-"""Units of a layer on scales of their own: brought to the order of 1, or standardised."""
+"""Scaling of each unit of a layer: to magnitudes near 1, or to mean 0 and deviation 1."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["of_order_one", "standardised"]
 
 
 def of_order_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
-    """Each unit divided by a power of two, so that its largest magnitude is about 1, in float64.
+    """Divides each unit by a power of two, so that its largest magnitude is about 1, in float64.
 
-    Squares and sums of the result neither overflow nor vanish, and it has every digit of the
-    values: what does not depend on the scale of a unit is the same, to the last bit.
+    Squares and sums of the result neither overflow nor underflow, and no digit is lost: results
+    that do not depend on the scale of a unit stay the same to the last bit.
 
     Args:
-        values: `[num_examples, ...]`, finite; the examples are the first axis.
-        axis: None for one power of two for all units.
+        values: `[num_examples, ...]`, finite; the first axis is examples.
+        axis: Axis of the maximum; None for one power of two for all units.
     """
     values = np.asarray(values, np.float64)
     return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis))[1])

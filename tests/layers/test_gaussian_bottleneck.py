@@ -235,7 +235,7 @@ BAD = [
     ({"beta": None}, TypeError, "`beta` must be a number"),
     ({"prior": "normal"}, ValueError, "`prior` must be"),
     ({"prior": "conditional"}, TypeError, "`num_classes` must be an integer"),
-    ({"num_classes": 3}, ValueError, "`num_classes` must be None but for the conditional prior"),
+    ({"num_classes": 3}, ValueError, "`num_classes` must be None unless the prior is conditional"),
     ({"prior": "conditional", "num_classes": 1}, ValueError, "`num_classes` must be"),
     ({"prior": "learned", "num_components": 0}, ValueError, "`num_components` must be"),
     ({"seed": -1}, ValueError, "`seed` must be"),
