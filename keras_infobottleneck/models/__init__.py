@@ -1,6 +1,6 @@
-"""Constrain: models whose objective charges for information, and the way to and from them.
+"""Constrain: models whose objective has a price for information, and conversion to and from them.
 
-With them the models whose units are states: Boltzmann machines.
+Also Boltzmann machines, whose units are the states of a network.
 """
 
 from keras_infobottleneck.models.boltzmann import DeepBeliefNetwork, RestrictedBoltzmannMachine

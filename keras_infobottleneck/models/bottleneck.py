@@ -1,4 +1,4 @@
-"""The objective: task loss, plus the price of what weights and activations keep."""
+"""The objective: task loss plus the price of the information in weights and activations."""
 
 from typing import Any, Literal, overload
 
@@ -35,31 +35,31 @@ class InformationBottleneckModel(NetworkHolder):
         loss = mean_batch task loss + weight_beta * KL(q(w) || p(w)) / num_examples
                + activation costs
 
-    - ``weight_beta = 1`` is the negative evidence lower bound per example, and the critical value
-      of the Lagrangian of the weights, whose loss is a sum ("Emergence", equation 3).
-    - The PAC-Bayes objectives put a bound on the true risk in place of the sum, for a loss between
-      0 and 1 (`BoundedCrossentropy`).
-    - The divergence is collected once from every `VariationalWeights`, however often it is called;
-      activation costs come from the layers that cause them.
+    - ``weight_beta = 1`` gives the negative evidence lower bound per example, and is the critical
+      value of the Lagrangian of the weights, whose loss is a sum ("Emergence", equation 3).
+    - The PAC-Bayes objectives replace the sum by a bound on the true risk, for a loss between 0 and
+      1 (`BoundedCrossentropy`).
+    - The divergence of each `VariationalWeights` counts once, however often the layer is called;
+      activation costs are added by the layers that cause them.
     - Logs, for training and validation: ``loss``, ``task_loss`` (per example),
       ``weight_information`` (total nats), the information of each layer that prices its
       activations, and the compiled metrics. Keras' callbacks may monitor ``task_loss`` without a
       `mode`.
 
     Args:
-        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind,
-            which is then trained. It is kept as `network`, to which `layers`, `inputs`,
-            `summary` and `export` refer. A subclass with layers and a `call` of its own gives
-            neither.
-        name: name of the model.
-        num_examples: number of training examples, by which the divergence is divided.
-        weight_beta: price of a nat in the weights; afterwards a variable that may be assigned.
+        inputs, outputs: As in `keras.Model`; or `inputs` alone is a Keras model of any kind, which
+            is then trained. It is kept as `network`; `layers`, `inputs`, `summary` and `export`
+            refer to it. A subclass with its own layers and `call` is given neither.
+        name: Name of the model.
+        num_examples: Number of training examples, by which the divergence is divided.
+        weight_beta: Price of a nat in the weights; the attribute is a variable, which may be
+            assigned.
         objective: ``"lagrangian"``, the formula above. With N for `num_examples` and
             ``c = weight_beta * KL + log(2 sqrt(N) / delta)`` in nats, ``"pac_bayes_quadratic"`` is
             ``(sqrt(task loss + c / 2N) + sqrt(c / 2N))^2``, and ``"pac_bayes_kl"`` the largest r
-            with ``kl(task loss || r) <= c / N``. Where more examples are trained on than the
-            certificate will be taken on, `weight_beta` is the ratio of the two numbers.
-        delta: of the PAC-Bayes objectives.
+            with ``kl(task loss || r) <= c / N``. If the model is trained on more examples than the
+            certificate will use, `weight_beta` is the ratio of the two numbers.
+        delta: Probability of failure in the PAC-Bayes objectives.
 
     References:
         Achille & Soatto (2018), "Emergence of Invariance and Disentanglement", arXiv 1706.01350.
@@ -105,19 +105,19 @@ class InformationBottleneckModel(NetworkHolder):
         initial = keras.initializers.Constant(weight_beta)
         options = {"dtype": "float32", "autocast": False, "trainable": False}
         self._weight_beta = self.add_weight((), initial, name="weight_beta", **options)
-        # Not a Keras variable: those are saved, and restoring weights would set the count back.
+        # Not a Keras variable: those are saved, and restoring weights would reset the count.
         self._examples_seen = tf.Variable(
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
         self._anchoring_data = None
         self._said_collapse = self._said_nothing_charged = False
-        self._examples_per_epoch = 0.0  # the most that a `fit` was given
+        self._examples_per_epoch = 0.0  # the largest number in any `fit`
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
 
     @property
     def num_examples(self) -> int:
-        """Number of training examples; may be assigned, also after tracing."""
+        """Number of training examples; it may be assigned, also after tracing."""
         return self._num_examples
 
     @num_examples.setter
@@ -130,7 +130,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def weight_beta(self) -> keras.Variable:
-        """The price of a nat in the weights: a variable, also after tracing."""
+        """The price of a nat in the weights: a variable, which traced functions read anew."""
         return self._weight_beta
 
     @weight_beta.setter
@@ -140,11 +140,11 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics, as of `keras.Model`; callbacks find that lower is better for ``task_loss``."""
+        """Metrics of `keras.Model`, and one that tells callbacks to minimise ``task_loss``."""
         return [*super().metrics, LowerIsBetter(self._task_loss)]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One step on the objective of `compute_loss`; counts the examples of the epoch."""
+        """One step on the objective of `compute_loss`; also counts the examples of the epoch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         self._examples_seen.assign_add(tf.cast(examples_in(x), tf.int64))
         return super().train_step(data)
@@ -158,14 +158,14 @@ class InformationBottleneckModel(NetworkHolder):
         training: bool = True,
     ) -> tf.Tensor:
         """Task loss, activation costs and regularisers, plus the price of the weights."""
-        # Not in `compile`: Keras does not compile a loaded model whose class overrides it.
+        # Not checked in `compile`: Keras does not compile a loaded model whose class overrides it.
         check_loss(self.objective, self.loss, sample_weight)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         information = self.weight_information()
-        # Keras adds up the losses of all replicas: each carries its share.
+        # Keras adds up the losses of all replicas, so each replica contributes its share.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         batch_size = examples_in(y_pred if x is None else x)
-        # What a layer adds may have a value for each example, of which Keras takes the sum.
+        # A loss added by a layer may have a value for each example, of which Keras takes the sum.
         task_loss = num_replicas * loss - sum(map(keras.ops.sum, self.losses), 0.0)
         self._task_loss.update_state(task_loss, sample_weight=batch_size)
         self._weight_information.update_state(information, sample_weight=batch_size)
@@ -175,7 +175,7 @@ class InformationBottleneckModel(NetworkHolder):
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Trains as `keras.Model.fit`; warns once if an epoch has not `num_examples` examples."""
+        """Trains as `keras.Model.fit`; warns if an epoch does not have `num_examples` examples."""
         seen = int(tf.convert_to_tensor(self._examples_seen))
         if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
             self._said_nothing_charged = warn_of_nothing_charged(self.network)
@@ -185,7 +185,7 @@ class InformationBottleneckModel(NetworkHolder):
                 self._said_collapse = warn_of_collapse(self, history)
             seen = int(tf.convert_to_tensor(self._examples_seen)) - seen
             self._examples_per_epoch = max(self._examples_per_epoch, seen / len(history.epoch))
-            if seen:  # a `train_step` in place of this one counts nothing
+            if seen:  # 0 if a subclass replaces `train_step`
                 warn_of_miscount(self.num_examples, seen / len(history.epoch))
         return history
 
@@ -196,28 +196,28 @@ class InformationBottleneckModel(NetworkHolder):
     def weight_information(self, by_layer: Literal[True]) -> dict[str, float]: ...
 
     def weight_information(self, by_layer: bool = False) -> tf.Tensor | dict[str, float]:
-        """Divergence of the weights from their prior, in nats, summed over all of them.
+        """Divergence of the weights from their prior, in nats, summed over all weights.
 
         Args:
-            by_layer: whether to return a dictionary from layer path to nats instead of the total.
+            by_layer: Whether to return a dictionary from layer path to nats instead of the total.
 
         Returns:
             A float32 scalar tensor, or the dictionary of floats.
 
         Raises:
-            ValueError: the model is not built.
+            ValueError: The model is not built.
         """
         check_flag("by_layer", by_layer)
         layers = Anchoring(self).built_layers
         if not by_layer:
-            # A float32 sum of float32 totals: adding large layers to small ones loses nothing.
+            # A float32 sum is precise enough, because the totals of layers are few.
             return tf.add_n([tf.zeros([]), *(layer.kl_divergence() for layer in layers)])
         names = layer_names(self.network, layers)
         return {name: float(x.kl_divergence()) for name, x in zip(names, layers, strict=True)}
 
     @shows_arguments_of(keras.Model.summary)
     def summary(self, *args: Any, **kwargs: Any) -> None:
-        """The summary of the network, and the information in its weights once it is built."""
+        """The summary of the network, and the information in its weights if it is built."""
         super().summary(*args, **kwargs)
         if not self.network.built:
             return
@@ -229,33 +229,34 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def variational_layers(self) -> list[VariationalWeights]:
-        """Every `VariationalWeights` in the network, each once."""
+        """All `VariationalWeights` layers of the network, each once."""
         return layers_of_kind(self.network, VariationalWeights)
 
     @on_replicas
     def anchor_prior(self, data: Any, scale: bool = True) -> None:
-        """Move every prior to the current posterior and freeze it: a prior for certificates.
+        """Moves every prior to the current posterior and freezes it: a prior for certificates.
 
-        Fingerprints of the examples of `data`, on which the prior depends from now on, are kept
-        in the saved file, so that a certificate can refuse to be taken on them. `data` must hold
-        everything that the posterior, or the network it was made from, has learned from so far;
-        a warning says so where `fit` was given more.
+        The saved file keeps fingerprints of the examples of `data`, because the prior then depends
+        on them; `certify` refuses to use them again. `data` must contain everything that the
+        posterior, or the network it was made from, has learned from so far; a warning says so if
+        `fit` was given more examples.
 
         Args:
-            data: what the current posterior was trained on: ``(x, y)`` arrays, or a
+            data: The data on which the current posterior was trained: ``(x, y)`` arrays, or a
                 `tf.data.Dataset` or `keras.utils.PyDataset` of batches ``(x, y)``, before any
-                random augmentation and the same examples in every pass.
-            scale: whether the prior takes the posterior's scales too, weight by weight.
+                random augmentation, with the same examples in every pass.
+            scale: Whether the prior also takes the posterior's scales, weight by weight.
 
         Raises:
-            ValueError: no layer to anchor, one whose prior cannot be anchored, an unbuilt model, or
-                a prior that is anchored already.
-            TypeError: `data` of another kind.
+            ValueError: There is no layer to anchor, a prior cannot be anchored or is anchored
+            already,
+                or the model is not built.
+            TypeError: `data` are of another kind.
         """
         check_flag("scale", scale)
         Anchoring(self).anchor(data, scale, self._examples_per_epoch)
         if self.compiled:
-            # The traced step holds the old prior.
+            # The traced functions contain the old prior.
             self.make_train_function(force=True)
             self.make_test_function(force=True)
 
@@ -266,46 +267,47 @@ class InformationBottleneckModel(NetworkHolder):
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """Weights that only say what noise on activations costs: no prediction may read them."""
+        """Weights that only set the cost of noise on activations; predictions do not read them."""
         return Anchoring(self).pricing_weights
 
     @property
     def deterministic_weights(self) -> list[keras.Variable]:
-        """Weights of the network without a distribution: biases, normalisation, its statistics.
+        """Weights of the network without a distribution: biases, normalisation and its statistics.
 
-        Those that only price the noise of a layer are none of them: no prediction reads them.
+        Weights that only price the noise of a layer are not included: predictions do not read them.
         """
         return Anchoring(self).deterministic_weights
 
     @property
     def unanchored_weights(self) -> list[str]:
-        """Names of priors and deterministic weights that are not as they were when anchored.
+        """Names of priors and deterministic weights that have changed since the prior was anchored.
 
-        What they have learned since is not in the divergence. Without anchoring, all of them.
+        The divergence does not include what they have learned since then. Without anchoring, all
+        are listed.
         """
         return list(weight_names(self.network, Anchoring(self).moved))
 
     def save_own_variables(self, store: Any) -> None:
-        """Save the weights, and of an anchored model the number of its anchoring examples."""
+        """Saves the weights, and for an anchored model the number of its anchoring examples."""
         super().save_own_variables(store)
         Anchoring(self).save(store)
 
     def load_own_variables(self, store: Any) -> None:
-        """Load the weights of a model that is anchored on the same examples."""
+        """Loads the weights of a model that is anchored on the same examples."""
         super().load_own_variables(Anchoring(self).load(store))
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "InformationBottleneckModel":
-        """Rebuild the model and its network, with room for fingerprints if it is anchored."""
+        """Makes the model and its network, with a variable for fingerprints if it is anchored."""
         config, anchoring = Anchoring.split_config(config)
         model = super().from_config(config, custom_objects=custom_objects)
         Anchoring(model).restore(anchoring)
         return model
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, the network among them."""
+        """The arguments of the constructor, including the network."""
         if self.network is self and type(self).get_config is InformationBottleneckModel.get_config:
             return {**arguments_given(self), **Anchoring(self).config()}
         return {

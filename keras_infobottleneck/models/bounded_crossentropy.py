@@ -1,4 +1,4 @@
-"""A cross-entropy in [0, 1], of which a mean over examples can be certified."""
+"""A cross-entropy in [0, 1], whose mean over examples can be certified."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ __all__ = ["BoundedCrossentropy"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class BoundedCrossentropy(keras.losses.Loss):
-    """Cross-entropy scaled to lie between 0 and 1, as PAC-Bayes bounds need it.
+    """Cross-entropy scaled to [0, 1], as PAC-Bayes bounds require.
 
     The loss is ``-log max(p(label), min_probability) / log(1 / min_probability)``.
 
-    The loss of the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
-    ``[batch]`` or one-hot rows ``[batch, classes]``; scores are ``[batch, classes]``, two for two
-    classes.
+    It is the loss for the PAC-Bayes objectives of `InformationBottleneckModel`. Labels are classes
+    ``[batch]`` or one-hot rows ``[batch, classes]``; scores are ``[batch, classes]``, with two
+    columns for two classes.
 
     Args:
-        from_logits: whether the network ends in logits rather than probabilities.
-        min_probability: the floor, beyond which nothing is charged (and nothing is learned).
-        reduction, name, dtype: as of `keras.losses.Loss`.
+        from_logits: Whether the network ends in logits rather than probabilities.
+        min_probability: The floor; lower probabilities cost no more, and have no gradient.
+        reduction, name, dtype: As in `keras.losses.Loss`.
 
     References:
         Perez-Ortiz et al. (2021), arXiv 2007.12911, section 5.

@@ -1,4 +1,4 @@
-"""What a price does not reach, or crushes: said once, in a sentence."""
+"""Warnings, each given once: a price that affects nothing, or that collapses the model."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = [
     "warn_of_nothing_charged",
 ]
 
-COLLAPSED = 1e-3  # nats in the weights for an example
-HELD = 0.1  # of the loss of guessing: activations that tell less than this cannot do much better
-SHARE_OF_GUESSING = 0.98  # of the loss of guessing: no better
+COLLAPSED = 1e-3  # nats in the weights per example
+HELD = 0.1  # share of the loss of guessing; with fewer nats, activations cannot predict much better
+SHARE_OF_GUESSING = 0.98  # a loss above this share of the loss of guessing is no better than it
 
 STEPS = ("train_step", "test_step", "compute_loss")
 
 
 def check_steps(network: keras.Model) -> None:
-    """Raise where a network has steps of its own, which a model that holds it would not take."""
+    """Refuses a network with its own training steps, which the model that holds it would ignore."""
     own = [name for name in STEPS if getattr(type(network), name) is not getattr(keras.Model, name)]
     if own:
         raise ValueError(
@@ -43,7 +43,7 @@ def check_steps(network: keras.Model) -> None:
 
 
 def check_network(inputs: Any, outputs: Any) -> None:
-    """Raise unless they are a model, or inputs and outputs, that can be held and charged."""
+    """Checks that the arguments are a model, or inputs and outputs, whose weights can be priced."""
     if (outputs is None) != isinstance(inputs, keras.Model):
         raise TypeError(
             "`inputs` must be a Keras model where `outputs` is not given, and symbolic inputs "
@@ -54,7 +54,7 @@ def check_network(inputs: Any, outputs: Any) -> None:
 
 
 def warn_of_miscount(num_examples: int, examples_per_epoch: float) -> None:
-    """Say so where an epoch does not hold the examples by which the divergence is divided."""
+    """Warns if an epoch does not have the number of examples by which the divergence is divided."""
     if abs(examples_per_epoch - num_examples) > TOLERATED_MISCOUNT * num_examples:
         warnings.warn(
             f"The information in the weights is divided by num_examples={num_examples}, but an "
@@ -65,7 +65,7 @@ def warn_of_miscount(num_examples: int, examples_per_epoch: float) -> None:
 
 
 def warn_of_nothing_charged(network: keras.Model) -> bool:
-    """Say so where no layer of a model draws noise. Returns whether it was said."""
+    """Warns if no layer of a model draws noise; returns whether it warned."""
     is_free = not noisy_layers(network)
     if is_free:
         warnings.warn(
@@ -78,14 +78,14 @@ def warn_of_nothing_charged(network: keras.Model) -> bool:
 
 
 def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bool:
-    """Say so where the price has left nothing in the weights and the network guesses.
+    """Warns if the price has removed the information from the model, which therefore guesses.
 
     Args:
-        model: an `InformationBottleneckModel`.
-        history: of its training, of which the last epoch counts.
+        model: An `InformationBottleneckModel`.
+        history: History of its training, whose last epoch is tested.
 
     Returns:
-        Whether it was said.
+        Whether it warned.
     """
     logs = {name: values[-1] for name, values in history.history.items()}
     guessing = _loss_of_guessing(model)
@@ -94,7 +94,7 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
     if noisy_layers(model, "weights"):
         nats = logs.get("weight_information", math.inf) / model.num_examples
         is_crushed, held, price = nats < COLLAPSED, "weights hold", "model.weight_beta"
-    else:  # then what activations pay is the only price, and one layer that tells nothing suffices
+    else:  # only activations have a price; one layer without information is enough for a collapse
         paid = [
             logs.get(metric.name, math.inf)
             for layer in noisy_layers(model, "activations")
@@ -114,7 +114,7 @@ def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bo
 
 
 def _loss_of_guessing(model: keras.Model) -> float | None:
-    """Loss of equal probabilities for all classes; None where it is no cross-entropy."""
+    """Loss of equal probabilities for all classes; None if the loss is not a cross-entropy."""
     try:
         loss = only_loss(model)
         num_classes = model.output.shape[-1]
@@ -131,5 +131,5 @@ def _loss_of_guessing(model: keras.Model) -> float | None:
 
 
 def examples_in(batch: Any) -> tf.Tensor:
-    """How many examples a batch holds, whatever its nest of arrays."""
+    """Number of examples in a batch, which may be any nest of arrays."""
     return tf.shape(next(x for x in keras.tree.flatten(batch) if x is not None))[0]

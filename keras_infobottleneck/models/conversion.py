@@ -1,4 +1,4 @@
-"""From a deterministic model to a variational one, and back to plain Keras layers."""
+"""Conversion of a deterministic model to a variational one, and back to plain Keras layers."""
 
 import functools
 from collections.abc import Callable, Collection
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LayerConversion:
-    """What became of one layer: its estimator, or why it stayed as it was."""
+    """How one layer was converted: its estimator, or None and the reason why it was not."""
 
     layer: str
     estimator: str | None
@@ -65,29 +65,32 @@ def make_variational(
     verbose: int = 1,
     **options: Any,
 ) -> InformationBottleneckModel:
-    """Put a distribution over the weights of a model, with its present weights as the means.
+    """Puts a distribution over the weights of a model, with its present weights as the means.
 
     Layers that are linear in one kernel get ``estimator="local"``, other layers with weights
     ``"sample"``; normalisation, layers without weights and noisy layers stay as they are.
 
     Args:
-        model: a sequential or functional model, nested models included. It is left untouched.
-        num_examples: number of training examples.
-        include: names of the layers to convert, or a function that says so of a layer; by default
-            every layer that can be. Layers inside nested models go by their own names.
-        weight_beta, objective, delta: as of `InformationBottleneckModel`.
-        name: of the new model, by default that of `model`.
-        verbose: 1 prints what was converted, what was not, and why.
-        **options: for `VariationalWeights`. An `estimator` given holds for all layers, a `seed` for
-            the first: each of the others counts one on.
+        model: A sequential or functional model, which may contain nested models. It is not
+            changed.
+        num_examples: Number of training examples.
+        include: Names of the layers to convert, or a function that returns whether to convert a
+            layer; by default all layers that can be converted. Layers inside nested models have
+            their own names.
+        weight_beta, objective, delta: As in `InformationBottleneckModel`.
+        name: Name of the new model; by default that of `model`.
+        verbose: 1 prints which layers were converted, and why others were not.
+        **options: Options of `VariationalWeights`. An `estimator` applies to all layers. A
+            `seed` is that of the first layer; the others get the following numbers.
 
     Returns:
-        An `InformationBottleneckModel`; its `conversion` lists what became of each layer, as
+        An `InformationBottleneckModel`; its `conversion` lists the result for each layer, as
         `LayerConversion`.
 
     Raises:
-        TypeError: a subclassed model, or `include` of another kind.
-        ValueError: a model that is not built, names of no layer, or options that a layer refuses.
+        TypeError: The model is subclassed, or `include` has the wrong type.
+        ValueError: The model is not built, a name is not that of a layer, or a layer refuses the
+            options.
 
     Example:
         ```python
@@ -120,7 +123,7 @@ def make_variational(
 
     def convert(layer: Any) -> Any:
         twin = fresh_copy(layer)
-        if not isinstance(layer, keras.layers.Layer):  # an operation, such as the sum of a skip
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as an addition
             return twin
         conversion = _plan(layer, include, options)
         number = len(conversions)
@@ -129,7 +132,7 @@ def make_variational(
         if conversion.estimator is None:
             return twin
         arguments = {**options, "estimator": conversion.estimator}
-        if options.get("seed") is not None:  # one for all would give equal shapes equal noise
+        if options.get("seed") is not None:  # with one seed, equal shapes would get equal noise
             arguments["seed"] += number
         # The graph refers to layers by name.
         return VariationalWeights(twin, name=layer.name, trainable=layer.trainable, **arguments)
@@ -169,7 +172,7 @@ def _plan(
     include: Collection[str] | Callable[[keras.layers.Layer], bool] | None,
     options: dict[str, Any],
 ) -> LayerConversion:
-    """Whether and how a layer is converted."""
+    """How a layer is converted, or why it is not."""
     if include is not None:
         wanted = include(layer) if callable(include) else layer.name in include
         if not wanted:
@@ -191,7 +194,7 @@ def _plan(
 
 
 def _is_linear(layer: keras.layers.Layer, *, bias_is_drawn: bool) -> bool:
-    """Whether a built layer passes the probe that the estimators without a sample need."""
+    """Whether a built layer passes the tests for the estimators "local" and "flipout"."""
     input_shape = layer.get_build_config()["input_shape"]
     linear = LinearPart(layer, input_shape, "float32")
     return linear.has_one_product_per_weight(bias_is_drawn=bias_is_drawn)
@@ -200,34 +203,32 @@ def _is_linear(layer: keras.layers.Layer, *, bias_is_drawn: bool) -> bool:
 def make_deterministic(
     model: keras.Model, *, prune_below: float | None = None, remove_units: bool = False
 ) -> keras.Model:
-    """Convert a model with noise into plain Keras layers that hold the posterior means.
+    """Converts a model with noise into plain Keras layers that hold the posterior means.
 
     The saved file loads without this package.
 
     Args:
-        model: an `InformationBottleneckModel`, or a sequential or functional model with noisy
-            layers anywhere inside. It is left untouched.
-        prune_below: weights whose signal-to-noise ratio, ``|mean| / standard deviation``, is under
-            this threshold become zero. Weights without a distribution are kept.
-        remove_units: whether units of dense layers and filters of convolutions that carry nothing
-            are taken out, so that the network gets smaller and faster. These are units whose
-            weights are all zero, those into them (what they put out is then a constant, which goes
-            into the next bias) or those from them. Where several layers read a unit, as with skip
-            connections, or a layer behind it mixes units, it stays.
+        model: An `InformationBottleneckModel`, or a sequential or functional model with noisy
+            layers at any depth. It is not changed.
+        prune_below: Weights whose signal-to-noise ratio, ``|mean| / standard deviation``, is
+            below this threshold become zero. Weights without a distribution are kept.
+        remove_units: Whether to remove units of dense layers and filters of convolutions that
+            carry no information, so that the network gets smaller and faster. These are units
+            whose incoming weights are all zero (their constant output is added to the next
+            bias) or whose outgoing weights are all zero. A unit stays if several layers read
+            it, as with skip connections, or if a layer behind it mixes units.
 
     Returns:
-        A `keras.Model` that predicts as `model` does (exactly, without `prune_below`; to rounding
-        as the pruned network does with `remove_units`, where its `unit_removal` lists what became
-        of each layer's units, as `UnitRemoval`, with the reason why any stays). One with layers of
-        augmentation is held by another that has it augment in `fit` alone.
+        A `keras.Model` that predicts as `model` does: exactly without `prune_below`, and up to
+        rounding as the pruned network does with `remove_units`. In that case its `unit_removal`
+        lists the units of each layer, as `UnitRemoval`, with the reason why any stay. A model
+        with augmentation layers is wrapped in another, so that it augments only in `fit`.
 
     Raises:
-        TypeError: a subclassed model, or noisy layers inside a custom layer whose configuration
-            does not hold them.
-        ValueError: a model that is not built, a threshold that is not positive, or one for a model
-            without noise on its weights.
-
-    Example:
+        TypeError: The model is subclassed, or a custom layer holds noisy layers that are not in
+            its configuration.
+        ValueError: The model is not built, or `prune_below` is not positive, or is given for a
+            model without noise on its weights.
         ```python
         import keras
         import keras_infobottleneck as kib
@@ -264,7 +265,7 @@ def make_deterministic(
     if remove_units:
         plain, removal = without_silent_units(plain)
     if any(draws_unasked(layer) for layer in all_layers(plain)):
-        # Called and exported, Keras leaves open whether it trains: augmentation takes it for yes.
+        # In calls and exports `training` is left open, which augmentation layers take as True.
         inputs = plain.inputs[0] if isinstance(plain, keras.Sequential) else plain.input
         plain = keras.Model(inputs, plain(inputs, training=False), name=plain.name)
     if remove_units:
@@ -275,7 +276,7 @@ def make_deterministic(
 def _without_noise(
     classes: dict[str, type[NoisyLayer]], config: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """For a noisy layer, the entry of the layer that takes its place."""
+    """For a noisy layer, the configuration of the layer that replaces it; else None."""
     kind = classes.get(config.get("registered_name", ""))
     if kind is None:
         return None
@@ -287,7 +288,7 @@ def _without_noise(
 def _mean_weights(
     network: keras.Model, noisy: list[NoisyLayer], prune_below: float | None
 ) -> list[np.ndarray]:
-    """The weights that remain without noise, in order, pruned."""
+    """The weights that remain without noise, in order, after pruning."""
     dropped = {id(weight) for layer in noisy for weight in layer.noise_weights}
     ratios: dict[int, np.ndarray] = {}
     if prune_below is not None:

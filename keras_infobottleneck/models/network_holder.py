@@ -1,4 +1,4 @@
-"""A model that holds another one, looks like it, and predicts with its means or with draws."""
+"""A model that holds another, forwards its attributes, and predicts with means or with draws."""
 
 import functools
 import inspect
@@ -21,37 +21,37 @@ __all__ = ["NetworkHolder", "has_graph", "shows_arguments_of"]
 
 
 def shows_arguments_of(method: Callable) -> Callable[[Callable], Callable]:
-    """Decorates a method that passes its arguments on: `help` shows those of the other method."""
+    """Decorates a method that passes its arguments on, so that `help` shows those of the other."""
     return functools.wraps(method, assigned=(), updated=())
 
 
 def has_graph(network: keras.Model) -> bool:
-    """Whether a network is sequential or functional, its layers in the open."""
+    """Whether a network is sequential or functional, with a configuration that lists its layers."""
     if not isinstance(network, keras.Sequential | keras.Function):
         return False
     try:
         return "layers" in network.get_config()
-    except NotImplementedError:  # a subclass that makes its graph in a constructor of its own
+    except NotImplementedError:  # a subclass that makes its graph in its own constructor
         return False
 
 
 class NetworkHolder(keras.Model):
-    """Abstract: holds a network of any kind, functional or subclassed, and hands its sides on.
+    """Abstract: holds a network of any kind, functional or subclassed, and forwards its attributes.
 
-    Keras rewrites the bases of a `Model` subclass when it is first used functionally, after which
-    the same class could no longer hold a subclassed network; holding has one road for both. A
-    subclass with layers and a `call` of its own, as Keras' guides make them, is its own network.
+    Keras rewrites the bases of a `Model` subclass at its first functional use, after which the same
+    class could no longer hold a subclassed network. Holding works for both kinds. A subclass with
+    its own layers and `call`, as in Keras' guides, is its own network.
 
     Args:
-        inputs, outputs: as of `keras.Model`; or, alone, `inputs` is a Keras model of any kind; or
-            none, in a subclass with a `call` of its own.
-        name: name of the model.
+        inputs, outputs: As in `keras.Model`; or `inputs` alone is a Keras model of any kind; or
+            neither, in a subclass with its own `call`.
+        name: Name of the model.
     """
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
     ):
-        # The network casts its own inputs: cast here too, token ids would be lost in float16.
+        # The network casts its own inputs. A cast here would lose digits of token ids in float16.
         super().__init__(name=name, autocast=False, **kwargs)
         if outputs is not None:
             self.network = keras.Model(inputs, outputs, name=self.name)
@@ -64,15 +64,15 @@ class NetworkHolder(keras.Model):
         self._samplers = Samplers()
 
     def __getattr__(self, name: str) -> Any:
-        """A model that holds no network is one; as an attribute, Keras would follow it for ever."""
+        """A model that holds no network is its own; Keras would follow an attribute endlessly."""
         if name == "network":
             return self
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _held(self) -> keras.Model:
-        """The network, if it is another than the model itself."""
-        # A method: Keras saves layers under the first property, in alphabetical order, that has
-        # them, which for those of the network is `network`.
+        """The network, if it is not the model itself."""
+        # A method, not a property: Keras saves layers under the first property, in alphabetical
+        # order, that holds them. For those of the network this must be `network`.
         if self.network is self:
             raise AttributeError("A model with a `call` of its own has no graph.")
         return self.network
@@ -94,8 +94,8 @@ class NetworkHolder(keras.Model):
 
     @property
     def input(self) -> Any:
-        """The symbolic input, or inputs in the structure in which the network takes them."""
-        if isinstance(self.network, keras.Sequential):  # which has lists only
+        """The symbolic input, or inputs in the structure that the network expects."""
+        if isinstance(self.network, keras.Sequential):  # whose inputs are always a list
             return self.network.inputs[0]
         return self._held().input
 
@@ -113,54 +113,50 @@ class NetworkHolder(keras.Model):
         return self._held().output_names
 
     def build(self, input_shape: Any) -> None:
-        """A network that was given unbuilt is built when first called."""
+        """Builds a subclass with its own `call`; a held network is built by its first call."""
         if self.network is self:
             build_by_call(self, input_shape)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The network; left open, `training` is False, and activations are not charged."""
+        """Calls the network. Without `training` it is False, and activations add no cost."""
         options = {}
         if mask is not None and "mask" in inspect.signature(self.network.call).parameters:
             options["mask"] = mask
         if training is not None:
-            # Said aloud: in building an unbuilt network Keras would forget it for this call.
+            # Passed explicitly: Keras forgets it for this call while it builds an unbuilt network.
             return self.network(inputs, training=training, **options)
-        # Keras' layers for augmentation take what is open for True, and all layers after them.
+        # Keras' augmentation layers take a missing flag as True, for themselves and later layers.
         with resting():
             return self.network(inputs, training=False, **options)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One step of training, in which layers whose price depends on the labels find them."""
+        """One training step, inside which layers find the labels if their prior depends on them."""
         with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
             return super().train_step(data)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One step of evaluation, in which such layers find the labels too."""
+        """One evaluation step, inside which layers find the labels too."""
         with labels_given(keras.utils.unpack_x_y_sample_weight(data)[1]):
             return super().test_step(data)
 
     def predict_step(self, data: Any) -> Any:
-        """Predict with the posterior means; activations are not charged."""
+        """Predicts with the posterior means; activations add no cost."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with resting():
             return self(x, training=False) if takes_training(self) else self(x)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the network's output."""
-        return (
-            super().compute_mask(inputs, mask)
-            if self.network is self
-            else (self.network.compute_mask(inputs, mask))
-        )
+        if self.network is self:
+            return super().compute_mask(inputs, mask)
+        return self.network.compute_mask(inputs, mask)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output shape of the network."""
-        return (
-            super().compute_output_shape(input_shape)
-            if self.network is self
-            else (self.network.compute_output_shape(input_shape))
-        )
+        if self.network is self:
+            return super().compute_output_shape(input_shape)
+        return self.network.compute_output_shape(input_shape)
 
     @shows_arguments_of(keras.Model.summary)
     def summary(self, *args: Any, **kwargs: Any) -> None:
@@ -183,23 +179,23 @@ class NetworkHolder(keras.Model):
         seed: int | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ) -> Any:
-        """Predictions with drawn weights and activations; batch norm and dropout rest.
+        """Predictions with drawn weights and activations; batch normalisation and dropout stay off.
 
         Args:
-            x: inputs, arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels do not matter.
-            num_samples: draws for every example; batches draw independently of each other.
-            weights, activations: whether they are drawn.
-            batch_size, verbose: as of `keras.Model.predict`.
-            seed: with the same seed and batch size the samples are the same.
-            strategy: on whose replicas it runs; by default those of the scope it is called in.
+            x: Inputs as arrays, `tf.data.Dataset` or `keras.utils.PyDataset`; labels are ignored.
+            num_samples: Number of draws for every example; batches draw independently.
+            weights, activations: Whether they are drawn.
+            batch_size, verbose: As in `keras.Model.predict`.
+            seed: With the same seed and batch size the samples are the same.
+            strategy: Strategy on whose replicas it runs; by default that of the current scope.
 
         Returns:
-            Array of shape ``[num_samples, examples, ...]``, or a structure of such arrays where the
+            Array of shape ``[num_samples, examples, ...]``, or a structure of such arrays if the
             network has several outputs.
 
         Raises:
-            TypeError: data of another kind.
-            ValueError: inputs that the model does not take, none, or without an end.
+            TypeError: The data are of another kind.
+            ValueError: The model does not accept the inputs, or they are empty or endless.
         """
         return self._samplers.samples(
             self, x, num_samples, weights, activations, batch_size, verbose, seed
@@ -207,27 +203,28 @@ class NetworkHolder(keras.Model):
 
     @shows_arguments_of(keras.Model.export)
     def export(self, *args: Any, samples: bool = False, **kwargs: Any) -> Any:
-        """Export the network with posterior means: the SavedModel needs only TensorFlow.
+        """Exports the network with posterior means: the SavedModel needs only TensorFlow.
 
         With `samples=True` the SavedModel has a second endpoint, `serve_samples(x, num_samples,
-        seed)` of two int32 scalars, which draws as `predict_samples` does for one batch.
+        seed)`, whose last two arguments are int32 scalars. It draws as `predict_samples` does for
+        one batch.
         """
         served = self.network
         if check_flag("samples", samples):
             inputs = self.input if served.built and has_graph(served) else None
             return export_with_samples(served, inputs, *args, **kwargs)
         if served.built and has_graph(served):
-            # Keras leaves `training` open, as in `call`.
+            # Keras exports with `training` left open; see `call`.
             outputs = served(self.input, training=False)
             served = keras.Model(self.input, outputs, name=self.name)
-            served(self.input)  # ONNX asks for a model that was called
+            served(self.input)  # the ONNX exporter requires a model that was called
         with resting():
             if served is self:
                 return super().export(*args, **kwargs)
             return served.export(*args, **kwargs)
 
     def get_config(self) -> dict:
-        """The network, if it is another, beside name and dtype policy."""
+        """Name and dtype policy, and the network if it is not the model itself."""
         config = {"name": self.name, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
         if self.network is not self:
             config["network"] = keras.saving.serialize_keras_object(self.network)
@@ -237,7 +234,7 @@ class NetworkHolder(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "NetworkHolder":
-        """The model, its network rebuilt."""
+        """Makes the model and its network."""
         if "network" not in config:
             return cls(**config)
         config = dict(config)

@@ -1,4 +1,4 @@
-"""What training minimises: the information bottleneck Lagrangian, or a PAC-Bayes bound."""
+"""The training objective: the information bottleneck Lagrangian, or a PAC-Bayes bound."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ OBJECTIVES = ("lagrangian", "pac_bayes_quadratic", "pac_bayes_kl")
 def price_of_weights(
     objective: str, task_loss: tf.Tensor, nats: tf.Tensor, num_examples: int, delta: float
 ) -> tf.Tensor:
-    """What `objective` adds to the task loss of a batch for weights that cost `nats`.
+    """The term that `objective` adds to the task loss of a batch, for weights that cost `nats`.
 
     ``"lagrangian"``: ``nats / num_examples``. ``"pac_bayes_quadratic"``, ``"pac_bayes_kl"``: the
-    bound at this task loss, of which the task loss is a part. The bounds are concave in the risk,
-    so that their mean over batches lies a little under the bound at the mean.
+    bound at this task loss, minus the task loss. The bounds are concave in the risk, so that their
+    mean over batches is slightly below the bound at the mean.
     """
     if objective == "lagrangian":
         return nats / num_examples
@@ -32,13 +32,13 @@ def price_of_weights(
 
 
 def check_objective(objective: Any, delta: Any) -> None:
-    """Raise unless the two can be used."""
+    """Checks the objective and its probability of failure."""
     check_choice("objective", objective, OBJECTIVES)
     check_probability("delta", delta)
 
 
 def check_loss(objective: str, loss: Any, sample_weight: Any = None) -> None:
-    """Raise where a bound would be asked of a loss that has none."""
+    """Checks that a PAC-Bayes objective has a loss for which its bound holds."""
     if objective != "lagrangian" and sample_weight is not None:
         raise ValueError(
             f"objective={objective!r} bounds the mean of the loss over examples that count alike. "

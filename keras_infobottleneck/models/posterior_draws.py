@@ -1,4 +1,4 @@
-"""Weights drawn from their posterior, and the network with other weights than its own."""
+"""Draws of the weights from their posterior, and outputs with other values of the weights."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["PosteriorDraws", "has_posterior", "outputs_at"]
 
 
 def has_posterior(model: keras.Model) -> bool:
-    """Whether some of the model's weights carry noise."""
+    """Whether some weights of the model have noise."""
     return bool(noisy_layers(model, "weights"))
 
 
 class PosteriorDraws:
-    """Draws of all weights that have a distribution, to be used as they are for all examples.
+    """Draws of all weights that have a distribution, each of which is used for all examples.
 
     Args:
-        model: a built model with `VariationalWeights`.
+        model: A built model with `VariationalWeights`.
 
     Raises:
-        ValueError: a layer that is not built, or whose noise on the weights is not drawn as
-            weights.
+        ValueError: A layer is not built, or has noise on its weights that is not drawn by
+            `VariationalWeights`.
     """
 
     def __init__(self, model: keras.Model):
@@ -68,7 +68,7 @@ def outputs_at(
 ) -> Any:
     """The model's outputs in inference mode with other values of some variables.
 
-    Nothing is drawn, charged or assigned.
+    Nothing is drawn, priced or assigned.
     """
     pairs = list(zip(variables, values, strict=True))
     with keras.StatelessScope(pairs), resting():

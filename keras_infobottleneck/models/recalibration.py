@@ -1,4 +1,4 @@
-"""Batch normalisation after noise: its statistics measured again, without."""
+"""Measures the statistics of batch normalisation again, without the noise of training."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ __all__ = ["recalibrate_batch_normalization"]
 
 @keras.saving.register_keras_serializable(package="keras_infobottleneck")
 class _BatchStatistics(keras.layers.BatchNormalization):
-    """Batch normalisation that always uses the batch, and pools what it saw over batches."""
+    """Batch normalisation that always uses the batch, and pools its statistics over batches."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Builds as the layer, with room for what is pooled."""
+        """Builds the layer, with variables for the pooled statistics."""
         super().build(input_shape)
         shape = self.moving_mean.shape
         options = {"initializer": "zeros", "trainable": False, "dtype": "float32"}
@@ -31,7 +31,7 @@ class _BatchStatistics(keras.layers.BatchNormalization):
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Normalise by the batch; add its statistics, weighed by the entries they are made of."""
+        """Normalises by the batch; adds its statistics, weighted by the number of entries."""
         # Without momentum the moving statistics are those of the batch.
         outputs = super().call(inputs, training=True, mask=mask)
         if mask is None:
@@ -49,14 +49,14 @@ class _BatchStatistics(keras.layers.BatchNormalization):
 
 
 class _Recording(keras.Model):
-    """Runs a model for what its layers record: predictions would fill the memory."""
+    """Runs a model for the statistics of its layers; returns no predictions, to save memory."""
 
     def __init__(self, network: keras.Model):
         super().__init__(name="recording", autocast=False)
         self.network = network
 
     def call(self, inputs: Any) -> tf.Tensor:
-        """Nothing, one row per example."""
+        """An empty row for each example."""
         outputs = self.network(inputs, training=False)
         return tf.zeros([tf.shape(keras.tree.flatten(outputs)[0])[0], 0])
 
@@ -65,27 +65,27 @@ class _Recording(keras.Model):
 def recalibrate_batch_normalization(
     model: keras.Model, data: Any, *, batch_size: int | None = None, verbose: int | str = 0
 ) -> None:
-    """Set the moving statistics of every batch normalisation to those of `data` without noise.
+    """Sets the moving statistics of every batch normalisation to those of `data` without noise.
 
-    In training, noise is part of what batch normalisation measures; at test time there is none.
-    One pass with batch statistics and without noise or dropout, as in the code of "Information
-    Dropout" before testing; means and variances are pooled over all examples of the pass (and
-    unmasked time steps), whatever the sizes of the batches. For the first batch normalisation of
-    a network they are those of the data; behind another they depend on the batches, since each is
+    The statistics from training include the noise, which is absent at test time. This makes one
+    pass with batch statistics and without noise or dropout, as the code of "Information Dropout"
+    does before testing. Means and variances are pooled over all examples of the pass (and unmasked
+    time steps), for any batch sizes. For the first batch normalisation of a network they are
+    those of the data. Behind another one they depend on the batches, since each batch is
     normalised by itself, as in training. Frozen layers keep their statistics.
 
     Args:
-        model: an `InformationBottleneckModel`, or a sequential or functional model. Only its
+        model: An `InformationBottleneckModel`, or a sequential or functional model. Only its
             moving means and variances change.
-        data: inputs, an array or a list or dictionary of them, or ``(x, y)``; a `tf.data.Dataset`
-            or a `keras.utils.PyDataset`. Labels do not matter.
-        batch_size, verbose: as of `keras.Model.predict`.
+        data: Inputs: an array or a list or dictionary of them, or ``(x, y)``; a `tf.data.Dataset`
+            or a `keras.utils.PyDataset`. Labels are ignored.
+        batch_size, verbose: As in `keras.Model.predict`.
 
     Raises:
-        TypeError: a subclassed model, or batch normalisation that cannot be replaced: a subclass
-            of it, with ``renorm=True``, or made by a custom layer itself; data of another kind.
-        ValueError: a model that is not built, or without batch normalisation; data that it does
-            not take.
+        TypeError: The model is subclassed; a batch normalisation cannot be replaced, because it is
+            a subclass, has ``renorm=True``, or is made by a custom layer; or the data are of
+            another kind.
+        ValueError: The model is not built, has no batch normalisation, or does not accept the data.
 
     References:
         Achille & Soatto (2018), "Information Dropout", arXiv 1611.01353.
@@ -138,7 +138,7 @@ def recalibrate_batch_normalization(
 
 
 def _with_batch_statistics(config: dict[str, Any]) -> dict[str, Any] | None:
-    """For batch normalisation, the entry of the layer that measures in its place."""
+    """For batch normalisation, the configuration of the layer that measures; else None."""
     if (config.get("module"), config["class_name"]) != ("keras.layers", "BatchNormalization"):
         return None
     if config["config"].get("renorm"):

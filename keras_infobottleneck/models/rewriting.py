@@ -1,4 +1,4 @@
-"""A model built anew with some of its layers replaced, by way of its configuration."""
+"""Builds a model anew from its configuration, with some of its layers replaced."""
 
 import inspect
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from keras_infobottleneck.models.network_holder import has_graph
 __all__ = ["rebuildable_network", "rebuilt", "rewritten"]
 
 
-# Gives the entry that takes a layer's place, or None where the layer stays.
+# Returns the configuration of the layer that replaces a layer, or None if it stays.
 Rule = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 def rebuildable_network(model: keras.Model) -> keras.Model:
-    """The network of a model, if it is one whose layers can be replaced."""
+    """The network of a model, after checking that its layers can be replaced."""
     check_model("model", model)
     network = model.network if isinstance(model, InformationBottleneckModel) else model
     if not has_graph(network):
@@ -43,10 +43,10 @@ def rebuildable_network(model: keras.Model) -> keras.Model:
 def rebuilt(network: keras.Model, rule: Rule) -> keras.Model:
     """A new model of the same structure, in which `rule` has replaced layers.
 
-    A layer that sits in several models is one layer in the new one too, and is called with those
-    of its arguments that the layer in its place knows.
+    A layer that several models share is one layer in the new model too. A replaced layer is called
+    with those arguments that it accepts.
     """
-    # Classes of one's own need not be registered to be copied within a process.
+    # Custom classes need not be registered to be copied within one process.
     classes = {type(layer) for layer in all_layers(network)}
     own = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
 
@@ -72,7 +72,7 @@ def rebuilt(network: keras.Model, rule: Rule) -> keras.Model:
 
 
 def rewritten(config: Any, rule: Rule) -> Any:
-    """A model's configuration in which `rule` has replaced the entries it has an answer for."""
+    """A configuration in which `rule` has replaced entries (those that it returns one for)."""
     if isinstance(config, dict):
         replacement = rule(config) if "class_name" in config else None
         if replacement is not None:

@@ -1,4 +1,4 @@
-"""Predictions with drawn weights and activations, many for every example."""
+"""Predictions with drawn weights and activations, several for every example."""
 
 import itertools
 import threading
@@ -22,7 +22,7 @@ BATCH_SIZE = 32  # of `keras.Model.predict`
 
 
 class Sampler(keras.Model):
-    """Draws while predicting, so that `predict` brings batching, data sets and progress bars."""
+    """Draws while predicting, so that `predict` provides batching, datasets and progress bars."""
 
     def __init__(self, network: keras.Model, num_samples: int, weights: bool, activations: bool):
         # The network casts its own inputs.
@@ -33,7 +33,7 @@ class Sampler(keras.Model):
         self.maps = CompiledMap(lambda batch: self.draws(batch[0], batch[1][0]))
 
     def seed(self, seed: int | None) -> None:
-        """Start the draws from a seed, or anywhere."""
+        """Restarts the draws from a seed, or from a random one."""
         self.seed_generator.state.assign(keras.random.SeedGenerator(seed).state)
 
     def call(self, inputs: Any) -> Any:
@@ -41,7 +41,7 @@ class Sampler(keras.Model):
         return self.draws(inputs, self.seed_generator.next())
 
     def draws(self, inputs: Any, batch_seed: tf.Tensor) -> Any:
-        """The same from the seed of a batch, two integers."""
+        """Samples of shape [batch, num_samples, ...], from the seed of a batch, two integers."""
         seed = tf.cast(batch_seed, tf.int32)
         samples = drawn_outputs(self.network, inputs, self.num_samples, seed, **self.kinds)
         return keras.tree.map_structure(_batch_first, samples)
@@ -56,14 +56,14 @@ def drawn_outputs(
     weights: bool = True,
     activations: bool = True,
 ) -> Any:
-    """Outputs of a network that draws, `[num_samples, batch, ...]`, in its own types.
+    """Outputs of a network that draws, `[num_samples, batch, ...]`, in the network's dtypes.
 
     Args:
-        network: with noisy layers; everything else that is random rests.
-        inputs: of a batch.
-        num_samples: draws, each of everything that draws.
-        seed: integer tensor `[2]`, of which the draws are a function.
-        weights, activations: what draws.
+        network: Network with noisy layers; other random layers do not draw.
+        inputs: Inputs of a batch.
+        num_samples: Number of draws, each of all weights and activations that are drawn.
+        seed: Integer tensor `[2]`, which determines the draws.
+        weights, activations: Whether they are drawn.
     """
 
     def draw(index: tf.Tensor) -> Any:
@@ -71,22 +71,22 @@ def drawn_outputs(
         with drawing(seed_of_draw, weights=weights, activations=activations):
             return network(inputs, training=False)
 
-    # Only its shapes and dtypes are used: the pass itself is pruned from the graph.
+    # Only the shapes and dtypes are used: the pass itself is pruned from the graph.
     outputs = network(inputs, training=False)
     spec = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
     return tf.map_fn(draw, tf.range(num_samples), fn_output_signature=spec)
 
 
 def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> Any:
-    """What `predict` of the sampler gives, with whole batches on the replicas.
+    """The result of the sampler's `predict`, with whole batches on the replicas.
 
-    Keras would divide each batch among them, and its noise would be that of another batch.
+    Keras would divide each batch among the replicas, and its noise would be different.
     """
     start = sampler.seed_generator.state.numpy()
-    # As `keras.random.SeedGenerator.next` counts.
+    # Counted as `keras.random.SeedGenerator.next` does.
     seeds = (start + np.array([0, number], start.dtype) for number in itertools.count())
     parts = ((inputs, next(seeds)[None]) for inputs, _ in batches.parts(1))
-    # Keras takes "auto" for the bar.
+    # Keras uses a progress bar for "auto".
     bar = keras.utils.Progbar(batches.num_batches, verbose=1 if verbose == "auto" else verbose)
     samples = []
     for part in sampler.maps.over(parts):
@@ -96,19 +96,19 @@ def _predict_on_replicas(sampler: Sampler, batches: Batches, verbose: Any) -> An
 
 
 def _batch_first(samples: tf.Tensor) -> tf.Tensor:
-    """Axes of draws and examples exchanged; half precision ends here, for what is averaged next."""
+    """Moves the axis of examples first; half precision becomes float32, for later averages."""
     return as_float32(tf.experimental.numpy.moveaxis(samples, 0, 1))
 
 
 def as_float32(samples: tf.Tensor) -> tf.Tensor:
-    """Samples of outputs that are numbers in float32."""
+    """Floating samples as float32; others unchanged."""
     return tf.cast(samples, tf.float32) if samples.dtype.is_floating else samples
 
 
 class Samplers:
-    """The samplers of one network, kept so that a second call traces nothing.
+    """The samplers of one network, kept so that a second call needs no tracing.
 
-    Not a Keras object on purpose: the network's model must not track them.
+    This is not a Keras object, so that the network's model does not track them.
     """
 
     def __init__(self) -> None:
@@ -126,14 +126,14 @@ class Samplers:
         verbose: int | str,
         seed: int | None,
     ) -> Any:
-        """Samples `[num_samples, examples, ...]`; arguments as of `predict_samples`."""
-        check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+        """Samples `[num_samples, examples, ...]`; arguments as in `predict_samples`."""
+        check_count("num_samples", num_samples, most=2**31 - 1)  # the limit of a TensorFlow loop
         check_flag("weights", weights)
         check_flag("activations", activations)
         check_count("batch_size", batch_size, most=2**31 - 1, optional=True)
         check_verbose("verbose", verbose, ("auto",))
         check_seed("seed", seed)
-        # A tuple of arrays is a structure of inputs here, as of `predict`.
+        # A tuple of arrays is a structure of inputs here, as in `predict`.
         data = (x,) if isinstance(x, tuple) else x
         options: dict[str, Any] = {
             "name": "x",
@@ -142,7 +142,7 @@ class Samplers:
         }
         batches = batches_for(model, data, batch_size, **options)
         key = int(num_samples), bool(weights), bool(activations)
-        # A sampler draws from where it was seeded: one thread after the other.
+        # A sampler draws from its seed, so only one thread may use it at a time.
         with self._turn:
             if key not in self._samplers:
                 self._samplers[key] = Sampler(model.network, *key)

@@ -1,4 +1,4 @@
-"""A SavedModel that draws: posterior means at one endpoint, samples at another."""
+"""Exports a SavedModel with two endpoints: posterior means and samples."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def export_with_samples(
     """Writes a SavedModel with the endpoints `serve` and `serve_samples`.
 
     `serve(x)` predicts with posterior means. `serve_samples(x, num_samples, seed)`, with two int32
-    scalars, gives `[num_samples, examples, ...]`; each sample is one draw of all weights and
+    scalars, returns `[num_samples, examples, ...]`; each sample is one draw of all weights and
     activations for the batch, and the same seed gives the same samples.
 
     Args:
-        network: built, with layers that draw.
-        symbolic_inputs: of the network, None where it has no graph.
-        filepath, format, verbose, input_signature: as of `keras.Model.export`.
+        network: Built network with layers that draw.
+        symbolic_inputs: Symbolic inputs of the network; None if it has no graph.
+        filepath, format, verbose, input_signature: As in `keras.Model.export`.
 
     Raises:
-        ValueError: another format, a network that does not draw or is not built, or one without a
-            graph and without an `input_signature`.
+        ValueError: The format is another, the network does not draw or is not built, or it has
+            neither a graph nor an `input_signature`.
     """
     if format != "tf_saved_model":
         raise ValueError(
@@ -61,7 +61,7 @@ def export_with_samples(
             return network(inputs, training=False)
 
     def serve_samples(inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) -> Any:
-        # As `predict_samples` seeds its first batch.
+        # The seed that `predict_samples` uses for its first batch.
         pair = tf.stack([seed, tf.zeros_like(seed)])
         samples = drawn_outputs(network, inputs, num_samples, pair)
         return keras.tree.map_structure(as_float32, samples)

@@ -1,7 +1,7 @@
-"""Where the units of a layer go: through layers that treat each alone, to the one that reads them.
+"""Follows the units of a layer through layers that treat each unit alone, to the one reader.
 
-Only there can a unit be taken out: what stands between must leave units apart, and one layer with
-a kernel must read them all.
+A unit can be removed only there: the layers between must not mix units, and one layer with a kernel
+must read them all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PADDING = (
     keras.layers.ZeroPadding2D,
     keras.layers.ZeroPadding3D,
 )
-# A value that is the same everywhere goes through them unchanged, in inference.
+# In inference, a value that is the same everywhere passes through these layers unchanged.
 UNCHANGED = (
     keras.layers.ActivityRegularization,
     keras.layers.AlphaDropout,
@@ -71,14 +71,14 @@ Weights = dict[int, list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Chain:
-    """A layer, those that its units pass through, and the one that reads them.
+    """A layer, the layers that its units pass through, and the one that reads them.
 
     Args:
-        layer: with units of its own.
-        passes: the layers between, in order, each with the positions at which it sees a unit as
-            an entry of its own: one, but for what stands behind a `Flatten`.
-        reader: the layer that reads the units.
-        positions: at which the reader's kernel has weights for one unit, side by side.
+        layer: The layer with the units.
+        passes: The layers between, in order, each with the number of entries that it sees for one
+            unit: 1, or the number of positions behind a `Flatten`.
+        reader: The layer that reads the units.
+        positions: Number of positions at which the reader's kernel has weights for one unit.
     """
 
     layer: keras.layers.Layer
@@ -93,14 +93,14 @@ class Chain:
         return kernel.reshape(-1, units, kernel.shape[-1])
 
     def constants(self, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-        """What the reader sees of units that nothing comes into, and of which that can be said.
+        """The constant inputs of the reader if no unit had incoming weights.
 
         Args:
-            weights: by the identity of each layer.
+            weights: Weights by the identity of each layer.
 
         Returns:
-            `[positions, units]` in float64, and booleans `[units]`: whether the reader could take
-            it up in its bias.
+            `[positions, units]` in float64, and booleans `[units]`: whether the reader can add the
+            constant to its bias.
         """
         kernel, *bias = weights[id(self.layer)]
         units = kernel.shape[-1]
@@ -122,7 +122,7 @@ class Chain:
         ).all(0)
 
     def without(self, goes: np.ndarray, weights: Weights) -> None:
-        """Takes units out of the weights of every layer of the chain."""
+        """Removes units from the weights of every layer of the chain."""
         stay = ~goes
         reading = self.reading(weights)[:, stay]
         kernel, *bias = weights[id(self.reader)]
@@ -146,12 +146,12 @@ def has_kernel_of_units(layer: keras.layers.Layer) -> bool:
 
 
 def chains_of(network: keras.Model) -> tuple[list[Chain], dict[int, str]]:
-    """Every chain of a network, and of each other layer with units why it begins none.
+    """All chains of a network, and for other layers with units the reason why they begin none.
 
     Args:
-        network: sequential or functional. Layers in models inside it begin none.
+        network: Sequential or functional. Layers in nested models begin no chain.
     """
-    # Made anew, the graph holds the nodes that lead to the outputs and no others.
+    # A new graph contains only the nodes that lead to the outputs.
     graph = keras.Model(network.inputs, network.outputs)
     nodes = nodes_of(graph)
     readers: dict[int, list[Any]] = defaultdict(list)
@@ -174,7 +174,7 @@ def chains_of(network: keras.Model) -> tuple[list[Chain], dict[int, str]]:
 
 
 def _followed(node: Any, readers: Any, calls: Counter, outputs: set[int]) -> Chain | str:
-    """The chain that a call of a layer begins, or why there is none."""
+    """The chain that a call of a layer begins, or the reason why there is none."""
     layer = node.operation
     if calls[id(layer)] > 1:
         return "it is used in several places"
@@ -206,7 +206,7 @@ def _followed(node: Any, readers: Any, calls: Counter, outputs: set[int]) -> Cha
 
 
 def _leaves_units_apart(layer: Any, rank: int) -> bool:
-    """Whether a layer treats each unit, the last axis of its input, alone."""
+    """Whether a layer treats each unit, an entry of the last axis of its input, alone."""
     if not isinstance(layer, keras.layers.Layer):  # such as the sum of a skip connection
         return False
     if type(layer) is keras.layers.BatchNormalization:
@@ -221,24 +221,24 @@ def _ends_in_channels(layer: keras.layers.Layer) -> bool:
 
 
 def _pads(layer: keras.layers.Layer) -> bool:
-    """Whether a layer reads zeros beyond the edge of its input."""
+    """Whether a layer reads zeros beyond the edges of its input."""
     return layer.get_config().get("padding", "valid") != "valid"
 
 
 def _is_pointwise(function: Any) -> bool:
-    """Whether no entry of the output depends on another entry of the input, by a probe."""
+    """Whether no output entry depends on another input entry, tested on random numbers."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 8))
     moved = np.where(np.arange(8) < 4, x + 1.0, x)
     try:
         before, after = _applied(function, x), _applied(function, moved)
-    except (ValueError, TypeError):  # it takes other shapes
+    except (ValueError, TypeError):  # the function needs another shape
         return False
     return before.shape == x.shape and np.array_equal(before[:, 4:], after[:, 4:])
 
 
 def _applied(function: Any, value: np.ndarray) -> np.ndarray:
-    """A pointwise function of an array, in float32, which a layer computes in at best."""
+    """A pointwise function of an array, in float32, the highest precision of the layers."""
     tensor = keras.ops.convert_to_tensor(value, "float32")
     return keras.ops.convert_to_numpy(keras.ops.cast(function(tensor), "float32")).astype("float64")
 
@@ -246,7 +246,7 @@ def _applied(function: Any, value: np.ndarray) -> np.ndarray:
 def _normalised(
     layer: keras.layers.BatchNormalization, arrays: list[np.ndarray], value: np.ndarray
 ) -> np.ndarray:
-    """Batch normalisation of `[positions, units]` with these weights of a layer."""
+    """Batch normalisation of `[positions, units]` with the given weights of a layer."""
     named = dict(zip((w.name for w in layer.weights), arrays, strict=True))
     shaped = {name: a.astype(np.float64).reshape(value.shape) for name, a in named.items()}
     value = (value - shaped["moving_mean"]) / np.sqrt(shaped["moving_variance"] + layer.epsilon)

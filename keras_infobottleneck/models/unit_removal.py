@@ -1,9 +1,9 @@
-"""Units that carry nothing, taken out of a plain network, which becomes smaller and faster.
+"""Removes units that carry no information from a plain network, which becomes smaller and faster.
 
-A unit goes for one of two reasons. Nothing comes in: all weights into it are zero, so that it puts
-out a constant, which the layer that reads it takes up in its bias. Or nothing goes out: all weights
-from it are zero. Taking units out of one layer may leave those of another without weights, so it is
-done until nothing changes.
+A unit is removed for one of two reasons. If all weights into it are zero, its output is a constant,
+which is added to the bias of the layer that reads it. Or all weights from it are zero. Removing
+units of one layer may leave units of another without weights, so this is repeated until nothing
+changes.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = ["UnitRemoval", "without_silent_units"]
 
 @dataclass(frozen=True)
 class UnitRemoval:
-    """What became of the units of one layer.
+    """The units of one layer, and how many were removed.
 
     Attributes:
-        layer: its name.
-        units: how many it had; filters of a convolution.
-        removed: how many are gone.
-        silent: how many without weights into them are left.
-        reason: why these are left; empty where there are none.
+        layer: Name of the layer.
+        units: Number of units (filters, for a convolution) before.
+        removed: Number of units removed.
+        silent: Number of units left that have no weights into them.
+        reason: Why these are left; empty if there are none.
     """
 
     layer: str
@@ -51,13 +51,13 @@ class UnitRemoval:
 
 
 def without_silent_units(network: keras.Model) -> tuple[keras.Model, tuple[UnitRemoval, ...]]:
-    """The network without units that carry nothing, and what became of each layer's units.
+    """The network without units that carry no information, and a report for each layer.
 
-    Predictions stay what they are, to rounding. Dense layers and convolutions lose units where
-    each is read by one such layer, with activations, normalisation, pooling or flattening between.
+    Predictions stay the same up to rounding. Units of dense layers and convolutions are removed if
+    a single such layer reads them, with activations, normalisation, pooling or flattening between.
 
     Args:
-        network: sequential or functional, of plain Keras layers; it is left untouched.
+        network: Sequential or functional, of plain Keras layers; it is not changed.
     """
     layers = [x for x in all_layers(network) if type(x) in KERNEL_LAYERS and x.built]
     chains, reasons = chains_of(network)
@@ -70,12 +70,12 @@ def without_silent_units(network: keras.Model) -> tuple[keras.Model, tuple[UnitR
     for layer in layers:
         units, left = layer.kernel.shape[-1], weights[id(layer)][0]
         silent = int(np.sum(_is_zero(left)))
-        reason = reasons.get(id(layer), "it stands in another layer or has weights of its own")
+        reason = reasons.get(id(layer), "it is inside another layer or has other weights")
         if id(layer) in begins:
             reason = (
                 "a layer keeps one unit"
                 if left.shape[-1] == 1
-                else "they put out a constant, and zeros are padded to it before it is read"
+                else "their output is a constant, and zeros are padded to it before it is read"
             )
         row = layer.name, units, units - left.shape[-1], silent, reason if silent else ""
         rows.append(UnitRemoval(*row))
@@ -83,7 +83,7 @@ def without_silent_units(network: keras.Model) -> tuple[keras.Model, tuple[UnitR
 
 
 def _shorten(chain: Chain, weights: Weights) -> bool:
-    """Takes out of the weights of a chain what carries nothing; whether there was anything."""
+    """Removes units without information from the weights of a chain; returns whether it did."""
     reading = chain.reading(weights)
     nothing_goes_out = ~reading.any(axis=(0, 2))
     nothing_comes_in = _is_zero(weights[id(chain.layer)][0])
@@ -106,12 +106,12 @@ def _shorten(chain: Chain, weights: Weights) -> bool:
 
 
 def _is_zero(kernel: np.ndarray) -> np.ndarray:
-    """Which units have no weight into them."""
+    """Whether each unit has no nonzero weight into it."""
     return np.logical_not(kernel.reshape(-1, kernel.shape[-1]).any(0))
 
 
 def _resized(network: keras.Model, weights: Weights) -> keras.Model:
-    """The network with layers of the sizes that these weights have."""
+    """The network with layers of the sizes of these weights."""
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
 
     def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -167,7 +167,7 @@ def inside_a_model():
         (called_twice, "used in several places"),
         (mixing_activation, "mixes units"),
         (mixing_layer, "LayerNormalization"),
-        (inside_a_model, "stands in another layer"),
+        (inside_a_model, "is inside another layer"),
     ],
 )
 def test_units_stay_where_the_structure_does_not_allow_it_and_the_result_says_so(make, words):

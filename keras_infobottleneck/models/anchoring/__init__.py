@@ -1,1 +1,1 @@
-"""Priors that were posteriors: anchoring a network to the data it has learned from."""
+"""Anchoring: priors that are the posteriors of a network after training on part of the data."""

@@ -1,6 +1,7 @@
-"""A prior that is moved to the posterior and kept there, as certificates need it.
+"""A prior that is moved to the posterior and then frozen, for certificates.
 
-What it was made from stands in the saved file as fingerprints: examples, and fixed weights.
+The saved file keeps fingerprints of the examples it depends on, and of the weights that must not
+change.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ __all__ = [
 
 
 def example_fingerprints(x: Any, y: Any = ()) -> tuple[np.ndarray, np.ndarray]:
-    """One fingerprint per example of a batch, int64 of shape ``[batch]``: of x, and of x with y.
+    """One int64 fingerprint per example of a batch, `[batch]`: of x, and of x with y.
 
-    Equal examples have equal fingerprints whatever the width of their numbers, or the sign of
-    their zeros: values are hashed as float32.
+    Values are hashed as float32, so that equal examples have equal fingerprints, whatever the dtype
+    of their numbers and the sign of their zeros.
 
     Args:
-        x: inputs, an array or a nest of arrays.
-        y: labels, likewise.
+        x: Inputs, an array or a nest of arrays.
+        y: Labels, likewise.
 
     Raises:
-        TypeError: other things than numbers.
-        ValueError: no row for each example, or arrays of unequal length.
+        TypeError: The arrays do not hold numbers.
+        ValueError: An array has no row for each example, or lengths are unequal.
     """
     inputs, labels = ([_numbers(a) for a in keras.tree.flatten(part)] for part in (x, y))
     if len({len(array) for array in inputs + labels}) != 1:
@@ -57,14 +58,14 @@ def example_fingerprints(x: Any, y: Any = ()) -> tuple[np.ndarray, np.ndarray]:
 
 
 def weight_fingerprints(weights: Iterable[keras.Variable]) -> np.ndarray:
-    """One fingerprint per weight tensor, int64: of every bit of its values."""
+    """One int64 fingerprint per weight tensor, of all bits of its values."""
     return _integers(
         [hashlib.blake2b(w.numpy().tobytes(), digest_size=8).digest() for w in weights]
     )
 
 
 def _rows(arrays: list[np.ndarray]) -> list[memoryview]:
-    """The bytes of each example, of all arrays one behind the other; no copy of a single one."""
+    """The bytes of each example in all arrays, without copying single examples."""
     if not arrays or len(arrays[0]) == 0:
         return []
     flat = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in arrays]
@@ -78,7 +79,7 @@ def _integers(digests: list[bytes]) -> np.ndarray:
 
 
 def _numbers(array: Any) -> np.ndarray:
-    """As float32, one row for each example."""
+    """The array as float32, with one row for each example."""
     try:
         array = np.asarray(array, "float32")
     except (TypeError, ValueError):
@@ -90,22 +91,22 @@ def _numbers(array: Any) -> np.ndarray:
             "`data` must hold arrays, or batches, with a row for each example. "
             f"Received: the single number {array}"
         )
-    return array + np.float32(0.0)  # -0.0 has other bits than 0.0
+    return array + np.float32(0.0)  # turns -0.0 into 0.0, which has other bits
 
 
 class AnchoringData(keras.layers.Layer):
-    """Fingerprints of the examples a prior was made from, of the prior, and of fixed weights.
+    """Fingerprints of the examples a prior depends on, of the prior, and of frozen weights.
 
     Args:
-        num_examples, num_weights: how many fingerprints of each there are.
-        **kwargs: as of `keras.layers.Layer`.
+        num_examples, num_weights: Number of fingerprints of each kind.
+        **kwargs: As in `keras.layers.Layer`.
     """
 
     def __init__(self, num_examples: int, num_weights: int, **kwargs: Any):
         super().__init__(**kwargs)
         self._fingerprints = self._add_fingerprints("fingerprints", num_examples)
         self._weight_fingerprints = self._add_fingerprints("weight_fingerprints", num_weights)
-        # Keras would trace a model that has unbuilt layers once more at every `fit`.
+        # Keras traces a model with unbuilt layers again at every `fit`.
         self.built = True
 
     def _add_fingerprints(self, name: str, size: int) -> keras.Variable:
@@ -114,17 +115,17 @@ class AnchoringData(keras.layers.Layer):
         )
 
     def remember(self, examples: np.ndarray, weights: list[keras.Variable]) -> None:
-        """Keep the fingerprints of examples, and of weights that must not move from now on."""
+        """Stores the fingerprints of examples, and of weights that must not change from now on."""
         self._fingerprints.assign(examples)
         self._weight_fingerprints.assign(weight_fingerprints(weights))
 
     @property
     def fingerprints(self) -> np.ndarray:
-        """Those of the examples, int64."""
+        """Fingerprints of the examples, int64."""
         return self._fingerprints.numpy()
 
     def moved(self, weights: list[keras.Variable]) -> list[keras.Variable]:
-        """Those of the weights that are not as they were remembered."""
+        """Those of the weights that differ from their stored fingerprints."""
         pairs = zip(
             weights, weight_fingerprints(weights), self._weight_fingerprints.numpy(), strict=True
         )
@@ -132,37 +133,39 @@ class AnchoringData(keras.layers.Layer):
 
 
 def anchoring_examples(model: keras.Model, data: Any) -> np.ndarray:
-    """Fingerprints of the inputs of `data`, int64 of shape ``[num_examples]``, by two passes.
+    """Fingerprints of the inputs of `data`, int64 `[num_examples]`, compared in two passes.
 
     Raises:
-        TypeError, ValueError: data that the model does not take, or others in the second pass.
+        TypeError, ValueError: The model does not accept the data, or the two passes differ.
     """
     values, again = (_input_fingerprints(model, data) for _ in range(2))
     if not np.array_equal(np.sort(values), np.sort(again)):
         raise ValueError(
-            "`data` must hold the same examples in every pass: those that shuffling or random "
-            f"augmentation brought in before are not known. Received: data={described(data)}"
+            "`data` must hold the same examples in every pass: the prior may depend on others, "
+            "made earlier by shuffling or random augmentation. "
+            f"Received: data={described(data)}"
         )
     return values
 
 
 def _input_fingerprints(model: keras.Model, data: Any) -> np.ndarray:
-    """Fingerprints of the inputs of one pass, in its order."""
+    """Fingerprints of the inputs in one pass, in order."""
     parts = batches_for(model, data).parts()
     return np.concatenate([example_fingerprints(x, y)[0] for x, y in parts])
 
 
-TOLERATED_MISCOUNT = 0.01  # share by which an epoch may differ from what was said of it
-MARK = "num_anchoring_examples"  # in the file, beside the model's own variables
+TOLERATED_MISCOUNT = 0.01  # relative difference between an epoch's examples and the stated number
+MARK = "num_anchoring_examples"  # key in the file, beside the model's own variables
 
 
 class Anchoring:
-    """What the prior of a model depends on, and what must not move once it is anchored.
+    """The data on which the prior of a model depends, and the weights that must stay the same.
 
-    Made when asked for: a model keeps an `AnchoringData` once it is anchored, before that nothing.
+    This object is made when needed. A model has an `AnchoringData` once it is anchored, and
+    nothing before.
 
     Args:
-        model: an `InformationBottleneckModel`.
+        model: An `InformationBottleneckModel`.
     """
 
     def __init__(self, model: keras.Model):
@@ -170,7 +173,7 @@ class Anchoring:
 
     @property
     def data(self) -> AnchoringData | None:
-        """The fingerprints that the model keeps, None before it is anchored."""
+        """The fingerprints of the model; None before it is anchored."""
         return self.model._anchoring_data
 
     @property
@@ -180,12 +183,12 @@ class Anchoring:
 
     @property
     def noisy_layers(self) -> list[NoisyLayer]:
-        """Every layer of the network that draws noise on its weights, each once."""
+        """All layers of the network that draw noise on their weights, each once."""
         return noisy_layers(self.model.network, "weights")
 
     @property
     def built_layers(self) -> list[NoisyLayer]:
-        """The same; raises where one has no weights yet."""
+        """`noisy_layers`, after checking that all are built."""
         layers = self.noisy_layers
         for layer in layers:
             if not layer.built:
@@ -197,14 +200,14 @@ class Anchoring:
 
     @property
     def pricing_weights(self) -> list[keras.Variable]:
-        """Weights that only say what noise costs: no prediction may read them."""
+        """Weights that only set the cost of noise: predictions do not read them."""
         layers = noisy_layers(self.model.network)
         return [weight for layer in layers for weight in layer.pricing_weights]
 
     @property
     def deterministic_weights(self) -> list[keras.Variable]:
         """Weights of the network without a distribution that predictions read."""
-        # A subclass that is its own network holds the price and the fingerprints too.
+        # A subclass that is its own network also has the price and the fingerprints as weights.
         books = [] if self.data is None else self.data.weights
         accounted = {id(w) for w in (self.model._weight_beta, *books, *self.pricing_weights)}
         for layer in self.noisy_layers:
@@ -214,17 +217,17 @@ class Anchoring:
 
     @property
     def kept(self) -> list[keras.Variable]:
-        """What must not move once the prior is anchored: weights without a distribution, priors."""
+        """Variables that must not change after anchoring: priors, weights without distribution."""
         priors = [weight for layer in self.noisy_layers for weight in layer.prior_weights]
         return self.deterministic_weights + priors
 
     @property
     def moved(self) -> list[keras.Variable]:
-        """Those of `kept` that are not as they were when anchored; before that all of them."""
+        """Those of `kept` that have changed since the prior was anchored; before that, all."""
         return self.kept if self.data is None else self.data.moved(self.kept)
 
     def anchor(self, data: Any, scale: bool, examples_per_epoch: float) -> None:
-        """Move every prior to its posterior, and remember the examples that it depends on."""
+        """Moves every prior to its posterior, and stores fingerprints of the examples."""
         layers = self._layers_to_anchor()
         examples = anchoring_examples(self.model, data)
         if self.data is not None:
@@ -242,11 +245,11 @@ class Anchoring:
         for layer in layers:
             layer.anchor_prior(scale)
         self._make_room(len(examples), len(self.kept))
-        kept: Any = self.data  # there is room for them now
+        kept: Any = self.data  # created by `_make_room`
         kept.remember(examples, self.kept)
 
     def _layers_to_anchor(self) -> list[VariationalWeights]:
-        """The layers whose prior moves; raises where there is none, or one that cannot."""
+        """The layers whose prior moves, after checking that there are some and that all can."""
         layers = self.built_layers
         if not layers:
             raise ValueError(
@@ -264,42 +267,42 @@ class Anchoring:
 
     def _make_room(self, num_examples: int, num_weights: int) -> None:
         data = AnchoringData(num_examples, num_weights, name="anchoring_data")
-        # Under this name it stands in saved files.
+        # The name under which saved files store it.
         set_late(self.model, "_anchoring_data", data)
 
     def config(self) -> dict:
-        """What the configuration of an anchored model says besides, of others nothing."""
+        """Additional entries of the configuration of an anchored model; empty for others."""
         if self.data is None:
             return {}
         return {MARK: len(self.fingerprints), "num_anchored_weights": len(self.kept)}
 
     def restore(self, config: dict) -> None:
-        """Make room for the fingerprints of which `config` tells."""
+        """Creates the variables for the fingerprints that `config` announces."""
         if config.get(MARK):
-            # The layers of a subclass are made by its constructor, which does not know.
+            # The constructor of a subclass makes its layers without knowing that they are anchored.
             for layer in self.noisy_layers:
                 layer.make_room_for_prior()
             self._make_room(config[MARK], config["num_anchored_weights"])
 
     @staticmethod
     def split_config(config: dict) -> tuple[dict, dict]:
-        """A model's configuration, and what `restore` takes out of it."""
+        """Splits a model's configuration into the constructor's part and the part for `restore`."""
         keys = MARK, "num_anchored_weights"
         return {k: v for k, v in config.items() if k not in keys}, {
             k: v for k, v in config.items() if k in keys
         }
 
     def save(self, store: Any) -> None:
-        """Besides the weights, how many examples an anchored prior depends on."""
+        """Saves the number of examples that an anchored prior depends on."""
         if self.data is not None:
             store[MARK] = np.array(len(self.fingerprints))
 
     def load(self, store: Any) -> dict:
-        """The weights in a store; raises where it is of a model anchored on other examples.
+        """The weights in a store; refuses those of a model that is anchored on other examples.
 
-        Said here, because Keras comes first to the model, that a prior misses.
+        Checked here, because Keras loads the model before its layers, where the prior is missing.
         """
-        keys = store.keys()  # the store of a file has keys, but cannot be iterated over
+        keys = store.keys()  # the store of a file has keys, but is not iterable
         saved = {key: store[key] for key in keys}
         anchored = int(saved.pop(MARK, 0))
         if anchored and anchored != len(self.fingerprints):

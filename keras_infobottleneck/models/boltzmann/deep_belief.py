@@ -1,4 +1,4 @@
-"""Deep belief network: Boltzmann machines on top of each other, trained layer by layer."""
+"""Deep belief network: a stack of Boltzmann machines, trained layer by layer."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["DeepBeliefNetwork"]
 class DeepBeliefNetwork(keras.Model):
     """A stack of restricted Boltzmann machines.
 
-    `compile(optimizer)`, then `fit(x)`: the machines are trained one after the other, each on the
-    hidden probabilities of the one below, each with a fresh copy of the optimizer. The history and
-    the progress bars are those of the machines, one after the other.
+    Call `compile(optimizer)`, then `fit(x)`: the machines are trained one after the other, each on
+    the hidden probabilities of the one below, and each with a fresh copy of the optimizer. The
+    histories and the progress bars are those of the single machines.
 
     Layers are numbered from 1; layer 0 is the data.
 
     Args:
-        units: hidden units of each layer, from the data upwards.
-        num_steps, persistent, num_chains: as for `RestrictedBoltzmannMachine`.
-        seed: integer below 2^31 - 1000; drawn if None, and kept in the configuration.
+        units: Number of hidden units of each layer, from the data upwards.
+        num_steps, persistent, num_chains: As in `RestrictedBoltzmannMachine`.
+        seed: Integer below 2^31 - 1000; if None, a random one that the configuration keeps.
 
     Raises:
-        ValueError: for units that are not a sequence of positive integers.
+        ValueError: `units` is not a sequence of positive integers.
 
     References:
         Hinton, Osindero, Teh (2006), Neural Computation 18(7); Song, Marsili, Jo (2018),
@@ -87,7 +87,7 @@ class DeepBeliefNetwork(keras.Model):
         ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Build every machine on the one below."""
+        """Builds every machine on the one below."""
         for machine in self.machines:
             machine.build(input_shape)
             input_shape = machine.compute_output_shape(input_shape)
@@ -125,20 +125,20 @@ class DeepBeliefNetwork(keras.Model):
         validation_data: Any = None,
         **kwargs: Any,
     ) -> dict[str, keras.callbacks.History]:
-        """Train every layer in turn.
+        """Trains every layer in turn.
 
         Args:
-            x: visible units `[num_examples, visible]` in [0, 1], or a batched `tf.data.Dataset` of
+            x: Visible units `[num_examples, visible]` in [0, 1], or a batched `tf.data.Dataset` of
                 them.
-            validation_data: the same kind.
-            batch_size, epochs, verbose, callbacks, **kwargs: as for `keras.Model.fit`, given to
+            validation_data: The same kind of data.
+            batch_size, epochs, verbose, callbacks, **kwargs: As in `keras.Model.fit`, passed to
                 each machine.
 
         Returns:
-            dict from layer name to the `keras.callbacks.History` of its machine.
+            A dictionary from layer name to the `keras.callbacks.History` of its machine.
 
         Raises:
-            TypeError: data with labels, sparse data, or data of another kind.
+            TypeError: The data have labels, are sparse, or are of another kind.
         """
         options: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
         options |= {"callbacks": callbacks, **kwargs}
@@ -163,10 +163,10 @@ class DeepBeliefNetwork(keras.Model):
         """States of a layer, bool `[num_examples, units]`.
 
         Args:
-            x: visible units `[num_examples, visible]` in [0, 1].
-            layer: from 1.
-            sample: draw the units of every layer on the way; by default probabilities are passed
-                up and a unit is on where its probability exceeds 1/2.
+            x: Visible units `[num_examples, visible]` in [0, 1].
+            layer: Number of the layer, from 1.
+            sample: Whether to draw the units of every layer on the way. By default probabilities
+                are passed up, and a unit is on if its probability exceeds 1/2.
         """
         top = self._machine(layer)
         check_flag("sample", sample)
@@ -181,13 +181,13 @@ class DeepBeliefNetwork(keras.Model):
     def generate(self, layer: int, states: Any, num_steps: int = 0) -> np.ndarray:
         """Probabilities of the visible units, `[num_states, visible]`, from the states of a layer.
 
-        The machine under the layer makes `num_steps` Gibbs steps; from there every layer below is
-        drawn once.
+        The machine of this layer makes `num_steps` Gibbs steps; then every layer below is drawn
+        once.
 
         Args:
-            layer: from 1.
-            states: hidden units `[num_states, units]`.
-            num_steps: Gibbs steps of the machine.
+            layer: Number of the layer, from 1.
+            states: Hidden units `[num_states, units]`.
+            num_steps: Number of Gibbs steps of the machine.
         """
         visible = self._machine(layer).generate(states, num_steps)
         for machine in self.machines[: layer - 1][::-1]:
@@ -196,12 +196,12 @@ class DeepBeliefNetwork(keras.Model):
         return visible
 
     def _machine(self, layer: int) -> RestrictedBoltzmannMachine:
-        """Machine whose hidden units are the layer."""
+        """The machine whose hidden units are the layer."""
         return self.machines[check_count("layer", layer, most=len(self.machines)) - 1]
 
 
 def _check_unlabelled(name: str, data: Any) -> None:
-    """Raise where data are more than visible units, or of a kind that is not passed upwards."""
+    """Refuses data with labels, or of a kind that cannot be passed upwards."""
     labelled = isinstance(data, tf.data.Dataset) and not isinstance(
         data.element_spec, tf.TensorSpec
     )
@@ -213,7 +213,7 @@ def _check_unlabelled(name: str, data: Any) -> None:
 
 
 def _upwards(machine: RestrictedBoltzmannMachine, data: Any) -> Any:
-    """Hidden probabilities of a machine: the data of the next one."""
+    """Hidden probabilities of a machine, which are the data of the next one."""
     if data is None:
         return None
     if isinstance(data, tf.data.Dataset):

@@ -1,4 +1,4 @@
-"""The normalisation of a Boltzmann machine: by enumeration, or annealed importance sampling."""
+"""Log-partition function of a Boltzmann machine: enumeration, annealed importance sampling."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 
 __all__ = ["annealed_log_partition", "enumerated_log_partition"]
 
-# States enumerated at once.
+# Number of states enumerated at once.
 NUM_STATES = 2**14
 
 
 def enumerated_log_partition(
     kernel: np.ndarray, visible_bias: np.ndarray, hidden_bias: np.ndarray
 ) -> float:
-    """`log Z` in nats, exact: the smaller side is enumerated, the other is summed in closed form.
+    """`log Z` in nats, exact: enumerates the smaller side and sums the other in closed form.
 
     Args:
-        kernel: `[visible, hidden]`, at most some twenty on one side.
-        visible_bias, hidden_bias: of the units, `[visible]`, `[hidden]`.
+        kernel: `[visible, hidden]`, with at most about twenty units on one side.
+        visible_bias, hidden_bias: Biases of the units, `[visible]`, `[hidden]`.
     """
     kernel, own, others = (np.asarray(a, np.float64) for a in (kernel, visible_bias, hidden_bias))
     if kernel.shape[0] > kernel.shape[1]:
@@ -47,15 +47,15 @@ def annealed_log_partition(
 ) -> tuple[float, float]:
     """`log Z` in nats by annealed importance sampling, and its standard error.
 
-    From independent visible units of biases `base_bias`, whose Z is known, to the machine, in
-    `num_steps` even steps of the inverse temperature with one Gibbs step at each. The mean of the
-    chains' weights is an unbiased estimate of Z; its logarithm is low on average.
+    The path leads from independent visible units with biases `base_bias`, whose Z is known, to the
+    machine, in `num_steps` equal steps of the inverse temperature with one Gibbs step at each. The
+    mean of the chains' weights is an unbiased estimate of Z; its logarithm is too low on average.
 
     Args:
-        kernel, visible_bias, hidden_bias: as of `enumerated_log_partition`.
+        kernel, visible_bias, hidden_bias: As in `enumerated_log_partition`.
         base_bias: `[visible]`.
-        num_chains, num_steps: how many independent chains, and temperatures.
-        seed: integer, of the draws.
+        num_chains, num_steps: Number of independent chains, and of temperatures.
+        seed: Seed of the draws, an integer.
 
     References:
         Salakhutdinov & Murray (2008), "On the quantitative analysis of deep belief networks",
@@ -89,7 +89,7 @@ def _annealed_weights(
     """Logarithms of the chains' importance weights, `[num_chains]` float64."""
 
     def log_probability(visible: tf.Tensor, inputs: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Unnormalised, of visible states with inputs `v W + c` of the hidden units."""
+        """Unnormalised log-probability of visible states; `inputs` are `v W + c`."""
         tilt = tf.linalg.matvec(visible, (1 - beta) * base + beta * bias)
         return tf.cast(tilt + tf.reduce_sum(tf.nn.softplus(beta * inputs), 1), tf.float64)
 

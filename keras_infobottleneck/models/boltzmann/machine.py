@@ -26,7 +26,7 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["RestrictedBoltzmannMachine"]
 
-# Units of the smaller side whose states are enumerated: a second for a thousand on the other.
+# Largest smaller side whose states are enumerated; takes a second with a thousand other units.
 MAX_ENUMERATED = 20
 
 
@@ -34,36 +34,36 @@ MAX_ENUMERATED = 20
 class RestrictedBoltzmannMachine(keras.Model):
     """Restricted Boltzmann machine of binary units, `E(v, h) = -v W h - v b - h c`.
 
-    `compile(optimizer)`, then `fit(x)`: each step follows the gradient of the mean of
+    Call `compile(optimizer)`, then `fit(x)`: each step follows the gradient of the mean of
     `F(data) - F(samples)`, where `F(v) = -v b - sum_j softplus(v W + c)_j` is the free energy
-    (nats, up to log Z) and the samples come from `num_steps` Gibbs steps, started at the data
-    (CD-k) or kept from step to step (`persistent`, the better estimate of the likelihood's
-    gradient, which CD-k is a biased one of).
+    (nats, up to log Z). The samples come from `num_steps` Gibbs steps, which start at the data
+    (CD-k, a biased estimate of the likelihood's gradient) or continue from step to step
+    (`persistent`, a better estimate).
 
-    Logged in training and validation: `reconstruction_error` (mean squared difference of `v` and
-    `p(v | p(h | v))`; in training of a tenth of each batch) and `free_energy` of the data; in
-    training `contrast`, the mean of `F(data) - F(samples)`; in validation `val_free_energy_gap`,
-    the free energy of the validation data minus that of the epoch's training data, which grows with
-    overfitting.
+    Logs in training and validation: `reconstruction_error` (mean squared difference of `v` and
+    `p(v | p(h | v))`; in training of a tenth of each batch) and `free_energy` of the data. In
+    training also `contrast`, the mean of `F(data) - F(samples)`; in validation
+    `val_free_energy_gap`, the free energy of the validation data minus that of the epoch's training
+    data, which grows with overfitting.
 
-    Training starts from visible biases at the log-odds of the data, of a dataset those of its
-    first batch, unless they were set before (Hinton, 2012, section 8).
+    Training starts with visible biases at the log-odds of the data (for a dataset, of its first
+    batch), unless they were set before (Hinton, 2012, section 8).
 
-    The number of draws made and the chains are weights, so that a saved and reloaded machine
-    continues as if undisturbed. Replicas of a strategy share each batch and the chains, and take
-    the steps that one device takes.
+    The number of draws and the chains are weights, so that a saved and reloaded machine continues
+    as one that was not interrupted. Replicas of a strategy share each batch and the chains, and
+    together take the same steps as one device.
 
     Args:
-        units: number of hidden units.
-        num_steps: Gibbs steps per training step, the k of CD-k.
-        persistent: whether the chains go on from step to step.
-        num_chains: number of chains if persistent.
-        seed: integer below 2^31; drawn if None, and kept in the configuration.
+        units: Number of hidden units.
+        num_steps: Number of Gibbs steps per training step, the k of CD-k.
+        persistent: Whether the chains continue from step to step.
+        num_chains: Number of chains, if persistent.
+        seed: Integer below 2^31; if None, a random one that the configuration keeps.
 
-    Raises:
-        ValueError: for numbers that are not positive integers, and in `fit` for inputs that are not
-            `[batch, visible]`, or values outside [0, 1]: all those of an array, the first batch of
-            a dataset, which is made once more for it.
+        Raises:
+        ValueError: A number is not a positive integer; or, in `fit`, inputs are not
+            `[batch, visible]` or have values outside [0, 1]. All values of an array are checked,
+            and the first batch of a dataset, which is read once more for this.
 
     References:
         Hinton (2002), Neural Computation 14(8); Tieleman (2008), ICML; Hinton (2012), A practical
@@ -94,7 +94,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         check_count("seed", seed, 0, 2**31 - 1, optional=True)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
-            check_count(name, value, most=2**31 - 1)  # as TensorFlow counts
+            check_count(name, value, most=2**31 - 1)  # the limit of TensorFlow's int32
         check_flag("persistent", persistent)
         super().__init__(**kwargs)
         self.units = int(units)
@@ -108,7 +108,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self._free_energy_gap = keras.metrics.Mean(name="free_energy_gap")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the weights, the counter of draws and the chains."""
+        """Creates the weights, the counter of draws and the chains."""
         if len(input_shape) != 2 or input_shape[-1] is None:
             raise ValueError(
                 f"Inputs must be [batch, visible]. Received: input_shape={tuple(input_shape)}"
@@ -119,7 +119,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         zeros = {"initializer": "zeros"}
         self.visible_bias = self.add_weight(shape=[visible], name="visible_bias", **zeros)
         self.hidden_bias = self.add_weight(shape=[self.units], name="hidden_bias", **zeros)
-        # The same on every replica, by what the first one makes of it.
+        # Equal on every replica; the value of the first one is stored.
         kept = {**zeros, "trainable": False, "aggregation": "only_first_replica"}
         self.num_draws = self.add_weight(shape=[], dtype="int64", name="num_draws", **kept)
         self.training_free_energy = self.add_weight(shape=[], name="training_free_energy", **kept)
@@ -165,20 +165,20 @@ class RestrictedBoltzmannMachine(keras.Model):
 
     @shows_arguments_of(keras.Model.fit)
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does; values must lie in [0, 1]."""
+        """Trains as `keras.Model.fit`; values must lie in [0, 1]."""
         if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
             raise ValueError(
-                "`fit` takes no weights of examples, each of which counts once in the likelihood. "
+                "`fit` accepts no weights of examples: each example counts once in the likelihood. "
                 "Received: sample_weight or class_weight"
             )
         x, visible = training_data(self, x)
         if not self.num_draws.numpy() and not np.any(self.visible_bias.numpy()):
-            # From zero, sparse data would first be learned as one state with all units on.
+            # From zero biases, sparse data would first be fitted by one state with all units on.
             self.visible_bias.assign(log_odds(visible))
         return super().fit(x, *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Make one step of contrastive divergence."""
+        """Makes one step of contrastive divergence."""
         visible = self._visible_batch(data)
         batch = shares.of_batch(visible)
         chains = shares.of_chains(self.num_chains) if self.persistent else batch
@@ -188,8 +188,8 @@ class RestrictedBoltzmannMachine(keras.Model):
             samples = self.chains[chains.first : chains.first + chains.rows]
         else:
             samples = self._bernoulli(hidden, 0, batch.first)
-        # The visible layer is asked for the reconstruction of a few examples along with the chains:
-        # one more product of the whole batch would cost a seventh of the step.
+        # The reconstruction of a few examples is computed together with the chains: another product
+        # for the whole batch would cost a seventh of the step.
         few = hidden[: tf.maximum(tf.maximum(batch.total // 10, 1) - batch.first, 0)]
         for step in range(self.num_steps):
             probability = self._visible_probability(tf.concat([few, samples], axis=0))
@@ -204,7 +204,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         if self.persistent:
             self.chains.assign(shares.gathered(samples))
         self.num_draws.assign_add(1)
-        # Of the means over all replicas the part that is here: Keras adds the gradients up.
+        # The part of the means over all replicas that this one contributes; Keras adds gradients.
         sizes = [tf.cast(share.total, visible.dtype) for share in (batch, chains)]
         visible_mean, sampled_mean = (
             tf.reduce_sum(v, axis=0) / size
@@ -232,7 +232,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         return {metric.name: shares.mean_so_far(metric) for metric in self.metrics[:3]}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Measure a batch without drawing."""
+        """Measures a batch without drawing."""
         visible = self._visible_batch(data)
         hidden_input = self._hidden_input(visible)
         energy = free_energy(visible, hidden_input, self.visible_bias)
@@ -248,13 +248,13 @@ class RestrictedBoltzmannMachine(keras.Model):
     ) -> Estimate:
         """`log Z` in nats, so that `-free_energy(v) - log Z` is the log-probability of `v`.
 
-        Exact (standard error 0) where one side has at most 20 units; else by annealed importance
-        sampling from the machine without its kernel, whose error over the chains is stated: it
-        cannot see modes that no chain found, which make `log Z` too low.
+        Exact (standard error 0) if one side has at most 20 units. Otherwise by annealed importance
+        sampling from the machine without its kernel, with the error over the chains. This error
+        does not include modes that no chain found, without which `log Z` is too low.
 
         Args:
-            num_chains, num_temperatures: of the annealing; its cost is that of as many Gibbs steps.
-            seed: of its draws.
+            num_chains, num_temperatures: Of the annealing; the cost is that of as many Gibbs steps.
+            seed: Seed of its draws.
         """
         if not self.built:
             raise ValueError("The machine must be built, by `fit` or a call. Received: no weights")
@@ -273,10 +273,10 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Mean log-probability of binary examples, nats per example.
 
         Args:
-            x: visible units `[num_examples, visible]`, 0 or 1; of values in between the number is
-                that of their energy and no log-probability.
-            batch_size: examples at a time.
-            options: as of `log_partition`, whose error is the one stated.
+            x: Visible units `[num_examples, visible]`, 0 or 1. For values in between the result is
+                computed from their energy, but is not a log-probability.
+            batch_size: Number of examples at a time.
+            options: As in `log_partition`, whose standard error the result has.
         """
         check_keywords(self.log_likelihood, self.log_partition, options)
         check_count("batch_size", batch_size)
@@ -291,8 +291,9 @@ class RestrictedBoltzmannMachine(keras.Model):
         """States of the hidden units, bool `[num_examples, units]`.
 
         Args:
-            x: visible units `[num_examples, visible]` in [0, 1].
-            sample: draw each unit; by default a unit is on where its probability exceeds 1/2.
+            x: Visible units `[num_examples, visible]` in [0, 1].
+            sample: Whether to draw each unit; by default a unit is on if its probability exceeds
+                1/2.
         """
         check_flag("sample", sample)
         check_count("batch_size", batch_size, most=2**31 - 1)
@@ -307,8 +308,8 @@ class RestrictedBoltzmannMachine(keras.Model):
         """Probabilities of the visible units, `[num_states, visible]`, from hidden states.
 
         Args:
-            states: hidden units `[num_states, units]`.
-            num_steps: Gibbs steps, visible and back, before the visible units are read off.
+            states: Hidden units `[num_states, units]`.
+            num_steps: Number of Gibbs steps before the visible probabilities are computed.
         """
         shape = f"[num_states, {self.units}]"
         states = check_numbers("states", states, shape, 0, 1, booleans=True, dtype=None)
@@ -326,7 +327,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         return self._visible_probability(states)
 
     def _visible_batch(self, data: Any) -> tf.Tensor:
-        """Visible units of a batch; the machine is built for the first one."""
+        """Visible units of a batch; builds the machine for the first one."""
         visible, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         if not self.built:
             with tf.init_scope():

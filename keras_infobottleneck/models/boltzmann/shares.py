@@ -1,7 +1,7 @@
 """The part of a batch, and of the chains, that one replica of a strategy works on.
 
-Replicas draw for their rows what one device would draw for them, and add up parts of means over the
-whole batch: so the step does not depend on how many they are.
+Each replica draws for its rows what a single device would draw for them, and contributes its part
+to means over the whole batch. So the step does not depend on the number of replicas.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["Share", "gathered", "mean_so_far", "of_batch", "of_chains", "summed"
 
 
 class Share(NamedTuple):
-    """Rows of something that all replicas have together.
+    """Some rows of an array that is distributed over all replicas.
 
     Attributes:
-        first: number of the first row.
-        rows: how many of them are here.
-        total: how many there are together.
+        first: Number of the first row.
+        rows: Number of rows on this replica.
+        total: Number of rows on all replicas.
     """
 
     first: int | tf.Tensor
@@ -29,13 +29,13 @@ class Share(NamedTuple):
 
 
 def _replicas() -> tf.distribute.ReplicaContext | None:
-    """The replica that runs, None where there is one alone."""
+    """The current replica, or None if there is only one."""
     replica = tf.distribute.get_replica_context()
     return replica if replica is not None and replica.num_replicas_in_sync > 1 else None
 
 
 def of_batch(batch: tf.Tensor) -> Share:
-    """Where these rows lie in the batch of all replicas, which may be unequal, or none here."""
+    """The rows of this replica's batch among all; shares may be unequal or empty."""
     rows, replica = tf.shape(batch)[0], _replicas()
     if replica is None:
         return Share(0, rows, rows)
@@ -45,7 +45,7 @@ def of_batch(batch: tf.Tensor) -> Share:
 
 
 def of_chains(num_chains: int) -> Share:
-    """The chains that this replica moves."""
+    """The chains that this replica updates."""
     replica = _replicas()
     if replica is None:
         return Share(0, num_chains, num_chains)
@@ -67,6 +67,6 @@ def summed(values: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def mean_so_far(metric: keras.metrics.Mean) -> tf.Tensor:
-    """The mean over what all replicas have seen; `metric.result` has what this one saw."""
+    """The mean over all replicas; `metric.result` is the mean on this one."""
     total, count = summed([metric.total.value, metric.count.value])
     return tf.math.divide_no_nan(total, count)

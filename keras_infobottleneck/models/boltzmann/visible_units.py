@@ -1,4 +1,4 @@
-"""The data that visible units stand for: in which range they lie, and how often a unit is on."""
+"""Data for visible units: checks of their range, and the log-odds of each unit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["hidden_probabilities", "log_odds", "training_data"]
 
 
 def training_data(machine: keras.Model, data: Any, name: str = "x") -> tuple[Any, np.ndarray]:
-    """The data, an array as one, and the values of all or of a dataset's first batch.
+    """The data (arrays as NumPy), and the values of all of them or of a dataset's first batch.
 
-    The machine is built for them. The first batch of a dataset is made once more for that; it may
-    be endless.
+    The machine is built for them. For this, the first batch of a dataset is read once more; the
+    dataset may be endless.
 
     Raises:
-        TypeError: data of another kind.
-        ValueError: other than `[num_examples, visible]` for the machine, or outside [0, 1].
+        TypeError: The data are of another kind.
+        ValueError: They are not `[num_examples, visible]` for this machine, or outside [0, 1].
     """
     batches = _batches(machine, data, name=name, may_be_endless=True)
     values = _in_range(batches.first_batch()[0], name)
@@ -34,7 +34,7 @@ def hidden_probabilities(machine: keras.Model, x: Any, batch_size: int) -> np.nd
     """Probabilities of the hidden units, `[num_examples, units]`; `batch_size` is for arrays.
 
     Raises:
-        TypeError, ValueError: as of `training_data`, or data without an end.
+        TypeError, ValueError: As in `training_data`, or the data are endless.
     """
     batches = _batches(machine, x, default_batch_size=batch_size)
     _in_range(batches.first_batch()[0], "x")
@@ -42,16 +42,16 @@ def hidden_probabilities(machine: keras.Model, x: Any, batch_size: int) -> np.nd
 
 
 def log_odds(visible: np.ndarray) -> np.ndarray:
-    """``log(p / (1 - p))`` of the share p of examples in which each unit is on, float64.
+    """``log(p / (1 - p))`` with p the fraction of examples in which each unit is on, float64.
 
-    One example more of each kind keeps it finite where a unit is always on or always off.
+    One example with the unit on and one with it off are added, so that the result is finite.
     """
     on = np.sum(visible, 0, dtype=np.float64) + 1.0
     return np.log(on) - np.log(len(visible) + 2.0 - on)
 
 
 def _batches(machine: keras.Model, data: Any, **options: Any) -> Batches:
-    """The reader; a tuple of arrays is no pair of inputs and labels."""
+    """The reader of data without labels; a tuple of arrays is not read as `(x, y)`."""
     is_dataset = isinstance(data, tf.data.Dataset | keras.utils.PyDataset)
     data = data if is_dataset else (data,)
     return batches_for(machine, data, needs_labels=False, **{"name": "x", **options})
