@@ -60,7 +60,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         num_chains: Number of chains, if persistent.
         seed: Integer below 2^31; if None, a random one that the configuration keeps.
 
-        Raises:
+    Raises:
         ValueError: A number is not a positive integer; or, in `fit`, inputs are not
             `[batch, visible]` or have values outside [0, 1]. All values of an array are checked,
             and the first batch of a dataset, which is read once more for this.
