@@ -229,7 +229,7 @@ def test_sample_weights_of_datasets_are_refused_where_tuples_are_inputs(door):
 
 def test_a_boltzmann_machine_takes_no_weights_beside_its_data():
     for weights in ({"sample_weight": np.ones(NUM)}, {"class_weight": {0: 1.0}}):
-        with pytest.raises(ValueError, match=r"takes no weights.* Received: "):
+        with pytest.raises(ValueError, match=r"accepts no weights.* Received: "):
             machine().fit(X, verbose=0, **weights)
 
 

@@ -1,4 +1,4 @@
-"""Classes drawn where there are very many of them, as of a vocabulary."""
+"""Draws of class labels where there are very many classes, as in a vocabulary."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 __all__ = ["MANY_CLASSES", "class_of_many"]
 
-# More classes than this are looked up in blocks where labels are drawn.
+# Above this number of classes, draws of labels are looked up in blocks.
 MANY_CLASSES = 256
 
 
 def class_of_many(probabilities: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """The class in whose part of the cumulative distribution a number lies, `[samples, ...]`.
+    """The class whose interval of the cumulative distribution contains a number, `[samples, ...]`.
 
-    Classes stand in blocks. A number is looked up among the sums of blocks and then within one, so
-    that no cumulative sum of all classes is made, and none for each sample.
+    Classes are grouped in blocks. A number is first looked up among the cumulative sums of blocks,
+    then within one block, so that no cumulative sum over all classes is needed.
 
     Args:
         probabilities: `[..., classes]`.
-        noise: uniform numbers in [0, 1), `[samples, ...]`.
+        noise: Uniform numbers in [0, 1), `[samples, ...]`.
     """
     classes = probabilities.shape[-1]
     size = math.isqrt(classes - 1) + 1
@@ -32,12 +32,12 @@ def class_of_many(probabilities: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     u = tf.transpose(tf.reshape(noise, [noise.shape[0], rows]))
     sums = tf.reduce_sum(p, 2)
     until = tf.cumsum(sums, axis=1)
-    # Rounding may leave the last sum off one: noise is stretched to it.
+    # Rounding may make the last sum differ from one; the noise is scaled to it.
     u = u * until[:, -1:]
     block = tf.minimum(tf.searchsorted(until, u, side="right"), blocks - 1)
     before = tf.gather(until - sums, block, batch_dims=1)
     within = tf.cumsum(tf.gather(p, block, batch_dims=1), axis=2)
-    # And to the last sum within the block, which it stays below.
+    # The same for the last sum within the block, which the number must stay below.
     share = (u - before) / tf.gather(sums, block, batch_dims=1)
     rounding = float(np.finfo(p.dtype.as_numpy_dtype).eps)
     share = tf.clip_by_value(share, 0.0, 1.0 - 2.0 * rounding)

@@ -1,4 +1,4 @@
-"""What a measurement costs, told before any work: memory, passes, and time where it is asked."""
+"""The cost of a measurement, estimated before any work: memory, passes, and time on request."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class MemoryEstimate(Result):
     """Memory and passes that a Fisher matrix or a Hessian needs, beyond one pass of the model.
 
     Attributes:
-        structure: what was asked for, "hessian" for that.
-        num_weights: weights that it is about.
-        result_bytes: what the result holds, in bytes.
-        working_bytes: what its making takes on top; of "implicit" and "hessian" each product.
-        backward_passes: how many a batch takes; of "implicit" and "hessian" for each product.
-        kept_bytes: what a log-determinant or a trace of "implicit" and "hessian" takes by default
-            where there is room: vectors of Lanczos' method and of XTrace.
-        max_side: widest Kronecker factor that is kept whole; None where all are.
-        seconds: estimated from one batch, None where it was not asked for; of "implicit" each
-            product.
+        structure: Structure of the matrix; "hessian" for a Hessian.
+        num_weights: Number of weights that the matrix is about.
+        result_bytes: Size of the result, in bytes.
+        working_bytes: Additional bytes during the computation; for "implicit" and "hessian",
+            during each product.
+        backward_passes: Number per batch; for "implicit" and "hessian", for each product.
+        kept_bytes: Bytes that a log-determinant or a trace of "implicit" or "hessian" uses by
+            default if they are free, for vectors of Lanczos' method and of XTrace.
+        max_side: Largest side of a Kronecker factor that is kept whole; None if all are.
+        seconds: Time estimated from one batch; None if not requested. For "implicit", the time of
+            each product.
 
     Example:
         ```python
@@ -99,15 +100,15 @@ def check_fits(
     *,
     quiet: bool = False,
 ) -> MemoryEstimate:
-    """What a structure costs; refused where it exceeds a limit of the measurement, unless quiet.
+    """The cost of a structure, which is refused if it exceeds a limit of the measurement.
 
     Args:
-        kind: the structure.
-        measurement: what is to be measured.
-        quiet: whether nothing is refused.
+        kind: The structure.
+        measurement: The measurement.
+        quiet: Whether to return the cost without refusing anything.
 
     Raises:
-        ValueError: too many passes or too much memory, naming what is cheaper.
+        ValueError: There are too many passes or too many bytes; the message names a cheaper way.
     """
     limit = _limit(measurement)
 
@@ -130,8 +131,8 @@ def check_fits(
         return plan
     if plan.max_side != asked:
         warnings.warn(
-            f"Kronecker factors wider than {plan.max_side:,} are diagonal, for want of memory for "
-            "them and their eigenvectors; `max_side` says which may be whole.",
+            f"Kronecker factors wider than {plan.max_side:,} are diagonal, because the memory is "
+            "too small for them and their eigenvectors; set `max_side` to choose the limit.",
             stacklevel=3,
         )
     check_passes(kind, measurement)
@@ -140,7 +141,7 @@ def check_fits(
     cheaper = [of(other) for other in STRUCTURES.values() if kind.structure in other.cheaper_than]
     fitting = [other for other in cheaper if other.total_bytes <= limit]
     advice = ""
-    if fitting:  # what holds most tells most
+    if fitting:  # the largest result contains the most information
         best = max(fitting, key=lambda other: other.result_bytes)
         advice = f"; structure={best.structure!r} needs {mebibytes(best.total_bytes)}"
     raise ValueError(
@@ -151,22 +152,22 @@ def check_fits(
 
 
 def fits(plan: MemoryEstimate, measurement: Measurement) -> bool:
-    """Whether there is room for what a measurement takes."""
+    """Whether the memory suffices for a measurement."""
     limit = _limit(measurement)
     return limit is None or plan.total_bytes <= limit
 
 
 def _limit(measurement: Measurement) -> int | None:
-    """Bytes that a measurement may take; None where the system does not say."""
+    """Bytes that a measurement may use; None if the system does not report them."""
     limit = measurement.memory_limit
     return available_bytes() if limit is None else limit
 
 
 def check_passes(kind: type[FisherInformation], measurement: Measurement) -> None:
-    """Refuses expected labels of more outputs than there is time for.
+    """Refuses `labels="expected"` if there are too many outputs.
 
     Raises:
-        ValueError: with the number of passes, and what takes few.
+        ValueError: There are too many passes; the message has their number and cheaper ways.
     """
     passes, limit = kind.passes_needed(measurement), measurement.pass_limit
     if measurement.source.labels == "expected" and passes > limit:
@@ -178,9 +179,9 @@ def check_passes(kind: type[FisherInformation], measurement: Measurement) -> Non
 
 
 def seconds_needed(kind: type[FisherInformation], measurement: Measurement) -> float:
-    """An estimate of the time that a measurement takes, or one product: a batch of it is timed.
+    """Estimate of the time for a measurement, or for one product, from one batch that is timed.
 
-    Of many passes for each batch one is timed. What is compiled is compiled before.
+    If each batch takes many passes, one of them is timed. Compilation is not included.
     """
     kind.prepare(measurement)
     few = copy.copy(measurement)
@@ -203,7 +204,7 @@ def seconds_needed(kind: type[FisherInformation], measurement: Measurement) -> f
 
 
 def _seconds(run: Callable[[], Any]) -> float:
-    """Of the second call."""
+    """Time of the second call, in seconds."""
     run()
     start = time.perf_counter()
     run()

@@ -39,7 +39,7 @@ class DistributionLikelihood(Likelihood):
         return hash(self.distribution)
 
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
-        """Closed forms where every distribution has one, else one term by differentiation."""
+        """Closed forms if every distribution has one, else a single term by differentiation."""
         leaves = [as_float(output) for output in tf.nest.flatten(outputs)]
         if not any(masks):
             return self._of_outputs(tf.nest.pack_sequence_as(outputs, leaves))
@@ -53,7 +53,7 @@ class DistributionLikelihood(Likelihood):
     def _masks_of_losses(
         self, outputs: Any, leaves: list[tf.Tensor], masks: list[list[tf.Tensor]]
     ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
-        """The masks that are of losses, for each output and for each term."""
+        """The masks that apply to losses, for each output and for each term."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(leaves)
             terms = self._of_outputs(tf.nest.pack_sequence_as(outputs, leaves))
@@ -63,7 +63,7 @@ class DistributionLikelihood(Likelihood):
             for leaf, of_leaf, found in zip(leaves, masks, of_leaves, strict=True):
                 if all(tape.gradient(eta, leaf) is None for eta in term.eta):
                     continue
-                # Either the distribution or the output has an axis for each position.
+                # The axes of positions are those of the distribution or those of the output.
                 rank = term.loss_rank
                 if rank is not None:
                     rank = max(rank, leaf.shape.rank - 1)
@@ -73,7 +73,7 @@ class DistributionLikelihood(Likelihood):
         return of_leaves, of_terms
 
     def _of_outputs(self, outputs: Any) -> list[Term]:
-        """The terms of outputs that are constant where they are masked."""
+        """The terms of outputs that are constant at masked positions."""
         from tensorflow_probability import distributions as tfd
 
         made = self.distribution(outputs)
@@ -104,14 +104,14 @@ class DistributionLikelihood(Likelihood):
 
 
 def _leaves(made: Any) -> list[Any]:
-    """The distributions in a nest, or the only one."""
+    """The distributions in a nest, or a single one."""
     from tensorflow_probability import distributions as tfd
 
     return [made] if isinstance(made, tfd.Distribution) else tf.nest.flatten(made)
 
 
 class _AnyDistribution(Term):
-    """Any TFP distribution: `eta` are the outputs, the score is a gradient, draws are its own."""
+    """Any TFP distribution: `eta` are the outputs, the score is a gradient, TFP draws labels."""
 
     def __init__(self, distribution: Callable[[Any], Any], outputs: Any):
         super().__init__(*tf.nest.flatten(outputs))
@@ -127,7 +127,7 @@ class _AnyDistribution(Term):
         )
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> Any:
-        """Draws of the distribution's own, by one seed for a batch: they differ with its size."""
+        """Draws by TFP, with one seed for a batch: they depend on the batch size."""
         (made,) = _leaves(self.distribution(self.outputs))
         return made.sample(num_samples, seed=seed_pair(key, first))
 
@@ -142,7 +142,7 @@ class _AnyDistribution(Term):
         )
 
     def log_prob(self, y: Any) -> tf.Tensor:
-        """Log-density summed over all axes but that of examples."""
+        """Log-density summed over all axes except that of examples."""
         log_probs = self.log_probs(y)
         return tf.reduce_sum(tf.reshape(log_probs, [tf.shape(log_probs)[0], -1]), 1)
 
@@ -151,13 +151,13 @@ class _AnyDistribution(Term):
         return self._log_prob(self.outputs, y)
 
     def _log_prob(self, outputs: Any, y: Any) -> tf.Tensor:
-        """Log-density of labels of the distribution's shape; others would pair up wrongly."""
+        """Log-density of labels, whose shape is checked: TFP would broadcast other shapes."""
         (made,) = _leaves(self.distribution(outputs))
         y = tf.nest.map_structure(lambda part: without_masked(part, self.masks), y)
-        if made.dtype in (tf.float32, tf.float64):  # counts come as integers, numbers as float64
+        if made.dtype in (tf.float32, tf.float64):  # labels may be integers or float64
             y = tf.cast(y, made.dtype)
         log_prob = without_masked(made.log_prob(y), self.masks)
-        # A joint distribution may have a shape for each part.
+        # A joint distribution may have a batch shape for each part.
         if isinstance(made.batch_shape, tf.TensorShape) and log_prob.shape != made.batch_shape:
             raise ValueError(
                 f"{type(made).__name__} labels must have the distribution's shape "
@@ -176,7 +176,7 @@ class _AnyDistribution(Term):
 
 
 def _closed_form(distribution: Any, tfd: Any) -> Term | None:
-    """The term of a TFP distribution of a known family, without its `Independent` wrapping."""
+    """The term of a TFP distribution of a known family, also inside `Independent`; else None."""
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
     if type(distribution) in (tfd.Categorical, tfd.OneHotCategorical):

@@ -1,4 +1,4 @@
-"""`fisher_information`: what is asked for, checked, planned and measured."""
+"""`fisher_information`: checks its arguments, plans the measurement and runs it."""
 
 from __future__ import annotations
 
@@ -67,80 +67,81 @@ def fisher_information(
 ) -> FisherInformation | MemoryEstimate:
     """Fisher information of a model's weights: `F = mean_x E_y [g g^T]`.
 
-    `g = grad_w log p(y|x, w)` is taken per example, never of a batch mean; the result does not
-    depend on the batch size. The model runs in inference mode: batch normalisation uses its
-    moving statistics and dropout is off.
+    `g = grad_w log p(y|x, w)` is the gradient for one example, never of a batch mean, so that the
+    result does not depend on the batch size. The model runs in inference mode: batch normalisation
+    uses its moving statistics and dropout is off.
 
-    Structures, what is kept of F:
+    Structures, the form in which F is kept:
 
     - "diagonal": its diagonal, exact;
     - "kronecker": an approximation by one Kronecker product per kernel, scaled to the exact trace
       of each variable;
     - "dense": the whole matrix;
-    - "gram": exact, by the scores themselves, where there are fewer examples times outputs than
+    - "gram": exact, represented by the scores themselves; for fewer examples times outputs than
       weights;
-    - "implicit": exact products with vectors, and nothing else.
+    - "implicit": exact products with vectors, without a stored matrix.
 
     Labels, over which the expectation is taken:
 
     - "sampled": `num_samples` draws per example from the model; unbiased;
     - "expected": the exact expectation, at one backward pass per output; recommended for few
       classes, and exact for the given inputs;
-    - "empirical": the labels in `data`. This is another quantity: it holds the residuals and
-      vanishes with them.
+    - "empirical": the labels in `data`. This is a different quantity: it depends on the residuals,
+      and vanishes with them.
 
-    Cost: one pass over the data, nothing on the host per batch. With one gradient pass as the unit:
+    Cost: one pass over the data, without work on the host per batch. In units of one gradient pass:
 
     - a diagonal costs about one, and about one more backward pass per further column;
     - Kronecker factors of a convolution cost one diagonal more, for the exact trace;
     - layers that are linear in their kernel, biases, normalisations and embeddings have rules, and
-      `register_rule` gives layers of your own one. Every other weight costs one pass of the model
-      per example.
+      `register_rule` adds a rule for another layer. Weights without a rule cost one pass of the
+      model per example.
 
     Args:
-        model: any Keras model.
-        data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`. `x` alone will do
+        model: Any Keras model.
+        data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`. `x` alone is enough
             unless `labels="empirical"`. The first axis of every array is examples.
-        structure: what is kept of F.
-        labels: over which labels the expectation is taken.
-        likelihood: what the outputs are: "categorical" (logits), "categorical_probabilities",
-            "bernoulli" (logits), "bernoulli_probabilities", "normal" (unit variance), or a callable
-            from the model's outputs to a TFP distribution or a nest of independent ones; labels in
-            a dictionary go by the keys of a dictionary of distributions. By default it is
-            read from the compiled loss. Positions of a sequence are independent and sum up; those
-            that the output's mask leaves out of the loss do not count.
-        num_samples: draws per example for `labels="sampled"`.
-        variables: weights of the model; all trainable ones by default.
-        batch_size: examples per batch for arrays, 128 by default; a dataset brings its own. For
-            "diagonal" batches are split where the outputs of a layer would leave the cache.
-        first_example: number of the first example, where the data are a shard of more. Draws belong
-            to the number of an example: shards with the same seed, added up, give what the whole
-            gives.
-        max_side: for "kronecker": of factors with more rows than this, such as that of a
-            vocabulary, the diagonal alone is kept. By default as many factors are whole as fit in
-            the memory, with their eigenvectors; `factors()` of the result says which are not.
-        memory_limit: bytes, beside the model's own; the system's free memory by default. Of
-            "implicit" also for the vectors that Lanczos' method keeps.
-        pass_limit: backward passes that a batch may take with `labels="expected"`; more is refused.
-        dry_run: print and return the estimate of memory and passes, and do nothing. "timed" adds
+        structure: The form in which F is kept.
+        labels: The labels over which the expectation is taken.
+        likelihood: The distribution of the labels given the outputs: "categorical" (logits),
+            "categorical_probabilities", "bernoulli" (logits), "bernoulli_probabilities", "normal"
+            (unit variance), or a function from the model's outputs to a TFP distribution or a nest
+            of independent ones. Labels in a dictionary need a dictionary of distributions with the
+            same keys. By default it is read from the compiled loss. Positions of a sequence are
+            independent and add up; those that the output's mask excludes from the loss do not
+            count.
+        num_samples: Number of draws per example for `labels="sampled"`.
+        variables: Weights of the model; all trainable ones by default.
+        batch_size: Examples per batch for arrays, 128 by default; a dataset has its own batches.
+            For "diagonal", batches are split if the outputs of a layer would not fit in the cache.
+        first_example: Number of the first example, if the data are a shard of a larger set. Draws
+            depend on the number of an example, so that shards with the same seed add up to the
+            result for the whole set.
+        max_side: For "kronecker": factors with more rows than this, such as that of a vocabulary,
+            are reduced to their diagonal. By default as many factors are whole as fit in memory
+            with their eigenvectors; `factors()` of the result shows which are not.
+        memory_limit: Bytes beyond those of the model; the system's free memory by default. For
+            "implicit" it also limits the vectors of Lanczos' method.
+        pass_limit: Largest number of backward passes per batch with `labels="expected"`.
+        dry_run: Whether to print and return only the estimate of memory and passes. "timed" adds
             an estimate of seconds, for which one batch is measured.
-        seed: of the drawn labels, which do not depend on the batch size (but for a distribution
-            without a closed form here). Data sets to be merged want different seeds.
-        strategy: on whose replicas it runs; by default those of the scope it is called in.
+        seed: Seed of the drawn labels, which do not depend on the batch size (except for a
+            distribution without a closed form here). Datasets to be merged need different seeds.
+        strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 for a Keras progress bar.
 
     Returns:
-        A `FisherInformation`; a `MemoryEstimate` for a dry run.
+        A `FisherInformation`, or a `MemoryEstimate` for a dry run.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, or a result that would not fit or
-            take too many passes, in one sentence and before any work.
+        ValueError, TypeError: An argument is invalid, or the result would need too much memory or
+            too many passes; raised before any work.
 
     References:
         Martens, 2020, "New insights and perspectives on the natural gradient method",
         arXiv 1412.1193; Martens & Grosse, 2015, arXiv 1503.05671 and Grosse & Martens, 2016,
         arXiv 1602.01407 and Eschenhagen et al., 2023, arXiv 2311.00636, for the Kronecker forms;
-        Kunstner, Balles & Hennig, 2019, arXiv 1905.12558, on what "empirical" is not.
+        Kunstner, Balles & Hennig, 2019, arXiv 1905.12558, on the limits of "empirical".
 
     Example:
         ```python
@@ -162,7 +163,7 @@ def fisher_information(
     check_model("model", model)
     check_choice("structure", structure, STRUCTURES)
     check_choice("labels", labels, LABELS)
-    check_count("num_samples", num_samples, most=2**31 - 1)  # of a loop of TensorFlow
+    check_count("num_samples", num_samples, most=2**31 - 1)  # the limit of a TensorFlow loop
     check_count("max_side", max_side, optional=True)
     check_count("memory_limit", memory_limit, optional=True)
     check_count("pass_limit", pass_limit)

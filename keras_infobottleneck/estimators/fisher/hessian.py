@@ -40,10 +40,9 @@ class Hessian(Result):
     """Second derivatives of the mean negative log-likelihood, by products; may be indefinite.
 
     Attributes:
-        operator: products with vectors.
+        operator: Products with vectors.
         num_examples: N.
-        precision: types in which the layers computed, such as "float16"; sums are float32 or
-            better.
+        precision: Compute dtypes of the layers, such as "float16"; sums are in float32 or better.
 
     Example:
         ```python
@@ -95,11 +94,11 @@ class Hessian(Result):
         num_probes: int = 8,
         seed: int = 0,
     ) -> Estimate:
-        """Unbiased estimate, by "xtrace" or "hutchinson"."""
+        """Unbiased estimate of the trace, by "xtrace" or "hutchinson"."""
         return self.operator.trace(method=method, num_probes=num_probes, seed=seed)
 
     def diagonal(self, *, num_probes: int = 8, seed: int = 0) -> list[np.ndarray]:
-        """Unbiased estimate by random signs, one array per variable."""
+        """Unbiased estimate of the diagonal by random signs, one array per variable."""
         total = sum(self.operator.diagonals(num_probes=num_probes, seed=seed))
         return self.layout.split(np.asarray(total) / num_probes)
 
@@ -123,16 +122,16 @@ class Hessian(Result):
         """`log det(H + shift I)` in nats, by stochastic Lanczos quadrature.
 
         Raises:
-            ValueError: the shift does not make the matrix positive definite.
+            ValueError: The shifted matrix is not positive definite.
         """
         return self.operator.logdet(shift, num_probes=num_probes, num_steps=num_steps, seed=seed)
 
     def eigenvalues(
         self, count: int = 1, *, tolerance: float = 1e-3, max_steps: int = 100, seed: int = 0
     ) -> np.ndarray:
-        """The eigenvalues of largest magnitude, by magnitude descending, by Lanczos.
+        """The eigenvalues of largest magnitude, by descending magnitude, by Lanczos' method.
 
-        Multiple ones are found once: fewer than `count` where no more are distinct.
+        Multiple eigenvalues are found once: there are fewer than `count` if fewer are distinct.
         """
         return self.operator.eigenvalues(count, tolerance=tolerance, max_steps=max_steps, seed=seed)
 
@@ -143,7 +142,7 @@ class Hessian(Result):
         )
 
     def numbers(self) -> dict[str, float]:
-        """The trace, estimated as by default, with its error; examples and weights."""
+        """The trace, estimated with default options, its error, and counts."""
         trace = self.trace()
         return {
             "trace": float(trace),
@@ -153,7 +152,7 @@ class Hessian(Result):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain numbers, as a report prints them; traces are estimated as by default."""
+        """Returns plain numbers for a report; traces are estimated with default options."""
         about = {"structure": self.structure, "num_examples": self.num_examples, "size": self.size}
         return plain({**about, **self.numbers(), "by_variable": self.by_variable()})
 
@@ -168,7 +167,7 @@ class Hessian(Result):
         }
 
     def _repr_html_(self) -> str:
-        """The line alone: a table would be passes over the data."""
+        """The line of `repr` only: a table would need passes over the data."""
         return f"<p>{escape(repr(self))}</p>"
 
     def __add__(self, other: Hessian) -> Hessian:
@@ -183,7 +182,7 @@ class Hessian(Result):
         count = self.num_examples + other.num_examples
         share = self.num_examples / count
         operator = self.operator.mixed(share, other.operator, 1.0 - share)
-        said = dict.fromkeys([self.precision, other.precision])  # both, of two that differ
+        said = dict.fromkeys([self.precision, other.precision])  # both, if they differ
         return Hessian(operator, count, " and ".join(filter(None, said)))
 
     def __repr__(self) -> str:
@@ -208,32 +207,32 @@ def hessian(
 ) -> Hessian | MemoryEstimate:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
 
-    - Products with vectors are exact, by differentiating the gradient once more. Nothing of the
-      matrix is stored.
-    - Eigenvalues, trace and log-determinant come from products; each states its error.
+    - Products with vectors are exact, by differentiating the gradient once more. The matrix is not
+      stored.
+    - Eigenvalues, trace and log-determinant are computed from products, with their errors.
     - For a model that is linear in its weights it equals the Fisher information of
-      `labels="expected"`. Elsewhere it may have negative eigenvalues, which the Fisher information
-      never has.
+      `labels="expected"`. In general it may have negative eigenvalues, unlike the Fisher
+      information.
     - The model runs in inference mode: dropout is off.
 
     Args:
-        model: a Keras model.
+        model: A Keras model.
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; every pass must
             give the same examples.
-        likelihood: as for `fisher_information`.
-        variables: the weights that the matrix is about; all trainable ones by default.
-        batch_size: examples per batch, for arrays.
-        memory_limit: bytes, beside the model's own, also for the vectors that Lanczos' method and
-            XTrace keep; by default the system's free memory, and half of it for those.
-        dry_run: print and return the estimate of memory and passes, and do nothing.
-        strategy: on whose replicas it runs; by default those of the scope it is called in.
+        likelihood: As in `fisher_information`.
+        variables: The weights that the matrix is about; all trainable ones by default.
+        batch_size: Examples per batch, for arrays.
+        memory_limit: Bytes beyond those of the model, also for the vectors of Lanczos' method and
+            XTrace; by default the system's free memory, and half of it for those vectors.
+        dry_run: Whether to print and return only the estimate of memory and passes.
+        strategy: Strategy on whose replicas it runs; by default that of the current scope.
 
     Returns:
-        A `Hessian`; a `MemoryEstimate` for a dry run. Each product costs about two gradients and
-        the memory of two batches.
+        A `Hessian`, or a `MemoryEstimate` for a dry run. Each product costs about two gradients
+        and the memory of two batches.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument is invalid.
 
     Example:
         ```python
@@ -256,7 +255,7 @@ def hessian(
     check_flag("dry_run", dry_run)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
-    # What cannot be measured is refused before it is traced.
+    # An unsuitable likelihood is refused here, before the model is traced.
     found.terms(outputs_of_example(model, batches.first_inputs()))
     variables = chosen_variables(model, variables)
     layout = Layout.of(weight_names(model, variables), variables)
@@ -287,7 +286,7 @@ def hessian(
                     loss = tf.reduce_sum(losses * tf.cast(batch.weights, losses.dtype))
                 slopes, moves = step.slopes(inner, loss)
             check_moments()
-            # The gradient of `slopes . moves`, the derivative along the step.
+            # The gradient of `slopes . moves`, the derivative of the gradient along the step.
             return step.gradients(outer, [*slopes, *moves], [*moves, *slopes])
 
         return CompiledSum(of_batch)
@@ -295,7 +294,7 @@ def hessian(
     strategy = strategy or measuring_strategy()
 
     def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        # Looked up here, so that the operator keeps its model alive.
+        # Looked up at each product, so that the operator keeps its model alive.
         total = compiled(
             model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
         )

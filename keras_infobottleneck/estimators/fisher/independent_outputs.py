@@ -1,4 +1,4 @@
-"""Terms whose outputs are independent of each other: bits and real numbers."""
+"""Likelihood terms whose outputs are independent of each other: bits and real numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _OfOutputs(Term):
     """A term whose labels have the shape of its outputs."""
 
     def _of_shape(self, y: tf.Tensor, name: str) -> tf.Tensor:
-        """Labels in the shape of the outputs, a missing last axis of one added."""
+        """Labels in the shape of the outputs; a missing last axis of length one is added."""
         eta = self.eta[0]
         if y.shape == eta.shape[:-1] and eta.shape[-1] == 1:
             y = y[..., None]
@@ -36,22 +36,22 @@ class _OfOutputs(Term):
 
 
 class _OverBits(_OfOutputs):
-    """What both parametrisations of the Bernoulli distribution share."""
+    """Common code of both parametrisations of the Bernoulli distribution."""
 
     @property
     @abc.abstractmethod
     def probabilities(self) -> tf.Tensor:
-        """Probabilities of a one."""
+        """Probabilities that a bit is one."""
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
-        """Bits: one uniform number per output, compared with its probability."""
+        """Bits: one uniform number per output is compared with its probability."""
         eta = self.eta[0]
         noise = draw_uniform(key, first, eta.shape[0], (num_samples, *eta.shape[1:]))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), eta.dtype)
         return tf.cast(noise < self.probabilities, eta.dtype)
 
     def target(self, y: tf.Tensor) -> tf.Tensor:
-        """Labels of the outputs' shape; one outside [0, 1] becomes NaN."""
+        """Labels in the shape of the outputs; values outside [0, 1] become NaN."""
         y = self._of_shape(y, "Bernoulli")
         return tf.where((y >= 0) & (y <= 1), y, tf.constant(math.nan, y.dtype))
 
@@ -73,7 +73,7 @@ class Bernoulli(_OverBits):
         return [self.target(y) - self.probabilities]
 
     def log_probs(self, y: tf.Tensor) -> tf.Tensor:
-        """Minus the cross-entropy of every output."""
+        """Negative cross-entropy of every output."""
         return -tf.nn.sigmoid_cross_entropy_with_logits(self.target(y), self.eta[0])
 
     def column(self, k: int | tf.Tensor) -> Tensors:
@@ -102,7 +102,7 @@ class BernoulliProbabilities(_OverBits):
         return [(self.target(y) - self.eta[0]) / self._variance]
 
     def log_probs(self, y: tf.Tensor) -> tf.Tensor:
-        """Minus the cross-entropy of every output."""
+        """Negative cross-entropy of every output."""
         y, p = self.target(y), self.eta[0]
         one = y * tf.math.log(tf.maximum(p, TINY_PROBABILITY))
         return one + (1 - y) * tf.math.log(tf.maximum(1 - p, TINY_PROBABILITY))
@@ -117,7 +117,7 @@ class BernoulliProbabilities(_OverBits):
 
 
 class Normal(_OfOutputs):
-    """Independent normals with `eta` = loc and, unless it is the constant one, scale.
+    """Independent normals with `eta` = loc and, unless the scale is fixed at one, scale.
 
     `A = diag(1 / scale^2)` for loc and `diag(2 / scale^2)` for scale.
     """
@@ -161,5 +161,5 @@ class Normal(_OfOutputs):
         return [loc / self._scale, scale / self._scale][: len(self.eta)]
 
     def multiply(self, tangents: Tensors) -> Tensors:
-        """Divides by the variances of the scores."""
+        """Multiplies by the variances of the scores."""
         return [v * c / self._scale**2 for v, c in zip(tangents, (1.0, 2.0), strict=False)]

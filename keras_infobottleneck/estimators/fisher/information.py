@@ -1,4 +1,4 @@
-"""What every form of a Fisher information matrix can be asked."""
+"""Base class of the Fisher information matrix in all its structures."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
-# Version of the files. Version 1 called the second weight of a path `path_1`, now `path #2`; from
-# version 3 on a file says the precision.
+# Version of the files. Version 1 named the second weight of a path `path_1`, now `path #2`; since
+# version 3 a file contains the precision.
 FORMAT = 3
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -34,19 +34,19 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 class FisherInformation(Result, abc.ABC):
     """Fisher information of the weights, `F = mean_x E_y [g g^T]` with `g = grad_w log p(y|x)`.
 
-    A mean over examples: the matrix of the whole data is `num_examples` times this one. `a + b`
-    is the result for the union of two disjoint data sets.
+    This is a mean over examples: the matrix of the whole data is `num_examples` times as large.
+    `a + b` is the result for the union of two disjoint datasets.
 
     Attributes:
-        layout: paths and shapes of the weights.
+        layout: Paths and shapes of the weights.
         labels: "expected", "sampled" or "empirical".
         num_examples: N.
-        standard_error: of the trace, from the drawn labels; 0.0 for the other label modes. It is
-            the spread of the examples' traces over sqrt(N), which holds the data's own spread
-            too: an upper estimate. NaN for drawn labels of a single example. It says nothing of
-            rounding.
-        precision: types in which the layers computed, such as "float16"; sums are float32 or
-            better. Empty where a file does not say.
+        standard_error: Standard error of the trace, from the drawn labels; 0.0 for other labels. It
+            is the spread of the examples' traces over sqrt(N), which includes the spread of the
+            data: an upper estimate. NaN for drawn labels of a single example. It does not
+            include rounding.
+        precision: Compute dtypes of the layers, such as "float16"; sums are in float32 or better.
+            Empty for files that do not contain it.
 
     Example:
         ```python
@@ -74,40 +74,40 @@ class FisherInformation(Result, abc.ABC):
     standard_error: float = field(default=0.0, kw_only=True)
     precision: str = field(default="", kw_only=True)
 
-    # What the argument `structure` says, and the structures in whose place this one is named where
-    # their memory is too much.
+    # The value of the argument `structure`, and the structures for which a refusal proposes this
+    # one as needing less memory.
     structure: ClassVar[str]
     cheaper_than: ClassVar[tuple[str, ...]] = ()
-    # Whether batches are split where the outputs of a layer would leave the cache.
+    # Whether batches are split if the outputs of a layer would not fit in the cache.
     splits_batches: ClassVar[bool] = False
 
     @classmethod
     @abc.abstractmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """Bytes that the result holds, and the bytes that computing it takes beside them."""
+        """Bytes of the result, and additional bytes during its computation."""
 
     @classmethod
     def kept_bytes(cls, measurement: Measurement) -> int:
-        """Bytes that may be taken later, where there is room; none by default."""
+        """Bytes that methods of the result may use if they are free; none by default."""
         return 0
 
     @classmethod
     def passes_needed(cls, measurement: Measurement) -> int:
-        """Backward passes that a batch takes: one for each column of the label's information."""
+        """Backward passes per batch: one for each column of the label's information."""
         return measurement.num_columns
 
     @classmethod
     def prepare(cls, measurement: Measurement) -> None:
-        """Chooses what is chosen once and kept with the model; nothing by default."""
+        """Makes choices that are kept with the model; by default there are none."""
 
     @classmethod
     def make_room(cls, measurement: Measurement, limit: int) -> None:
-        """Chooses what is left out so that the result fits in these bytes; nothing by default."""
+        """Chooses what to leave out so that the result fits in `limit` bytes; default: nothing."""
 
     @classmethod
     @abc.abstractmethod
     def measured(cls, measurement: Measurement) -> Self:
-        """Compute the result by one pass over the data."""
+        """Computes the result by one pass over the data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ class FisherInformation(Result, abc.ABC):
         """The eigenvalues, in a form that gives the sum of any function of them.
 
         The arguments are for the implicit structure, which estimates the spectrum from
-        `num_probes * num_steps` passes over the data; the others know it.
+        `num_probes * num_steps` passes over the data; the other structures know it exactly.
         """
 
     @abc.abstractmethod
@@ -148,24 +148,24 @@ class FisherInformation(Result, abc.ABC):
         """`rows @ (F + shift I)^exponent`, for rows `[n, weights]`, flat as `layout` joins them.
 
         Raises:
-            ValueError: the implicit structure, which has no matrix to take a power of.
+            ValueError: The structure is implicit and has no matrix.
         """
 
     def score_products(
         self, shift: float, exponents: Sequence[float], numbers: Sequence[int] | None = None
     ) -> ScoreProducts | None:
-        """How `g^T (F + shift I)^p h` of scores by some variables is made; None: from rows."""
+        """Products `g^T (F + shift I)^p h` of scores by some variables; None to use rows."""
         return None
 
     def _num_eigenvalues(self, count: int | None) -> int:
-        """How many are asked for, all by default."""
+        """The number of eigenvalues asked for; all by default."""
         given = check_count("count", count, most=self.size, optional=True)
         return self.size if given is None else given
 
     def _checked_power(
         self, rows: np.ndarray, exponent: float, shift: float
     ) -> tuple[np.ndarray, float, float]:
-        """The arguments of `power_product`."""
+        """Checks the arguments of `power_product`."""
         rows = check_numbers("rows", rows, f"[rows, {self.size}]", dtype=None)
         return rows, check_number("exponent", exponent), check_price("shift", shift)
 
@@ -182,7 +182,7 @@ class FisherInformation(Result, abc.ABC):
         }
 
     def numbers(self) -> dict[str, float]:
-        """The trace with its error, and how many examples and weights it is about."""
+        """The trace with its error, and the numbers of examples and weights."""
         trace = self.trace()
         return {
             "trace": float(trace),
@@ -233,15 +233,15 @@ class FisherInformation(Result, abc.ABC):
                 f"{other.structure!r} of {other.labels!r} labels and {other.size} weights"
             )
         merged = self._merged(cast(Self, other), self.num_examples + other.num_examples)
-        # Of two that differ both are said.
+        # If the precisions differ, both are named.
         said = dict.fromkeys([self.precision, other.precision])
         return dataclasses.replace(merged, precision=" and ".join(filter(None, said)))
 
     def _merged_error(self, other: FisherInformation) -> float:
-        """Standard error of the mean over both: that of one measurement of all examples."""
+        """Standard error for the union, equal to that of one measurement of all examples."""
         parts = (self, other)
         counts = np.array([part.num_examples for part in parts], np.float64)
-        # Of one example no spread was seen, and none is within it.
+        # A single example has no spread.
         errors = np.array([p.standard_error if p.num_examples > 1 else 0.0 for p in parts])
         if self.labels != "sampled":
             return float(np.linalg.norm(errors * counts) / counts.sum())
@@ -253,26 +253,26 @@ class FisherInformation(Result, abc.ABC):
 
     @abc.abstractmethod
     def _merged(self, other: Self, num_examples: int) -> Self:
-        """The mean over both."""
+        """The mean over both datasets."""
 
     @abc.abstractmethod
     def _arrays(self) -> dict[str, np.ndarray]:
-        """What `to_npz` writes besides the fields."""
+        """The arrays that `to_npz` writes besides the fields."""
 
     @classmethod
     @abc.abstractmethod
     def _from_archive(cls, fields: dict[str, Any], archive: Archive) -> Self:
-        """The inverse of `_arrays`; takes each array from the file, which checks it."""
+        """The inverse of `_arrays`; each array is checked as it is read."""
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes everything to a NumPy archive without pickled objects, as a whole or not at all.
+        """Writes everything to a NumPy archive without pickled objects, completely or not at all.
 
         Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+            path: Path of the file, in an existing folder; `.npz` is added if it is missing.
 
         Raises:
-            ValueError: no file in a folder that exists; the implicit structure.
-            OSError: the file cannot be written.
+            ValueError: The path is not a file in an existing folder, or the structure is implicit.
+            OSError: The file cannot be written.
         """
         shapes = [",".join(map(str, shape)) for shape in self.layout.shapes]
         arrays = {
@@ -290,11 +290,11 @@ class FisherInformation(Result, abc.ABC):
 
     @staticmethod
     def from_npz(path: str | os.PathLike) -> FisherInformation:
-        """Reads what `to_npz` wrote, of whatever structure; `.npz` may be left out, as there.
+        """Reads a file written by `to_npz`, of any structure; `.npz` may be omitted.
 
         Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
+            FileNotFoundError: There is no such file.
+            ValueError: The file was not written by `to_npz`, or is damaged.
         """
         if isinstance(path, str | os.PathLike) and not os.path.exists(path):
             path = with_suffix(path)
@@ -317,7 +317,7 @@ class FisherInformation(Result, abc.ABC):
 
 
 def _precision_from(archive: Archive) -> str:
-    """Types that there are, joined; empty where the result did not say."""
+    """The compute dtypes, joined by " and "; empty if the result had none."""
     said = archive.text("precision")
     if said and not set(said.split(" and ")) <= set(FLOATS):
         archive.refuse(f"with a precision of {said[:40]!r}")
@@ -339,7 +339,7 @@ def _layout_from(archive: Archive, version: int) -> Layout:
     return Layout(names, tuple(shapes))
 
 
-# Name to structure, of all that are registered.
+# All registered structures by name.
 STRUCTURES: dict[str, type[FisherInformation]] = {}
 
 

@@ -1,4 +1,4 @@
-"""Which label goes with which distribution of a likelihood, by key or by order."""
+"""Assigns labels to the distributions of a likelihood, by key or by order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["label_of_each", "losses_of"]
 def label_of_each(terms: Sequence[Term], y: Any) -> list[Any]:
     """The labels in the order of the terms.
 
-    Labels in a dictionary go by the keys of the likelihood's distributions, whatever their order
-    and whatever other labels there are; a list of distributions has none, and what TensorFlow would
-    pair them with is the order of the alphabet.
+    Labels in a dictionary are assigned by the keys of the likelihood's distributions, in any order;
+    additional labels are ignored. A list of distributions has no keys, and TensorFlow would assign
+    labels in alphabetical order.
 
     Raises:
-        ValueError: keys that do not fit, or another number of labels.
+        ValueError: The keys do not match, or the number of labels is wrong.
     """
     if len(terms) == 1 and terms[0].takes_nests:
         return [y]
@@ -39,8 +39,8 @@ def label_of_each(terms: Sequence[Term], y: Any) -> list[Any]:
     leaves = tf.nest.flatten(y)
     if len(leaves) > 1 and any(term.needs_key for term in terms):
         raise ValueError(
-            "Labels of a dictionary of distributions must be a dictionary with the same keys where "
-            "these are not in the order of the alphabet. "
+            "Labels of a dictionary of distributions must be a dictionary with the same keys, if "
+            "these are not in alphabetical order. "
             f"Received: {len(leaves)} labels in a {type(y).__name__}"
         )
     if len(leaves) != len(terms):
@@ -53,13 +53,13 @@ def label_of_each(terms: Sequence[Term], y: Any) -> list[Any]:
 
 
 def losses_of(terms: Sequence[Term], y: Any) -> tf.Tensor:
-    """Minus the log-probability of the labels, in nats, `[batch]`."""
+    """Negative log-probability of the labels, in nats, `[batch]`."""
     pairs = zip(terms, label_of_each(terms, y), strict=True)
     return -tf.add_n([term.log_prob(label) for term, label in pairs])
 
 
 def _only(label: Any) -> Any:
-    """A label, taken out of a list or dictionary of one."""
+    """A label; one in a list or dictionary of length one is taken out."""
     leaves = tf.nest.flatten(label)
     return leaves[0] if len(leaves) == 1 else label
 

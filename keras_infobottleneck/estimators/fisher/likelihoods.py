@@ -1,4 +1,4 @@
-"""The likelihood of a model: the one asked for, or that of its compiled loss."""
+"""The likelihood of a model: the one given, or that of its compiled loss."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 Labels = Literal["expected", "sampled", "empirical"]
 
-TOLERANCE = 1e-2  # by which probabilities in half precision may miss a sum of one
+TOLERANCE = 1e-2  # for the sum of probabilities in half precision
 
 NAMES = (
     "categorical",
@@ -49,7 +49,7 @@ NAMES = (
 )
 
 
-# Loss, by the name under which Keras knows it, to the likelihood that it is minus the logarithm of.
+# Maps a loss, by its Keras name, to the likelihood whose negative logarithm it is.
 LIKELIHOODS = {
     "binary_crossentropy": "bernoulli",
     "BinaryCrossentropy": "bernoulli",
@@ -57,20 +57,20 @@ LIKELIHOODS = {
     "CategoricalCrossentropy": "categorical",
     "sparse_categorical_crossentropy": "categorical",
     "SparseCategoricalCrossentropy": "categorical",
-    # Divided by a number and cut off at a least probability, both of which say what training is
-    # charged: the network predicts a distribution over classes, and everything here is about that.
+    # Scaled, and cut off at a smallest probability. Both belong to the training loss: the network
+    # predicts a distribution over classes, which all estimators are about.
     "keras_infobottleneck>BoundedCrossentropy": "categorical",
     "mean_squared_error": "normal",
     "MeanSquaredError": "normal",
 }
-# No logarithm of a likelihood, although the network predicts that of the same outputs.
+# These are not logarithms of a likelihood, although the outputs are the same as for one.
 FOCAL = {
     "binary_focal_crossentropy": "bernoulli",
     "BinaryFocalCrossentropy": "bernoulli",
     "categorical_focal_crossentropy": "categorical",
     "CategoricalFocalCrossentropy": "categorical",
 }
-# What makes a loss one of other labels than those given, and the value at which it does not.
+# Options that change the labels of a loss, and the values at which they do not.
 OF_OTHER_LABELS = {"label_smoothing": 0.0, "ignore_class": None}
 GIVE = "a name such as 'categorical' or 'normal', or a callable from outputs to a TFP distribution"
 
@@ -88,7 +88,7 @@ class NamedLikelihood(Likelihood):
         return hash(self.name)
 
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
-        """The term of the output; probabilities are traced back to logits where they are one op."""
+        """The term of the output; probabilities made by one operation are replaced by logits."""
         leaves = tf.nest.flatten(outputs)
         if len(leaves) != 1 or not tf.is_tensor(leaves[0]):
             raise ValueError(
@@ -103,11 +103,11 @@ class NamedLikelihood(Likelihood):
                 f"{'classes]' if is_of_classes else 'outputs] or [batch]'}. "
                 f"Received: shape={tuple(eta.shape)}"
             )
-        if tf.executing_eagerly():  # tried on one example, before it is traced
+        if tf.executing_eagerly():  # in the trial with one example, before tracing
             self._check_probabilities(eta)
         kind, eta = self._kind(eta)
         eta = eta if is_of_classes else _with_last_axis(eta)
-        # The losses of Keras are means or sums over the last axis of the outputs.
+        # Keras' losses are means or sums over the last axis of the outputs.
         of_losses = masks_of_losses(masks[0], eta.shape.rank - 1)
         term = kind(constant_where_masked(eta, of_losses))
         term.masks = of_losses
@@ -121,7 +121,7 @@ class NamedLikelihood(Likelihood):
             return Categorical, eta
         if self.name == "bernoulli":
             return Bernoulli, eta
-        # Gradients through a saturated softmax or sigmoid are lost; those of its logits are not.
+        # Gradients through a saturated softmax or sigmoid vanish; those of its logits do not.
         if self.name == "categorical_probabilities":
             logits = _input_of(eta, "Softmax")
             return (CategoricalProbabilities, eta) if logits is None else (Categorical, logits)
@@ -129,7 +129,7 @@ class NamedLikelihood(Likelihood):
         return (BernoulliProbabilities, eta) if logits is None else (Bernoulli, logits)
 
     def _check_probabilities(self, eta: tf.Tensor) -> None:
-        """Refuses logits where the name, or the loss that it was read from, says probabilities."""
+        """Refuses logits if the name, or the loss it was read from, requires probabilities."""
         values, sums = eta.numpy(), tf.reduce_sum(eta, -1).numpy()
         if not self.name.endswith("_probabilities") or not np.all(np.isfinite(values)):
             return
@@ -149,7 +149,7 @@ class NamedLikelihood(Likelihood):
 def find_likelihood(
     model: keras.Model, likelihood: str | Callable[[Any], Any] | None
 ) -> Likelihood:
-    """The likelihood asked for, or the one that the compiled loss is minus the logarithm of."""
+    """The likelihood given, or the one whose negative logarithm is the compiled loss."""
     if likelihood is None:
         return NamedLikelihood(likelihood_of_loss(model))
     if callable(likelihood) and not isinstance(likelihood, type):
@@ -162,10 +162,10 @@ def find_likelihood(
 
 
 def likelihood_of_loss(model: keras.Model) -> str:
-    """Name of the likelihood.
+    """Name of the likelihood of the compiled loss.
 
     Raises:
-        ValueError: no loss, several, or one that is minus the logarithm of no known likelihood.
+        ValueError: There is no loss or there are several, or no known likelihood has this loss.
     """
     losses = compiled_losses(model)
     if not losses:
@@ -215,25 +215,25 @@ def likelihood_of_loss(model: keras.Model) -> str:
 
 
 def _name(loss: Any) -> str:
-    """Name under which Keras knows a loss, or the name of a function."""
+    """The registered Keras name of a loss, or the name of a function."""
     kind = type(loss) if isinstance(loss, keras.losses.Loss) else loss
     if isinstance(kind, type):
         name = keras.saving.get_registered_name(kind)
     else:
         name = getattr(kind, "__name__", type(kind).__name__)
-    # One of a user's own may be called like one of Keras and be another.
+    # A loss of a user may have the name of a Keras loss.
     if getattr(keras.losses, name, kind) is not kind:
         return f"{name} of module {kind.__module__!r}"
     return name
 
 
 def _with_last_axis(eta: tf.Tensor) -> tf.Tensor:
-    """Outputs `[batch]` as `[batch, 1]`; others as they are."""
+    """Outputs `[batch]` as `[batch, 1]`; others unchanged."""
     return eta[:, None] if eta.shape.rank == 1 else eta
 
 
 def _input_of(tensor: tf.Tensor, kind: str) -> tf.Tensor | None:
-    """Input of the traced operation that made the tensor, None if it is of another kind."""
+    """Input of the traced operation of this kind that made the tensor; None for other kinds."""
     if tf.executing_eagerly() or tensor.op.type != kind:
         return None
     return as_float(tensor.op.inputs[0])

@@ -1,8 +1,8 @@
-"""Positions of a sequence that hold no label, because the mask of the output leaves them out.
+"""Positions of a sequence without a label, because the mask of the output excludes them.
 
-Keras leaves them out of the compiled loss, and so does everything that is measured. A mask with
-more axes than the losses is of other positions, such as time steps that a layer has summed over
-although it passes their mask on. Such a mask leaves nothing out.
+Keras excludes them from the compiled loss, and all estimators do too. A mask with more axes than
+the losses belongs to other positions, such as time steps that a layer has summed over although it
+passes their mask on. Such a mask excludes nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["constant_where_masked", "masks_of", "masks_of_losses", "without_mask
 
 
 def masks_of(output: Any) -> list[tf.Tensor]:
-    """The mask of an output, true where it holds a label; none where it has no mask."""
+    """The mask of an output, true where there is a label, in a list; empty without a mask."""
     mask = mask_of(output)
     return [] if mask is None else [tf.cast(tf.convert_to_tensor(mask), tf.bool)]
 
 
 def masks_of_losses(masks: Sequence[tf.Tensor], rank: int | None) -> list[tf.Tensor]:
-    """The masks that can be of losses with `rank` axes, by the rule of Keras.
+    """The masks that can apply to losses with `rank` axes, by the rule of Keras.
 
     A superfluous last axis of size one is dropped. Without a rank, all masks are kept.
     """
@@ -38,14 +38,14 @@ def masks_of_losses(masks: Sequence[tf.Tensor], rank: int | None) -> list[tf.Ten
 
 
 def without_masked(tensor: tf.Tensor, masks: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The tensor with zeros at masked positions, whatever stands there."""
+    """The tensor with zeros at masked positions, even instead of NaN."""
     for mask in masks:
         tensor = _chosen(mask, tensor, tf.zeros_like)
     return tensor
 
 
 def constant_where_masked(tensor: tf.Tensor, masks: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The tensor, which does not depend on the weights at masked positions."""
+    """The tensor with its gradient stopped at masked positions."""
     for mask in masks:
         tensor = _chosen(mask, tensor, tf.stop_gradient)
     return tensor
@@ -54,10 +54,10 @@ def constant_where_masked(tensor: tf.Tensor, masks: Sequence[tf.Tensor]) -> tf.T
 def _chosen(
     mask: tf.Tensor, tensor: tf.Tensor, elsewhere: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """The tensor, and what is made of it at masked positions.
+    """The tensor, with `elsewhere(tensor)` at masked positions.
 
-    A tensor without these positions, such as the log-probability of a whole sequence under a
-    distribution that has dealt with them itself, is left as it is.
+    A tensor without these positions is left as it is, such as the log-probability of a whole
+    sequence under a distribution that handles the mask itself.
     """
     tensor = tf.convert_to_tensor(tensor)
     rank, shape = mask.shape.rank, tensor.shape

@@ -1,4 +1,4 @@
-"""The gradient of a model's mean loss, by one compiled pass."""
+"""The gradient of a model's mean loss, in one compiled pass."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mean_gradient(
     """Gradient of the mean negative log-likelihood in inference mode, flat, in float64.
 
     Raises:
-        ValueError: it is not finite.
+        ValueError: The gradient is not finite.
     """
 
     def make(model_of: Callable[[], keras.Model]) -> CompiledSum:

@@ -1,4 +1,4 @@
-"""Sums of what follows from the scores over all batches, and what they take."""
+"""Sums over all batches of functions of the scores, and the cost of these sums."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["COTANGENT_COPIES", "PASS_LIMIT", "Measurement"]
 
-# Tensors of the size of the label's parameters that a column takes beside a gradient pass: what is
-# drawn, its target, the score and the column.
+# Number of tensors of the size of the label's parameters that a column needs in addition to a
+# gradient pass: the draw, its target, the score and the column.
 COTANGENT_COPIES = 4
-# Backward passes that a batch may take by default: minutes for a batch, even of a small network.
+# Default limit of backward passes per batch: minutes for a batch, even of a small network.
 PASS_LIMIT = 10_000
 
 
 class Measurement:
-    """What a structure is made from: sums over all examples, one compiled pass each.
+    """The sums from which a structure is made: over all examples, one compiled pass each.
 
     Args:
-        model: the model, run in inference mode.
-        variables: the weights that F is about.
-        source: which labels.
-        batches: the examples.
-        num_columns: backward passes that a batch takes.
-        num_positions: the most positions of one example at which a kernel is used.
-        position_bytes: for each weight what comes in and goes out of it at all positions of one
-            example, 0 for what is no kernel.
-        max_side: Kronecker factors wider than this are diagonal; None for those that must be.
-        memory_limit: bytes, None for what is free.
-        pass_limit: backward passes that a batch may take.
-        gradient_bytes: the largest gradient of one example that is formed, with its square.
-        parameter_bytes: parameters of one example's label, such as the logits.
-        num_rows: examples that are measured at a time, None for a batch.
+        model: The model, run in inference mode.
+        variables: The weights that F is about.
+        source: The labels.
+        batches: The examples.
+        num_columns: Backward passes per batch.
+        num_positions: Largest number of positions in one example at which a kernel is used.
+        position_bytes: For each weight, the bytes of its inputs and outputs at all positions of one
+            example; 0 for weights that are not kernels.
+        max_side: Kronecker factors wider than this are diagonal; None to choose by memory.
+        memory_limit: Bytes; None for the free memory.
+        pass_limit: Largest number of backward passes per batch.
+        gradient_bytes: Bytes of the largest gradient of one example that is formed, and its square.
+        parameter_bytes: Bytes of the parameters of one example's label, such as the logits.
+        num_rows: Number of examples measured at a time; None for a whole batch.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -82,21 +82,21 @@ class Measurement:
 
     @property
     def vector_bytes(self) -> int:
-        """Bytes of one number for each weight."""
+        """Bytes of one vector of weights."""
         return self.layout.size * self.dtype.size
 
     @property
     def score_bytes(self) -> int:
-        """Bytes that scores take beside a gradient pass: a block of gradients, and cotangents."""
+        """Bytes for scores in addition to a gradient pass: a block of gradients, and cotangents."""
         rows = min(self.num_rows or self.batches.size, self.batches.size)
         of_parameters = COTANGENT_COPIES * rows * self.parameter_bytes
         return max(BLOCK_BYTES, self.gradient_bytes) + of_parameters
 
     @property
     def sum_copies(self) -> int:
-        """Bytes of a sum over batches while it is made, by those of its result."""
+        """Number of copies of a result that are in memory while it is summed over batches."""
         num_batches = self.batches.num_batches
-        # Many batches are summed in parts, and these in float64.
+        # Many batches are summed in parts, which are added in float64.
         return 1 if num_batches is not None and num_batches <= BATCHES_PER_PART else 3
 
     def draw_labels_by(self, seed: int) -> None:
@@ -104,7 +104,7 @@ class Measurement:
         self.key = tf.constant(seed % 2**62, tf.int64)
 
     def fields(self) -> dict[str, Any]:
-        """What every result says about itself; the examples are counted where they were not."""
+        """The fields that all results have; the examples are counted if their number is unknown."""
         return {
             "layout": self.layout,
             "labels": self.source.labels,
@@ -113,12 +113,12 @@ class Measurement:
         }
 
     def kept(self, name: str, make: Callable[[Callable[[], keras.Model]], Any]) -> Any:
-        """What `make` gives for this measurement, see `compiled`."""
+        """The result of `make` for this measurement, kept with the model; see `compiled`."""
         key = (name, self.source, tuple(map(id, self.variables)), registered_rules())
         return compiled(self.model, key, make)
 
     def summed(self, name: str, of_scores: Callable[[Scores], Any]) -> Any:
-        """Sum over batches of `of_scores`."""
+        """Sum over batches of the function `of_scores`."""
         variables, source = self.variables, self.source
 
         def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
@@ -129,10 +129,10 @@ class Measurement:
         return self.kept(name, make).over(self.batches, self.key, verbose=self.verbose)
 
     def mean(self, total: tf.Tensor) -> np.ndarray:
-        """A sum over examples as a mean, on the host.
+        """The mean over examples, on the host, from their sum.
 
         Raises:
-            ValueError: it is not finite.
+            ValueError: The mean is not finite.
         """
         mean = total.numpy()
         mean /= self.batches.num_examples
@@ -145,11 +145,11 @@ class Measurement:
         return mean
 
     def error(self, total: Any, total_of_squares: Any) -> float:
-        """Standard error of a mean from its examples' sum and sum of squares."""
+        """Standard error of a mean, from the sum and the sum of squares of its examples."""
         if self.source.labels != "sampled":
             return 0.0
         count: Any = self.batches.num_examples  # known after the pass
         if count == 1:
-            return float("nan")  # no spread is seen; 0.0 would say that the trace is exact
+            return float("nan")  # the spread is unknown; 0.0 would mean that the trace is exact
         variance = float(total_of_squares) / count - (float(total) / count) ** 2
         return float(np.sqrt(max(variance, 0.0) / (count - 1)))

@@ -1,4 +1,4 @@
-"""What one example tells of a model before any work."""
+"""Runs one example before the measurement, to learn the sizes that determine its cost."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ __all__ = [
 
 # About the second-level cache of one processor core.
 CACHE_BYTES = 2 * 2**20
-# The outputs of a part are at least this many times as large as the weights.
+# Factor by which the outputs of a part of a batch exceed the weights, at least.
 OUTPUTS_PER_WEIGHTS = 4
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one example tells.
+    """Sizes that were found with one example.
 
     Attributes:
-        num_columns: backward passes that a batch takes.
-        largest_output_bytes: of one example, among the outputs of all layers with a rule.
-        positions: by identity of a kernel, at how many positions of one example it is used.
-        position_bytes: by identity of a kernel, what comes in and goes out of it at all positions
-            of one example: of a convolution its patches.
-        gradient_bytes: by identity of a kernel that is used at several positions, its gradient for
-            one example, and the square.
-        parameter_bytes: parameters of one example's label, such as the logits.
-        covered: identities of the weights that rules cover; of others every gradient is formed.
+        num_columns: Backward passes per batch.
+        largest_output_bytes: Largest output of a layer with a rule, for one example.
+        positions: By identity of a kernel, the number of positions in one example at which it is
+            used.
+        position_bytes: By identity of a kernel, the bytes of its inputs and outputs at all
+            positions of one example; for a convolution, of its patches.
+        gradient_bytes: By identity of a kernel that is used at several positions, the bytes of its
+            gradient for one example, and of the square.
+        parameter_bytes: Bytes of the parameters of one example's label, such as the logits.
+        covered: Identities of the weights that rules cover; for others each gradient is formed.
     """
 
     num_columns: int
@@ -62,10 +63,10 @@ class Trial:
     covered: Set[int] = frozenset()
 
     def rows_in_cache(self, variables: Sequence[keras.Variable]) -> int | None:
-        """Examples whose largest layer output stays in the cache, None for any number.
+        """Number of examples whose largest layer output fits in the cache; None for any number.
 
-        Every part of a batch reads the weights again, and adds to sums of their size: no part is
-        made whose outputs are not several times as large. A GPU wants its batches whole.
+        Every part of a batch reads the weights again, and adds to sums of their size, so the
+        outputs of a part are made several times as large. On a GPU batches are not split.
         """
         if self.largest_output_bytes == 0 or tf.config.list_logical_devices("GPU"):
             return None
@@ -76,7 +77,7 @@ class Trial:
 
 
 def try_one_example(model: keras.Model, source: ColumnSource, batches: Batches) -> Trial:
-    """Runs the model and the likelihood on one example, once for each kind of request."""
+    """Runs the model and the likelihood on one example; the result is kept for each request."""
 
     def make(model_of: Callable[[], keras.Model]) -> Trial:
         sizes = [0]
@@ -118,15 +119,15 @@ def outputs_of_example(
     inputs: Any,
     note: Callable[[LayerRule, Call], None] = lambda rule, record: None,
 ) -> Any:
-    """The model's outputs for one example, run by its layers' rules, which are checked.
+    """The model's outputs for one example, computed by its layers' rules, which are checked.
 
     Args:
-        model: the model, run in inference mode.
-        inputs: of the example, with a batch axis of one.
-        note: gets every call that a rule covers.
+        model: The model, run in inference mode.
+        inputs: Inputs of the example, with a batch axis of length one.
+        note: Called with the rule and the record of every call that a rule covers.
 
     Raises:
-        ValueError: layers that cannot be traced, or a rule that is wrong.
+        ValueError: A layer cannot be traced, or a rule is wrong.
     """
 
     def run(
@@ -148,7 +149,7 @@ def outputs_of_example(
 
 
 def _check_rematerialised(model: keras.Model, inputs: Any) -> None:
-    """Refuses layers that Keras runs again for their gradients, where it cannot trace them."""
+    """Refuses layers that Keras runs again for their gradients, if they cannot be traced."""
     layers = [layer.name for layer in all_layers(model) if is_rematerialised(layer)]
     if not layers:
         return

@@ -1,8 +1,8 @@
-"""Products of single scores under powers of F, made on the device from the factors of the scores.
+"""Products of single scores under powers of F, computed on the device from factors of the scores.
 
-`g^T (F + shift I)^p h` of two scores of one example needs no row of numbers for every weight: where
-F is diagonal in coordinates that a layer's inputs and output gradients are turned to, its powers
-stand between the products of both.
+`g^T (F + shift I)^p h` of two scores of one example does not need a row with a number for every
+weight: if F is diagonal in a rotated basis of a layer's inputs and output gradients, its powers
+multiply the products of both.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from keras_infobottleneck.estimators.fisher.scores import Scores
 
 __all__ = ["Columns", "ScoreProducts", "relative_powers"]
 
-# What `Scores.columns` gives.
+# The result of `Scores.columns`.
 Columns = list[list[Any]]
 
 
 @dataclass(frozen=True)
 class ScoreProducts:
-    """How one structure makes products of the scores of a batch.
+    """The computation by which one structure makes products of the scores of a batch.
 
     Attributes:
-        key: everything but shapes that `of_scores` depends on.
-        operands: nest of arrays that `of_scores` gets as tensors, see `in_tensors`.
-        of_scores: from the scores, their columns and the operands to the products of every two
-            columns of an example, `[batch, exponents, columns, columns]`, in their units.
-        units: what the products are multiplied by, `[exponents]`.
+        key: Everything except shapes that `of_scores` depends on.
+        operands: Nest of arrays that `of_scores` receives as tensors; see `in_tensors`.
+        of_scores: Function from the scores, their columns and the operands to the products of every
+            two columns of an example, `[batch, exponents, columns, columns]`, divided by `units`.
+        units: Factors of the products, `[exponents]`.
     """
 
     key: Hashable
@@ -41,7 +41,7 @@ class ScoreProducts:
     units: np.ndarray
 
     def in_tensors(self, dtype: tf.DType | str) -> ScoreProducts:
-        """The same with its operands as tensors of a type, for any number of calls."""
+        """A copy with the operands as tensors of a dtype, for any number of calls."""
         operands = tf.nest.map_structure(
             lambda a: None if a is None else tf.constant(a, dtype), self.operands
         )
@@ -51,9 +51,9 @@ class ScoreProducts:
 def relative_powers(
     values: Sequence[np.ndarray], shift: float, exponents: Sequence[float]
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Powers of shifted eigenvalues, `[exponents, ...]`, over the largest of each, and these.
+    """Powers of shifted eigenvalues, `[exponents, ...]`, over the largest of each, and the largest.
 
-    The powers are at most one, so that float32 holds them all.
+    The relative powers are at most one, so that they do not overflow in float32.
     """
     rising = exponents[0] > 0
     extremes = [float(each.max() if rising else each.min()) for each in values if each.size]

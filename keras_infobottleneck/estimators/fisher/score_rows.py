@@ -1,4 +1,4 @@
-"""The scores of the examples of a batch as rows, a number for each weight."""
+"""The scores of the examples of a batch as rows, with a number for each weight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def score_rows(scores: Scores, k: int | tf.Tensor) -> tf.Tensor:
 
 
 def all_rows(scores: Scores) -> tf.Tensor:
-    """Every score of the batch, `[columns, batch, weights]`."""
+    """All scores of the batch, `[columns, batch, weights]`."""
     if scores.num_columns == 1:
         return score_rows(scores, 0)[None]
     return tf.map_fn(

@@ -37,12 +37,12 @@ Tensors = list[tf.Tensor]
 
 @dataclass(frozen=True)
 class ColumnSource:
-    """Which labels the scores are for.
+    """The labels for which scores are computed.
 
     Args:
-        likelihood: from outputs to the label's distribution.
+        likelihood: Maps outputs to the label's distribution.
         labels: "expected", "sampled" or "empirical".
-        num_samples: labels drawn per example, for "sampled".
+        num_samples: Number of labels drawn per example, for "sampled".
     """
 
     likelihood: Likelihood
@@ -52,7 +52,7 @@ class ColumnSource:
     def columns(
         self, terms: list[Term], batch: Batch, key: tf.Tensor
     ) -> tuple[int, Callable[[int | tf.Tensor], Tensors]]:
-        """How many columns there are, and the cotangent of every parameter for column k."""
+        """The number of columns, and a function from k to the cotangents of all parameters."""
         weights = batch.weights
 
         def weighed(cotangents: Tensors) -> Tensors:
@@ -92,11 +92,11 @@ class Scores:
     """The scores of one batch, traced inside a compiled function.
 
     Args:
-        model: the model, run in inference mode.
-        variables: the weights that the scores are about.
-        source: which labels.
-        batch: the batch.
-        key: seed of the drawn labels.
+        model: The model, run in inference mode.
+        variables: The weights that the scores are about.
+        source: The labels.
+        batch: The batch.
+        key: Seed of the drawn labels.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class Scores:
         self.weights = batch.weights
         self.num_rows = batch.weights.shape[0]
         self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
-        # Each rule with the calls of its layer, in the order of their first call. The weights of a
-        # call that no rule covers are left to the loop over examples.
+        # Each rule with the calls of its layer, in the order of the first calls. The weights of a
+        # call without a rule are left to the loop over examples.
         records: dict[LayerRule, list[Call]] = {}
 
         def run(
@@ -149,7 +149,7 @@ class Scores:
         self, variables: list[keras.Variable], records: dict[LayerRule, list[Call]]
     ) -> list[VariableGradient]:
         """The form of each variable's gradient, in the order of `variables`."""
-        # Rules cut their weights off the tape: what is still connected is used elsewhere as well.
+        # Rules take their weights off the tape: a weight that is still connected has another use.
         elsewhere = self._tape.gradient(self._eta, [v.value for v in variables])
         found: dict[int, list[VariableGradient]] = {}
         for rule, calls in records.items():
@@ -165,7 +165,7 @@ class Scores:
         return forms
 
     def gradients(self, k: int | tf.Tensor) -> list[Any]:
-        """For each form the output gradients of its calls, for column k."""
+        """For each form, the output gradients of its calls, for column k."""
         gradients, loop = self._given(k)
         return [
             loop if isinstance(form, LoopGradient) else [gradients[id(call)] for call in form.calls]
@@ -173,7 +173,7 @@ class Scores:
         ]
 
     def _given(self, k: int | tf.Tensor) -> tuple[dict[int, tf.Tensor], ExampleLoop | None]:
-        """Output gradients of every call by its identity, and the loop over examples, if any."""
+        """Output gradients of all calls by identity, and the loop over examples, or None."""
         cotangents = self._column(k)
         outputs = {id(call): call.outputs for call in self._calls}
         gradients = self._tape.gradient(
@@ -182,7 +182,7 @@ class Scores:
             output_gradients=cotangents,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        # A gradient that comes out of a loop over time has lost its shape.
+        # A gradient that comes out of a loop over time has lost its static shape.
         gradients = {
             key: tf.ensure_shape(gradient, outputs[key].shape)
             for key, gradient in gradients.items()
@@ -192,7 +192,7 @@ class Scores:
 
     @property
     def _calls(self) -> list[Call]:
-        """Every recorded call, once: a kernel and its bias share theirs."""
+        """All recorded calls, each once: a kernel and its bias share theirs."""
         return list({id(call): call for form in self.forms for call in form.calls}.values())
 
     @property
@@ -202,9 +202,9 @@ class Scores:
 
     @property
     def columns_bytes(self) -> int:
-        """Bytes that `columns` holds of one example, beside what any gradient pass holds.
+        """Bytes of one example in `columns`, beyond those of any gradient pass.
 
-        That has the outputs of every call too, once.
+        A gradient pass also holds the outputs of all calls once.
         """
         outputs = [(call.outputs.shape[1:], call.outputs.dtype) for call in self._calls]
         in_loop = [(v.shape, tf.as_dtype(v.dtype)) for v in self._in_loop]
@@ -215,10 +215,10 @@ class Scores:
         return (self.num_columns - 1) * of_calls + self.num_columns * of_loop
 
     def columns(self) -> list[Tensors]:
-        """For each form what its gradients are made from, of all columns, `[columns, batch, ...]`.
+        """For each form, the arrays from which all its gradients follow, `[columns, batch, ...]`.
 
-        These are the output gradients of its calls, or, where no rule covers the weight, the
-        gradients themselves.
+        These are the output gradients of its calls, or, for weights without a rule, the gradients
+        themselves.
         """
         calls, in_loop = self._calls, self._in_loop
 
@@ -242,7 +242,7 @@ class Scores:
         return [[made[id(each)] for each in (form.calls or [form.variable])] for form in self.forms]
 
     def _loop(self, variables: list[keras.Variable], cotangents: Tensors) -> ExampleLoop:
-        """The loop that gives these variables' gradients, the model run on one example a time."""
+        """The loop that computes gradients of these variables, one example at a time."""
         values = [v.value for v in variables]
 
         def gradient(n: tf.Tensor) -> Tensors:

@@ -1,10 +1,11 @@
-"""Where the gradient of a TensorFlow gradient is wrong or missing, and what is done about it.
+"""Cases in which the gradient of a TensorFlow gradient is wrong or missing, and their remedies.
 
 `tf.nn.moments`, with which Keras normalises layers and groups, stops the gradient at the mean. The
-variance's first derivative does not feel it, because the variance is stationary in the mean; its
-second derivative does. So moments are taken in full while a model is traced for second derivatives,
-and a model that brings the others along, in code traced or imported before, is refused. Resizing to
-the nearest neighbour and the softsign have gradients without one of their own: registered here.
+first derivative of the variance is not affected, because the variance is stationary in the mean;
+its second derivative is. So moments are replaced by exact ones while a model is traced for second
+derivatives, and a model that uses the original ones, in code that was traced or imported before, is
+refused. The gradients of nearest-neighbour resizing and of the softsign have no gradient in
+TensorFlow; they are registered here.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import tensorflow as tf
 
 __all__ = ["check_differentiable_again", "check_moments", "exact_moments"]
 
-# TensorFlow calls them not differentiable, and a tape passes over them as if they were constants.
-# All but the first are those of quantisation.
+# TensorFlow marks these as not differentiable, and a tape treats their results as constants. All
+# but the first belong to quantisation.
 GRADIENTS_WITHOUT_GRADIENT = (
     "ResizeBilinearGrad",
     "FakeQuantWithMinMaxArgsGradient",
@@ -29,7 +30,7 @@ GRADIENTS_WITHOUT_GRADIENT = (
 
 
 def _nearest(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, None]:
-    """The gradient of a nearest-neighbour resizing's gradient, which is linear: to resize."""
+    """The gradient of nearest-neighbour resizing's gradient, a linear map: the resizing itself."""
     resized = tf.raw_ops.ResizeNearestNeighbor(
         images=gradient,
         size=tf.shape(operation.inputs[0])[1:3],
@@ -40,24 +41,24 @@ def _nearest(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, None]:
 
 
 def _softsign(operation: Any, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The gradients of the softsign's gradient, `g / (1 + |x|)^2`, by g and by x."""
+    """The gradients of the softsign's gradient `g / (1 + |x|)^2` with respect to g and x."""
     upstream, x = operation.inputs
     slope = 1.0 / tf.square(1.0 + tf.abs(x))
     return gradient * slope, -2.0 * gradient * upstream * slope * tf.sign(x) / (1.0 + tf.abs(x))
 
 
 for _kind, _gradient in {"ResizeNearestNeighborGrad": _nearest, "SoftsignGrad": _softsign}.items():
-    with contextlib.suppress(KeyError):  # where TensorFlow, or another package, has one by then
+    with contextlib.suppress(KeyError):  # TensorFlow or another package may have registered one
         tf.RegisterGradient(_kind)(_gradient)
 
 _LOCK = threading.Lock()
-_THREADS: list[int] = []  # those inside `exact_moments`, each as often as it entered
+_THREADS: list[int] = []  # threads inside `exact_moments`, once for each time they entered
 _MOMENTS = tf.nn.moments
 
 
 @contextlib.contextmanager
 def exact_moments() -> Iterator[None]:
-    """Makes `tf.nn.moments` differentiable twice, for this thread, while the context is open."""
+    """Makes `tf.nn.moments` twice differentiable for this thread while the context is open."""
     thread = threading.get_ident()
     with _LOCK:
         _THREADS.append(thread)
@@ -72,7 +73,7 @@ def exact_moments() -> Iterator[None]:
 
 
 def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: Any = None) -> Any:
-    """As `tf.nn.moments`, with the mean a function of x inside the variance too."""
+    """`tf.nn.moments` with the gradient through the mean included in the variance."""
     if threading.get_ident() not in _THREADS:
         return _MOMENTS(x, axes, shift=shift, keepdims=keepdims, name=name)
     x = tf.convert_to_tensor(x)
@@ -85,10 +86,10 @@ def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name:
 
 
 def check_differentiable_again() -> None:
-    """Refuses a traced gradient whose own would be left out, and products wrong, in silence.
+    """Refuses a traced gradient without a gradient, which would make products silently wrong.
 
     Raises:
-        ValueError: the graph being traced holds such an operation.
+        ValueError: The graph being traced contains such an operation.
     """
     kinds = {operation.type for operation in tf.compat.v1.get_default_graph().get_operations()}
     for kind in GRADIENTS_WITHOUT_GRADIENT:
@@ -105,7 +106,7 @@ def check_moments() -> None:
     """Refuses moments that stop the gradient at the mean, in the graph being traced.
 
     Raises:
-        ValueError: a variance around a mean that is a constant to its derivative.
+        ValueError: A variance treats its mean as a constant.
     """
     definition = tf.compat.v1.get_default_graph().as_graph_def()
     for nodes in (definition.node, *(f.node_def for f in definition.library.function)):

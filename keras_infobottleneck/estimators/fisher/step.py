@@ -1,4 +1,4 @@
-"""A step of the weights, and what it does to each layer that is linear in them."""
+"""A step of the weights, and the change of each layer that is linear in them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Tensors = list[tf.Tensor]
 class Step:
     """A direction `v` in the space of weights, along which a model is differentiated.
 
-    The output of a layer with a kernel moves by that layer's output at `v` in the place of its
-    weights, `conv(x, dW) + db`, which is one fused operation. The weights are cut off there, so
-    that tapes find every other use of them and of other weights; the parts add up.
+    The output of a layer with a kernel changes by the layer's output with `v` in place of its
+    weights, `conv(x, dW) + db`, which is one fused operation. The weights of these layers are
+    taken off the tapes, so that tapes find all other uses of weights; the parts are added.
 
     Args:
-        variables: the weights.
+        variables: The weights.
         tangents: `v`, one tensor per variable.
     """
 
@@ -40,7 +40,7 @@ class Step:
         self._calls: list[tuple[KernelRule, tf.Tensor, tf.Tensor]] = []
 
     def run(self, model: keras.Model, inputs: Any, num_rows: int, *tapes: tf.GradientTape) -> Any:
-        """The model's outputs in inference mode, watched by tapes that are open."""
+        """The model's outputs in inference mode, watched by the given open tapes."""
 
         def watch(tensors: Any) -> None:
             for tape in tapes:
@@ -54,7 +54,7 @@ class Step:
             kwargs: dict[str, Any],
         ) -> tf.Tensor:
             variables = rule.variables()
-            # A bias is not watched: its gradient is a sum of the output's.
+            # A bias is not watched: its gradient is a sum of the output's gradient.
             watch([self._weight(rule.kernel)])
             outputs = rule.run_on([self._weight(v) for v in variables], call, inputs, args, kwargs)
             moved = rule.run_on([self._tangent(v) for v in variables], call, inputs, args, kwargs)
@@ -67,7 +67,7 @@ class Step:
             return model(inputs, training=False)
 
     def _is_for(self, rule: LayerRule) -> bool:
-        """Whether the rule's layer moves, by its kernel or bias."""
+        """Whether the kernel or bias of the rule's layer is among the variables."""
         return isinstance(rule, KernelRule) and any(id(v) in self._index for v in rule.variables())
 
     def _weight(self, variable: keras.Variable) -> tf.Tensor:
@@ -81,18 +81,18 @@ class Step:
     def slopes(
         self, tape: tf.GradientTape, targets: Any, output_gradients: Any = None
     ) -> tuple[Tensors, Tensors]:
-        """Gradients with respect to all that moves, and how it moves.
+        """Gradients with respect to everything that changes, and these changes.
 
         The sum of their products is the derivative of the targets along the step.
 
         Raises:
-            ValueError: a gradient that cannot be differentiated again.
+            ValueError: A gradient cannot be differentiated again.
         """
         places = [outputs for _, outputs, _ in self._calls] + self._values
         moves = [moved for *_, moved in self._calls] + self._tangents
         found = tape.gradient(targets, places, output_gradients=output_gradients)
         check_differentiable_again()
-        # An embedding's are slices, which no tape differentiates.
+        # The gradient of an embedding is `IndexedSlices`, which a tape does not differentiate.
         pairs = [
             (tf.convert_to_tensor(slope), move)
             for slope, move in zip(found, moves, strict=True)
@@ -116,7 +116,7 @@ class Step:
         for (rule, *_), gradient in zip(self._calls, found[2], strict=True):
             i = self._index.get(id(rule.bias))
             if i is not None and gradient is not None:
-                # A sum of its own: the fused operation for kernel and bias is slower than both.
+                # Summed separately: the fused operation for kernel and bias is slower than both.
                 gradient = tf.cast(gradient, self._values[i].dtype)
                 parts[i].append(tf.reduce_sum(rule.sum_to_bias(gradient), 0))
         return [

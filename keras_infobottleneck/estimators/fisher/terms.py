@@ -1,12 +1,12 @@
 """Terms of the label's distribution under a likelihood, and the categorical distribution.
 
-A term holds the distribution's parameters `eta`, tensors `[batch, ...]` that depend on the
+A term holds the parameters `eta` of the distribution, tensors `[batch, ...]` that depend on the
 weights. The Fisher information of the label about `eta` is `A = sum_k s_k s_k^T`, with as many
-columns `s_k` as the distribution needs; positions of a sequence are independent. Those that a mask
-leaves out hold no label: `eta` does not depend on the weights there, and no probability counts.
+columns `s_k` as the distribution needs; positions of a sequence are independent. Positions that a
+mask excludes have no label: `eta` does not depend on the weights there, and no probability counts.
 
-Random numbers belong to examples, not to batches: the counter-based generator is started at each
-batch's first example, so that an example draws the same numbers whatever the batch size.
+Random numbers belong to examples, not to batches: the counter-based generator starts each batch at
+the number of its first example, so that an example has the same numbers for any batch size.
 """
 
 from __future__ import annotations
@@ -37,25 +37,26 @@ __all__ = [
 
 Tensors = list[tf.Tensor]
 
-# Smallest probability that is divided by: its square root's inverse is still finite in float32,
-# and a softmax that underflowed multiplies it by an exact zero.
+# Smallest probability used as a divisor: the inverse of its square root is finite in float32, and a
+# softmax that underflowed multiplies it by an exact zero.
 TINY_PROBABILITY = 1e-37
 
 PHILOX = 1
-# One step of the Philox counter gives four 32-bit numbers.
+# One step of the Philox counter yields four 32-bit numbers.
 NUMBERS_PER_COUNT = 4
 
 
 class Term(abc.ABC):
     """One independent part of the label's distribution, with parameters `eta`."""
 
-    # Each says which positions hold a label, `[batch, positions]`; without one all do.
+    # Masks of the positions that have a label, `[batch, positions]`; without masks all have one.
     masks: Sequence[tf.Tensor] = ()
-    # Number of axes of a label's log-probability, the most that its masks have; None if unknown.
+    # Number of axes of a label's log-probability, an upper limit for its masks; None if unknown.
     loss_rank: int | None = None
-    # Of the distribution in a dictionary, by which its label is found; None without one.
+    # Key of the distribution in a dictionary, by which its label is found; None without one.
     key: str | None = None
-    # Whether that dictionary has another order than that of the alphabet, which nests are read in.
+    # Whether the keys of that dictionary are not in alphabetical order, in which nests are
+    # flattened.
     needs_key = False
     # Whether the label itself may be a nest of arrays, such as that of a joint distribution.
     takes_nests = False
@@ -70,7 +71,7 @@ class Term(abc.ABC):
 
     @property
     def num_columns(self) -> int:
-        """How many columns `s_k` the Fisher information of the label has."""
+        """Number of columns `s_k` of the Fisher information of the label."""
         return self.num_outputs
 
     @abc.abstractmethod
@@ -82,7 +83,7 @@ class Term(abc.ABC):
         """Gradient of `log p(y)` with respect to `eta`."""
 
     def weighed_score(self, y: Any, weights: tf.Tensor) -> Tensors:
-        """The score times one number for each example, `[batch]`."""
+        """The score of each example times its weight, `[batch]`."""
 
         def weighed(u: tf.Tensor) -> tf.Tensor:
             shape = [u.shape[0], *[1] * (u.shape.rank - 1)]
@@ -96,7 +97,7 @@ class Term(abc.ABC):
 
     @abc.abstractmethod
     def log_probs(self, y: Any) -> tf.Tensor:
-        """Log-probabilities whose sum is that of the label, `[batch, ...]`."""
+        """Log-probabilities that add up to that of the label, `[batch, ...]`."""
 
     @abc.abstractmethod
     def column(self, k: int | tf.Tensor) -> Tensors:
@@ -107,7 +108,7 @@ class Term(abc.ABC):
         """`A` times a vector of the shape of `eta`."""
 
     def _unit(self, k: int | tf.Tensor) -> tf.Tensor:
-        """One at output k of each example, else zero, broadcastable to `eta[0]`."""
+        """One at output k of each example, zero elsewhere, broadcastable to `eta[0]`."""
         one_hot = tf.one_hot(k, self.num_outputs, dtype=self.eta[0].dtype)
         return tf.reshape(one_hot, [1, *self.eta[0].shape[1:]])
 
@@ -129,7 +130,7 @@ def _draw(
     rows: int,
     shape: tuple[int, ...],
 ) -> tf.Tensor:
-    """Random numbers of an operation; every example starts at a counter of its own."""
+    """Random numbers of an operation; every example starts at its own counter."""
     size = math.prod(shape)
     counts = -(-size // NUMBERS_PER_COUNT)
     counter = tf.stack([tf.cast(first, tf.uint64) * counts, tf.zeros([], tf.uint64)])
@@ -144,12 +145,12 @@ def _draw(
 
 
 def seed_pair(key: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """A stateless seed for one batch, `[2]`, for distributions that draw by themselves."""
+    """A stateless seed `[2]` for one batch, for distributions that draw themselves."""
     return tf.stack([tf.cast(key % 2147483647, tf.int32), tf.cast(first, tf.int32)])
 
 
 class Likelihood(abc.ABC):
-    """How outputs become terms; `name` is what a result or an error says."""
+    """Maps outputs to terms; `name` appears in results and messages."""
 
     name: str
 
@@ -158,7 +159,7 @@ class Likelihood(abc.ABC):
         return self._terms(outputs, [masks_of(output) for output in tf.nest.flatten(outputs)])
 
     def terms_of_rows(self, outputs: Any, num_rows: int) -> list[Term]:
-        """As `terms`, for outputs whose static shape may lack the number of examples."""
+        """`terms`, for outputs whose static shape may lack the number of examples."""
 
         def counted(tensor: Any) -> Any:
             if not tf.is_tensor(tensor) or tensor.shape.rank in (None, 0):
@@ -172,22 +173,22 @@ class Likelihood(abc.ABC):
 
     @abc.abstractmethod
     def _terms(self, outputs: Any, masks: list[list[tf.Tensor]]) -> list[Term]:
-        """The terms, from the outputs and the masks of each of them."""
+        """The terms, from the outputs and the masks of each output."""
 
 
 def as_float(outputs: tf.Tensor) -> tf.Tensor:
-    """Outputs in float32 or float64, in which scores are formed."""
+    """Outputs in float32 or float64, the dtypes in which scores are computed."""
     outputs = tf.convert_to_tensor(outputs)
     return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
 
 
 def sum_example(a: tf.Tensor) -> tf.Tensor:
-    """Sum over all axes but that of examples."""
+    """Sum over all axes except that of examples."""
     return tf.reduce_sum(tf.reshape(a, [a.shape[0], -1]), 1)
 
 
 class _OverClasses(Term):
-    """What both parametrisations of the categorical distribution share."""
+    """Common code of both parametrisations of the categorical distribution."""
 
     @property
     @abc.abstractmethod
@@ -195,20 +196,20 @@ class _OverClasses(Term):
         """Class probabilities, `[batch, ..., classes]`."""
 
     def draw(self, key: tf.Tensor, first: tf.Tensor, num_samples: int) -> tf.Tensor:
-        """Classes where the cumulative distribution passes one uniform number per position."""
+        """Classes at which the cumulative distribution exceeds one uniform number per position."""
         positions = tuple(self.eta[0].shape[1:-1])
         noise = draw_uniform(key, first, self.eta[0].shape[0], (num_samples, *positions))
         noise = tf.cast(tf.experimental.numpy.moveaxis(noise, 1, 0), self.eta[0].dtype)
         if self.eta[0].shape[-1] > MANY_CLASSES:
             return class_of_many(self.probabilities, noise)
         cumulative = tf.cumsum(self.probabilities, axis=-1)
-        # Rounding may leave the last sum off one: noise is stretched to it.
+        # Rounding may make the last sum differ from one; the noise is scaled to it.
         noise = noise[..., None] * cumulative[..., -1:]
         below = tf.reduce_sum(tf.cast(cumulative <= noise, tf.int32), -1)
         return tf.minimum(below, self.eta[0].shape[-1] - 1)
 
     def target(self, y: tf.Tensor) -> tf.Tensor:
-        """Labels as class probabilities; an integer outside the classes becomes NaN."""
+        """Labels as class probabilities; integers outside the classes become NaN."""
         eta = self.eta[0]
         classes = eta.shape[-1]
         y = without_masked(y, self.masks)
@@ -224,7 +225,7 @@ class _OverClasses(Term):
         return y.shape == eta.shape and not (y.dtype.is_integer and eta.shape[-1] == 1)
 
     def _index(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Labels as integers, and whether they are among the classes; `[batch, ...]` both."""
+        """Labels as integers, and whether they are valid classes; both `[batch, ...]`."""
         eta = self.eta[0]
         if y.shape == [*eta.shape[:-1], 1]:
             y = tf.squeeze(y, -1)
@@ -242,13 +243,13 @@ class _OverClasses(Term):
 class Categorical(_OverClasses):
     """Classes with `eta` = logits: `A = diag(p) - p p^T`, of rank one less than classes.
 
-    With `q = sqrt(p)`, a unit vector, `A = diag(q) (I - q q^T) diag(q)`, and a reflection that
-    takes q to the first axis gives the columns: `s_c = q * (e_c - q_c (q + e_0) / (1 + q_0))`.
+    With `q = sqrt(p)`, a unit vector, `A = diag(q) (I - q q^T) diag(q)`. A reflection that maps q
+    to the first axis gives the columns: `s_c = q * (e_c - q_c (q + e_0) / (1 + q_0))`.
     """
 
     def __init__(self, logits: tf.Tensor):
         super().__init__(logits)
-        # Made here, once: columns are asked for inside a loop.
+        # Computed once, because columns are computed inside a loop.
         self._softmax = tf.nn.softmax(logits)
 
     @property
@@ -268,7 +269,7 @@ class Categorical(_OverClasses):
         return [target - tf.reduce_sum(target, -1, keepdims=True) * self.probabilities]
 
     def weighed_score(self, y: tf.Tensor, weights: tf.Tensor) -> Tensors:
-        """The same from one pass over the probabilities: of a vocabulary they are most of it."""
+        """The weighted score in one pass over the probabilities, the main cost of a vocabulary."""
         if self._is_distribution(y):
             return super().weighed_score(y, weights)
         y = without_masked(y, self.masks)
@@ -284,11 +285,11 @@ class Categorical(_OverClasses):
         return [tf.reshape(score, p.shape)]
 
     def log_probs(self, y: tf.Tensor) -> tf.Tensor:
-        """Log-probability of the class at its place, else zero."""
+        """Log-probability at the position of the class, zero elsewhere."""
         return self.target(y) * tf.nn.log_softmax(self.eta[0])
 
     def column(self, k: int | tf.Tensor) -> Tensors:
-        """Column `s_k`; k counts positions and, in each, the classes but the first."""
+        """Column `s_k`; k counts positions and, for each, all classes but the first."""
         shape = self.eta[0].shape[1:]
         unit = tf.one_hot(k, self.num_columns, dtype=self.eta[0].dtype)
         unit = tf.reshape(unit, [1, *shape[:-1], shape[-1] - 1])
@@ -297,7 +298,7 @@ class Categorical(_OverClasses):
         p = self.probabilities
         q_first = tf.sqrt(p[..., :1])
         q_here = tf.sqrt(tf.reduce_sum(p * unit, -1, keepdims=True))
-        # 1 - p_c as the sum of the others: the difference is all rounding where p_c is near one.
+        # 1 - p_c is computed as a sum: for p_c near one the difference would be rounding error.
         others = tf.reduce_sum(p * (first - unit), -1, keepdims=True)
         is_first = tf.one_hot(0, shape[-1], dtype=p.dtype)
         below = (p + q_first * is_first) / (1 + q_first)
@@ -327,7 +328,7 @@ class CategoricalProbabilities(_OverClasses):
         return [self.target(y) / self._floored]
 
     def log_probs(self, y: tf.Tensor) -> tf.Tensor:
-        """Log-probability of the class at its place, else zero."""
+        """Log-probability at the position of the class, zero elsewhere."""
         return self.target(y) * tf.math.log(self._floored)
 
     def column(self, k: int | tf.Tensor) -> Tensors:

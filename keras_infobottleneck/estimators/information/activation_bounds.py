@@ -1,4 +1,4 @@
-"""Noise in the weights bounds the information in the activations: "Emergence", Section 5."""
+"""Bounds on the information in activations from noise on the weights: "Emergence", Section 5."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ActivationInformationBounds(Result):
 
     Attributes:
         per_unit: `g(alpha)`.
-        lower: on `I(x; z) + TC(z)` of each layer alone, for uncorrelated inputs.
-        upper: on the same.
-        network: on `I(x; z)` of the last layer's output, whatever lies between the layers.
+        lower: Lower bound on `I(x; z) + TC(z)` of each layer alone, for uncorrelated inputs.
+        upper: Upper bound on the same.
+        network: Upper bound on `I(x; z)` of the last layer's output, for any nonlinearities.
 
     Example:
         ```python
@@ -75,27 +75,27 @@ def activation_information_bounds(
 ) -> ActivationInformationBounds:
     """Bounds on the information about the input in layers with multiplicative weight noise.
 
-    With `log w ~ N(., alpha)` for every weight of a linear layer, `g(alpha) = -1/2 log(1 -
-    exp(-alpha))` nats per unit: for uncorrelated inputs of zero mean and bounded kurtosis
+    If `log w ~ N(., alpha)` for every weight of a linear layer, let `g(alpha) = -1/2 log(1 -
+    exp(-alpha))` nats per unit. For uncorrelated inputs of zero mean and bounded kurtosis
 
-        dim(z) g(alpha) <= I(x; z) + TC(z) <= dim(z) [g(alpha) + c],   c = O(1 / dim(x)) <= 1,
+        dim(z) g(alpha) <= I(x; z) + TC(z) <= dim(z) [g(alpha) + c],   c = O(1 / dim(x)) <= 1.
 
-    of which `lower` and `upper` (with c = 1) are the two sides, and through a stack of layers with
-    any nonlinearity
+    `lower` and `upper` (with c = 1) are the two sides. Through a stack of layers with any
+    nonlinearity
 
         I(x; z_L) <= min_k dim(z_k) [g(alpha_k) + 1].
 
-    Bounds on Gaussian pre-activations (many inputs to a unit); the last is far from tight. `g`
-    falls with the noise: it rises with the information in the weights.
+    The bounds hold for Gaussian pre-activations (many inputs per unit); the last is far from tight.
+    `g` falls with the noise: it rises with the information in the weights.
 
     Args:
-        alpha: variance of `log w`, one number or one per layer;
-            `noise_variance_of_information` gives it from nats.
-        num_units: units of each layer.
+        alpha: Variance of `log w`, one number or one per layer; `noise_variance_of_information`
+            computes it from nats.
+        num_units: Number of units of each layer.
 
     Raises:
-        ValueError: an `alpha` that is not positive, or `num_units` that are not positive integers
-            or of another length.
+        ValueError: `alpha` is not positive, or `num_units` are not positive integers or have
+            another length.
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.2 and Corollary 5.3.
@@ -124,27 +124,27 @@ def activation_information_bounds(
 
 
 def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) -> float:
-    """`I(z; x) + TC(z)` of one linear layer whose weights carry multiplicative noise, nats.
+    """`I(z; x) + TC(z)` of a linear layer with multiplicative noise on its weights, in nats.
 
     For `z = x (eps * kernel)`, `log eps ~ N(-alpha/2, alpha)` and Gaussian z and z|x, with
     `a = exp(alpha) - 1` and squares taken entry by entry:
 
         -1/2 sum_j E_x log [ a k_j^2 . x^2 / (k_j^T Cov(x) k_j + a k_j^2 . E[x^2]) ].
 
-    Exact under that assumption, with the moments of the given x for those of the inputs; falls as
-    the noise grows. Infinite where an input makes a unit's noise vanish. Cost: two products of x
-    with the kernel.
+    Exact under that assumption, with the moments of the given x as those of the inputs. It falls as
+    the noise grows, and is infinite if an input makes the noise of a unit vanish. Cost: two
+    products of x with the kernel.
 
     Args:
-        kernel: means of the weights, `[inputs, units]`, as in `keras.layers.Dense`.
-        alpha: variance of `log w`: one number, or any shape that broadcasts to the kernel's.
-        x: inputs, `[examples, inputs]`.
+        kernel: Means of the weights, `[inputs, units]`, as in `keras.layers.Dense`.
+        alpha: Variance of `log w`: one number, or any shape that broadcasts to the kernel's.
+        x: Inputs, `[examples, inputs]`.
 
     Returns:
         Nats, a sum over units and a mean over examples.
 
     Raises:
-        ValueError: shapes that do not fit, or numbers that are not finite or not positive.
+        ValueError: Shapes do not match, or numbers are not finite or not positive.
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 5.1.
@@ -172,7 +172,7 @@ def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) 
     except ValueError:
         expected = f"broadcast to the kernel's shape {kernel.shape}"
         raise refusal(ValueError, "alpha", expected, given) from None
-    has_weights = np.any(kernel != 0, 0)  # a unit without any tells nothing
+    has_weights = np.any(kernel != 0, 0)  # units without any weights have no information
     noise = x**2 @ variance[:, has_weights]
     signal = np.mean(((x - x.mean(0)) @ kernel[:, has_weights]) ** 2, 0)
     with np.errstate(divide="ignore"):
@@ -183,19 +183,19 @@ def linear_layer_information(kernel: ArrayLike, alpha: ArrayLike, x: ArrayLike) 
 def noise_variance_of_information(
     nats: ArrayLike, num_weights: ArrayLike, *, max_variance: float = 1.0, paper_form: bool = False
 ) -> np.float64 | np.ndarray:
-    """Variance of `log w`, the same for every weight, at which a layer holds this many nats.
+    """Variance of `log w`, equal for all weights, at which a layer holds this many nats.
 
     `alpha = max_variance exp(-2 nats / num_weights)`, the inverse of the information
     `1/2 sum log(max_variance / alpha)` of log-normal weights, which is zero at `max_variance`.
 
     Args:
-        nats: information in the weights of each layer.
-        num_weights: how many weights each has.
-        max_variance: the cap; that of the layer, and 1 for the papers' relative information.
-        paper_form: the printed `exp(-nats / num_weights)`, which lacks the 2 of its own definition.
+        nats: Information in the weights of each layer.
+        num_weights: Number of weights of each layer.
+        max_variance: The cap of the layer's variance; 1 for the papers' relative information.
+        paper_form: The printed `exp(-nats / num_weights)`, without the 2 of its own definition.
 
     Raises:
-        ValueError: negative nats, numbers of weights or a cap that are not positive.
+        ValueError: Nats are negative, or numbers of weights or the cap are not positive.
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Propositions 4.1 and 5.2.

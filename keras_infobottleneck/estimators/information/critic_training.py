@@ -1,6 +1,6 @@
-"""Training of critics, networks that judge pairs: early stopping, always from the initial weights.
+"""Training of critics, networks that score pairs, with early stopping.
 
-`fit` starts from the network's first weights, so that folds are independent.
+`fit` always starts from the network's initial weights, so that folds are independent.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from keras_infobottleneck.estimators.information.critic_steps import CriticSteps
 
 __all__ = ["PATIENT_STEPS_ON_PAIRS", "trainer", "trainer_on_pairs"]
 
-# Share of the training examples that decides when to stop.
+# Share of the training examples on which early stopping is decided.
 VALIDATION_SHARE = 0.15
-# Epochs without an improvement after which training stops, and the steps that these are at least:
-# a critic of few examples stays on a plateau before it finds what they share, longest where it
-# compares the examples among themselves.
+# Training stops after this many epochs without an improvement, which are at least this many steps:
+# with few examples a critic stays on a plateau before it finds dependence, for longest if it
+# compares the examples with each other.
 PATIENCE, PATIENT_STEPS, PATIENT_STEPS_ON_PAIRS = 8, 100, 200
-# Of an epoch of few examples, where early stopping would otherwise come after a few dozen steps.
+# Smallest number of steps per epoch; with few examples, training could otherwise stop too early.
 LEAST_STEPS = 10
-# Most examples that are held back where all of them are compared with each other, and fewest: with
-# fewer, chance decides when to stop. Then all are held back in turn, in this number of parts.
+# Largest number of validation examples, if all are compared with each other, and the smallest: with
+# fewer, stopping would depend on chance. Then each of this number of parts is held back in turn.
 MOST_VALIDATION, LEAST_VALIDATION, NUM_PARTS = 2048, 30, 3
 
-# Trains on z and n, with a source of random numbers; gives the rows trained on and those held back.
+# Trains on z and n with a random generator; returns the rows trained on and those held back.
 Fit = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
@@ -42,32 +42,32 @@ def trainer(
     least_steps: int = 1,
     patient_steps: int = PATIENT_STEPS,
 ) -> Fit:
-    """Makes a function that trains a critic on `(z, n)`, with early stopping on a part of them.
+    """Makes a function that trains a critic on `(z, n)`, with early stopping on part of them.
 
     Args:
-        steps: the critic's network and compiled steps.
-        learning_rate, batch_size, epochs: of the training.
-        num_unpairings: of the same validation examples, for a steadier decision when to stop; 1
-            for a loss that compares the examples of a batch among themselves.
-        most_validation: examples that are held back at most.
-        least_validation: where fewer would be held back, three trainings on two thirds of the
-            examples say how many epochs are best, by the loss of the other third, and a last
+        steps: The critic's network and compiled steps.
+        learning_rate, batch_size, epochs: Options of the training.
+        num_unpairings: Number of unpairings of the validation examples, for a steadier decision
+            when to stop; 1 for a loss that compares the examples of a batch with each other.
+        most_validation: Largest number of examples held back.
+        least_validation: If fewer would be held back, three trainings on two thirds of the
+            examples find the best number of epochs, by the loss of the other third, and a last
             training on all examples has that number of epochs.
-        least_steps: of an epoch, which passes over few examples several times.
-        patient_steps: without an improvement, at least, before training stops.
+        least_steps: Smallest number of steps of an epoch, which repeats few examples.
+        patient_steps: Smallest number of steps without an improvement before training stops.
     """
     model = steps.model
     initial = model.get_weights()
 
     def schedule(num_rows: int) -> tuple[int, int, int]:
-        """Rows of a batch, batches of a pass, and passes of an epoch over so many rows."""
+        """Batch size, batches per pass, and passes per epoch for this many rows."""
         size = min(batch_size, num_rows)
         per_pass = num_rows // size
         return size, per_pass, -(-least_steps // per_pass)
 
     def batches(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size, per_pass, passes = schedule(len(rows))
-        # Every pass is cut to whole batches, so that none holds an example twice.
+        # Each pass is cut to whole batches, so that no batch has an example twice.
         orders = [rng.permutation(rows)[: per_pass * size] for _ in range(passes)]
         return np.concatenate(orders).reshape(-1, size)
 
@@ -78,7 +78,7 @@ def trainer(
         validation: np.ndarray,
         rng: np.random.Generator,
     ) -> tuple[list[float], list[np.ndarray]]:
-        """Losses before the first and after each epoch, and the weights of the least of them."""
+        """Losses before the first and after each epoch, and the weights at the smallest loss."""
         steps.restart(initial, learning_rate)
         paired = np.tile(validation, num_unpairings)
         apart = np.concatenate([rng.permutation(validation) for _ in range(num_unpairings)])
@@ -121,13 +121,13 @@ def trainer(
 
 
 def _best_epoch(losses: list[list[float]]) -> int:
-    """Number of epochs after which the mean loss of several trainings is least.
+    """Number of epochs after which the mean loss of several trainings is smallest.
 
-    It is 0 where the gain is within a standard error over the trainings. A training that has
+    It is 0 if the gain is within a standard error over the trainings. A training that has
     stopped keeps its last loss.
 
     Args:
-        losses: of each training, the loss before the first epoch and after each.
+        losses: For each training, the loss before the first epoch and after each.
     """
     longest = max(map(len, losses))
     table = np.array([each + each[-1:] * (longest - len(each)) for each in losses])
@@ -145,7 +145,7 @@ def trainer_on_pairs(
     *,
     patient_steps: int = PATIENT_STEPS_ON_PAIRS,
 ) -> Fit:
-    """A trainer for losses that compare the examples of a batch among themselves.
+    """A trainer for losses that compare the examples of a batch with each other.
 
     Args:
         steps, learning_rate, batch_size, epochs, patient_steps: those of `trainer`.

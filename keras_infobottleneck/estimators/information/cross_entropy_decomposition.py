@@ -12,7 +12,7 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["CrossEntropyDecomposition", "cross_entropy_decomposition"]
 
-TOLERANCE = 1e-8  # by which probabilities may miss a sum of one
+TOLERANCE = 1e-8  # for sums of probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +22,13 @@ class CrossEntropyDecomposition(Result):
     `cross_entropy = intrinsic + sufficiency + efficiency - overfitting`.
 
     Attributes:
-        intrinsic: `H(y | x, theta)`, what nobody can know of the labels.
-        sufficiency: `I(theta; y | x, w)`, what the weights fail to say about the source.
-        efficiency: `E KL(p(y|x,w) || q(y|x,w))`, what the model fails to make of the weights.
-        overfitting: `I(y; w | x, theta)`, what the weights hold of the labels beyond their
-            source. It enters with a minus sign: memory lowers the loss.
-        cross_entropy: `-E log q(y|x,w)`, computed by itself.
+        intrinsic: `H(y | x, theta)`, the entropy of the labels that cannot be predicted.
+        sufficiency: `I(theta; y | x, w)`, information about the source that the weights lack.
+        efficiency: `E KL(p(y|x,w) || q(y|x,w))`, information in the weights that the model does not
+            use.
+        overfitting: `I(y; w | x, theta)`, information of the weights about the labels beyond their
+            source. It has a minus sign: memorisation lowers the loss.
+        cross_entropy: `-E log q(y|x,w)`, computed separately.
 
     Example:
         ```python
@@ -68,17 +69,17 @@ def cross_entropy_decomposition(joint: ArrayLike, q: ArrayLike) -> CrossEntropyD
         H_{p,q}(y|x,w) = H(y|x,theta) + I(theta;y|x,w)
                          + E_{x,w} KL(p(y|x,w) || q(y|x,w)) - I(y;w|x,theta)
 
-    Exact, in float64, for any joint distribution: training inputs x and labels y as a whole,
-    weights w, and the parameter theta that made the data. Outcomes of probability zero count
-    nothing. Where q is zero and p is not, `efficiency` and `cross_entropy` are infinite.
+    Exact, in float64, for any joint distribution of the training inputs x and labels y as a whole,
+    the weights w, and the parameter theta of the source of the data. Outcomes of probability zero
+    do not count. If q is zero where p is not, `efficiency` and `cross_entropy` are infinite.
 
     Args:
-        joint: probabilities `[theta, x, y, w]`.
-        q: the model's probabilities `[x, y, w]` of y given x and w. Where x and w do not occur
-            together they do not matter.
+        joint: Probabilities `[theta, x, y, w]`.
+        q: The model's probabilities `[x, y, w]` of y given x and w; ignored where x and w do not
+            occur together.
 
     Raises:
-        ValueError: another shape, negative or not finite numbers, or probabilities that do not
+        ValueError: A shape is wrong, numbers are negative or not finite, or probabilities do not
             add up to one.
 
     References:
@@ -114,13 +115,13 @@ def cross_entropy_decomposition(joint: ArrayLike, q: ArrayLike) -> CrossEntropyD
 
 
 def _conditional(p: np.ndarray, axis: int) -> np.ndarray:
-    """Probabilities given everything but the axis; zero where that does not occur."""
+    """Probabilities given all variables except the axis; zero for impossible conditions."""
     total = p.sum(axis, keepdims=True)
     return np.divide(p, total, out=np.zeros_like(p), where=total > 0)
 
 
 def _mean_log(p: np.ndarray, above: np.ndarray | float, below: np.ndarray) -> float:
-    """Expectation under p of `log(above / below)`, in nats, over outcomes of positive p."""
+    """Expectation of `log(above / below)` under p, in nats, over outcomes of positive p."""
     above, below = np.broadcast_to(above, p.shape), np.broadcast_to(below, p.shape)
     occurs = p > 0
     with np.errstate(divide="ignore"):
@@ -129,7 +130,7 @@ def _mean_log(p: np.ndarray, above: np.ndarray | float, below: np.ndarray) -> fl
 
 
 def _checked(joint: ArrayLike, q: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """The joint and the model's probabilities in float64, checked to be normalised."""
+    """The joint and the model's probabilities in float64, after checking their sums."""
     joint = check_numbers("joint", joint, "[theta, x, y, w]", 0, booleans=True)
     q = check_numbers("q", q, str(list(joint.shape[1:])), 0, booleans=True)
     if abs(joint.sum() - 1.0) > TOLERANCE:

@@ -1,4 +1,4 @@
-"""The excess loss by the noise of the Gaussian code, measured with weights drawn from the code."""
+"""Excess loss due to the noise of the Gaussian code, measured by drawing weights from the code."""
 
 from __future__ import annotations
 
@@ -38,35 +38,34 @@ def drawn_excess_loss(
     batch_size: int | None = None,
     seed: int | None = None,
 ) -> Estimate:
-    """Mean loss under drawn weights of the Gaussian code, minus the loss at the weights, in nats.
+    """Mean loss with weights drawn from the Gaussian code, minus the loss at the weights, in nats.
 
     `information_in_weights` predicts this number as `excess_loss`, from the curvature at the
-    weights; where the code's noise is large the prediction may be several times too low or too
-    high. Here the weights are drawn, `w + S^(1/2) n` with n standard normal and
-    `S = beta (F + beta / prior_scale^2 I)^-1`, and the loss of `data` is measured. A code works
-    where the loss stays well below that of guessing; where it does not, its nats say nothing about
-    the network.
+    weights; if the code's noise is large, the prediction may be several times too low or too high.
+    Here weights `w + S^(1/2) n` are drawn, with n standard normal and
+    `S = beta (F + beta / prior_scale^2 I)^-1`, and their loss on `data` is measured. A code is
+    usable if the loss stays well below that of guessing; otherwise its nats do not describe the
+    network.
 
-    Unbiased for the examples given; the standard error is over the draws, and widened where
-    they are few, so that 1.96 of it hold the truth 95 times in 100; losses of draws are skewed, of
-    which 8 draws do not see enough, and it is some 90 times of 100 there. Cost: `num_draws + 1`
-    passes without gradients.
+    Unbiased for the given examples. The standard error is over the draws, and widened if they are
+    few, so that 1.96 of it cover the truth in 95 of 100 cases; losses of draws are skewed, so with
+    8 draws it is about 90 of 100. Cost: `num_draws + 1` passes without gradients.
 
     Args:
-        model: the model at its trained weights; they are not changed.
+        model: The model at its trained weights, which are not changed.
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        fisher: a `FisherInformation` of this model, of any structure but "implicit".
-        beta: price of a nat relative to the *mean* loss, as of `information_in_weights`.
-        prior_scale: as of `information_in_weights`.
-        num_draws: draws of all weights, at least 2.
-        likelihood, batch_size: as of `fisher_information`.
-        seed: of the draws.
+        fisher: A `FisherInformation` of this model, of any structure but "implicit".
+        beta: Price of a nat relative to the *mean* loss, as in `information_in_weights`.
+        prior_scale: As in `information_in_weights`.
+        num_draws: Number of draws of all weights, at least 2.
+        likelihood, batch_size: As in `fisher_information`.
+        seed: Seed of the draws.
 
     Returns:
-        An `Estimate`, infinite where the model overflows under the noise.
+        An `Estimate`; infinite if the model overflows with the noise.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument is invalid.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""How much of the input gets through to a layer whose weights carry noise."""
+"""Information about the input in a layer whose weights have noise."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class EffectiveInformation(Result):
-    """Nats that a layer's activations hold about the input.
+    """Nats of information in a layer's activations about the input.
 
     Attributes:
-        nats: mean over examples.
+        nats: Mean over examples.
         per_example: `[examples]`.
-        standard_error: of the mean, from the spread of the examples.
-        sensitivity: shape of the inputs, of several `[examples, entries]` of all side by side;
-            diagonal of each example's `F_{z|x}`: how much each entry of the input is felt, per
-            squared unit of it. NaN where the information is infinite.
-        layer: its name.
-        num_units: its activations.
-        num_examples: how many examples.
-        beta: price of a nat relative to the mean loss.
-        prior_scale: of the prior.
-        paper_form: whether the printed Fisher information was taken.
+        standard_error: Standard error of the mean, from the spread of the examples.
+        sensitivity: Diagonal of each example's `F_{z|x}`: how strongly the activations react to
+            each entry of the input, per squared unit of it. It has the shape of the inputs, or
+            `[examples, entries]` of several inputs side by side. NaN if the information is
+            infinite.
+        layer: Name of the layer.
+        num_units: Number of its activations.
+        num_examples: Number of examples.
+        beta: Price of a nat relative to the mean loss.
+        prior_scale: Standard deviation of the prior.
+        paper_form: Whether the printed Fisher information was used.
 
     Example:
         ```python
@@ -98,56 +99,56 @@ def effective_information(
     memory_limit: int | None = None,
     verbose: int = 0,
 ) -> EffectiveInformation:
-    """Effective information in a layer's activations, nats: what weight noise leaves of the input.
+    """Effective information in a layer's activations, nats: about the input, given weight noise.
 
-    The weights carry the noise `N(0, beta (F + beta / prior_scale^2 I)^-1)` of their Gaussian code.
+    The weights have the noise `N(0, beta (F + beta / prior_scale^2 I)^-1)` of their Gaussian code.
     To first order the activations of an example then have the noise
     `S = beta J (F + beta / prior_scale^2 I)^-1 J^T` and the Fisher information
     `F_{z|x} = G^T S^-1 G` about the input (`J = dz/dw`, `G = dz/dx`; the term of the mean), and
 
         nats = mean_x 1/2 log det(I + C^T F_{z|x} C),  C C^T the covariance of x.
 
-    How far to trust it:
+    How accurate it is:
 
-    - Exact for a linear layer on Gaussian inputs if S did not depend on x; elsewhere a local
-      Gaussian surrogate, finite for F_{z|x} of any rank, which `simulated_effective_information`
-      checks for small layers.
-    - Weights that F hardly feels carry the noise of the prior, for which the best scale is about
-      that of the weights: where they matter to the layer, the noise is not small.
-    - With fewer examples than input entries their covariance has less than full rank, and the
-      number is low.
-    - Infinite where some direction of the activations moves with the input and has no noise, such
+    - Exact for a linear layer with Gaussian inputs if S did not depend on x. In general it is a
+      local Gaussian approximation, finite for F_{z|x} of any rank, which
+      `simulated_effective_information` checks for small layers.
+    - Weights with little curvature have the noise of the prior, whose best scale is about that of
+      the weights: if the layer depends on them, the noise is not small.
+    - With fewer examples than input entries the covariance has less than full rank, and the result
+      is too low.
+    - It is infinite if a direction of the activations changes with the input and has no noise, such
       as a unit without bias at a zero input.
 
     Cost, for each example:
 
-    - one backward pass per unit for the weights and one for the inputs. Through a loop over time
-      units pass together, each with a copy of the examples: 64 units of an LSTM over 40 steps take
-      about 0.08 seconds of one core;
-    - where a layer has no rule, such as a convolutional LSTM or a stack of cells, a pass of the
+    - one backward pass per unit for the weights and one for the inputs. In layers with a loop over
+      time, units are computed together, each with a copy of the examples: 64 units of an LSTM over
+      40 steps take about 0.08 seconds of one core;
+    - for a layer without a rule, such as a convolutional LSTM or a stack of cells, a pass of the
       whole network per unit;
-    - the decomposition of a `[units, units]` matrix, and memory of several times units times units
-      or, of a kernel at several positions, units times its weights. The noise is added up kernel by
-      kernel. Through a loop over time, and for `structure="dense"` and `"gram"`, it is taken from a
-      Jacobian by all weights.
+    - the decomposition of a `[units, units]` matrix. The memory is several times units times units,
+      or, for a kernel at several positions, units times its weights. The noise is added up kernel
+      by kernel. With a loop over time, and for `structure="dense"` and `"gram"`, it is computed
+      from a Jacobian with respect to all weights.
 
     Args:
-        model: a built model of float inputs; a subclassed one of a single array of them.
-        x: inputs, floats or uint8 `[examples, ...]`, several arrays in a list or a dictionary, or a
-            dataset; labels are ignored. Their covariance is taken over the same examples.
-        layer: a layer of the model, its name or its index; best a narrow one.
+        model: A built model of float inputs; a subclassed model must have a single input array.
+        x: Inputs, floats or uint8 `[examples, ...]`, several arrays in a list or a dictionary, or a
+            dataset; labels are ignored. Their covariance is computed from the same examples.
+        layer: A layer of the model, its name or its index; preferably a narrow one.
         fisher: Fisher matrix of the model's weights, of any structure but "implicit". Weights that
-            it is not about carry no noise; those after the layer do not matter.
-        beta: price of a nat relative to the mean loss, as of `information_in_weights`.
-        prior_scale: of the prior, or "optimal" as there.
-        paper_form: the printed `F_{z|x} = (1/beta) G^T J F J^T G`, which grows with the scale of
-            the inputs where the information falls with it.
-        memory_limit: bytes; the system's free memory by default.
+            are not in it have no noise; weights after the layer have no effect.
+        beta: Price of a nat relative to the mean loss, as in `information_in_weights`.
+        prior_scale: Standard deviation of the prior, or "optimal" as there.
+        paper_form: The printed `F_{z|x} = (1/beta) G^T J F J^T G`, which rises with the scale of
+            the inputs although the information falls with it.
+        memory_limit: Bytes; the system's free memory by default.
         verbose: 1 for a Keras progress bar.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, a single example, or what would
-            not fit in memory, in one sentence and before any pass.
+        ValueError, TypeError: An argument is invalid, there is a single example, or the memory is
+            too small; raised before any pass.
 
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
@@ -195,9 +196,9 @@ def information_of(
     """Effective information of a layer that is ready to be linearised.
 
     Args:
-        linearised: the layer.
-        x, memory_limit, verbose: as of `effective_information`.
-        most: examples in one compiled pass, at most.
+        linearised: The layer.
+        x, memory_limit, verbose: As in `effective_information`.
+        most: Largest number of examples in one compiled pass.
     """
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
@@ -238,7 +239,7 @@ def activation_fisher(
 ) -> np.ndarray:
     """Fisher information of a layer's activations about the input, one matrix per example.
 
-    `F_{z|x}` of `effective_information`, whose arguments, costs and refusals these are.
+    This is `F_{z|x}` of `effective_information`, with the same arguments and costs.
 
     Returns:
         `[examples, inputs, inputs]`, per squared unit of the inputs; NaN where it is infinite.

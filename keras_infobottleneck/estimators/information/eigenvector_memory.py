@@ -1,4 +1,4 @@
-"""How much memory the eigenvectors of a Fisher matrix need, before any work."""
+"""Memory for the eigenvectors of a Fisher matrix, computed before any work."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from keras_infobottleneck.introspection.contents import chosen_variables
 
 __all__ = ["check_eigenvectors_fit", "check_eigenvectors_will_fit", "eigenvector_bytes"]
 
-# A copy in float64, the vectors, and the solver's work: 4.2 to 4.4 measured at 1,500 to 2,200 rows.
+# A float64 copy, the vectors, and the solver's work: 4.2 to 4.4 measured for 1,500 to 2,200 rows.
 NUM_MATRICES = 5
 
 
 def eigenvector_bytes(structure: str, num_weights: int, num_rows: int) -> int:
-    """Bytes beside the Fisher matrix itself; 0 where eigenvectors are of blocks, or not made.
+    """Bytes in addition to the Fisher matrix; 0 if eigenvectors are not needed, or are of blocks.
 
     Args:
-        structure: of the matrix.
-        num_weights: side of the matrix.
-        num_rows: side of its dual, for "gram", which decomposes the smaller of the two.
+        structure: Structure of the matrix.
+        num_weights: Side of the matrix.
+        num_rows: Side of its dual; "gram" decomposes the smaller of the two.
     """
     if structure == "dense":
         return 8 * NUM_MATRICES * num_weights**2
@@ -42,16 +42,16 @@ def eigenvector_bytes(structure: str, num_weights: int, num_rows: int) -> int:
 def check_eigenvectors_will_fit(
     model: keras.Model, data: Any, structure: str, fisher_options: dict[str, Any]
 ) -> None:
-    """Refuses a structure whose Fisher matrix would fit in memory and whose eigenvectors not.
+    """Refuses a structure whose Fisher matrix fits in memory, but without its eigenvectors.
 
     Raises:
-        ValueError: with the bytes and the next cheaper structure; or an option of
-            `fisher_information` that cannot be used.
+        ValueError: The memory is too small; the message has the bytes and a cheaper structure. Or
+            an option of `fisher_information` is invalid.
     """
 
     def needs(name: str) -> tuple[int, int]:
-        """Bytes to make the matrix, and to hold it beside its eigenvectors."""
-        with contextlib.redirect_stdout(io.StringIO()):  # a dry run prints its plan for people
+        """Bytes to make the matrix, and bytes to hold it with its eigenvectors."""
+        with contextlib.redirect_stdout(io.StringIO()):  # a dry run prints its plan
             options = {**fisher_options, "structure": name, "dry_run": True}
             plan: Any = fisher_information(model, data, **options)
         variables = chosen_variables(model, fisher_options.get("variables"))
@@ -63,14 +63,14 @@ def check_eigenvectors_will_fit(
         return
     to_make, with_vectors = needs(structure)
     limit = fisher_options.get("memory_limit") or available_bytes()
-    # A matrix that does not fit is refused where it would be made.
+    # A matrix that does not fit is refused later, where it would be made.
     if limit is None or to_make > limit or with_vectors <= limit:
         return
     cheaper = [name for name, kind in STRUCTURES.items() if structure in kind.cheaper_than]
     needed = {name: max(needs(name)) for name in cheaper}
     fitting = {name: need for name, need in needed.items() if need <= limit}
     advice = ""
-    if fitting:  # what holds most tells most
+    if fitting:  # the largest result contains the most information
         best = max(fitting, key=lambda name: fitting[name])
         advice = f"; structure={best!r} needs {mebibytes(fitting[best])}"
     raise ValueError(
@@ -80,10 +80,10 @@ def check_eigenvectors_will_fit(
 
 
 def check_eigenvectors_fit(fisher: FisherInformation, memory_limit: int | None) -> None:
-    """Refuses a Fisher matrix whose eigenvectors have no room beside it.
+    """Refuses a Fisher matrix if there is no memory for its eigenvectors.
 
     Raises:
-        ValueError: with the bytes; or a limit that is not a positive integer.
+        ValueError: The memory is too small, or the limit is not a positive integer.
     """
     check_count("memory_limit", memory_limit, optional=True)
     num_rows = len(fisher.rows) if isinstance(fisher, GramFisher) else 0

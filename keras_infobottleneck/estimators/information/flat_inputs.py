@@ -1,4 +1,4 @@
-"""The inputs along which a model is differentiated, as one array, and how they vary."""
+"""The inputs of a model as one array, for derivatives along them, and their covariance."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = [
 
 
 def with_one_input(model: keras.Model) -> keras.Model:
-    """Model with a single input: itself, or one that takes several side by side; made once.
+    """A model with a single input array: itself, or one that takes several inputs side by side.
 
     Raises:
-        ValueError: several inputs of which one has no known size.
+        ValueError: There are several inputs, one of which has no known size.
     """
     if len(model.inputs) == 1:
         return model
@@ -49,7 +49,7 @@ def with_one_input(model: keras.Model) -> keras.Model:
 
 
 def side_by_side(leaves: Sequence[tf.Tensor]) -> np.ndarray:
-    """Inputs as one array: a single one as it is, several side by side as `[examples, entries]`."""
+    """Inputs as one array: one unchanged, several side by side as `[examples, entries]`."""
     if len(leaves) == 1:
         return leaves[0].numpy()
     rows = [tf.reshape(tf.cast(leaf, leaves[0].dtype), [len(leaf), -1]) for leaf in leaves]
@@ -57,14 +57,14 @@ def side_by_side(leaves: Sequence[tf.Tensor]) -> np.ndarray:
 
 
 def covariance_root(inputs: np.ndarray) -> np.ndarray:
-    """C with `C C^T` the covariance of the inputs, `[inputs, at most examples]`.
+    """A root C of the covariance of the inputs, `C C^T`, `[inputs, at most examples]`.
 
     Raises:
-        ValueError: a single example, which has none.
+        ValueError: There is only one example.
     """
     if len(inputs) < 2:
         raise ValueError(
-            "`x` must hold at least two examples, which a covariance takes. "
+            "`x` must hold at least two examples, because their covariance is needed. "
             f"Received: {len(inputs)} example"
         )
     flat = inputs.reshape(len(inputs), -1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a flat minimum holds: a bound on the information in its weights by the Hessian there."""
+"""Bound on the information in the weights at a flat minimum, from the Hessian."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ def flat_minimum_bound(
 ) -> float:
     """Upper bound on the information in the weights at a minimum of the loss, in nats.
 
-    With the multiplicative noise that is best for a quadratic loss,
+    With the multiplicative noise that is optimal for a quadratic loss,
     `I = 1/2 sum_i log(H_ii w_i^2 / beta)
     <= (K/2) [log |w|^2 + log |H|_* - log(K^2 beta)]`, with H the Hessian of the loss summed over
-    examples and K the number of weights; Jensen's inequality twice, and `|H|_* >= tr H`. The
-    information is up to the constant of the log-uniform prior, so the bound may be negative.
+    examples and K the number of weights, by Jensen's inequality (twice) and `|H|_* >= tr H`. The
+    information is defined up to the constant of the log-uniform prior, so the bound may be
+    negative.
 
     Args:
-        weights: the weights at the minimum, one array or one per variable.
+        weights: The weights at the minimum, one array or one per variable.
         nuclear_norm: `|H|_*` of the *mean* loss, such as `hessian(...).nuclear_norm()`.
         num_examples: N, by which the mean loss is multiplied.
-        weight_beta: weight of the information against the summed loss; 1 is the negative ELBO.
-        paper_form: the printed `log(K^2 beta / 2)`, larger by `(K/2) log 2`: the paper drops the
-            one half of the Taylor expansion. The bound stays valid and is looser.
+        weight_beta: Price of the information relative to the summed loss; 1 gives the negative
+            ELBO.
+        paper_form: The printed `log(K^2 beta / 2)`, which makes the bound larger by `(K/2) log 2`:
+            the paper drops the factor one half of the Taylor expansion. Valid, but looser.
 
     Returns:
         Nats.
 
     Raises:
-        ValueError: no weights, all of them zero, or a number that is not positive.
+        ValueError: There are no weights, all are zero, or a number is not positive.
 
     References:
         Achille & Soatto, 2018, JMLR 19(50), arXiv 1706.01350, Proposition 4.3.

@@ -8,8 +8,8 @@ eigenvalues `f_i`, everything is a sum over the spectrum:
     KL               1/2 sum_i [log(1 + r_i) - r_i / (1 + r_i)] + |w|^2 / (2 prior_scale^2)
     1/2 tr(F S)      beta / 2 sum_i r_i / (1 + r_i)
 
-The printed form drops the one half of the Taylor expansion and has `-k` for `-k/2`: it is
-`KL(beta / 2) - k / 2` in terms of the one above.
+The printed form drops the factor one half of the Taylor expansion and has `-k` instead of `-k/2`:
+it equals `KL(beta / 2) - k / 2`, with the KL above.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from keras_infobottleneck.linear_algebra.spectrum import Spectrum
 
 __all__ = ["GaussianCode", "best_prior_scale", "gaussian_code"]
 
-# Newton's steps for the prior scale; the slope lies in [1, 2], so that ten already do.
+# Newton steps for the prior scale; the slope lies in [1, 2], so that ten are enough.
 MAX_STEPS = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianCode:
-    """Cost of a Gaussian code of the weights: nats, and excess loss by its noise.
+    """Cost of a Gaussian code of the weights: nats, and the excess loss due to its noise.
 
     Attributes:
-        nats: divergence from the prior, one number per row of the spectrum.
+        nats: Divergence from the prior, one number per row of the spectrum.
         excess_loss: `1/2 tr(F S)`, in the unit of the loss.
-        prior_scale: of the prior.
-        standard_error: of the nats in all.
-        excess_error: standard error of the excess loss.
+        prior_scale: Standard deviation of the prior.
+        standard_error: Standard error of the total nats.
+        excess_error: Standard error of the excess loss.
     """
 
     nats: np.ndarray
@@ -59,13 +59,13 @@ def gaussian_code(
     """The best code for a price, with a given prior scale or the best one.
 
     Args:
-        spectrum: of the curvature of the mean loss.
+        spectrum: Spectrum of the curvature of the mean loss.
         squared_norms: `|w|^2` of the weights of each row of the spectrum.
-        sizes: how many they are.
-        beta: price of a nat.
-        prior_scale: None for the one at which the Lagrangian is least.
-        relative_error: standard error of the curvature as a whole, relative to it.
-        paper_form: the printed form.
+        sizes: Number of weights of each row.
+        beta: Price of a nat.
+        prior_scale: None for the scale that minimises the Lagrangian.
+        relative_error: Relative standard error of the curvature as a whole.
+        paper_form: Whether to use the printed form.
     """
     if paper_form:
         code = gaussian_code(
@@ -76,12 +76,12 @@ def gaussian_code(
     scale = prior_scale
     if scale is None:
         scale = best_prior_scale(spectrum, squared_norms, beta)
-    if scale in (0.0, np.inf):  # weights of zero, or weights that change nothing, are free
+    if scale in (0.0, np.inf):  # zero weights, or weights without effect, cost nothing
         return GaussianCode(np.zeros(len(squared_norms)), 0.0, scale)
     ratio = scale**2 / beta
     logs, felt, felt_twice = spectrum.sums(lambda values: _terms(ratio * values)).T
     linear, square = felt.sum(), felt_twice.sum()
-    # Derivatives by the logarithm of F as a whole, which also moves the best prior scale.
+    # Derivatives with respect to the logarithm of F as a whole, which also moves the best scale.
     moved = (linear - square) / (2 * linear - square) if is_free else 0.0
     nats_slope = 0.5 * (square + moved * (linear - square))
     excess_slope = 0.5 * beta * (linear - square) * (1.0 - moved)
@@ -103,14 +103,14 @@ def gaussian_code(
 
 
 def best_prior_scale(spectrum: Spectrum, squared_norms: np.ndarray, beta: float) -> float:
-    """The prior scale at which the Lagrangian of the best code is least.
+    """The prior scale that minimises the Lagrangian of the best code.
 
-    It solves `prior_scale^2 sum_i r_i / (1 + r_i) = |w|^2`. In `log prior_scale^2` the logarithm
-    of the left side has a slope between 1 and 2: there is one solution, and every step knows an
-    interval that holds it.
+    It solves `prior_scale^2 sum_i r_i / (1 + r_i) = |w|^2`. As a function of `log prior_scale^2`,
+    the logarithm of the left side has a slope between 1 and 2. So there is one solution, and every
+    step gives an interval that contains it.
 
     Returns:
-        A scale; 0.0 for weights of zero and infinity where the loss feels none of them.
+        A scale; 0.0 for zero weights, and infinity if the loss does not depend on them.
 
     References:
         MacKay, 1992, "Bayesian interpolation", Neural Computation 4(3), on the same equation.
@@ -120,7 +120,7 @@ def best_prior_scale(spectrum: Spectrum, squared_norms: np.ndarray, beta: float)
         return 0.0
     if not np.any(spectrum.sums(lambda values: values[None])):
         return np.inf
-    # Where every eigenvalue is felt: a start from which no sum underflows.
+    # A start at which every nonzero eigenvalue counts fully, so that no sum underflows.
     point = np.log(squared_norm / np.sum(spectrum.sums(lambda values: np.sign(values)[None])))
     low, high = -np.inf, np.inf
     for _ in range(MAX_STEPS):
@@ -142,6 +142,6 @@ def _terms_of(ratio: float, values: np.ndarray) -> np.ndarray:
 
 
 def _terms(ratios: np.ndarray) -> np.ndarray:
-    """`log(1 + r)`, `r / (1 + r)` and the latter squared, `[3, n]`."""
+    """`log(1 + r)`, `r / (1 + r)` and the square of the latter, `[3, n]`."""
     felt = ratios / (1.0 + ratios)
     return np.stack([np.log1p(ratios), felt, felt**2])

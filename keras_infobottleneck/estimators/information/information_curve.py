@@ -1,4 +1,4 @@
-"""The rate-distortion curve of the weights: information against expected loss, over the price."""
+"""The rate-distortion curve of the weights: information and expected loss for each price."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class InformationCurve(Result):
     """Information in the weights and expected loss at each price, in arrays of one length.
 
     Attributes:
-        beta: prices of a nat relative to the mean loss, increasing.
-        nats: information in the weights.
-        expected_loss: mean loss under the code's noise, `loss + 1/2 tr(F S)`.
-        prior_scale: standard deviation of the prior.
-        standard_error: of `nats`.
-        loss_standard_error: of `expected_loss`, from the Fisher estimate.
-        loss: mean loss at the weights themselves.
+        beta: Prices of a nat relative to the mean loss, increasing.
+        nats: Information in the weights.
+        expected_loss: Mean loss with the code's noise, `loss + 1/2 tr(F S)`.
+        prior_scale: Standard deviation of the prior.
+        standard_error: Standard error of `nats`.
+        loss_standard_error: Standard error of `expected_loss`, from the Fisher estimate.
+        loss: Mean loss at the weights themselves.
         num_examples: N.
 
     Example:
@@ -113,24 +113,25 @@ def information_curve(
 ) -> InformationCurve:
     """Information in the weights against expected loss, for every price, from one Fisher matrix.
 
-    For each price the Gaussian code of `information_in_weights`: its divergence from the prior in
-    nats, and what the loss becomes under its noise, `loss + 1/2 tr(F S)`. Exact for a loss that is
+    For each price it evaluates the Gaussian code of `information_in_weights`: its divergence from
+    the prior in nats, and the loss with its noise, `loss + 1/2 tr(F S)`. Exact for a loss that is
     quadratic in the weights. With the corrected formula information falls and expected loss rises
-    with the price, and the slope of `expected_loss + beta nats` over the price is the information.
+    with the price, and the derivative of `expected_loss + beta nats` by the price is the
+    information.
 
     Args:
-        model, data, structure, paper_form, num_probes, num_steps, fisher_options: as of
+        model, data, structure, paper_form, num_probes, num_steps, fisher_options: As in
             `information_in_weights`.
-        beta: prices, increasing; by default 25 from a thousandth to a thousand times `1 / N`.
-        loss: mean loss at the weights; by default the mean negative log-likelihood of `data`,
+        beta: Prices, increasing; by default 25 from a thousandth to a thousand times `1 / N`.
+        loss: Mean loss at the weights; by default the mean negative log-likelihood of `data`,
             which must then be `(x, y)`, at the cost of one more pass without gradients.
-        prior_scale: one number, or "optimal" for the best at each price.
+        prior_scale: One number, or "optimal" for the best at each price.
 
     Returns:
-        An `InformationCurve`. No pass over the data per price.
+        An `InformationCurve`; no further pass over the data is needed per price.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument is invalid.
 
     Example:
         ```python

@@ -1,8 +1,8 @@
-"""How a layer's activations move with the weights and with the inputs, example by example.
+"""Jacobians of a layer's activations with respect to weights and inputs, example by example.
 
-One backward pass gives one unit of every example, or, of copies of the examples, a unit of each
-copy: a loop over time takes as long for a few rows as for many, so that a recurrent layer is given
-as many copies as there is memory for.
+One backward pass gives one unit for every example, or, with copies of the examples, a different
+unit for each copy. A loop over time takes nearly the same time for few rows as for many; so for a
+recurrent layer there are as many copies as fit in memory.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from keras_infobottleneck.introspection.replicas import full_products
 
 __all__ = ["by_inputs", "by_weights", "has_copies", "products_by_weights", "trial_of"]
 
-# What a loop over time keeps for its gradient takes about this much.
+# Memory that a loop over time may use for its gradient.
 KEPT_BYTES = 128 * 2**20
-# Numbers kept of a step for each column of its kernels: sums, activations, states.
+# Numbers kept per step for each column of its kernels: sums, activations, states.
 KEPT_OF_GATE = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class _UnitOfCopy(ColumnSource):
-    """Columns of unit vectors: in column k, copy c of the examples has that of unit k copies + c.
+    """Columns that are unit vectors: in column k, copy c of the examples has unit k copies + c.
 
     Attributes:
-        copies: of each example, one copy of all after the other.
+        copies: Number of copies of the examples, one after the other.
     """
 
     copies: int = 1
@@ -66,14 +66,14 @@ class _UnitOfCopy(ColumnSource):
 def by_weights(
     model: keras.Model, variables: list[keras.Variable], part: np.ndarray
 ) -> list[np.ndarray]:
-    """Jacobians `dz/dw` of the activations by each variable, `[examples, units, entries]`.
+    """Jacobians `dz/dw` of the activations for each variable, `[examples, units, entries]`.
 
-    The layer rules give them as scores of a normal distribution whose mean is the activations.
+    They are the scores of a normal distribution whose mean is the activations, by layer rules.
 
     Args:
-        model: from one array of inputs to activations `[examples, units]`.
-        variables: weights of the model.
-        part: the examples.
+        model: Model from one array of inputs to activations `[examples, units]`.
+        variables: Weights of the model.
+        part: The examples.
     """
     copies = _copies(model, len(part))
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected", copies=copies)
@@ -100,11 +100,11 @@ def by_weights(
 def products_by_weights(
     model: keras.Model, variables: list[keras.Variable], part: np.ndarray, how: ScoreProducts
 ) -> np.ndarray:
-    """`J M J^T` of the Jacobians by the weights, `[examples, units, units]`, in float64.
+    """`J M J^T` for the Jacobians J by the weights, `[examples, units, units]`, in float64.
 
     Args:
-        model, variables, part: as of `by_weights`.
-        how: makes the products under M, a power of a Fisher matrix, the only one; with its
+        model, variables, part: As in `by_weights`.
+        how: The computation of products under M, a single power of a Fisher matrix, with
             operands in float64.
     """
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected")
@@ -120,7 +120,7 @@ def products_by_weights(
 
     operands = how.operands
     spec = tf.TensorSpec(part.shape, part.dtype)
-    # Sides of a Kronecker product without eigenvectors are None.
+    # For diagonal sides of a Kronecker product the eigenvectors are None.
     shapes = tuple(a is not None and tuple(a.shape) for a in tf.nest.flatten(operands))
     key = (how.key, shapes, spec, tuple(map(id, variables)), registered_rules())
     key = ("products by weights", *key)
@@ -134,11 +134,11 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
     """Jacobians `dz/dx` of the activations by the inputs, `[examples, units, inputs]`.
 
     Args:
-        model, part: as of `by_weights`.
-        layer: what a refusal names.
+        model, part: As in `by_weights`.
+        layer: Name of the layer, for the message.
 
     Raises:
-        ValueError: activations that cannot be differentiated along the inputs.
+        ValueError: The activations cannot be differentiated along the inputs.
     """
     copies = _copies(model, len(part))
     num_units = int(model.output.shape[1])
@@ -159,7 +159,7 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
                     f"Received: layer={layer!r}"
                 )
 
-            # A loop over units: the vectorised form fails on some layers of TensorFlow 2.21.
+            # A loop over units: the vectorised form fails for some layers in TensorFlow 2.21.
             def of_column(k: tf.Tensor) -> tf.Tensor:
                 units = tf.one_hot(k * copies + copy, num_units, dtype=z.dtype)
                 rows = tape.gradient(z, x, units, tf.UnconnectedGradients.ZERO)
@@ -175,7 +175,7 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
         return tf.function(jacobian, autograph=False).get_concrete_function(any_number)
 
     entries = math.prod(part.shape[1:])
-    # One function for every number of examples, of which no call can trace another.
+    # One function for any number of examples, so that no call traces another.
     any_number = tf.TensorSpec([None, *part.shape[1:]], part.dtype)
     step = compiled(model, ("jacobian by inputs", any_number, copies), make)
     found = step(tf.constant(part)).numpy().reshape(-1, len(part), entries)
@@ -183,18 +183,18 @@ def by_inputs(model: keras.Model, part: np.ndarray, layer: str) -> np.ndarray:
 
 
 def trial_of(model: keras.Model, inputs: np.ndarray) -> Trial:
-    """What one example tells of the layers of a model of activations."""
+    """The trial with one example of a model of activations."""
     source = _UnitOfCopy(find_likelihood(model, "normal"), "expected")
     return try_one_example(model, source, batches_for(model, inputs[:1], needs_labels=False))
 
 
 def has_copies(model: keras.Model) -> bool:
-    """Whether units of one example pass together, each with a copy of it, as through loops."""
+    """Whether units are computed together, each with a copy of the example, as for loops."""
     return _copies(model, 1) > 1
 
 
 def _copies(model: keras.Model, num_examples: int) -> int:
-    """How many copies of the examples pass at once: 1 without a loop over time, or of no length."""
+    """Number of copies of the examples in one pass; 1 without a loop over time of known length."""
     found = all_layers(model)
     loops = [layer for layer in found if isinstance(layer, keras.layers.RNN)]
     steps = max((_num_steps(layer) for layer in found), default=0)
@@ -207,7 +207,7 @@ def _copies(model: keras.Model, num_examples: int) -> int:
 
 
 def _num_steps(layer: keras.layers.Layer) -> int:
-    """Steps of the sequences that a layer takes, 0 where it takes none or does not tell."""
+    """Steps of the sequences that a layer takes; 0 if it takes none or the length is unknown."""
     try:
         shapes = [tensor.shape for tensor in keras.tree.flatten(layer.input)]
     except (AttributeError, ValueError):  # inside another layer, or called more than once

@@ -91,7 +91,7 @@ def test_a_nest_of_one_output_is_that_output(of, y):
         (in_list, {"z": Z, "a": A}, r"same keys, such as .* Received: labels \['a', 'z'\], dist"),
         (in_dictionary, {"z": Z}, r"Received: labels \['z'\], distributions \['a', 'z'\]"),
         (lambda o: tfd.Normal(o["z"], 1.0), {"z": Z, "a": A}, "distributions without keys"),
-        (in_dictionary, [Z, A], "order of the alphabet. Received: 2 labels in a list"),
+        (in_dictionary, [Z, A], "alphabetical order. Received: 2 labels in a list"),
         (in_list, [Z], "one label for each .* of which there are 2"),
         ("normal", [Z, A], "one label for each .* of which there are 1"),
     ],

@@ -1,4 +1,4 @@
-"""How layers are differentiated example by example: one file for each family of layers."""
+"""Rules for the gradients of single examples: one file for each family of layers."""
 
 from keras_infobottleneck.estimators.fisher.rules.convolution import (
     ConvolutionRule,

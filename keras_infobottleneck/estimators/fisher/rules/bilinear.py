@@ -1,4 +1,4 @@
-"""Per-example gradients of a kernel: products of what comes in and of the output gradient."""
+"""Per-example gradients of a kernel: products of its inputs and of the output gradient."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ __all__ = [
 
 
 class BilinearGradient(VariableGradient[Tensors]):
-    """`G_n = sum_t x_nt d_nt^T`: the kernel of a layer that is linear in it.
+    """`G_n = sum_t x_nt d_nt^T`: the gradient of the kernel of a layer that is linear in it.
 
-    Several calls of a shared layer are more positions.
+    The calls of a shared layer are treated as additional positions.
 
     Args:
-        variable: the kernel.
-        calls: the recorded calls.
-        block: groups, in and out.
-        positions: positions of each call.
-        inputs_of: from a call's inputs to x `[batch, positions, groups, in]`.
-        outputs_of: from a call's output gradient to d `[batch, positions, groups, out]`.
-        arrange: brings `[..., groups, in, out]` to the kernel's shape.
+        variable: The kernel.
+        calls: The recorded calls.
+        block: Groups, in and out.
+        positions: Number of positions of each call.
+        inputs_of: Maps a call's inputs to x, `[batch, positions, groups, in]`.
+        outputs_of: Maps a call's output gradient to d, `[batch, positions, groups, out]`.
+        arrange: Brings `[..., groups, in, out]` to the kernel's shape.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class BilinearGradient(VariableGradient[Tensors]):
         *,
         weights: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """X of the examples start to stop, the calls side by side; times weights `[batch]`."""
+        """The factor x of the examples from start to stop, times weights `[batch]`."""
         if self._kept is not None:
             return self._kept[start:stop]
         parts = [tf.cast(call.inputs[start:stop], self.dtype) for call in self.calls]
         if weights is not None:
-            # Before patches are made of them, which are many times as large.
+            # Before patches are made, which are many times as large as the inputs.
             parts = [by_example(weights, part) * part for part in parts]
         parts = [self._inputs_of(part) for part in parts]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
     def sum_of_inputs(self, weights: tf.Tensor) -> tf.Tensor:
-        """X summed over positions and, times weights `[batch]`, over examples, `[groups, in]`."""
+        """The sum of x over positions and, weighted by `[batch]`, over examples: `[groups, in]`."""
         totals = []
         for call in self.calls:
             rows = tf.reshape(tf.cast(call.inputs, self.dtype), [self.num_rows, -1])
@@ -94,18 +94,18 @@ class BilinearGradient(VariableGradient[Tensors]):
         return self.num_rows * self.positions * self.block[0] * self.block[1] * self.dtype.size
 
     def keep_inputs(self, weights: tf.Tensor | None = None) -> None:
-        """Makes x once, where it serves several times; times weights `[batch]`."""
+        """Computes x once, for several uses; times weights `[batch]`."""
         self._kept = self.inputs(weights=weights)
 
     def outputs(
         self, gradients: Tensors, start: int | tf.Tensor = 0, stop: int | tf.Tensor | None = None
     ) -> tf.Tensor:
-        """D of the examples start to stop, the calls side by side."""
+        """The factor d of the examples from start to stop, with calls joined."""
         parts = [self._outputs_of(tf.cast(g[start:stop], self.dtype)) for g in gradients]
         return parts[0] if len(parts) == 1 else tf.concat(parts, 1)
 
     def rows(self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Gradients of the examples start to stop, by one small matrix product each."""
+        """Gradients of the examples from start to stop, by one small matrix product each."""
         x, d = self.inputs(start, stop), self.outputs(gradients, start, stop)
         if self.block[0] == 1:
             products = tf.matmul(x[:, :, 0], d[:, :, 0], transpose_a=True)[:, None]
@@ -114,9 +114,10 @@ class BilinearGradient(VariableGradient[Tensors]):
         return self.arrange(products)
 
     def norms(self, d: tf.Tensor) -> tf.Tensor:
-        """Squared norm of each example's gradient, `[batch]`, from its d as `outputs` gives it.
+        """Squared norm of each example's gradient, `[batch]`, from its factor d.
 
-        `sum_ts (x_t . x_s) (d_t . d_s)`, or by the gradient itself, whichever product is smaller.
+        Computed as `sum_ts (x_t . x_s) (d_t . d_s)`, or from the gradient itself if that is
+        smaller.
         """
         groups, fan_in, fan_out = self.block
         if self.positions == 1:
@@ -144,26 +145,26 @@ class BilinearGradient(VariableGradient[Tensors]):
         return tf.reshape(tf.transpose(a, [0, 2, 1, 3]), [-1, self.positions, a.shape[3]])
 
     def rows_bytes(self) -> int:
-        """Bytes of one example's product, of its square, and of both factors."""
+        """Bytes of one example's product, its square, and both factors."""
         groups, fan_in, fan_out = self.block
         entries = groups * (2 * fan_in * fan_out + self.positions * (fan_in + fan_out))
         return entries * self.dtype.size
 
     def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """With one position the square of the product is the product of the squares."""
+        """With one position, the square of the product is the product of the squares."""
         if self.positions > 1:
             return super().squares(gradients)
         return self.squares_of_one_position(tf.square(self.outputs(gradients)[:, 0]))
 
     def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
-        """With one position the weights stand between both factors, and x is squared once."""
+        """With one position, the weights multiply between both factors, and x is squared once."""
         if self.positions > 1:
             return super().inner_products(columns, weights)
         d = self.outputs_of_columns(columns)
         return products_of_one_position(self.inputs(), d, self.as_blocks(weights))
 
     def outputs_of_columns(self, columns: Tensors) -> tf.Tensor:
-        """D of every column, `[columns, batch, positions, groups, out]`."""
+        """The factor d of all columns, `[columns, batch, positions, groups, out]`."""
         parts = []
         for g in columns:
             flat = tf.reshape(tf.cast(g, self.dtype), [-1, *g.shape[2:]])
@@ -172,7 +173,7 @@ class BilinearGradient(VariableGradient[Tensors]):
         return parts[0] if len(parts) == 1 else tf.concat(parts, 2)
 
     def slopes(self, gradients: Tensors, directions: tf.Tensor) -> tf.Tensor:
-        """The directions stand between both factors at every position."""
+        """The directions multiply between both factors at every position."""
         d, arrays = self.outputs(gradients), self.as_blocks(directions)
 
         def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
@@ -183,7 +184,7 @@ class BilinearGradient(VariableGradient[Tensors]):
 
     @functools.cached_property
     def order(self) -> np.ndarray:
-        """For each kernel entry its place in `[groups, in, out]`, flat, in the kernel's shape."""
+        """For each kernel entry its index in flat `[groups, in, out]`, in the kernel's shape."""
         places = np.arange(math.prod(self.block), dtype=np.int32).reshape(self.block)
         with tf.init_scope():
             return self.arrange(tf.constant(places)).numpy()
@@ -196,7 +197,7 @@ class BilinearGradient(VariableGradient[Tensors]):
         return tf.reshape(flat, [-1, *self.block])
 
     def squares_of_one_position(self, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `squares` gives, from the squared output gradients `[batch, groups, out]`."""
+        """The result of `squares`, from squared output gradients `[batch, groups, out]`."""
         x = tf.square(self.inputs()[:, 0])
         norms = tf.reduce_sum(tf.reduce_sum(x, 2) * tf.reduce_sum(d, 2), 1)
         if self.block[0] == 1:
@@ -207,7 +208,7 @@ class BilinearGradient(VariableGradient[Tensors]):
 def by_group(values: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
     """Each group times its matrix: `[..., groups, n]` and `[groups, n, m]` to `[..., groups, m]`.
 
-    By plain products: `einsum` with several axes in front has ended the process on a CPU.
+    Uses plain products: `einsum` with several leading axes has crashed the process on a CPU.
     """
     groups, fan_in, fan_out = matrices.shape
     shape = [*leading(values, values.shape.rank - 2), groups, fan_out]
@@ -218,10 +219,10 @@ def by_group(values: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def side_by_side(x: tf.Tensor, arrays: tf.Tensor) -> tf.Tensor:
-    """`sum_i x_i c_io` by k arrays c: `[..., groups, in]` to `[..., groups, k, out]`.
+    """`sum_i x_i c_io` for k arrays c: `[..., groups, in]` to `[..., groups, k, out]`.
 
     Args:
-        x: the factor on the left.
+        x: The factor on the left.
         arrays: c, `[k, groups, in, out]`.
     """
     count, groups, fan_in, fan_out = arrays.shape
@@ -236,7 +237,7 @@ def products_of_one_position(x: tf.Tensor, d: tf.Tensor, arrays: tf.Tensor) -> t
     Args:
         x: `[batch, 1, groups, in]`.
         d: `[columns, batch, 1, groups, out]`.
-        arrays: weights, `[k, groups, in, out]`, whose precision the products have.
+        arrays: Weights, `[k, groups, in, out]`, whose dtype the products have.
     """
     count, groups, _, fan_out = arrays.shape
     size = groups * fan_out
@@ -247,6 +248,6 @@ def products_of_one_position(x: tf.Tensor, d: tf.Tensor, arrays: tf.Tensor) -> t
 
 
 def leading(a: tf.Tensor, count: int) -> list[int | tf.Tensor]:
-    """Sizes of the first axes; tensors where they are not known statically."""
+    """Sizes of the first axes; tensors for those that are not known statically."""
     shape = tf.shape(a)
     return [a.shape[i] if a.shape[i] is not None else shape[i] for i in range(count)]

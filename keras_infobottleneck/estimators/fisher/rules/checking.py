@@ -1,4 +1,4 @@
-"""A user's rule compared with what TensorFlow makes of the layer itself."""
+"""Compares a user's rule with the gradient that TensorFlow computes for the layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_infobottleneck.estimators.fisher.rules.rule import LayerRule
 
 __all__ = ["check_rule"]
 
-# Relative: far above rounding in float32, far below any mistake of form.
+# Relative: far above rounding in float32, far below the effect of a mistake.
 TOLERANCE = 1e-3
 
 
@@ -27,8 +27,8 @@ def check_rule(
     """Compares outputs and gradients of one call on one example, in a random direction.
 
     Raises:
-        ValueError: the rule gives other outputs or another gradient, or no linear output where it
-            says that the layer is linear in a kernel.
+        ValueError: The rule gives other outputs or another gradient, or the output is not linear
+            in the kernel although the rule says so.
     """
     values = [v.value for v in rule.variables()]
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:

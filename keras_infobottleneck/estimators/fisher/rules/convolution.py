@@ -17,7 +17,7 @@ __all__ = ["ConvolutionRule", "DepthwiseRule", "TransposeRule"]
 
 
 class _ConvolutionRule(KernelRule):
-    """What the convolutions share: patches and the channel axis."""
+    """Common code of convolutions: patches and the channel axis."""
 
     def __init__(self, layer: keras.layers.Layer):
         super().__init__(layer)
@@ -37,7 +37,7 @@ class _ConvolutionRule(KernelRule):
 
 
 class ConvolutionRule(_ConvolutionRule):
-    """`Conv1D/2D/3D` with groups, strides, dilation: in is patch and channel of the group."""
+    """`Conv1D/2D/3D` with groups, strides, dilation; "in" is the patch and channel of a group."""
 
     def block(self) -> tuple[int, int, int]:
         *taps, channels, filters = self.kernel.shape
@@ -69,7 +69,7 @@ class ConvolutionRule(_ConvolutionRule):
 
 
 class DepthwiseRule(_ConvolutionRule):
-    """`DepthwiseConv1D/2D`: each channel is a group, in is the patch, out the multiplier."""
+    """`DepthwiseConv1D/2D`: each channel is a group, "in" is the patch, "out" the multiplier."""
 
     def block(self) -> tuple[int, int, int]:
         *taps, channels, multiplier = self.kernel.shape
@@ -90,7 +90,7 @@ class DepthwiseRule(_ConvolutionRule):
 
 
 class TransposeRule(_ConvolutionRule):
-    """`Conv1D/2D/3DTranspose`: the patches are of the output's gradient."""
+    """`Conv1D/2D/3DTranspose`: patches are taken from the output's gradient."""
 
     def block(self) -> tuple[int, int, int]:
         *taps, filters, channels = self.kernel.shape

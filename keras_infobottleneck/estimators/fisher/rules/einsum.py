@@ -1,4 +1,4 @@
-"""`EinsumDense`, whose equation says what is a position."""
+"""`EinsumDense`, whose equation determines which axes are positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["EinsumRule"]
 
 
 class EinsumRule(KernelRule):
-    """`EinsumDense`, read off its equation: letters are batch, positions, groups, in or out."""
+    """`EinsumDense`: by the equation each letter is batch, position, group, in or out."""
 
     def __init__(self, layer: keras.layers.Layer):
         super().__init__(layer)
@@ -25,7 +25,7 @@ class EinsumRule(KernelRule):
         self.inp, self.ker = left.split(",")
 
     def _letters(self, rank: int) -> tuple[str, str] | None:
-        """Letters of input and output for an input of this rank, None where there is no rule."""
+        """Letters of input and output for inputs of this rank; None if the rule does not apply."""
         inp, out = self.inp, self.out
         if "..." in inp + out:
             spare = [c for c in "ABCDEFGHIJ" if c not in inp + out + self.ker]
@@ -42,7 +42,7 @@ class EinsumRule(KernelRule):
         return self._letters(inputs.shape.rank) is not None
 
     def _accepted(self, rank: int) -> tuple[str, str]:
-        """Letters of inputs and outputs, of inputs that were accepted."""
+        """Letters of inputs and outputs, for inputs that were accepted."""
         letters = self._letters(rank)
         assert letters is not None
         return letters
@@ -85,7 +85,7 @@ class EinsumRule(KernelRule):
         return self._ordered(gradient, out, inp[0] + positions + groups + fan_out, self.block()[2])
 
     def _ordered(self, a: tf.Tensor, letters: str, order: str, last: int) -> tf.Tensor:
-        """Axes in order, those of positions, groups and the rest merged."""
+        """Axes in the given order; those of positions, of groups and of the rest are merged."""
         positions = self._split(self._rank)[0]
         count = math.prod(a.shape[letters.index(c)] for c in positions)
         a = tf.transpose(a, [letters.index(c) for c in order])

@@ -1,4 +1,4 @@
-"""Weights that no rule covers: the model is run on one example at a time."""
+"""Gradients of weights that no rule covers: the model is run on one example at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ExampleLoop", "LoopGradient"]
 
 
 class LoopGradient(VariableGradient["ExampleLoop"]):
-    """Per-example gradients of a weight that no rule covers, see `ExampleLoop`."""
+    """Per-example gradients of a weight that no rule covers; see `ExampleLoop`."""
 
     def __init__(self, variable: keras.Variable, num_rows: int):
         super().__init__(variable, [])
@@ -23,22 +23,22 @@ class LoopGradient(VariableGradient["ExampleLoop"]):
     def rows(
         self, gradients: ExampleLoop, start: int | tf.Tensor, stop: int | tf.Tensor
     ) -> tf.Tensor:
-        """Gradients of the examples start to stop, out of those of all examples."""
+        """Gradients of the examples from start to stop, taken from those of all examples."""
         return gradients.rows(self.variable)[start:stop]
 
     def rows_of_columns(
         self, columns: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor
     ) -> tf.Tensor:
-        """Gradients of every column, which are stacked as they are."""
+        """Gradients of all columns, which the loop has stacked."""
         return columns[0][:, start:stop]
 
     def slopes(self, gradients: ExampleLoop, directions: tf.Tensor) -> tf.Tensor:
-        """By the gradients of all examples: a loop over blocks of them would have its own copy."""
+        """Uses the gradients of all examples: a loop over blocks would copy them."""
         rows = tf.reshape(gradients.rows(self.variable), [self.num_rows, -1])
         return tf.matmul(rows, tf.reshape(directions, [directions.shape[0], -1]), transpose_b=True)
 
     def squares(self, gradients: ExampleLoop) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sums of squares, added up inside the loop, so that no gradients are stacked."""
+        """Sums of squares, added up inside the loop, so that the gradients are not stacked."""
         return gradients.squares(self.variable)
 
 
@@ -46,9 +46,9 @@ class ExampleLoop:
     """Per-example gradients by a compiled loop; each kind of result is computed once.
 
     Args:
-        num_rows: examples.
-        variables: what the gradients are about.
-        gradient: from the example's number to its gradients.
+        num_rows: Number of examples.
+        variables: The weights.
+        gradient: Function from the number of an example to its gradients.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ExampleLoop:
         return totals[index], norms[:, index]
 
     def rows(self, variable: keras.Variable) -> tf.Tensor:
-        """Every example's gradient, `[batch, *variable.shape]`."""
+        """The gradients of all examples, `[batch, *variable.shape]`."""
         if "rows" not in self._made:
             self._made["rows"] = tf.map_fn(
                 self._gradient,

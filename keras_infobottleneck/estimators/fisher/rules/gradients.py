@@ -1,4 +1,4 @@
-"""Forms that per-example gradients take: what a rule says of each weight of its layer."""
+"""Forms of per-example gradients, by which a rule describes each weight of its layer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
 ]
 
 Tensors = list[tf.Tensor]
-# What a form is made from: the output gradients of the calls, or a loop over examples.
+# The source of a form: output gradients of the calls, or a loop over examples.
 Given = TypeVar("Given")
 
-# Per-example gradients are formed in blocks of about this size: larger ones leave the cache.
+# Size of the blocks in which per-example gradients are formed: larger ones do not fit in the cache.
 BLOCK_BYTES = 32 * 2**20
 
 
@@ -38,18 +38,18 @@ def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 def of_columns(
     function: Callable[[Tensors], tf.Tensor], columns: Tensors, dtype: tf.DType
 ) -> tf.Tensor:
-    """A function of one column's tensors, of every column: `[columns, ...]`."""
+    """A function of one column's tensors, applied to every column: `[columns, ...]`."""
     if columns[0].shape[0] == 1:
         return function([column[0] for column in columns])[None]
     return tf.map_fn(function, columns, fn_output_signature=dtype, parallel_iterations=1)
 
 
 def crossed(rows: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Products of every two rows of an example, entry by entry times each of k weights.
+    """Products of every two rows of an example, weighted entry by entry with each of k weights.
 
     Args:
         rows: `[columns, batch, n]`.
-        weights: each `[n]`, or `[batch, 1, n]`; the products have their precision.
+        weights: Each `[n]` or `[batch, 1, n]`; the products have their dtype.
 
     Returns:
         `[batch, k, columns, columns]`.
@@ -64,11 +64,11 @@ def crossed(rows: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 class Call:
-    """One recorded call of a layer: what came in, and the output that the gradient is asked of.
+    """One recorded call of a layer: its inputs, and the output whose gradient is taken.
 
     Args:
-        inputs: `[batch, ...]`, whatever the layer's form needs.
-        outputs: `[batch, ...]`, the output up to where the rule's `finish` starts.
+        inputs: `[batch, ...]`, in the form that the rule needs.
+        outputs: `[batch, ...]`, the output before `finish` of the rule.
     """
 
     def __init__(self, inputs: tf.Tensor, outputs: tf.Tensor):
@@ -79,9 +79,9 @@ class Call:
 class VariableGradient(abc.ABC, Generic[Given]):
     """How the per-example gradients of one variable follow from the output gradients.
 
-    Every form answers the same questions about the gradients `G_n` of a batch: the gradients
-    themselves, their sum of squares, each example's squared norm, its products with directions, and
-    those of its own gradients with each other, weighted entry by entry.
+    Every form provides for the gradients `G_n` of a batch: the gradients themselves, their sum of
+    squares, each example's squared norm, its products with directions, and the products of its own
+    gradients with each other, weighted entry by entry.
     """
 
     def __init__(self, variable: keras.Variable, calls: list[Call]):
@@ -93,20 +93,20 @@ class VariableGradient(abc.ABC, Generic[Given]):
 
     @abc.abstractmethod
     def rows(self, gradients: Given, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Gradients of the examples start to stop, `[stop - start, *variable.shape]`."""
+        """Gradients of the examples from start to stop, `[stop - start, *variable.shape]`."""
 
     def rows_bytes(self) -> int:
         """Bytes that `rows` needs for one example."""
         return 2 * math.prod(self.variable.shape) * self.dtype.size
 
     def no_squares(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Zeros of the shapes that `squares` gives."""
+        """Zeros in the shapes of the results of `squares`."""
         return tf.zeros(self.variable.shape, self.dtype), tf.zeros([self.num_rows], self.dtype)
 
     def squares(self, gradients: Given) -> tuple[tf.Tensor, tf.Tensor]:
         """Sum over examples of the squared gradient, and each example's squared norm, `[batch]`.
 
-        The norms are zeros where they are not wanted: they are another pass over the memory.
+        The norms are zeros unless `wants_norms`, because they take another pass over the memory.
         """
 
         def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -136,8 +136,8 @@ class VariableGradient(abc.ABC, Generic[Given]):
         """Products `sum_w c_w G_nwi G_nwj` of every two columns of gradients, weight by weight.
 
         Args:
-            columns: what the gradients are made from, of all columns, `[columns, batch, ...]`.
-            weights: k arrays c, `[k, *variable.shape]`, whose precision the products have.
+            columns: The arrays from which all gradients follow, `[columns, batch, ...]`.
+            weights: k arrays c, `[k, *variable.shape]`; the products have their dtype.
 
         Returns:
             `[batch, k, columns, columns]`.
@@ -154,7 +154,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
     def rows_of_columns(
         self, columns: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor
     ) -> tf.Tensor:
-        """As `rows`, of every column: `[columns, stop - start, *variable.shape]`."""
+        """`rows` for every column: `[columns, stop - start, *variable.shape]`."""
 
         def of_column(column: Any) -> tf.Tensor:
             return self.rows(column, start, stop)
@@ -167,7 +167,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
         columns: Tensors,
         weights: Sequence[tf.Tensor],
     ) -> tf.Tensor:
-        """The result of `inner_products` over blocks of examples that stay in the cache."""
+        """The result of `inner_products`, over blocks of examples that fit in the cache."""
         count = columns[0].shape[0]
         shape = (len(weights), count, count)
         return self.numbers_in_blocks(of_block, shape, copies=count, dtype=weights[0].dtype)
@@ -179,7 +179,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
         copies: int = 1,
         dtype: tf.DType | None = None,
     ) -> tf.Tensor:
-        """As `in_blocks` where there is nothing to sum: the numbers, `[batch, *shape]`."""
+        """`in_blocks` without a sum: the numbers of each example, `[batch, *shape]`."""
         nothing = tf.zeros([], self.dtype)
 
         def of_both(*block: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -195,14 +195,14 @@ class VariableGradient(abc.ABC, Generic[Given]):
         copies: int = 1,
         dtype: tf.DType | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum, and numbers of each example, over blocks of examples that stay in the cache.
+        """A sum, and numbers of each example, over blocks of examples that fit in the cache.
 
         Args:
-            of_block: from the first example and the one behind the last to both.
-            zeros: where the sum starts.
-            shape: of the numbers of one example.
-            copies: how many gradients of an example a block holds.
-            dtype: of the numbers, by default that of the variable.
+            of_block: Function from the range of examples (start, stop) to the sum and the numbers.
+            zeros: Initial value of the sum.
+            shape: Shape of the numbers of one example.
+            copies: Number of gradients per example in a block.
+            dtype: Dtype of the numbers; by default that of the variable.
         """
         block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, copies * self.rows_bytes())))
         blocks = -(-self.num_rows // block)
@@ -234,11 +234,11 @@ class DirectGradient(VariableGradient[Tensors]):
     """Per-example gradients of a small weight, such as a bias, a scale or an offset.
 
     Args:
-        variable: the variable.
-        calls: the recorded calls, as a rule's `gradients` gets them.
-        gradient: from the inputs and the output gradient of a call, both `[batch, ...]`, to the
-            gradient of each example, `[batch, *variable.shape]`.
-        is_bias: whether this is one number per output of the kernel's block, in its order.
+        variable: The variable.
+        calls: The recorded calls, as passed to a rule's `gradients`.
+        gradient: Function from the inputs and the output gradient of a call, both `[batch, ...]`,
+            to the gradient of each example, `[batch, *variable.shape]`.
+        is_bias: Whether the variable has one number per output of the kernel's block, in its order.
 
     Example:
         ```python
@@ -299,6 +299,6 @@ class DirectGradient(VariableGradient[Tensors]):
         )
 
     def rows_bytes(self) -> int:
-        """Bytes of one example's gradient, for which the largest output of the calls counts."""
+        """Bytes of one example's gradient, which are those of the largest output of the calls."""
         outputs = max(math.prod(call.outputs.shape[1:]) for call in self.calls)
         return 2 * outputs * self.dtype.size

@@ -1,4 +1,4 @@
-"""Layers that are linear in a kernel; `Dense` is the plainest of them."""
+"""Rules for layers that are linear in a kernel, of which `Dense` is the simplest."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = [
     "keep_inputs",
 ]
 
-# Patches of a batch that are kept where they serve several times, of all layers together.
+# Limit for the patches of a batch that are kept for several uses, for all layers together.
 KEPT_BYTES = 96 * 2**20
 
 
 class KernelRule(LayerRule):
     """Rule for a layer with a kernel, `activation(inputs @ kernel + bias)`, the bias optional.
 
-    As it stands it is the rule of `Dense`: the kernel is `[in, out]`, and every axis of the input
-    between the first and the last is positions. Where the attributes have other names, override
-    the properties `kernel`, `bias` and `activation_name`; where inputs and kernel are arranged in
-    another way, the methods from `block` on.
+    The methods of this class are right for `Dense`: the kernel is `[in, out]`, and all axes of the
+    input between the first and the last are positions. If the attributes of a layer have other
+    names, override the properties `kernel`, `bias` and `activation_name`; if its inputs and kernel
+    are arranged differently, override the methods from `block` on.
 
     Example:
         ```python
@@ -67,7 +67,7 @@ class KernelRule(LayerRule):
         ```
     """
 
-    # Attribute of the layer that holds its activation, None where it has none.
+    # Attribute of the layer that holds its activation; None if there is none.
     activation_name: str | None = "activation"
 
     @property
@@ -77,7 +77,7 @@ class KernelRule(LayerRule):
 
     @property
     def bias(self) -> keras.Variable | None:
-        """The variable that is added to every output; None without one."""
+        """The variable that is added to every output; None if there is none."""
         return self.layer.bias
 
     def variables(self) -> list[keras.Variable]:
@@ -91,11 +91,11 @@ class KernelRule(LayerRule):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tf.Tensor:
-        """Run the layer without its activation, which is linear in the weights."""
+        """Runs the layer without its activation, so that it is linear in the weights."""
         name = self.activation_name
         if name is None:
             return super().run_on(weights, call, inputs, args, kwargs)
-        # A copy that shares the weights: other threads may call the layer itself meanwhile.
+        # A copy that shares the weights, because other threads may call the layer itself.
         linear = with_attributes(self.layer, **{name: None})
         return super().run_on(weights, linear.call, inputs, args, kwargs)
 
@@ -121,7 +121,7 @@ class KernelRule(LayerRule):
         return tf.reshape(gradient, [-1, math.prod(gradient.shape[1:-1]), 1, gradient.shape[-1]])
 
     def arrange(self, products: tf.Tensor) -> tf.Tensor:
-        """Bring products `[..., groups, in, out]` into the shape of the kernel."""
+        """Brings products `[..., groups, in, out]` into the shape of the kernel."""
         return tf.squeeze(products, -3)
 
     def sum_to_bias(self, gradient: tf.Tensor) -> tf.Tensor:
@@ -158,7 +158,7 @@ class KernelRule(LayerRule):
 
 
 def keep_inputs(forms: Iterable[VariableGradient], weights: tf.Tensor | None = None) -> None:
-    """Keeps x of kernels with several positions, of as many as `KEPT_BYTES` hold together."""
+    """Keeps x of kernels with several positions, for as many kernels as fit in `KEPT_BYTES`."""
     left = KEPT_BYTES
     for form in forms:
         if not isinstance(form, BilinearGradient) or form.positions == 1:

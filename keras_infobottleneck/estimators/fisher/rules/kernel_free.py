@@ -1,4 +1,4 @@
-"""Layers without a kernel: normalisations and the embedding."""
+"""Rules for layers without a kernel: normalisations and the embedding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NormalizationRule(LayerRule):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tuple[Call, tf.Tensor]:
-        """The normalised input is the layer's own output at scale one and offset zero."""
+        """The normalised input is the output of the layer with scale one and offset zero."""
         gamma, beta = self.layer.gamma, self.layer.beta
         neutral = [] if gamma is None else [(gamma, tf.ones_like(gamma.value))]
         neutral += [] if beta is None else [(beta, tf.zeros_like(beta.value))]
@@ -58,7 +58,7 @@ class NormalizationRule(LayerRule):
 
     def gradients(self, calls: list[Call]) -> list[VariableGradient]:
         def summed(a: tf.Tensor) -> tf.Tensor:
-            """Sum over positions, which one call of a shared layer may have and another not."""
+            """Sum over positions, whose number may differ between calls of a shared layer."""
             kept = self._axes(a.shape.rank)
             return tf.reduce_sum(a, [i for i in range(1, a.shape.rank) if i not in kept])
 
@@ -81,7 +81,7 @@ class NormalizationRule(LayerRule):
 
 
 class EmbeddingRule(LayerRule):
-    """`Embedding`: a look-up, linear in the table."""
+    """`Embedding`: a look-up, which is linear in the table."""
 
     def variables(self) -> list[keras.Variable]:
         return [self.layer.embeddings]
@@ -91,12 +91,12 @@ class EmbeddingRule(LayerRule):
 
 
 class TokenGradient(VariableGradient[Tensors]):
-    """Rows of an embedding, looked up by integer tokens; a token's repeats in an example add up."""
+    """Gradient of an embedding table; a token's repeats within an example add up."""
 
     def _flat(
         self, gradients: Tensors, start: int | tf.Tensor, stop: int | tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Tokens `[batch, positions]` and their gradients `[batch, positions, dim]`, all calls."""
+        """Tokens `[batch, positions]` and gradients `[batch, positions, dim]` of all calls."""
         tokens = [call.inputs[start:stop] for call in self.calls]
         batch = tf.shape(tokens[0])[0]
         dim = self.variable.shape[1]
@@ -118,7 +118,7 @@ class TokenGradient(VariableGradient[Tensors]):
         return tf.ensure_shape(table, [None, vocabulary, dim])
 
     def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """Squared total of each token in an example, divided among its repeats and scattered."""
+        """Square of each token's total in an example, divided among its repeats and scattered."""
         tokens, gradients = self._flat(gradients, 0, None)
         same = tf.cast(tokens[:, :, None] == tokens[:, None, :], self.dtype)
         totals = tf.matmul(same, gradients)
@@ -129,7 +129,7 @@ class TokenGradient(VariableGradient[Tensors]):
         return squares, tf.reduce_sum(shares, [1, 2])
 
     def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
-        """A token's total times its gradient at every repeat, with the weights of its row."""
+        """A token's total times its gradient at every repeat, times the weights of its row."""
         parts = [
             self._flat(list(each), 0, None) for each in zip(*map(tf.unstack, columns), strict=True)
         ]
@@ -144,7 +144,7 @@ class TokenGradient(VariableGradient[Tensors]):
         return tf.stack(found, 1)
 
     def slopes(self, gradients: Tensors, directions: tf.Tensor) -> tf.Tensor:
-        """Rows of the directions, looked up as those of the table are."""
+        """Products with the rows of the directions, which are looked up like those of the table."""
         tokens, gradients = self._flat(gradients, 0, None)
         rows = [tf.gather(array, tokens) for array in tf.unstack(directions)]
         return tf.stack([tf.reduce_sum(row * gradients, [1, 2]) for row in rows], 1)

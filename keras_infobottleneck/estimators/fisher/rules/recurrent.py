@@ -1,4 +1,4 @@
-"""Recurrent layers: the weights of each step are felt through one additive term of that step."""
+"""Rules for recurrent layers, whose weights enter each step through one additive term."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_infobottleneck.introspection.cloning import with_attributes
 __all__ = ["RecurrentRule"]
 
 layers = keras.layers
-# Cells whose bias is added to what it may differ in from example to example.
+# Cells whose bias may be replaced by one that differs from example to example.
 CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
 KERNELS = ("kernel", "recurrent_kernel")
 
@@ -28,10 +28,10 @@ KERNELS = ("kernel", "recurrent_kernel")
 class RecurrentRule(LayerRule):
     """Rule for a loop over time steps: `G_n = sum_t x_nt d_nt^T`, by one backward pass.
 
-    A cell is linear in its weights up to its gates, `a_t = x_t K + h_{t-1} R + b`. Zeros are added
-    to every `a_t`, in the bias's place; the gradient of these zeros is the `d_t` of each example
-    and step, from which all weights' gradients follow. The layer's own loop runs, with its masks,
-    its initial states and its order of time.
+    A cell is linear in its weights before its gates: `a_t = x_t K + h_{t-1} R + b`. Zeros are added
+    to every `a_t` in place of the bias; the gradient of these zeros is the `d_t` of each example
+    and step, from which the gradients of all weights follow. The layer's own loop is run, with its
+    masks, initial states and time direction.
     """
 
     def variables(self) -> list[keras.Variable]:
@@ -42,19 +42,19 @@ class RecurrentRule(LayerRule):
         return found if cell.bias is None else [*found, cell.bias]
 
     def accepts(self, inputs: tf.Tensor) -> bool:
-        """Whether the input is a sequence, the cell is known and no state outlasts a call."""
+        """Whether the input is a sequence, the cell is known, and the layer is not stateful."""
         return type(self.layer.cell) in CELLS and inputs.shape.rank == 3 and not self.layer.stateful
 
     @property
     def _num_gates(self) -> int:
-        """Number of entries of one `a_t`, all gates together."""
+        """Number of entries of `a_t`, for all gates together."""
         return int(self.layer.cell.kernel.shape[1])
 
     @property
     def _has_two_terms(self) -> bool:
-        """Whether what comes of the state is scaled before it is added to what comes of the input.
+        """Whether the term of the state is scaled before it is added to the term of the input.
 
-        The reset gate does so where it comes after the product with the recurrent kernel.
+        The reset gate of a GRU does this if it is applied after the recurrent kernel.
         """
         cell = self.layer.cell
         return isinstance(cell, layers.GRUCell) and bool(cell.reset_after)
@@ -66,7 +66,7 @@ class RecurrentRule(LayerRule):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tuple[Call, tf.Tensor]:
-        """Records the zeros; the loop itself runs in `finish`, where they are watched."""
+        """Records the zeros; the loop itself runs in `finish`, where the zeros are watched."""
         width = self._num_gates * (1 + self._has_two_terms)
         zeros = tf.zeros([*inputs.shape[:2], width], self.layer.compute_dtype)
         self._record = Call(inputs, zeros)
@@ -74,13 +74,13 @@ class RecurrentRule(LayerRule):
         return self._record, zeros
 
     def finish(self, outputs: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
-        """The layer's own loop, which puts out the states it came from as well."""
+        """Runs the layer's own loop, with the previous state of each step as additional output."""
         record, (args, kwargs) = self._record, self._given
         sequence = tf.cast(record.inputs, outputs.dtype)
         cell = _WatchedCell(self.layer.cell, outputs.shape[-1], self._has_two_terms)
         options: dict[str, Any] = {"cell": cell, "return_sequences": True}
         if "use_cudnn" in vars(self.layer):
-            options["use_cudnn"] = False  # its loop is not the cell's
+            options["use_cudnn"] = False  # cuDNN would not call the replaced cell
         loop = with_attributes(self.layer, **options)
         found = loop.call(tf.concat([sequence, outputs], -1), *args, **kwargs)
         found, states = (found[0], found[1:]) if self.layer.return_state else (found, ())
@@ -93,7 +93,7 @@ class RecurrentRule(LayerRule):
         return (found, *states) if self.layer.return_state else found
 
     def _felt(self, sequence: tf.Tensor, states: tf.Tensor) -> list[tf.Tensor]:
-        """What the recurrent kernel multiplies: states, and where the gate is first gated ones."""
+        """Inputs of the recurrent kernel: states, and gated states if the gate comes first."""
         cell = self.layer.cell
         if not isinstance(cell, layers.GRUCell) or cell.reset_after:
             return [states]
@@ -133,17 +133,17 @@ class _StepsGradient(DirectGradient):
     """Gradient of a weight that may be larger than the inputs and outputs of its steps."""
 
     def rows_bytes(self) -> int:
-        """Bytes of one example's gradient, and of what it is made of."""
+        """Bytes of one example's gradient, and of the arrays that it is computed from."""
         return VariableGradient.rows_bytes(self) + super().rows_bytes()
 
 
 class _WatchedCell:
-    """A cell on frozen weights and `[x_t, zeros]`, that puts out its state before it, too.
+    """A cell with frozen weights and inputs `[x_t, zeros]`, which also outputs the state before.
 
     Args:
-        cell: the layer's own.
-        width: of the zeros.
-        has_two_terms: whether they are two biases, side by side.
+        cell: The layer's own cell.
+        width: Number of zeros.
+        has_two_terms: Whether the zeros are two biases, side by side.
     """
 
     def __init__(self, cell: keras.layers.Layer, width: int, has_two_terms: bool):
@@ -156,7 +156,7 @@ class _WatchedCell:
         return getattr(self._cell, name)
 
     def __call__(self, inputs: tf.Tensor, states: Any, **kwargs: Any) -> tuple[tf.Tensor, Any]:
-        """One step: the cell's output beside the state before it, and the new states."""
+        """One step: the output beside the previous state, and the new states."""
         bias = inputs[:, -self._width :]
         if self._bias is not None:
             bias += tf.cast(tf.reshape(self._bias, [1, math.prod(self._bias.shape)]), bias.dtype)

@@ -1,6 +1,6 @@
-"""Layer rules: their base class, their registration, and how a model is run by them.
+"""Layer rules: their base class, their registration, and how a model is run with them.
 
-A rule runs its layer on weights that the gradient does not flow into, and says how the per-example
+A rule runs its layer on weights through which no gradient flows, and describes how the per-example
 gradients of those weights follow from the gradient of the layer's output. The tape finds any other
 use of the same weights, so a rule cannot miss one.
 """
@@ -35,12 +35,12 @@ __all__ = [
 class LayerRule(abc.ABC):
     """Rule for one layer: how the layer is run and differentiated example by example.
 
-    Subclass it, or `KernelRule` where the layer is linear in a kernel, and register the subclass
-    with `register_rule`. `variables` and `gradients` are all that has to be given; the layer is
-    then run as it is, on constants in the place of those weights.
+    Derive from it, or from `KernelRule` if the layer is linear in a kernel, and register the
+    subclass with `register_rule`. Only `variables` and `gradients` are required; the layer is then
+    run with constants in place of those weights.
 
     Args:
-        layer: the layer, built.
+        layer: The built layer.
 
     Example:
         ```python
@@ -84,7 +84,7 @@ class LayerRule(abc.ABC):
 
     @abc.abstractmethod
     def gradients(self, calls: list[Call]) -> list[VariableGradient]:
-        """The form of each weight's gradient, given every call of the layer."""
+        """The form of each weight's gradient, from all calls of the layer."""
 
     def accepts(self, inputs: tf.Tensor) -> bool:
         """Whether the rule covers an input of this shape."""
@@ -97,7 +97,7 @@ class LayerRule(abc.ABC):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tuple[Call, tf.Tensor]:
-        """Runs the layer up to what `finish` does. Returns the record and that output."""
+        """Runs the layer without what `finish` does; returns the record and the output."""
         frozen = [tf.stop_gradient(v.value) for v in self.variables()]
         outputs = self.run_on(frozen, call, inputs, args, kwargs)
         return Call(inputs, outputs), outputs
@@ -110,13 +110,13 @@ class LayerRule(abc.ABC):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tf.Tensor:
-        """Run the layer with these tensors in the place of its weights."""
+        """Runs the layer with these tensors in place of its weights."""
         mapping = list(zip(self.variables(), weights, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return call(inputs, *args, **kwargs)
 
     def finish(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Apply what follows the recorded output inside the layer, such as an activation."""
+        """Applies the rest of the layer to the recorded output, such as an activation."""
         return outputs
 
     def block(self) -> tuple[int, int, int] | None:
@@ -124,28 +124,28 @@ class LayerRule(abc.ABC):
         return None
 
 
-# From a layer's class to its rule, and whether the rule is compared with the tape where it is used.
+# Maps a layer class to its rule, and whether the rule is compared with the tape before use.
 _RULES: dict[type[keras.layers.Layer], tuple[type[LayerRule], bool]] = {}
 
 
 def register_rule(
     layer_class: type[keras.layers.Layer], rule_class: type[LayerRule], *, check: bool = True
 ) -> None:
-    """Register a rule for a layer class, so that its Fisher matrix costs one pass.
+    """Registers a rule for a layer class, so that its Fisher matrix costs one pass.
 
-    Without a rule the weights of a layer cost one pass of the model for each example. The rule is
-    for this class alone: a subclass may compute anything. It replaces an earlier one.
+    Without a rule the weights of a layer cost one pass of the model for each example. The rule
+    applies to this class only, because a subclass may compute anything. It replaces an earlier one.
 
     Args:
-        layer_class: the class of layers.
-        rule_class: a subclass of `LayerRule`; `KernelRule` itself serves every layer that computes
+        layer_class: The class of layers.
+        rule_class: A subclass of `LayerRule`; `KernelRule` itself suits every layer that computes
             `activation(inputs @ kernel + bias)` and has attributes of these names.
-        check: whether the rule is compared, for one example before each measurement, with the
-            gradient that TensorFlow takes of the layer itself. What no single example shows, such
-            as a rule that mixes examples, is not noticed.
+        check: Whether to compare the rule, on one example before each measurement, with the
+            gradient that TensorFlow computes for the layer. Mistakes that one example does not
+            show, such as mixing examples, are not found.
 
     Raises:
-        TypeError: anything but classes of these kinds.
+        TypeError: An argument is not such a class.
 
     Example:
         ```python
@@ -186,12 +186,12 @@ def register_rule(
 
 
 def registered_rules() -> Hashable:
-    """All registered rules, as a key: a function traced by other rules is traced again."""
+    """All registered rules, as a key: a function is traced again if they change."""
     return tuple(_RULES.items())
 
 
 def rule_for(layer: keras.layers.Layer) -> LayerRule | None:
-    """The layer's rule, None without one or where its weights are not what it computes with."""
+    """The layer's rule; None without one, or if the layer computes with other weights."""
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
         return None
     found = _RULES.get(type(layer))
@@ -210,19 +210,19 @@ def rules_running(
     num_rows: int,
     is_wanted: Callable[[LayerRule], bool] = lambda rule: True,
 ) -> Iterator[None]:
-    """Runs layers by their rules, while the context is open.
+    """Runs layers by their rules while the context is open.
 
-    A call is left to run as it is where the input is not one tensor of known shape with the
-    batch's examples in front, where the layer runs inside another graph, such as a loop over time,
-    or where it runs on other weights than its own, such as what another network made. Rows that
-    are no examples, such as positions, may be as many by chance: a layer that ever had another
-    number of them, as with the one example on which a model is tried, is left for good.
+    A call runs unchanged if its input is not one tensor of known shape with the examples of the
+    batch as first axis, if the layer runs inside another graph, such as a loop over time, or if it
+    runs with other weights, such as those made by another network. Rows that are not examples, such
+    as positions, may have the same number by chance; so a layer that ever had another number of
+    rows, as in the trial with one example, is excluded permanently.
 
     Args:
-        model: the model.
-        run: from rule, call, inputs, args and kwargs to the output before `finish`.
-        num_rows: examples in a batch.
-        is_wanted: whether a rule is made use of.
+        model: The model.
+        run: Function from rule, call, inputs, args and kwargs to the output before `finish`.
+        num_rows: Number of examples in a batch.
+        is_wanted: Whether to use a rule.
     """
     graph = tf.compat.v1.get_default_graph()
     of_other_rows = compiled(model, "layers whose rows are no examples", lambda _: set())
@@ -256,7 +256,7 @@ def rules_running(
 
 
 def _is_given_weights(rule: LayerRule) -> bool:
-    """Whether a scope around the call has values in the place of the layer's weights."""
+    """Whether a scope around the call replaces the values of the layer's weights."""
     with keras.StatelessScope() as scope:
         around = scope.original_scope
     return around is not None and any(

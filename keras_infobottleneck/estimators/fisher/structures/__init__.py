@@ -1,4 +1,4 @@
-"""The structures of a Fisher matrix: one file each, with its sums, its bytes and its answers."""
+"""The structures of a Fisher matrix: one file each, with its sums, its memory and its methods."""
 
 from keras_infobottleneck.estimators.fisher.structures.dense import DenseFisher
 from keras_infobottleneck.estimators.fisher.structures.diagonal import DiagonalFisher

@@ -1,4 +1,4 @@
-"""The dense Fisher matrix: its sums, its memory, and its answers."""
+"""The dense Fisher matrix: its sums, its memory and its methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["DenseFisher", "outer_sums"]
 
 @dataclass(frozen=True, repr=False)
 class DenseFisher(FisherInformation):
-    """F itself, exact.
+    """The whole matrix F, exact.
 
     Attributes:
         matrix: `[weights, weights]`.
@@ -43,7 +43,7 @@ class DenseFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """The matrix, once more for its sums, and the scores of a batch."""
+        """The matrix, copies for its sums, and the scores of a batch."""
         matrix = measurement.layout.size * measurement.vector_bytes
         scores = 2 * measurement.batches.size * measurement.vector_bytes
         return matrix, measurement.sum_copies * matrix + scores
@@ -62,15 +62,15 @@ class DenseFisher(FisherInformation):
         return cls(matrix=matrix, standard_error=error, **measurement.fields())
 
     def diagonal(self) -> list[np.ndarray]:
-        """The matrix' diagonal."""
+        """The diagonal of the matrix."""
         return self.layout.split(np.diagonal(self.matrix).copy())
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Matrix times vector."""
+        """The product of matrix and vector."""
         return self.layout.split(self.matrix @ self.layout.join(tensors))
 
     def logdet(self, shift: float) -> Estimate:
-        """Log-determinant, from the eigenvalues; -inf where the shifted matrix is singular."""
+        """Log-determinant, from the eigenvalues; -inf if the shifted matrix is singular."""
         with np.errstate(divide="ignore"):
             return Estimate(float(np.sum(np.log(self._spectrum + check_price("shift", shift)))))
 
@@ -80,12 +80,12 @@ class DenseFisher(FisherInformation):
 
     @functools.cached_property
     def _spectrum(self) -> np.ndarray:
-        # F has no negative eigenvalue; those of rounding are set to the zero that they stand for.
+        # F has no negative eigenvalues; negative ones are rounding errors of zeros.
         values = np.linalg.eigvalsh(self.matrix.astype(np.float64))[::-1]
         return np.maximum(values, 0.0)
 
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
-        """From the eigenvectors, in float64."""
+        """The spectrum from the eigenvectors, in float64."""
         check_probes(num_probes, num_steps, seed)
         values, vectors = self._eigenvectors
         ends = np.cumsum((0, *self.layout.sizes))
@@ -96,7 +96,7 @@ class DenseFisher(FisherInformation):
         return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """From the eigenvectors, in float64."""
+        """The product from the eigenvectors, in float64."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         values, vectors = self._eigenvectors
         return (rows @ vectors * (values + shift) ** exponent) @ vectors.T

@@ -1,4 +1,4 @@
-"""The diagonal: one number per weight."""
+"""The diagonal of the Fisher matrix: one number per weight."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = ["DiagonalFisher", "square_sums"]
 
 @dataclass(frozen=True, repr=False)
 class DiagonalFisher(FisherInformation):
-    """Diagonal of F, exact; everything off it is taken for zero.
+    """The diagonal of F, exact; all other entries are treated as zero.
 
     Attributes:
-        values: one array per variable.
+        values: One array per variable.
     """
 
     values: tuple[np.ndarray, ...]
@@ -48,7 +48,7 @@ class DiagonalFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """One number per weight, the same for its sums, and a block of gradients."""
+        """One number per weight, copies for the sums, and a block of gradients."""
         sums = measurement.sum_copies * measurement.vector_bytes
         return measurement.vector_bytes, sums + measurement.score_bytes
 
@@ -75,7 +75,7 @@ class DiagonalFisher(FisherInformation):
         return [v * np.asarray(t) for v, t in zip(self.values, tensors, strict=True)]
 
     def logdet(self, shift: float) -> Estimate:
-        """Sum of logarithms; -inf where an entry and the shift are both zero."""
+        """Sum of logarithms; -inf if an entry and the shift are both zero."""
         shift = check_price("shift", shift)
         with np.errstate(divide="ignore"):
             return Estimate(sum(float(np.sum(np.log(np.float64(shift) + v))) for v in self.values))
@@ -86,7 +86,7 @@ class DiagonalFisher(FisherInformation):
         return np.sort(np.concatenate([v.reshape(-1) for v in self.values]))[::-1][:count]
 
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
-        """The entries, each variable's own."""
+        """The entries, with those of each variable separate."""
         check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(v.reshape(-1), {i: 1.0}) for i, v in enumerate(self.values)]
         return ExactSpectrum(len(parts), parts)
@@ -129,7 +129,7 @@ class DiagonalFisher(FisherInformation):
 def square_sums(scores: Scores) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Squared scores summed over examples and columns, and per example over weights, `[batch]`.
 
-    A kernel that sees one position per example needs no gradient: the squares of its two factors
+    For a kernel with one position per example no gradient is formed: the squares of its two factors
     are multiplied once, after the second has been summed over columns.
     """
 

@@ -1,4 +1,4 @@
-"""The dual: the scores themselves, exact and small where rows are fewer than weights."""
+"""The scores themselves as rows: exact, and small if there are fewer rows than weights."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = ["GramFisher", "rows_of"]
 
 @dataclass(frozen=True, repr=False)
 class GramFisher(FisherInformation):
-    """`F = R^T R / N` by its rows R; its spectrum is that of `R R^T / N`, exact.
+    """`F = R^T R / N`, kept as the rows R; its spectrum is that of `R R^T / N`, exact.
 
     Attributes:
-        rows: one score per example and column, `[rows, weights]`.
+        rows: One score per example and column, `[rows, weights]`.
     """
 
     rows: np.ndarray
@@ -44,7 +44,7 @@ class GramFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """A score for each example and column, once more to join them, and those of a batch."""
+        """A score for each example and column, a copy to join them, and those of a batch."""
         scores = measurement.num_columns * measurement.vector_bytes
         result = measurement.batches.count() * scores
         return result, result + 2 * measurement.batches.size * scores
@@ -64,7 +64,7 @@ class GramFisher(FisherInformation):
         rows = rows_of(step, measurement.batches, measurement.key, measurement.verbose)
         norms = np.einsum("nkw,nkw->n", rows, rows, dtype=np.float64)
         if not np.all(np.isfinite(norms)):
-            measurement.mean(tf.constant(norms))
+            measurement.mean(tf.constant(norms))  # raises
         error = measurement.error(norms.sum(), (norms**2).sum())
         rows = rows.reshape(-1, measurement.layout.size)
         return cls(rows=rows, standard_error=error, **measurement.fields())
@@ -74,12 +74,12 @@ class GramFisher(FisherInformation):
         return self.layout.split(np.einsum("rw,rw->w", self.rows, self.rows) / self.num_examples)
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Product with F, by two products with R."""
+        """The product with F, by two products with R."""
         product = self.rows.T @ (self.rows @ self.layout.join(tensors))
         return self.layout.split(product / self.num_examples)
 
     def logdet(self, shift: float) -> Estimate:
-        """Log-determinant, from the dual's eigenvalues; other directions hold the shift alone."""
+        """Log-determinant from the dual's eigenvalues; other directions have the shift alone."""
         with np.errstate(divide="ignore"):
             logs = np.log(self._spectrum + check_price("shift", shift))
             rest = self.size - len(self._spectrum)
@@ -93,14 +93,14 @@ class GramFisher(FisherInformation):
 
     @functools.cached_property
     def _spectrum(self) -> np.ndarray:
-        """At most `size` eigenvalues, descending."""
+        """At most `size` eigenvalues, in descending order."""
         rows = self.rows.astype(np.float64)
         gram = rows @ rows.T if len(rows) < self.size else rows.T @ rows
-        # No eigenvalue is negative; those of rounding are set to the zero that they stand for.
+        # There are no negative eigenvalues; negative ones are rounding errors of zeros.
         return np.maximum(np.linalg.eigvalsh(gram / self.num_examples)[::-1], 0.0)
 
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
-        """Eigenvalues of the dual; the zeros beside them are left out."""
+        """Eigenvalues of the dual, without the zeros."""
         check_probes(num_probes, num_steps, seed)
         if self._as_dense is not None:
             return self._as_dense.spectrum()
@@ -113,7 +113,7 @@ class GramFisher(FisherInformation):
         return ExactSpectrum(len(shares), [SpectrumPart(values, shares)])
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """Power of the shift, corrected within the span of the scores."""
+        """The power of the shift, corrected within the span of the scores."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         if self._as_dense is not None:
             return self._as_dense.power_product(rows, exponent, shift)
@@ -124,7 +124,7 @@ class GramFisher(FisherInformation):
 
     @functools.cached_property
     def _as_dense(self) -> DenseFisher | None:
-        """The matrix itself, where it is no larger than its dual."""
+        """The matrix itself, if it is not larger than its dual; else None."""
         if len(self.rows) < self.size:
             return None
         rows = self.rows.astype(np.float64)
@@ -133,7 +133,7 @@ class GramFisher(FisherInformation):
 
     @functools.cached_property
     def _dual(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of `R R^T / N` above rounding, and their vectors `[rows, eigenvalues]`."""
+        """Eigenvalues of `R R^T / N` above rounding errors, and vectors `[rows, eigenvalues]`."""
         rows = self.rows.astype(np.float64)
         values, vectors = np.linalg.eigh(rows @ rows.T / self.num_examples)
         kept = values > max(values[-1], 0.0) * len(rows) * np.finfo(np.float64).eps
@@ -156,13 +156,13 @@ class GramFisher(FisherInformation):
 
 
 def rows_of(step: Any, batches: Batches, key: tf.Tensor, verbose: int) -> np.ndarray:
-    """The scores of all examples, `[examples, columns, weights]`, by a compiled step."""
+    """The scores of all examples, `[examples, columns, weights]`, by a compiled function."""
     parts = []
     bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     for number, batch in enumerate(batches, start=1):
         count = int(np.sum(batch.weights))
-        # TensorFlow counts traces by code, for all models together: called as it is, the step
-        # would be said to retrace.
+        # TensorFlow counts traces by code, for all models together. Called directly, the function
+        # would cause a warning about retracing.
         traced = step.get_concrete_function(batch, key)
         with full_products():
             rows = traced(batch, key)

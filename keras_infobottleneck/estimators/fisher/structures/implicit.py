@@ -1,4 +1,4 @@
-"""F as an operator: nothing stored, one pass over the data per product."""
+"""F as an operator: nothing is stored, and each product is one pass over the data."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ __all__ = ["ImplicitFisher", "product_sum"]
 
 @dataclass(frozen=True, repr=False)
 class ImplicitFisher(FisherInformation):
-    """F by its products, exact; log-determinant and spectrum are estimated from them.
+    """F by its products, which are exact; log-determinant and spectrum are estimated from them.
 
     Attributes:
-        operator: products with vectors.
-        make_diagonal: runs the pass that gives the exact diagonal.
+        operator: Products with vectors.
+        make_diagonal: Runs the pass that computes the exact diagonal.
     """
 
     operator: Operator
@@ -52,13 +52,13 @@ class ImplicitFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """Nothing but a few vectors, and the label's parameters."""
+        """No bytes for the result; a few vectors and the label's parameters for a product."""
         cotangents = measurement.batches.size * measurement.parameter_bytes
         return 0, WORKING_VECTORS * measurement.vector_bytes + COTANGENT_COPIES * cotangents
 
     @classmethod
     def kept_bytes(cls, measurement: Measurement) -> int:
-        """Vectors of Lanczos' method or of XTrace, as many as they take by default."""
+        """The vectors that Lanczos' method or XTrace use by default."""
         return DEFAULT_VECTORS * measurement.vector_bytes
 
     @classmethod
@@ -68,7 +68,7 @@ class ImplicitFisher(FisherInformation):
 
     @classmethod
     def measured(cls, measurement: Measurement) -> ImplicitFisher:
-        """No pass yet: each product is one."""
+        """Makes the operator without a pass over the data; each product is one."""
         variables, source, batches = (
             measurement.variables,
             measurement.source,
@@ -105,18 +105,19 @@ class ImplicitFisher(FisherInformation):
         )
 
     def diagonal(self) -> list[np.ndarray]:
-        """Exact, by one pass over the data on the first call.
+        """The exact diagonal, by one pass over the data at the first call.
 
         Raises:
-            ValueError: expected labels of more outputs than `pass_limit`, each of which is a
-                backward pass; `trace(method="xtrace")` needs no diagonal.
+            ValueError: Labels are expected and there are more outputs than `pass_limit`, each of
+            which
+                needs a backward pass; `trace(method="xtrace")` needs no diagonal.
         """
         if "_diagonal" not in vars(self):
             vars(self)["_diagonal"] = self.make_diagonal()
         return vars(self)["_diagonal"].diagonal()
 
     def matvec(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Exact, by one pass over the data."""
+        """The exact product, by one pass over the data."""
         return self.operator.matvec(tensors)
 
     def trace(
@@ -126,7 +127,7 @@ class ImplicitFisher(FisherInformation):
         num_probes: int = 8,
         seed: int = 0,
     ) -> Estimate:
-        """Exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
+        """The trace: exact from the diagonal, or estimated by "xtrace" or "hutchinson"."""
         check_choice("method", method, ("exact", *TRACE_METHODS))
         check_probes(num_probes, seed=seed)
         if method != "exact":
@@ -148,9 +149,9 @@ class ImplicitFisher(FisherInformation):
         max_steps: int = 100,
         seed: int = 0,
     ) -> np.ndarray:
-        """The largest by Lanczos, each within `tolerance` times the first of an eigenvalue.
+        """The largest by Lanczos' method, each within `tolerance` times the first of an eigenvalue.
 
-        Multiple ones are found once: fewer than `count` where no more are distinct.
+        Multiple eigenvalues are found once: there are fewer than `count` if fewer are distinct.
         """
         return self.operator.eigenvalues(
             self._num_eigenvalues(count), tolerance=tolerance, max_steps=max_steps, seed=seed
@@ -159,19 +160,19 @@ class ImplicitFisher(FisherInformation):
     def spectrum(
         self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0
     ) -> QuadratureSpectrum:
-        """Seen by random vectors; `num_probes * num_steps` passes over the data."""
+        """The spectrum, estimated by random vectors in `num_probes * num_steps` passes."""
         measures = self.operator.quadratures(num_probes=num_probes, num_steps=num_steps, seed=seed)
         return QuadratureSpectrum(measures)
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """Refused."""
+        """Refused: there is no matrix."""
         raise ValueError(
             "Powers of F need its eigenvectors; use structure='diagonal', 'kronecker', 'dense' or "
             "'gram'. Received: structure='implicit'"
         )
 
     def _repr_html_(self) -> str:
-        """The line alone: a table would be a pass over the data."""
+        """The line of `repr` only: a table would need a pass over the data."""
         return f"<p>{escape(repr(self))}</p>"
 
     def __repr__(self) -> str:
@@ -209,7 +210,7 @@ def product_sum(
     key: tf.Tensor,
     tangents: list[tf.Tensor],
 ) -> list[tf.Tensor]:
-    """Sum over the batch of `J^T A J v`: directional derivative, label's information, gradient."""
+    """Sum over the batch of `J^T A J v`: directional derivative, label information, gradient."""
     step = Step(variables, tangents)
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
@@ -217,9 +218,9 @@ def product_sum(
             outputs = step.run(model, batch.x, rows, tape)
             terms = source.likelihood.terms_of_rows(outputs, rows)
             eta = [e for term in terms for e in term.eta]
-        # A gradient is linear in its output gradients, and its derivative by them is J. What
-        # only their values would be needed for is pruned, so that J costs what forward mode does,
-        # without products by the zeros of inputs that do not move.
+        # A gradient is linear in its output gradients, and the derivative with respect to these is
+        # J. Operations that only the values would need are pruned, so that J costs as much as in
+        # forward mode, without products with zero derivatives of inputs.
         directions = [tf.zeros_like(e) for e in eta]
         outer.watch(directions)
         slopes, moves = step.slopes(tape, eta, directions)
@@ -235,7 +236,7 @@ def product_sum(
 def _through_information(
     source: ColumnSource, terms: list[Term], batch: Batch, key: tf.Tensor, moved: list[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """`A = sum_k u_k u_k^T` times the moved parameters, in closed form where there is one."""
+    """`A = sum_k u_k u_k^T` times the change of the parameters, in closed form if there is one."""
     if source.labels == "expected":
         out, rest = [], list(moved)
         for term in terms:

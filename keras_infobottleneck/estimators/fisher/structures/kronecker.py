@@ -1,4 +1,4 @@
-"""One Kronecker product per kernel: second moments of what comes in and of the output gradient."""
+"""One Kronecker product per kernel: second moments of inputs and of output gradients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["KroneckerFisher"]
 
-# Matrices in float64 that eigenvectors of a factor take: a copy, the vectors, the solver's work.
+# Number of float64 matrices needed for eigenvectors: a copy, the vectors, the solver's work.
 EIGEN_COPIES = 4
 
 
@@ -50,18 +50,18 @@ EIGEN_COPIES = 4
 class KroneckerFisher(FisherInformation):
     """Block-diagonal F with one Kronecker product per kernel, scaled to exact traces.
 
-    An approximation, but for the trace of every variable, which is exact. Of a kernel that is used
-    at several positions the factors have one of two forms: "expand" takes positions for
-    independent, "reduce" is for networks that sum or average over them. The form is the one whose
-    trace was nearer to the exact one on the first examples; `factors()` says which, and how far the
-    factors' trace was from the exact one before they were scaled to it. A factor wider than
-    `max_side`, such as that of a vocabulary, is diagonal; `factors()` says this too. Weights
+    This is an approximation, except for the trace of every variable, which is exact. If a kernel is
+    used at several positions, its factors have one of two forms: "expand" treats positions as
+    independent, "reduce" suits networks that sum or average over them. The form is chosen whose
+    trace was nearer to the exact one on the first examples; `factors()` shows the form, and the
+    ratio of the factors' trace to the exact one before they were scaled. A factor wider than
+    `max_side`, such as that of a vocabulary, is diagonal, which `factors()` shows too. Weights
     without a kernel's block (normalisations, embeddings, recurrent layers) have their exact
     diagonal.
 
     Attributes:
-        blocks: one for each kernel.
-        rest: diagonal of the other variables, by their number.
+        blocks: One for each kernel.
+        rest: Diagonal of the other variables, by their number.
 
     References:
         Martens & Grosse, 2015, arXiv 1503.05671; Grosse & Martens, 2016, arXiv 1602.01407;
@@ -76,21 +76,21 @@ class KroneckerFisher(FisherInformation):
 
     @classmethod
     def bytes_needed(cls, measurement: Measurement) -> tuple[int, int]:
-        """The factors, and once more for their sums, which are of all positions of a batch."""
+        """The factors, copies for their sums, and the inputs at all positions of a batch."""
         sides, rest = sides_of(measurement.model, measurement.variables)
         most = measurement.max_side or math.inf
         entries = rest + sum(groups * (n**2 if n <= most else n) for groups, n in sides)
         factors = entries * measurement.dtype.size
         positions = [measurement.batches.size * size for size in measurement.position_bytes]
-        # Patches are formed for one kernel after the other; up to KEPT_BYTES of them are kept.
+        # Patches are formed for one kernel at a time; up to KEPT_BYTES of them are kept.
         positions = min(sum(positions), max(positions) + KEPT_BYTES)
         work = measurement.sum_copies * factors + measurement.score_bytes + positions
-        # Each kernel's order of entries is kept too, as 32-bit integers.
+        # The order of each kernel's entries is kept too, as 32-bit integers.
         return factors + 4 * measurement.layout.size, work
 
     @classmethod
     def make_room(cls, measurement: Measurement, limit: int) -> None:
-        """Takes diagonals of the widest sides, one width after the other, until the rest fits."""
+        """Makes the widest sides diagonal, one width after the other, until the rest fits."""
         sides, _ = sides_of(measurement.model, measurement.variables)
         widths = sorted({n for _, n in sides}, reverse=True)
         if measurement.max_side is not None or not widths:
@@ -105,12 +105,12 @@ class KroneckerFisher(FisherInformation):
 
     @classmethod
     def prepare(cls, measurement: Measurement) -> None:
-        """The form of each kernel, from the first examples."""
+        """Chooses the form of each kernel from the first examples."""
         choose_forms(measurement)
 
     @classmethod
     def measured(cls, measurement: Measurement) -> KroneckerFisher:
-        """Factors, and diagonals where there are none."""
+        """Measures the factors, and diagonals of weights without factors."""
         forms = choose_forms(measurement)
         reduced = {kernel for kernel, form in forms.items() if form == "reduce"}
         max_side = measurement.max_side
@@ -145,11 +145,11 @@ class KroneckerFisher(FisherInformation):
         )
 
     def factors(self) -> dict[str, dict[str, Any]]:
-        """Path of each kernel to `{"form", "trace_ratio", "diagonal"}`.
+        """Maps the path of each kernel to `{"form", "trace_ratio", "diagonal"}`.
 
-        The ratio is the trace of the factors over the exact one, of kernel and bias together: how
-        far the form was off before it was scaled. NaN where the exact trace is zero.
-        Under "diagonal" stands of which sides the diagonal alone was kept, "inputs" or "outputs".
+        The ratio is the trace of the factors before scaling over the exact one, for kernel and bias
+        together; NaN if the exact trace is zero. "diagonal" lists the sides ("inputs", "outputs")
+        of which only the diagonal was kept.
         """
         found = {}
         for block in self.blocks:
@@ -164,14 +164,14 @@ class KroneckerFisher(FisherInformation):
         return found
 
     def __repr__(self) -> str:
-        """Says how many factors are no more than their diagonal."""
+        """Includes the number of factors of which only the diagonal was kept."""
         sides = [side for block in self.blocks for side in (block.inputs, block.outputs)]
         count = sum(map(is_diagonal, sides))
         said = f", {count} of {len(sides)} factors diagonal" if count else ""
         return f"{super().__repr__()[:-1]}{said})"
 
     def to_dict(self) -> dict[str, Any]:
-        """What a report prints, with the form of each kernel's factors."""
+        """Plain numbers for a report, with the form of each kernel's factors."""
         return {**super().to_dict(), "factors": self.factors()}
 
     def diagonal(self) -> list[np.ndarray]:
@@ -209,7 +209,7 @@ class KroneckerFisher(FisherInformation):
         return np.sort(np.concatenate(spectra))[::-1][:count]
 
     def spectrum(self, *, num_probes: int = 8, num_steps: int = 20, seed: int = 0) -> ExactSpectrum:
-        """Products of the factors' eigenvalues; a bias has its share of its kernel's."""
+        """Products of the factors' eigenvalues; a bias has a share of those of its kernel."""
         check_probes(num_probes, num_steps, seed)
         parts = [SpectrumPart(np.reshape(v, -1), {i: 1.0}) for i, v in self.rest.items()]
         for block in self.blocks:
@@ -218,7 +218,7 @@ class KroneckerFisher(FisherInformation):
             shares = {block.kernel: 1.0}
             if block.bias >= 0:
                 of_bias = np.zeros(first.shape)
-                of_bias[:, -1] = 1.0  # of axes the last is the bias
+                of_bias[:, -1] = 1.0  # the last axis is the bias
                 of_bias = of_bias if vectors is None else np.square(vectors[:, -1])
                 of_bias = np.repeat(of_bias.reshape(-1), second.shape[1])
                 shares = {block.kernel: 1.0 - of_bias, block.bias: of_bias}
@@ -226,7 +226,7 @@ class KroneckerFisher(FisherInformation):
         return ExactSpectrum(len(self.variables), parts)
 
     def power_product(self, rows: np.ndarray, exponent: float, shift: float = 0.0) -> np.ndarray:
-        """Product with a power of F, by the eigenvectors of the factors, row by row."""
+        """Product with a power of F, row by row, by the eigenvectors of the factors."""
         rows, exponent, shift = self._checked_power(rows, exponent, shift)
         found = np.empty(rows.shape)
         rest = {i: (v.astype(np.float64) + shift) ** exponent for i, v in self.rest.items()}

@@ -1,4 +1,4 @@
-"""One kernel's Kronecker product, and its scale."""
+"""The Kronecker product of one kernel, and its scale."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ FORMS = ("expand", "reduce", "mixed")
 
 @dataclass(frozen=True)
 class KroneckerBlock:
-    """One kernel, with its bias where it has one for every output.
+    """One kernel, with its bias if that has one entry for every output.
 
     Attributes:
-        kernel: number of the kernel in the order of variables.
-        bias: number of the bias, -1 without.
-        order: for each kernel entry its place in `[groups, in, out]`, flat.
-        inputs: `[groups, in, in]`, a last row and column for the bias; mean over examples. Over
-            positions it is a sum in the form "expand", and in "reduce" it is of inputs summed over
-            positions, divided by their number.
-        outputs: `[groups, out, out]`; mean over examples, sum over columns. Over positions it is a
-            mean in the form "expand", and in "reduce" of gradients summed over positions, divided
-            by their number. Of either side the diagonal alone, `[groups, n]`, where it is wide.
-        traces: exact traces of the kernel and of the bias, to which the factors are scaled; None
-            for results of version 0.1.0, which are not.
-        form: "expand", "reduce", or "mixed" where results of both were merged.
+        kernel: Number of the kernel in the order of variables.
+        bias: Number of the bias; -1 without one.
+        order: For each kernel entry its index in flat `[groups, in, out]`.
+        inputs: `[groups, in, in]`, with a last row and column for the bias; mean over examples. In
+            the form "expand" it is a sum over positions; in "reduce" it is of inputs summed over
+            positions, divided by the number of positions.
+        outputs: `[groups, out, out]`; mean over examples, sum over columns. In the form "expand" it
+            is a mean over positions; in "reduce" it is of gradients summed over positions, divided
+            by the number of positions. Of a wide side only the diagonal is kept, `[groups, n]`.
+        traces: Exact traces of the kernel and of the bias, to which the factors are scaled; None
+            for results of version 0.1.0, which are not scaled.
+        form: "expand", "reduce", or "mixed" if results of both forms were merged.
     """
 
     kernel: int
@@ -55,7 +55,7 @@ class KroneckerBlock:
 
     @functools.cached_property
     def factor_traces(self) -> np.ndarray:
-        """What the factors make of the traces of kernel and bias, before they are scaled."""
+        """Traces of kernel and bias according to the factors, before they are scaled."""
         second = diagonal_of(self.outputs).sum(1, dtype=np.float64)
         first = diagonal_of(self.inputs).astype(np.float64)
         if self.bias < 0:
@@ -64,15 +64,15 @@ class KroneckerBlock:
 
     @property
     def exact_traces(self) -> np.ndarray:
-        """Traces of kernel and bias, those of the factors where no others are known."""
+        """Exact traces of kernel and bias; those of the factors if no others are known."""
         return self.factor_traces if self.traces is None else self.traces
 
     @functools.cached_property
     def scaled_inputs(self) -> np.ndarray:
-        """`inputs` scaled on both sides, so that kernel and bias have their exact traces."""
+        """`inputs`, scaled on both sides so that kernel and bias have their exact traces."""
         if self.traces is None:
             return self.inputs
-        # Where the factors vanish no factor would bring the trace back.
+        # If the factors vanish, no scale can give the exact trace.
         ratios = np.divide(
             self.traces, self.factor_traces, out=np.ones(2), where=self.factor_traces > 0
         )
@@ -82,7 +82,7 @@ class KroneckerBlock:
         return scaled(self.inputs, scales)
 
     def merged(self, other: KroneckerBlock, share: float) -> KroneckerBlock:
-        """The mean over both, of which this one has the share."""
+        """The mean over both, where this block has the given share of the examples."""
         rest = 1.0 - share
         return KroneckerBlock(
             self.kernel,
@@ -95,7 +95,7 @@ class KroneckerBlock:
         )
 
     def gather(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
-        """Kernel and bias to `[groups, in, out]`."""
+        """Kernel and bias as `[groups, in, out]`."""
         groups, fan_out = self.outputs.shape[:2]
         canonical = np.empty(self.order.size, self.inputs.dtype)
         canonical[self.order.reshape(-1)] = np.reshape(tensors[self.kernel], -1)
@@ -129,7 +129,7 @@ class KroneckerBlock:
     def from_archive(
         cls, archive: Archive, number: int, shapes: Sequence[tuple[int, ...]]
     ) -> KroneckerBlock:
-        """A block of a file, which must fit its weights."""
+        """Reads a block from a file; it must fit its weights."""
         kernel, bias = archive.array(f"block_{number}", (2,), kinds="iu").tolist()
         if not (0 <= kernel < len(shapes) and -1 <= bias < len(shapes)):
             archive.refuse(f"with block_{number} of weights that it does not name")
@@ -142,7 +142,7 @@ class KroneckerBlock:
         of_bias = groups * fan_out if bias < 0 else math.prod(shapes[bias])
         if not is_whole or order.size != groups * fan_in * fan_out or of_bias != groups * fan_out:
             archive.refuse(f"with factors in block_{number} that do not fit its weights")
-        if f"traces_{number}" not in archive:  # of version 0.1.0
+        if f"traces_{number}" not in archive:  # a file of version 0.1.0
             return cls(kernel, bias, order, inputs, outputs)
         traces = archive.array(f"traces_{number}", (2,), least=0)
         form = archive.text(f"form_{number}", FORMS)

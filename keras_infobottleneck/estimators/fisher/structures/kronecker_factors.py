@@ -1,9 +1,9 @@
-"""What a pass over a batch adds to the Kronecker factors, and which factors a kernel has.
+"""Sums over a batch for the Kronecker factors, and the choice of a kernel's factors.
 
-Of a kernel that is used at several positions the gradient of an example is `G = sum_t x_t d_t^T`.
-The form "expand" takes `x_t d_t^T` for independent and adds up their second moments; "reduce"
-takes `G` for `(mean_t x_t) (sum_t d_t)^T`, which is exact where the network sums or averages the
-positions of a linear layer. With one position both are the same.
+The gradient of one example for a kernel that is used at several positions is
+`G = sum_t x_t d_t^T`. The form "expand" treats the `x_t d_t^T` as independent and adds up their
+second moments; "reduce" replaces `G` by `(mean_t x_t) (sum_t d_t)^T`, which is exact if the network
+sums or averages over the positions of a linear layer. With one position both are the same.
 
 References:
     Eschenhagen, Immer, Turner, Schneider & Hennig, 2023, "Kronecker-Factored Approximate Curvature
@@ -42,23 +42,23 @@ __all__ = [
     "with_bias",
 ]
 
-# Least width of the blocks in which a symmetric product is made: narrower ones are slower.
+# Smallest width of the blocks in which a symmetric product is computed: narrower ones are slower.
 BLOCK_WIDTH = 192
-# Examples on which the form of each kernel's factors is chosen.
+# Number of examples on which the form of each kernel's factors is chosen.
 NUM_TRIED = 128
 
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """Plan of a block: the variables that it is about.
+    """Plan of a block: its variables, and the form of its factors.
 
     Attributes:
-        kernel: number of the kernel.
-        bias: number of the bias, -1 without.
-        order: for each kernel entry its place in `[groups, in, out]`, flat.
-        positions: how often an example uses the kernel.
-        inputs_are_diagonal: whether of the inputs' factor the diagonal alone is kept.
-        outputs_are_diagonal: whether of the outputs' factor the diagonal alone is kept.
+        kernel: Number of the kernel.
+        bias: Number of the bias; -1 without one.
+        order: For each kernel entry its index in flat `[groups, in, out]`.
+        positions: Number of positions of an example at which the kernel is used.
+        inputs_are_diagonal: Whether only the diagonal of the inputs' factor is kept.
+        outputs_are_diagonal: Whether only the diagonal of the outputs' factor is kept.
     """
 
     kernel: int
@@ -72,20 +72,20 @@ class BlockPlan:
 def sides_of(
     model: keras.Model, variables: Sequence[keras.Variable]
 ) -> tuple[list[tuple[int, int]], int]:
-    """Groups and side of each factor, and how many weights have no factors."""
+    """Groups and side of each factor, and the number of weights without factors."""
     chosen = {id(v): math.prod(v.shape) for v in variables}
     sides = []
     for layer in all_layers(model):
         rule = rule_for(layer)
         if isinstance(rule, KernelRule) and chosen.pop(id(rule.kernel), None) is not None:
             groups, fan_in, fan_out = rule.block()
-            # A bias that is none of the block's counts as one: shapes of inputs would tell.
+            # Counts every bias as part of the block; whether it is depends on the inputs' shapes.
             sides += [(groups, fan_in + (id(rule.bias) in chosen)), (groups, fan_out)]
     return sides, sum(chosen.values())
 
 
 def plan_blocks(scores: Scores, max_side: int | None = None) -> list[BlockPlan]:
-    """One plan for each kernel; wider factors than `max_side` are diagonal."""
+    """One plan for each kernel; factors wider than `max_side` are diagonal."""
     most = math.inf if max_side is None else max_side
     biases = {
         id(form.calls[0]): i
@@ -103,9 +103,9 @@ def plan_blocks(scores: Scores, max_side: int | None = None) -> list[BlockPlan]:
 
 
 def choose_forms(measurement: Measurement) -> dict[int, str]:
-    """Number of each kernel with several positions to "expand" or "reduce", kept with the model.
+    """Maps the number of each kernel with several positions to its form; kept with the model.
 
-    The form whose trace is nearer to the exact one, by ratio, on the first examples.
+    The form is the one whose trace is nearer to the exact one, by ratio, on the first examples.
     """
     forms: dict[int, str] = measurement.kept("kronecker forms", lambda _: {})
     if forms or measurement.num_positions == 1:
@@ -126,7 +126,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
         return tf.function(step, autograph=False)
 
     step, count = make(lambda: measurement.model), 0.0
-    found: Any = 0.0  # `[kernels, 5]` from the first batch on
+    found: Any = 0.0  # becomes `[kernels, 5]` with the first batch
     for batch in measurement.batches:
         rows, sums = step(batch, measurement.key)
         found, count = found + np.array(sums, np.float64), count + float(rows)
@@ -142,7 +142,7 @@ def choose_forms(measurement: Measurement) -> dict[int, str]:
 
 
 def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> list[list[tf.Tensor]]:
-    """Exact trace of each block, and traces of both pairs of factors, `[blocks, 5]`."""
+    """Exact trace of each block, and traces of the factors in both forms, `[blocks, 5]`."""
     forms: list[Any] = [scores.forms[plan.kernel] for plan in plans]
     keep_inputs(forms, scores.weights)
 
@@ -172,15 +172,15 @@ def _trial_sums(scores: Scores, plans: list[BlockPlan]) -> list[list[tf.Tensor]]
 def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tuple[Any, ...]:
     """Sums over the batch: input factors, their bias rows, output factors, diagonals, traces.
 
-    Input factors are `[groups, in, in]` in blocks, see `from_upper_blocks`, without the bias, see
-    `with_bias` for its row; those that are diagonal are `[groups, in]`. Diagonals are those of the
-    rest. Traces are exact: of each block's kernel and bias, `[blocks, 2]`, and each example's of
-    everything, `[batch]`; both in float64.
+    Input factors are `[groups, in, in]` in blocks (see `from_upper_blocks`), without the row of the
+    bias (see `with_bias`); diagonal ones are `[groups, in]`. The diagonals are those of weights
+    without factors. Traces are exact and in float64: of each block's kernel and bias, `[blocks,
+    2]`, and of all weights for each example, `[batch]`.
 
     Args:
-        scores: of the batch.
-        plans: the blocks.
-        reduced: numbers of the kernels whose form is "reduce".
+        scores: Scores of the batch.
+        plans: The blocks.
+        reduced: Numbers of the kernels whose form is "reduce".
     """
     in_block = {i for plan in plans for i in (plan.kernel, plan.bias) if i >= 0}
     forms: list[Any] = scores.forms
@@ -232,9 +232,9 @@ def factor_sums(scores: Scores, plans: list[BlockPlan], reduced: set[int]) -> tu
 
 
 def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Second moments of inputs with a one behind them, `[groups, in + 1, in + 1]` or a diagonal.
+    """Second moments of inputs with a one appended, `[groups, in + 1, in + 1]` or a diagonal.
 
-    Put together once, at the end: a column of ones behind every patch would be a copy of them all.
+    Joined once, at the end: appending a column of ones to every patch would copy all patches.
     """
     if is_diagonal(inputs):
         return np.concatenate([inputs, row[:, -1:]], 1)
@@ -243,7 +243,7 @@ def with_bias(inputs: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 
 def from_upper_blocks(blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """The symmetric matrices `[groups, n, n]` whose blocks on and above the diagonal are given."""
+    """The symmetric matrices `[groups, n, n]` from their blocks on and above the diagonal."""
     upper = iter(blocks)
     count = math.isqrt(2 * len(blocks))
     table: list = [[None] * count for _ in range(count)]
@@ -257,7 +257,7 @@ def from_upper_blocks(blocks: Sequence[np.ndarray]) -> np.ndarray:
 def _upper_blocks(a: tf.Tensor) -> list[tf.Tensor]:
     """`_second_moment` in blocks, those on and above the diagonal, row by row.
 
-    A wide matrix is symmetric at up to three eighths less work, and as much less to add up.
+    For a wide matrix this saves up to three eighths of the work, since the matrix is symmetric.
     """
     count = min(4, a.shape[3] // BLOCK_WIDTH)
     if a.shape[2] > 1 or count < 2:

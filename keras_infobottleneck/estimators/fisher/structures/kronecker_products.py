@@ -1,4 +1,4 @@
-"""Products of single scores under powers of Kronecker products, in their eigenvectors' axes."""
+"""Products of single scores under powers of Kronecker products, in the basis of eigenvectors."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ def products_by_blocks(
     shift: float,
     exponents: Sequence[float],
 ) -> ScoreProducts:
-    """Products under powers of the blocks' Kronecker products and of the others' diagonal.
+    """Products under powers of the blocks' Kronecker products and of the other diagonals.
 
     Args:
-        blocks: with the numbers of their kernel and bias, -1 without, among the scores' variables.
-        rest: diagonal of the other variables, by their number.
-        shift, exponents: as of `FisherInformation.score_products`.
+        blocks: Each with the numbers of its kernel and bias (-1 without) among the scores'
+            variables.
+        rest: Diagonal of the other variables, by their number.
+        shift, exponents: As in `FisherInformation.score_products`.
     """
     values, vectors = [], []
     for block, _, _ in blocks:
@@ -75,14 +76,14 @@ def products_by_blocks(
 
 
 class _Block:
-    """One kernel with its bias: its scores turned, multiplied, and weighted.
+    """One kernel with its bias: its scores are rotated, weighted and multiplied.
 
     Args:
-        kernel: form of the kernel's scores, and what it makes them from, stacked over columns.
-        bias: the same of the bias; None without one.
-        order: for each kernel entry its place in `[groups, in, out]`.
-        vectors: eigenvectors of both sides, None for the axes themselves.
-        powers: of the eigenvalues' products, `[exponents, groups, in, out]`.
+        kernel: Form of the kernel's scores, and the arrays they follow from, stacked over columns.
+        bias: The same for the bias; None without one.
+        order: For each kernel entry its index in `[groups, in, out]`.
+        vectors: Eigenvectors of both sides; None for the standard basis.
+        powers: Powers of the products of eigenvalues, `[exponents, groups, in, out]`.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class _Block:
     def _in_blocks(
         self, rows: Callable[[int | tf.Tensor, int | tf.Tensor], tf.Tensor]
     ) -> tf.Tensor:
-        """The products, from turned scores of some examples, `[columns, examples, ...]`."""
+        """The products, from rotated scores of blocks of examples, `[columns, examples, ...]`."""
         size = math.prod(self.powers.shape[1:])
         powers = tf.unstack(tf.reshape(self.powers, [-1, size]))
         count = self.columns[0].shape[0]
@@ -137,7 +138,7 @@ class _Block:
         return self.form.products_in_blocks(of_block, self.columns, powers)
 
     def _turned_rows(self, start: int | tf.Tensor, stop: int | tf.Tensor) -> tf.Tensor:
-        """Scores as `[columns, examples, groups, in, out]`, turned afterwards."""
+        """Scores as `[columns, examples, groups, in, out]`, formed first and then rotated."""
         groups, fan_in, fan_out = self.powers.shape[1:]
         count = self.columns[0].shape[0]
         rows = self.form.rows_of_columns(self.columns, start, stop)
@@ -155,9 +156,9 @@ class _Block:
         return tf.reshape(turned, [count, -1, groups, fan_in, fan_out])
 
     def _is_of(self, form: BilinearGradient) -> bool:
-        """Whether the kernel has the block's order, and the bias the kernel's output gradients.
+        """Whether the form has the order of the block, and the bias has its output gradients.
 
-        A matrix of a file may have been measured by another rule.
+        A matrix from a file may have been measured with another rule.
         """
         groups, fan_in, fan_out = self.powers.shape[1:]
         block = groups, fan_in - (self.bias is not None), fan_out
@@ -169,11 +170,11 @@ class _Block:
         return isinstance(other, DirectGradient) and other.is_bias and other.calls == form.calls
 
     def _inputs(self, form: BilinearGradient, *block: int | tf.Tensor) -> tf.Tensor:
-        """X of a kernel, with the one that its bias takes: `[batch, positions, groups, in]`."""
+        """The factor x of a kernel, with a one for the bias: `[batch, positions, groups, in]`."""
         x = form.inputs(*block)
         return x if self.bias is None else tf.concat([x, tf.ones_like(x[..., :1])], -1)
 
     def _turned(self, values: tf.Tensor, vectors: tf.Tensor | None) -> tf.Tensor:
-        """`[..., groups, n]` in the coordinates of `[groups, n, n]`, as precise as the powers."""
+        """`[..., groups, n]` in the basis `[groups, n, n]`, in the dtype of the powers."""
         values = tf.cast(values, self.powers.dtype)
         return values if vectors is None else by_group(values, vectors)

@@ -1,7 +1,7 @@
-"""One side of a Kronecker product: second moments of n numbers, or their diagonal alone.
+"""One side of a Kronecker product: second moments of n numbers, or only their diagonal.
 
-A side is an array `[groups, n, n]`, or `[groups, n]` where everything off the diagonal is taken for
-zero: of a vocabulary of 50,257 words the whole matrix would be 9.4 GiB.
+A side is an array `[groups, n, n]`, or `[groups, n]` if everything off the diagonal is treated as
+zero: for a vocabulary of 50,257 words the whole matrix would take 9.4 GiB.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = [
     "turned",
 ]
 
-# Eigenvalues `[groups, n]`, and vectors `[groups, n, n]`; None for the axes themselves.
+# Eigenvalues `[groups, n]` and vectors `[groups, n, n]`; None for the standard basis.
 Eigenvectors = tuple[np.ndarray, np.ndarray | None]
 
 
 def is_diagonal(side: np.ndarray) -> bool:
-    """Whether nothing but the diagonal is kept."""
+    """Whether only the diagonal is kept."""
     return side.ndim == 2
 
 
@@ -38,26 +38,26 @@ def diagonal_of(side: np.ndarray) -> np.ndarray:
 
 
 def scaled(side: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Scaled on the left and on the right, by one number for each of n."""
+    """The side scaled on the left and on the right, with one number for each of n."""
     if is_diagonal(side):
         return side * np.square(scales)
     return scales[:, None] * side * scales
 
 
 def times(left: np.ndarray, values: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """`left @ values @ right` of two sides and `[groups, in, out]`."""
+    """`left @ values @ right` for two sides and `[groups, in, out]`."""
     values = left[:, :, None] * values if is_diagonal(left) else left @ values
     return values * right[:, None, :] if is_diagonal(right) else values @ right
 
 
 def eigenvalues_of(side: np.ndarray) -> np.ndarray:
-    """Eigenvalues `[groups, n]` in float64; those that rounding made negative are zeros."""
+    """Eigenvalues `[groups, n]` in float64; those that rounding made negative become zeros."""
     side = side.astype(np.float64)
     return np.maximum(side if is_diagonal(side) else np.linalg.eigvalsh(side), 0.0)
 
 
 def eigenvectors_of(side: np.ndarray) -> Eigenvectors:
-    """Eigenvalues, as `eigenvalues_of` gives them, and vectors."""
+    """Eigenvalues, as in `eigenvalues_of`, and eigenvectors."""
     if is_diagonal(side):
         return eigenvalues_of(side), None
     values, vectors = np.linalg.eigh(side.astype(np.float64))
@@ -67,7 +67,7 @@ def eigenvectors_of(side: np.ndarray) -> Eigenvectors:
 def turned(
     left: np.ndarray | None, values: np.ndarray, right: np.ndarray | None, *, back: bool = False
 ) -> np.ndarray:
-    """`[groups, in, out]` in the coordinates of both sides' eigenvectors, or back from them."""
+    """`[groups, in, out]` in the basis of both sides' eigenvectors, or back from it."""
     if left is not None:
         values = (left if back else left.transpose(0, 2, 1)) @ values
     if right is not None:
@@ -76,14 +76,14 @@ def turned(
 
 
 def mean_of(mine: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """The mean of two, of which the first has the share; a diagonal where one of them is one."""
+    """The mean of two sides, with the share of the first; a diagonal if one of them is."""
     if mine.ndim != other.ndim:
         mine, other = diagonal_of(mine), diagonal_of(other)
     return share * mine + (1.0 - share) * other
 
 
 def from_archive(archive: Archive, name: str, groups: int | None = None) -> np.ndarray:
-    """A side of a file, which says by its name whether it is a diagonal."""
+    """Reads a side from a file, where its name says whether it is a diagonal."""
     if name in archive:
         return archive.second_moments(name, (groups, None, None))
     return archive.array(f"{name}_diagonal", (groups, None), least=0)
