@@ -174,12 +174,12 @@ def prequential_code(
             model.set_weights(weights)
         log_probabilities = []
         for epoch in range(epochs):
-            first = epoch * passes
+            passes_before = epoch * passes
             model.fit(
                 *told,
                 batch_size=batch_size,
-                initial_epoch=first,
-                epochs=first + passes,
+                initial_epoch=passes_before,
+                epochs=passes_before + passes,
                 verbose=0,
             )
             outputs = model.predict(block[0], batch_size=PREDICTED_AT_ONCE, verbose=0)

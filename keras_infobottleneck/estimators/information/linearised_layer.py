@@ -1,8 +1,8 @@
-"""A layer around one example: how its activations follow the input, and the noise of the weights.
+"""A layer linearised around examples: its activations' dependence on the input, and weight noise.
 
 With `J = dz/dw`, `G = dz/dx`, curvature F of the weights and weight noise
-`N(0, beta (F + beta / prior_scale^2 I)^-1)`, the activations of one example carry noise of
-covariance `S = beta J (F + beta / prior_scale^2 I)^-1 J^T`, and hold the Fisher information
+`N(0, beta (F + beta / prior_scale^2 I)^-1)`, the activations of one example have noise of
+covariance `S = beta J (F + beta / prior_scale^2 I)^-1 J^T`, and the Fisher information
 `F_{z|x} = G^T S^-1 G` about their input (the term of the mean).
 """
 
@@ -45,11 +45,11 @@ from keras_infobottleneck.linear_algebra.layout import Layout
 
 __all__ = ["LinearisedLayer"]
 
-# Examples whose Jacobians are held at once take about this much.
+# Memory for the Jacobians of the examples that are processed at once.
 CHUNK_BYTES = 128 * 2**20
-# Directions of less variance, relative to the largest, are rounding of a float32 Jacobian.
+# Directions with less variance, relative to the largest, are rounding errors of a float32 Jacobian.
 SMALLEST_VARIANCE = 1e-12
-# A signal above this share in a direction without noise is one: the rest is rounding.
+# Smallest share of a signal that counts in a direction without noise; less is rounding error.
 SMALLEST_SIGNAL = 1e-5
 
 
@@ -58,15 +58,15 @@ class LinearisedLayer:
     """A layer of a model, ready to be linearised around examples.
 
     Attributes:
-        layer: its name.
-        model: from the inputs to the layer's output, flat.
-        fisher: curvature of the weights.
-        variables: the weights among them that the layer's activations depend on.
-        numbers: of these among the variables of the curvature.
-        beta: price of a nat.
-        prior_scale: of the prior.
-        paper_form: whether to take the printed Fisher information.
-        takes: the model that examples are given for; `model` has all its inputs in one array.
+        layer: Name of the layer.
+        model: Model from the inputs to the layer's output, flattened.
+        fisher: Curvature of the weights.
+        variables: Those of these weights that the layer's activations depend on.
+        numbers: Numbers of `variables` among the variables of the curvature.
+        beta: Price of a nat.
+        prior_scale: Standard deviation of the prior.
+        paper_form: Whether to use the printed Fisher information.
+        takes: The model that the examples are made for; `model` has all inputs in one array.
     """
 
     layer: str
@@ -95,12 +95,12 @@ class LinearisedLayer:
         """Checks everything that can be checked without data.
 
         Args:
-            model, layer, fisher, beta, prior_scale: as of `effective_information`.
-            memory_limit, paper_form: as there.
-            average_over: axes of the layer's output over which it is averaged.
+            model, layer, fisher, beta, prior_scale: As in `effective_information`.
+            memory_limit, paper_form: As there.
+            average_over: Axes of the layer's output over which it is averaged.
 
         Raises:
-            TypeError, ValueError: an argument that cannot be used.
+            TypeError, ValueError: An argument is invalid.
         """
         check_flag("paper_form", paper_form)
         check_count("memory_limit", memory_limit, optional=True)
@@ -146,7 +146,7 @@ class LinearisedLayer:
                     "infinite; give a number. Received: prior_scale='optimal'"
                 )
         chosen = [variables[i] for i in upstream]
-        if isinstance(fisher, DiagonalFisher):  # weights that are independent can be left out
+        if isinstance(fisher, DiagonalFisher):  # other weights are independent and can be left out
             fisher, upstream = _of_variables(fisher, upstream), [*range(len(upstream))]
         return cls(
             activations.name,
@@ -169,7 +169,7 @@ class LinearisedLayer:
         """All examples as one array; several inputs side by side, `[examples, entries]`.
 
         Raises:
-            ValueError, TypeError: data that is not finite floats.
+            ValueError, TypeError: The data are not finite floats.
         """
         batches = batches_for(self.takes, x, name="x", needs_labels=False)
         parts = []
@@ -184,10 +184,10 @@ class LinearisedLayer:
         return inputs
 
     def check_memory(self, inputs: np.ndarray, memory_limit: int | None) -> None:
-        """Refuses what will not fit.
+        """Checks that one example fits in memory.
 
         Raises:
-            ValueError: with the numbers.
+            ValueError: It does not fit; the message has the numbers.
         """
         need = self._bytes_per_example(inputs)
         limit = available_bytes() if memory_limit is None else memory_limit
@@ -202,14 +202,14 @@ class LinearisedLayer:
     def roots(
         self, inputs: np.ndarray, verbose: int = 0, *, most: int | None = None
     ) -> Iterator[np.ndarray | None]:
-        """A matrix A for each example with `F_{z|x} = A^T A`, `[rank, inputs]`.
+        """For each example a matrix A with `F_{z|x} = A^T A`, `[rank, inputs]`.
 
-        None where a direction of the activations has a signal and no noise.
+        It is None if a direction of the activations has a signal and no noise.
 
         Args:
-            inputs: one array.
+            inputs: One array.
             verbose: 1 for a Keras progress bar.
-            most: examples in one compiled pass, at most; as many as fit by default.
+            most: Largest number of examples in one compiled pass; as many as fit by default.
         """
         chunk = CHUNK_BYTES // self._bytes_per_example(inputs)
         chunk = int(np.clip(chunk, 1, len(inputs) if most is None else most))
@@ -217,7 +217,7 @@ class LinearisedLayer:
         for start in range(0, len(inputs), chunk):
             part = inputs[start : start + chunk]
             count = len(part)
-            # Filled up: one shape, one trace.
+            # Filled up, so that there is one shape and one trace.
             part = np.concatenate([part, np.repeat(part[:1], chunk - count, axis=0)])
             noise, by_inputs = self._noise(part), self.by_inputs(part)
             for each in range(count):
@@ -225,7 +225,7 @@ class LinearisedLayer:
             bar.update(start + count)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
-        """Draws of the weights' noise, `[count, *shape]` for each of `variables`."""
+        """Draws of the noise on the weights, `[count, *shape]` for each of `variables`."""
         normal = rng.standard_normal([count, self.fisher.size])
         flat = np.sqrt(self.beta) * self.fisher.power_product(normal, -0.5, self._shift)
         return [
@@ -239,22 +239,23 @@ class LinearisedLayer:
 
     @property
     def _spans(self) -> list[slice]:
-        """Where the variables lie in the flat order of the curvature."""
+        """The slices of the variables in the flat order of the curvature."""
         ends = np.cumsum((0, *self.fisher.layout.sizes)).tolist()
         return [slice(ends[i], ends[i + 1]) for i in self.numbers]
 
     @functools.cached_property
     def _products(self) -> ScoreProducts | None:
-        """How the noise is made without a Jacobian by all weights; None where it takes one."""
+        """The computation of the noise without a Jacobian by all weights; None if it needs one."""
         if has_copies(self.model):
             return None
         shift, exponent = (0.0, 1.0) if self.paper_form else (self._shift, -1.0)
         how = self.fisher.score_products(shift, (exponent,), self.numbers)
-        # In float64: directions of little variance are rounding of the Jacobian alone.
+        # In float64, because directions of little variance would be lost in the rounding of
+        # products.
         return None if how is None else how.in_tensors(tf.float64)
 
     def _bytes_per_example(self, inputs: np.ndarray) -> int:
-        """Jacobians of one example, what is between, and their products."""
+        """Bytes for the Jacobians of one example, intermediate results and products."""
         units = self.num_units
         numbers = 3 * inputs[0].size + 4 * units
         if self._products is None:
@@ -263,16 +264,16 @@ class LinearisedLayer:
         single = {kernel for kernel, count in trial.positions.items() if count == 1}
         sizes = {id(v): math.prod(v.shape) for v in self.variables if id(v) not in single}
         in_loop = sum(size for each, size in sizes.items() if each not in trial.covered)
-        # Of kernels at one position both factors are held, of others the rows of all units: of one
-        # weight after the other, but together where no rule covers them. Of a kernel that is at
-        # work the factors are in float64, turned, side by side and weighted.
+        # For kernels at one position both factors are held, for others the rows of all units, one
+        # weight after the other, but together for weights without a rule. The factors of the kernel
+        # being processed are in float64, rotated, side by side and weighted.
         most = 3 * max(sizes.values(), default=0) + in_loop
         at_work = max((trial.position_bytes[kernel] for kernel in single), default=0)
         of_factors = sum(trial.position_bytes.values()) + 8 * at_work
         return units * (8 * (numbers + most) + of_factors)
 
     def _noise(self, part: np.ndarray) -> np.ndarray:
-        """S of each example, or as printed its inverse, `[examples, units, units]`."""
+        """The covariance S of each example, or its printed inverse, `[examples, units, units]`."""
         if self._products is None:
             weighed = self._weighed(self._by_weights(part))
             return weighed @ weighed.transpose(0, 2, 1)
@@ -292,7 +293,7 @@ class LinearisedLayer:
         return by_inputs(self.model, part, self.layer)
 
     def _weighed(self, by_weights: np.ndarray) -> np.ndarray:
-        """R with `R R^T = S`, or as printed the inverse, of each example."""
+        """R with `R R^T = S`, or as printed its inverse, for each example."""
         rows = by_weights.reshape(-1, self.fisher.size)
         if self.paper_form:
             product = self.fisher.power_product(rows, 0.5) / np.sqrt(self.beta)
@@ -325,7 +326,7 @@ def _flat(activations: keras.Model, average_over: tuple[int, ...]) -> keras.Mode
 
 
 def _of_variables(fisher: DiagonalFisher, numbers: Sequence[int]) -> DiagonalFisher:
-    """The part of a diagonal that is about some of the variables."""
+    """The part of a diagonal Fisher matrix for some of the variables."""
     layout = Layout(
         tuple(fisher.layout.paths[i] for i in numbers),
         tuple(fisher.layout.shapes[i] for i in numbers),

@@ -1,4 +1,4 @@
-"""The mean negative log-likelihood of a model, at its own weights or at others."""
+"""The mean negative log-likelihood of a model, with its own weights or with others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class MeanLoss:
     """Mean negative log-likelihood of the data in inference mode; a call is one compiled pass.
 
     Args:
-        model: any Keras model.
+        model: Any Keras model.
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        likelihood, batch_size: as of `fisher_information`.
-        variables: the weights whose values a call may give.
+        likelihood, batch_size: As in `fisher_information`.
+        variables: The weights whose values may be given in a call.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class MeanLoss:
         found = find_likelihood(model, likelihood)
 
         def make(model_of: Callable[[], keras.Model]) -> CompiledSum:
-            # Refused before it is traced.
+            # Refuses unsuitable outputs before tracing.
             found.terms(model_of()(batches.first_inputs(), training=False))
 
             def step(batch: Batch, values: list[tf.Tensor]) -> tf.Tensor:
@@ -56,17 +56,17 @@ class MeanLoss:
         self._sum = compiled(model, key, make)
 
     def __call__(self, values: Sequence[tf.Tensor] = ()) -> float:
-        """The mean at these values of the variables; NaN or infinite where the model overflows."""
+        """The mean with these values of the variables; NaN or infinite if the model overflows."""
         total = float(self._sum.over(self._batches, list(values)))
         count: Any = self._batches.num_examples  # known after the pass
         return total / count
 
 
 def finite_loss(loss: float) -> float:
-    """The loss, checked to be finite.
+    """Returns the loss after checking that it is finite.
 
     Raises:
-        ValueError: NaN or infinite.
+        ValueError: The loss is NaN or infinite.
     """
     if not np.isfinite(loss):
         raise ValueError(

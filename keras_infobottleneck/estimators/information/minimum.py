@@ -1,4 +1,4 @@
-"""A minimum of the loss: how far its weights are from zero, and how curved the loss is there."""
+"""A minimum of the loss: the norm of its weights, and the curvature of the loss there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
     "variables_of",
 ]
 
-# Between these, squares of prior scales and their ratios to prices keep well within float64.
+# Within these limits, squares of prior scales and their ratios to prices stay well within float64.
 SMALLEST, LARGEST = 1e-75, 1e75
 
 
@@ -53,10 +53,10 @@ class Minimum:
     """The quantities on which the Gaussian code of the weights depends.
 
     Attributes:
-        fisher: the curvature of the mean loss.
-        spectrum: its eigenvalues.
+        fisher: Curvature of the mean loss.
+        spectrum: Its eigenvalues.
         squared_norms: `|w|^2` by variable.
-        relative_error: standard error of the curvature's trace, relative to it, from drawn labels.
+        relative_error: Relative standard error of the curvature's trace, from drawn labels.
     """
 
     fisher: FisherInformation
@@ -75,17 +75,18 @@ class Minimum:
         num_probes: int = 8,
         num_steps: int = 20,
     ) -> Minimum:
-        """Makes a minimum from data, by one Fisher matrix, or from a Fisher matrix of the model.
+        """Makes a minimum from data, by measuring a Fisher matrix, or from a given Fisher matrix.
 
         Raises:
-            ValueError, TypeError: as of `fisher_information` and `variables_of`; options beside a
-                Fisher matrix.
+            ValueError, TypeError: As in `fisher_information` and `variables_of`; or options are
+            given
+                with a Fisher matrix.
         """
         check_model("model", model)
         options = dict(fisher_options or {})
         if options.get("dry_run"):
             raise ValueError(
-                "`dry_run` is for `fisher_information`, which this takes its time and memory from. "
+                "`dry_run` is for `fisher_information`, which determines time and memory here. "
                 "Received: dry_run=True"
             )
         if not isinstance(data, FisherInformation):
@@ -96,7 +97,7 @@ class Minimum:
             variables = chosen_variables(model, options.get("variables"))
         elif options.keys() - {"memory_limit"}:
             raise ValueError(
-                "A `FisherInformation` has been measured: its options cannot be chosen any more. "
+                "The options of a `FisherInformation` cannot be changed once it has been measured. "
                 f"Received: {', '.join(f'{k}={v!r}' for k, v in options.items())}"
             )
         else:
@@ -117,7 +118,7 @@ class Minimum:
     def code(
         self, beta: float, prior_scale: float | None, *, paper_form: bool = False
     ) -> GaussianCode:
-        """The best code for a price; `prior_scale=None` for the best scale of all weights."""
+        """The best code for a price; `prior_scale=None` uses the best scale for all weights."""
         norms, sizes = self.squared_norms, np.array(self.fisher.layout.sizes)
         if not self.tells_variables_apart:
             norms, sizes = norms.sum(keepdims=True), sizes.sum(keepdims=True)
@@ -132,7 +133,7 @@ class Minimum:
         )
 
     def codes_by_variable(self, beta: float, *, paper_form: bool = False) -> list[GaussianCode]:
-        """The best code of each variable, with the best scale of each; for a diagonal."""
+        """The best code of each variable, each with its best scale; for a diagonal matrix."""
         spectrum: Any = self.spectrum  # of a diagonal, which tells variables apart
         return [
             gaussian_code(
@@ -152,8 +153,8 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
     """The model's weights that a Fisher matrix is about, in its order.
 
     Raises:
-        ValueError: weights that the model does not have in this shape, or that their paths do not
-            tell apart; scales of noise.
+        ValueError: The model has no such weights of these shapes, their paths are ambiguous, or
+            scales of noise are among them.
     """
     chosen = list(model.trainable_variables)
     is_default = Layout.of(weight_names(model, chosen), chosen) == fisher.layout
@@ -161,7 +162,7 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
         chosen = _named(model, fisher)
     in_model, in_matrix = (Counter(v.path for v in group) for group in (model.weights, chosen))
     for path, count in in_matrix.items():
-        # All trainable weights are in the model's order; others may be any with this path.
+        # All trainable weights are in the model's order; others are found by an unambiguous path.
         if in_model[path] > (count if is_default else 1):
             raise ValueError(
                 "The paths of a Fisher matrix must tell the model's weights apart; give its layers "
@@ -174,7 +175,7 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
 def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable]:
     """The model's weights with the paths and shapes of the matrix."""
     names = weight_names(model, model.weights)
-    # A file of 0.1.0 does not tell a path that ends in `_1` from the second weight of a path.
+    # In a file of 0.1.0, a path that ends in `_1` may also be the second weight of a path.
     named = dict(zip(renumbered(names), model.weights, strict=True))
     named |= dict(zip(names, model.weights, strict=True))
     chosen = []
@@ -190,7 +191,7 @@ def _named(model: keras.Model, fisher: FisherInformation) -> list[keras.Variable
 
 @runtime_checkable
 class _NoisyWeights(Protocol):
-    """A layer whose weights carry noise, and which knows what they cost."""
+    """A layer with noise on its weights, which can compute their divergence."""
 
     name: str
     trainable: bool
@@ -201,11 +202,11 @@ class _NoisyWeights(Protocol):
 
 
 def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None = None) -> None:
-    """Refuses scales of noise among the variables, which are all trainable ones by default."""
+    """Refuses scales of noise among the variables, which by default are all trainable ones."""
     for layer in all_layers(model):
         if not isinstance(layer, _NoisyWeights):
             continue
-        # The wrapped layer has the means; what the layer has of its own are the scales.
+        # The wrapped layer has the means; all other weights of the layer are scales.
         inner = {id(v) for part in inner_layers(layer) for v in part.weights}
         scales = {id(v) for v in layer.weights} - inner
         chosen = set() if variables is None else {id(v) for v in variables}
@@ -224,12 +225,12 @@ def _check_no_noise(model: keras.Model, variables: list[keras.Variable] | None =
 
 
 def check_price_of_nat(beta: float) -> float:
-    """The price; a positive number that can be squared."""
+    """Returns the price, a positive number whose square is finite and not zero."""
     return check_number("beta", beta, SMALLEST, LARGEST)
 
 
 def check_code_options(structure: str, paper_form: bool, num_probes: int, num_steps: int) -> None:
-    """Checks the options that `information_in_weights` and `information_curve` have in common."""
+    """Checks the options that `information_in_weights` and `information_curve` share."""
     check_choice("structure", structure, STRUCTURES)
     check_flag("paper_form", paper_form)
     check_count("num_probes", num_probes, 2)
@@ -237,7 +238,7 @@ def check_code_options(structure: str, paper_form: bool, num_probes: int, num_st
 
 
 def check_prior_scale(prior_scale: float | str, *names: str) -> float | None:
-    """A positive number that can be squared, or None for one of the names."""
+    """Returns a positive number whose square is finite and not zero, or None for a name."""
     if isinstance(prior_scale, str) and prior_scale in names:
         return None
     if isinstance(prior_scale, str):

@@ -1,4 +1,4 @@
-"""Densities of a representation, with and without its pair, as learned mixtures of Gaussians."""
+"""Densities of a representation, alone and given its pair, as learned mixtures of Gaussians."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.information.critic_training import trainer_
 __all__ = ["MixtureDensities"]
 
 NUM_COMPONENTS = 8
-# Spread of the first means; with the first scale, softplus(0.47), the whole has variance 1.
+# Spread of the initial means; together with the initial scale the mixture has variance 1.
 SPREAD = 0.3
 FIRST_SCALE = 0.469  # softplus gives sqrt(1 - 0.3^2)
 # Smallest standard deviation of a component, in units of the whitened representation.
@@ -27,12 +27,12 @@ MIN_SCALE = 1e-3
 class MixtureDensities:
     """``p(z)`` and ``p(z | x)``, both mixtures of Gaussians with full covariances (KNIFE).
 
-    Trained together by maximum likelihood; the log-density ratio of a pair is their difference.
+    Both are trained together by maximum likelihood; the log-density ratio is their difference.
 
     Args:
-        shapes: of one `z`, whitened, and of one `x`.
-        learning_rate, batch_size, epochs: of the training.
-        seed: of the first weights.
+        shapes: Shape of one `z`, which is whitened, and of one `x`.
+        learning_rate, batch_size, epochs: Options of the training.
+        seed: Seed of the initial weights.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class MixtureDensities:
         spread = SPREAD * np.random.default_rng(seed).normal(size=(NUM_COMPONENTS, size))
         first = np.zeros(_num_parameters(size), np.float32)
         first[NUM_COMPONENTS : NUM_COMPONENTS * (1 + size)] = spread.ravel()
-        # Both start as one mixture: an untrained estimate is zero.
+        # Both start as the same mixture, so that an untrained estimate is zero.
         for name in ("conditional", "marginal"):
             steps.model.get_layer(name).bias.assign(first)
         self._log_densities = steps.judge
-        # From these pairs to the rows that moved the weights, and those held back.
+        # Trains on pairs; returns the rows that moved the weights, and those held back.
         self.fit = trainer_on_pairs(steps, learning_rate, batch_size, epochs)
 
     def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Mutual information of two sets of variables, by five methods that fail in different ways."""
+"""Mutual information of two sets of variables, by five methods with different weaknesses."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ KINDS = {
     "knife": "no bound: a difference of two upper bounds on entropies",
     "ksg": "no bound: consistent, low in many dimensions",
 }
-# Nats under its cap at which an estimate is taken for "at least", and the gap that is remarked on.
+# Distance to its cap, in nats, from which an estimate is "at least", and the gap that is flagged.
 NEAR_CAP = 0.5
 LARGE_GAP = 0.1
-# Nats times the number of training pairs below which a critic finds nothing, measured on Gaussians
-# in one dimension each; and standard errors from 0 at which information is told from none.
+# Nats times the number of training pairs below which a critic finds nothing, measured for Gaussians
+# with one dimension each; and the number of standard errors that distinguishes nats from zero.
 FOUND_NATS, FOUND_ERRORS = 20.0, 3.0
-# Dimensions of the pair above which neighbours are no longer near.
+# Number of dimensions of the pair above which nearest neighbours are too far away.
 MANY_DIMENSIONS = 10
-# Share of pairs that repeat others above which a flag is raised.
+# Share of repeated pairs above which a flag is raised.
 MANY_COPIES = 0.01
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class MutualInformation(Result):
-    """Mutual information in nats, with its null, its cap and the reasons to doubt it.
+    """Mutual information in nats, with its null, its cap and reasons to doubt it.
 
     Attributes:
-        nats: the estimate, on examples that trained nothing.
-        standard_error: over examples; the error of the trained network is not in it, nor, with
-            ``"ksg"``, that neighbours are shared.
-        method: the method.
-        kind: whether it is a bound, and of which side.
-        cap: the most that the method can give for so many examples; infinite where there is none.
-        null: the same estimate with the examples of `x` permuted (truth: 0).
-        null_std: standard deviation over permutations; NaN for a single one.
-        train_nats: on the examples that trained the network; NaN with ``"ksg"``, which trains none.
-        num_examples: pairs.
-        seed: from which the estimate comes again.
-        flags: what speaks against the number, a sentence each; empty where nothing was found.
+        nats: The estimate, on examples that were not used for training.
+        standard_error: Standard error over examples. It does not include the error of the trained
+            network or, with ``"ksg"``, the dependence of terms that share neighbours.
+        method: The method.
+        kind: Whether it is a bound, and of which kind.
+        cap: Largest possible estimate for this number of examples; infinite if there is none.
+        null: The same estimate with the examples of `x` permuted (truth: 0).
+        null_std: Standard deviation over permutations; NaN for a single one.
+        train_nats: Estimate on the training examples; NaN with ``"ksg"``, which trains no network.
+        num_examples: Number of pairs.
+        seed: Seed that reproduces the estimate.
+        flags: Reasons to doubt the number, one sentence each; empty if none were found.
 
     Example:
         ```python
@@ -126,50 +126,51 @@ def mutual_information(
     seed: int | None = None,
     verbose: int = 0,
 ) -> MutualInformation:
-    """Estimate ``I(z; x)`` of continuous variables, nats, from pairs.
+    """Estimate ``I(z; x)`` of continuous variables, in nats, from pairs.
 
-    Every coordinate is first replaced by the normal score of its rank, which is monotone and
-    changes no information; so tails and units do not matter. Networks are trained and judged on
-    different examples (cross-fitting), and everything is done again with `x` permuted.
+    Every coordinate is first replaced by the normal score of its rank, a monotone map that does not
+    change the information, so that tails and units have no effect. Networks are trained and
+    evaluated on different examples (cross-fitting), and the estimate is repeated with `x` permuted.
 
     - ``"infonce"``: ``mean log exp s_ii / mean_j exp s_ij``, a lower bound in expectation, at most
-      the logarithm of the examples compared, 1,024 or those of a fold (the `cap`).
-    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation; its mean of
-      exponentials is dominated by few pairs once ``I`` is several nats. Pairs that are held back
-      choose a ceiling for the scores, at most the logarithm of the pairs trained on.
-    - ``"smile"``: ``mean s_ii - log mean exp clip(s_ij, -5, 5)``: steadier, and no bound.
-    - ``"knife"``: ``mean log p(z | x) - log p(z)`` of two learned mixtures of Gaussians. Each
-      term's error has its own sign; good where densities are smooth.
-    - ``"ksg"``: distances to the `num_neighbors` nearest neighbours, no training. The best in one
-      to three dimensions each; in many it misses most of the information.
+      the logarithm of the number of examples compared: 1,024 or those of a fold (the `cap`).
+    - ``"nwj"``: ``mean s_ii + 1 - mean exp s_ij``, a lower bound in expectation. Few pairs dominate
+      its mean of exponentials once ``I`` is several nats. A ceiling for the scores is chosen on
+      held-out pairs; it is at most the logarithm of the number of training pairs.
+    - ``"smile"``: ``mean s_ii - log mean exp clip(s_ij, -5, 5)``: more stable, but no bound.
+    - ``"knife"``: ``mean log p(z | x) - log p(z)`` for two learned mixtures of Gaussians. The
+      errors of the two terms have opposite signs; good for smooth densities.
+    - ``"ksg"``: distances to the `num_neighbors` nearest neighbours, without training. The best for
+      one to three dimensions each; with many it misses most of the information.
 
-    The first three share one critic, ``s(z, x) = f(z) . g(x) + a(z) + b(x)``. No method can show,
-    from N pairs, more than about ``log N`` nats with confidence (McAllester & Stratos 2020); the
-    result says where it is above.
+    The first three share one critic, ``s(z, x) = f(z) . g(x) + a(z) + b(x)``. No method can show
+    more than about ``log N`` nats with confidence from N pairs (McAllester & Stratos 2020); the
+    result has a flag if the estimate is above that.
 
-    With fewer than about 250 pairs, three trainings, each with another third of them held back, say
-    how many epochs are best. Where none improves on the untrained network the estimate is 0. That
-    is no proof of independence: the flag says how many nats would have been missed, about
-    ``20 / N`` for N training pairs in one dimension each, and more in many.
+    With fewer than about 250 pairs, three trainings, each with a different third held out,
+    determine the number of epochs. If none improves on the untrained network, the estimate is 0.
+    This does not prove independence: the flag says how many nats would have been missed, about
+    ``20 / N`` for N training pairs with one dimension each, and more with many.
 
-    Cost: ``num_folds * (1 + num_permutations)`` trainings, four times as many of few pairs;
-    ``"ksg"`` some N log N distances.
+    Cost: ``num_folds * (1 + num_permutations)`` trainings, four times as many for few pairs;
+    ``"ksg"`` about N log N distances.
 
     Args:
-        z, x: real arrays ``[num_examples, ...]``, flattened. For class labels use
-            `nuisance_information`, which is exact about their entropy.
-        method: see above.
-        num_folds: folds of the cross-fitting, at least 2.
-        num_permutations: runs of the null, at least 1.
-        num_neighbors: of ``"ksg"``; more are steadier and more biased.
-        epochs: largest number of passes over the training folds; each is 10 steps at least.
-        batch_size, learning_rate: of the training.
-        seed: of folds, permutations and first weights.
+        z, x: Real arrays ``[num_examples, ...]``, which are flattened. For class labels use
+            `nuisance_information`, which knows their entropy exactly.
+        method: See above.
+        num_folds: Number of folds of the cross-fitting, at least 2.
+        num_permutations: Number of runs of the null, at least 1.
+        num_neighbors: Neighbours of ``"ksg"``; more give less variance and more bias.
+        epochs: Largest number of passes over the training folds, each of at least 10 steps.
+        batch_size, learning_rate: Options of the training.
+        seed: Seed of folds, permutations and initial weights.
         verbose: 1 for a progress bar.
 
     Raises:
-        TypeError, ValueError: arrays of other shapes or too few examples, values that are not
-            finite, variables that do not vary, options out of range.
+        TypeError, ValueError: Shapes are wrong, there are too few examples, values are not finite,
+        a
+            variable is constant, or an option is out of range.
 
     References:
         van den Oord, Li & Vinyals (2018), arXiv 1807.03748; Nguyen, Wainwright & Jordan (2010),
@@ -255,14 +256,14 @@ def mutual_information(
     return dataclasses.replace(found, flags=tuple(doubts))
 
 
-# From z and x to the term of each pair, and the mean of those trained on; NaN without training.
+# Maps z and x to the term of each pair, and the mean over training pairs (NaN without training).
 TermsOfPairs = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]]
 
 
 def _by_neighbours(
     num_neighbors: int, rng: np.random.Generator, progress: keras.utils.Progbar
 ) -> TermsOfPairs:
-    """Function from pairs to their terms, by nearest neighbours; nothing is trained."""
+    """Function from pairs to their terms, by nearest neighbours, without training."""
 
     def estimate(z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
         terms = nearest_neighbour_terms(z, x, num_neighbors, rng)
@@ -285,7 +286,7 @@ def _cross_fitted(
         for fold in folds:
             others = np.setdiff1d(np.arange(len(z)), fold)
             moved = others[judge.fit(z[others], x[others], rng)[0]]
-            # As many as are held out, so that caps are alike.
+            # As many as are held out, so that both have the same cap.
             seen = rng.permutation(moved)[: len(fold)]
             terms[fold] = judge.terms(z[fold], x[fold])
             trained.append(judge.terms(z[seen], x[seen]).mean())
@@ -296,7 +297,7 @@ def _cross_fitted(
 
 
 def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
-    """Normal quantiles of each coordinate's ranks, ties averaged; constant coordinates left out."""
+    """Normal quantiles of each coordinate's ranks, ties averaged; constant coordinates dropped."""
     flat = values.reshape(len(values), -1)
     flat = flat[:, np.any(flat != flat[:1], axis=0)]
     if not flat.size:
@@ -306,19 +307,19 @@ def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _whitened(z: np.ndarray) -> np.ndarray:
-    """Principal components scaled to unit variance; components without variance are left out."""
+    """Principal components scaled to unit variance; components without variance are dropped."""
     _, scale, directions = np.linalg.svd(z - z.mean(0), full_matrices=False)
     kept = scale > 1e-6 * scale[0]
     return z @ directions[kept].T / scale[kept] * np.sqrt(len(z))
 
 
 def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> Iterator[str]:
-    """Warnings about an estimate, one sentence each.
+    """Reasons to doubt an estimate, one sentence each.
 
     Args:
-        found: the estimate.
-        num_dimensions: of `z` and `x` together.
-        num_trained: pairs that each network was trained on; 0 without networks.
+        found: The estimate.
+        num_dimensions: Number of dimensions of `z` and `x` together.
+        num_trained: Number of pairs on which each network was trained; 0 without networks.
     """
     if found.nats > found.cap - NEAR_CAP:
         yield f"Near its cap of {found.cap:.3g} nats: the information is at least this."

@@ -1,6 +1,6 @@
-"""Networks that judge how likely a representation is with a nuisance: discriminator, classifier.
+"""Networks that score how well a representation and a nuisance fit: discriminator, classifier.
 
-Each is trained on some examples and gives the log-density ratio `log p(z, n) / (p(z) p(n))` of
+Each is trained on some examples and gives the log-density ratio `log p(z, n) / (p(z) p(n))` for
 others.
 """
 
@@ -24,25 +24,27 @@ from keras_infobottleneck.estimators.information.critic_training import trainer
 
 __all__ = ["Classifier", "Discriminator"]
 
-# Pairs that a discriminator judges at once, and logits that a classifier makes at once.
+# Number of pairs that a discriminator scores at once, and of logits that a classifier makes at
+# once.
 NUM_PAIRS, NUM_LOGITS = 2**16, 2**22
-# Options of the Gaussian classifier, chosen by the validation examples: what its log-densities
-# are multiplied by, and the probability that the class is none that it can know.
+# Options of the Gaussian classifier, chosen on validation examples: a factor of its log-densities,
+# and the probability of a class drawn from the shares instead.
 SHARPNESS = (0.1, 0.3, 0.6, 1.0)
 DOUBT = (1e-4, 0.003, 0.02, 0.1)
-# Smallest variance of a standardised unit: one that is constant within every class tells the
-# classes apart exactly.
+# Smallest variance of a standardised unit. A unit that is constant within every class would
+# otherwise separate the classes with certainty.
 SMALLEST_VARIANCE = 1e-6
 
 
 class Discriminator:
-    """Tells paired from unpaired examples; its logit is the log-density ratio.
+    """Distinguishes paired from unpaired examples; its logit is the log-density ratio.
 
     Args:
-        model: from `[z, n]` to logits `[batch, 1]`; None for two hidden layers on both, flattened.
-        shapes: of one `z` and of one `n`, as numbers.
-        learning_rate, batch_size, epochs: of the training.
-        seed: of the default model.
+        model: Model from `[z, n]` to logits `[batch, 1]`; None for two hidden layers on both
+            inputs, flattened.
+        shapes: Shape of one `z` and of one `n`, as numbers.
+        learning_rate, batch_size, epochs: Options of the training.
+        seed: Seed of the default model.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Discriminator:
         return np.concatenate(parts).astype(np.float64)
 
     def log_total(self, z: np.ndarray, values: np.ndarray, log_shares: np.ndarray) -> np.ndarray:
-        """`log sum_m share_m ratio(z, m)` over values of the nuisance, `[num_examples]`."""
+        """`log sum_m share_m ratio(z, m)` over values m of the nuisance, `[num_examples]`."""
         rows, totals = max(1, NUM_PAIRS // len(values)), []
         for i in range(0, len(z), rows):
             part = z[i : i + rows]
@@ -81,16 +83,16 @@ class Discriminator:
 
 
 class Classifier:
-    """Names the class from `z`; the ratio is the probability of the class over its share.
+    """Predicts the class from `z`; the ratio is the probability of the class over its share.
 
-    Two are trained: a network, and the Gaussian classifier by class means with one common variance
-    for each unit, which is much the better one where classes have few examples each. The one with
-    the smaller cross-entropy on the validation part of the training examples judges.
+    Two classifiers are trained: a network, and a Gaussian classifier with class means and one
+    common variance for each unit, which is much better if classes have few examples each. The one
+    with the smaller cross-entropy on the validation part of the training examples is used.
 
     Args:
-        shape: of one `z`.
-        log_shares: logarithms of the classes' shares, `[num_classes]`.
-        learning_rate, batch_size, epochs, seed: as of `Discriminator`.
+        shape: Shape of one `z`.
+        log_shares: Logarithms of the classes' shares, `[num_classes]`.
+        learning_rate, batch_size, epochs, seed: As in `Discriminator`.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Classifier:
     ):
         steps = kept_steps(_network_of_classes, shape, len(log_shares))
         steps.draw_first_weights(seed)
-        # At the start every class has its share, whatever `z`: no information.
+        # At the start every class has its share, for every `z`: no information.
         steps.model.layers[-1].bias.assign(log_shares)
         self._log_shares, self._judge = log_shares, steps.judge
         self._train = trainer(steps, learning_rate, batch_size, epochs)
@@ -130,7 +132,7 @@ class Classifier:
         return self._judge(z).numpy().astype(np.float64)
 
     def log_ratios(self, z: np.ndarray, n: np.ndarray) -> np.ndarray:
-        """Log-density ratios of pairs, `n` as numbers of classes, `[num_examples]` float64."""
+        """Log-density ratios of pairs, with `n` as class numbers, `[num_examples]` float64."""
         rows, ratios = max(1, NUM_LOGITS // len(self._log_shares)), []
         for i in range(0, len(z), rows):
             logits, own = self._logits(z[i : i + rows]), n[i : i + rows]
@@ -183,13 +185,14 @@ def _network_of_classes(shape: tuple[int, ...], num_classes: int) -> CriticSteps
 def _logits_of_means(
     z: np.ndarray, n: np.ndarray, log_shares: np.ndarray
 ) -> Callable[..., np.ndarray]:
-    """Gaussian classifier by class means, as a function from `z` to log-probabilities."""
+    """Gaussian classifier with class means, as a function from `z` to log-probabilities."""
     z = z.reshape(len(z), -1).astype(np.float64)
     count = np.bincount(n, minlength=len(log_shares))
     means = np.zeros([len(log_shares), z.shape[1]])
     np.add.at(means, n, z)
-    means /= np.maximum(count, 1)[:, None]  # a class that was not seen is taken for the mean of all
-    # An example is nearer to a mean that it is part of; classes of one example tell no variance.
+    means /= np.maximum(count, 1)[:, None]  # an unseen class has the mean of all examples, zero
+    # Unbiased: an example is nearer to a mean that includes it, and single examples have no
+    # variance.
     freedom = max(len(z) - np.count_nonzero(count), 1)
     scale = np.sqrt(np.sum((z - means[n]) ** 2, axis=0) / freedom + SMALLEST_VARIANCE)
     means /= scale

@@ -1,4 +1,4 @@
-"""Information that a representation holds about a nuisance, by a cross-fitted discriminator."""
+"""Information in a representation about a nuisance, by a cross-fitted discriminator."""
 
 from __future__ import annotations
 
@@ -27,27 +27,28 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["NuisanceInformation", "nuisance_information"]
 
-# Values over which the ratio is normalised where the nuisance is continuous, the own among them.
+# Number of values, including the own, over which the ratio is normalised for continuous nuisances.
 NUM_VALUES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class NuisanceInformation(Result):
-    """Information that a layer holds about a nuisance, `I(z; n)` in nats, with its null.
+    """Information in a layer about a nuisance, `I(z; n)` in nats, with its null.
 
     Attributes:
-        nats: mean held-out log-density ratio.
-        standard_error: of `nats`, over the held-out examples; not of the discriminator.
-        null: mean of the same estimator with the nuisance permuted over the examples (truth: 0).
-        null_std: standard deviation of those; NaN for a single permutation.
-        lower_bound: the better of two variational lower bounds from the same discriminator, each
-            below `I(z; n)` in expectation, however poor the discriminator: that of Nguyen,
-            Wainwright and Jordan, and, with `normalize=True`, `nats` itself.
-        upper_bound: entropy `H(n)` of the nuisance in the data where it is discrete, else infinite.
-        num_examples: number of held-out examples: all of them.
-        cap: the most that `nats` can be, whatever `z` tells: `upper_bound` for classes, the
-            logarithm of the number of values that a continuous nuisance is compared with; infinite
-            with `normalize=False`. An estimate near its cap says "at least".
+        nats: Mean held-out log-density ratio.
+        standard_error: Standard error of `nats` over the held-out examples, without the error of
+            the discriminator.
+        null: Mean of the same estimator with the nuisance permuted over the examples (truth: 0).
+        null_std: Standard deviation over permutations; NaN for a single one.
+        lower_bound: The better of two variational lower bounds from the same discriminator, each
+            below `I(z; n)` in expectation, for any discriminator: that of Nguyen, Wainwright and
+            Jordan, and, with `normalize=True`, `nats` itself.
+        upper_bound: Entropy `H(n)` of the nuisance in the data if it is discrete, else infinite.
+        num_examples: Number of held-out examples: all of them.
+        cap: Largest possible value of `nats`: `upper_bound` for classes, the logarithm of the
+            number of values with which a continuous nuisance is compared, infinite with
+            `normalize=False`. An estimate near its cap means "at least".
 
     Example:
         ```python
@@ -98,52 +99,55 @@ def nuisance_information(
     seed: int | None = None,
     verbose: int = 0,
 ) -> NuisanceInformation:
-    """Estimate `I(z; n)`, nats, from a discriminator of joint from unpaired examples.
+    """Estimate `I(z; n)`, nats, from a discriminator between joint and unpaired examples.
 
-    A network `D(z, n)` learns to tell `z ~ p(z|n)` from `z ~ p(z)`; near its optimum
-    `log D / (1 - D) = log p(z|n) / p(z)`, whose mean over the joint is the information:
+    A network `D(z, n)` learns to distinguish `z ~ p(z|n)` from `z ~ p(z)`. Near its optimum
+    `log D / (1 - D) = log p(z|n) / p(z)`, whose mean over the joint distribution is the
+    information:
 
         I(z; n) = E_n E_{z ~ p(z|n)} log [ D / (1 - D) ]
 
-    By default the ratio is normalised first: averaged over the nuisance it must be 1 for every `z`,
-    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is taken off. That makes it a lower bound in
+    By default the ratio is normalised first: its average over the nuisance must be 1 for every `z`,
+    so `log sum_m p(m) D(z, m) / (1 - D(z, m))` is subtracted. This makes it a lower bound in
     expectation:
 
-    - for classes the sum runs over all of them, with their shares in the data. The estimate is then
+    - for classes the sum is over all of them, with their shares in the data. The estimate is then
       `H(n)` minus the held-out cross-entropy of the classes given `z`, and never above `H(n)`;
-    - for a continuous nuisance it runs over 1,024 values, or as many as the training folds hold,
-      the example's own among them. The estimate is then at most the logarithm of their number, the
-      `cap`, and low where the truth comes near it;
+    - for a continuous nuisance it is over 1,024 values, or as many as the training folds have,
+      including the example's own. The estimate is then at most the logarithm of their number, the
+      `cap`, and too low if the truth is close to it;
     - `normalize=False` is the published form, which has no cap.
 
-    How far to trust it:
+    How accurate it is:
 
-    - Every example is judged by a network trained without its fold (early stopping on a part of the
-      other folds), so that memory is not taken for information.
-    - It is consistent as the discriminator nears its optimum, and mostly low.
-    - Its standard error leaves out the discriminator's own error.
+    - Every example is scored by a network trained without its fold (with early stopping on part of
+      the other folds), so that memorisation does not count as information.
+    - It is consistent as the discriminator approaches its optimum, and mostly too low.
+    - Its standard error does not include the discriminator's own error.
     - `lower_bound` is a bound in expectation.
 
     Cost: `num_folds * (1 + num_permutations)` trainings of the discriminator.
 
     Args:
-        z: representation `[num_examples, units, ...]`.
-        n: nuisance: integers or bool `[num_examples]` or `[num_examples, 1]` (discrete), or real
+        z: Representation `[num_examples, units, ...]`.
+        n: Nuisance: integers or bool `[num_examples]` or `[num_examples, 1]` (discrete), or real
             `[num_examples, ...]`.
-        discriminator: model from `[z, n]` to logits `[batch, 1]`, `z` standardised, `n` one-hot or
-            standardised; trained from its present weights, which are put back. By default two
-            hidden layers of 128 units, on both inputs flattened; for classes on `z` alone, with a
-            logit for each class, and trained by their cross-entropy where the ratio is normalised.
-        normalize: whether to normalise the density ratio over the nuisance.
-        num_folds: folds of the cross-fitting, at least 2.
-        num_permutations: runs of the null, at least 1.
-        epochs: largest number of passes over the training folds.
-        seed: for folds, pairs, permutations and the default discriminator.
+        discriminator: Model from `[z, n]` to logits `[batch, 1]`, with `z` standardised, `n`
+        one-hot
+            or standardised; trained from its present weights, which are restored. By default two
+            hidden layers of 128 units on both inputs, flattened; for classes with a normalised
+            ratio on `z` alone, with a logit for each class, trained by their cross-entropy.
+        normalize: Whether to normalise the density ratio over the nuisance.
+        num_folds: Number of folds of the cross-fitting, at least 2.
+        num_permutations: Number of runs of the null, at least 1.
+        epochs: Largest number of passes over the training folds.
+        batch_size, learning_rate: Options of the training.
+        seed: Seed of folds, pairs, permutations and the default discriminator.
         verbose: 1 for a progress bar over trainings.
 
     Raises:
-        TypeError: for a discriminator that is not a Keras model.
-        ValueError: for wrong shapes or options, values that are not finite, or a constant nuisance.
+        TypeError: The discriminator is not a Keras model.
+        ValueError: A shape or option is wrong, values are not finite, or the nuisance is constant.
 
     References:
         Achille, Soatto (2018), Emergence of Invariance and Disentanglement, arXiv 1706.01350;
@@ -170,7 +174,7 @@ def nuisance_information(
     check_count("num_folds", num_folds, 2)
     check_count("num_permutations", num_permutations)
     check_count("epochs", epochs)
-    check_count("batch_size", batch_size, most=2**31 - 1)  # as TensorFlow counts rows
+    check_count("batch_size", batch_size, most=2**31 - 1)  # the limit of TensorFlow's int32
     check_positive("learning_rate", learning_rate)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
@@ -202,7 +206,7 @@ def nuisance_information(
     progress = keras.utils.Progbar(num_folds * (1 + num_permutations), verbose=verbose)
 
     def cross_fitted(n: np.ndarray) -> tuple[np.ndarray, float]:
-        """Held-out log-ratio of every example, and the mean of the lower bound."""
+        """Held-out log-ratio of every example, and the mean of the lower bounds."""
         log_ratio, bounds = np.empty(len(z)), []
         for fold in folds:
             others = np.setdiff1d(np.arange(len(z)), fold)
@@ -236,15 +240,15 @@ def nuisance_information(
     )
 
 
-# From training examples z and n, held-out ones and a source of random numbers to the log-ratios of
-# the latter, and their lower bound.
+# From training examples z and n, held-out ones and a random generator to the log-ratios of the
+# held-out examples, and their lower bound.
 Judge = Callable[
     [np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, float]
 ]
 
 
 def _of_classifier(critic: Classifier) -> Judge:
-    """Function that trains a classifier, and gives held-out log-ratios and their lower bound."""
+    """Function that trains a classifier, and returns held-out log-ratios and their lower bound."""
 
     def judge(
         z_train: np.ndarray,
@@ -255,7 +259,7 @@ def _of_classifier(critic: Classifier) -> Judge:
     ) -> tuple[np.ndarray, float]:
         critic.fit(z_train, n_train, rng)
         own = critic.log_ratios(z, n)
-        return own, own.mean()  # the ratios of all classes add up to one: both bounds are this
+        return own, own.mean()  # class probabilities add up to one: both bounds have this value
 
     return judge
 
@@ -263,7 +267,7 @@ def _of_classifier(critic: Classifier) -> Judge:
 def _of_discriminator(
     critic: Discriminator, normalize: bool, shares: np.ndarray | None, num_values: int
 ) -> Judge:
-    """Function that trains a discriminator, and gives held-out log-ratios, normalised if asked."""
+    """Function that trains a discriminator, and returns held-out log-ratios and their bound."""
 
     def judge(
         z_train: np.ndarray,
@@ -292,12 +296,12 @@ def _of_discriminator(
 def _standardised_pairs(
     z: ArrayLike, n: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Standardised `z`; `n` as numbers of classes and their shares, or standardised and None."""
+    """Standardised `z`; `n` as class numbers with their shares, or standardised with None."""
     z = check_numbers("z", z, "[num_examples, units, ...]", booleans=True, dtype=None)
     n = check_numbers("n", n, f"[{len(z)}, ...]", booleans=True, dtype=None)
     if np.all(n == n[:1]):
         raise ValueError(f"`n` must vary. Received: n={described(n)}, all alike")
-    if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # classes as many data sets store them
+    if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # the form of classes in many datasets
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":
         _, index, counts = np.unique(n, return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""Pairs of examples that are there several times, whose copies look like information."""
+"""Pairs of examples that occur several times, whose copies look like information."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ __all__ = ["num_repeated"]
 
 
 def num_repeated(z: np.ndarray, x: np.ndarray) -> int:
-    """Number of pairs that are copies of others, as far as one of their values alone tells.
+    """Number of pairs that are copies of others, found by values that occur in one pair only.
 
-    Discrete variables repeat their pairs too, yet share their values among many of them: they have
-    few different pairs, or none that one value tells. A pair of more than `sqrt(num_examples)`
-    copies is no copy either: units that rest or saturate together have such values.
+    Discrete variables also repeat pairs, but their values occur in many different pairs: they have
+    few different pairs, or none that is identified by one value. A pair with more than
+    `sqrt(num_examples)` copies does not count either: units that are at rest or saturated together
+    have such values.
 
     Args:
         z, x: ``[num_examples, units]`` each.

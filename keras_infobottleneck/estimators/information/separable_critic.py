@@ -1,4 +1,4 @@
-"""A critic of pairs whose scores are inner products, and the bounds that its scores give."""
+"""A critic whose scores of pairs are inner products, and the bounds computed from its scores."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from keras_infobottleneck.estimators.information.critic_training import trainer_
 
 __all__ = ["SeparableCritic", "infonce_terms", "nwj_ceiling", "nwj_terms", "smile_terms"]
 
-# Examples whose pairs are scored together; InfoNCE is at most its logarithm.
+# Number of examples whose pairs are scored together; InfoNCE is at most its logarithm.
 NUM_CONTRASTED = 1024
 EMBEDDING = 32
-# SMILE keeps density ratios of unpaired examples between exp(-CLIP) and exp(CLIP), as published.
+# SMILE clips density ratios of unpaired examples to [exp(-CLIP), exp(CLIP)], as published.
 CLIP = 5.0
-NUM_CEILINGS = 16  # that are tried for NWJ
+NUM_CEILINGS = 16  # number of ceilings tried for NWJ
 
 
 class SeparableCritic:
-    """Scores ``f(z_i) . g(x_j)`` of all pairs of a batch, at the cost of its examples.
+    """Scores ``f(z_i) . g(x_j)`` of all pairs of a batch, at a cost linear in its examples.
 
-    The optimum is the log-density ratio ``log p(z, x) / (p(z) p(x))``; of InfoNCE up to a function
-    of ``z``.
+    The optimal score is the log-density ratio ``log p(z, x) / (p(z) p(x))``, for InfoNCE up to a
+    function of ``z``.
 
     Args:
-        method: whose objective is trained: that of InfoNCE, or for the others the cross-entropy of
-            paired against unpaired, whose gradient is steadier than that of their own bounds.
-        shapes: of one `z` and of one `x`.
-        learning_rate, batch_size, epochs: of the training.
-        seed: of the first weights.
+        method: Method whose objective is trained: that of InfoNCE, or for the others the
+            cross-entropy of paired against unpaired examples, whose gradient is more stable than
+            that of their own bounds.
+        shapes: Shape of one `z` and of one `x`.
+        learning_rate, batch_size, epochs: Options of the training.
+        seed: Seed of the initial weights.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class SeparableCritic:
     def fit(
         self, z: np.ndarray, x: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Trains on these pairs. Returns the rows that moved the weights, and those held back."""
+        """Trains on these pairs; returns the rows that moved the weights and those held back."""
         moved, held_back = self._fit(z, x, rng)
         if self._method == "nwj":
             highest, offset = np.log(len(moved)), 0.0
@@ -72,11 +73,11 @@ class SeparableCritic:
         return moved, held_back
 
     def terms(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The bound's term of each pair, `[num_examples]` float64; their mean is the bound."""
+        """The term of each pair, `[num_examples]` float64; the mean of the terms is the bound."""
         return np.concatenate([self._terms(table) for table in self._tables(z, x)])
 
     def _tables(self, z: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
-        """Scores of all pairs of as many examples as are scored together, float64."""
+        """Scores of all pairs, in tables of examples that are scored together, float64."""
         parts = np.array_split(np.arange(len(z)), -(-len(z) // NUM_CONTRASTED))
         return [self._scores(z[part], x[part]).numpy().astype(np.float64) for part in parts]
 
@@ -122,7 +123,7 @@ def _steps_of_scores(is_contrastive: bool, *shapes: tuple[int, ...]) -> CriticSt
 
 
 def infonce_terms(table: np.ndarray) -> np.ndarray:
-    """``s_ii - log mean_j exp s_ij`` of a table of scores, the mean over all examples `x_j`."""
+    """``s_ii - log mean_j exp s_ij`` of a table of scores; the mean is over all examples `x_j`."""
     paired = np.diag(table)
     return paired - np.logaddexp.reduce(table, axis=1) + np.log(len(table))
 
@@ -136,15 +137,15 @@ def nwj_terms(table: np.ndarray) -> np.ndarray:
 
 
 def nwj_ceiling(tables: list[np.ndarray], highest: float) -> tuple[float, float]:
-    """The ceiling at most `highest`, and the offset, with which scores give the largest NWJ bound.
+    """The ceiling (at most `highest`) and the offset that give the largest NWJ bound.
 
-    NWJ is a lower bound whatever the scores are, if they are made without the pairs that it is
-    taken over. One unpaired score that is far too high decides its mean of exponentials, and a
-    ceiling keeps that from happening. The offset makes this mean one.
+    NWJ is a lower bound for any scores that are made without the pairs over which it is computed.
+    A single unpaired score that is far too high dominates its mean of exponentials; a ceiling
+    prevents this. The offset makes this mean equal to one.
 
     Args:
-        tables: scores of pairs that did not train them.
-        highest: the logarithm of the number of pairs: more nats cannot be shown with confidence.
+        tables: Scores of pairs that were not used for training.
+        highest: Logarithm of the number of pairs: more nats cannot be shown with confidence.
     """
     paired = np.concatenate([np.diag(table) for table in tables])
     unpaired = np.concatenate([table[~np.eye(len(table), dtype=bool)] for table in tables])
@@ -161,7 +162,7 @@ def nwj_ceiling(tables: list[np.ndarray], highest: float) -> tuple[float, float]
 
 
 def smile_terms(table: np.ndarray) -> np.ndarray:
-    """``s_ii - log mean_{j != i} exp clip(s_ij)``; the logarithm is of all unpaired examples."""
+    """``s_ii - log mean_{j != i} exp clip(s_ij)``, with one mean over all unpaired examples."""
     clipped = np.clip(table, -CLIP, CLIP)
     np.fill_diagonal(clipped, -np.inf)
     log_mean = np.logaddexp.reduce(clipped, axis=None) - np.log(len(table) * (len(table) - 1))

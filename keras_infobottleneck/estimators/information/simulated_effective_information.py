@@ -1,4 +1,4 @@
-"""Effective information by drawing the weights' noise, to check the linearised one."""
+"""Effective information by drawing the noise of the weights, as a check of the linearised one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["simulated_effective_information"]
 
-NUM_GROUPS = 10  # of draws, for the jackknife
-DRAWN_NUMBERS = 2**22  # of noise at once
+NUM_GROUPS = 10  # groups of draws, for the jackknife
+DRAWN_NUMBERS = 2**22  # random numbers drawn at once
 
 
 @on_replicas
@@ -40,32 +40,33 @@ def simulated_effective_information(
 ) -> Estimate:
     """Effective information of a small layer by Monte Carlo and a Gaussian fit, nats.
 
-    The weights' noise is drawn `num_draws` times; every draw sees all examples. With Gaussian laws
-    fitted to the activations of each example and of all together,
+    The noise of the weights is drawn `num_draws` times, and each draw is applied to all examples.
+    With Gaussian distributions fitted to the activations of each example and of all together,
 
         I(x; z) = 1/2 log det Cov(z) - mean_x 1/2 log det Cov(z | x).
 
-    Nothing is linearised; what remains is the Gaussian fit. It agrees with `effective_information`
-    where the layer is close to linear in its weights within the noise and in its input within the
-    data, and the noise is about the same for every example. `linear_input=True` checks the first
-    of these alone: `mean_x 1/2 log det(I + Cov(z | x)^-1 G Cov(x) G^T)`, `G = dz/dx`. Consistent as
-    `num_draws` grows; a jackknife takes off the bias of first order.
+    Nothing is linearised; the only approximation is the Gaussian fit. It agrees with
+    `effective_information` if, within the noise, the layer is nearly linear in its weights, within
+    the data it is nearly linear in its input, and the noise is similar for all examples.
+    `linear_input=True` checks only the first condition:
+    `mean_x 1/2 log det(I + Cov(z | x)^-1 G Cov(x) G^T)`, `G = dz/dx`. Consistent as `num_draws`
+    grows; a jackknife removes the first order of the bias.
 
-    Cost: `num_draws` forward passes over x, and memory of `num_draws * examples * units` numbers.
+    Cost: `num_draws` forward passes over x, and memory for `num_draws * examples * units` numbers.
 
     Args:
-        model, x, layer, fisher, beta, prior_scale: as of `effective_information`.
-        linear_input: whether what the input does is linearised, and only the noise is drawn.
-        num_draws: draws of the weights, at least 10 more than twice the units.
-        seed: of the draws.
-        memory_limit: bytes; the system's free memory by default.
+        model, x, layer, fisher, beta, prior_scale: As in `effective_information`.
+        linear_input: Whether the dependence on the input is linearised, and only noise is drawn.
+        num_draws: Number of draws of the weights, at least 10 more than twice the units.
+        seed: Seed of the draws.
+        memory_limit: Bytes; the system's free memory by default.
 
     Returns:
         An `Estimate` with its standard error over draws, by a jackknife over ten groups of them.
 
     Raises:
-        ValueError, TypeError: as of `effective_information`; too few draws; what would not fit in
-            memory; a unit that the noise does not move at some example, for which the information
+        ValueError, TypeError: As in `effective_information`; or there are too few draws, the memory
+            is too small, or the noise does not move a unit at some example, so that the information
             is infinite.
 
     Example:
@@ -98,7 +99,7 @@ def simulated_effective_information(
     check_count("num_draws", num_draws, least)
     inputs = linearised.inputs(x)
     linearised.check_memory(inputs, memory_limit)
-    # Draws, what is left of them without a group, and the latter centred.
+    # The draws, the draws without a group, and the latter centred.
     need = 3 * 8 * num_draws * len(inputs) * linearised.num_units
     limit = available_bytes() if memory_limit is None else memory_limit
     if limit is not None and need > limit:
@@ -119,7 +120,7 @@ def simulated_effective_information(
 def _activations(
     linearised: LinearisedLayer, inputs: np.ndarray, num_draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Activations under noise, `[draws, examples, units]`; the model's weights stay as they are."""
+    """Activations with noise, `[draws, examples, units]`; the model's weights do not change."""
     model, variables = linearised.model, linearised.variables
 
     def make(
@@ -155,7 +156,7 @@ def _activations(
 
 
 def _nats(draws: np.ndarray, signal: np.ndarray | None) -> float:
-    """Gaussian entropy of all activations, or of each with its signal, less that of the noise."""
+    """Gaussian entropy of all activations (or of each with its signal) minus that of the noise."""
     means = draws.mean(0)
     centred = draws - means
     within = np.einsum("kni,knj->nij", centred, centred) / (len(draws) - 1)

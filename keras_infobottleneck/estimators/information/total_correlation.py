@@ -1,4 +1,4 @@
-"""Total correlation of a representation under a Gaussian model: how far its units depend."""
+"""Total correlation of a representation under a Gaussian model: the dependence of its units."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ __all__ = ["TotalCorrelation", "total_correlation"]
 
 JACKKNIFE_GROUPS = 10
 GRID_POINTS = 4001
-# Gaussian samples that tell what the jackknife adds where units are nearly as many as examples.
+# Gaussian samples that measure the jackknife's own contribution for nearly as many units as
+# examples.
 NUM_GAUSSIAN_SAMPLES = 3
 BIAS = {
     "unbiased": "none for Gaussian units; others are measured by their linear dependence",
@@ -32,7 +33,7 @@ BIAS = {
     "plain": "upwards, by about num_units^2 / (4 num_examples) nats",
     "shrinkage": "mostly downwards: read it as `at least`; the error leaves the bias out",
 }
-# A correlation matrix whose smallest eigenvalue is rounding error has no finite log-determinant.
+# If the smallest eigenvalue is rounding error, the log-determinant is infinite.
 SMALLEST_EIGENVALUE = 1e-10
 
 
@@ -41,17 +42,17 @@ class TotalCorrelation(Result):
     """Total correlation between the units of a layer, in nats, with its null.
 
     Attributes:
-        nats: total correlation, all units together.
-        standard_error: of `nats`.
-        null: mean of the same estimator over samples whose units are permuted apart (truth: 0).
-        null_std: standard deviation of those.
+        nats: Total correlation of all units together.
+        standard_error: Standard error of `nats`.
+        null: Mean of the same estimator over samples with independently permuted units (truth: 0).
+        null_std: Standard deviation over these samples.
         per_unit: `nats / num_units`.
         num_examples: `n`.
-        num_units: `d`, units that vary.
-        num_constant: units left out because they never vary; they add nothing.
-        shrinkage: weight of the identity in the correlation matrix.
+        num_units: `d`, the number of units that vary.
+        num_constant: Number of constant units, which are left out; they add nothing.
+        shrinkage: Weight of the identity in the correlation matrix.
         estimator: "unbiased", "jackknife", "plain" or "shrinkage".
-        bias: of the estimator, in words: "shrinkage" says "at least", "plain" too much.
+        bias: Bias of the estimator, in words.
 
     Example:
         ```python
@@ -103,35 +104,34 @@ def total_correlation(
         plain       -1/2 log det R; too large by about d^2 / (4 n)
         unbiased    plain + 1/2 [sum_{i=1..d} psi((n - i)/2) - d psi((n - 1)/2)], n > d:
                     exactly unbiased for Gaussian units
-        jackknife   n plain - (n - 1) times its mean over samples without one example, n > d: the
-                    bias that the data show, whatever their distribution, is taken off
+            jackknife   n plain - (n - 1) times its mean over samples without one example, n > d:
+                        removes the bias that the data show, for any distribution
         shrinkage   -1/2 log det ((1 - w) R + w I), w from the data: any n and d; biased, mostly
                     downwards
 
-    For units that are not Gaussian this measures their linear dependence only, and heavy tails make
-    sample correlations too high: of 8 log-normal units (exponentials of Gaussian ones, 0.54 nats)
-    300 examples give 0.65 by "unbiased" and 0.57 by "jackknife", with a stated error of 0.16; take
+    For units that are not Gaussian this measures only their linear dependence, and heavy tails make
+    sample correlations too high: for 8 log-normal units (exponentials of Gaussian ones, 0.54 nats)
+    300 examples give 0.65 by "unbiased" and 0.57 by "jackknife", with a stated error of 0.16. Use
     their logarithm, or more examples. The authors of Information Dropout report `per_unit` of
     `estimator="plain", log=True`.
 
-    Standard error: a jackknife over examples, which holds for units of any distribution with
-    finite fourth moments (of heavy tails, such as Student's t with 3 degrees of freedom, it is
-    too small in some samples); never below the error that is exact for Gaussian units. What the
-    jackknife adds of its own where units are nearly as many as examples is taken off, as seen on
-    Gaussian samples of the same correlations. For "shrinkage" a jackknife over 10 groups, which
-    leaves the bias out: the result's `bias` says in which direction it goes. Cost: `4 +
-    num_permutations` decompositions of a `[d, d]` matrix, in float64.
+    The standard error is a jackknife over examples, which is valid for any distribution with finite
+    fourth moments (for heavy tails, such as Student's t with 3 degrees of freedom, it is too small
+    in some samples), and at least the error that is exact for Gaussian units. The jackknife's own
+    excess for nearly as many units as examples is subtracted, as measured on Gaussian samples with
+    the same correlations. For "shrinkage" it is a jackknife over 10 groups, which does not include
+    the bias: the result's `bias` gives its direction. Cost: `4 + num_permutations` decompositions
+    of a `[d, d]` matrix, in float64.
 
     Args:
-        z: activations `[num_examples, units, ...]`, flattened to units.
-        log: take the logarithm of the activations first, which must be positive.
-        num_permutations: samples of the null, at least 2.
-        seed: for the permutations.
+        z: Activations `[num_examples, units, ...]`, flattened to units.
+        log: Whether to use the logarithm of the activations, which must then be positive.
+        num_permutations: Number of samples of the null, at least 2.
+        seed: Seed of the permutations.
 
     Raises:
-        ValueError: for a wrong shape or option, values that are not finite (or not positive, with
-            `log`), fewer than 2 units that vary, too few examples, or units that determine each
-            other.
+        ValueError: A shape or option is wrong, values are not finite (or not positive, with `log`),
+            fewer than 2 units vary, there are too few examples, or units determine each other.
 
     References:
         Achille, Soatto (2018), Information Dropout, arXiv 1611.01353; Schäfer, Strimmer (2005),
@@ -187,7 +187,7 @@ def total_correlation(
 
 
 def _varying_units(z: ArrayLike, log: bool) -> tuple[np.ndarray, int]:
-    """Activations as float64 `[num_examples, units that vary]`, and how many never vary."""
+    """Activations as float64 `[num_examples, units that vary]`, and the number of other units."""
     given, z = z, check_numbers("z", z, "[num_examples, units, ...]", booleans=True)
     if len(z) < 3:
         raise refusal(ValueError, "z", "hold at least 3 examples", given)
@@ -257,22 +257,22 @@ def _error(z: np.ndarray, correlation: np.ndarray, seed: int | None) -> float:
 
 
 def _jackknife_variance(z: np.ndarray) -> float:
-    """Variance of `-1/2 log det R` from leaving out each example."""
+    """Jackknife variance of `-1/2 log det R`, leaving out one example at a time."""
     return (len(z) - 1) * np.var(_without_each(z))
 
 
 def _without_each(z: np.ndarray) -> np.ndarray:
-    """What `-1/2 log det R` gains when an example is left out, `[num_examples]`.
+    """Change of `-1/2 log det R` when each example is left out, `[num_examples]`.
 
-    Without example i a determinant is that with it times `1 - n / (n - 1) x_i S^-1 x_i`, S the
-    matrix of sums: one solve serves all examples.
+    Leaving out example i multiplies a determinant by `1 - n / (n - 1) x_i S^-1 x_i`, with S the
+    matrix of sums, so that one solve is enough for all examples.
     """
     num_examples = len(z)
     z = z - z.mean(axis=0)
     sums = z.T @ z
     leverage = np.sum(np.linalg.solve(np.linalg.cholesky(sums), z.T) ** 2, axis=0)
     of_units = z**2 / np.diag(sums)
-    # Without an example that alone spans a direction nothing is left: kept off the logarithm of 0.
+    # An example that alone spans a direction would leave the logarithm of 0.
     most = 1 - SMALLEST_EIGENVALUE
     scale = num_examples / (num_examples - 1)
     joint = np.log1p(-np.minimum(scale * leverage, most))
@@ -292,11 +292,11 @@ def _gaussian_error(correlation: np.ndarray, num_examples: int) -> float:
         tf.constant(1.0, tf.float64), (num_examples - np.arange(1.0, num_units + 1)) / 2
     ).numpy()
     independent = np.sum(trigamma - trigamma[0])
-    # Sample correlations are too large by chance; this is unbiased where the truth is zero.
+    # Sample correlations are too large by chance; this is unbiased if the truth is zero.
     squared = 1 - (1 - correlation**2) * (num_examples - 1) / (num_examples - 2)
     squared = squared[~np.eye(num_units, dtype=bool)]
-    # Of a million pairs the series is summed on a grid: it is smooth, and 500 terms of a number
-    # near 1 would take seconds.
+    # For a million pairs the series is computed on a grid and interpolated: it is smooth, and 500
+    # terms for numbers near 1 would take seconds.
     grid = np.linspace(min(0.0, float(squared.min())), 1.0, GRID_POINTS)
     values, power, coefficient = np.zeros_like(grid), np.ones_like(grid), 1 / half_dof
     for k in range(1, 500):

@@ -1,4 +1,4 @@
-"""The uncertainty of predictions: noise in the data against doubt about the weights."""
+"""The uncertainty of predictions: noise in the data, and uncertainty about the weights."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["Uncertainty", "decompose_uncertainty"]
 
-# By how much a row of probabilities may miss a sum of one. Types of two bytes round logarithms of
-# some 16 nats before they are exponentiated: 16 times their machine epsilon.
+# Tolerance for the sum of a row of probabilities. Types of two bytes round logarithms of about 16
+# nats before they are exponentiated: 16 times their machine epsilon.
 TOLERANCE = 1e-3
 TOLERANCE_OF_HALVES = {"float16": 2.0**-6, "bfloat16": 2.0**-3}
 
@@ -21,9 +21,9 @@ class Uncertainty(Result):
     """Uncertainty of predictions, one number per example: ``total = aleatoric + epistemic``.
 
     Attributes:
-        total: ``[batch]``, or ``[batch, ...]`` of a regression: all of it.
-        aleatoric: in the same shape: noise in the data, which more data do not remove.
-        epistemic: in the same shape: doubt about the weights.
+        total: Total uncertainty, ``[batch]``, or ``[batch, ...]`` for a regression.
+        aleatoric: Noise in the data, which more data do not remove, in the same shape.
+        epistemic: Uncertainty about the weights, in the same shape.
         unit: "nats" (entropies of classes) or "squared units of the target" (variances).
 
     Example:
@@ -60,31 +60,32 @@ def decompose_uncertainty(
     mean: ArrayLike | None = None,
     scale: ArrayLike | None = None,
 ) -> Uncertainty:
-    """Split the uncertainty of predictions into noise in the data and doubt about the weights.
+    """Splits the uncertainty of predictions into noise in the data and uncertainty about weights.
 
-    Of classes, from drawn probabilities: ``total = H(mean p)``, ``aleatoric = mean H(p)``,
+    For classes, from drawn probabilities: ``total = H(mean p)``, ``aleatoric = mean H(p)``,
     ``epistemic = total - aleatoric``, the mutual information between the label and the draw of the
-    weights, in nats. Of a regression, from drawn means and the scales that the network gives its
-    noise, by the law of total variance: ``aleatoric = mean scale^2``, ``epistemic`` the variance of
-    the means over the draws, and their sum. Exact for the draws given; over finitely many draws
-    the epistemic part of classes is biased low, that of a regression unbiased.
+    weights, in nats. For a regression, from drawn means and the scale of the noise that the network
+    predicts, by the law of total variance: ``aleatoric = mean scale^2``, ``epistemic`` the variance
+    of the means over the draws, ``total`` their sum. Exact for the given draws; for finitely many
+    draws the epistemic part is biased low for classes, and unbiased for a regression.
 
-    Of a classifier, ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x, 50)))``; of
-    a regression, ``decompose_uncertainty(mean=model.predict_samples(x, 50), scale=0.1)``.
+    For a classifier, use ``decompose_uncertainty(keras.ops.softmax(model.predict_samples(x,
+    50)))``; for a regression, ``decompose_uncertainty(mean=model.predict_samples(x, 50),
+    scale=0.1)``.
 
     Args:
-        probabilities: array ``[samples, batch, classes]``, each row summing to one.
-        mean: of a regression, ``[samples, batch]`` or ``[samples, batch, ...]``, at least two
-            samples, in place of `probabilities`.
-        scale: standard deviation of the noise, in the shape of `mean` or one that broadcasts to
-            it; by default the network gives none, and only the epistemic part is above zero.
+        probabilities: Array ``[samples, batch, classes]``, whose rows add up to one.
+        mean: For a regression, ``[samples, batch]`` or ``[samples, batch, ...]``, with at least two
+            samples, instead of `probabilities`.
+        scale: Standard deviation of the noise, in the shape of `mean` or one that broadcasts to it;
+            0 by default, so that only the epistemic part is above zero.
 
     Returns:
         An `Uncertainty`.
 
     Raises:
-        TypeError: neither `probabilities` nor `mean`, or both.
-        ValueError: another shape, rows that are not probabilities, or values that are not finite.
+        TypeError: Neither `probabilities` nor `mean` is given, or both are.
+        ValueError: A shape is wrong, rows are not probabilities, or values are not finite.
 
     References:
         Depeweg et al. (2018), arXiv 1710.07283.

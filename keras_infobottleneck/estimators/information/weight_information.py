@@ -1,4 +1,4 @@
-"""How many nats of the training set the weights hold, by the Gaussian code of a minimum."""
+"""Information in the weights about the training set, by the Gaussian code at a minimum."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ class WeightInformation(Result):
     """Information in the weights: the divergence of a code for them from a prior, in nats.
 
     Attributes:
-        nats: in all weights together.
-        by_variable: path to nats, which add up to `nats`; empty where they cannot be told apart.
+        nats: Nats in all weights together.
+        by_variable: Maps paths to nats, which add up to `nats`; empty if they cannot be separated.
         num_examples: N.
-        beta: price of a nat relative to the *mean* loss, `weight_beta / N`.
-        prior_scale: standard deviation of the prior, or path to one where each variable has its
-            own; None for a trained posterior, whose layers know their priors.
-        standard_error: of `nats`, from the Fisher estimate; 0.0 where it is exact for the data.
-        excess_loss: what the code's noise adds to the mean loss of a quadratic minimum; None for a
+        beta: Price of a nat relative to the *mean* loss, `weight_beta / N`.
+        prior_scale: Standard deviation of the prior, or a map from paths to those of variables;
+            None for a trained posterior, whose layers have their priors.
+        standard_error: Standard error of `nats`, from the Fisher estimate; 0.0 if it is exact for
+            the data.
+        excess_loss: Increase of the mean loss by the code's noise, for a quadratic loss; None for a
             trained posterior, whose loss was measured in training.
-        size: number of weights; None for a trained posterior.
-        structure: of the Fisher matrix, or "posterior" for a trained posterior.
-        labels: of the Fisher matrix; None for a trained posterior.
-        paper_form: whether `nats` are those of the printed formula.
+        size: Number of weights; None for a trained posterior.
+        structure: Structure of the Fisher matrix; "posterior" for a trained posterior.
+        labels: Labels of the Fisher matrix; None for a trained posterior.
+        paper_form: Whether `nats` are those of the printed formula.
 
     Example:
         ```python
@@ -83,19 +84,21 @@ class WeightInformation(Result):
     def from_divergences(
         cls, divergences: Mapping[str, float], *, num_examples: int, beta: float
     ) -> WeightInformation:
-        """The same result for a posterior that was trained, from its divergences.
+        """The result for a trained posterior, from its divergences.
 
         For an `InformationBottleneckModel`:
         `from_divergences(model.weight_information(by_layer=True),
         num_examples=model.num_examples, beta=float(model.weight_beta) / model.num_examples)`.
 
         Args:
-            divergences: name of a part to its divergence from the prior, in nats.
+            divergences: Maps names of parts to their divergence from the prior, in nats.
             num_examples: N.
-            beta: price of a nat relative to the mean loss; 0 where none is paid now.
+            beta: Price of a nat relative to the mean loss; 0 for none.
 
         Raises:
-            ValueError: no parts, a divergence that is not finite, no examples, or a negative price.
+            ValueError: There are no parts, a divergence is not finite, there are no examples, or
+            the
+                price is negative.
         """
         parts = check_named_numbers("divergences", divergences)
         count = check_count("num_examples", num_examples)
@@ -108,7 +111,7 @@ class WeightInformation(Result):
         return self.nats / self.num_examples
 
     def numbers(self) -> dict[str, float]:
-        """Total nats and nats per example, then what they depend on."""
+        """Total nats and nats per example, then the quantities they depend on."""
         nats = {"nats": self.nats, "nats_per_example": self.nats_per_example}
         return {**nats, **super().numbers()}
 
@@ -152,40 +155,39 @@ def information_in_weights(
         KL = 1/2 sum_i [log(1 + r_i) - r_i / (1 + r_i)] + |w|^2 / (2 prior_scale^2),
         r_i = f_i prior_scale^2 / beta,  f_i the eigenvalues of F.
 
-    How far to trust it:
+    How accurate it is:
 
-    - Exact for a loss that is quadratic in the weights, with F its Hessian; elsewhere a local
-      approximation, as good as F stands for the Hessian.
+    - Exact for a loss that is quadratic in the weights, with F its Hessian. In general it is a
+      local approximation, as good as F approximates the Hessian.
     - It is the divergence of one code. On average over training sets it is an upper bound on
-      `I(w; D)`, and may be far above what the labels could hold.
-    - A structure that leaves entries of F out (diagonal, Kronecker) gives the exact divergence of
-      the best code for that F.
+      `I(w; D)`, and may be far above the information in the labels.
+    - For a structure that omits entries of F (diagonal, Kronecker) it is the exact divergence of
+      the best code for that approximation of F.
     - The number depends on the parametrisation.
-    - A layer that carries noise of its own has the scales of that noise among its weights, and is
-      refused: name `variables`, or report what was trained by
-      `WeightInformation.from_divergences`.
-    - The standard error takes the relative error of F's trace for that of F as a whole (delta
-      method); for the implicit structure it adds that of the spectrum at the prior scale found.
-      The error of the trace is an upper estimate. What is left out: the logarithm of a noisy F is
-      low on average, by an amount that more labels per example (`num_samples`) reduce.
+    - A layer with noise of its own has the scales of that noise among its weights, and is refused:
+      name `variables`, or use `WeightInformation.from_divergences` for the trained posterior.
+    - The standard error treats the relative error of F's trace as that of F as a whole (delta
+      method); for the implicit structure it also includes that of the spectrum, at the prior scale
+      found. The error of the trace is an upper estimate. Not included: the logarithm of a noisy F
+      is too low on average, by an amount that more labels per example (`num_samples`) reduce.
 
     Args:
-        model: any Keras model, at its trained weights.
-        data: as for `fisher_information`; or a `FisherInformation` of this model, which costs no
+        model: Any Keras model, at its trained weights.
+        data: As in `fisher_information`; or a `FisherInformation` of this model, which needs no
             pass (`structure` and the options of the pass are then not used).
-        beta: price of a nat relative to the *mean* loss; `1 / N` is the negative evidence lower
-            bound, and `weight_beta / N` that of an `InformationBottleneckModel`.
-        prior_scale: standard deviation of the prior; "optimal" for the one of all weights at which
-            the Lagrangian is least (one solution, found by Newton's method), so that the
-            information is the slope of the least Lagrangian over `beta`; "optimal_by_variable"
-            for one each (structure "diagonal").
-        structure: of the Fisher matrix.
-        paper_form: the printed formula, which drops the one half of the Taylor expansion and has
-            `-k` for `-k/2`: `KL(beta / 2) - k / 2` in terms of the one above.
-        num_probes: random vectors for the implicit structure.
-        num_steps: passes over the data for each of them.
-        fisher_options: as of `fisher_information`, such as `labels="expected"`; its `memory_limit`
-            holds for the eigenvectors of "dense" and "gram" too.
+        beta: Price of a nat relative to the *mean* loss; `1 / N` gives the negative evidence lower
+            bound, and `weight_beta / N` is that of an `InformationBottleneckModel`.
+        prior_scale: Standard deviation of the prior; "optimal" for the single scale that minimises
+            the Lagrangian (one solution, found by Newton's method), so that the information is the
+            derivative of the minimal Lagrangian by `beta`; "optimal_by_variable" for one scale per
+            variable (structure "diagonal").
+        structure: Structure of the Fisher matrix.
+        paper_form: The printed formula, which drops the factor one half of the Taylor expansion and
+            has `-k` instead of `-k/2`: it equals `KL(beta / 2) - k / 2`, with the KL above.
+        num_probes: Number of random vectors for the implicit structure.
+        num_steps: Number of passes over the data for each of them.
+        fisher_options: As in `fisher_information`, such as `labels="expected"`; its `memory_limit`
+            also applies to the eigenvectors of "dense" and "gram".
 
     Returns:
         A `WeightInformation`. Its `by_variable` has each variable's part of the trace of the
@@ -193,7 +195,7 @@ def information_in_weights(
         of the Fisher matrix, and of its eigenvectors for "dense" and "gram".
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument is invalid.
 
     References:
         Achille, Paolini & Soatto, 2019, "Where is the Information in a Deep Neural Network?",
@@ -248,7 +250,7 @@ def information_in_weights(
         num_examples=fisher.num_examples,
         beta=beta,
         prior_scale=found_scale,
-        # One relative error of F moves them all the same way.
+        # All have the same relative error of F, so their errors add up.
         standard_error=sum(code.standard_error for code in codes),
         excess_loss=sum(code.excess_loss for code in codes),
         size=fisher.size,

@@ -166,7 +166,7 @@ def test_what_has_no_meaning_is_refused(classes, linear):
     with pytest.raises(ValueError, match=r"`test_data` is for space='outputs'"):
         unique_information(model, data, test_data=data, **PRICE)
     fisher = fisher_information(model, data[0], labels="expected")
-    with pytest.raises(ValueError, match=r"its options cannot be chosen any more"):
+    with pytest.raises(ValueError, match=r"cannot be changed once it has been measured"):
         unique_information(model, data, fisher=fisher, labels="empirical", **PRICE)
     model, (x, y), _ = linear
     few = fisher_information(model, 0.01 * x, labels="expected", structure="dense")
