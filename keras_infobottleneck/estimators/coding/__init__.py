@@ -1,1 +1,1 @@
-"""Code lengths of labels: what a network saves, with everything it learned paid for."""
+"""Code lengths of labels with a network, where everything that the network learned is paid for."""

@@ -1,4 +1,4 @@
-"""The common part of label codes: a code length, beside that of the uniform code over classes."""
+"""The common part of label codes: a code length beside that of the uniform code over classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CodeLength"]
 class CodeLength(Result):
     """Abstract result: the length of a code of labels, in the fields `nats` and `uniform_nats`.
 
-    The latter is the length without a model, `N log C`.
+    `uniform_nats` is the length without a model, `N log C`.
     """
 
     nats: Estimate
@@ -31,7 +31,7 @@ class CodeLength(Result):
 
     @property
     def ratio(self) -> float:
-        """Code length divided by that of the uniform code; below 1 something was learned."""
+        """Code length over that of the uniform code; below 1, something was learned."""
         return float(self.nats) / self.uniform_nats
 
     def numbers(self) -> dict[str, float]:

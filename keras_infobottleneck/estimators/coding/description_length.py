@@ -36,14 +36,15 @@ class DescriptionLength(CodeLength):
     """Length of a code for labels in which the weights of the network are part of the message.
 
     Attributes:
-        nats: all of it, `data_nats + weight_nats + scale_nats`, with the standard error over draws.
-        data_nats: of the labels, given weights that are drawn from the posterior.
-        weight_nats: of the weights: divergence of the posterior from the prior.
-        scale_nats: of the scales of the prior, where they are on a grid; 0 where they were fixed.
-        uniform_nats: of the same labels without a network: `N log C`.
-        num_examples: N, labels that are coded.
+        nats: Total length, `data_nats + weight_nats + scale_nats`, with its standard error over
+            draws.
+        data_nats: Nats of the labels, given weights that are drawn from the posterior.
+        weight_nats: Nats of the weights: divergence of the posterior from the prior.
+        scale_nats: Nats of the prior's scales, if they are on a grid; 0 if they were fixed.
+        uniform_nats: Length for the same labels without a network: `N log C`.
+        num_examples: N, the number of labels.
         num_classes: C.
-        num_draws: draws of the weights for each batch.
+        num_draws: Number of draws of the weights for each batch.
 
     Example:
         ```python
@@ -100,40 +101,40 @@ def description_length(
     """Length in nats of the bits-back code for the labels of `data`, with the weights.
 
     ``L = sum_i E_q[-log p(y_i | x_i, w)] + KL(q || p) + nats of the prior's scales``. A real code,
-    "bits back", has this length in expectation: weights drawn from the posterior q are told at the
-    price of their divergence from the prior p, then the labels by what the drawn network predicts.
-    Training with ``weight_beta=1`` minimises it. Whatever the network learned by heart is paid for
-    in the weights, so on labels that are random the length is at least `N log C`, the length
-    without a network, but for chance.
+    "bits back", has this length in expectation: weights drawn from the posterior q are transmitted
+    at the price of their divergence from the prior p, then the labels by the predictions of the
+    drawn network. Training with ``weight_beta=1`` minimises it. What the network memorises is paid
+    for in the weights, so for random labels the length is at least `N log C`, the length without a
+    network, up to chance.
 
     Unbiased over the draws, with a standard error. The weights are drawn `num_draws` times for each
-    batch, as one set for all of its examples, or for each example where that has the same
-    distribution of every output. Cost: so many predictions.
+    batch, as one set for all of its examples, or for each example if that gives every output the
+    same distribution. Cost: this number of predictions.
 
     Scales that were fitted, ``prior_scale=None``, are moved to the grid ``10 exp(-j / 16)`` and
-    cost ``2 log(j + 1) + log(pi^2 / 6)`` nats each, as for ``prior_scale="grid"``. Every other
-    weight must have a distribution or be unchanged since `anchor_prior`: a weight that learned and
-    is not paid for would be told for nothing.
+    cost ``2 log(j + 1) + log(pi^2 / 6)`` nats each, as for ``prior_scale="grid"``. All other
+    weights must have a distribution or be unchanged since `anchor_prior`: otherwise a learned
+    weight would be transmitted without being paid for.
 
     Args:
-        model: an `InformationBottleneckModel` with Gaussian posteriors.
+        model: An `InformationBottleneckModel` with Gaussian posteriors.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
-            one-hot rows. Those that trained the posterior, as a rule; none that an anchored prior
+            one-hot rows. Usually the training data of the posterior; none that an anchored prior
             depends on.
-        num_draws: draws of the weights for each batch, at least 2.
-        from_logits: whether the network ends in logits; by default as the compiled loss says.
-        batch_size: examples in a batch, for arrays.
-        seed: of the draws.
-        strategy: on whose replicas it runs; by default those of the scope it is called in.
+        num_draws: Number of draws of the weights for each batch, at least 2.
+        from_logits: Whether the network ends in logits; by default as in the compiled loss.
+        batch_size: Number of examples in a batch, for arrays.
+        seed: Seed of the draws.
+        strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 shows a progress bar.
 
     Returns:
         A `DescriptionLength`.
 
     Raises:
-        TypeError: a model or data of another kind.
-        ValueError: weights that are told for nothing, labels that are no classes, or an argument
-            out of its range.
+        TypeError: The model or the data are of another kind.
+        ValueError: Learned weights are not paid for, labels are not classes, or an argument is out
+            of its range.
 
     References:
         Hinton & van Camp (1993), "Keeping the neural networks simple by minimizing the description
@@ -158,7 +159,7 @@ def description_length(
         0.08 kbit, without a network 0.20
         ```
     """
-    check_count("num_draws", num_draws, 2, 2**31 - 1)  # of a loop of TensorFlow
+    check_count("num_draws", num_draws, 2, 2**31 - 1)  # the limit of a TensorFlow loop
     check_flag("from_logits", from_logits, optional=True)
     check_count("batch_size", batch_size, optional=True)
     seed = check_seed("seed", seed)
@@ -216,14 +217,14 @@ def _sums_of_batch(
             labels = pac_bayes.classes(tf.convert_to_tensor(batch.y), scores.shape[-1])
             log_p = tf.nn.log_softmax(scores) if from_logits else tf.math.log(scores)
             log_p = tf.gather(log_p, labels, batch_dims=1)
-            # Rows that only fill the batch up count nothing, not even where theirs is infinite.
+            # Rows that only fill up the batch do not count, even if their nats are infinite.
             nats = tf.reduce_sum(tf.where(weights > 0, -tf.cast(log_p, tf.float64), 0.0))
             return nats, tf.square(nats)
 
         zero = tf.zeros([], tf.float64)
         nats, squares = sum_over(num_draws, of_draw, (zero, zero))
         mean = nats / num_draws
-        # Of the mean of the draws; batches draw independently of each other.
+        # Variance of the mean over draws; batches draw independently of each other.
         variance = (squares / num_draws - tf.square(mean)) / (num_draws - 1)
         return {"nats": mean, "variance": variance}
 

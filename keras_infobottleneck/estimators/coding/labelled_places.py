@@ -1,4 +1,4 @@
-"""Activations that hold a label: of examples, or of the places of each, without masked ones."""
+"""Activations with labels: of examples, or of the places of each example, without masked ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["LabelledPlaces", "labelled_places"]
 
 
 class LabelledPlaces(NamedTuple):
-    """Activations and classes of all places that hold a label, those of one example together.
+    """Activations and classes of all places with a label; those of one example are together.
 
     Attributes:
         z: `[labels, units]`, in float64.
         y: `[labels]`, classes.
-        examples: `[labels]`, number of the example that each belongs to, in ascending order.
-        num_examples: number of examples, those without a label included.
+        examples: `[labels]`, number of the example of each label, in ascending order.
+        num_examples: Number of examples, including those without a label.
     """
 
     z: np.ndarray
@@ -29,18 +29,18 @@ class LabelledPlaces(NamedTuple):
 
 
 def labelled_places(z: Any, y: Any, mask: Any = None) -> LabelledPlaces:
-    """Places that hold a label.
+    """The places that have a label.
 
     Args:
         z: `[examples, ...]`; places, if there are any, are the axes after the first.
-        y: classes `[examples]` or `[examples, places]`, of any number of axes of places; with one
-            axis more that is of size one, or holds one-hot rows.
-        mask: of the shape of the classes, true where a label counts; by default the one that Keras
+        y: Classes `[examples]` or `[examples, places]`, with any number of axes of places. One more
+            axis may be of size one or hold one-hot rows.
+        mask: True where a label counts, in the shape of the classes; by default the mask that Keras
             keeps with `z`, if it has that shape.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: shapes that do not fit, or no classes.
+        TypeError: The arrays do not hold numbers.
+        ValueError: Shapes do not match, or labels are not classes.
     """
     kept_by_keras = mask_of(z)
     z = check_numbers("z", z, "[examples, ...]", finite=False, nan=True)
@@ -54,7 +54,7 @@ def labelled_places(z: Any, y: Any, mask: Any = None) -> LabelledPlaces:
     kept = np.ones(shape, bool) if mask is None else mask
     if kept.shape != shape:
         raise refusal(ValueError, "mask", f"have the shape {shape} of the labels", mask)
-    # Whatever stands at masked places, NaN and labels of -1 included, is not looked at.
+    # Values at masked places are ignored, including NaN and labels of -1.
     wide = kept.reshape(*shape, *[1] * (z.ndim - kept.ndim))
     check_numbers("z", z if np.all(kept) else np.where(wide, z, 0.0))
     labels = given[kept]
@@ -71,14 +71,14 @@ def labelled_places(z: Any, y: Any, mask: Any = None) -> LabelledPlaces:
 def _has_further_axis(
     shape: tuple[int, ...], y: np.ndarray, of_mask: tuple[int, ...] | None
 ) -> bool:
-    """Whether labels of activations of a shape have an axis after those of examples and places."""
+    """Whether the labels have an axis after those of examples and places."""
     has_none = y.ndim == 1 or (y.ndim < len(shape) and y.shape == shape[: y.ndim])
     has_one = 1 < y.ndim <= len(shape) and y.shape[:-1] == shape[: y.ndim - 1]
     if not has_none and not has_one:
         raise _unreadable(y, shape)
     if has_none != has_one:
         return has_one
-    # As many places as classes would be: the mask settles it, or what stands in the rows.
+    # There are as many places as classes would be: the mask decides, or the values of the rows.
     if of_mask in (y.shape, y.shape[:-1]):
         return of_mask == y.shape[:-1]
     could_be_rows = bool(np.all(_is_one_hot(y)))
@@ -92,13 +92,13 @@ def _has_further_axis(
 
 
 def _is_one_hot(rows: np.ndarray) -> np.ndarray:
-    """Whether each row is a one among zeros, `[...]`."""
+    """Whether each row has a single one and zeros, `[...]`."""
     bits = (rows == 0) | (rows == 1)
     return np.all(bits, -1) & (np.where(bits, rows, 0).sum(-1) == 1)
 
 
 def _unreadable(y: Any, shape: tuple[int, ...]) -> Exception:
-    """The refusal of labels that are neither classes nor one-hot rows of such activations."""
+    """The exception for labels that are neither classes nor one-hot rows of such activations."""
     expected = (
         "hold a class, or a one-hot row, for each example or for each place along the axes of `z` "
         f"before its units, `z` being of shape {shape}"
@@ -107,7 +107,7 @@ def _unreadable(y: Any, shape: tuple[int, ...]) -> Exception:
 
 
 def _classes(given: Any, labels: np.ndarray, are_rows: bool, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers of classes, int64, of labels or one-hot rows that count."""
+    """Class numbers, int64, of labels or one-hot rows that are not masked."""
     if not are_rows:
         labels = check_integers("y", labels)
     elif np.all(_is_one_hot(labels)):
@@ -123,9 +123,9 @@ def _classes(given: Any, labels: np.ndarray, are_rows: bool, shape: tuple[int, .
 
 
 def _checked(mask: Any) -> np.ndarray:
-    """A mask as an array of True and False."""
+    """The mask as an array of True and False."""
     mask = check_numbers("mask", mask, booleans=True, dtype=None)
     if not np.all((mask == 0) | (mask == 1)):
-        expected = "hold True and False, or ones and zeros: a code tells a label or does not"
+        expected = "hold True and False, or ones and zeros: a label is either coded or not"
         raise refusal(ValueError, "mask", expected, mask)
     return mask.astype(bool)

@@ -1,4 +1,4 @@
-"""The prequential code: each block of labels is coded by a network trained on those before."""
+"""The prequential code: each block of labels is coded by a network trained on earlier blocks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["prequential_code"]
 
-PREDICTED_AT_ONCE = 512  # examples
+PREDICTED_AT_ONCE = 512  # number of examples
 RULE = "`path` must be a file that `prequential_code` wrote for the same data and settings"
 
 
@@ -62,48 +62,48 @@ def prequential_code(
 
         L = t_1 log C + sum_s [min_e sum_i -log p(y_i | x_i, w_e(1..t_s)) + log E]
 
-    - The first block is told without a model.
-    - For every next one a network is trained on all labels told so far; whoever listens trains it
-      too, so that no weight is told.
-    - Which of the E epochs tells the block best is told, for ``log E`` nats: a switch that stops
-      training in time.
-    - It is a real code, exact for these data, this order and this seed. Its standard error says how
-      far another sample of labels would be off.
-    - On labels that are random it is at least `N log C` but for chance.
+    - The first block is transmitted without a model.
+    - For every following block a network is trained on all labels transmitted so far. The receiver
+      trains it too, so that no weights are transmitted.
+    - The number of the epoch (out of E) that codes the block best is transmitted, for ``log E``
+      nats. This switch stops training in time.
+    - It is a real code, exact for these data, this order and this seed. Its standard error is the
+      spread over other samples of labels.
+    - For random labels it is at least `N log C`, up to chance.
 
-    Cost: training on every prefix, about twice the training on all of them where blocks double, and
-    a prediction of the next block after each epoch. Python's, NumPy's and Keras' seeds are set
-    before every block, so that a code can be taken up again.
+    Cost: training on every prefix, about twice the training on all labels if blocks double, and a
+    prediction of the next block after each epoch. The seeds of Python, NumPy and Keras are set
+    before every block, so that an interrupted code can be continued.
 
     Args:
-        build: makes a compiled `keras.Model` whose output is a row of class scores, one output for
-            two classes; called for every block. One that cannot be called without an argument is
-            given the number of updates of the block's training, for a schedule of the rate.
+        build: Makes a compiled `keras.Model` whose output is a row of class scores, or a single
+            output for two classes; called for every block. If it requires an argument, this is the
+            number of updates of the block's training, for a schedule of the learning rate.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset` that fit into
             memory; classes or one-hot rows.
-        blocks: ends of the blocks, increasing, the last one N; or how many there are, each ending
-            at twice the examples of the last.
-        epochs: E, over which each network is trained.
-        min_updates: least number of updates in an epoch, which passes over the labels as often as
-            that takes: the networks of the first blocks see few examples, and learn slowly.
-        batch_size: examples in a batch, of training.
-        warm_start: whether a network starts from the weights of the last one, at the end of its
-            training, in place of new ones. The optimizer starts anew.
-        shuffle: whether the labels are told in an order that the seed decides. Sorted data, left
-            as they are, are told badly.
-        from_logits: whether networks end in logits; by default as the compiled loss says.
-        path: of a file that is written after each block, ``.npz``. If it is there, the code goes on
-            where it ended.
-        seed: of order, weights and training; of block s it is ``seed + s``.
+        blocks: Ends of the blocks, increasing, the last one N; or the number of blocks, each of
+            which ends at twice the number of examples of the one before.
+        epochs: E, the number of epochs of each network.
+        min_updates: Smallest number of updates in an epoch, which repeats the labels as often as
+            needed: the networks of the first blocks see few examples, and learn slowly.
+        batch_size: Number of examples in a training batch.
+        warm_start: Whether a network starts from the weights of the one before, at the end of its
+            training, instead of new ones. The optimizer is reset.
+        shuffle: Whether the labels are coded in a random order that the seed determines. Sorted
+            data are coded badly in their own order.
+        from_logits: Whether networks end in logits; by default as in the compiled loss.
+        path: Path of an ``.npz`` file that is written after each block. If it exists, the code
+            continues from there.
+        seed: Seed of order, weights and training; for block s it is ``seed + s``.
         verbose: 1 prints a line for each block.
 
     Returns:
         A `PrequentialCode`.
 
     Raises:
-        TypeError: `build` or its models, or data of another kind.
-        ValueError: a model that is not compiled, labels that are no classes, blocks that do not
-            fit the data, or a file of another code.
+        TypeError: `build`, its models or the data are of another kind.
+        ValueError: A model is not compiled, labels are not classes, blocks do not match the data,
+            or the file is of another code.
 
     References:
         Dawid (1984), "Statistical theory: the prequential approach". Blier & Ollivier (2018), "The
@@ -148,7 +148,7 @@ def prequential_code(
         order = np.random.default_rng(seed).permutation(len(y))
         x, y = tf.nest.map_structure(lambda a: a[order], (x, y))
     settings = (epochs, batch_size, warm_start, shuffle, seed)
-    if min_updates:  # without it the key is that of files written before it was there
+    if min_updates:  # omitted if 0, as in files from before this argument existed
         settings += (min_updates,)
     key = digest(*tf.nest.flatten(x), y, ends, settings)
     takes_updates = _asks_for_an_argument(build)
@@ -157,7 +157,7 @@ def prequential_code(
     for number in range(len(codes) + 1, len(ends)):
         keras.utils.set_random_seed(seed + number)
         start, end = ends[number - 1 : number + 1]
-        updates = -(-start // batch_size)  # of a pass
+        updates = -(-start // batch_size)  # updates per pass
         passes = max(1, -(-min_updates // updates))
         arguments = (int(epochs * passes * updates),) if takes_updates else ()
         model = _checked_model(build(*arguments))
@@ -166,7 +166,7 @@ def prequential_code(
             tf.nest.map_structure(lambda a, rows=rows: a[rows], (x, y))
             for rows in (slice(0, start), slice(start, end))
         )
-        # Whatever is wrong with the labels is said before any training; an unbuilt model is built.
+        # Wrong labels are refused before any training; an unbuilt model is built here.
         first = tf.nest.map_structure(lambda a: tf.constant(a[:1]), told[0])
         num_classes = _log_probabilities(model(first, training=False), is_logits).shape[-1]
         labels = class_labels(y, num_classes)[start:end]
@@ -196,7 +196,7 @@ def prequential_code(
 
 
 def _arrays(data: Any) -> tuple[Any, np.ndarray]:
-    """All inputs and labels, as arrays."""
+    """All inputs and labels as arrays."""
     batches = Batches(data)
     batches.first_batch()
     parts = list(batches.parts())
@@ -207,24 +207,24 @@ def _arrays(data: Any) -> tuple[Any, np.ndarray]:
 
 
 def _asks_for_an_argument(build: Callable[..., keras.Model]) -> bool:
-    """Whether the function cannot be called without one.
+    """Whether the function requires an argument.
 
     Raises:
-        TypeError: it can be called neither without nor with one.
+        TypeError: It can be called neither without an argument nor with one.
     """
     try:
         signature = inspect.signature(build)
-    except ValueError:  # of some functions of C nothing is known
+    except ValueError:  # some functions of C have no signature
         return False
     for arguments in ((), (1,)):
         with contextlib.suppress(TypeError):
             signature.bind(*arguments)
             return bool(arguments)
-    raise refusal(TypeError, "build", "take nothing, or the number of updates", build)
+    raise refusal(TypeError, "build", "take no argument, or the number of updates", build)
 
 
 def _checked_model(model: Any) -> keras.Model:
-    """The model that `build` made, if it is a compiled Keras model."""
+    """Returns the model that `build` made, after checking that it is a compiled Keras model."""
     if not isinstance(model, keras.Model):
         raise refusal(TypeError, "build", "make a keras.Model", model)
     if not model.compiled:

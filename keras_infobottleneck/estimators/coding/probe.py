@@ -1,4 +1,4 @@
-"""The MDL probe: code length of labels given activations; shuffled labels are the control."""
+"""The MDL probe: code length of labels given activations, with shuffled labels as the control."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["MDLProbe", "mdl_probe"]
 
-# Precisions of the prior over standardised activations: the switch of the code.
+# Precisions of the prior for standardised activations, between which the code switches.
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
@@ -36,11 +36,11 @@ class MDLProbe(Result):
     """Code length of labels by a probe of activations, beside that of random labels.
 
     Attributes:
-        code: of the labels.
-        control: of the same labels in random order, of which activations tell nothing. A code that
-            is not well below it says that they tell nothing of the labels either.
-        least_control_nats: logarithm of the number of orders that there are, `N log C` where
-            classes are balanced and many: the control is at least as long, but for chance.
+        code: Code of the labels.
+        control: Code of the same labels in random order, about which activations have no
+            information. If the code is not well below it, they have none about the labels either.
+        least_control_nats: Logarithm of the number of possible orders, `N log C` for many labels in
+            balanced classes: the control is at least as long, up to chance.
 
     Example:
         ```python
@@ -100,41 +100,42 @@ def mdl_probe(
     """Length in nats of labels coded from a layer's activations, by softmax regression.
 
     A prequential code (`prequential_code`) by softmax regression on the activations: each block is
-    told by a probe that is trained on the labels of all blocks before. Its switch is over five
-    penalties, whose choice is paid for. Unlike the accuracy of a probe, the length says how easy
-    the labels are to extract, not only whether they can be: a probe that needs many labels is told
-    with long blocks. Exact for these data, this order and this seed.
+    coded by a probe that is trained on the labels of all blocks before. It switches between five
+    penalties, and pays for the choice. Unlike the accuracy of a probe, the length measures how
+    easily the labels can be extracted, not only whether they can be: a probe that needs many labels
+    makes blocks long. Exact for these data, this order and this seed.
 
-    Beside it, always, is the same code of labels in random order.
+    The result always includes the same code for labels in random order.
 
-    The labels may be those of places: the words of a sentence, the pixels of a picture. One probe
-    serves all places. Places that a mask leaves out are not told, and hold anything. Blocks are
-    of examples, so that no place is told by a probe that was trained on other places of the same
-    example; the standard error is over examples, since places of one depend on each other.
+    The labels may be those of places: the words of a sentence, the pixels of an image. One probe
+    is used for all places. Masked places are not coded, and may hold any values. Blocks consist of
+    whole examples, so that no place is coded by a probe that was trained on other places of the
+    same example. The standard error is over examples, since places of one example are dependent.
 
     Cost: five regressions for each block, twice.
 
     Args:
-        z: `[examples, units]`, activations, such as outputs of a layer; standardised here. Of
-            places `[examples, places, units]`, with any number of axes of places. More axes
-            are flattened to units.
+        z: `[examples, units]`, activations, such as outputs of a layer, which are standardised
+            here. For places `[examples, places, units]`, with any number of axes of places. Further
+            axes are flattened to units.
         y: `[examples]` or `[examples, places]`, classes from 0 on, at least two; or one-hot rows
-            of these, `[..., classes]`.
-        mask: of the shape of the labels without an axis of classes, true (or 1) where a label
-            counts, such as ``y >= 0``. By default the one that Keras keeps with `z`, where it has
-            this shape; else every label counts.
-        blocks: ends of the blocks in examples, increasing, the last one N; or how many, each ending
-            at twice the examples of the last. Blocks without a label are left out.
-        num_steps: steps of each regression.
-        seed: of the order of examples, and of the random labels.
+            `[..., classes]`.
+        mask: True (or 1) where a label counts, such as ``y >= 0``, in the shape of the labels
+            without an axis of classes. By default the mask that Keras keeps with `z`, if it has
+            this shape; otherwise every label counts.
+        blocks: Ends of the blocks in examples, increasing, the last one N; or the number of blocks,
+            each of which ends at twice the number of examples of the one before. Blocks without a
+            label are left out.
+        num_steps: Number of steps of each regression.
+        seed: Seed of the order of examples, and of the random labels.
 
     Returns:
         An `MDLProbe`.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: shapes that do not fit, labels that could be numbers as well as one-hot rows,
-            one class, or blocks that do not fit.
+        TypeError: The arrays do not hold numbers.
+        ValueError: Shapes do not match, labels could be both numbers and one-hot rows, there is
+            only one class, or blocks do not match the data.
 
     References:
         Voita & Titov (2020), "Information-theoretic probing with minimum description length",
@@ -173,9 +174,9 @@ def mdl_probe(
 
 
 def _in_order(places: LabelledPlaces, order: np.ndarray) -> LabelledPlaces:
-    """Standardised activations with a one at the end, and labels, by examples in another order."""
+    """Standardised activations with a one appended, and labels, by examples in another order."""
     z, y, examples, num_examples = places
-    # The inputs are known to both sides: all of them may be used.
+    # Both sides know the inputs, so all of them may be used.
     z = standardised(z)
     z = np.concatenate([z, np.ones((len(z), 1))], 1)
     ranks = np.argsort(order)[examples]

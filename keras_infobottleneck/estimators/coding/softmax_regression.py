@@ -12,17 +12,17 @@ def softmax_regression(
 ) -> np.ndarray:
     """Weights ``[features, classes]`` for the sum of cross-entropies plus ``penalty/2 |w|^2``.
 
-    The Hessian is nowhere above ``z^T z / 2 + penalty`` (Böhning 1992), so steps by the inverse of
-    that matrix, which is factored once, never go up; they are accelerated (Nesterov 1983), and
-    start again where the acceleration would go up. Deterministic, and so a part of a code: whoever
-    has the same labels gets the same weights, converged or not.
+    The Hessian is at most ``z^T z / 2 + penalty`` everywhere (Böhning 1992). So steps by the
+    inverse of that matrix, which is factored once, never increase the loss; they are accelerated
+    (Nesterov 1983), with a restart where the acceleration would increase it. Deterministic, as part
+    of a code must be: the receiver has the same labels and gets the same weights, converged or not.
 
     Args:
-        z: `[examples, features]`; a column of ones makes an intercept.
+        z: `[examples, features]`; a column of ones gives an intercept.
         labels: `[examples]`, classes.
-        num_classes: how many there are.
-        penalty: precision of a normal prior around zero.
-        num_steps: how many steps are made.
+        num_classes: Number of classes.
+        penalty: Precision of a normal prior around zero.
+        num_steps: Number of steps.
     """
     values, vectors = np.linalg.eigh(z.T @ z)
     curvature = 0.5 * np.maximum(values, 0.0) + penalty
@@ -33,7 +33,7 @@ def softmax_regression(
         p = np.exp(softmax_log_probabilities(z, ahead))
         gradient = z.T @ (p - target) + penalty * ahead
         new = ahead - vectors @ ((vectors.T @ gradient) / curvature[:, None])
-        if np.sum(gradient * (new - w)) > 0:  # against the gradient no more
+        if np.sum(gradient * (new - w)) > 0:  # the step goes uphill: restart
             momentum, ahead = 1.0, w
             continue
         larger = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))

@@ -1,4 +1,4 @@
-"""Codes of labels in blocks, each by the best of several predictors and with its index."""
+"""Codes of labels in blocks, each coded by the best of several predictors and its index."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["BlockCode", "PrequentialCode", "block_ends", "code_of_block", "diges
 
 @dataclass(frozen=True, repr=False)
 class PrequentialCode(CodeLength):
-    """Length of a code for labels in blocks, each coded by what was learned from earlier blocks.
+    """Length of a code for labels in blocks, each coded by a model learned from earlier blocks.
 
     Attributes:
-        nats: all of it. The standard error is that of a sum over independent examples: how far
-            another sample of them would be off.
-        uniform_nats: of the same labels without a model: `N log C`.
+        nats: Total length. The standard error is that of a sum over independent examples: the
+            spread over other samples of them.
+        uniform_nats: Length for the same labels without a model: `N log C`.
         ends: `[blocks]`, number of labels up to the end of each block.
-        block_nats: `[blocks]`, of each block; the first is told without a model.
-        choices: `[blocks]`, which predictor told the block: the epoch, counted from 1, or the
-            number of the penalty, counted from 1; 0 for the first block.
-        num_choices: how many there were, whose logarithm each block but the first pays.
+        block_nats: `[blocks]`, nats of each block; the first is coded without a model.
+        choices: `[blocks]`, the predictor of the block: the epoch or the number of the penalty,
+            counted from 1; 0 for the first block.
+        num_choices: Number of predictors, whose logarithm each block but the first pays.
         num_classes: C.
 
     Example:
@@ -64,7 +64,7 @@ class PrequentialCode(CodeLength):
         return self.block_nats / np.diff(self.ends, prepend=0)
 
     def plot(self, ax: Any = None) -> Any:
-        """Plots the nats per label of each block, see `plots.plot_code_length`."""
+        """Plots the nats per label of each block; see `plots.plot_code_length`."""
         return plot_code_length(self.ends, self.block_nats, num_classes=self.num_classes, ax=ax)
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class BlockCode(NamedTuple):
 
 
 def block_ends(blocks: int | Sequence[int] | np.ndarray, num_examples: int) -> np.ndarray:
-    """Ends of the blocks: as given, or by their number, each at twice the end before."""
+    """The given ends of blocks, or a number of ends, each at twice the one before."""
     if np.ndim(blocks) == 0:
         count = check_count("blocks", blocks, 2)
         halves = num_examples / 2.0 ** np.arange(count - 1, -1, -1)
@@ -102,12 +102,12 @@ def code_of_block(log_probabilities: np.ndarray, examples: np.ndarray | None = N
     """Code of a block by the best of several predictors, whose index costs `log(predictors)` nats.
 
     Args:
-        log_probabilities: `[predictors, labels]`, of the labels that were.
-        examples: `[labels]`, number of the example that each belongs to, in ascending order; by
-            default each label is an example. Examples are independent, their labels need not be.
+        log_probabilities: `[predictors, labels]`, of the true labels.
+        examples: `[labels]`, number of the example of each label, in ascending order; by default
+            each label is an example. Examples are independent, their labels need not be.
     """
     nats = -log_probabilities.sum(1)
-    nats = np.where(np.isfinite(nats), nats, np.inf)  # one that went astray is not chosen
+    nats = np.where(np.isfinite(nats), nats, np.inf)  # diverged predictors are not chosen
     best = int(np.argmin(nats))
     sums = log_probabilities[best]
     if examples is not None:
@@ -122,7 +122,7 @@ def joined_code(
     """Code of all blocks; the first one is coded uniformly, without a model.
 
     Raises:
-        ValueError: no predictor gave every label of a block a probability above zero.
+        ValueError: No predictor gave every label of a block a probability above zero.
     """
     nats = [float(ends[0]) * math.log(num_classes), *(code.nats for code in codes)]
     if not np.all(np.isfinite(nats)):
@@ -142,7 +142,7 @@ def joined_code(
 
 
 def digest(*values: Any) -> str:
-    """SHA-256 digest of arrays and settings, which ties a file to the code that wrote it."""
+    """SHA-256 digest of arrays and settings, which identifies the code that wrote a file."""
     sha = hashlib.sha256()
     for value in values:
         array = np.asarray(value)

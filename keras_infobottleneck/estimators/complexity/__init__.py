@@ -1,1 +1,1 @@
-"""Algorithmic complexity of quantised weights ("QuBD"), in bits, beside its shuffled self."""
+"""Algorithmic complexity of quantised weights ("QuBD"), in bits, beside the shuffled weights."""

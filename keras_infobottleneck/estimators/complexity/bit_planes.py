@@ -1,4 +1,4 @@
-"""How often each 4 x 4 block tiles each bit plane of a matrix of levels, all planes in one pass."""
+"""Counts of 4 x 4 blocks in each bit plane of a matrix of levels, all planes in one pass."""
 
 import functools
 import itertools
@@ -12,9 +12,9 @@ __all__ = ["BLOCK_SIDE", "NUM_BLOCKS", "count_planes"]
 BLOCK_SIDE = 4
 NUM_BLOCKS = 2 ** (BLOCK_SIDE * BLOCK_SIDE)
 
-# Strips of about this many levels, with what is computed of them, stay in the cache.
+# Strips of about this many levels fit in the cache together with what is computed from them.
 LEVELS_AT_ONCE = 1 << 17
-# Blocks that are counted at once: many beside the 65,536 counts, which are added each time.
+# Number of blocks counted at once: many compared with the 65,536 counts that are added each time.
 BLOCKS_AT_ONCE = 1 << 20
 PLANES_OF_A_BYTE = 8
 
@@ -22,20 +22,21 @@ PLANES_OF_A_BYTE = 8
 def count_planes(
     levels: np.ndarray, num_planes: int, each: Callable[..., Iterable[Any]] = map
 ) -> np.ndarray:
-    """How often each 4 x 4 block tiles each bit plane; what no block covers is ignored.
+    """Number of occurrences of each 4 x 4 block in each bit plane; incomplete blocks are ignored.
 
     Args:
-        levels: ``[rows, columns]`` of uint8, or of uint16 for more than eight planes, in any order
-            of memory.
-        num_planes: Planes, from the least significant bit on.
-        each: Calls a function on every one of several arguments, as ``map`` does.
+        levels: ``[rows, columns]`` of uint8, or of uint16 for more than eight planes, in any memory
+            order.
+        num_planes: Number of planes, from the least significant bit on.
+        each: Calls a function on every one of several arguments, like ``map``.
 
     Returns:
         ``[num_planes, 65536]`` counts in the order of ``coding_theorem_tables(2)[4]``.
     """
     rows, columns = (side - side % BLOCK_SIDE for side in levels.shape)
     per_row = columns // BLOCK_SIDE
-    at_once = LEVELS_AT_ONCE if num_planes > 1 else 2 * LEVELS_AT_ONCE  # one needs less beside them
+    # A single plane needs less memory.
+    at_once = LEVELS_AT_ONCE if num_planes > 1 else 2 * LEVELS_AT_ONCE
     strip = BLOCK_SIDE * max(1, at_once // (BLOCK_SIDE * max(1, columns)))
     step = strip * max(1, BLOCKS_AT_ONCE * BLOCK_SIDE // (strip * max(1, per_row)))
     codes = np.empty((PLANES_OF_A_BYTE, min(step, rows) // BLOCK_SIDE * per_row), np.uint16)
@@ -63,11 +64,11 @@ def count_planes(
 
 
 def _write_codes_of_lowest(levels: np.ndarray, codes: np.ndarray) -> None:
-    """As ``_write_codes``, of the lowest plane alone, in half of the time."""
+    """``_write_codes`` for the lowest plane alone, in half of the time."""
     rows, columns = levels.shape
     words = levels.view("<u4") & np.uint32(0x01010101)
     words = words.reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
-    # Each byte gets the rows of its column; then the bytes, half empty, move together.
+    # Each byte collects the rows of its column; then the half-empty bytes are moved together.
     code = words[:, 0] | words[:, 1] << 1 | words[:, 2] << 2 | words[:, 3] << 3
     code = (code | code >> 4) & np.uint32(0x00FF00FF)
     codes[0] = (code | code >> 8).ravel()
@@ -76,15 +77,15 @@ def _write_codes_of_lowest(levels: np.ndarray, codes: np.ndarray) -> None:
 def _write_codes(levels: np.ndarray, codes: np.ndarray) -> None:
     """Code of each 4 x 4 block in each plane of uint8 levels, row by row: ``[planes, blocks]``."""
     rows, columns = levels.shape
-    # Four neighbours in a row are one 32-bit word; of each block one word of each of its rows.
+    # Four neighbours in a row are one 32-bit word; a block has one word for each of its rows.
     words = levels.view("<u4").reshape(rows // BLOCK_SIDE, BLOCK_SIDE, columns // BLOCK_SIDE)
     words = np.array(words.swapaxes(0, 1), order="C").reshape(BLOCK_SIDE, -1)
     room = np.empty_like(words)
-    # Rows and planes change places: half a byte of word k then has all rows of plane k, or 4 + k.
+    # Transposes rows and planes: half a byte of word k then has all rows of plane k, or of 4 + k.
     swap = functools.partial(_swap, room=room)
     swap(words[:2], words[2:], 2, 0x33333333)
     swap(words[::2], words[1::2], 1, 0x55555555)
-    # The halves of the four bytes that belong together come together.
+    # Brings together the halves of the four bytes that belong to one code.
     swap(words, words, 4, 0x00F000F0)
     swap(words, words, 8, 0x0000FF00)
     pairs = words.view("<u2").reshape(BLOCK_SIDE, -1, 2)
@@ -93,7 +94,7 @@ def _write_codes(levels: np.ndarray, codes: np.ndarray) -> None:
 
 
 def _swap(a: np.ndarray, b: np.ndarray, shift: int, mask: int, *, room: np.ndarray) -> None:
-    """Exchange the bits of ``b`` under the mask with those of ``a`` so many places higher."""
+    """Exchanges the bits of ``b`` under the mask with those of ``a`` that are ``shift`` higher."""
     difference = room[: len(a)]
     np.right_shift(a, np.uint32(shift), out=difference)
     difference ^= b
@@ -104,5 +105,5 @@ def _swap(a: np.ndarray, b: np.ndarray, shift: int, mask: int, *, room: np.ndarr
 
 
 def _counted(codes: np.ndarray) -> np.ndarray:
-    """How often each code occurs."""
+    """Number of occurrences of each code."""
     return np.bincount(codes, minlength=NUM_BLOCKS)

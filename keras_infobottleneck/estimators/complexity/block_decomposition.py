@@ -1,8 +1,8 @@
 """Algorithmic complexity of a binary array by block decomposition, in bits.
 
-A small block's complexity comes from the coding theorem: a block that many small Turing machines
-print is simple. A large array is cut into such blocks, and repeating a block costs only the
-logarithm of how often it repeats.
+The complexity of a small block comes from the coding theorem: a block that many small Turing
+machines print is simple. A large array is cut into such blocks, and repeating a block costs only
+the logarithm of the number of its occurrences.
 """
 
 from collections.abc import Iterator
@@ -47,21 +47,21 @@ def block_decomposition_complexity(
     ``n_r`` times and ``CTM(r) = -log2`` of the frequency with which small halting Turing machines
     print it. Blocks are strings of 12 symbols or matrices of 4 x 4.
 
-    An upper-bound-like estimate of an uncomputable quantity: exact as a formula, without sampling
-    error. It saturates: only 65,536 blocks of 4 x 4 exist, so above some 10^6 entries the value
-    grows with the logarithm of the size; compare arrays of equal shape only. Cost: one pass over
-    the bits.
+    An estimate, similar to an upper bound, of a quantity that cannot be computed: exact as a
+    formula, without sampling error. It saturates: only 65,536 blocks of 4 x 4 exist, so above about
+    10^6 entries the value grows with the logarithm of the size. Compare only arrays of equal shape.
+    Cost: one pass over the bits.
 
     Args:
         bits: Array of 0 and 1, boolean or integer, ``[length]`` or ``[rows, columns]``.
-        boundary: ``"ignore"`` drops what is left over at the right and the bottom; ``"recursive"``
-            cuts it into the largest smaller squares (shorter strings) that fit; ``"correlated"``
-            slides the block over the array in steps of ``shift``.
+        boundary: ``"ignore"`` drops the remainder at the right and the bottom; ``"recursive"`` cuts
+            it into the largest smaller squares (shorter strings) that fit; ``"correlated"`` moves
+            the block over the array in steps of ``shift``.
         min_length: Shortest side that ``"recursive"`` still counts.
         shift: Step of ``"correlated"``.
-        normalized: Return ``(BDM - least) / (most - least)``, where least and most are the
-            extremes over arrays that decompose into as many blocks of the same sizes (0 where
-            they are equal). Not defined for ``"correlated"``, whose blocks overlap.
+        normalized: Return ``(BDM - least) / (most - least)``, where least and most are the extremes
+            over arrays with the same numbers of blocks of each size (0 if they are equal). Not
+            defined for ``"correlated"``, whose blocks overlap.
 
     Returns:
         The complexity in bits, or a number in [0, 1] if ``normalized``.
@@ -145,7 +145,7 @@ def _largest_complexity(num_blocks: int, table: np.ndarray) -> float:
 def _count_by_size(
     bits: np.ndarray, boundary: str, min_length: int, shift: int
 ) -> dict[int, np.ndarray]:
-    """Count every block, by side length; sizes without any block are absent."""
+    """Counts of every block, by side length; sizes without any block are absent."""
     side = BLOCK_SIDE if bits.ndim == 2 else STRING_LENGTH
     counts: dict[int, np.ndarray] = {}
     if min(bits.shape) >= side:
@@ -176,7 +176,7 @@ def _window_codes(parts: np.ndarray, size: int) -> np.ndarray:
 
 
 def _edge_codes(bits: np.ndarray, side: int, min_length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Pairs (size, codes) for what does not fill a block of ``side`` at the right and bottom."""
+    """Pairs (size, codes) for the parts at the right and bottom that do not fill a block."""
     if bits.ndim == 1:
         rest = bits[len(bits) - len(bits) % side :]
         if len(rest) >= min_length:
@@ -204,11 +204,11 @@ def _squares(parts: np.ndarray | None, min_length: int) -> Iterator[tuple[int, n
 
 
 def _as_bits(bits: ArrayLike) -> np.ndarray:
-    """Check that the array holds nothing but 0 and 1, and make it uint8."""
+    """Checks that the array holds only 0 and 1, and converts it to uint8."""
     bits = check_integers("bits", bits, booleans=True)
     if bits.ndim not in (1, 2):
         raise refusal(ValueError, "bits", "have one or two axes", bits)
-    # The bitwise "or" of all values tells in one pass whether any is outside 0 and 1.
+    # The bitwise "or" of all values shows in one pass whether any is outside 0 and 1.
     if bits.dtype.kind != "b" and bits.size and np.bitwise_or.reduce(bits, axis=None) not in (0, 1):
         raise ValueError(
             f"`bits` must hold only 0 and 1. Received: bits from {bits.min()} to {bits.max()}"

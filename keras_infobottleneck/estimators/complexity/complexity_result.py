@@ -76,16 +76,17 @@ class QuantizedComplexity(Result):
         planes: ``[num_bits]`` by weight path.
         ratio: ``total_bits`` over the baseline's; ``ratio_std`` its spread.
         shuffled_ratio: The control: ``total_bits`` over that of the model's own levels, shuffled;
-            1 means no structure beyond the distribution of the values. ``shuffled_ratio_std``.
-        baseline: What the ratio is to: ``"shuffled"`` or ``"given"``.
+            1 means no structure beyond the distribution of the values. ``shuffled_ratio_std`` is
+            its spread.
+        baseline: Denominator of the ratio: ``"shuffled"`` or ``"given"``.
         against_baseline, against_shuffled: Both ratios by plane and layer.
-        saturation: By path, the share of the 65,536 possible blocks that the fullest plane holds.
-            Towards 1 the measure stops growing and ratios are pressed towards 1.
+        saturation: By path, the fraction of the 65,536 possible blocks that occur in the fullest
+            plane. Close to 1 the measure stops growing, and ratios approach 1.
         shapes: Rows and columns by path.
-        skipped: What was not measured, with the reason.
-        num_bits: Bit planes.
-        options: ``clip_percentile`` and ``crop``, as asked.
-        rearranged: By kind, the ratio to the weights in another arrangement, where asked.
+        skipped: Weights that were not measured, with the reason.
+        num_bits: Number of bit planes.
+        options: ``clip_percentile`` and ``crop``, as given.
+        rearranged: By kind, the ratio to the weights in another arrangement, if requested.
 
     Example:
         ```python
@@ -152,7 +153,7 @@ class QuantizedComplexity(Result):
         return "\n".join(lines + [f"skipped {path}: {why}" for path, why in self.skipped.items()])
 
     def numbers(self) -> dict[str, float]:
-        """The bits and their ratios, the number of planes, and how full the fullest one is."""
+        """The bits and their ratios, the number of planes, and the largest saturation."""
         return {**super().numbers(), "saturation": float(max(self.saturation.values()))}
 
     def _columns(self) -> dict[str, Sequence[Any]]:

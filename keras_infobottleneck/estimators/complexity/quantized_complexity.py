@@ -54,9 +54,10 @@ from keras_infobottleneck.introspection.replicas import on_replicas
 
 __all__ = ["quantized_complexity"]
 
-# Each has a tensor's memory; NumPy gives up the interpreter's lock in most of the work.
+# Each thread has the memory of a tensor; NumPy releases the interpreter's lock for most of the
+# work.
 MOST_THREADS = 4
-# Tensors of more weights are measured one by one, all threads at the parts of one.
+# Tensors with more weights are measured one at a time, with all threads working on parts.
 MANY_WEIGHTS = 1 << 22
 
 
@@ -85,37 +86,40 @@ def quantized_complexity(
     ``block_decomposition_complexity`` with 4 x 4 blocks, remainder ignored.
 
     - A low ratio to *initial* weights may come from the distribution of the values alone. The ratio
-      to the *shuffled* weights tells how much is arrangement, and is always computed.
+      to the *shuffled* weights measures the arrangement, and is always computed.
     - Ratios are ratios of sums, not means of ratios.
-    - Deterministic but for the shuffles and crops.
+    - Deterministic except for the shuffles and crops.
     - Cost: one pass over the weights per plane, times ``1 + num_shuffles``, on up to four threads,
-      whose number changes no digit. Memory, beside the weights: 3 to 7 bytes per weight of the
-      largest tensor, 5 to 10 above eight bits, the fewer the larger it is. Up to four tensors below
-      four million weights are measured at once, each with up to 12, and 0.5 MiB per bit plane.
+      whose number does not change the result. Memory in addition to the weights: 3 to 7 bytes per
+      weight of the largest tensor, 5 to 10 above eight bits, fewer for larger tensors. Up to four
+      tensors below four million weights are measured at once, each with up to 12 bytes per weight,
+      and 0.5 MiB per bit plane.
 
     Args:
-        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. Of a model with
+        weights: A Keras model, or arrays: one, a sequence, or a mapping from names. For a model
+        with
             noise on its weights the means are measured, without the noise scales and the priors.
-        num_bits: Bit planes, from 1 to 16.
-        clip_percentile: Central share of the weights, in percent, that sets the quantiser's
-            range; ``None`` takes the extremes.
-        baseline: ``"shuffled"``, or what else the ratio is to: another model or arrays of equal
-            shapes, or an earlier result (such as that of the initial weights).
-        num_shuffles: Shuffles, two or more, of which mean and spread are taken.
-        rearrangements: Further nulls, of as many draws each: ``"within_rows"`` and
-            ``"within_columns"`` shuffle each row or column by itself and keep the scales of units
-            and of inputs; ``"renumbered"`` puts the units in another order, whose spread is noise
+        num_bits: Number of bit planes, from 1 to 16.
+        clip_percentile: Central share of the weights, in percent, that determines the quantiser's
+            range; ``None`` uses the extremes.
+        baseline: Denominator of the ratio: ``"shuffled"``, another model or arrays of equal shapes,
+            or an earlier result (such as that of the initial weights).
+        num_shuffles: Number of shuffles, at least two, for their mean and spread.
+        rearrangements: Further nulls with the same number of draws: ``"within_rows"`` and
+            ``"within_columns"`` shuffle each row or column separately and keep the scales of units
+            and of inputs; ``"renumbered"`` changes the order of units, so that its spread is noise
             of the measure. Each costs as much as the shuffles.
         crop: ``(rows, columns)``: replace the complexity of a larger matrix by the mean over
-            ``num_crops`` random crops of this shape. It keeps layers of different sizes, and any
-            above some 10^6 weights, comparable: a crop of 512 x 512 fills at most a quarter.
-        num_crops: Crops of each larger matrix.
+            ``num_crops`` random crops of this shape. This keeps layers of different sizes, and
+            those above about 10^6 weights, comparable: a crop of 512 x 512 fills at most a quarter.
+        num_crops: Number of crops of each larger matrix.
         seed: Seed of shuffles and crops.
         verbose: 1 shows a progress bar over tensors.
-        layout: Of arrays: ``"out_first"`` for ``[out, in...]``, ``"keras"`` for ``[..., in, out]``
-            as ``model.get_weights()`` gives them. By default the biases in a sequence tell, or a
-            sentence asks; without biases the first axis is the output. Give the model itself where
-            you can: it also tells embeddings, depthwise and einsum kernels.
+        layout: Layout of arrays: ``"out_first"`` for ``[out, in...]``, ``"keras"`` for
+            ``[..., in, out]`` as in ``model.get_weights()``. By default it is found from the biases
+            in a sequence, or requested by a refusal; without biases the first axis is the output.
+            Give the model itself if you can: it also identifies embeddings, depthwise and einsum
+            kernels.
 
     Returns:
         A ``QuantizedComplexity``.
@@ -186,11 +190,11 @@ def quantized_complexity(
         crop=crop,
         num_crops=num_crops,
     )
-    # A stream of its own for each tensor: the result does not depend on the others.
+    # Each tensor has its own random stream, so that its result does not depend on the others.
     tasks = [(matrix, (seed, index)) for index, matrix in enumerate(measured)]
     found: dict[str, _MeasuredTensor] = {}
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        # Small tensors side by side; a large one by itself, all threads at its parts.
+        # Small tensors are measured side by side; a large one alone, with all threads on its parts.
         small = [task for task in tasks if np.prod(task[0].shape) <= MANY_WEIGHTS]
         large = [task for task in tasks if np.prod(task[0].shape) > MANY_WEIGHTS]
         for task, result in zip(
@@ -261,7 +265,7 @@ def _measured_tensor(
     num_crops: int,
     each: Callable[..., Iterable[Any]] = map,
 ) -> _MeasuredTensor:
-    """Complexity of a tensor and of its nulls, with random numbers from a stream of its own."""
+    """Complexity of a tensor and of its nulls, with its own random stream."""
     levels = quantization_levels(
         matrix.values(), num_bits=num_bits, clip_percentile=clip_percentile, each=each
     )
@@ -272,11 +276,11 @@ def _measured_tensor(
         return _measure(levels, num_bits, corners, crop, each)[0]
 
     planes, saturation = _measure(levels, num_bits, corners, crop, each)
-    # Mapped, as the variable of a loop would hold one shuffle while the next is made.
+    # Mapped, because a loop variable would keep one shuffle in memory while the next is made.
     by_shuffle = np.array([*map(bits, shuffles(levels, num_shuffles, rng, each))])
     others = {}
     for kind in kinds:
-        # Not the stream of the shuffles, which are the same with and without these.
+        # Another stream than that of the shuffles, which are then the same with and without these.
         rng = np.random.default_rng([*stream, KINDS.index(kind)])
         others[kind] = np.array([bits(rearranged(levels, kind, rng)) for _ in by_shuffle])
     return _MeasuredTensor(planes, saturation, by_shuffle, others)
@@ -317,7 +321,7 @@ def _check_comparable(
     num_bits: int,
     options: dict[str, Any],
 ) -> None:
-    """Raise ValueError unless the baseline has the same shapes, in order, and options."""
+    """Checks that the baseline has the same shapes, in order, and the same options."""
     ours, theirs = list(shapes.values()), list(baseline.shapes.values())
     if ours != theirs:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Simpler measures of the same weights: complexity of the signs, sizes under gzip and lzma."""
+"""Simpler measures of the same weights: complexity of the signs, sizes after gzip and lzma."""
 
 import gzip
 import lzma
@@ -28,7 +28,7 @@ __all__ = ["WeightCompression", "weight_compression"]
 
 @dataclass(frozen=True, repr=False)
 class WeightCompression(Result):
-    """Sizes of the weights under general compressors, beside `quantized_complexity`.
+    """Sizes of the weights after general compression, for comparison with `quantized_complexity`.
 
     Sums over the same tensors.
 
@@ -37,7 +37,7 @@ class WeightCompression(Result):
         raw_bytes: Size of the float32 weights; ``gzip_raw``, ``lzma_raw`` compressed, in bytes.
         plane_bytes: Size of the packed bit planes of the quantised weights; ``gzip_planes``,
             ``lzma_planes`` compressed, in bytes.
-        skipped: What was not measured, with the reason.
+        skipped: Weights that were not measured, with the reason.
 
     Example:
         ```python
@@ -81,16 +81,16 @@ def weight_compression(
     clip_percentile: float | None = 99.9,
     layout: Layout | None = None,
 ) -> WeightCompression:
-    """Complexity of the signs, and sizes under gzip and lzma, of the weights of a network.
+    """Complexity of the signs, and sizes after gzip and lzma, of the weights of a network.
 
-    The measures that ``quantized_complexity`` is compared with, on the same tensors, brought to
-    the same matrices (any rank, unlike the published code, which scores convolutions 0). The
+    These are the measures with which ``quantized_complexity`` is compared, on the same tensors in
+    the same matrices (of any rank, unlike the published code, which gives convolutions 0). The
     float32 weights of all tensors are one stream, their packed bit planes another. Exact and
     deterministic; lzma takes about a second per million weights, and all bytes are in memory.
 
     Args:
         weights: A Keras model, or arrays (see ``layout``).
-        num_bits: Bit planes, from 1 to 16.
+        num_bits: Number of bit planes, from 1 to 16.
         clip_percentile, layout: As in ``quantized_complexity``.
 
     Returns:

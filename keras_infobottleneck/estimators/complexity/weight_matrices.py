@@ -1,4 +1,4 @@
-"""The weights of a model as matrices ``[out, in...]``, whatever their rank and layer."""
+"""The weights of a model as matrices ``[out, in...]``, for any rank and layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = [
 Weights: TypeAlias = keras.Model | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Layout = Literal["out_first", "keras"]
 
-# Whatever looks at weights takes this many at a time, whose copy in float64 stays in the cache.
+# Number of weights processed at a time, whose float64 copy fits in the cache.
 WEIGHTS_AT_ONCE = 1 << 16
 
 _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance")
@@ -31,10 +31,10 @@ _NORMALIZATION_NAMES = ("gamma", "beta", "moving_mean", "moving_variance", "mean
 
 @dataclass(frozen=True)
 class WeightMatrix:
-    """One weight tensor and how it is laid out as a matrix, outputs by rows.
+    """One weight tensor and its layout as a matrix, with outputs as rows.
 
-    ``permutation`` brings the axes of ``tensor`` to outputs first; the first ``num_output_axes``
-    of the result become the rows, the rest the columns.
+    ``permutation`` moves the output axes of ``tensor`` to the front; the first ``num_output_axes``
+    of the result become the rows, the others the columns.
     """
 
     path: str
@@ -51,10 +51,10 @@ class WeightMatrix:
         )
 
     def values(self) -> np.ndarray:
-        """Matrix as a float array ``[out, in...]``; non-finite weights are refused."""
+        """The matrix as a float array ``[out, in...]``; non-finite weights are refused."""
         array = self.tensor
         if isinstance(array, keras.Variable):
-            # Of a tensor NumPy reads the memory, where Keras copies that of a variable twice.
+            # NumPy reads the memory of a tensor; Keras would copy that of a variable twice.
             array = np.asarray(tf.convert_to_tensor(array.value))
         # Float16 and bfloat16 are exact in float32.
         exact = np.float64 if array.dtype.itemsize >= 8 else np.float32
@@ -70,7 +70,7 @@ class WeightMatrix:
         return matrix
 
     def to_tensor(self, matrix: np.ndarray) -> np.ndarray:
-        """Inverse of ``values``: ``matrix`` with the axes of the tensor."""
+        """The inverse of ``values``: ``matrix`` with the axes of the tensor."""
         sides = [self.tensor.shape[axis] for axis in self.permutation]
         return matrix.reshape(sides).transpose(np.argsort(self.permutation))
 
@@ -78,27 +78,28 @@ class WeightMatrix:
 def weight_matrices(
     weights: Weights, layout: Layout | None = None, name: str = "weights"
 ) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """Every weight of rank two or more as a matrix, and what was left out with its reason.
+    """Every weight of rank two or more as a matrix, and the other weights with the reason.
 
-    Of a model: kernels, frozen or not, shared ones once, in the order of ``model.weights``.
+    For a model: kernels, frozen or not, shared ones once, in the order of ``model.weights``.
     Biases, the scales and offsets of normalisation and the chains of a Boltzmann machine are left
     out by name, integers by type.
     ``Dense`` and recurrent kernels become ``[out, in]``, convolutions ``[out, in * spatial]`` with
-    the positions of one input channel adjacent, transposed convolutions the same (the published
-    code takes those as its framework keeps them, ``[in, out * spatial]``, which gives another
-    number, by 19 % in one network), depthwise ones ``[in * multiplier, spatial]``, ``EinsumDense``
-    (so attention) what its equation says, and embeddings stay ``[vocabulary, dimension]``.
+    the positions of one input channel adjacent. Transposed convolutions have the same form (the
+    published code uses the layout of its framework, ``[in, out * spatial]``, which gives another
+    number, by 19 % in one network). Depthwise ones become ``[in * multiplier, spatial]``,
+    ``EinsumDense`` (and attention) follows its equation, and embeddings stay
+    ``[vocabulary, dimension]``.
 
-    Of arrays (a mapping from names, a sequence, or one array): ``layout`` says which axis is the
-    output, the first (``"out_first"``; the others are flattened) or the last (``"keras"``, as
-    ``model.get_weights()`` has it; taken as of a model, but that kinds of layers are not known).
-    Without a word the arrays of rank one in a sequence tell, which are as long as the outputs of
-    the kernel before them; where there are none, the first axis is the output.
+    For arrays (a mapping from names, a sequence, or one array): ``layout`` says which axis is the
+    output, the first (``"out_first"``; the others are flattened) or the last (``"keras"``, as in
+    ``model.get_weights()``; treated like a model, except that kinds of layers are unknown). Without
+    it the layout of a sequence is found from arrays of rank one, which are as long as the outputs
+    of the kernel before them. If there are none, the first axis is the output.
 
     Raises:
         TypeError: If ``weights`` is none of these.
-        ValueError: If the model has not been built, ``layout`` is given for a model or another
-            word, or arrays of rank one are there and do not tell which axis is the output.
+        ValueError: If the model has not been built, ``layout`` is given for a model or is unknown,
+            or arrays of rank one do not determine which axis is the output.
     """
     check_choice("layout", layout, ("out_first", "keras"), optional=True)
     if isinstance(weights, keras.Model):
@@ -133,7 +134,7 @@ def _keras_axes(rank: int) -> tuple[int, ...]:
 
 
 def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
-    """Layout of a kernel as inferred from the bias behind it, which has one entry per output."""
+    """Layout of a kernel, found from the bias behind it, which has one entry per output."""
     first = last = biases = 0
     kernel = None
     for array in arrays:
@@ -158,10 +159,10 @@ def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
 def matrices_of_blocks(
     weights: Weights, layout: Layout | None, side: int, name: str = "weights"
 ) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """The matrices of ``weight_matrices``, without those with a side below that of a block.
+    """The matrices of ``weight_matrices``, except those with a side smaller than a block.
 
     Raises:
-        TypeError, ValueError: As ``weight_matrices``, and if no matrix is left.
+        TypeError, ValueError: As in ``weight_matrices``, and if no matrix is left.
     """
     matrices, skipped = weight_matrices(weights, layout, name)
     for matrix in matrices:
@@ -174,7 +175,7 @@ def matrices_of_blocks(
 
 
 def _of_model(model: keras.Model, name: str) -> tuple[list[WeightMatrix], dict[str, str]]:
-    """Matrices of a model's kernels, and the weights left out with the reason."""
+    """Matrices of a model's kernels, and the other weights with the reason."""
     if not model.built:
         raise refusal(ValueError, name, "be a model that has been built", model)
     layouts = _special_layouts(model)
@@ -219,13 +220,13 @@ def _special_layouts(model: keras.Model) -> dict[int, tuple[tuple[int, ...], int
 
 
 def _depthwise_layout(kernel: keras.Variable) -> tuple[tuple[int, ...], int]:
-    """Kernels ``[*spatial, in, multiplier]``: every pair of the last two is one output."""
+    """Kernels ``[*spatial, in, multiplier]``: every pair of the last two axes is one output."""
     last = len(kernel.shape) - 1
     return (last - 1, last, *range(last - 1)), 2
 
 
 def _einsum_layout(equation: str) -> tuple[tuple[int, ...], int]:
-    """Axes of the kernel that reach the output are rows, those summed over are columns."""
+    """Axes of the kernel that appear in the output are rows, those summed over are columns."""
     operands, output = equation.replace("...", "").replace(" ", "").split("->")
     kernel = operands.split(",")[1]
     rows = [i for i, letter in enumerate(kernel) if letter in output]
@@ -234,7 +235,7 @@ def _einsum_layout(equation: str) -> tuple[tuple[int, ...], int]:
 
 
 def _reason_to_skip(variable: keras.Variable) -> str | None:
-    """Why a variable is no kernel, or None."""
+    """The reason why a variable is not a kernel, or None."""
     if len(variable.shape) < 2:
         return "fewer than two axes"
     if not _is_floating(variable.dtype):
@@ -244,12 +245,12 @@ def _reason_to_skip(variable: keras.Variable) -> str | None:
     if variable.name in _NORMALIZATION_NAMES:
         return "part of a normalisation"
     if variable.name == "chains" and not variable.trainable:
-        return "samples that a Boltzmann machine goes on from"
+        return "states of the chains of a Boltzmann machine"
     return None
 
 
 def _is_floating(dtype: np.dtype | str) -> bool:
-    """Whether Keras counts the type as floating point, bfloat16 included."""
-    # By its name, in which the order of the bytes plays no part.
+    """Whether Keras treats the type as floating point, including bfloat16."""
+    # By name, which does not depend on the byte order.
     name = dtype.name if isinstance(dtype, np.dtype) else dtype
     return name.startswith(("float", "bfloat"))

@@ -1,4 +1,4 @@
-"""Weights at few bits: integer levels for their bit planes, and a quantised copy of a model."""
+"""Quantised weights: integer levels for their bit planes, and a quantised copy of a model."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +20,7 @@ from keras_infobottleneck.introspection.cloning import (
 __all__ = ["MAX_BITS", "central_range", "quantization_levels", "quantize_to"]
 
 MAX_BITS = 16
-# Of more weights than this a few thousand tell where the extreme ones begin.
+# With more weights than this, the extreme ones are found from a sample.
 MANY_WEIGHTS = 1 << 16
 
 
@@ -35,12 +35,12 @@ def quantization_levels(
 
     ``Q = clip(round((w - low) / step), 0, 2^b - 1)`` with ``step = (high - low) / (2^b - 1)``.
     The range is that of the weights, or of their central ``clip_percentile`` percent: without
-    clipping a few outliers widen it, and the upper bit planes look simple with no structure there.
-    A constant tensor has all levels 0. Rounds halves to even, in float64.
+    clipping, a few outliers widen it, and the upper bit planes look simple without structure.
+    A constant tensor has all levels 0. Halves are rounded to even, in float64.
 
     Args:
-        weights, num_bits, clip_percentile: As of ``quantized_complexity``.
-        each: Calls a function on every part of the weights, as ``map`` does.
+        weights, num_bits, clip_percentile: As in ``quantized_complexity``.
+        each: Calls a function on every part of the weights, like ``map``.
 
     References:
         Bakhtiarifard et al. (2026), arXiv 2605.15551; the authors' code.
@@ -49,7 +49,7 @@ def quantization_levels(
     if clip_percentile is None:
         low, high = float(weights.min()), float(weights.max())
     else:
-        # In the order of memory: of a transposed kernel any other would be a copy.
+        # In memory order: for a transposed kernel any other order would make a copy.
         low, high = central_range(weights.ravel("K"), (1 - clip_percentile / 100) / 2, each)
     levels = np.zeros(weights.shape, np.uint8 if num_bits <= 8 else np.uint16)
     if high > low:
@@ -72,11 +72,12 @@ def central_range(
 ) -> tuple[float, float]:
     """``numpy.quantile(values, [tail, 1 - tail])`` in float64, without sorting all of the values.
 
-    A sample tells where the extreme values begin; only these are sorted, found part by part.
+    A sample shows where the extreme values begin; only these are collected, part by part, and
+    sorted.
     """
     count = len(values)
     sample = np.sort(values[:: max(1, count // MANY_WEIGHTS)])
-    # Six standard errors further in than the quantile of the sample.
+    # Six standard errors further inside than the quantile of the sample.
     inside = tail * len(sample)
     place = int(inside + 6 * np.sqrt(inside) + 8)
     if count > MANY_WEIGHTS and 2 * place < len(sample):
@@ -98,7 +99,7 @@ def central_range(
 def _between(ordered: np.ndarray, place: float, first: int) -> float | None:
     """Interpolated value at rank ``place``; ``ordered`` holds the values from rank ``first`` on.
 
-    As NumPy rounds it; None where they do not reach as far.
+    Rounded as in NumPy; None if the values do not reach as far.
     """
     before = int(np.floor(place))
     if not first <= before < first + len(ordered) - 1:
@@ -109,16 +110,16 @@ def _between(ordered: np.ndarray, place: float, first: int) -> float | None:
 
 
 def quantize_to(model: keras.Model, num_bits: int) -> keras.Model:
-    """Copy ``model`` with kernels that take at most ``2^num_bits`` values per output channel.
+    """Copy ``model`` with kernels that have at most ``2^num_bits`` values per output channel.
 
     Post-training quantisation, per channel and symmetric: ``scale = max|w| / (2^(b-1) - 1)``,
     ``w -> scale * round(w / scale)``; one bit is ``sign(w) * mean|w|``. The kernels are those that
-    ``quantized_complexity`` measures, small ones included; everything else is copied. The values
-    are stored in the type of the weights: it is for accuracy, it saves no memory.
+    ``quantized_complexity`` measures, and also small ones; everything else is copied. The values
+    keep the type of the weights: this is for measuring accuracy, and does not save memory.
 
     Args:
         model: A built model that ``keras.models.clone_model`` can copy.
-        num_bits: From 1 to 16.
+        num_bits: Number of bits, from 1 to 16.
 
     Returns:
         An uncompiled model of the same structure.
@@ -171,5 +172,5 @@ def _symmetric(matrix: np.ndarray, num_bits: int) -> np.ndarray:
     if num_bits == 1:
         return np.where(matrix < 0, -1, 1) * magnitude.mean(axis=1, keepdims=True)
     scale = magnitude.max(axis=1, keepdims=True) / (2 ** (num_bits - 1) - 1)
-    scale = np.where(scale > 0, scale, 1)  # a row of zeros stays one
+    scale = np.where(scale > 0, scale, 1)  # rows of zeros are unchanged
     return scale * np.rint(matrix / scale)

@@ -1,4 +1,4 @@
-"""Random rearrangements of weights: nulls that tell structure apart from the scales of units."""
+"""Random rearrangements of weights: nulls that separate structure from the scales of units."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
@@ -10,11 +10,11 @@ __all__ = ["KINDS", "Rearrangement", "rearranged", "shuffles"]
 Rearrangement = Literal["within_rows", "within_columns", "renumbered"]
 KINDS: tuple[Rearrangement, ...] = ("within_rows", "within_columns", "renumbered")
 
-# More levels than this are shuffled in heaps: a shuffle of all of them reaches for memory that no
-# cache holds, and takes up to six times as long for each.
+# More levels than this are shuffled in heaps: a single shuffle would access memory outside the
+# cache, and take up to six times as long per level.
 MANY_LEVELS = 1 << 19
 LEVELS_PER_HEAP = 1 << 16
-# Of so many occurrences, at least, each value is dealt to a heap: it takes a draw for every value.
+# Values are distributed over heaps if each occurs at least this often, at one draw per value.
 OCCURRENCES_PER_HEAP = 8
 
 
@@ -24,18 +24,19 @@ def shuffles(
     rng: np.random.Generator,
     each: Callable[..., Iterable[Any]] = map,
 ) -> Iterator[np.ndarray]:
-    """The values of a matrix in so many uniformly random orders, one after the other.
+    """The values of a matrix in uniformly random orders, one after the other.
 
-    Many values are first dealt to heaps, each to a random one, and every heap is shuffled by
-    itself: as uniform as one shuffle, with all that is touched in the cache, and in parallel. As a
-    heap is shuffled, it does not matter which of the equal values it gets: how many of each is
-    drawn, and nothing is moved. The order is the same however many threads there are.
+    Many values are first distributed over heaps, each value to a random heap, and every heap is
+    shuffled separately. This is as uniform as one shuffle, but uses the cache and several threads.
+    Since a heap is shuffled, it does not matter which of several equal values it gets: only the
+    number of each value is drawn, and nothing is moved. The order does not depend on the number of
+    threads.
 
     Args:
         levels: A matrix of integers that are not negative.
-        count: How many orders.
-        rng: Decides the orders.
-        each: Calls a function on every one of several arguments, as ``map`` does.
+        count: Number of orders.
+        rng: Random generator, which determines the orders.
+        each: Calls a function on every one of several arguments, like ``map``.
 
     References:
         Sandelius (1962), "A simple randomization procedure", JRSS B 24(2).
@@ -43,7 +44,7 @@ def shuffles(
     flat = levels.ravel()
     if flat.size <= MANY_LEVELS:
         for _ in range(count):
-            mixed = flat.astype(np.int64)  # of which NumPy moves one in two thirds of the time
+            mixed = flat.astype(np.int64)  # which NumPy shuffles in two thirds of the time
             rng.shuffle(mixed)
             yield mixed.astype(levels.dtype).reshape(levels.shape)
         return
@@ -68,16 +69,16 @@ def shuffles(
         return mixed.reshape(levels.shape)
 
     for _ in range(count):
-        yield shuffled()  # and nothing here holds it while the next one is made
+        yield shuffled()  # no variable keeps it in memory while the next one is made
 
 
 def rearranged(levels: np.ndarray, kind: Rearrangement, rng: np.random.Generator) -> np.ndarray:
-    """The values of a matrix ``[out, in...]`` in a random order of a kind.
+    """The values of a matrix ``[out, in...]`` in a random order of the given kind.
 
-    ``"within_rows"`` shuffles the weights of each output unit among themselves and keeps the
-    unit's scale; ``"within_columns"`` does so for each input. ``"renumbered"`` puts whole rows in
-    another order, which leaves the function of the network as it is when the next layer's inputs
-    follow: what it changes of the complexity is noise.
+    ``"within_rows"`` shuffles the weights of each output unit separately and keeps the unit's
+    scale; ``"within_columns"`` does so for each input. ``"renumbered"`` changes the order of whole
+    rows, which does not change the function of the network if the next layer's inputs follow: its
+    effect on the complexity is noise.
     """
     if kind == "renumbered":
         return levels[rng.permutation(len(levels))]

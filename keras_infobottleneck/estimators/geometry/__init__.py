@@ -1,1 +1,1 @@
-"""The shape of hidden states: dimensions, alignment, how much an input moves an output."""
+"""The geometry of hidden states: dimension, alignment, and sensitivity to inputs."""

@@ -14,10 +14,10 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["IntrinsicDimension", "intrinsic_dimension"]
 
-# Largest share of points with several nearest neighbours, whose ratio of 1 tells nothing.
+# Largest share of points with several nearest neighbours, whose ratio is 1 and uninformative.
 MOST_TIED = 0.5
 
-# Points whose distances to all others are held at once.
+# Number of points whose distances to all others are in memory at once.
 BLOCK = 1024
 
 
@@ -26,13 +26,13 @@ class IntrinsicDimension(Result):
     """Dimension of the manifold on which points lie, with its error and its null.
 
     Attributes:
-        dimension: the estimate.
-        standard_error: of points that are independent of each other; neighbours that are each
-            other's nearest, some half of them, make it somewhat too small.
-        shuffled: the same estimate with every unit permuted over the examples by itself: what
-            units of these distributions would have if none depended on another.
-        num_examples: points used: those that are no copies of another.
-        num_copies: points left out because another is the same.
+        dimension: The estimate.
+        standard_error: Standard error for independent points; it is somewhat too small, because
+            about half of the points are mutual nearest neighbours.
+        shuffled: The same estimate with every unit permuted over the examples separately: the value
+            for independent units with these distributions.
+        num_examples: Number of points used: those that are not copies of another.
+        num_copies: Number of points left out because they are copies of another.
 
     Example:
         ```python
@@ -62,24 +62,25 @@ def intrinsic_dimension(
     """Estimate the dimension of the manifold of points, by the ratio of two nearest distances.
 
     For points of locally constant density on a manifold of dimension ``d``, the ratio ``mu`` of the
-    distances to the second and to the first neighbour has ``P(mu > t) = t^-d``, whatever the
-    density. So ``log mu`` is exponential with rate ``d``. The largest ratios, which see curvature
-    and edges, are taken as censored: ``d = (m - 1) / (sum of the m least log mu + the others at
+    distances to the second and to the first neighbour satisfies ``P(mu > t) = t^-d``, for any
+    density. So ``log mu`` is exponential with rate ``d``. The largest ratios, which depend on
+    curvature and edges, are censored: ``d = (m - 1) / (sum of the m least log mu + the others at
     the largest of them)``, unbiased for ``d`` with relative error ``1 / sqrt(m - 2)``.
 
-    It answers at the scale of the nearest neighbours: noise of that size is counted as dimensions,
-    and with few points in many dimensions the answer is too low (about 15 for 1,000 points of 20).
+    The answer is for the scale of the nearest neighbours: noise of that size counts as dimensions.
+    With few points in many dimensions it is too low (about 15 for 1,000 points in 20 dimensions).
 
     Cost: the distances of all pairs, ``num_examples^2 * units``, twice.
 
     Args:
-        z: points, ``[num_examples, ...]``, flattened.
-        discard_share: share of the largest ratios that is censored.
-        seed: of the shuffled null.
+        z: Points, ``[num_examples, ...]``, flattened.
+        discard_share: Share of the largest ratios that is censored.
+        seed: Seed of the shuffled null.
 
     Raises:
-        TypeError, ValueError: other arrays, fewer than 10 distinct points, options out of range;
-            points most of which have several nearest neighbours, such as units that are on or off.
+        TypeError, ValueError: The array is not valid, there are fewer than 10 distinct points, an
+            option is out of range, or most points have several nearest neighbours, as for units
+            that are on or off.
 
     References:
         Facco, d'Errico, Rodriguez & Laio (2017), "Estimating the intrinsic dimension of datasets by
@@ -128,18 +129,18 @@ def intrinsic_dimension(
 
 
 def _dimension(log_ratios: np.ndarray, discard_share: float) -> tuple[float, float]:
-    """The estimated dimension, and its standard deviation."""
+    """The estimated dimension and its standard deviation."""
     log_ratios = np.sort(log_ratios)
     kept = max(3, round(len(log_ratios) * (1.0 - discard_share)))
     total = log_ratios[:kept].sum() + (len(log_ratios) - kept) * log_ratios[kept - 1]
-    if total <= 0.0:  # a lattice: first and second neighbours are equally far
+    if total <= 0.0:  # a lattice: first and second neighbours have the same distance
         return float("inf"), float("nan")
     dimension = (kept - 1) / total
     return float(dimension), float(dimension / np.sqrt(kept - 2))
 
 
 def _log_ratios(points: np.ndarray) -> np.ndarray:
-    """Logarithm of second over first distance, for each point."""
+    """Logarithm of the ratio of the second to the first distance, for each point."""
     ratios = []
     for start in range(0, len(points), BLOCK):
         distances = cdist(points[start : start + BLOCK], points)

@@ -1,4 +1,4 @@
-"""Whether two representations arrange the same examples alike."""
+"""Similarity of two representations of the same examples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class KernelAlignment(Result):
 
     Attributes:
         debiased: 1 for representations that are equal up to rotation and size, about 0 for
-            independent ones, below 0 by chance too.
-        standard_error: of `debiased`, by leaving out tenths of the examples.
-        biased: the usual form, which calls independent wide layers alike.
-        null: `debiased` with the examples of one permuted (truth: 0).
-        biased_null: `biased` of the same permutation: how much of it says nothing.
-        num_examples: examples.
+            independent ones, where it may be negative.
+        standard_error: Standard error of `debiased`, by leaving out tenths of the examples.
+        biased: The usual form, which is high for independent wide layers.
+        null: `debiased` with the examples of one representation permuted (truth: 0).
+        biased_null: `biased` for the same permutation, which shows its bias.
+        num_examples: Number of examples.
 
     Example:
         ```python
@@ -60,23 +60,24 @@ def centered_kernel_alignment(
 ) -> KernelAlignment:
     """Compare how two layers arrange the same examples, by linear kernels.
 
-    ``||Cov(a, b)||^2 / (||Cov(a, a)|| ||Cov(b, b)||)`` in Frobenius norms. It does not change where
-    a layer is rotated, moved or scaled as a whole; it does where single directions are scaled, and
-    a few directions of large variance decide it.
+    ``||Cov(a, b)||^2 / (||Cov(a, a)|| ||Cov(b, b)||)`` in Frobenius norms. It does not change if a
+    layer is rotated, shifted or scaled as a whole. It changes if single directions are scaled, and
+    a few directions of large variance dominate it.
 
-    The biased form estimates each norm with every example's product with itself, and is near 1 for
-    random layers with more units than examples. The debiased one leaves those out; it can be
-    negative, and a few per cent above 1.
+    The biased form includes every example's product with itself, and is near 1 for random layers
+    with more units than examples. The debiased form leaves these products out; it can be negative,
+    and a few per cent above 1.
 
     Cost: tables of all pairs of examples, ``num_examples^2 * units``, ten times for the error.
 
     Args:
-        first, second: states of the same examples in the same order, ``[num_examples, ...]``,
+        first, second: States of the same examples in the same order, ``[num_examples, ...]``,
             flattened; at least 40 examples.
-        seed: of the permuted null.
+        seed: Seed of the permuted null.
 
     Raises:
-        TypeError, ValueError: other arrays, too few examples, or states that are all alike.
+        TypeError, ValueError: An array is not valid, there are too few examples, or all states are
+            equal.
 
     References:
         Kornblith, Norouzi, Lee & Hinton (2019), arXiv 1905.00414; Song et al. (2012), JMLR 13, for
@@ -119,6 +120,6 @@ def centered_kernel_alignment(
 def _alignment(
     a: np.ndarray, b: np.ndarray, products: Callable[[np.ndarray, np.ndarray], float]
 ) -> float:
-    """Products of a and b over the root of their own; NaN where these are not positive."""
+    """Products of a and b over the root of their own; NaN if these are not positive."""
     norms = products(a, a) * products(b, b)
     return products(a, b) / float(np.sqrt(norms)) if norms > 0.0 else float("nan")

@@ -1,4 +1,4 @@
-"""How far an output moves when its input moves a little, on average over the data."""
+"""Sensitivity of an output to small changes of its input, on average over the data."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ def mean_squared_jacobian(
 ) -> Estimate:
     """Compute ``mean_x ||d f(x) / dx||_F^2``, the squared Jacobian of a model's output.
 
-    Small noise of standard deviation ``s`` on every input entry moves the output by
-    ``s^2 ||J||_F^2`` in squared distance. In inference mode. It depends on the scale of the
-    outputs: logits that are twice as large have four times as much, with the same predictions;
-    compare models at equal loss, or probabilities.
+    Small noise of standard deviation ``s`` on every input entry changes the output by
+    ``s^2 ||J||_F^2`` in squared distance. Computed in inference mode. It depends on the scale of
+    the outputs: logits that are twice as large have a value four times as large, with the same
+    predictions. Compare models at equal loss, or compare probabilities.
 
-    Exact for the given data by default, with a standard error over the examples; one backward pass
-    for each output. With `num_probes`, unbiased (Hutchinson), with a backward pass for each probe.
+    Exact for the given data by default, with a standard error over the examples, at one backward
+    pass for each output. With `num_probes` it is unbiased (Hutchinson), at a backward pass for each
+    probe.
 
     Args:
-        model: a Keras model with one output and float inputs; for a hidden layer,
+        model: A Keras model with one output and float inputs; for a hidden layer,
             ``keras.Model(model.inputs, layer.output)``.
-        x: inputs: an array, a structure of them, or a dataset, whose labels do not matter. Whole
-            numbers, such as bytes of images, are cast to the floats that the model takes.
-        num_probes: random combinations of the outputs for each example; None for every output.
-        batch_size: examples in a pass.
-        seed: of the probes.
+        x: Inputs: an array, a structure of them, or a dataset, whose labels are ignored. Integers,
+            such as bytes of images, are cast to the float type of the model.
+        num_probes: Number of random combinations of the outputs per example; None for every output.
+        batch_size: Number of examples in a batch.
+        seed: Seed of the probes.
         verbose: 1 for a progress bar.
 
     Raises:
-        TypeError, ValueError: a model of several outputs or of inputs that are no floats, data that
-            it does not take, derivatives that are not finite.
+        TypeError, ValueError: The model has several outputs or inputs that are not floats, or does
+            not accept the data; or derivatives are not finite.
 
     References:
         Sokolić, Giryes, Sapiro & Rodrigues (2017), arXiv 1605.08254; Novak et al. (2018), arXiv
@@ -101,7 +102,7 @@ def mean_squared_jacobian(
                 if num_probes is None:
                     direction = tf.one_hot(tf.fill([rows], number), width)
                 else:
-                    # A seed for each example, so that its probes do not depend on its batch.
+                    # A seed for each example, so that its probes do not depend on the batches.
                     own = tf.cast(batch.first, tf.int32) + tf.range(rows)
                     folded = tf.random.experimental.stateless_fold_in(seed, number)
 

@@ -1,4 +1,4 @@
-"""How many directions share the variance of hidden states."""
+"""The number of directions that share the variance of hidden states."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ParticipationRatio(Result):
     """Number of directions that share the variance, between 1 and the number of units.
 
     Attributes:
-        corrected: ratio of two unbiased estimates; consistent, and hardly dependent on the number
+        corrected: Ratio of two unbiased estimates; consistent, and nearly independent of the number
             of examples.
-        standard_error: of `corrected`, by leaving out tenths of the examples.
-        biased: of the covariance of the examples as it is: at most the number of examples minus
-            one, and too low where that is not much more than the number of units.
-        num_examples: examples.
-        num_units: units.
+        standard_error: Standard error of `corrected`, by leaving out tenths of the examples.
+        biased: From the covariance of the examples: at most the number of examples minus one, and
+            too low unless that is much larger than the number of units.
+        num_examples: Number of examples.
+        num_units: Number of units.
 
     Example:
         ```python
@@ -52,18 +52,19 @@ class ParticipationRatio(Result):
 def participation_ratio(z: ArrayLike) -> ParticipationRatio:
     """Compute ``(tr C)^2 / tr C^2`` of the covariance ``C`` of units, and its corrected form.
 
-    ``d`` independent units of one variance give ``d``; a single direction gives 1. With N examples
-    the plain form is about ``1 / (1/d + 1/N)``: it grows with the sample. The corrected one divides
-    unbiased estimates of ``(tr C)^2`` and ``tr C^2``, sums over examples that are all different. It
-    counts linear directions: a curved line of dimension 1 has a ratio above 1.
+    ``d`` independent units of equal variance give ``d``; a single direction gives 1. With N
+    examples the plain form is about ``1 / (1/d + 1/N)``: it grows with the sample. The corrected
+    form divides unbiased estimates of ``(tr C)^2`` and ``tr C^2``, which are sums over different
+    examples. It counts linear directions: a curved line of dimension 1 has a ratio above 1.
 
     Cost: tables of all pairs of examples, ``num_examples^2 * units``.
 
     Args:
-        z: states, ``[num_examples, ...]``, flattened; at least 40 examples.
+        z: States, ``[num_examples, ...]``, flattened; at least 40 examples.
 
     Raises:
-        TypeError, ValueError: other arrays, too few examples, or states that are all alike.
+        TypeError, ValueError: The array is not valid, there are too few examples, or all states are
+            equal.
 
     References:
         Gao et al. (2017), bioRxiv 214262, for the ratio; Song et al. (2012), JMLR 13, for the
@@ -111,6 +112,6 @@ def _squared_trace(units: np.ndarray) -> float:
     number, lengths = len(units), np.sum(units**2, axis=1)
     half = 0.5 * (lengths[:, None] + lengths) - units @ units.T
     np.fill_diagonal(half, 0.0)
-    # All pairs of pairs, without those that share one example or both.
+    # All pairs of pairs, except those that share one example or both.
     apart = half.sum() ** 2 - 4.0 * np.sum(half.sum(1) ** 2) + 2.0 * np.vdot(half, half)
     return float(apart / (number * (number - 1) * (number - 2) * (number - 3)))

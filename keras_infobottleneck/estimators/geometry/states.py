@@ -1,4 +1,4 @@
-"""States of a layer as the measures of their geometry take them."""
+"""Checks and conversion of a layer's states for the measures of their geometry."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ __all__ = ["varied_states"]
 
 
 def varied_states(name: str, states: Any, shape: str, least: int) -> np.ndarray:
-    """The states as ``[num_examples, units]`` in float64, the largest of the order of 1.
+    """The states as ``[num_examples, units]`` in float64, divided so that the largest is near 1.
 
     No measure here depends on a common scale, and fourth powers of 1e100 overflow in float64. The
     states are divided by a power of 2, which changes no digits.
 
     Args:
-        name: of the argument.
-        states: what was given.
-        shape: that of `check_numbers`.
-        least: smallest number of examples.
+        name: Name of the argument.
+        states: The value received.
+        shape: As in `check_numbers`.
+        least: Smallest number of examples.
 
     Raises:
-        TypeError, ValueError: other arrays, too few examples, states that are all alike.
+        TypeError, ValueError: The array is not valid, there are too few examples, or all states
+            are equal.
     """
     array = check_numbers(name, states, shape, booleans=True)
     flat = array.reshape(len(array), -1)

@@ -1,1 +1,1 @@
-"""Influence of single examples: on the information in the weights, and on the predictions."""
+"""Influence of single examples on the information in the weights, and on predictions."""

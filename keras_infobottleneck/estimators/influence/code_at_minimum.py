@@ -1,4 +1,4 @@
-"""The ingredients of influences: price of a nat, Fisher matrix, scale of the Gaussian prior."""
+"""Common inputs of influences: price of a nat, Fisher matrix, scale of the Gaussian prior."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_code", "check_order", "curvature_for", "price_of_nat"]
 
 
 def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
-    """Refuses a Fisher matrix without a known inverse, and a prior scale that is not valid."""
+    """Refuses a Fisher matrix without a known inverse, and an invalid prior scale."""
     check_prior_scale(prior_scale, "optimal")
     check_code_options(structure, False, 2, 2)
     check_instance(
@@ -47,7 +47,8 @@ def curvature_for(
     """Fisher matrix (given or measured), prior scale, and relative error of the matrix.
 
     Raises:
-        ValueError, TypeError: options beside a matrix; weights without an optimal prior scale.
+        ValueError, TypeError: Options are given with a matrix, or weights have no optimal prior
+            scale.
     """
     if fisher is None:
         minimum = Minimum.of(model, data, structure, options)
@@ -67,8 +68,8 @@ def curvature_for(
 def check_order(batches: Batches) -> None:
     """Reads a dataset once, so that a later pass in another order is refused.
 
-    What is measured for each example stands in the order of the data, and a single pass would not
-    tell whether there is one.
+    Results for single examples are in the order of the data; a single pass could not detect that
+    the order changes.
     """
     if batches.is_dataset:
         batches.count()
@@ -80,6 +81,7 @@ def price_of_nat(
     """Price of a nat relative to the mean loss (given, or the model's own), and number of examples.
 
     Raises:
+        ValueError: The price of the model is 0, and none is given.
         ValueError: a model that pays nothing, and no price given.
     """
     if isinstance(model, InformationBottleneckModel):

@@ -1,4 +1,4 @@
-"""The loss of every example at given weights: those of a drawn network, or of another one."""
+"""The loss of every example at given weights, such as those of a drawn network."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def first_parameters(terms: list[Term]) -> tf.Tensor:
 
 
 class ExampleLosses:
-    """Losses of examples at given weights, and a second quantity; a pass without gradients.
+    """Losses of examples at given weights, and a second quantity, in a pass without gradients.
 
     Args:
-        model: any Keras model, run in inference mode.
-        likelihood: from the model's outputs to the label's distribution.
-        batches: the examples.
-        variables: the weights whose values a call gives.
-        beside: what is asked of the label's distribution beside the loss, `[batch, ...]`.
+        model: Any Keras model, run in inference mode.
+        likelihood: Maps the model's outputs to the label's distribution.
+        batches: The examples.
+        variables: The weights whose values are given in a call.
+        beside: Function from the terms of the label's distribution to the second quantity,
+            `[batch, ...]`.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class ExampleLosses:
         beside: Callable[[list[Term]], tf.Tensor] = first_parameters,
     ):
         self._batches = batches
-        # Refused before it is traced.
+        # Refuses unsuitable outputs before tracing.
         beside(likelihood.terms(model(batches.first_inputs(), training=False)))
 
         def make(model_of: Callable[[], keras.Model]) -> Any:
@@ -68,10 +69,10 @@ class ExampleLosses:
         self._of_stack = compiled(model, key, make)
 
     def at(self, values: Sequence[tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
-        """Losses in nats, `[examples]`, and what was asked beside them, `[examples, ...]`.
+        """Losses in nats, `[examples]`, and the second quantity, `[examples, ...]`.
 
         Raises:
-            ValueError: a loss that is not finite.
+            ValueError: A loss is not finite.
         """
         parts = list(self._parts(list(values)))
         losses, others = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -86,7 +87,7 @@ class ExampleLosses:
     def _parts(self, values: list[tf.Tensor]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Losses and the second quantity of the examples of each stack of batches."""
         for stack in self._batches.stacks():
-            # One function for stacks of every height.
+            # One traced function for stacks of any height.
             any_height = tf.nest.map_structure(
                 lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), stack
             )
@@ -94,7 +95,7 @@ class ExampleLosses:
             count = int(np.sum(stack.weights))
             with full_products():
                 found = of_stack(stack, values)
-            # Of no size where nothing is asked beside the losses: the rows are named.
+            # The number of rows is explicit, because the second quantity may be empty.
             losses, others = (
                 a.numpy().reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in found
             )

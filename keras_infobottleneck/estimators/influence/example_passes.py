@@ -1,4 +1,4 @@
-"""Numbers of single examples, from their scores, by one compiled pass over the data."""
+"""Numbers for single examples, from their scores, by one compiled pass over the data."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def passes(
     most_bytes: int | None = None,
     verbose: int = 0,
 ) -> Iterator[list[np.ndarray]]:
-    """What `of_scores` gives for the examples of each batch, in inference mode, in their order.
+    """The results of `of_scores` for the examples of each batch, in inference mode, in order.
 
     Args:
-        model: the model.
-        variables: weights that the scores are by.
-        source: which labels.
-        batches: the examples.
-        name: what `of_scores` depends on, but for the model, the weights and the labels.
-        of_scores: from scores, labels and operands of a batch to tensors `[batch, ...]`,
-            of which the first is checked to be finite.
-        operands: nest of tensors.
-        most_bytes: batches are split where the results of a batch and what the scores of all
-            columns are made from would take more; by default they are not.
+        model: The model.
+        variables: The weights with respect to which scores are taken.
+        source: The labels.
+        batches: The examples.
+        name: Everything `of_scores` depends on except the model, the weights and the labels.
+        of_scores: Function from scores, labels and operands of a batch to tensors `[batch, ...]`,
+            the first of which is checked to be finite.
+        operands: Nest of tensors.
+        most_bytes: Batches are split if the results of a batch and the arrays for the scores of
+            all columns would need more; by default they are not split.
         verbose: 1 for a Keras progress bar.
     """
 
@@ -68,8 +68,8 @@ def passes(
     step, example_bytes = compiled(model, key, make)
     bar = keras.utils.Progbar(batches.num_batches, verbose=verbose)
     for number, batch in enumerate(batches, start=1):
-        # TensorFlow counts traces by code, for all models together: called as it is, the step
-        # would be said to retrace.
+        # TensorFlow counts traces by code, for all models together. Called directly, the function
+        # would cause a warning about retracing.
         traced = step.get_concrete_function(batch, operands)
         if number == 1 and most_bytes is not None:
             rows = max(1, most_bytes // max(1, example_bytes[_form(batch, operands)]))
@@ -89,18 +89,18 @@ def passes(
 
 
 def _form(batch: Batch, operands: Any) -> Hashable:
-    """Shapes and types of what one example is, and of the operands."""
+    """Shapes and dtypes of one example, and shapes of the operands."""
     examples = [(a.shape[1:], a.dtype) for a in tf.nest.flatten((batch.x, batch.y))]
     return tuple(examples), tuple(a.shape for a in tf.nest.flatten(operands) if a is not None)
 
 
 def gathered(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """Arrays of all batches one after the other, in float64."""
+    """The arrays of all batches, concatenated, in float64."""
     return [np.concatenate(arrays).astype(np.float64) for arrays in zip(*parts, strict=True)]
 
 
 def _check_finite(numbers: np.ndarray) -> None:
-    """Raises where numbers of examples are NaN or infinite."""
+    """Refuses NaN and infinite numbers."""
     if not np.all(np.isfinite(numbers)):
         raise ValueError(
             "Gradients of examples must be finite; look for NaN in the data, labels outside the "

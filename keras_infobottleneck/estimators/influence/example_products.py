@@ -25,7 +25,7 @@ from keras_infobottleneck.estimators.information.minimum import variables_of
 __all__ = ["ExampleProducts", "example_products", "example_slopes"]
 
 
-# What gradients of a batch are made from, of all columns together, takes at most about this.
+# Limit for the arrays from which the gradients of a batch follow, for all columns together.
 COLUMNS_BYTES = 4 * ROWS_BYTES
 
 
@@ -33,10 +33,11 @@ class ExampleProducts(NamedTuple):
     """Products of the gradients of each of n examples, in float64.
 
     Attributes:
-        products: `g_i^T A^p g_j` with `A = F + shift I` for each exponent p, of the gradient of the
-            loss, `[n, exponents, 1, 1]`; of outputs those of every two parameters of the
-            label's distribution, `[n, exponents, outputs, outputs]`.
-        numbers: what the labels say.
+        products: `g_i^T A^p g_j` with `A = F + shift I` for each exponent p. For the gradient of
+        the
+            loss `[n, exponents, 1, 1]`; for outputs, of every two parameters of the label's
+            distribution, `[n, exponents, outputs, outputs]`.
+        numbers: Quantities that depend on the labels.
     """
 
     products: np.ndarray
@@ -54,19 +55,19 @@ def example_products(
     of_outputs: bool = False,
     verbose: int = 0,
 ) -> Iterator[ExampleProducts]:
-    """Products of every batch, in the order of the data, by one pass.
+    """Products of every batch, in the order of the data, in one pass.
 
-    On the device and without a row of numbers for every weight, where the structure can do that;
-    else rows are multiplied on the host.
+    They are computed on the device, without a row with a number for every weight, if the structure
+    allows it; otherwise rows are multiplied on the host.
 
     Args:
-        model: the model.
-        likelihood: from the model's outputs to the label's distribution.
-        batches: the examples; they are split where they would take too much memory.
+        model: The model.
+        likelihood: Maps the model's outputs to the label's distribution.
+        batches: The examples; batches are split if they would take too much memory.
         fisher: F.
-        shift: what is added to its diagonal.
-        exponents: p, -1 and, if another is wanted, -2.
-        of_outputs: whether the gradients are of the distribution's parameters.
+        shift: Number added to its diagonal.
+        exponents: p: -1, and optionally -2.
+        of_outputs: Whether the gradients are of the distribution's parameters.
         verbose: 1 for a Keras progress bar.
     """
     variables = variables_of(model, fisher)
@@ -115,12 +116,12 @@ def example_slopes(
     """Losses `[examples]`, and each example's gradient times k directions, `[examples, k]`.
 
     Args:
-        model, variables, likelihood, batches, verbose: as of `passes`.
-        directions: for each variable `[k, *variable.shape]`.
+        model, variables, likelihood, batches, verbose: As in `passes`.
+        directions: For each variable `[k, *variable.shape]`.
     """
     source = ColumnSource(likelihood, "empirical")
-    # Of a weight that no example feels the inverse is one over the shift, more than float32 may
-    # hold: infinity times the zero beside it would be no number.
+    # For a weight that no example depends on, the inverse is one over the shift, which may overflow
+    # in float32; its product with a gradient of zero would be NaN.
     dtype = variables[0].dtype
     most = np.finfo(dtype).max ** 0.75
     operands = [tf.constant(np.clip(d, -most, most), dtype) for d in directions]
@@ -128,7 +129,7 @@ def example_slopes(
     def of_batch(scores: Scores, y: Any, operands: list[tf.Tensor]) -> list[tf.Tensor]:
         triples = zip(scores.forms, scores.gradients(0), operands, strict=True)
         products = tf.add_n([form.slopes(g, each) for form, g, each in triples])
-        # Scores are gradients of the log-probability, which is minus the loss.
+        # Scores are gradients of the log-probability, which is the negative loss.
         return [-products, label_numbers(scores, source, y).losses]
 
     name = "example slopes"

@@ -1,4 +1,4 @@
-"""Gradients of single examples, streamed to the host one batch of rows at a time."""
+"""Gradients of single examples, sent to the host one batch of rows at a time."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from keras_infobottleneck.estimators.influence.label_columns import (
 
 __all__ = ["ROWS_BYTES", "ExampleRows", "example_rows"]
 
-# Rows of one batch take at most about this, in float32; on the host they are copied to float64.
+# Limit for the rows of one batch, in float32; on the host they are copied to float64.
 ROWS_BYTES = 64 * 2**20
 
 
 class ExampleRows(NamedTuple):
-    """Gradients of n examples, and what their labels say.
+    """Gradients of n examples, and quantities that depend on their labels.
 
     Attributes:
-        rows: gradients of the loss by the weights, `[n, 1, weights]`; of outputs those of every
+        rows: Gradients of the loss by the weights, `[n, 1, weights]`; for outputs, of every
             parameter of the label's distribution, `[n, outputs, weights]`.
-        numbers: of the labels, in float64.
+        numbers: Quantities that depend on the labels, in float64.
     """
 
     rows: np.ndarray
@@ -52,11 +52,11 @@ def example_rows(
     """Rows of every batch, in the order of the data; one pass, in inference mode.
 
     Args:
-        model: the model.
-        variables: weights that the gradients are by.
-        likelihood: from the model's outputs to the label's distribution.
-        batches: the examples; they are split where their rows would take too much memory.
-        of_outputs: whether the rows are of the distribution's parameters rather than of the loss.
+        model: The model.
+        variables: The weights with respect to which gradients are taken.
+        likelihood: Maps the model's outputs to the label's distribution.
+        batches: The examples; batches are split if their rows would take too much memory.
+        of_outputs: Whether the rows are of the distribution's parameters instead of the loss.
         verbose: 1 for a Keras progress bar.
     """
     source, num_columns = columns_of(model, likelihood, batches, of_outputs)
@@ -65,7 +65,7 @@ def example_rows(
 
     def of_batch(scores: Scores, y: Any, _: Any) -> list[tf.Tensor]:
         rows = tf.transpose(all_rows(scores), [1, 0, 2])
-        # Scores are gradients of the log-probability, which is minus the loss.
+        # Scores are gradients of the log-probability, which is the negative loss.
         return [rows if of_outputs else -rows, *label_numbers(scores, source, y)]
 
     parts = passes(model, variables, source, batches, "example rows", of_batch, verbose=verbose)

@@ -1,4 +1,4 @@
-"""Predictions for each training example of the network that had been trained without it."""
+"""Predictions for each training example by the network that would be trained without it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from keras_infobottleneck.models.posterior_draws import PosteriorDraws
 
 __all__ = ["by_curvature", "by_draws", "class_log_probabilities"]
 
-# Largest leverage that a step is taken with. At one it would be infinite, and a Fisher matrix that
-# leaves entries out may say more; of 0.5 and 0.9 the former gave shares of wrong labels nearer to
-# the truth on digits, at every number of epochs that was tried.
+# Largest leverage with which a step is taken. At one the step would be infinite, and a Fisher
+# matrix without some entries can give more than one. Of 0.5 and 0.9, the former gave shares of
+# wrong labels nearer to the truth on digits, for every number of epochs tried.
 MOST_LEVERAGE = 0.5
 
 
@@ -36,7 +36,7 @@ def class_log_probabilities(terms: list[Term]) -> tf.Tensor:
     """Log-probabilities of every class, `[batch, classes]`.
 
     Raises:
-        ValueError: a distribution that is not over the classes of one label for each example.
+        ValueError: The distribution is not over the classes of one label for each example.
     """
     term = terms[0]
     eta = term.eta[0]
@@ -67,8 +67,8 @@ def by_curvature(
     """Held-out logits, `[examples, classes]`, by a Newton step that removes each example.
 
     With J the logits' derivative by the weights, L the label's Fisher information about them,
-    `H = J (F + shift I)^-1 J^T / N` and r the loss's gradient by them, they move by
-    `H (I - L H)^-1 r`, exact where the loss is quadratic in the weights and F its Hessian.
+    `H = J (F + shift I)^-1 J^T / N` and r the loss's gradient by them, the logits change by
+    `H (I - L H)^-1 r`. This is exact if the loss is quadratic in the weights and F is its Hessian.
     """
     found = []
     for products, numbers in example_products(
@@ -81,7 +81,7 @@ def by_curvature(
         slopes = np.linalg.solve(inner, numbers.slopes[:, :, None])
         found.append(numbers.parameters + (spread @ slopes)[:, :, 0])
     scores = np.concatenate(found)
-    if scores.shape[1] == 1:  # the logit of the second of two classes
+    if scores.shape[1] == 1:  # a single logit, that of the second class
         scores = np.concatenate([np.zeros_like(scores), scores], 1)
     return scores
 
@@ -95,11 +95,11 @@ def by_draws(
 ) -> np.ndarray:
     """Held-out log-probabilities, `[examples, classes]`, by importance weights of drawn networks.
 
-    Those that answer the label of an example well count less for it, by `1 / p(label)`: that takes
-    the label out of their mean, once. In a posterior that a price below one has sharpened the
-    example counts `1 / (N beta)` times, yet a weight to that power rests on very few draws of a
-    factorised posterior, and was measured to find too many labels wrong. No weight is larger than
-    the mean of them times the root of their number, which keeps the variance finite.
+    Networks that predict the label of an example well count less for it, by `1 / p(label)`, which
+    removes the label from their mean, once. In a posterior that a price below one has sharpened,
+    the example counts `1 / (N beta)` times. But a weight to that power would depend on very few
+    draws of a factorised posterior, and was measured to find too many wrong labels. Weights are
+    limited to their mean times the root of their number, which keeps the variance finite.
     """
     draws = PosteriorDraws(model)
     of = ExampleLosses(model, likelihood, batches, draws.variables, class_log_probabilities)

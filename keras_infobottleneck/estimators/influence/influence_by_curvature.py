@@ -1,4 +1,4 @@
-"""Influences of examples on a loss, by the inverse of the curvature at a minimum."""
+"""Influences of examples on a loss, from the inverse of the curvature at a minimum."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def on_test(
     shift: float,
     verbose: int,
 ) -> tuple[np.ndarray, ...]:
-    """As `on_themselves`, on the mean test loss: one product with the inverse serves all."""
+    """`on_themselves` for the mean test loss; one product with the inverse serves all examples."""
     variables = variables_of(model, fisher)
     gradient = mean_gradient(model, variables, likelihood, test)
     once = fisher.power_product(gradient[None], -1.0, shift)

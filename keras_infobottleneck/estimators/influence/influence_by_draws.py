@@ -24,12 +24,12 @@ def by_draws(
     """Mean losses, influences (minus the covariance with the observed loss), and jackknife errors.
 
     Args:
-        model: a model with `VariationalWeights`.
-        likelihood: from the model's outputs to the label's distribution.
-        batches: the examples.
-        test: what is observed, by its mean loss; None for each example's own loss.
-        num_draws: of the weights, at least 3.
-        seed: of the draws.
+        model: A model with `VariationalWeights`.
+        likelihood: Maps the model's outputs to the label's distribution.
+        batches: The examples.
+        test: Data whose mean loss is observed; None for each example's own loss.
+        num_draws: Number of draws of the weights, at least 3.
+        seed: Seed of the draws.
     """
     draws = PosteriorDraws(model)
     of_data = ExampleLosses(model, likelihood, batches, draws.variables)
@@ -44,7 +44,8 @@ def by_draws(
         ]
         observed = (np.array(means) - np.mean(means))[:, None]
     products = spread * observed
-    # Leaving one draw out changes the covariance in proportion to what its product is off the mean.
+    # Leaving out a draw changes the covariance in proportion to its product's distance from the
+    # mean.
     n = num_draws
     variance = n / ((n - 1) * (n - 2) ** 2) * ((products - products.mean(0)) ** 2).sum(0)
     return mean, -products.sum(0) / (n - 1), np.sqrt(variance)

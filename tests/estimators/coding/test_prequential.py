@@ -148,8 +148,8 @@ def test_random_labels_are_told_no_shorter_than_without_a_network():
     ("change", "kind", "sentence"),
     [
         ({"build": lambda: 3}, TypeError, "`build` must make a keras.Model"),
-        ({"build": lambda a, b: 3}, TypeError, "`build` must take nothing, or the number of"),
-        ({"build": lambda *, a: 3}, TypeError, "`build` must take nothing, or the number of"),
+        ({"build": lambda a, b: 3}, TypeError, "`build` must take no argument, or the number of"),
+        ({"build": lambda *, a: 3}, TypeError, "`build` must take no argument, or the number of"),
         ({"build": lambda: keras.Sequential()}, ValueError, "`build` must make a model that is"),
         ({"blocks": [2, 9]}, ValueError, "`blocks` must be increasing ends"),
         ({"blocks": [64]}, ValueError, "`blocks` must be increasing ends"),

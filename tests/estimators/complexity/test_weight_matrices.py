@@ -123,7 +123,7 @@ def test_chains_of_a_boltzmann_machine_are_left_out_and_its_kernel_stays():
         ("kernel", (3, 4))
     ]
     (reason,) = [why for path, why in skipped.items() if path.endswith("chains")]
-    assert reason == "samples that a Boltzmann machine goes on from"
+    assert reason == "states of the chains of a Boltzmann machine"
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
