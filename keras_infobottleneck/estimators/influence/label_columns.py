@@ -1,4 +1,4 @@
-"""The columns that gradients of single examples are taken for: the loss, or all of the outputs."""
+"""The columns that gradients of single examples are computed for: the loss, or all outputs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["LabelNumbers", "columns_of", "label_numbers"]
 
 
 class LabelNumbers(NamedTuple):
-    """What a label says of an example, without its gradients; arrays, or tensors of a batch.
+    """Loss of each example, and its derivatives by the outputs; arrays, or tensors of a batch.
 
     Attributes:
-        losses: minus the log-probability of the label, in nats, `[n]`.
-        slopes: of outputs, the loss's gradient by the outputs, `[n, outputs]`; else empty.
-        curvatures: of outputs, Fisher information of the label about them,
+        losses: Minus the log-probability of the label, in nats, `[n]`.
+        slopes: For outputs, the gradient of the loss by the outputs, `[n, outputs]`; else empty.
+        curvatures: For outputs, the Fisher information of the label about them,
             `[n, outputs, outputs]`; else empty.
-        parameters: of outputs, these themselves, such as logits, `[n, outputs]`; else empty.
+        parameters: For outputs, their values, such as logits, `[n, outputs]`; else empty.
     """
 
     losses: Any
@@ -36,7 +36,7 @@ class LabelNumbers(NamedTuple):
 
 @dataclass(frozen=True)
 class _OutputColumns(ColumnSource):
-    """Scores whose columns are the parameters of the label's distribution, one after the other."""
+    """Scores with one column for each parameter of the label's distribution."""
 
     def columns(
         self, terms: list[Term], batch: Batch, key: tf.Tensor
@@ -51,10 +51,10 @@ class _OutputColumns(ColumnSource):
 
 
 def _only_term(terms: list[Term]) -> Term:
-    """The only term of the label's distribution, which has one array of parameters.
+    """The only term of the label's distribution, which must have one array of parameters.
 
     Raises:
-        ValueError: several, or one with several parameters.
+        ValueError: There are several terms, or several arrays of parameters.
     """
     if len(terms) > 1 or len(terms[0].eta) > 1:
         raise ValueError(
@@ -65,7 +65,7 @@ def _only_term(terms: list[Term]) -> Term:
 
 
 def _unit(term: Term, k: int | tf.Tensor) -> tf.Tensor:
-    """One at parameter k of every example, in the shape of the parameters."""
+    """Ones at parameter k of every example and zeros elsewhere, in the shape of the parameters."""
     (eta,) = term.eta
     one_hot = tf.one_hot(k, term.num_outputs, dtype=eta.dtype)
     return tf.zeros_like(eta) + tf.reshape(one_hot, [1, *eta.shape[1:]])
@@ -74,13 +74,14 @@ def _unit(term: Term, k: int | tf.Tensor) -> tf.Tensor:
 def columns_of(
     model: keras.Model, likelihood: Likelihood, batches: Batches, of_outputs: bool
 ) -> tuple[ColumnSource, int]:
-    """Where the columns come from, and how many there are.
+    """The source of the columns, and their number.
 
     Args:
-        model: the model.
-        likelihood: from the model's outputs to the label's distribution.
-        batches: the examples.
-        of_outputs: one column for each parameter of the distribution, rather than one of the loss.
+        model: The model.
+        likelihood: Maps the model's outputs to the label's distribution.
+        batches: The examples.
+        of_outputs: Whether to use one column for each parameter of the distribution, rather than
+            one of the loss.
     """
     if not of_outputs:
         return ColumnSource(likelihood, "empirical"), 1
@@ -90,7 +91,7 @@ def columns_of(
 
 
 def label_numbers(scores: Scores, source: ColumnSource, y: Any) -> LabelNumbers:
-    """The numbers of a batch."""
+    """Losses of a batch, with their derivatives by the outputs if `source` has columns of these."""
     losses = losses_of(scores.terms, y)
     if not isinstance(source, _OutputColumns):
         nothing = tf.zeros([scores.num_rows, 0])

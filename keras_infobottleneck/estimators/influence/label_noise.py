@@ -1,4 +1,4 @@
-"""A confusion matrix of wrong labels, fitted to arrays of held-out predictions."""
+"""A confusion matrix of wrong labels, fitted to held-out predictions."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 
 __all__ = ["LabelNoise", "log_softmax"]
 
-# Temperatures that predictions are tried at: from far too unsure to far too sure.
+# Temperatures that are tried, from predictions far too uncertain to ones far too certain.
 TEMPERATURES = np.geomspace(0.06, 8.0, 29)
-# Of expectation and maximisation at each temperature, and at the best one.
+# Numbers of steps of expectation and maximisation, at each temperature and at the best one.
 STEPS, STEPS_AT_THE_END = 8, 40
-# What is believed of each class before a label is seen, in examples: most labels are right.
+# Prior counts of a class's labels, in examples: most labels are right.
 RIGHT, OTHER = 1.0, 0.1
 
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """Model of noisy labels: drawn from the prediction, then changed by a confusion matrix.
+    """Model of noisy labels: a true class is drawn, then changed by a confusion matrix.
 
     `p(given = y | x) = sum_k p_T(k | x) Q[k, y]`, with `p_T` the prediction at temperature T.
 
     Attributes:
-        temperature: above one where the predictions are too sure.
-        confusion: Q, `[classes, classes]`, rows that sum to one.
-        wrong: probability that each given label is not the true one, `[examples]`.
-        suggested: the most probable true label, `[examples]`.
+        temperature: Above one if the predictions are too certain.
+        confusion: Q, `[classes, classes]`, whose rows sum to one.
+        wrong: Probability that each given label is not the true one, `[examples]`.
+        suggested: Most probable true label, `[examples]`.
     """
 
     temperature: float
@@ -39,13 +39,13 @@ class LabelNoise:
         """Fits T by maximum likelihood and Q by maximum posterior under a weak Dirichlet prior.
 
         Args:
-            scores: logits of predictions that did not see the label, `[examples, classes]`.
-            labels: those given, integers `[examples]`.
+            scores: Logits of predictions that did not see the label, `[examples, classes]`.
+            labels: Given labels, integers `[examples]`.
         """
         confusion = _start(scores.shape[1])
         best, found = -np.inf, (1.0, confusion)
         for temperature in TEMPERATURES:
-            # Each temperature starts from what the one before has found.
+            # Each temperature starts from the confusion matrix of the one before.
             confusion, likelihood = _fitted(log_softmax(scores / temperature), labels, confusion)
             if likelihood > best:
                 best, found = likelihood, (float(temperature), confusion)
@@ -59,7 +59,7 @@ class LabelNoise:
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log-probabilities of scores whose last axis is classes."""
+    """Log-probabilities of scores, whose last axis is the class."""
     scores = scores - scores.max(-1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
@@ -72,7 +72,7 @@ def _start(classes: int) -> np.ndarray:
 def _posterior(
     log_p: np.ndarray, labels: np.ndarray, confusion: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Posterior of the true labels, `[examples, classes]`, and log-likelihood of the given."""
+    """Posterior of the true labels, `[examples, classes]`, and log-likelihood of the given ones."""
     joint = log_p + np.log(confusion.T[labels])
     top = joint.max(1, keepdims=True)
     logs = top[:, 0] + np.log(np.exp(joint - top).sum(1))

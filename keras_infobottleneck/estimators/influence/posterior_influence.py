@@ -1,4 +1,4 @@
-"""What one more copy of each example would do to a loss, by a posterior or by curvature."""
+"""What one more copy of each example would do to a loss, by draws or by curvature."""
 
 from __future__ import annotations
 
@@ -45,16 +45,18 @@ class PosteriorInfluence(ArchivedResult):
     """By how much a loss would change if each example counted once more, in nats.
 
     Attributes:
-        influences: of each example, in the order of the data, `[examples]`. Above zero the example
-            raises the loss. Leaving it out changes the loss by minus this much, to first order.
-        standard_errors: of them, `[examples]`: over draws (jackknife), or from the labels drawn for
-            the Fisher matrix.
-        losses: of each example, in nats, `[examples]`: the mean over draws, or that of the weights.
-        is_own: whether the loss is each example's own; else it is the mean over the test data.
+        influences: Influence of each example, in the order of the data, `[examples]`. If positive,
+            the example raises the loss. Leaving it out changes the loss by minus this much, to
+            first order.
+        standard_errors: Their standard errors, `[examples]`: over draws (jackknife), or from the
+            labels drawn for the Fisher matrix.
+        losses: Loss of each example, in nats, `[examples]`: the mean over draws, or the loss at the
+            trained weights.
+        is_own: Whether the loss is each example's own; otherwise it is the mean over the test data.
         method: "draws" from the posterior of noisy weights, or "curvature" for a plain network.
-        beta: price of a nat relative to the *mean* loss.
-        num_draws: of the weights; 0 for "curvature".
-        num_examples: N, of the training set.
+        beta: Price of a nat relative to the *mean* loss.
+        num_draws: Number of draws of the weights; 0 for "curvature".
+        num_examples: Number N of training examples.
 
     Example:
         ```python
@@ -91,7 +93,7 @@ class PosteriorInfluence(ArchivedResult):
     _points = ("influences", "standard_errors", "losses")
 
     def most_harmful(self, count: int = 10) -> np.ndarray:
-        """Indices of the `count` examples that raise the loss most, or lower their own most."""
+        """Indices of the `count` examples that raise the test loss or lower their own the most."""
         signed = self.influences if self.is_own else -self.influences
         return np.argsort(signed, kind="stable")[: check_count("count", count, 0)]
 
@@ -149,42 +151,45 @@ def posterior_influence(
 ) -> PosteriorInfluence:
     """Influence of each training example on a loss: its change if the example counted once more.
 
-    For the posterior `q(w)` proportional to `prior * exp(-sum_j l_j(w) / (N beta))` the derivative
+    For the posterior `q(w)` proportional to `prior * exp(-sum_j l_j(w) / (N beta))`, the derivative
     of the mean of `phi(w)` by the number of times that example i counts is
 
         -Cov_{w ~ q}(l_i(w), phi(w)) / (N beta)
 
-    with `phi` the mean loss over `test_data`, or `l_i` itself without. A model with
-    `VariationalWeights` is drawn from: no Hessian, and no chain of samples. For a plain network,
-    with the Gaussian code as the posterior and losses taken for linear in the weights, it is the
-    classical influence function, `-grad l_i^T (F + beta / prior_scale^2 I)^-1 grad phi / N`.
+    where `phi` is the mean loss over `test_data`, or `l_i` itself without test data. If the model
+    has `VariationalWeights`, its weights are drawn: no Hessian and no Markov chain is needed. For a
+    plain network, with the Gaussian code as the posterior and losses approximated as linear in the
+    weights, it is the classical influence function,
+    `-grad l_i^T (F + beta / prior_scale^2 I)^-1 grad phi / N`.
 
-    By draws consistent: exact for the derivative as `num_draws` grows, if the posterior is that of
-    the formula; a factorised posterior leaves correlations of weights out. By curvature an
-    approximation. Both are first order: of an example that the network has fitted by itself the
-    influence on its own loss is too small, see `unique_information(leverage=True)`.
+    The method by draws is consistent: exact for the derivative as `num_draws` grows, if the
+    posterior is that of the formula; a factorised posterior neglects correlations of weights. The
+    method by curvature is an approximation. Both are of first order: if the network has fitted an
+    example by itself, the influence on its own loss is too small; see
+    `unique_information(leverage=True)`.
 
     Args:
-        model: any Keras model; with noisy weights, all of them by `VariationalWeights`.
+        model: Any Keras model; if it has noisy weights, all of them by `VariationalWeights`.
         data: `(x, y)`, examples of the training set: arrays, a `tf.data.Dataset` or a
             `keras.utils.PyDataset`.
-        test_data: `(x, y)` whose mean loss is observed; a single example will do. By default each
-            example's own loss is.
-        num_draws: draws of all weights, at least 3; a plain network makes none.
-        beta: price of a nat relative to the *mean* loss. By default that of the model:
-            `weight_beta / num_examples` of an `InformationBottleneckModel`, else `1 / N`.
-        fisher, prior_scale, structure, fisher_options: of a plain network, as of
+        test_data: `(x, y)` whose mean loss is observed; may be a single example. By default each
+            example's own loss is observed.
+        num_draws: Number of draws of all weights, at least 3; not used for a plain network.
+        beta: Price of a nat relative to the *mean* loss. By default that of the model:
+            `weight_beta / num_examples` of an `InformationBottleneckModel`, otherwise `1 / N`.
+        fisher, prior_scale, structure, fisher_options: For a plain network, as in
             `unique_information`.
-        likelihood, batch_size, verbose: as of `fisher_information`.
-        seed: of the draws, and of the labels drawn for the Fisher matrix.
+        likelihood, batch_size, verbose: As in `fisher_information`.
+        seed: Seed of the draws, and of the labels drawn for the Fisher matrix.
 
     Returns:
-        A `PosteriorInfluence`. Standard errors: of draws by the jackknife over them; of curvature
-        by the relative error of the Fisher matrix' trace. Cost: two passes without gradients for
-        each draw (one without `test_data`), or the Fisher matrix and two passes with gradients.
+        A `PosteriorInfluence`. Standard errors of draws are by the jackknife over them, those of
+        curvature by the relative error of the Fisher matrix's trace. Cost: two passes without
+        gradients for each draw (one without `test_data`), or the Fisher matrix and two passes with
+        gradients.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument cannot be used; the message says why.
 
     References:
         Kreer et al., 2025, "Bayesian influence functions for Hessian-free data attribution",

@@ -1,4 +1,4 @@
-"""How many nats each example leaves in the weights, or in the predictions."""
+"""How many nats each example contributes to the weights, or to the predictions."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ TOP = 0.01
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class UniqueInformation(ArchivedResult):
-    """Nats that each example leaves in the weights, or in the predictions.
+    """Nats that each example contributes to the weights, or to the predictions.
 
     Attributes:
-        nats: of each example, in the order of the data, `[examples]`.
-        standard_errors: of them, from the labels drawn for the Fisher matrix, `[examples]`; zeros
-            where it is exact for the data.
-        losses: minus the log-probability of each label by the whole network, in nats,
+        nats: Nats of each example, in the order of the data, `[examples]`.
+        standard_errors: Their standard errors, from the labels drawn for the Fisher matrix,
+            `[examples]`; zeros if it is exact for the data.
+        losses: Minus the log-probability of each label by the whole network, in nats,
             `[examples]`.
         space: "weights" or "outputs".
-        beta: price of a nat relative to the *mean* loss.
-        prior_scale: standard deviation of the prior.
-        num_examples: N, of the training set that the curvature is about.
-        structure: of the Fisher matrix.
-        leverage: whether the step is Newton's rather than the first-order one.
+        beta: Price of a nat relative to the *mean* loss.
+        prior_scale: Standard deviation of the prior.
+        num_examples: Number N of examples in the training set of the Fisher matrix.
+        structure: Structure of the Fisher matrix.
+        leverage: Whether the step is Newton's rather than the first-order one.
 
     Example:
         ```python
@@ -105,13 +105,13 @@ class UniqueInformation(ArchivedResult):
         return np.argsort(-self.nats, kind="stable")[: check_count("count", count, 0)]
 
     def top_share(self, fraction: float = TOP) -> float:
-        """Share of all nats that is held by the given fraction of examples with the most nats."""
+        """Share of all nats contributed by this fraction of the examples, those with the most."""
         count = max(1, round(check_probability("fraction", fraction) * len(self.nats)))
         total = float(self.nats.sum())
         return float(np.sort(self.nats)[::-1][:count].sum()) / total if total else float("nan")
 
     def numbers(self) -> dict[str, float]:
-        """Mean, largest and total nats, the share held by the top percent, and the settings."""
+        """Mean, largest and total nats, the share of the top percent, and the settings."""
         nats = {
             "mean_nats": float(self.nats.mean()),
             "largest_nats": float(self.nats.max()),
@@ -162,52 +162,53 @@ def unique_information(
     verbose: int = 0,
     **fisher_options: Any,
 ) -> UniqueInformation:
-    """Nats that each example leaves in the weights of a deterministic model.
+    """Nats that each example contributes to the weights of a deterministic model.
 
-    Without example i the minimum of the mean loss would lie elsewhere, by
+    Without example i the minimum of the mean loss would move by
 
         d_i = w_without_i - w = (F + beta / prior_scale^2 I)^-1 grad l_i(w) / N
 
     to first order. `space="weights"`: the best Gaussian code of the weights has the covariance
     `S = beta (F + beta / prior_scale^2 I)^-1`; the divergence between the codes with and without
-    the example is `1/2 d_i^T S^-1 d_i`, and says how well somebody who sees weights with the code's
-    noise could tell whether the example was there. `space="outputs"`: how far the predicted
-    distribution of a label moves on average over `test_data`, `1/2 d_i^T F_test d_i`, the second
-    order of the divergence between the predictions with and without the example.
+    the example is `1/2 d_i^T S^-1 d_i`. It measures how well an observer of weights with the code's
+    noise could tell whether the example was in the training set. `space="outputs"`: how far the
+    predicted distribution of a label moves on average over `test_data`, `1/2 d_i^T F_test d_i`, the
+    second order of the divergence between the predictions with and without the example.
 
-    An approximation: exact for a loss that is quadratic in the weights, with F its Hessian,
-    `leverage=True`, and the prior part of the loss. Away from a minimum it is about the step that
+    This is an approximation: exact for a loss that is quadratic in the weights, with F its Hessian,
+    `leverage=True`, and the prior part of the loss. Away from a minimum it describes the step that
     one more example would cause. With `structure="gram"`, `labels="empirical"` and all
     training examples the nats in the weights add up to `tr(F (F + shift)^-1) / (2 N beta)`.
 
     Args:
-        model: any Keras model without noisy weights, at its trained weights.
+        model: Any Keras model without noisy weights, at its trained weights.
         data: `(x, y)` of the examples, all of the training set or some of it: arrays, a
             `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        beta: price of a nat relative to the *mean* loss, `1 / N` for the negative evidence.
-        fisher: a `FisherInformation` of this model on its training set, of any structure but
-            "implicit"; by default it is measured on `data`, which must then be all of it.
-        prior_scale: standard deviation of the prior of the weights, or "optimal", as of
+        beta: Price of a nat relative to the *mean* loss, `1 / N` for the negative evidence.
+        fisher: `FisherInformation` of this model on its training set, of any structure but
+            "implicit"; by default it is measured on `data`, which must then be the whole set.
+        prior_scale: Standard deviation of the prior of the weights, or "optimal", as in
             `information_in_weights`.
-        structure: of the Fisher matrix, if it is measured. The diagonal leaves out correlations of
-            weights: its influences tell little more than products of gradients.
+        structure: Structure of the Fisher matrix, if it is measured. The diagonal neglects
+            correlations of weights: its influences say little more than products of gradients.
         space: "weights" or "outputs".
-        test_data: for `space="outputs"`, examples on which predictions are compared; labels do not
-            matter. By default those of `fisher`.
-        leverage: whether the curvature that goes with the example is taken out too (a step of
-            Newton's method, at a backward pass for each output). Exact for ridge regression.
-        likelihood, batch_size, verbose: as of `fisher_information`.
-        fisher_options: others of `fisher_information`, if the matrix is measured.
+        test_data: For `space="outputs"`, the examples on which predictions are compared; their
+            labels are not used. By default those of `fisher`.
+        leverage: Whether the example's own curvature is removed too (a step of Newton's method, at
+            a backward pass for each output). Exact for ridge regression.
+        likelihood, batch_size, verbose: As in `fisher_information`.
+        fisher_options: Other arguments of `fisher_information`, if the matrix is measured.
 
     Returns:
-        A `UniqueInformation`. Its standard errors are those of the Fisher matrix' drawn labels, by
-        the relative error of its trace (delta method); the approximation itself has none. Cost:
-        the Fisher matrix, and for "diagonal" and "kronecker" one to five gradient passes, or with
-        `leverage` that for each output. With `test_data`, and for other structures, a product with
-        the inverse for each example, on the host, and memory for the gradients of a batch.
+        A `UniqueInformation`. Its standard errors are those due to the labels drawn for the Fisher
+        matrix, by the relative error of its trace (delta method); the error of the approximation
+        itself is not included. Cost: the Fisher matrix, and for "diagonal" and "kronecker" one to
+        five gradient passes, or with `leverage` as many for each output. With `test_data`, and for
+        other structures, a product with the inverse for each example, on the host, and memory for
+        the gradients of a batch.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument cannot be used; the message says why.
 
     References:
         Harutyunyan et al., 2021, "Estimating informativeness of samples with smooth unique
@@ -275,7 +276,7 @@ def unique_information(
     if space == "weights":
         nats, slopes = whole / (unit * beta), -felt / (unit * beta)
     else:
-        # Of the slope an upper estimate: the two inverses move by at most this, F by the rest.
+        # An upper estimate of the slope: the two inverses move by at most this much, F by the rest.
         nats, slopes = np.maximum(felt, 0.0) / unit, -felt / unit
     return UniqueInformation(
         nats=nats,
@@ -291,5 +292,5 @@ def unique_information(
 
 
 def _felt(part: Removal, test: FisherInformation) -> np.ndarray:
-    """How much the removals move the predictions on the test data, `d^T F_test d`, `[n]`."""
+    """How far each removal moves the predictions on the test data, `d^T F_test d`, `[n]`."""
     return np.einsum("nw,nw->n", part.solved, test.power_product(part.solved, 1.0))

@@ -1,4 +1,4 @@
-"""What leaving one example out does to the weights at a minimum, to first order or by Newton."""
+"""What leaving out one example does to the weights at a minimum, to first order or by Newton."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Removal", "norms_of_removals", "removals"]
 
 
 class Removal(NamedTuple):
-    """Effect of leaving out each of n examples by itself; arrays in float64.
+    """Effect of leaving out each of n examples separately; arrays in float64.
 
     Attributes:
-        losses: of the example before, in nats, `[n]`.
-        solved: `(F + shift I)^-1 g` of its gradient g as it counts for the step, `[n, weights]`;
+        losses: Loss of the example before its removal, in nats, `[n]`.
+        solved: `(F + shift I)^-1 g` for the gradient g that defines the step, `[n, weights]`;
             the weights move by `solved / N`.
     """
 
@@ -42,22 +42,22 @@ def removals(
     leverage: bool = False,
     verbose: int = 0,
 ) -> Iterator[Removal]:
-    """Removals of all examples, batch by batch in the order of the data, by one pass.
+    """Removals of all examples, batch by batch in the order of the data, in one pass.
 
-    With `A = F + shift I` and the gradient g the step is `A^-1 g / N`. The curvature that goes with
-    the example makes it larger: with J the derivative of the label's distribution by the weights,
+    With `A = F + shift I` and the gradient g the step is `A^-1 g / N`. Removing the example's own
+    curvature makes it larger: with J the derivative of the label's distribution by the weights,
     L its Fisher information about it, r the loss's gradient by it, and `H = J A^-1 J^T / N`, the
     gradient becomes `J^T (I - L H)^-1 r`.
 
-    Where only products of steps under powers of A are asked for, `norms_of_removals` makes them on
-    the device without a row of all weights. What another matrix says of a step, such as how far it
-    moves predictions on other data, takes the step itself: Kronecker factors of other data are not
-    diagonal where those of A are, and products with the gradients of these data would be another
-    estimate of the matrix.
+    If only products of steps with powers of A are needed, `norms_of_removals` computes them on
+    the device without rows of all weights. A product with another matrix, such as that for the
+    predictions on other data, needs the step itself: Kronecker factors of other data are not
+    diagonal in the basis of those of A, and products with the gradients of these data would be
+    another estimate of the matrix.
 
     Raises:
-        ValueError: with `leverage`, examples whose own curvature is more than all of the matrix
-            says that there is.
+        ValueError: With `leverage`, the curvature of single examples is larger than that of the
+            whole matrix.
     """
     count = fisher.num_examples
     parts = example_rows(
@@ -87,9 +87,9 @@ def norms_of_removals(
     leverage: bool = False,
     verbose: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every removal the loss before, `g^T A^-1 g`, and `shift g^T A^-2 g`, each `[examples]`.
+    """For each removal the loss before, `g^T A^-1 g`, and `shift g^T A^-2 g`, each `[examples]`.
 
-    With the letters of `removals`, but without steps of the size of all weights.
+    The notation is that of `removals`; no row of all weights is made.
     """
     options: dict[str, Any] = {"of_outputs": leverage, "verbose": verbose}
     powers = (-1.0, -2.0)
@@ -120,17 +120,17 @@ def _with_leverage(
 
 
 def _removed(leverages: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """`(I - L H)^-1 r`, the slopes `[n, outputs]` that a Newton step without the example has.
+    """`(I - L H)^-1 r`, the loss's slopes `[n, outputs]` for a Newton step without the example.
 
     Raises:
-        ValueError: examples with a leverage of one or more.
+        ValueError: Some examples have a leverage of one or more.
     """
-    # Eigenvalues of L H are real and, at a minimum whose curvature F is, below one.
+    # Eigenvalues of L H are real and, at a minimum with curvature F, below one.
     largest = np.max(np.linalg.eigvals(leverages).real, axis=1)
     if np.any(largest >= 1.0):
         raise ValueError(
-            "`leverage=True` needs a curvature that holds each example's own; take a structure "
-            "nearer to it, such as 'kronecker' or 'gram', or leave `leverage` out. Received: "
+            "`leverage=True` needs a curvature that includes each example's own; use a more exact "
+            "structure, such as 'kronecker' or 'gram', or set `leverage=False`. Received: "
             f"{np.sum(largest >= 1.0)} of {len(slopes)} examples with a leverage of one or more"
         )
     return np.linalg.solve(np.eye(slopes.shape[1]) - leverages, slopes[:, :, None])[:, :, 0]

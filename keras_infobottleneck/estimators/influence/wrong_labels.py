@@ -1,4 +1,4 @@
-"""Detection of wrong labels: a ranking by probability, and the expected precision at its top."""
+"""Detection of wrong labels: a ranking by probability, and its expected precision."""
 
 from __future__ import annotations
 
@@ -48,24 +48,24 @@ from keras_infobottleneck.results.estimate import Estimate
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
 
-MOST_WRONG = 0.5  # share of the labels above which the network is the likelier cause
-NO_LIMIT = 10**9  # the labels of the last layer alone are cheap, and nobody asked for them
+MOST_WRONG = 0.5  # share of wrong labels above which a poor network is the likelier cause
+NO_LIMIT = 10**9  # passes over the last layer alone are cheap, so the user is not asked
 METHODS = ("draws", "curvature")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class WrongLabels(ArchivedResult):
-    """Probability that each label is wrong, and the most probable right label.
+    """Probability that each label is wrong, and the most probable correct label.
 
     Attributes:
-        probabilities: that the label is wrong, of each example in the order of the data,
-            `[examples]`.
-        suggested: the most probable right label, `[examples]`.
-        losses: minus the log-probability of the label given, by the network without the example,
+        probabilities: Probability that the label of each example is wrong, in the order of the
+            data, `[examples]`.
+        suggested: The most probable correct label, `[examples]`.
+        losses: Minus the log-probability of the given label, by the network without the example,
             in nats, `[examples]`.
-        confusion: probability of a given label (column) for a true one (row),
+        confusion: Probability of a given label (column) for a true one (row),
             `[classes, classes]`.
-        temperature: by which the network's logits were divided; above one where it is too sure.
+        temperature: Divisor of the network's logits; above one if it is too certain.
         method: "draws" from the posterior of noisy weights, or "curvature" for a plain network.
 
     Example:
@@ -100,16 +100,16 @@ class WrongLabels(ArchivedResult):
 
     @property
     def expected_share(self) -> Estimate:
-        """Share of all labels that is expected to be wrong.
+        """Expected share of wrong labels among all.
 
-        Its standard error is that of independent labels with these probabilities.
+        Its standard error is that for independent labels with these probabilities.
         """
         p = self.probabilities
         return Estimate(float(p.mean()), float(np.sqrt((p * (1 - p)).sum()) / len(p)))
 
     def ranking(self, count: int | None = None) -> np.ndarray:
-        """Indices of the examples, the label most probably wrong first; all of them, or `count`."""
-        # Probabilities that round to one are told apart by their losses.
+        """Indices of all examples, or of the first `count`, the label most probably wrong first."""
+        # Ties, such as probabilities that round to one, are broken by the losses.
         count = check_count("count", count, 0, optional=True)
         return np.lexsort((-self.losses, -self.probabilities))[:count]
 
@@ -120,7 +120,7 @@ class WrongLabels(ArchivedResult):
         return order[self.probabilities[order] > threshold]
 
     def expected_precision(self, threshold: float = 0.5) -> float:
-        """Expected share of wrong labels among the flagged ones; NaN where none is flagged."""
+        """Expected share of wrong labels among the flagged ones; NaN if none is flagged."""
         flagged = self.flagged(threshold)
         return float(self.probabilities[flagged].mean()) if len(flagged) else float("nan")
 
@@ -173,48 +173,49 @@ def find_wrong_labels(
     verbose: int = 0,
     **fisher_options: Any,
 ) -> WrongLabels:
-    """Rank training examples by the probability that their label is wrong.
+    """Ranks training examples by the probability that their label is wrong.
 
-    A network that has learned a wrong label finds it likely. So each example is first taken out of
-    the network: for a plain one by a Newton step of its last layer, whose leverage knows how far
-    the layer fitted the example by itself; for one with `VariationalWeights` by drawn networks, of
-    which those that answer the label well count less. Then a model of the labels is fitted to these
-    predictions, by its greatest posterior probability: the true class follows the prediction at
-    some temperature, and the given label follows the true class by a confusion matrix, whose prior
-    prefers right labels. The probability that a label
-    is wrong is that model's; their mean is the expected share of wrong labels, and the threshold of
-    one half flags those that are more probably wrong than right.
+    A network that has learned a wrong label assigns it a high probability. So each example is first
+    removed from the network: for a plain network by a Newton step of its last layer, whose leverage
+    says how far the layer fitted the example by itself; for a network with `VariationalWeights` by
+    drawn networks, among which those that predict the label well count less. Then a model of the
+    labels is fitted to these predictions, by its greatest posterior probability: the true class
+    follows the prediction at some temperature, and the given label follows the true class by a
+    confusion matrix, whose prior favours correct labels. The probability that a label is wrong is
+    that of this model. The mean of the probabilities is the expected share of wrong labels, and the
+    threshold of one half flags those that are more probably wrong than right.
 
-    The probabilities are calibrated as far as that model is: where predictions without the example
-    are good but for their temperature, and labels go wrong by class and not by example. They are
-    not where the network learned the wrong labels as a rule, nor for a network that fits everything
-    so closely that a quadratic step does not undo it: stop earlier, or let it pay for its weights.
+    The probabilities are as well calibrated as the model holds: if predictions without the example
+    are good up to their temperature, and errors of labels depend on the class and not on the
+    example. They are not calibrated if the network learned the wrong labels as a rule, nor for a
+    network that fits everything so closely that a quadratic step does not undo it: stop its
+    training earlier, or charge it for its weights.
 
     Args:
-        model: a classifier: any Keras model; with noisy weights, all by `VariationalWeights`.
+        model: A classifier: any Keras model; if it has noisy weights, all by `VariationalWeights`.
         data: `(x, y)`, all of the training set: arrays, a `tf.data.Dataset` or a
             `keras.utils.PyDataset`; labels as integers or one-hot.
-        num_draws: draws of all weights, at least 3; a plain network makes none.
-        beta: price of a nat relative to the *mean* loss. By default that of the model:
-            `weight_beta / num_examples` of an `InformationBottleneckModel`, else `1 / N`.
-        fisher, prior_scale, structure, fisher_options: of a plain network, as of
-            `unique_information`. The step is one of the weights that they name, by default those of
-            the last layer: of all weights an approximate inverse says far more leverage than there
-            is, and too many labels seem wrong. The exact inverse of the last layer's matrix
-            ("dense") is better early in training; later it is too low, as the layers before know
-            the labels too, for which the diagonal makes up in part.
-        likelihood, batch_size, verbose: as of `fisher_information`.
-        seed: of the draws, and of the labels drawn for the Fisher matrix.
+        num_draws: Number of draws of all weights, at least 3; not used for a plain network.
+        beta: Price of a nat relative to the *mean* loss. By default that of the model:
+            `weight_beta / num_examples` of an `InformationBottleneckModel`, otherwise `1 / N`.
+        fisher, prior_scale, structure, fisher_options: For a plain network, as in
+            `unique_information`. The step is in the variables of the Fisher matrix, by default
+            those of the last layer: for all weights, an approximate inverse gives far too much
+            leverage, and too many labels seem wrong. The exact inverse for the last layer ("dense")
+            is better early in training; later its leverage is too low, because the layers before it
+            have learned the labels too, for which the diagonal compensates in part.
+        likelihood, batch_size, verbose: As in `fisher_information`.
+        seed: Seed of the draws, and of the labels drawn for the Fisher matrix.
 
     Returns:
         A `WrongLabels`. Cost: a pass without gradients for each draw; or the Fisher matrix of the
-        last layer, and a backward pass of it for each class.
+        last layer, and a backward pass through it for each class.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument cannot be used; the message says why.
 
     References:
-        Gelfand, Dey & Chang, 1992, on leaving one out by weights of draws; Natarajan et al., 2013,
+        Gelfand, Dey & Chang, 1992, on leaving one out by weighting draws; Natarajan et al., 2013,
         and Patrini et al., 2017, arXiv 1609.03683, on confusion matrices.
 
     Example:
@@ -252,8 +253,8 @@ def find_wrong_labels(
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
     terms = found.terms(model(batches.first_inputs(), training=False))
-    # The pass over the labels is also what later passes are compared with: results stand in the
-    # order of the data.
+    # This pass over the labels also fixes the order of the data, with which later passes are
+    # compared.
     labels = _labels(terms, batches, class_log_probabilities(terms).shape[1])
     is_drawn = has_posterior(model)
     price, _ = price_of_nat(model, batches, price, fisher)
@@ -276,8 +277,8 @@ def find_wrong_labels(
     share = float(noise.wrong.mean())
     if share > MOST_WRONG:
         warnings.warn(
-            f"{share:.0%} of the labels seem wrong, which more often says that the network does "
-            "not predict them: compare its loss with that of the frequencies of the classes "
+            f"{share:.0%} of the labels seem wrong, which more often means that the network does "
+            "not predict them: compare its loss with the entropy of the class frequencies "
             "before you trust these probabilities.",
             stacklevel=3,
         )
@@ -304,7 +305,7 @@ def _labels(terms: list[Term], batches: Batches, classes: int) -> np.ndarray:
     """The given labels as integers, `[examples]`.
 
     Raises:
-        ValueError: other shapes, or numbers outside the classes.
+        ValueError: The labels have another shape, or are not numbers of classes.
     """
     parts = [label_of_each(terms, y)[0] for _, y in batches.parts()]
     labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for y in parts])

@@ -1,1 +1,1 @@
-"""How singular a minimum is: chains of weights around it, and what they say of its volume."""
+"""How singular a minimum is, measured by Markov chains of weights around it."""

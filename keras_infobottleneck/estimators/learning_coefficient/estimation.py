@@ -1,4 +1,4 @@
-"""`local_learning_coefficient`: what is asked for, checked, and drawn by chains."""
+"""`local_learning_coefficient`: its arguments are checked, and Markov chains are run."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from keras_infobottleneck.introspection.replicas import on_replicas
 __all__ = ["local_learning_coefficient"]
 
 SAMPLERS = ("auto", "hamiltonian", "langevin")
-# Up to so many examples a Metropolis test on all of them is cheap.
+# Up to this number of examples a Metropolis test on all of them is cheap.
 MOST_TESTED = 2_000
 DEFAULT_BATCHES = {"hamiltonian": 1_024, "langevin": 128}
-# The slope of the information is taken between this factor below and above the price.
+# The slope of the information is measured between the price divided and multiplied by this factor.
 SLOPE_FACTOR = 1.1
 
 
@@ -67,56 +67,57 @@ def local_learning_coefficient(
 ) -> LearningCoefficient:
     """Local learning coefficient of a model's weights: how singular the minimum is.
 
-    The volume of weights around w* whose mean loss is within epsilon of its own shrinks like
-    `epsilon^lambda`. Lambda is k/2 for a regular model of k weights, and smaller where weights, or
-    functions of them, do not matter. It is also by how many nats the information in the weights
-    grows for each unit of `log(1 / beta)`, where beta is the price of a nat relative to the mean
-    loss. The estimate is the mean, over draws of the tempered posterior, of
+    The volume of weights around w* whose mean loss is within epsilon of that at w* shrinks like
+    `epsilon^lambda`. Lambda is k/2 for a regular model of k weights, and smaller if weights, or
+    functions of them, do not matter. It is also the number of nats by which the information in the
+    weights grows for each unit of `log(1 / beta)`, where beta is the price of a nat relative to the
+    mean loss. The estimate is the mean, over draws of the tempered posterior, of
 
         lambda = (L(w) - L(w*)) / beta,    w ~ exp(-L(w) / beta - localization / 2 |w - w*|^2),
 
     with L the mean negative log-likelihood of all data, and `beta = log(N) / N` by default.
 
-    Two samplers. "hamiltonian" passes over all data at every step, and every trajectory passes a
-    Metropolis test: exact but for the length of the chains. "langevin" sees a minibatch at each
-    step, whose loss and gradient at w* are subtracted: unbiased for the gradient, with an error
-    that falls with the square of the step. Both move along the scales of the diagonal Fisher
-    matrix. Consistent for lambda as beta falls: at a given price a remainder is left, of the order
-    of a power of beta, or of `1 / log(1 / beta)` where a singularity has a multiplicity, and a
-    localization that is strong beside the curvature lowers the estimate.
+    There are two samplers. "hamiltonian" passes over all data at every step, and every trajectory
+    passes a Metropolis test: exact up to the finite length of the chains. "langevin" uses a
+    minibatch at each step and subtracts its loss and gradient at w*: the gradient is unbiased, and
+    the discretisation error falls with the square of the step. Both scale their steps by the
+    diagonal Fisher matrix. The estimate is consistent for lambda as beta falls: at a given price a
+    remainder is left, of the order of a power of beta, or of `1 / log(1 / beta)` if a singularity
+    has a multiplicity, and a localization that is strong relative to the curvature lowers the
+    estimate.
 
     Cost: `num_chains * (num_warmup + num_draws) * num_steps` gradients, of all data or of a
     minibatch, one Fisher matrix unless it is given, and the data in memory. Everything runs in one
-    compiled loop. Chains are computed together where the model's operations allow it.
+    compiled loop. Chains are computed together if the model's operations allow it.
 
     Args:
-        model: any Keras model at weights of a minimum, or near it; it is not changed.
+        model: Any Keras model with its weights at or near a minimum; it is not changed.
         data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        num_chains: at least 2, all of which start at the weights.
-        num_draws: draws of a chain that count, at least 4.
-        num_steps: gradient steps of a draw.
-        num_warmup: draws before those that count, half as many by default.
-        beta: price of a nat relative to the mean loss, `1 / (n beta)` of the literature; by default
+        num_chains: Number of chains, at least 2, all of which start at the model's weights.
+        num_draws: Number of draws of a chain after warmup, at least 4.
+        num_steps: Number of gradient steps per draw.
+        num_warmup: Number of draws discarded at the start, by default half of `num_draws`.
+        beta: Price of a nat relative to the mean loss, `1 / (n beta)` of the literature; by default
             `log(N) / N`.
-        localization: inverse variance of a Gaussian factor around the weights, in the units of
-            weights. Too strong it hides directions in which the loss is flat; too weak it lets the
-            chains leave for another minimum.
-        step_size: longest step, in units of the scale of each weight by the Fisher matrix; "auto"
+        localization: Inverse variance of a Gaussian factor around the weights, in the units of
+            weights. If too strong, it hides directions in which the loss is flat; if too weak, the
+            chains can leave for another minimum.
+        step_size: Largest step, in units of the scale of each weight by the Fisher matrix; "auto"
             fits it to the acceptance of a Metropolis test.
         sampler: "hamiltonian", "langevin", or "auto" for the first up to 2,000 examples.
-        fisher: a `FisherInformation` of the model, which says how far a step may go, and the slope
-            of the information; by default a diagonal with sampled labels.
-        likelihood, variables: as of `fisher_information`.
-        batch_size: examples at a time, for arrays: 1,024 for "hamiltonian", where it is a matter
-            of memory, and 128 for "langevin".
-        seed: of chains and sampled labels.
+        fisher: `FisherInformation` of the model, for the scales of the steps and the slope of the
+            information; by default a diagonal with sampled labels.
+        likelihood, variables: As in `fisher_information`.
+        batch_size: Batch size for arrays: 1,024 for "hamiltonian", where it only affects memory,
+            and 128 for "langevin".
+        seed: Seed of the chains and of the sampled labels.
 
     Returns:
-        A `LearningCoefficient` with standard error, diagnostics and traces; `flags` says in
-        sentences what makes it doubtful.
+        A `LearningCoefficient` with standard error, diagnostics and traces; its `flags` are
+        sentences that say why it may be unreliable.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence.
+        ValueError, TypeError: An argument cannot be used; the message says why.
 
     References:
         Lau et al., 2023, "The local learning coefficient", arXiv 2308.12108.
@@ -178,7 +179,7 @@ def local_learning_coefficient(
         )
     elif variables is not None:
         raise ValueError(
-            "`variables` are those of the Fisher matrix where one is given. "
+            "`variables` cannot be given together with `fisher`, which has its own. "
             f"Received: {len(variables)} variables beside a Fisher matrix"
         )
     weights = variables_of(model, matrix)
@@ -238,10 +239,10 @@ def local_learning_coefficient(
 def _scales(
     fisher: FisherInformation, beta: float, localization: float, weights: Sequence[keras.Variable]
 ) -> list[tf.Tensor]:
-    """How far the tempered posterior lets each weight go, by the diagonal Fisher matrix.
+    """Standard deviation of each weight in the tempered posterior, by the diagonal Fisher matrix.
 
-    The mean of the diagonal is added to it: where the matrix says that a weight is free, the loss
-    away from the minimum often says otherwise.
+    The mean of the diagonal is added to it, because a weight without curvature at the minimum often
+    has some away from it.
     """
     diagonal = fisher.diagonal()
     mean = float(fisher.trace()) / fisher.size

@@ -1,4 +1,4 @@
-"""Chains whose every step passes a Metropolis test on all examples: exact but for their length."""
+"""Markov chains with a Metropolis test on all examples: exact up to their finite length."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_infobottleneck.estimators.learning_coefficient.tempered_posterior imp
 
 __all__ = ["hamiltonian_chains", "normals"]
 
-# A step that moves far in one place of a singular minimum is too long in another: the size of each
-# trajectory's steps is drawn, log-uniformly, from these decades below the largest.
+# A step that suits one region of a singular minimum is too long in another: the step size of each
+# trajectory is drawn log-uniformly from this number of decades below the largest.
 DECADES = 2.0
-# Acceptance that warming up aims at; near what is best for Hamiltonian trajectories.
+# Acceptance that warmup aims at, close to the optimum for Hamiltonian trajectories.
 ACCEPTANCE = 0.65
-# How fast a step is fitted: by how much its logarithm changes at most, and over how many tries.
+# Adaptation of the step: largest change of its logarithm, and number of trials over which it falls.
 RATE, TRIES = 0.5, 20.0
 
 
@@ -40,21 +40,21 @@ def hamiltonian_chains(
     """Hamiltonian Monte Carlo from stacked weights, in one compiled loop.
 
     Args:
-        posterior: the density to draw from.
-        start: stacked weights.
-        scales: `[...]` of each variable, lengths that a step of size one moves a weight.
-        seed: `[2]`.
-        step: size of the largest steps, before it is fitted.
-        num_warmup: trajectories before those that count; the step is fitted during these.
-        num_draws: trajectories that count.
-        num_steps: leapfrog steps of a trajectory.
-        adapts: whether the step is fitted.
-        decades: below the step, from which the size of each trajectory's is drawn.
-        acceptance: that the step is fitted to.
+        posterior: The density to draw from.
+        start: Stacked weights.
+        scales: `[...]` for each variable, the distance that a step of size one moves each weight.
+        seed: Seed, `[2]`.
+        step: Size of the largest steps, before it is adapted.
+        num_warmup: Number of trajectories discarded at the start, during which the step is adapted.
+        num_draws: Number of trajectories after warmup.
+        num_steps: Number of leapfrog steps per trajectory.
+        adapts: Whether the step is adapted.
+        decades: Number of decades below the step from which each trajectory's step is drawn.
+        acceptance: Acceptance to which the step is adapted.
 
     Returns:
-        Mean losses `[draws, chains]`, the mean acceptance after warming up, the step, and the
-        weights at the end.
+        Mean losses `[draws, chains]`, the mean acceptance after warmup, the step, and the
+        final weights.
     """
     num_chains = start[0].shape[0]
     energy, losses, gradients = posterior.of_all_examples(start)
@@ -104,7 +104,7 @@ def hamiltonian_chains(
             parallel_iterations=1,
         )
         change = energy - new_energy + kinetic - _kinetic(momenta)
-        # Where a trajectory has left what float32 can hold, nothing is accepted.
+        # A trajectory that has left the range of float32 is rejected.
         change = tf.where(tf.math.is_finite(change), change, -math.inf)
         chance = tf.exp(tf.minimum(change, 0.0))
         taken = uniform[1] < chance
@@ -119,7 +119,7 @@ def hamiltonian_chains(
         rate = RATE * tf.sqrt(TRIES / (TRIES + tf.cast(t, tf.float64)))
         log_step += tf.where(warms & adapts, rate * (mean - acceptance), 0.0)
         accepted += tf.where(warms, tf.zeros([], tf.float64), mean)
-        place = tf.maximum(t - num_warmup, 0)  # what warming up writes is written over
+        place = tf.maximum(t - num_warmup, 0)  # entries of the warmup are overwritten
         trace = tf.tensor_scatter_nd_update(trace, [[place]], losses[None])
         return t + 1, values, energy, losses, gradients, log_step, accepted, trace
 
@@ -159,7 +159,7 @@ def _kinetic(momenta: Tensors) -> tf.Tensor:
 
 
 def _times(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Product `[chains, ...]` of one number for each chain with one for each weight."""
+    """Product `[chains, ...]` of one number per chain with one number per weight."""
     return _by_chain(tf.cast(size, scale.dtype), scale.shape.rank) * scale
 
 
@@ -168,5 +168,5 @@ def _where(taken: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
 
 
 def _by_chain(numbers: tf.Tensor, rank: int) -> tf.Tensor:
-    """One number per chain, reshaped to multiply stacked weights of this rank."""
+    """One number per chain, reshaped to broadcast against stacked weights of this rank."""
     return tf.reshape(numbers, [-1, *[1] * rank])

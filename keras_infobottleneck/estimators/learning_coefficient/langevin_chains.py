@@ -1,9 +1,9 @@
-"""Chains that see a minibatch at each step: as long as training, for data too large for a test.
+"""Markov chains with a minibatch at each step, for data too large for a Metropolis test.
 
-Their law is that of the tempered posterior but for two errors: the step is not infinitely short,
-and the gradient is noisy. The first is of second order in the step where noise is averaged over
-neighbouring steps, and none where the loss is quadratic (Leimkuhler & Matthews, 2013); the second
-is small where the minibatch's gradient at the center is subtracted (Baker et al., 2019).
+Their distribution is the tempered posterior up to two errors: the step is finite, and the gradient
+is noisy. The first is of second order in the step if noise is averaged over neighbouring steps,
+and vanishes for a quadratic loss (Leimkuhler & Matthews, 2013); the second is small if the
+minibatch's gradient at the center is subtracted (Baker et al., 2019).
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ def langevin_chains(
     """Stochastic gradient Langevin dynamics from stacked weights, in one compiled loop.
 
     Args:
-        posterior: the density to draw from.
-        start: stacked weights.
-        scales: `[...]` of each variable, lengths that a step of size one moves a weight.
-        seed: `[2]`.
-        step: its size.
-        num_draws: number of draws.
-        num_steps: steps of a draw, over which it is a mean.
-        batch_size: examples at each step.
-        at_center: gradients of the sum over all examples at the center.
+        posterior: The density to draw from.
+        start: Stacked weights.
+        scales: `[...]` for each variable, the distance that a step of size one moves each weight.
+        seed: Seed, `[2]`.
+        step: Size of the steps.
+        num_draws: Number of draws.
+        num_steps: Number of steps per draw, which is their mean.
+        batch_size: Number of examples at each step.
+        at_center: Gradients of the summed loss of all examples at the center.
 
     Returns:
-        Excess of the mean loss over that at the center, `[draws, chains]`, and the weights at the
-        end.
+        Excess of the mean loss over that at the center, `[draws, chains]`, and the final weights.
     """
     num_chains = start[0].shape[0]
     num_examples = tf.cast(posterior.num_examples, tf.int32)

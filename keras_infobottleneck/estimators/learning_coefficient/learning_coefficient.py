@@ -1,4 +1,4 @@
-"""A learning coefficient, with what tells whether its chains can be believed."""
+"""A learning coefficient, with diagnostics of its Markov chains."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["LearningCoefficient", "coefficient_of"]
 
-# Beyond these a result says what is wrong with its chains.
+# Limits beyond which `flags` reports a problem.
 MOST_R_HAT = 1.05
 FEWEST_EFFECTIVE = 50
 LEAST_ACCEPTANCE = 0.3
-DRIFT_ERRORS, DRIFT_SHARE = 4.0, 0.05  # of four chains three errors are passed in 6 % of cases
+DRIFT_ERRORS, DRIFT_SHARE = 4.0, 0.05  # four chains exceed three errors in 6 % of cases
 ERRORS_ABOVE_REGULAR = 3.0
 
 
 @dataclass(frozen=True, repr=False)
 class LearningCoefficient(Result):
-    """Local learning coefficient: half the number of weights that a minimum really determines.
+    """Local learning coefficient: half the effective number of weights at a minimum.
 
     Attributes:
-        coefficient: the estimate; its standard error is the larger one of the spread over chains
-            and that of the draws over their effective number.
-        loss: mean negative log-likelihood of all data at the weights, in nats.
-        excess_loss: mean over the chains' draws of the mean loss, above `loss`.
-        beta: price of a nat relative to the mean loss, `log(N) / N` unless another was given.
-        localization: how strongly the chains were held to the weights.
-        step_size: longest step of a chain, in units of what the Fisher matrix allows.
-        acceptance: share of steps of this size that pass a Metropolis test.
-        r_hat: spread between chains and halves of chains relative to that within; 1 where all
+        coefficient: The estimate; its standard error is the larger one of the spread over chains
+            and of that from the effective number of draws.
+        loss: Mean negative log-likelihood of all data at the weights, in nats.
+        excess_loss: Mean over all draws of the mean loss, minus `loss`.
+        beta: Price of a nat relative to the mean loss, by default `log(N) / N`.
+        localization: Inverse variance of the Gaussian factor around the weights.
+        step_size: Largest step of a chain, in units of the scales by the Fisher matrix.
+        acceptance: Share of steps of this size that pass a Metropolis test.
+        r_hat: Spread between chains and halves of chains relative to that within; 1 if all
             draw from one distribution.
-        effective_sample_size: independent draws that would give the same error.
-        drift: the estimate of the second halves of the chains minus that of the first.
-        information_slope: what the Gaussian code says instead: by how many nats the information in
-            the weights grows for each unit of `log(1 / beta)`, at this price and with a prior of
-            variance `1 / localization`.
-        num_negative: chains whose own estimate is below zero.
-        num_weights: k; a regular model has a coefficient of k/2.
-        num_examples: N.
+        effective_sample_size: Number of independent draws with the same standard error.
+        drift: Estimate of the second halves of the chains minus that of the first.
+        information_slope: The same quantity by the Gaussian code: the number of nats by which the
+            information in the weights grows for each unit of `log(1 / beta)`, at this price and
+            with a prior of variance `1 / localization`.
+        num_negative: Number of chains whose own estimate is below zero.
+        num_weights: Number k of weights; a regular model has a coefficient of k/2.
+        num_examples: Number N of examples.
         sampler: "hamiltonian" or "langevin".
-        traces: `[chains, draws]`, `(loss of a draw - loss) / beta`, whose mean is the estimate.
+        traces: `(loss of a draw - loss) / beta`, `[chains, draws]`, whose mean is the estimate.
 
     Example:
         ```python
@@ -99,33 +99,33 @@ class LearningCoefficient(Result):
     def flags(self) -> tuple[str, ...]:
         """Warnings about the estimate, one sentence each; empty where no problem was found."""
         if not math.isfinite(self.coefficient):
-            return ("The chains left what numbers can hold: lower `step_size`.",)
+            return ("The chains left the range of floating-point numbers: lower `step_size`.",)
         found = []
         num_chains = len(self.traces)
         if self.num_negative:
             found.append(
                 f"{self.num_negative} of {num_chains} chains found a lower mean loss than that at "
-                "the weights, which are no minimum: train further, or raise `localization`."
+                "the weights, which are not at a minimum: train further, or raise `localization`."
             )
         if self.r_hat > MOST_R_HAT:
             found.append(
-                f"The chains draw from different places, R-hat is {self.r_hat:.3g}: raise "
+                f"The chains draw from different distributions, R-hat is {self.r_hat:.3g}: raise "
                 "`num_draws` and `num_warmup`."
             )
         if self.effective_sample_size < FEWEST_EFFECTIVE:
             found.append(
-                f"The draws are worth {self.effective_sample_size:.0f} independent ones: raise "
+                f"The draws equal {self.effective_sample_size:.0f} independent ones: raise "
                 "`num_draws` or `num_steps`."
             )
         moved = abs(self.drift) > DRIFT_ERRORS * self.drift.standard_error
         if moved and abs(self.drift) > DRIFT_SHARE * abs(self.coefficient):
             found.append(
-                f"The chains still move, by {float(self.drift):.3g} from their first halves to "
+                f"The chains still drift, by {float(self.drift):.3g} from their first halves to "
                 "their second: raise `num_warmup`."
             )
         if self.acceptance < LEAST_ACCEPTANCE:
             found.append(
-                f"Of steps of this size {self.acceptance:.0%} pass a Metropolis test: lower "
+                f"Only {self.acceptance:.0%} of steps of this size pass a Metropolis test: lower "
                 "`step_size`."
             )
         above = float(self.coefficient) - self.num_weights / 2
@@ -154,7 +154,7 @@ class LearningCoefficient(Result):
 
 
 def coefficient_of(traces: np.ndarray) -> dict[str, Any]:
-    """The estimate and its diagnostics, by the names of their fields.
+    """The estimate and its diagnostics, by field name.
 
     Args:
         traces: `[chains, draws]`, of at least two chains and four draws.

@@ -1,6 +1,6 @@
-"""Whether chains draw from one distribution, and how many of their draws are independent.
+"""Diagnostics of Markov chains: R-hat, and the effective sample size.
 
-Written here because TensorFlow Probability's functions print a warning about complex numbers at
+Implemented here because TensorFlow Probability's functions print a warning about complex numbers at
 each call, and take seconds to import.
 """
 
@@ -15,7 +15,7 @@ def r_hat(chains: np.ndarray) -> float:
     """Potential scale reduction: spread over all draws relative to that within chains.
 
     Args:
-        chains: `[chains, draws]`; halves of chains show drift as well.
+        chains: `[chains, draws]`; halves of chains also reveal drift.
 
     References:
         Gelman & Rubin (1992); Vehtari et al. (2021), arXiv 1903.08008, equations 1 to 4.
@@ -31,11 +31,11 @@ def r_hat(chains: np.ndarray) -> float:
 def effective_sample_size(chains: np.ndarray) -> float:
     """Number of independent draws whose mean has the same standard error as that of these.
 
-    Autocorrelations of all chains together, summed in pairs while these are positive and made to
-    fall, as those of a reversible chain do.
+    Autocorrelations of all chains are summed in pairs while the pairs are positive, and are made
+    monotone, as those of a reversible chain are (Geyer's initial monotone sequence).
 
     Args:
-        chains: `[chains, draws]`.
+        chains: Draws, `[chains, draws]`.
 
     References:
         Geyer (1992), "Practical Markov chain Monte Carlo"; Vehtari et al. (2021), arXiv 1903.08008,

@@ -1,4 +1,4 @@
-"""Chains of one model: their loops are traced once, and kept with it."""
+"""Runs chains of one model; their compiled loops are traced once and kept with the model."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from keras_infobottleneck.introspection.compiled_passes import compiled
 
 __all__ = ["ChainRun", "Chains", "Problem"]
 
-# Examples on which the step of chains with minibatches is tried, and for how many steps.
+# Number of examples on which the step of Langevin chains is tested, and number of test steps.
 TRIED_EXAMPLES, NUM_TRIES = 2_048, 100
-# Acceptance of single steps at which they are long enough, and what they leave out still small.
+# Acceptance of single steps at which they are long enough, and their discretisation error small.
 STEP_ACCEPTANCE = 0.8
-# Longest step with minibatches, whatever the test says: their noise adds to the draws' spread in
-# proportion to its square, 9 % of the coefficient of a linear model at a step of one.
+# Longest Langevin step, whatever the test says: the noise of minibatches adds to the draws'
+# variance in proportion to its square, 9 % of the coefficient of a linear model at a step of one.
 MOST_STEP = 0.5
 
 
 class Problem(NamedTuple):
-    """Parameters of the distribution that chains sample, and the scales of their steps.
+    """Parameters of the distribution that the chains sample, and the scales of their steps.
 
     Attributes:
-        stack: the data.
-        num_examples: N.
-        center: the weights.
-        scales: of every weight, the length of a step of size one.
-        beta: price of a nat relative to the mean loss.
-        localization: how strongly weights are held to the center.
+        stack: The data.
+        num_examples: Number N of examples.
+        center: The model's weights, around which the chains run.
+        scales: Distance that a step of size one moves each weight.
+        beta: Price of a nat relative to the mean loss.
+        localization: Inverse variance of the Gaussian factor around the center.
     """
 
     stack: Batch
@@ -58,10 +58,10 @@ class ChainRun(NamedTuple):
     """Result of a run of chains.
 
     Attributes:
-        loss: mean loss of all data at the center.
-        excess: mean losses above it, `[draws, chains]`.
-        acceptance: mean over steps.
-        step_size: the longest.
+        loss: Mean loss of all data at the center.
+        excess: Mean losses minus that at the center, `[draws, chains]`.
+        acceptance: Mean acceptance over steps.
+        step_size: The longest step.
     """
 
     loss: float
@@ -71,15 +71,15 @@ class ChainRun(NamedTuple):
 
 
 class Chains:
-    """Runs chains of one sampler.
+    """Runs Markov chains over a model's weights, by either sampler.
 
     Args:
-        model: the model.
-        likelihood: of its labels.
-        variables: that the chains move.
-        num_chains: that run together.
-        num_steps: gradient steps of a draw.
-        batch_size: examples of a minibatch, of Langevin chains.
+        model: The model.
+        likelihood: Maps the model's outputs to the labels' distribution.
+        variables: Variables that the chains move.
+        num_chains: Number of chains that run together.
+        num_steps: Number of gradient steps per draw.
+        batch_size: Number of examples in a minibatch of Langevin chains.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Chains:
     def hamiltonian(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Hamiltonian trajectories with a Metropolis test; an adaptive step starts from `step`."""
+        """Hamiltonian trajectories with a Metropolis test; an adapted step starts from `step`."""
         start = stacked(problem.center, self._num_chains)
         run, _ = self._tested(problem, start, seed, step, adapts, warmup, draws, self._num_steps)
         return run
@@ -106,10 +106,11 @@ class Chains:
     def langevin(
         self, problem: Problem, seed: int, step: float, adapts: bool, warmup: int, draws: int
     ) -> ChainRun:
-        """Langevin steps with minibatches; Metropolis tests before and after judge their size.
+        """Langevin steps with minibatches, whose size is set by Metropolis tests.
 
-        The step is fitted, if it adapts, at the center and again where warming up has led: a
-        singular minimum is narrower elsewhere. The acceptance is that at the end.
+        If the step is adapted, this is done at the center and again at the end of the warmup,
+        because a singular minimum may be narrower there. The acceptance returned is that after the
+        last draw.
         """
         tried = _some_examples(problem, seed)
         values = stacked(problem.center, self._num_chains)
@@ -137,7 +138,7 @@ class Chains:
         draws: int,
         num_steps: int | None,
     ) -> tuple[ChainRun, Tensors]:
-        """Trajectories of `num_steps` leapfrog steps with a test; None: steps of one size."""
+        """Trajectories of `num_steps` leapfrog steps with a test; None: single steps of one size."""
 
         def make(loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor | Tensors, ...]]:
             options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}
@@ -176,7 +177,7 @@ class Chains:
         return ChainRun(float(loss), excess, float(acceptance), float(size)), ends
 
     def _langevin(self, loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Tensors]]:
-        """Function of a run to the loss at the center, the excess losses and the last weights."""
+        """Function that runs Langevin chains: loss at the center, excess losses, final weights."""
 
         def run(
             problem: Problem, start: Tensors, seed: tf.Tensor, step: tf.Tensor, draws: tf.Tensor
@@ -207,7 +208,8 @@ class Chains:
         def make_once(model_of: Callable[[], keras.Model]) -> Callable[..., Any]:
             function = make(ChainLoss(model_of, likelihood, variables))
             traced = tf.function(function, autograph=False)
-            # By their form: of a call TensorFlow would say, model after model, that it traces anew.
+            # A concrete function, because TensorFlow warns of retracing if a function is called per
+            # model.
             return lambda *arguments: traced.get_concrete_function(*arguments)(*arguments)
 
         of_model = (likelihood, tuple(map(id, variables)), self._num_chains)
@@ -215,7 +217,7 @@ class Chains:
 
 
 def _posterior(problem: Problem, loss_of: ChainLoss) -> TemperedPosterior:
-    """The distribution that chains sample, from the parameters and the loss."""
+    """The distribution that the chains sample, for these parameters and this loss."""
     return TemperedPosterior(
         loss_of,
         problem.stack,

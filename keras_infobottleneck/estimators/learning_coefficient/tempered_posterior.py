@@ -1,6 +1,6 @@
-"""The distribution that chains draw from: `exp(-loss / beta - localization / 2 |w - w*|^2)`.
+"""The distribution that chains sample: `exp(-loss / beta - localization / 2 |w - w*|^2)`.
 
-Weights of all chains are stacked, one more axis in front of each variable, and so are losses and
+The weights of all chains are stacked along a new first axis of each variable, and so are losses and
 gradients.
 """
 
@@ -20,8 +20,8 @@ from keras_infobottleneck.introspection.compiled_passes import sum_over
 
 __all__ = ["ChainLoss", "TemperedPosterior", "in_memory", "stacked", "sum_by_chain"]
 
-# Operations that TensorFlow 2.21 computes wrongly, or not at all, once chains add an axis to their
-# weights: products of tensors that have one more axis already, convolutions, loops.
+# Operations that TensorFlow 2.21 computes wrongly, or not at all, once weights have an additional
+# axis for chains: products of tensors that are already batched, convolutions, loops.
 UNSTACKED = {
     *("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "While", "StatelessWhile"),
     *("Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthwiseConv2dNative"),
@@ -31,10 +31,10 @@ Tensors = list[tf.Tensor]
 
 
 def in_memory(batches: Batches) -> Batch:
-    """All examples as one stack of batches: every step of a chain may need any of them.
+    """All examples as one stack of batches, because every step of a chain may need any of them.
 
     Raises:
-        ValueError: batches of a dataset whose examples differ in shape.
+        ValueError: The batches of a dataset have examples of different shapes.
     """
     stacks = list(batches.stacks())
     shapes = {tuple(leaf.shape[2:] for leaf in tf.nest.flatten(stack)) for stack in stacks}
@@ -47,20 +47,20 @@ def in_memory(batches: Batches) -> Batch:
 
 
 def stacked(values: Sequence[tf.Tensor], num_chains: int) -> Tensors:
-    """The same weights for every chain."""
+    """The weights, repeated for every chain along a new first axis."""
     return [tf.repeat(value[None], num_chains, 0) for value in values]
 
 
 class ChainLoss:
     """Summed negative log-likelihood of a batch for stacked weights, `[chains]` in float64.
 
-    Chains are computed together where every operation of the model can be stacked, which is
-    several times faster for small networks, and one after the other where not.
+    Chains are computed together if every operation of the model can be stacked, which is
+    several times faster for small networks, and otherwise one after the other.
 
     Args:
-        model_of: gives the model; see `compiled`.
-        likelihood: of the labels.
-        variables: that the weights are values of.
+        model_of: Returns the model; see `compiled`.
+        likelihood: Maps the model's outputs to the labels' distribution.
+        variables: Variables whose values are the weights.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ChainLoss:
         self._can_be_stacked: bool | None = None
 
     def of_one(self, values: Tensors, x: Any, y: Any, weights: tf.Tensor) -> tf.Tensor:
-        """The sum for one set of weights; rows of weight 0 do not count."""
+        """The sum for one set of weights; rows of weight 0 are excluded."""
         with keras.StatelessScope(list(zip(self._variables, values, strict=True))):
             outputs = self._model_of()(x, training=False)
         terms = self._likelihood.terms_of_rows(outputs, weights.shape[0])
@@ -107,7 +107,7 @@ class ChainLoss:
 
 
 def _can_be_stacked(of_chain: Callable[[Tensors], tf.Tensor], values: Tensors) -> bool:
-    """Whether a loss can be traced for all chains at once, by operations that are right then."""
+    """Whether a loss can be traced for all chains at once, by operations that remain correct."""
     specs = [tf.TensorSpec(v.shape[1:], v.dtype) for v in values]
     trial = tf.function(lambda *one: of_chain(list(one)), autograph=False)
     graph = trial.get_concrete_function(*specs).graph
@@ -129,15 +129,15 @@ def _can_be_stacked(of_chain: Callable[[Tensors], tf.Tensor], values: Tensors) -
 
 @dataclass(frozen=True)
 class TemperedPosterior:
-    """The negative logarithm of the density that chains draw from, and its gradient.
+    """The negative logarithm of the density that the chains sample, and its gradient.
 
     Attributes:
-        loss: of stacked weights.
-        stack: the data.
-        num_examples: N.
-        center: w*, the weights that the chains are around.
-        beta: price of a nat relative to the mean loss, the temperature.
-        localization: how strongly weights are held to the center.
+        loss: Loss of stacked weights.
+        stack: The data.
+        num_examples: Number N of examples.
+        center: The weights w* around which the chains run.
+        beta: Price of a nat relative to the mean loss, which acts as the temperature.
+        localization: Inverse variance of the Gaussian factor around the center.
     """
 
     loss: ChainLoss
@@ -183,14 +183,14 @@ class TemperedPosterior:
     ) -> tuple[tf.Tensor, Tensors]:
         """Estimates from some examples: excess of the mean loss `[chains]`, energy gradients.
 
-        What the same examples say at the center is subtracted, and the mean over all of them added
-        to the gradients: both are unbiased, and their noise is that of the difference, which is
-        small near the center.
+        The value of the same examples at the center is subtracted, and the mean over all examples
+        is added to the gradients. Both estimates are unbiased, and their noise is that of the
+        difference, which is small near the center.
 
         Args:
-            values: stacked weights.
-            rows: numbers of the examples, drawn with replacement.
-            at_center: gradients of the sum over all examples at the center, without chains.
+            values: Stacked weights.
+            rows: Indices of the examples, drawn with replacement.
+            at_center: Gradients of the sum over all examples at the center, without a chain axis.
         """
         x, y = (
             tf.nest.map_structure(
@@ -213,5 +213,5 @@ class TemperedPosterior:
 
 
 def sum_by_chain(tensor: tf.Tensor) -> tf.Tensor:
-    """Sum over everything but the chains, in float64."""
+    """Sum over all axes but that of the chains, in float64."""
     return tf.reduce_sum(tf.cast(tensor, tf.float64), list(range(1, tensor.shape.rank)))

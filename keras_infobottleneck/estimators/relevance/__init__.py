@@ -1,1 +1,1 @@
-"""Statistics of hidden states: resolution, relevance and what chance alone would show."""
+"""Statistics of hidden states: resolution, relevance, and their values by chance."""

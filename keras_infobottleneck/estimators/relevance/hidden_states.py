@@ -1,4 +1,4 @@
-"""The discrete states of a layer: its activations cut at one or more thresholds."""
+"""The discrete states of a layer: its activations, compared with one or more thresholds."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ def hidden_states(
 ) -> np.ndarray:
     """States of a layer for each example: which units exceed the threshold, in inference mode.
 
-    Exact. Cost: one pass over the data; memory of one byte per unit and example. Where only their
-    counts are wanted, `StateCounts.from_model` keeps none of them.
+    Exact. Cost: one pass over the data; memory of one byte per unit and example. If only their
+    counts are needed, `StateCounts.from_model` stores none of the states.
 
     Args:
-        model: any Keras model whose forward pass calls the layer once; the layer may be part of
+        model: Any Keras model whose forward pass calls the layer once; the layer may be part of
             another layer or of a nested model.
-        data: inputs `[num_examples, ...]`, of several inputs a list `[x1, x2]` or a dictionary of
+        data: Inputs `[num_examples, ...]`, for several inputs a list `[x1, x2]` or a dictionary of
             arrays; `(inputs, labels)`; a `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        layer: a layer, its name or its index in `model.layers`. All axes but the first are
+        layer: A layer, its name or its index in `model.layers`. All axes but the first are
             flattened.
-        threshold: one value, strictly exceeded, for binary states; increasing values for levels
-            `0..len(threshold)`, the number of thresholds exceeded.
-        batch_size: examples per batch, for arrays; 256 by default.
-        strategy: on whose replicas it runs; by default those of the scope it is called in.
+        threshold: One value, which a unit must strictly exceed, for binary states; increasing
+        values
+            for levels `0..len(threshold)`, the number of thresholds exceeded.
+        batch_size: Number of examples per batch, for arrays; 256 by default.
+        strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 for a progress bar.
 
     Returns:
-        bool `[num_examples, units]`, or uint8 for several thresholds.
+        A bool array `[num_examples, units]`, or uint8 for several thresholds.
 
     Raises:
-        TypeError: for a model or a layer of another type.
-        ValueError: for an unknown layer, one that has several outputs, is not called, or is called
-            several times or in a loop, wrong thresholds, data that the model does not take, none
-            or without an end, or activations that are NaN.
+        TypeError: The model or the layer has another type.
+        ValueError: The layer is unknown, has several outputs, is not called, or is called several
+            times or in a loop; the thresholds are wrong; the model does not accept the data; the
+            data are empty or without an end; or activations are NaN.
 
     Example:
         ```python

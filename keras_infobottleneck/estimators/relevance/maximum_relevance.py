@@ -1,12 +1,12 @@
 """The largest relevance that a sample of a given size can have at each resolution.
 
-Choose how many states `m_k` are seen `k` times to maximise
+Choose the number `m_k` of states seen `k` times to maximise
 
     sum_k f_k(m_k),   f_k(m) = -q log q - mu q log(k / M),   q = k m / M,   sum_k k m_k = M.
 
-Relaxing the constraint with a multiplier `lam` separates it over `k`; what is left of the distance
-to that dual bound is closed, where `M` is small enough, by an exact dynamic programme over the few
-pairs `(k, m)` that the bound does not rule out.
+Relaxing the constraint with a multiplier `lam` separates the problem over `k`. For small `M` the
+remaining distance to the dual bound is closed by an exact dynamic programme over the few
+pairs `(k, m)` that the bound does not exclude.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ __all__ = [
     "solve_relaxed",
 ]
 
-# Float64 sums of a few thousand terms: pairs this close to the bound are kept.
+# Rounding of float64 sums of a few thousand terms: pairs this close to the bound are kept.
 ROUNDING = 1e-9
 
 
 def solve_relaxed(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Solve to within a gap of the dual bound.
+    """Solves the problem up to a gap from the dual bound.
 
     Returns:
-        The counts `k` used, the numbers of states `m_k`, and the gap to the dual bound, nats.
+        The counts `k` used, the numbers of states `m_k`, and the gap to the dual bound in nats.
     """
     k, m, _, gap = _relaxation(num_samples, mu)
     return k[m > 0], m[m > 0], gap
 
 
 def solve_exactly(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Solve exactly; the answer has the form of `solve_relaxed`, with gap 0.
+    """Solves the problem exactly; the result has the form of `solve_relaxed`, with gap 0.
 
-    A pair `(k, m)` whose reduced cost exceeds the relaxation's gap is in no better solution, so
-    the dynamic programme runs over the rest only.
+    A pair `(k, m)` whose reduced cost exceeds the relaxation's gap cannot be in a better solution,
+    so the dynamic programme runs over the other pairs only.
     """
     _, _, multiplier, gap = _relaxation(num_samples, mu)
     k = np.repeat(np.arange(1, num_samples + 1), num_samples // np.arange(1, num_samples + 1) + 1)
@@ -58,7 +58,7 @@ def solve_exactly(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, 
 
     reached = np.full(num_samples + 1, -np.inf)  # best value of the items so far, by their weight
     reached[0] = 0.0
-    choices = []  # per item, which of its m gave each weight its value
+    choices = []  # for each item, the m that gave each weight its value
     items = np.split(np.arange(len(k)), np.flatnonzero(np.diff(k)) + 1)
     items = [item for item in items if len(item) > 1 or m[item[0]] > 0]
     for item in items:
@@ -90,8 +90,8 @@ def _reduced_value(
 
 
 def _relaxation(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Relax the constraint: counts `k`, repaired `m_k`, multiplier, and gap to the bound."""
-    # At the optimum m_k >= 1 for every k up to a largest one, so k (k + 1) / 2 <= M bounds it.
+    """Relaxes the constraint: counts `k`, repaired `m_k`, multiplier, and gap to the bound."""
+    # At the optimum m_k >= 1 for every k up to a largest one, which k (k + 1) / 2 <= M bounds.
     k = np.arange(1, int(np.sqrt(2 * num_samples)) + 2)
     low = -1.0 - abs(mu) * np.log(num_samples)  # every share is 1 or more: far too heavy
     high = (1 + max(mu, 0)) * np.log(num_samples) + 1.0  # every share is 0
@@ -109,7 +109,7 @@ def _relaxation(num_samples: int, mu: float) -> tuple[np.ndarray, np.ndarray, fl
 
 
 def _best_multiplicity(k: np.ndarray, num_samples: int, mu: float, multiplier: float) -> np.ndarray:
-    """Integer `m` of each `k` that maximises the reduced value, a concave function of it."""
+    """Integer `m` for each `k` that maximises the reduced value, which is concave in `m`."""
     log_share = np.minimum(-1 - multiplier - mu * np.log(k / num_samples), 0.0)
     below = np.floor(np.exp(log_share) * num_samples / k).astype(np.int64)
     value = _reduced_value(k, below, num_samples, mu, multiplier)
@@ -120,7 +120,7 @@ def _best_multiplicity(k: np.ndarray, num_samples: int, mu: float, multiplier: f
 def _repaired(
     k: np.ndarray, m: np.ndarray, num_samples: int, mu: float, multiplier: float
 ) -> np.ndarray:
-    """Counts `m_k` that place all samples, by the cheapest changes of one or two of them by 1."""
+    """Counts `m_k` that use all samples, by the cheapest changes of one or two of them by 1."""
     m = m.copy()
     while True:
         left = int(num_samples - np.sum(k * m))
@@ -130,7 +130,7 @@ def _repaired(
         gain = _reduced_value(k, m + 1, num_samples, mu, multiplier) - value
         loss = _reduced_value(k, m - 1, num_samples, mu, multiplier) - value
         loss[m == 0] = -np.inf
-        if left > len(k):  # too much for one k: the best single step per sample placed
+        if left > len(k):  # too many for one k: the best single step per sample
             m[np.argmax(gain / k)] += 1
             continue
         # One more state of k + left and one less of k; or two states more, of k and left - k.
@@ -148,10 +148,11 @@ def _repaired(
         m[fewer] -= 1
 
 
-# Up to here the exact programme takes well under a second per point.
+# Up to this size the exact programme takes well under a second per point.
 LARGEST_EXACT = 10_000
 LARGEST_NUM_SAMPLES = 10**9
-# From almost noise-free samples through maximal relevance (0) and Zipf (1) to almost all distinct.
+# From almost noise-free samples through maximal relevance (0) and Zipf's law (1) to samples whose
+# states are almost all distinct.
 DEFAULT_MU = np.concatenate(
     [[-0.99], np.arange(-0.9, 2, 0.1), np.arange(2, 5, 0.25), [5, 6, 8, 11]]
 ).round(2)
@@ -159,15 +160,15 @@ DEFAULT_MU = np.concatenate(
 
 @dataclasses.dataclass(frozen=True)
 class MaximumRelevance(Result):
-    """Points of maximal `H[K] + mu H[s]`: vertices of the hull of what a sample can reach.
+    """Points of maximal `H[K] + mu H[s]`, vertices of the hull of what a sample can reach.
 
     Attributes:
         resolution: `H[s] / log M` of each point, increasing.
         relevance: `H[K] / log M` of each point.
-        mu: the trade-off that each point maximises; the hull has slope `-mu` there.
-        gap: upper bound on how much `H[K] + mu H[s]`, in units of `log M`, could still grow; 0
-            where the solution is exact.
-        num_samples: `M`.
+        mu: Trade-off that each point maximises; the hull has slope `-mu` there.
+        gap: Upper bound on how much `H[K] + mu H[s]`, in units of `log M`, could still grow; 0
+            if the solution is exact.
+        num_samples: Number `M` of samples.
 
     Example:
         ```python
@@ -191,7 +192,7 @@ class MaximumRelevance(Result):
     _points = ("resolution", "relevance", "mu", "gap")
 
     def numbers(self) -> dict[str, float]:
-        """The largest relevance and where it is, the largest gap, and the number of samples."""
+        """The largest relevance and its resolution, the largest gap, and the number of samples."""
         best = int(np.argmax(self.relevance))
         return {
             "relevance": float(self.relevance[best]),
@@ -209,11 +210,12 @@ class MaximumRelevance(Result):
         )
 
     def at(self, resolution: ArrayLike) -> np.float64 | np.ndarray:
-        """Relevance of the hull at a resolution in [0, 1]: its vertices and (0, 0), (1, 0) joined.
+        """Relevance of the hull at a resolution in [0, 1], interpolated between its vertices.
 
-        The hull is concave and no sample lies above the true one. Joining the vertices found stays
-        below it by no more than where their tangents meet: with the default `mu` 9e-3 for a few
-        samples, 3e-3 from 20 on, 1e-3 from 1,000 on; with twice as many `mu` less than half.
+        The ends are (0, 0) and (1, 0). The hull is concave, and no sample lies above the true one.
+        Interpolation lies below the true hull by at most the distance to the intersection of the
+        tangents: with the default `mu` 9e-3 for a few samples, 3e-3 from 20 on, 1e-3 from 1,000 on;
+        with twice as many `mu` less than half of that.
         """
         resolution = check_numbers("resolution", resolution, None, 0, 1)
         x, y = self.hull()
@@ -237,27 +239,27 @@ def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, 
 
 
 def maximum_relevance_curve(num_samples: int, *, mu: ArrayLike | None = None) -> MaximumRelevance:
-    """Maximally informative samples: for each `mu` the counts that maximise `H[K] + mu H[s]`.
+    """Maximally informative samples: for each `mu`, the counts that maximise `H[K] + mu H[s]`.
 
     With `m_k` states seen `k` times and `q_k = k m_k / M`,
 
         maximise  - sum_k q_k log q_k - mu sum_k q_k log(k / M)   with  sum_k k m_k = M,
 
-    over integers `m_k >= 0`. Up to 10,000 samples the solution is exact (dynamic programme); above,
+    over integers `m_k >= 0`. Up to 10,000 samples the solution is exact (dynamic programme). Above,
     it is a lower bound from Lagrangian relaxation whose distance to the dual bound is `gap` (below
-    1e-3). The continuous solution `m_k ~ k^(-1 - mu)` is not used: it ignores that `m_k` are
-    integers and over-estimates the relevance by far.
+    1e-3). The continuous solution `m_k ~ k^(-1 - mu)` is not used, because it ignores that `m_k`
+    are integers and overestimates the relevance by far.
 
     Cost: under a second in total below 1,000 samples, seconds at 10,000; about 10 ms per point and
     `sqrt(2 M)` numbers of memory above.
 
     Args:
-        num_samples: `M`, from 2 to 10^9.
-        mu: increasing trade-offs above -1 to solve for; by default 46 from -0.99 to 11.
+        num_samples: Number `M` of samples, from 2 to 10^9.
+        mu: Increasing trade-offs above -1; by default 46 values from -0.99 to 11.
 
     Raises:
-        TypeError: for a number of samples that is not an integer.
-        ValueError: for a number of samples or a `mu` out of range.
+        TypeError: The number of samples is not an integer.
+        ValueError: The number of samples or a `mu` is out of range.
 
     References:
         Song, Marsili, Jo (2018), arXiv 1710.11324; Cubero, Jo, Marsili, Roudi, Song (2019),

@@ -34,9 +34,9 @@ class MultiscaleRelevance(Result):
     """Relevance at every scale of a coarse-graining, and the area under the curve.
 
     Attributes:
-        area: trapezoid area under `H[K](H[s])`, both in units of `log M`, from (0, 0) to (1, 0).
-        scales: what was varied, in the order of the points.
-        resolution, relevance: one point per scale.
+        area: Trapezoid area under `H[K](H[s])`, both in units of `log M`, from (0, 0) to (1, 0).
+        scales: The values that were varied, in the order of the points.
+        resolution, relevance: One point for each scale.
 
     Example:
         ```python
@@ -67,18 +67,18 @@ class MultiscaleRelevance(Result):
 def multiscale_relevance(spikes: ArrayLike) -> MultiscaleRelevance:
     """Multiscale relevance of a spike train, by the published procedure.
 
-    The time points are cut into `n` contiguous, near-equal bins; the spikes in a bin are the count
-    of its state, `M` the number of spikes. `n` runs over the distinct integers of 100 values evenly
-    spaced in log from 10^0.4 to 0.99 T, and T itself. Exact. Cost: one cumulative sum, and one
-    difference per scale.
+    The time points are split into `n` contiguous bins of nearly equal size; the number of spikes in
+    a bin is the count of its state, and `M` is the number of spikes. `n` runs over the distinct
+    integers of 100 logarithmically spaced values from 10^0.4 to 0.99 T, and T itself, the number of
+    time points. Exact. Cost: one cumulative sum, and one difference per scale.
 
     Args:
-        spikes: non-negative integers or bool `[time_points]`: spikes at each time point.
+        spikes: Non-negative integers or bool `[time_points]`: number of spikes at each time point.
 
     Raises:
-        TypeError: for spikes that are not integers.
-        ValueError: for a wrong shape, fewer than 3 time points, negative values or fewer than 2
-            spikes.
+        TypeError: The spikes are not integers.
+        ValueError: The shape is wrong, or there are fewer than 3 time points, negative values or
+            fewer than 2 spikes.
 
     References:
         Cubero, Marsili, Roudi (2020), arXiv 1802.10354.
@@ -127,7 +127,7 @@ def layer_multiscale_relevance(
     threshold: float = 0.0,
     seed: int | None = None,
 ) -> MultiscaleRelevance:
-    """Multiscale relevance of a layer, by coarser and coarser states of its activations.
+    """Multiscale relevance of a layer, by successively coarser states of its activations.
 
     - "units": the first `n` units in a random order (`seed`), binary at `threshold`; nested.
     - "bits": every unit in `2^b` levels of equal share; nested in `b`.
@@ -136,15 +136,15 @@ def layer_multiscale_relevance(
     Exact for the sample; see `resolution_relevance`. Cost: one sort of `M` keys per scale.
 
     Args:
-        activations: real or bool `[num_samples, units]`.
-        by: what to vary.
-        scales: numbers of units, bits from 1 to 8, or quantiles in [0, 1]; by default about 20
+        activations: Real or bool array `[num_samples, units]`.
+        by: Quantity to vary.
+        scales: Numbers of units, bits from 1 to 8, or quantiles in [0, 1]; by default about 20
             numbers of units, 1 to 8 bits, or 19 quantiles.
-        threshold: for "units".
-        seed: for "units".
+        threshold: Threshold of binary states, for "units".
+        seed: Seed of the order of the units, for "units".
 
     Raises:
-        ValueError: for a wrong shape, values that are not finite, or wrong `by` or `scales`.
+        ValueError: The shape is wrong, values are not finite, or `by` or `scales` is wrong.
 
     Example:
         ```python
@@ -191,19 +191,19 @@ def layer_multiscale_relevance(
 
 
 def _quantiles(activations: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Quantiles of all activations; NumPy takes none of booleans."""
+    """Quantiles of all activations; booleans are converted, because NumPy does not accept them."""
     is_boolean = activations.dtype == bool
     return np.quantile(activations.view(np.uint8) if is_boolean else activations, scales)
 
 
 def _share_below(activations: np.ndarray) -> np.ndarray:
-    """Share of the samples strictly below each activation, per unit: in [0, 1)."""
+    """Share of the samples strictly below each activation, for each unit; in [0, 1)."""
     columns = [np.searchsorted(np.sort(column), column) for column in activations.T]
     return np.stack(columns, axis=1) / len(activations)
 
 
 def _curve(scales: ArrayLike, points: Sequence[ResolutionRelevance]) -> MultiscaleRelevance:
-    """Points of a curve and the area under them, closed by (0, 0) and (1, 0)."""
+    """Points of a curve and the area under it, with the ends (0, 0) and (1, 0)."""
     resolution = np.array([point.resolution for point in points])
     relevance = np.array([point.relevance for point in points])
     x, y = np.append(resolution, [0.0, 1.0]), np.append(relevance, [0.0, 0.0])

@@ -1,4 +1,4 @@
-"""Resolution and relevance of a sample of states, and what independent units would show."""
+"""Resolution and relevance of a sample of states, and their values for independent units."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class ResolutionRelevance(Result):
-    """Where a sample lies on the resolution-relevance plane.
+    """Position of a sample on the resolution-relevance plane.
 
     Attributes:
         resolution: `H[s] / log M`, in [0, 1].
         relevance: `H[K] / log M`, in [0, resolution].
         noise: `H[s|K] / log M = resolution - relevance`.
-        resolution_nats: `H[s]`, nats.
-        relevance_nats: `H[K]`, nats.
-        num_samples: `M`.
-        num_states: number of distinct states.
+        resolution_nats: `H[s]` in nats.
+        relevance_nats: `H[K]` in nats.
+        num_samples: Number `M` of samples.
+        num_states: Number of distinct states.
 
     Example:
         ```python
@@ -88,18 +88,19 @@ def resolution_relevance(
         resolution  H[s] = - sum_s (k_s / M) log(k_s / M)
         relevance   H[K] = - sum_k (k m_k / M) log(k m_k / M)
 
-    Exact for the sample; as estimates of the source both are biased by the finite sample, and
-    count fluctuations alone create relevance: compare with `relevance_null`.
+    Exact for the sample. As estimates for the source both are biased by the finite sample, and
+    fluctuations of counts alone create relevance: compare with `relevance_null`.
     Cost: one sort of `M` keys of 8 bytes (16 for states wider than 64 bits).
 
     Args:
-        states: bool or integer `[num_samples, units]`, integer labels `[num_samples]`, or a
+        states: Bool or integer array `[num_samples, units]`, integer labels `[num_samples]`, or a
             `StateCounts`.
-        num_levels: levels of each unit; by default the largest value plus one.
+        num_levels: Number of levels of each unit; by default the largest value plus one.
 
     Raises:
-        TypeError: for states that are neither bool nor integer.
-        ValueError: for a wrong shape, values outside the levels, or fewer than 2 samples.
+        TypeError: The states are neither bool nor integer.
+        ValueError: The shape is wrong, values are outside the levels, or there are fewer than 2
+            samples.
 
     References:
         Song, Marsili, Jo (2018), arXiv 1710.11324.
@@ -133,11 +134,12 @@ def resolution_relevance_of_counts(counts: ArrayLike | StateCounts) -> Resolutio
     """`resolution_relevance` from the counts `k_s` of the states; zeros are ignored.
 
     Args:
-        counts: non-negative integers `[num_states]`, or a `StateCounts`.
+        counts: Non-negative integers `[num_states]`, or a `StateCounts`.
 
     Raises:
-        TypeError: for counts that are not integers.
-        ValueError: for a wrong shape, negative counts, or a sum below 2 or above 2^63 - 1.
+        TypeError: The counts are not integers.
+        ValueError: The shape is wrong, counts are negative, or their sum is below 2 or above
+            2^63 - 1.
 
     Example:
         ```python
@@ -157,7 +159,7 @@ def resolution_relevance_of_counts(counts: ArrayLike | StateCounts) -> Resolutio
 
 
 def of_checked_counts(counts: np.ndarray, num_samples: int) -> ResolutionRelevance:
-    """`resolution_relevance_of_counts` without the checks, which cost a third of it."""
+    """`resolution_relevance_of_counts` without the checks, which take a third of its time."""
     frequencies, multiplicities = _multiplicities(counts)
     share = frequencies * multiplicities / num_samples
     resolution = -float(np.sum(share * np.log(frequencies / num_samples)))
@@ -176,7 +178,7 @@ def of_checked_counts(counts: np.ndarray, num_samples: int) -> ResolutionRelevan
 
 
 def _multiplicities(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct positive counts `k` and how many states `m_k` have each."""
+    """Distinct positive counts `k`, and the number `m_k` of states with each."""
     largest = int(counts.max())
     if largest > 16 * len(counts):  # a table over all counts would be mostly empty
         frequencies, multiplicities = np.unique(counts[counts > 0], return_counts=True)
@@ -192,12 +194,12 @@ class RelevanceNull(Result):
     """Resolution and relevance of surrogate samples: means and spreads, in units of `log M`.
 
     Attributes:
-        resolution, resolution_std: of the surrogates with all units.
-        relevance, relevance_std: of the surrogates with all units.
-        curve_units: numbers of units of the nested surrogates.
-        curve_resolution, curve_relevance, curve_relevance_std: with that many units.
+        resolution, resolution_std: Mean and spread of the surrogates with all units.
+        relevance, relevance_std: Mean and spread of the surrogates with all units.
+        curve_units: Numbers of units of the nested surrogates.
+        curve_resolution, curve_relevance, curve_relevance_std: Values for these numbers of units.
         kind: "shuffled" or "independent".
-        num_draws: number of surrogate samples.
+        num_draws: Number of surrogate samples.
 
     Example:
         ```python
@@ -235,9 +237,9 @@ class RelevanceNull(Result):
         )
 
     def at(self, resolution: ArrayLike) -> tuple[np.float64 | np.ndarray, np.float64 | np.ndarray]:
-        """Mean relevance and standard deviation of the null at a resolution.
+        """Mean and standard deviation of the surrogates' relevance at a resolution.
 
-        Interpolates along the numbers of units, from (0, 0): what independent units would show
+        Interpolates between the numbers of units, from (0, 0): the relevance of independent units
         at equal resolution. NaN above the resolution of all units.
         """
         resolution = check_numbers("resolution", resolution, None, 0)
@@ -261,21 +263,23 @@ def relevance_null(
 ) -> RelevanceNull:
     """Resolution and relevance of surrogates whose units are independent.
 
-    "shuffled" permutes every unit over the samples (marginals kept exactly); "independent" draws
-    every unit anew from its marginal. Surrogates of a random subset of the units give the null at
-    lower resolutions (`at`), so that a layer is compared at equal `H[s]`.
+    "shuffled" permutes every unit over the samples (marginals are kept exactly); "independent"
+    draws every unit anew from its marginal. Surrogates with a random subset of the units give the
+    null at lower resolutions (`at`), so that a layer is compared at equal `H[s]`.
 
-    Monte Carlo: the mean has standard error `std / sqrt(num_draws)`. Cost: per draw one permutation
-    of the states and about 20 sorts of `M` keys; memory of one copy of the states.
+    Monte Carlo: the mean has standard error `std / sqrt(num_draws)`. Cost: for each draw one
+    permutation of the states and about 20 sorts of `M` keys; memory of one copy of the states.
 
     Args:
-        states: bool or integer `[num_samples, units]`, at least 2 units.
-        num_draws: surrogate samples, at least 2.
-        num_levels: levels of each unit; by default the largest value plus one.
+        states: Bool or integer array `[num_samples, units]`, at least 2 units.
+        kind: "shuffled" or "independent".
+        num_draws: Number of surrogate samples, at least 2.
+        num_levels: Number of levels of each unit; by default the largest value plus one.
+        seed: Seed of the surrogates.
 
     Raises:
-        TypeError: for states that are neither bool nor integer.
-        ValueError: for a wrong shape, kind or number of draws.
+        TypeError: The states are neither bool nor integer.
+        ValueError: The shape, the kind or the number of draws is wrong.
 
     Example:
         ```python
@@ -328,7 +332,7 @@ def relevance_null(
 
 
 def _surrogate(states: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """States whose units are independent, each with the values that it had."""
+    """States with independent units, each with its own values."""
     if kind == "shuffled":
         return rng.permuted(states, axis=0)
     rows = rng.integers(len(states), size=states.shape)

@@ -1,4 +1,4 @@
-"""How often each hidden state occurred: a streaming, mergeable, exact table of counts."""
+"""Number of occurrences of each hidden state: a streaming, mergeable, exact table of counts."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from keras_infobottleneck.results.result import Result, plain
 
 __all__ = ["StateCounts", "check_counts"]
 
-# Version of the files; a file of a later version is refused.
+# Version of the file format; a file of a later version is refused.
 FORMAT = 1
 
 
 class StateCounts(Result):
-    """Counts of distinct states, fed batch by batch.
+    """Counts of distinct states, updated batch by batch.
 
     A state is a row of binary or k-level units, or one integer label. States of up to 64 bits are
-    counted exactly; wider ones are told apart by a 128-bit fingerprint, so that a wrong count has
+    counted exactly; wider ones are identified by a 128-bit fingerprint, so that a wrong count has
     probability about `num_states^2 / 2^129` (1e-25 at ten million states).
 
-    Cost: one sort per batch. Memory: 24 to 48 bytes per distinct state, whatever the number of
-    batches. Tables of disjoint shards of the data add up: `a + b` equals the table of the whole.
+    Cost: one sort per batch. Memory: 24 to 48 bytes per distinct state, for any number of
+    batches. Tables of disjoint shards of the data add up: `a + b` equals the table of all data.
 
     Args:
-        num_levels: levels of each unit; 2 for binary states. Ignored for labels.
+        num_levels: Number of levels of each unit; 2 for binary states. Ignored for labels.
 
     Raises:
-        ValueError: for fewer than 2 levels.
+        ValueError: There are fewer than 2 levels.
 
     Example:
         ```python
@@ -73,16 +73,16 @@ class StateCounts(Result):
         batch_size: int | None = None,
         verbose: int = 0,
     ) -> StateCounts:
-        """Counts of the states of a layer, by one pass over data that need not fit in memory.
+        """Counts of the states of a layer, in one pass over data that need not fit in memory.
 
-        The table that `update(hidden_states(...))` makes, in the memory of one stack of batches
-        and of the distinct states.
+        The result equals that of `update(hidden_states(...))`, in the memory of one stack of
+        batches and of the distinct states.
 
         Args:
-            model, data, layer, threshold, batch_size, verbose: as of `hidden_states`.
+            model, data, layer, threshold, batch_size, verbose: As in `hidden_states`.
 
         Raises:
-            TypeError, ValueError: as of `hidden_states`.
+            TypeError, ValueError: As in `hidden_states`.
 
         Example:
             ```python
@@ -116,16 +116,16 @@ class StateCounts(Result):
         batch_size: int | None = None,
         verbose: int = 0,
     ) -> dict[str, StateCounts]:
-        """Counts of the states of several layers, by their names, by one pass for all of them.
+        """Counts of the states of several layers, by their names, in one pass for all of them.
 
         Args:
-            model, data, threshold, batch_size, verbose: as of `hidden_states`.
-            layers: one or more layers, their names or their indices. A second layer of a name is
-                `name #2`.
+            model, data, threshold, batch_size, verbose: As in `hidden_states`.
+            layers: One or more layers, their names or their indices. A second layer of a name is
+                called `name #2`.
 
         Raises:
-            TypeError, ValueError: as of `hidden_states`, and for `layers` that are no sequence, or
-                an empty one.
+            TypeError, ValueError: As in `hidden_states`; or `layers` is not a sequence, or is
+                empty.
         """
         if isinstance(layers, str) or not isinstance(layers, Sequence):
             raise refusal(TypeError, "layers", "be a sequence of layers, names or indices", layers)
@@ -141,7 +141,7 @@ class StateCounts(Result):
         return tables
 
     def update(self, states: ArrayLike) -> StateCounts:
-        """Add a batch of states, `[num_samples, units]` or labels `[num_samples]`."""
+        """Adds a batch of states, `[num_samples, units]`, or of labels, `[num_samples]`."""
         states = check_states(states)
         keys = state_keys(states, self.num_levels)
         self._check_units(states.shape[1] if states.ndim == 2 else 0)
@@ -150,7 +150,7 @@ class StateCounts(Result):
         return self
 
     def merge(self, other: StateCounts) -> StateCounts:
-        """Add the counts of another table, of states of the same kind."""
+        """Adds the counts of another table of states of the same kind."""
         check_instance("other", other, StateCounts, "a StateCounts")
         if other._num_units is not None:
             if other._num_units and other.num_levels != self.num_levels:
@@ -183,7 +183,7 @@ class StateCounts(Result):
         return len(self.counts)
 
     def numbers(self) -> dict[str, float]:
-        """How many states and samples, and the levels of a unit."""
+        """Numbers of states and samples, and the number of levels of a unit."""
         names = ("num_states", "num_samples", "num_levels")
         return {name: float(getattr(self, name)) for name in names}
 
@@ -193,16 +193,16 @@ class StateCounts(Result):
         return plain({name: int(n) for name, n in self.numbers().items()} | {"counts": counts})
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes the table to a NumPy archive without pickled objects, whole or not at all.
+        """Writes the table to a NumPy archive without pickled objects, atomically.
 
-        Tables of shards of the data, counted on different machines, are read and added up.
+        Tables of shards of the data, counted on different machines, can be read and added up.
 
         Args:
-            path: of the file, in a folder that exists; `.npz` is added where it is missing.
+            path: Path of the file, in an existing folder; `.npz` is added if it is missing.
 
         Raises:
-            ValueError: no file in a folder that exists.
-            OSError: the file cannot be written.
+            ValueError: The path is not one of a file in an existing folder.
+            OSError: The file cannot be written.
         """
         self._settle(ratio=np.inf)
         arrays: dict[str, Any] = {"state_counts": FORMAT, "num_levels": self.num_levels}
@@ -213,11 +213,11 @@ class StateCounts(Result):
 
     @classmethod
     def from_npz(cls, path: str | os.PathLike) -> StateCounts:
-        """Reads what `to_npz` wrote; `.npz` may be left out, as there.
+        """Reads a table written by `to_npz`; `.npz` may be left out of the path.
 
         Raises:
-            FileNotFoundError: no file.
-            ValueError: a file that `to_npz` did not write, or that was damaged since.
+            FileNotFoundError: There is no such file.
+            ValueError: The file was not written by `to_npz`, or is damaged.
         """
         if isinstance(path, str | os.PathLike) and not os.path.exists(path):
             path = with_suffix(path)
@@ -229,7 +229,7 @@ class StateCounts(Result):
         if "keys" in archive:
             table._num_units = archive.count("num_units", 0)
             num_bits = table._num_units * (table.num_levels - 1).bit_length()
-            # Labels, and states of up to 64 bits, are their own key.
+            # Labels, and states of up to 64 bits, are their own keys.
             keys = archive.array("keys", (None, 1 if num_bits <= 64 else 2), kinds="u")
             counts = archive.array("counts", (len(keys),), kinds="i", least=1)
             if keys.dtype != np.uint64 or counts.dtype != np.int64:
@@ -245,7 +245,7 @@ class StateCounts(Result):
         return f"StateCounts(num_samples={self.num_samples}, num_states={self.num_states})"
 
     def _check_units(self, num_units: int) -> None:
-        """Checks that a batch has as many units as earlier ones, or labels if they were labels."""
+        """Checks that a batch has as many units as earlier ones, or labels if those had labels."""
         if self._num_units is None:
             self._num_units = num_units
         elif self._num_units != num_units:
@@ -256,7 +256,7 @@ class StateCounts(Result):
             )
 
     def _settle(self, ratio: float) -> None:
-        """Merges the last runs while they are of similar size, so that a key moves log2 times."""
+        """Merges the last runs while their sizes are similar, so that a key is moved log2 times."""
         while len(self._runs) > 1 and len(self._runs[-2][1]) <= ratio * len(self._runs[-1][1]):
             (keys, counts), (more_keys, more_counts) = self._runs[-2:]
             keys, counts = np.concatenate([keys, more_keys]), np.concatenate([counts, more_counts])
@@ -264,11 +264,11 @@ class StateCounts(Result):
 
 
 def check_counts(counts: ArrayLike | StateCounts) -> np.ndarray:
-    """Counts of states, or those of a table, as non-negative integers `[num_states]`.
+    """Counts of states, given or taken from a table, as non-negative integers `[num_states]`.
 
     Raises:
-        TypeError: for counts that are not integers.
-        ValueError: for a wrong shape, or negative counts.
+        TypeError: The counts are not integers.
+        ValueError: The shape is wrong, or counts are negative.
     """
     given = counts.counts if isinstance(counts, StateCounts) else counts
     return check_integers("counts", given, "[num_states]", 0)

@@ -10,18 +10,19 @@ from keras_infobottleneck.arguments import check_integers, described
 
 __all__ = ["check_states", "check_sum", "state_keys", "tally"]
 
-# Below this many keys the way to the GPU and back costs more than the sort.
+# For fewer keys than this, the transfer to the GPU and back takes longer than the sort.
 MIN_KEYS_FOR_GPU = 100_000
 ROWS_AT_ONCE = 1 << 18
 BYTES_AT_ONCE = 1 << 22
 
 
 def check_states(states: ArrayLike) -> np.ndarray:
-    """States as an array of booleans or integers, `[num_samples, units]` or labels.
+    """States as an array of booleans or integers, `[num_samples, units]`, or labels.
 
     Raises:
-        TypeError: for real activations, and other values that are neither bool nor integer.
-        ValueError: for another rank, no samples or no units.
+        TypeError: The states are real activations, or other values that are neither bool nor
+        integer.
+        ValueError: The rank is wrong, or there are no samples or no units.
     """
     words = "integers or booleans, which `hidden_states` makes of activations by a threshold"
     states = check_integers("states", states, booleans=True, words=words)
@@ -34,19 +35,19 @@ def check_states(states: ArrayLike) -> np.ndarray:
 
 
 def check_sum(name: str, counts: np.ndarray, least: int, words: str) -> int:
-    """The sum of non-negative integers, at least `least` and below 2^63, where sums begin anew.
+    """The sum of non-negative integers, at least `least` and below 2^63, where int64 overflows.
 
     Args:
-        name: of the argument.
-        counts: what was given, checked to be non-negative integers.
-        least: smallest sum.
-        words: what the argument must be, for the refusal of a smaller one.
+        name: Name of the argument.
+        counts: The counts, already checked to be non-negative integers.
+        least: Smallest sum.
+        words: What the argument must be, for the message if the sum is smaller.
 
     Raises:
-        ValueError: another sum.
+        ValueError: The sum is outside this range.
     """
     total = int(counts.sum())
-    if counts.sum(dtype=np.float64) > 2.0**62:  # rounded; only integers of Python have no end
+    if counts.sum(dtype=np.float64) > 2.0**62:  # rounded; Python's integers do not overflow
         total = sum(counts.tolist())
     if least <= total < 2**63:
         return total
@@ -57,20 +58,20 @@ def check_sum(name: str, counts: np.ndarray, least: int, words: str) -> int:
 
 
 def state_keys(states: np.ndarray, num_levels: int | None = 2) -> np.ndarray:
-    """One key per state: equal states have equal keys.
+    """One key for each state; equal states have equal keys.
 
-    States of up to 64 bits become their own bits (one lane, exact); wider states a 128-bit
-    fingerprint (two lanes).
+    States of up to 64 bits become their own bits (one lane, exact); wider states are hashed to a
+    128-bit fingerprint (two lanes).
 
     Args:
-        states: as `check_states` gives them; units with values in 0..num_levels-1.
-        num_levels: levels of each unit; None for the largest value plus one.
+        states: States as returned by `check_states`, with values in 0..num_levels-1.
+        num_levels: Number of levels of each unit; None for the largest value plus one.
 
     Returns:
-        uint64 `[num_samples, lanes]`, an array of its own.
+        New uint64 array `[num_samples, lanes]`.
 
     Raises:
-        ValueError: for values outside the levels.
+        ValueError: Values are outside the levels.
     """
     if states.ndim == 1:
         if states.dtype == np.uint64 and states.max() > np.iinfo(np.int64).max:
@@ -83,7 +84,7 @@ def state_keys(states: np.ndarray, num_levels: int | None = 2) -> np.ndarray:
         if keys is not None:
             return keys
     num_levels = num_levels or max(2, int(states.max()) + 1)
-    # One pass finds what is negative too: as an unsigned number it is larger than all levels.
+    # One pass also finds negative values: as unsigned numbers they are larger than all levels.
     if states.view(f"u{states.dtype.itemsize}").max() >= num_levels:
         raise ValueError(
             f"`states` must lie in 0..{num_levels - 1} (`num_levels`). "
@@ -94,17 +95,17 @@ def state_keys(states: np.ndarray, num_levels: int | None = 2) -> np.ndarray:
 
 
 def _keys_of_bits(states: np.ndarray) -> np.ndarray | None:
-    """Keys of states of 0 and 1; None where there are others."""
+    """Keys of states of 0 and 1; None if there are other values."""
     num_samples, num_units = states.shape
     size = states.dtype.itemsize
-    # What has to be padded or converted first is taken part by part, for the sake of memory.
+    # States that must be padded or converted first are processed in parts, to save memory.
     is_whole = size == 1 and num_units % 64 == 0
     rows = num_samples if is_whole else max(1, BYTES_AT_ONCE // (num_units * size))
     keys = []
     for start in range(0, num_samples, rows):
         part = states[start : start + rows]
         if part.dtype != bool:
-            # Any other value sets a bit beside the lowest; that is seen faster than the largest.
+            # Any other value sets a bit above the lowest; this check is faster than a maximum.
             if np.bitwise_or.reduce(part.view(f"u{size}"), axis=None) > 1:
                 return None
             part = part.view(bool) if size == 1 else part
@@ -113,7 +114,7 @@ def _keys_of_bits(states: np.ndarray) -> np.ndarray | None:
 
 
 def _keys_of_rows(states: np.ndarray, num_levels: int) -> np.ndarray:
-    """Keys of a few rows at once, so that padding and bit planes take little memory."""
+    """Keys of a few rows at a time, so that padding and bit planes need little memory."""
     words = _packed_words(states, num_levels)
     return words if words.shape[1] == 1 else _fingerprints(words)
 
@@ -128,12 +129,12 @@ def _packed_words(states: np.ndarray, num_levels: int) -> np.ndarray:
         padded = np.zeros((num_samples, num_bits + -num_bits % 64), bool)
         padded[:, :num_bits] = states
         states = padded
-    # Flat, because `packbits` along an axis costs six times as much on short rows.
+    # Flat, because `packbits` along an axis is six times slower on short rows.
     return np.packbits(states.reshape(-1)).reshape(num_samples, -1).view(np.uint64)
 
 
 def _fingerprints(words: np.ndarray) -> np.ndarray:
-    """Two 64-bit hashes of each row, each a chain of splitmix64 steps with its own start."""
+    """Two 64-bit hashes of each row, each a chain of splitmix64 steps from its own start value."""
     lanes = np.empty((len(words), 2), np.uint64)
     for lane, start in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):
         digest = np.full(len(words), start, np.uint64)
@@ -152,14 +153,14 @@ def _fingerprints(words: np.ndarray) -> np.ndarray:
 def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys, sorted, and the sum of the weights (1 each by default) of each.
 
-    Exact. One sort: on the GPU where there is one and the keys are many, else in NumPy.
+    Exact. One sort: on the GPU if there is one and the keys are many, otherwise in NumPy.
 
     Args:
-        keys: uint64 `[num_keys, lanes]`; those of one lane without weights are sorted in place.
-        weights: int64 `[num_keys]` or None.
+        keys: uint64 `[num_keys, lanes]`; keys of one lane without weights are sorted in place.
+        weights: int64 `[num_keys]`, or None.
 
     Returns:
-        uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`. The first is `keys` itself where
+        uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`. The first is `keys` itself if
         these were sorted in place and are all distinct.
     """
     if len(keys) >= MIN_KEYS_FOR_GPU and tf.config.list_physical_devices("GPU"):
@@ -168,7 +169,7 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
         keys[:, 0].sort()
         ordered = keys
     else:
-        # A stable sort of two sorted tables laid end to end is a merge.
+        # A stable sort of two concatenated sorted tables is a merge.
         order = np.argsort(keys[:, 0], kind="stable" if weights is not None else None)
         ordered = keys[order]
         if keys.shape[1] > 1 and _mixed_lanes(ordered):
@@ -191,17 +192,17 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
 
 
 def _mixed_lanes(ordered: np.ndarray) -> bool:
-    """Whether two keys share the first lane and not the second (chance 2^-64 per pair)."""
+    """Whether two keys share the first lane but not the second (probability 2^-64 per pair)."""
     return bool(np.any((ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] != ordered[:-1, 1])))
 
 
 def _tally_in_tensorflow(
     keys: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `tally`, with TensorFlow operations on the default device."""
+    """`tally` by TensorFlow operations on the default device."""
     lanes = [tf.constant(np.ascontiguousarray(lane).view(np.int64)) for lane in keys.T]
     order = tf.argsort(lanes[-1], stable=True)
-    for lane in lanes[-2::-1]:  # least significant lane first: each later sort is stable
+    for lane in lanes[-2::-1]:  # least significant lane first, since each later sort is stable
         order = tf.gather(order, tf.argsort(tf.gather(lane, order), stable=True))
     ordered = tf.stack([tf.gather(lane, order) for lane in lanes], axis=1)
     changes = tf.reduce_any(ordered[1:] != ordered[:-1], axis=1)
@@ -214,6 +215,6 @@ def _tally_in_tensorflow(
 
 
 def _in_unsigned_order(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and counts rotated from the order of signed integers to that of unsigned ones."""
+    """Keys and counts, rotated from the order of signed integers to that of unsigned ones."""
     start = np.searchsorted(keys[:, 0].view(np.int64), 0)
     return np.roll(keys, -start, axis=0), np.roll(counts, -start)

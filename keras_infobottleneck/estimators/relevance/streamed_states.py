@@ -1,4 +1,4 @@
-"""States of layers as their model runs over data, many batches at a time, and none of them kept."""
+"""States of layers while their model runs over data; many batches at a time, none of them kept."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ BATCH_SIZE = 256
 
 
 class StatesOfLayers:
-    """The states of some layers for each example, in inference mode, by one pass over the data.
+    """The states of layers for each example, in inference mode, in one pass over the data.
 
     Args:
-        model: any Keras model.
-        data: as of `hidden_states`.
-        layers: layers, their names or their indices.
-        threshold, batch_size, verbose: as of `hidden_states`.
+        model: Any Keras model.
+        data: As in `hidden_states`.
+        layers: Layers, their names or their indices.
+        threshold, batch_size, verbose: As in `hidden_states`.
 
     Raises:
-        TypeError, ValueError: as of `hidden_states`.
+        TypeError, ValueError: As in `hidden_states`.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class StatesOfLayers:
         )
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        """Yields, for a part of the examples, an array `[examples, units]` for each layer."""
+        """Yields an array `[examples, units]` for each layer, one part of the examples at a time."""
         bar = keras.utils.Progbar(self._batches.num_batches, verbose=self._verbose)
         rows: collections.deque[int] = collections.deque()
 
         def inputs() -> Iterator[Any]:
             for stack in self._batches.stacks(self._batches_at_once()):
-                # Rows behind these only fill the last batch up.
+                # The rows after these only pad the last batch.
                 rows.append(int(np.sum(stack.weights)))
                 yield stack.x
 
@@ -91,7 +91,7 @@ class StatesOfLayers:
             bar.add(-(-rows.popleft() // self._batches.size))
 
     def _batches_at_once(self) -> int:
-        """Batches whose states take about the memory of a stack of inputs."""
+        """Number of batches whose states take about as much memory as a stack of inputs."""
         first, size = self._batches.first_inputs(), self._batches.size
         batch = tf.nest.map_structure(lambda a: tf.repeat(a, size, axis=0)[None], first)
         levels, _ = next(self._levels_of.over([batch]))

@@ -1,4 +1,4 @@
-"""How far a sample follows Zipf's law: the exponent of its counts and the slope of its curve."""
+"""How closely a sample follows Zipf's law: exponent of its counts and slope of its curve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["RelevanceSlope", "ZipfExponent", "relevance_slope", "zipf_exponent"]
 
-# Terms summed before Euler-Maclaurin takes over; its error is then below 1e-12.
+# Number of terms summed before Euler-Maclaurin is used; its error is then below 1e-12.
 DIRECT_TERMS = 1000
 LARGEST_GAMMA = 100.0
 
@@ -23,11 +23,11 @@ class ZipfExponent(Result):
     """Fit of `m_k ~ k^-gamma` to the counts of states.
 
     Attributes:
-        mu: `gamma - 1`; 1 is Zipf's law, `k_r ~ r^(-1/mu)` the rank-frequency curve.
-        gamma: exponent of the number of states with a given count.
-        standard_error: of both.
-        min_count: smallest count in the fit.
-        num_states: number of states in the fit.
+        mu: `gamma - 1`; 1 is Zipf's law, and `k_r ~ r^(-1/mu)` is the rank-frequency curve.
+        gamma: Exponent of the number of states with a given count.
+        standard_error: Standard error of both.
+        min_count: Smallest count in the fit.
+        num_states: Number of states in the fit.
 
     Example:
         ```python
@@ -56,18 +56,19 @@ def zipf_exponent(counts: ArrayLike | StateCounts, *, min_count: int = 1) -> Zip
 
     Solves the likelihood equation `mean log k = -d log zeta / d gamma` (the usual closed form is
     an approximation that gives 1.79 for 2 at `min_count=1`). Consistent; the standard error is the
-    inverse square root of the Fisher information and takes the counts as independent. Takes no
-    upper cut-off into account. Cost: a few milliseconds.
+    inverse square root of the Fisher information and assumes independent counts. An upper cut-off
+    is not modelled. Cost: a few milliseconds.
 
     Args:
-        counts: integers `[num_states]`, the counts `k_s`, or a `StateCounts`; those below
+        counts: Integers `[num_states]`, the counts `k_s`, or a `StateCounts`; those below
             `min_count` are left out.
-        min_count: smallest count that follows the distribution.
+        min_count: Smallest count that follows the distribution.
 
     Raises:
-        TypeError: for counts that are not integers.
-        ValueError: for a wrong shape or `min_count`, fewer than 2 different counts, or counts so
-            close together that the exponent exceeds 100.
+        TypeError: The counts are not integers.
+        ValueError: The shape or `min_count` is wrong, there are fewer than 2 different counts, or
+        the
+            counts are so close together that the exponent exceeds 100.
 
     References:
         Clauset, Shalizi, Newman (2009), arXiv 0706.1062, appendix B.
@@ -97,7 +98,7 @@ def zipf_exponent(counts: ArrayLike | StateCounts, *, min_count: int = 1) -> Zip
     mean_log = float(np.mean(np.log(counts / min_count)))
     if -_log_zeta_derivatives(LARGEST_GAMMA, min_count)[0] > mean_log:
         raise ValueError(
-            f"`counts` must spread so far that their exponent is at most {LARGEST_GAMMA:g}; take "
+            f"`counts` must spread so far that their exponent is at most {LARGEST_GAMMA:g}; use "
             f"a smaller `min_count`. Received: counts up to {counts.max()}, min_count={min_count}"
         )
     low, high = 1.0, LARGEST_GAMMA
@@ -118,7 +119,7 @@ def zipf_exponent(counts: ArrayLike | StateCounts, *, min_count: int = 1) -> Zip
 
 
 def _log_zeta_derivatives(gamma: float, start: int) -> tuple[float, float]:
-    """First and second derivative in gamma of `log sum_{k >= start} (k / start)^-gamma`."""
+    """First and second derivative by gamma of `log sum_{k >= start} (k / start)^-gamma`."""
     k = np.arange(start, start + DIRECT_TERMS, dtype=float)
     log_k = np.log(k / start)  # relative to the first term, so that large gamma does not underflow
     terms = np.exp(-gamma * log_k)
@@ -146,10 +147,11 @@ class RelevanceSlope(Result):
     """Slope `dH[K] / dH[s] = -mu` between neighbouring points of a resolution-relevance curve.
 
     Attributes:
-        resolution: midpoints of the steps, increasing.
-        slope: of each step; -1 is Zipf's point, where a bit of one trades for a bit of the other.
-        optimum: resolution of the right-most step with slope within 10 % of -1, or of the step
-            whose slope is nearest.
+        resolution: Midpoints of the steps, increasing.
+        slope: Slope of each step; -1 is Zipf's point, where resolution and relevance trade one for
+            one.
+        optimum: Resolution of the right-most step with slope within 10 % of -1, or of the step
+            with the slope closest to it.
 
     Example:
         ```python
@@ -174,17 +176,18 @@ class RelevanceSlope(Result):
 def relevance_slope(
     resolution: ArrayLike, relevance: ArrayLike, *, points_per_step: int = 1
 ) -> RelevanceSlope:
-    """Local slopes of the points of a curve, as over the layers or widths of a network.
+    """Local slopes between the points of a curve, such as those of layers or widths of a network.
 
     The points are sorted by resolution and averaged in groups of `points_per_step` before slopes
-    are taken. Points of equal resolution are averaged too. Consistent as the points grow dense.
+    are computed. Points of equal resolution are averaged too. Consistent as the points grow dense.
 
     Args:
-        resolution: `[points]`.
-        relevance: `[points]`.
+        resolution: Resolution of each point, `[points]`.
+        relevance: Relevance of each point, `[points]`.
+        points_per_step: Number of neighbouring points to average.
 
     Raises:
-        ValueError: for different shapes or fewer than 2 different resolutions.
+        ValueError: The shapes differ, or there are fewer than 2 different resolutions.
 
     References:
         The rule for the optimum is that of the PrOpRe package (github.com/potestiolab/propre).

@@ -59,13 +59,13 @@ def test_each_fault_of_chains_has_its_sentence():
     good = 2.0 + autoregressive(0.0, 4, 400)
     assert result(good).flags == ()
     faults = {
-        "no minimum": result(good - 4.0),
-        "different places": result(good + np.arange(4)[:, None]),
+        "not at a minimum": result(good - 4.0),
+        "different distributions": result(good + np.arange(4)[:, None]),
         "independent ones": result(2.0 + autoregressive(0.99, 4, 400)),
-        "still move": result(good + np.linspace(0.0, 1.0, 400)),
+        "still drift": result(good + np.linspace(0.0, 1.0, 400)),
         "Metropolis": result(good, acceptance=0.1),
         "no minimum exceeds": result(good + 9.0),
-        "left what numbers": result(np.full((4, 8), np.nan)),
+        "left the range": result(np.full((4, 8), np.nan)),
     }
     for words, found in faults.items():
         assert any(words in sentence for sentence in found.flags), words
