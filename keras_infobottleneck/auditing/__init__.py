@@ -1,4 +1,4 @@
-"""Everything measured of one model, as one report, and the parts that it is made of."""
+"""Audits: all measurements of one model as a report, and the parts of the report."""
 
 from keras_infobottleneck.auditing.auditor import audit
 from keras_infobottleneck.auditing.entries import Measure, Omission, Reading, Verdict

@@ -1,4 +1,4 @@
-"""`audit`: arguments, and the order of the work."""
+"""`audit`: its arguments, and the order of the work."""
 
 from __future__ import annotations
 
@@ -53,58 +53,61 @@ def audit(
     dry_run: bool = False,
     verbose: int = 0,
 ) -> InformationReport | AuditPlan:
-    """Audit of a model: everything that this package measures about it, in one report.
+    """Audits a model: everything that this package measures about it, in one report.
 
     Parts, the values of `include`:
 
-    - "task": loss, accuracy, how sure the predictions are;
+    - "task": loss, accuracy, confidence of the predictions;
     - "fisher": trace and log-determinant of the diagonal;
-    - "weights": nats by the Gaussian code, over all prices; of an `InformationBottleneckModel` the
-      nats that it pays;
+    - "weights": nats by the Gaussian code, over all prices; for an `InformationBottleneckModel` the
+      nats that it is charged for;
     - "examples": the examples that a plain network remembers most;
-    - "activations": nats that layers pay for their activations;
-    - "effective": effective information of narrow layers and the output;
+    - "activations": nats for which layers with noisy activations are charged;
+    - "effective": effective information of narrow layers and of the output;
     - "relevance", "total_correlation", "nuisance": of the hidden layers;
     - "complexity": of the weights.
 
-    Every number comes from an estimator of this package, called on a sample of `data` that `seed`
-    decides. It stands in the report with its unit, its error, its null and a sentence on how it
-    misleads. What cannot be measured for this model, or costs too much, is in the report with the
-    reason. The model, its optimizer, metrics and seeds are afterwards as they were.
+    Every number comes from an estimator of this package, applied to a sample of `data` that is
+    determined by `seed`. The report shows it with its unit, its error, its null and a sentence on
+    how it misleads. The report also lists what cannot be measured for this model, or costs too
+    much, with the reason. The model, its optimizer, metrics and seeds are left unchanged.
 
     Cost:
 
     - one pass over `data` to draw the sample, 2,000 examples by default, held in memory;
-    - then what `examples` and the size of the model decide: some 15 seconds of processor time for a
-      perceptron of 670,000 weights;
-    - of "nuisance", ten trainings of a small network for each layer.
+    - then an amount that depends on `examples` and the size of the model: some 15 seconds of
+      processor time for a perceptron of 670,000 weights;
+    - for "nuisance", ten trainings of a small network for each layer.
 
     Args:
-        model: any Keras model; hidden layers of a subclassed one once it was called on an array.
-        data: best what it was trained on: `(x, y)` arrays, `x` alone, a `tf.data.Dataset` or a
+        model: Any Keras model; hidden layers of a subclassed one after it was called on an array.
+        data: Data, preferably the training set: `(x, y)` arrays, `x` alone, a `tf.data.Dataset` or
+        a
             `keras.utils.PyDataset`.
-        nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: something that the
-            hidden layers should not tell about. Integers or bool are classes.
-        layers: names of the layers to measure, of nested models too; by default all of the model's
-            own between input and output but those that pass their input through, and the output for
-            its effective information.
-        parts: further parts of your own, see `keras_infobottleneck.auditing.AuditPart`.
-        include: names of the parts to measure; by default all.
-        examples: how many examples a part takes at most, such as `{"fisher": 5000}`; a dry run
-            says how many others take.
-        num_examples: N, size of the training set, if `data` is only a part of it; an
+        nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: a variable about which
+        the
+            hidden layers should hold no information. Integers or bool are classes.
+        layers: Names of the layers to measure, including those of nested models; by default all of
+            the model's own layers between input and output, except those that pass their input
+            through, and the output for its effective information.
+        parts: Additional parts of your own; see `keras_infobottleneck.auditing.AuditPart`.
+        include: Names of the parts to measure; by default all.
+        examples: Largest number of examples for a part, such as `{"fisher": 5000}`; a dry run
+            shows the numbers for the others.
+        num_examples: Number N of examples in the training set, if `data` is only a part of it; an
             `InformationBottleneckModel` knows its own. The price of a nat in the weights is 1/N.
-        likelihood: as of `fisher_information`; by default read from the compiled loss.
-        seed: of the sample and everything drawn.
-        dry_run: print and return what would be measured on how many examples, and about how many
-            seconds and bytes each part would take, from trials on a few of them.
+        likelihood: As in `fisher_information`; by default read from the compiled loss.
+        seed: Seed of the sample and of everything drawn.
+        dry_run: Prints and returns what would be measured on how many examples, and estimates of
+        the
+            seconds and bytes of each part, from trials on a few of them.
         verbose: 1 for a Keras progress bar over parts and layers.
 
     Returns:
         An `InformationReport`: `print(report.table())`, `report.to_html("report.html")`.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be used, in one sentence, before any work.
+        ValueError, TypeError: An argument cannot be used; raised before any work.
 
     Example:
         ```python
@@ -187,11 +190,11 @@ def audit(
 
 
 def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:
-    """The registered parts and those given.
+    """The registered parts and the given ones.
 
     Raises:
-        TypeError: something that is no part.
-        ValueError: a name that is taken, or missing.
+        TypeError: Something is not a part.
+        ValueError: A name is missing or already in use.
     """
     if not isinstance(parts, Sequence) or not all(isinstance(each, AuditPart) for each in parts):
         raise TypeError(
@@ -214,7 +217,7 @@ def _checked_parts(parts: Sequence[AuditPart]) -> tuple[AuditPart, ...]:
 def _checked_include(
     include: Collection[str] | None, known: Sequence[AuditPart]
 ) -> Collection[str]:
-    """The names of the parts asked for."""
+    """The names of the requested parts."""
     names = tuple(part.name for part in known)
     return names if include is None else check_names("include", include, names, "parts")
 
@@ -222,7 +225,7 @@ def _checked_include(
 def _checked_counts(
     examples: Mapping[str, int] | None, known: Sequence[AuditPart]
 ) -> dict[str, int]:
-    """How many examples each part takes."""
+    """The number of examples of each part."""
     default = {part.name: part.examples for part in known if part.examples is not None}
     expected = "a mapping from parts to numbers of examples"
     check_instance("examples", examples, Mapping, expected, optional=True)
@@ -234,7 +237,7 @@ def _checked_counts(
 
 
 def _checked_nuisance(nuisance: Any, count: int | None) -> np.ndarray:
-    """Numbers, one for each example of the data where their count is known."""
+    """Numbers, one for each example of the data if their count is known."""
     given, shape = nuisance, "[examples, ...]"
     nuisance = check_numbers("nuisance", nuisance, shape, booleans=True, dtype=None)
     if count is not None and len(nuisance) != count:

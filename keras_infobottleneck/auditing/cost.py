@@ -1,4 +1,4 @@
-"""What an audit will cost, foretold from a small piece of each part that is timed."""
+"""The cost of an audit, estimated from small timed trials of each part."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from keras_infobottleneck.data.sample import Sample
 
 __all__ = ["NUM_TRIED", "Trials", "with_costs"]
 
-# Examples of the smaller trial: one batch of what is compiled, so that the audit takes it up.
+# Examples of the smaller trial: one batch of the compiled passes, which the audit then reuses.
 NUM_TRIED = 64
-# Fewer suffice where each costs as much as a batch does elsewhere.
+# Fewer suffice if each costs as much as a batch does elsewhere.
 NUM_TRIED_OF_LAYER = 5
-# Numbers of units in trials on random activations: the first is taken whose work is at most this
+# Numbers of units in trials on random activations: the first one is used whose work is at most this
 # share of that of all layers.
 TRIED_UNITS = (256, 64, 16)
 SHARE_TRIED = 0.1
-# Share of random states in which every unit is off: some states have to repeat.
+# Share of random states in which every unit is off, so that some states repeat.
 SHARE_OFF = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
 class Trials:
-    """Seconds of one thing, first on `small` units of work, again, and on `large`."""
+    """Seconds of one measurement, first on `small` units of work, again, and on `large`."""
 
     first: float
     again: float
@@ -48,24 +48,24 @@ class Trials:
 
     @classmethod
     def of(cls, times: Sequence[float], small: float, large: float) -> Trials:
-        """Makes a line from the seconds of the three runs."""
+        """Trials from the seconds of the three runs."""
         first, again, larger = times
         return cls(first, again, larger, small, large)
 
     @property
     def once(self) -> float:
-        """What is traced and compiled, which comes once."""
+        """Seconds of tracing and compilation, which happens once."""
         return max(0.0, self.first - self.again)
 
     @property
     def rate(self) -> float:
-        """Seconds for a unit of work."""
+        """Seconds per unit of work."""
         if self.large <= self.small:
             return self.again / self.small
         return max(0.0, self.larger - self.again) / (self.large - self.small)
 
     def seconds(self, work: float) -> float:
-        """Seconds for this much work, by a straight line, after what comes once."""
+        """Seconds for this much work, by a straight line, without what happens once."""
         return max(0.0, self.again - self.rate * self.small) + self.rate * work
 
 
@@ -77,22 +77,22 @@ def with_costs(
     sample: Sample,
     exam_of: Callable[[Sample, Mapping[str, int]], Examination],
 ) -> AuditPlan:
-    """The plan with the seconds and bytes that each part will take.
+    """The plan with estimates of the seconds and bytes of each part.
 
-    Each part is tried on the same few examples twice, and once on twice as many. What the first
-    run takes longer than the second is compilation, which comes once, and which an audit of the
-    same model finds done; the rest is a straight line. Of a part that goes layer by layer two
-    layers are tried: the middle one, for what comes once for each layer, and that of most work.
-    What is taken of activations alone is tried on random numbers; the pass over examples that
-    records them is tried once for all layers.
+    Each part is run on the same few examples twice, and once on twice as many. The difference of
+    the first two runs is compilation, which happens once, and which an audit of the same model
+    reuses; the rest is a straight line. For a part that goes layer by layer two layers are run: the
+    middle one, for what happens once for each layer, and that with the most work. Parts that use
+    only activations are run on random numbers; the pass over examples that records activations
+    is run once for all layers.
 
     Args:
-        plan: of the audit.
-        subject: of the audit.
-        parts: of the report.
-        available: how many examples there are, as far as it is known.
-        sample: the examples of the trials, up to twice `NUM_TRIED`.
-        exam_of: from examples, and part to number of examples, to an examination of that many.
+        plan: Plan of the audit.
+        subject: Subject of the audit.
+        parts: Parts of the report.
+        available: Number of examples, as far as it is known.
+        sample: Examples of the trials, up to twice `NUM_TRIED`.
+        exam_of: Makes an examination from examples, and the number of examples for each part.
     """
     parts = [part for part in parts if part.name in plan]
     trial = _Trial(plan, subject, available, sample, exam_of)
@@ -120,7 +120,7 @@ def with_costs(
 
 
 class _Trial:
-    """The small pieces of one audit."""
+    """The small trials of one audit."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class _Trial:
         self._decisions: dict[str, bool] = {}
 
     def of_model(self, parts: Sequence[AuditPart]) -> dict[str, float]:
-        """Seconds of the parts that are about the model as a whole."""
+        """Seconds of the parts that concern the model as a whole."""
         small, large = self._sizes(NUM_TRIED)
         runs = []
         for size in (small, small, large):
@@ -153,7 +153,7 @@ class _Trial:
         return found
 
     def of_layers(self, part: LayerPart) -> float:
-        """Seconds of a part that goes layer by layer, one pass for all activations left out."""
+        """Seconds of a part that goes layer by layer, without the pass that records activations."""
         layers = self._plan.taken[part.name]
         if not layers:
             return 0.0
@@ -162,14 +162,15 @@ class _Trial:
             most, finally_ = self._on_random_numbers(part, layers, count)
             once = most.once + finally_
         else:
-            # That of most work first: what comes once for all layers is its, not the middle one's.
+            # The layer with the most work runs first, so that the middle one excludes what happens
+            # once.
             most = self._on_examples(part, max(layers, key=lambda each: part.work(each, count)))
             middle = self._on_examples(part, layers[len(layers) // 2])
             once = max(most.once, middle.once) + (len(layers) - 1) * middle.once
         return once + sum(most.seconds(part.work(layer, count)) for layer in layers)
 
     def of_activations(self, parts: Sequence[AuditPart]) -> float:
-        """Seconds of passes over the examples that record what layers put out, batch by batch."""
+        """Seconds of the passes over the examples that record activations, batch by batch."""
         wanted: dict[HiddenLayer, int] = {}
         for part in parts:
             if isinstance(part, LayerPart) and part.takes_activations:
@@ -178,7 +179,7 @@ class _Trial:
         times = []
         for _ in range(3):
             start = time.perf_counter()
-            with contextlib.suppress(Exception):  # what cannot be had is said by the audit
+            with contextlib.suppress(Exception):  # the audit itself reports what cannot be measured
                 taken_of_layers(self._subject.model, list(wanted), self._sample.first(batch), 0)
             times.append(time.perf_counter() - start)
         count = max(wanted.values())
@@ -200,7 +201,7 @@ class _Trial:
     def _on_random_numbers(
         self, part: LayerPart, layers: Sequence[HiddenLayer], count: int
     ) -> tuple[Trials, float]:
-        """Trials of a layer on random activations, and seconds of what comes after all layers."""
+        """Trials of a layer on random activations, and seconds of the work after all layers."""
         widest = max(layers, key=lambda each: each.num_units)
         share = SHARE_TRIED * sum(part.work(each, count) for each in layers)
         for num_units in TRIED_UNITS:
@@ -209,7 +210,7 @@ class _Trial:
             small = max(NUM_TRIED, 2 * narrower)
             if 4 * part.work(layer, small) <= share:
                 break
-        # What is cheap is tried on more, of which the clock tells more.
+        # Cheap measurements are run on more numbers, for more accurate times.
         while 4 * small <= count and 8 * part.work(layer, small) <= share:
             small *= 2
         runs = []
@@ -226,7 +227,7 @@ class _Trial:
         return trials, after.once + after.seconds(count)
 
     def _exam(self, size: int) -> Examination:
-        """Examination of this many examples, with what parts share from the one before."""
+        """Examination of this many examples, with the shared results of the one before."""
         counts = {part: min(size, count) for part, count in self._plan.examples.items()}
         exam = self._exam_of(self._sample, counts)
         exam.batch_size, exam.is_trial = self._sizes(NUM_TRIED)[0], True
@@ -236,23 +237,23 @@ class _Trial:
         return exam
 
     def _sizes(self, count: int) -> tuple[int, int]:
-        """Examples of the smaller and of the larger trial."""
+        """Numbers of examples of the smaller and of the larger trial."""
         most = self._sample.size
         small = min(max(2, min(count, most // 2)), most)
         return small, min(2 * small, most)
 
     def _count(self, part: str) -> int:
-        """Examples that a part takes in the audit."""
+        """Number of examples of a part in the audit."""
         return min(self._plan.examples[part], self._available)
 
 
 def _times(runs: Sequence[Mapping[tuple[str, str], float]], *piece: str) -> list[float]:
-    """Seconds of a piece in the first, the second, and the faster of the others."""
+    """Seconds of a measurement in the first run, the second, and the faster of the others."""
     first, again, *larger = [run[piece[0], piece[1]] for run in runs]
     return [first, min(first, again), min(larger)]
 
 
 def _numbers(size: int, available: int) -> Sample:
-    """Examples of which nothing is known but their numbers, from all over the data."""
+    """Examples without data, only with their indices, spread over the whole data set."""
     indices = np.linspace(0, available - 1, size).astype(int)
     return Sample(np.zeros([size, 1], np.float32), (), indices, size)

@@ -1,4 +1,4 @@
-"""A report to read, part by part, wherever it comes from; and as plain text."""
+"""A report in readable form, section by section, with its plain text."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FIRST_VERDICTS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of which there is anything to say.
+    """A part of the report with some content.
 
     Attributes:
-        part: its name.
-        title: its heading.
-        readings: its numbers.
-        verdict: what they mean, None where that was not said.
-        num_examples: how many it took, None for none.
+        part: Name of the part.
+        title: Heading of the section.
+        readings: Numbers of the part.
+        verdict: Conclusion from the numbers, or None.
+        num_examples: Number of examples used, None for none.
     """
 
     part: str
@@ -49,15 +49,15 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """What is to be read.
+    """The content of a report, ready to be rendered.
 
     Attributes:
-        title: of the whole.
-        sentences: what was found, in short.
-        sections: the parts, in their order.
-        omissions: what is missing, and why.
-        picture: the network with the nats of its layers.
-        before: measure and place to the baseline's number; None without a baseline.
+        title: Title of the report.
+        sentences: Summary of the results.
+        sections: The parts, in their order.
+        omissions: What is missing, and why.
+        picture: The network with the nats of its layers.
+        before: The baseline's number for each measure and place; None without a baseline.
     """
 
     title: str
@@ -69,12 +69,12 @@ class Document:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """What to read first: what should be changed before what should be known."""
+        """The verdicts to read first: those that ask for a change, then those to know about."""
         found = [section.verdict for section in self.sections if section.verdict]
         return sorted(found, key=lambda verdict: -verdict.urgency)[:FIRST_VERDICTS]
 
     def text(self) -> str:
-        """A block for each part: what it means, its numbers in columns, and how to read them."""
+        """A block for each part: its verdict, its numbers in columns, and how to read them."""
         lines = [self.title, *(f"  {sentence}" for sentence in self.sentences)]
         for section in self.sections:
             lines += ["", section.title]
@@ -95,11 +95,11 @@ class Document:
 
     @property
     def columns(self) -> list[str]:
-        """What the columns of a part's table are called."""
+        """Headings of the columns of a part's table."""
         return ["", "value", "unit", *([] if self.before is None else ["baseline"]), "beside"]
 
     def cells(self, reading: Reading) -> list[str]:
-        """The row of a number."""
+        """The row of one number."""
         cells = [reading.label, reading.text, reading.measure.unit]
         if self.before is not None:
             match = self.before.get((reading.name, reading.where))
@@ -108,7 +108,7 @@ class Document:
 
 
 def _item(mark: str, text: str) -> list[str]:
-    """A sentence in lines, hanging from a mark; words stay whole."""
+    """A sentence wrapped into lines, indented after a mark; words are not split."""
     return textwrap.wrap(
         text,
         WIDTH,

@@ -1,4 +1,4 @@
-"""The Gaussian code of the weights put to the test: its noise is drawn and the loss measured."""
+"""A test of the Gaussian code of the weights: its noise is drawn and the loss measured."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from keras_infobottleneck.results.result import Result
 __all__ = ["DrawnCode", "draw_code"]
 
 NUM_DRAWS = 4
-# Factor between the prices that are tried, and how many, from 1/N downwards.
+# Factor between the prices that are tried, and their number, from 1/N downwards.
 STEP, NUM_PRICES = 10**-0.5, 9
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class DrawnCode(Result):
-    """The most expensive price, from 1/N downwards, at which the network still works.
+    """The highest price, from 1/N downwards, at which the network still works.
 
     Attributes:
-        beta: that price of a nat relative to the mean loss.
-        nats: what the weights hold by their code at that price.
-        by_variable: weight to nats at that price, which add up to all of them.
-        excess_loss: measured loss that the code's noise adds there, nats per example.
-        standard_error: of the excess loss, over draws.
-        excess_loss_at_full_price: the same at 1/N.
-        standard_error_at_full_price: of that, over draws.
-        loss_of_guessing: of an example, by knowing only how frequent the classes are.
-        num_draws: draws of all weights at each price.
+        beta: This price of a nat relative to the mean loss.
+        nats: Nats in the weights by their code at this price.
+        by_variable: Nats of each weight at this price, which add up to the total.
+        excess_loss: Measured loss that the code's noise adds, nats per example.
+        standard_error: Standard error of the excess loss, over draws.
+        excess_loss_at_full_price: Excess loss at 1/N.
+        standard_error_at_full_price: Its standard error, over draws.
+        loss_of_guessing: Loss per example of predicting the frequencies of the classes.
+        num_draws: Number of draws of all weights at each price.
     """
 
     beta: float
@@ -52,18 +52,18 @@ class DrawnCode(Result):
 def draw_code(
     exam: Examination, fisher: FisherInformation, task: TaskPerformance | None
 ) -> DrawnCode:
-    """The code at the largest price at which its noise costs less than what is known.
+    """The code at the highest price at which its noise costs less than what the network knows.
 
-    The lower the price, the less noise: after the full price, halves of the others are left out.
+    A lower price means less noise: after the full price the others are searched by bisection.
 
     Raises:
-        ValueError: no classes to guess, a network that knows no more than a guess, or none of the
-            prices.
+        ValueError: There are no classes to guess, the network is no better than guessing, or it is
+            no better at any of the prices.
     """
     if task is None or task.label_entropy is None:
         raise ValueError("The code is tried where labels are classes. Received: none")
     guessing = _loss_of_guessing(task, exam.is_trial)
-    # What few examples of a trial cannot tell is counted among what will be drawn.
+    # What the few examples of a trial cannot decide is counted as if it will be drawn.
     doubt = 2 * task.loss_standard_error if exam.is_trial else 0.0
     if not exam.decide("better than a guess", lambda: task.loss - doubt < guessing):
         raise ValueError(
@@ -91,7 +91,7 @@ def draw_code(
         found[number] = excess = drawn(number)
         return exam.decide(f"code works at {number}", lambda: task.loss + excess < guessing)
 
-    # The first price that works lies from `least` to `most`.
+    # The first price that works lies between `least` and `most`.
     least, most = (0, 0) if works(0) else (1, NUM_PRICES)
     while least < most:
         middle = (least + most) // 2
@@ -119,8 +119,8 @@ def draw_code(
 
 
 def _loss_of_guessing(task: TaskPerformance, is_trial: bool) -> float:
-    """Entropy of an example's labels, of whose frequencies a trial sees too few."""
+    """Entropy of an example's labels, corrected for the few labels of a trial."""
     entropy, count = task.label_entropy or 0.0, task.labels_per_example or 1
-    if is_trial:  # Miller and Madow's term, with as many classes as the entropy is of
+    if is_trial:  # the Miller-Madow correction, with as many classes as the entropy suggests
         entropy += (math.exp(entropy) - 1) / (2 * task.num_examples * count)
     return entropy * count

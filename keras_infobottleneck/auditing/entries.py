@@ -1,4 +1,4 @@
-"""What a report lists: its numbers, its verdicts, and what could not be had."""
+"""Entries of a report: its numbers, its verdicts, and its omissions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Measure:
     """Kind of number in a report: its name, unit, status (exact, bound, ...) and how it misleads.
 
     Attributes:
-        name: by which readings refer to it, unique in a report.
-        label: what it is called there.
-        unit: of the number and its error.
-        truth: exact, unbiased, bound or approximation, and of what.
-        reading: what it means, and how it misleads.
+        name: Name by which readings refer to it, unique in a report.
+        label: Name that the report shows.
+        unit: Unit of the number and its error.
+        truth: Exact, unbiased, bound or approximation, and of what.
+        reading: What it means, and how it misleads.
 
     Example:
         ```python
@@ -59,10 +59,10 @@ class Omission:
     """Something that was not measured, and the reason.
 
     Attributes:
-        part: of the report, or "layers" for a layer that no part is about.
-        where: layer, weight or measure; "all" where the whole part is missing.
-        reason: one sentence, the same for all that are left out for the same reason.
-        detail: what of the place the reason is about, such as its number of units.
+        part: Part of the report, or "layers" for a layer that no part concerns.
+        where: Layer, weight or measure; "all" if the whole part is missing.
+        reason: One sentence, the same for all that are omitted for the same reason.
+        detail: Property of the place that the reason refers to, such as its number of units.
 
     Example:
         ```python
@@ -84,7 +84,7 @@ class Omission:
 
     @classmethod
     def of(cls, part: str, where: str, error: Exception) -> Omission:
-        """Make an omission from the error that an estimator raised."""
+        """Makes an omission from the error that an estimator raised."""
         sentence = " ".join(str(error).split()) or "no reason given"
         if not isinstance(error, ValueError | TypeError):
             sentence = f"{type(error).__name__}: {sentence}"
@@ -111,12 +111,12 @@ class Reading:
     """One number of a report, with its error and what to compare it with.
 
     Attributes:
-        part: of the report.
-        measure: what kind of number it is.
-        where: layer or weight, "" for the whole model.
-        value: in the measure's unit.
-        standard_error: None where there is none.
-        beside: what to compare it with, a null for the most part, in words.
+        part: Part of the report.
+        measure: Kind of number.
+        where: Layer or weight, "" for the whole model.
+        value: The number, in the measure's unit.
+        standard_error: Its standard error, or None.
+        beside: What to compare it with, usually a null, in words.
 
     Example:
         ```python
@@ -169,14 +169,14 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Conclusion of a part of the report, for somebody who has to act on it.
+    """Conclusion of a part of the report, for readers who have to act on it.
 
     Attributes:
-        statement: one sentence, with what to do where something should be done.
-        evidence: the numbers it rests on, and what they were compared with.
-        uncertainty: how sure the statement is, and what would overturn it.
-        urgency: what to read first: 2 for what should be changed, 1 for what should be known,
-            0 where all is as it should be.
+        statement: One sentence, with what to do if something should be done.
+        evidence: The numbers on which it is based, and what they were compared with.
+        uncertainty: How certain the statement is, and what would refute it.
+        urgency: Order of reading: 2 for what should be changed, 1 for what should be known,
+            0 if everything is as it should be.
 
     Example:
         ```python
@@ -202,7 +202,7 @@ class Verdict:
 
 
 def listed(names: Sequence[str], most: int | None = None) -> str:
-    """The names with commas; of more than `most`, their number, the first two and the last."""
+    """The names with commas; if more than `most`, their number, the first two and the last."""
     if most is None or len(names) <= most:
         return ", ".join(names)
     return f"{len(names)}: {', '.join(names[:2])} to {names[-1]}"
@@ -213,9 +213,9 @@ def omissions_by_reason(
 ) -> dict[str, str]:
     """Each reason once, with everything that is missing for it: parts, and places in them.
 
-    More than `most_places` places are not named one by one.
+    If there are more than `most_places` places, they are not named one by one.
 
-    Refusals that differ only in what was received, such as the eigenvalue of each layer, are one
+    Messages that differ only in what was received, such as the eigenvalue of each layer, are one
     reason, given without it.
     """
     omissions = list(omissions)
@@ -242,12 +242,12 @@ def omissions_by_reason(
 
 
 def _without_received(reason: str) -> str:
-    """A refusal without the value that it ends in."""
+    """A message without the received value at its end."""
     return reason.partition(" Received: ")[0]
 
 
 def number_in_words(value: float, error: float | None = None, *, digits: int = 4) -> str:
-    """Text of a number: this many digits, or as many as an error in two digits allows."""
+    """Text of a number: this many digits, or as many as an error with two digits allows."""
     if not math.isfinite(value):
         return "infinite" if value > 0 else str(value)
     if error is None or not 0 < error < math.inf:
@@ -259,11 +259,11 @@ def number_in_words(value: float, error: float | None = None, *, digits: int = 4
 def counterparts(
     readings: list[Reading], baseline: list[Reading]
 ) -> dict[tuple[str, str], Reading]:
-    """The baseline's number for each that has one: of the same measure at the same place.
+    """The baseline's number for each reading that has one: of the same measure at the same place.
 
-    Paths of weights change where a network is converted or held by another
-    (`sequential/dense/kernel`, `dense/kernel`): what is left over is matched by layer and weight,
-    where that names one number on either side.
+    Paths of weights change when a network is converted or nested in another
+    (`sequential/dense/kernel`, `dense/kernel`): the remaining ones are matched by layer and weight,
+    if these identify one number on either side.
     """
     theirs = {(reading.name, reading.where): reading for reading in baseline}
     found = {
@@ -280,7 +280,7 @@ def counterparts(
 
 
 def _by_layer_and_weight(readings: Iterable[Reading]) -> dict[tuple[str, ...], list[Reading]]:
-    """Numbers by measure and the end of a weight's path."""
+    """Numbers by measure and the last two parts of a weight's path."""
     found: dict[tuple[str, ...], list[Reading]] = {}
     for reading in readings:
         if "/" in reading.where:

@@ -1,4 +1,4 @@
-"""One audit under way: what is examined, on which examples, and what could not be had."""
+"""The state of one audit: model, examples, results so far, and omissions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = [
     "undisturbed",
 ]
 
-# Activations of the sample are kept for as many layers at once as take about this much.
+# Activations of the sample are kept for as many layers at once as need about this much memory.
 KEPT_BYTES = 256 * 2**20
-# What all of these layers give for one batch takes about this much.
+# Memory for the activations of all of these layers for one batch.
 BATCH_BYTES = 64 * 2**20
 MAX_ROWS = 128
 
@@ -37,22 +37,23 @@ class Examination:
     """State that all measurements of one audit share: the model, the sample, the seed.
 
     Attributes:
-        model: at its weights, which stay.
-        sample: as many examples as the largest part takes.
-        counts: part to how many of them it takes.
-        num_examples: N, the size of the training set.
-        nuisance: one entry for each example of the data, or None.
-        likelihood: as of `audit`.
-        seed: of everything drawn.
-        omissions: what could not be had so far.
-        results: what was measured of the model so far, by name.
-        layers: layer to what was measured of it so far, by name.
-        wanted: the layers whose activations will be asked for, in this order, and of how many
-            examples: one pass serves as many of them as fit in memory.
-        batch_size: of compiled passes over examples, the same in a dry run, whose traces the audit
-            of the same model then takes up.
-        is_trial: whether it is a dry run's, on a few examples, of which only the time counts.
-        decisions: name to what was decided on the way; the runs of a trial share them.
+        model: The model, whose weights do not change.
+        sample: As many examples as the part with the most examples uses.
+        counts: Number of examples for each part.
+        num_examples: Number N of examples in the training set.
+        nuisance: One entry for each example of the data, or None.
+        likelihood: As in `audit`.
+        seed: Seed of everything drawn.
+        omissions: Omissions so far.
+        results: Results for the model so far, by name.
+        layers: Results for each layer so far, by name.
+        wanted: Layers whose activations will be requested, in this order, and their numbers of
+            examples: one pass computes as many of them as fit in memory.
+        batch_size: Batch size of compiled passes over examples, the same in a dry run, whose traces
+        an
+            audit of the same model then reuses.
+        is_trial: Whether this is a trial of a dry run on a few examples, which only measures time.
+        decisions: Decisions made so far, by name; the runs of a trial share them.
 
     Example:
         ```python
@@ -108,31 +109,31 @@ class Examination:
     def eager_batch_size(self) -> int | None:
         """Batch size of passes that are not compiled, None for the default.
 
-        There a batch takes much the same whatever its size: a trial takes smaller ones, so that it
-        has more of them the more examples it has, as the audit does.
+        The time of such a batch hardly depends on its size. A trial uses smaller batches, so that
+        their number grows with that of the examples, as in the audit.
         """
         return self.batch_size if self.is_trial else None
 
     def examples(self, part: str) -> Sample:
-        """The examples that a part takes."""
+        """The examples of a part."""
         return self.sample.first(self.counts[part])
 
     def activations(self, part: str, layer: HiddenLayer) -> np.ndarray:
         """Activations of the part's examples, `[examples, units]` float32, in inference mode.
 
-        They are what the layer's `view` takes. One pass over the examples serves the layers that
-        are asked for next, too.
+        They are those of the layer's `view`. One pass over the examples also computes them for the
+        layers that are requested next.
 
         Raises:
-            ValueError: activations that are not finite.
+            ValueError: Activations are not finite.
         """
         count = min(self.counts[part], self.sample.size)
         if len(self._activations.get(layer, ())) < count:
-            self._activations = {}  # those of the last layers need not be kept beside the next
+            self._activations = {}  # frees those of the last layers before the next are computed
             layers, most = self._asked_next(layer, count)
             try:
                 self._activations = self._taken(layers, most)
-            except Exception:  # of one of them: the others are not to be lost with it
+            except Exception:  # one layer failed: the others are computed in a later pass
                 self._activations = self._taken([layer], count)
         z = self._activations[layer][:count]
         if not np.all(np.isfinite(z)):
@@ -140,7 +141,7 @@ class Examination:
         return z
 
     def _asked_next(self, layer: HiddenLayer, count: int) -> tuple[list[HiddenLayer], int]:
-        """The layer, those that follow it as far as memory goes, and for how many examples."""
+        """The layer, those that follow it as far as memory allows, and the number of examples."""
         layers = [each for each, _ in self.wanted]
         if layer not in layers:
             return [layer], count
@@ -154,48 +155,48 @@ class Examination:
         return chosen, most
 
     def _taken(self, layers: list[HiddenLayer], count: int) -> dict[HiddenLayer, np.ndarray]:
-        """One pass over this many examples."""
+        """Activations of these layers, from one pass over this many examples."""
         return taken_of_layers(self.model, layers, self.sample.first(count), self.seed)
 
     def keep_activations(self, activations: dict[HiddenLayer, np.ndarray]) -> None:
-        """Takes what was recorded, or drawn for a trial, in place of a pass over the examples."""
+        """Uses activations that were recorded, or drawn for a trial, instead of a pass."""
         self._activations = activations
 
     def share(self, other: Examination) -> None:
-        """Takes over what several parts share, so that it is not measured again."""
+        """Takes over shared results of another examination, so that they are not measured again."""
         self._once = other._once
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
-        """Result that several parts share, measured when the first of them asks for it."""
+        """Result that several parts share, measured at its first request."""
         if name not in self._once:
             self._once[name] = measure()
         return self._once[name]
 
     def decide(self, name: str, decision: Callable[[], bool]) -> bool:
-        """What numbers decide about the further work.
+        """A decision about the further work that depends on numbers.
 
-        The runs of a trial all follow the first of them: their seconds tell something only where
-        the same is done.
+        All runs of a trial follow the first one, because their times can be compared only if they
+        do the same work.
         """
         if name not in self.decisions:
             self.decisions[name] = bool(decision())
         return self.decisions[name]
 
     def attempt(self, part: str, where: str, measure: Callable[[], Any]) -> Any:
-        """Measure; where that fails the result is None and the reason is among the omissions."""
+        """Runs a measurement; if it fails, the result is None and the reason is recorded."""
         try:
             return measure()
-        except Exception as error:  # a report is about any model there is
+        except Exception as error:  # a report must work for any model
             self.omissions.append(Omission.of(part, where, error))
             return None
 
     def omit(self, part: str, where: str, reason: str) -> None:
-        """Record that something is missing, and why."""
+        """Records that something is missing, and why."""
         self.omissions.append(Omission(part, where, reason))
 
 
 def rows_at_once(layers: Sequence[HiddenLayer]) -> int:
-    """Examples of one batch of `taken_of_layers`, where there are as many."""
+    """Largest number of examples in one batch of `taken_of_layers`."""
     example = 4 * sum(math.prod(layer.shape) for layer in layers)
     return int(np.clip(BATCH_BYTES // max(1, example), 1, MAX_ROWS))
 
@@ -203,17 +204,17 @@ def rows_at_once(layers: Sequence[HiddenLayer]) -> int:
 def taken_of_layers(
     model: keras.Model, layers: Sequence[HiddenLayer], sample: Sample, seed: int
 ) -> dict[HiddenLayer, np.ndarray]:
-    """What is taken of layers, of all examples, `[examples, units]`, by one pass over them.
+    """Activations of layers for all examples, `[examples, units]`, from one pass over them.
 
     Args:
-        model: it runs in inference mode.
-        layers: of the model.
-        sample: the examples.
-        seed: of the places at which units are taken.
+        model: The model, which runs in inference mode.
+        layers: Layers of the model.
+        sample: The examples.
+        seed: Seed of the places at which units are taken.
     """
     cut = joint_activations_model(model, [layer.name for layer in layers])
     rows = min(rows_at_once(layers), sample.size)
-    # Whatever the number of examples, the first ones have the same places.
+    # The places of the first examples do not depend on the number of examples.
     places = [
         np.random.default_rng(seed).integers(_num_places(layer), size=sample.size)
         for layer in layers
@@ -230,12 +231,12 @@ def taken_of_layers(
 
 
 def _num_places(layer: HiddenLayer) -> int:
-    """Places at which a layer has channels."""
+    """Number of places at which a layer has channels."""
     return max(1, math.prod(layer.shape) // max(1, layer.num_units))
 
 
 def _taken(layer: HiddenLayer, z: Any, places: np.ndarray) -> np.ndarray:
-    """What the layer's view takes of a batch of activations."""
+    """The activations of a batch that the layer's view selects."""
     z = keras.ops.cast(z, "float32")
     rows = len(places)
     if layer.view != "units" and layer.channels is not None:
@@ -250,10 +251,10 @@ def _taken(layer: HiddenLayer, z: Any, places: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def undisturbed(model: keras.Model) -> Iterator[None]:
-    """Puts back what a forward pass may move, after an exception too: metrics, seeds, statistics.
+    """Restores what a forward pass may change, also after an exception: metrics, seeds, statistics.
 
-    Nothing that measures assigns a trainable weight or the optimizer's variables: they are left
-    out, which spares a copy of the model.
+    No measurement assigns a trainable weight or the optimizer's variables: they are left out,
+    which saves a copy of the model.
     """
     trainable = {id(variable) for variable in model.trainable_variables}
     movable = {

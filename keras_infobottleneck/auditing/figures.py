@@ -1,4 +1,4 @@
-"""The plots of a report, as images that a page can hold inside."""
+"""The plots of a report, as images that can be embedded in a page."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keras_infobottleneck import plots
 
 __all__ = ["Drawing", "bars_by_layer", "images_of"]
 
-# A single bar shows nothing that its number does not, and more than these cannot be read.
+# A single bar shows no more than its number, and more bars than this cannot be read.
 MIN_BARS, MAX_BARS = 2, 40
-# Inches, at which text can be read on a telephone too, and dots per inch for its fine screen.
+# Width in inches, readable on a telephone too, and dots per inch for its high resolution.
 WIDTH, DPI = 5.0, 150
 
 
@@ -24,9 +24,9 @@ class Drawing:
     """Figure of a part of the report: its caption, and the function that draws it.
 
     Attributes:
-        caption: one sentence or two, which also stand in for the figure where it cannot be seen.
-        draw: draws into the matplotlib axes that it is given as `ax`.
-        height: inches, for a width of 5.
+        caption: One or two sentences, which also replace the figure if it cannot be seen.
+        draw: Function that draws into the matplotlib axes `ax`.
+        height: Height in inches, for a width of 5.
 
     Example:
         ```python
@@ -50,7 +50,7 @@ class Drawing:
 
 
 def bars_by_layer(caption: str, nats: Mapping[str, float], **options: Any) -> Iterator[Drawing]:
-    """A bar for each layer or weight, where there are several; of too many the longest."""
+    """A bar for each layer or weight, if there are several; if too many, the longest."""
     if len(nats) < MIN_BARS:
         return
     shown = sorted(nats, key=lambda name: -nats[name])[:MAX_BARS]
@@ -65,10 +65,10 @@ def bars_by_layer(caption: str, nats: Mapping[str, float], **options: Any) -> It
 
 
 def images_of(drawings: Iterable[Drawing]) -> list[tuple[str, str]]:
-    """An image of each, as a data address and a sentence that says what it shows.
+    """An image of each drawing, as a data address, and a sentence that says what it shows.
 
     Raises:
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
     """
     from matplotlib.figure import Figure
 
@@ -77,7 +77,7 @@ def images_of(drawings: Iterable[Drawing]) -> list[tuple[str, str]]:
         figure = Figure(figsize=(WIDTH, drawing.height), layout="constrained")
         drawing.draw(ax=figure.subplots())
         stream = io.BytesIO()
-        # Without its version the same report gives the same page.
+        # Without the version of matplotlib the same report gives the same page.
         figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
         address = base64.b64encode(stream.getvalue()).decode("ascii")
         found.append((f"data:image/png;base64,{address}", drawing.caption))

@@ -1,4 +1,4 @@
-"""Everything measured of one model, as plain data."""
+"""All measurements of one model, as plain data."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class LayerInformation(Result):
     """Everything that was measured of one layer; what was not measured is None.
 
     Attributes:
-        num_units: activations of an example.
-        activations: what a layer with noise on its activations pays.
-        effective: what weight noise leaves of the input.
-        threshold: above which a unit counts as on.
-        relevance, relevance_null: of the on-off states.
-        total_correlation, nuisance: of the activations.
-        views: part to what it took of a layer with places, where that is not everything.
-        others: results of further parts, by name.
+        num_units: Number of activations of an example.
+        activations: Nats for which a layer with noisy activations is charged.
+        effective: Information about the input that remains under noise in the weights.
+        threshold: Threshold above which a unit counts as on.
+        relevance, relevance_null: Relevance of the binary states, and its null.
+        total_correlation, nuisance: Results for the activations.
+        views: For each part, what it used of a layer with places, if that is not everything.
+        others: Results of further parts, by name.
 
     Example:
         ```python
@@ -56,11 +56,11 @@ class LayerInformation(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Self:
-        """Make the record from results by name; those without a field are in `others`."""
+        """Makes the record from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results))
 
     def taken(self, part: str) -> str:
-        """Description in words of what a part took of the layer; empty where it is everything."""
+        """Describes in words what a part used of the layer; empty if it is everything."""
         return self.views.get(part, "")
 
     def numbers(self) -> dict[str, float]:
@@ -73,7 +73,7 @@ class LayerInformation(Result):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The results' own dictionaries; of sensitivities their mean over examples."""
+        """The results' own dictionaries; sensitivities are averaged over examples."""
         found = _plain_fields(self)
         if self.effective is not None:
             found["effective"]["sensitivity"] = self.effective.sensitivity.mean(0).tolist()
@@ -85,22 +85,22 @@ class Findings(Result):
     """Everything that was measured of one model; what was not measured is None.
 
     Attributes:
-        model_name: of the model.
-        num_weights: trainable weights, scales of noise not counted.
-        num_examples: N, the size of the training set, by which nats are shared out.
-        examples: part to how many examples it took.
-        seed: of the sample and what was drawn.
-        task: loss, accuracy and entropy of the predictions.
-        fisher: diagonal of the Fisher matrix.
-        output_derivatives: its trace for unit noise on the logits.
-        weights: nats in the weights, of their Gaussian code at `beta = 1 / N` or as paid.
-        curve: the Gaussian code at other prices.
-        pruning: of weights with noise, those that stand above it, and accuracy without the rest.
-        layers: name to what the layer tells.
-        maximum_relevance: the most relevance that as many examples can have.
-        complexity: of the quantised weights.
-        omissions: what was not measured, and why.
-        others: results of further parts, by name.
+        model_name: Name of the model.
+        num_weights: Number of trainable weights, without scales of noise.
+        num_examples: Number N of training examples, by which nats in the weights are divided.
+        examples: Number of examples that each part used.
+        seed: Seed of the sample and of everything drawn.
+        task: Loss, accuracy and entropy of the predictions.
+        fisher: Diagonal of the Fisher matrix.
+        output_derivatives: Its trace for unit noise on the logits.
+        weights: Nats in the weights, by their Gaussian code at `beta = 1 / N` or as charged.
+        curve: The Gaussian code at other prices.
+        pruning: For noisy weights, their signal-to-noise ratios, and the accuracy after pruning.
+        layers: Results of each layer, by its name.
+        maximum_relevance: Largest relevance that this number of examples can have.
+        complexity: Complexity of the quantized weights.
+        omissions: What was not measured, and why.
+        others: Results of further parts, by name.
 
     Example:
         ```python
@@ -138,7 +138,7 @@ class Findings(Result):
 
     @classmethod
     def of(cls, results: Mapping[str, Any], **about: Any) -> Self:
-        """Make findings from results by name; those without a field are in `others`."""
+        """Makes findings from results by name; those without a field are in `others`."""
         return cls(**_sorted_out(cls, results), **about)
 
     @property
@@ -151,14 +151,14 @@ class Findings(Result):
 
     @property
     def label_nats(self) -> float | None:
-        """Most nats that the label of an example can hold; None where labels are not classes."""
+        """Largest information in the labels of an example; None if they are not classes."""
         if self.task is None or self.task.label_entropy is None:
             return None
         return self.task.label_entropy * (self.task.labels_per_example or 1)
 
     @property
     def labels_in_words(self) -> str:
-        """Description in words of what is labelled in an example."""
+        """Describes in words what is labelled in an example."""
         count = 1 if self.task is None else self.task.labels_per_example or 1
         return "one label" if count == 1 else f"an example's {round(count, 2):,} labels"
 
@@ -173,7 +173,7 @@ class Findings(Result):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Name to plain numbers, strings and lists; arrays may be left."""
+        """Plain numbers, strings and lists by name; arrays may be left."""
         found = _plain_fields(self)
         derivatives = self.output_derivatives
         if derivatives is not None:
@@ -185,7 +185,7 @@ class Findings(Result):
 
 
 def _results_of(findings: Findings | LayerInformation) -> tuple[dataclasses.Field, ...]:
-    """The fields that hold results or say what they are of."""
+    """All fields but `others`."""
     return tuple(field for field in dataclasses.fields(findings) if field.name != "others")
 
 
@@ -198,7 +198,7 @@ def _sorted_out(cls: type, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_fields(findings: Findings | LayerInformation) -> dict[str, Any]:
-    """Every field and every other result, as its own dictionary where it has one."""
+    """Every field and every other result, as its own dictionary if it has one."""
     found = {field.name: getattr(findings, field.name) for field in _results_of(findings)}
     return {
         name: value.to_dict() if dataclasses.is_dataclass(type(value)) else value

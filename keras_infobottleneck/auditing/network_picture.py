@@ -1,4 +1,4 @@
-"""The network as one picture: the nats of each layer beside what they are compared with."""
+"""The network as one picture: the nats of each layer, next to a reference."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SMALLEST_SHARE = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class NetworkPicture:
-    """Nats an example by layer, on one logarithmic scale.
+    """Nats per example by layer, on one logarithmic scale.
 
     Attributes:
-        nats: what they are nats of, to layer to nats an example.
-        reference: what the labels of an example hold, nats; None where it is not known.
-        reference_label: what the reference is called.
+        nats: For each kind of nats, the nats per example of each layer.
+        reference: Information in the labels of an example, in nats; None if it is not known.
+        reference_label: Name of the reference.
     """
 
     nats: Mapping[str, Mapping[str, float]]
@@ -33,7 +33,7 @@ class NetworkPicture:
 
     @property
     def layers(self) -> list[str]:
-        """Layers that are shown, from the input on."""
+        """Layers that are shown, starting at the input."""
         order = in_one_order(self.nats.values())
         most = {name: max(by.get(name, 0.0) for by in self.nats.values()) for name in order}
         shown = sorted(order, key=lambda name: -most[name])[:MAX_LAYERS]
@@ -41,7 +41,7 @@ class NetworkPicture:
 
     @property
     def caption(self) -> str:
-        """What there is to see, in words."""
+        """Describes the picture in words."""
         left = len(in_one_order(self.nats.values())) - len(self.layers)
         shown = f"; the {left} layers with the fewest nats are left out" if left else ""
         line = ""
@@ -56,7 +56,7 @@ class NetworkPicture:
         )
 
     def html(self) -> str:
-        """A figure of plain elements, which follow the colours and the width of the page."""
+        """A figure of plain HTML elements, which follow the colours and the width of the page."""
         layers = self.layers
         if not layers:
             return ""
@@ -104,7 +104,7 @@ class NetworkPicture:
 
 
 def _place(nats: float, low: int, high: int) -> float:
-    """Percent of the scale from its left end."""
+    """Position on the scale, in percent from its left end."""
     if not nats > 0:
         return 0.0
     power = high if math.isinf(nats) else math.log10(nats)
@@ -112,7 +112,7 @@ def _place(nats: float, low: int, high: int) -> float:
 
 
 def in_one_order(orders: Iterable[Iterable[str]]) -> list[str]:
-    """Names of several lists in one: each new one behind the one that it follows in its own."""
+    """Merges several lists of names; each new name follows its predecessor in its own list."""
     merged: list[str] = []
     for order in orders:
         before = None

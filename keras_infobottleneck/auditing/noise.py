@@ -1,4 +1,4 @@
-"""Networks with noise: where it is, and what it costs."""
+"""Information in networks with noise on activations or weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ActivationInformation(Result):
-    """What a layer with noise on its activations pays for an example.
+    """Information for which a layer with noisy activations is charged, per example.
 
     Attributes:
-        nats: mean over examples of the sum over units.
-        standard_error: over the examples.
-        by_unit: mean over examples, in the shape of the layer's output.
-        beta: the layer's price of a nat.
-        num_examples: how many examples.
+        nats: Mean over examples of the sum over units.
+        standard_error: Standard error over the examples.
+        by_unit: Mean over examples, in the shape of the layer's output.
+        beta: The layer's price of a nat.
+        num_examples: Number of examples.
     """
 
     nats: float
@@ -44,15 +44,15 @@ class ActivationInformation(Result):
 def activation_information(
     model: keras.Model, layer: InformationDropout | GaussianBottleneck, sample: Sample
 ) -> ActivationInformation:
-    """Nats per example of a noisy layer, by one pass without noise.
+    """Nats per example of a noisy layer, in one pass without noise.
 
     Raises:
-        ValueError: a layer that is not called once in the model's own graph.
+        ValueError: The layer is not called once in the model's own graph.
     """
     try:
         if not any(layer is own for own in model.layers):
             raise ValueError("held by another layer")
-        # Of a layer that is called with a mask or labels too, what Keras calls its input is a list.
+        # If a layer is also called with a mask or labels, Keras' `input` of it is a list.
         to_layer = keras.Model(model.inputs, keras.tree.flatten(layer.input)[0])
     except (AttributeError, ValueError) as error:
         raise ValueError(
@@ -73,16 +73,16 @@ def activation_information(
         nats=float(totals.mean()),
         standard_error=float(totals.std(ddof=1) / np.sqrt(len(totals))),
         by_unit=by_unit / len(totals),
-        beta=float(layer.beta.numpy()),  # `float` of a mirrored variable fails
+        beta=float(layer.beta.numpy()),  # `float` fails for a mirrored variable
         num_examples=len(totals),
     )
 
 
 def paid_for_weights(model: keras.Model) -> WeightInformation:
-    """What the weights with noise pay: the divergence of the trained posterior.
+    """Information for which noisy weights are charged: the divergence of the posterior.
 
     Raises:
-        ValueError: a model whose price of a nat is not known.
+        ValueError: The model's price of a nat is not known.
     """
     if not isinstance(model, InformationBottleneckModel):
         raise ValueError(

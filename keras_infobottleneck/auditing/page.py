@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no scripts, no other files."""
+"""A report as one self-contained HTML page, without scripts or other files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Images = Mapping[str, Sequence[tuple[str, str]]]
 
 
 def page_of(document: Document, images: Images | None) -> str:
-    """The page. Everything that is not written here is escaped.
+    """The page. All text from the document is escaped.
 
     Args:
-        document: what is to be read.
-        images: part to addresses and captions; None where none could be drawn.
+        document: The content of the report.
+        images: Addresses and captions of images, by part; None if none could be drawn.
     """
     title = escape(document.title)
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in document.sentences)
@@ -41,7 +41,7 @@ def page_of(document: Document, images: Images | None) -> str:
 
 
 def verdicts_of(document: Document) -> str:
-    """What to read first."""
+    """The verdicts to read first."""
     cards = [
         f'<li class="urgency{each.urgency}"><p>{escape(each.statement)}</p>{_grounds(each)}</li>'
         for each in document.verdicts
@@ -50,12 +50,12 @@ def verdicts_of(document: Document) -> str:
 
 
 def _grounds(verdict: Verdict) -> str:
-    """What a verdict rests on."""
+    """The grounds of a verdict."""
     return f"<small>{escape(verdict.evidence)}; {escape(verdict.uncertainty)}</small>"
 
 
 def _section(document: Document, section: Section, images: Sequence[tuple[str, str]]) -> str:
-    """A part, folded: figures, what they mean, numbers, and how to read them."""
+    """A collapsed section for a part: figures, verdict, numbers, and how to read them."""
     of = f" <small>({section.num_examples:,} examples)</small>" if section.num_examples else ""
     verdict = section.verdict
     said = f"<span>{escape(verdict.statement)}</span>" if verdict else ""
@@ -84,7 +84,7 @@ def _section(document: Document, section: Section, images: Sequence[tuple[str, s
 
 
 def _table(document: Document, readings: Sequence[Reading]) -> list[str]:
-    """Numbers in rows; on a narrow screen each is a block of its own."""
+    """Numbers in rows; on a narrow screen each row is a separate block."""
     if not readings:
         return []
     head = "".join(f'<th scope="col">{name}</th>' for name in document.columns)
@@ -102,7 +102,7 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> str:
 
 
 def _omissions(document: Document) -> str:
-    """What is missing, each reason once."""
+    """A section of what is missing, each reason once."""
     groups = omissions_by_reason(document.omissions)
     if not groups:
         return ""

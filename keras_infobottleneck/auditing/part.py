@@ -1,4 +1,4 @@
-"""A part of the report: everything that is known about one thing that is measured."""
+"""The base classes of parts of the report: what to measure, and how to present it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ __all__ = ["AuditPart", "LayerPart"]
 class AuditPart(abc.ABC):
     """A part of the report, about the model as a whole.
 
-    A part of your own is a subclass, given as `audit(model, data, parts=[MyPart()])`: it is in the
-    plan, the table, the page and the JSON file like any other, can be left out by `include`, and
-    what it raises becomes an omission. `LayerPart` is for what is measured layer by layer.
+    To add your own part, pass an instance of a subclass: `audit(model, data, parts=[MyPart()])`. It
+    is included in the plan, the table, the page and the JSON file like any other, can be left out
+    by `include`, and an error that it raises becomes an omission. `LayerPart` is for measurements
+    layer by layer.
 
     Attributes:
-        name: by which `include` and `examples` refer to the part, and under which it is kept.
-        title: its heading.
-        examples: how many examples it takes by default; None where it takes no data.
-        measures: the kinds of number it gives, each with its unit, its truth and how it misleads.
-        nats_label: what `nats_by_layer` are nats of, such as "in its weights".
+        name: Name by which `include` and `examples` refer to the part, and under which it is
+        stored.
+        title: Heading of the part.
+        examples: Default number of examples; None if it uses no data.
+        measures: Kinds of number that it gives, each with its unit, its truth and how it misleads.
+        nats_label: Description of the nats in `nats_by_layer`, such as "in its weights".
 
     Example:
         ```python
@@ -67,30 +69,30 @@ class AuditPart(abc.ABC):
     nats_label: str = ""
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Why the part does not apply to a model and its data, None where it does."""
+        """Why the part does not apply to a model and its data; None if it does."""
         del subject
         return None
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """Names of other parts whose examples this part uses too."""
+        """Names of other parts whose examples this part also uses."""
         del subject
         return ()
 
     @abc.abstractmethod
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """Maps names to results of estimators; the report keeps them under these names."""
+        """Maps names to results of estimators; the report stores them under these names."""
 
     @abc.abstractmethod
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """Every number of the part, in the order of its table; none where nothing was found."""
+        """Every number of the part, in the order of its table; empty if there are none."""
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """What was found, in a sentence or two."""
+        """A summary of the results, in one or two sentences."""
         del findings
         return ()
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """The conclusion of the part, for somebody who has to act on it."""
+        """The conclusion of the part, for readers who have to act on it."""
         del findings
         return None
 
@@ -100,17 +102,17 @@ class AuditPart(abc.ABC):
         return {}
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """What to draw, the most telling first."""
+        """The figures of the part, the most informative first."""
         del findings
         return ()
 
     def seconds_without_trial(self, num_weights: int) -> float | None:
-        """Estimated seconds, where they are known without a trial on a few examples."""
+        """Estimated seconds, if they are known without a trial on a few examples."""
         del num_weights
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """Most bytes that the part needs, beside the model and its examples."""
+        """Largest number of bytes that the part needs, besides the model and its examples."""
         del num_weights, layers, num_examples
         return 0
 
@@ -126,7 +128,7 @@ class AuditPart(abc.ABC):
     def reading(
         self, name: str, where: str, value: float, error: float | None = None, beside: str = ""
     ) -> Reading:
-        """Make a reading: a number of one of the measures of the part."""
+        """Makes a reading: a number of one of the measures of the part."""
         (measure,) = [measure for measure in self.measures if measure.name == name]
         return Reading(self.name, measure, where, value, error, beside)
 
@@ -134,16 +136,17 @@ class AuditPart(abc.ABC):
 class LayerPart(AuditPart):
     """A part of the report that is measured layer by layer.
 
-    Its results stand in `report.layers[name]`, those with a name of their own in
+    Its results are stored in `report.layers[name]`, those without a field there in
     `report.layers[name].others`.
 
     Attributes:
-        narrower: what is taken of a layer with places, such as a convolution, where all of its
-            units are left out: the channels averaged over places, those at one place of each
+        narrower: What is used of a layer with places, such as a convolution, if using all of its
+            units is not possible: the channels averaged over places, those at one place of each
             example, drawn at random, or nothing ("units").
-        takes_activations: whether it takes nothing of a layer but `exam.activations`. One pass
-            then serves all layers, and a dry run tries it on random numbers.
-        most_work: of all layers together; of more, those of most work are left out.
+        takes_activations: Whether it uses only `exam.activations` of a layer. Then one pass
+            serves all layers, and a dry run tries it on random numbers.
+        most_work: Largest work of all layers together; if it is exceeded, the layers with the most
+            work are left out.
 
     Example:
         ```python
@@ -186,18 +189,18 @@ class LayerPart(AuditPart):
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Why a layer is left out, such as what it would cost; None where it is measured."""
+        """Why a layer is left out, such as its cost; None if it is measured."""
         del subject, layer, num_examples
         return None
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """Bytes of the activations of a layer and one copy of them."""
+        """Number of bytes for the activations of a layer and one copy of them."""
         return max((8 * num_examples * layer.num_units for layer in layers), default=0)
 
     def chosen(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> tuple[HiddenLayer, str | None]:
-        """View of a layer that is taken, and the reason where the layer is left out."""
+        """The view of a layer that is used, and the reason if the layer is left out."""
         reason = self.reason_to_omit_layer(subject, layer, num_examples)
         if reason and layer.channels is not None and self.narrower != "units":
             seen = layer.seen_as(self.narrower)
@@ -206,11 +209,11 @@ class LayerPart(AuditPart):
         return layer, reason
 
     def beside(self, findings: Findings, layer: str, *words: str) -> str:
-        """What to compare a layer's number with, and what was taken of the layer."""
+        """What to compare a layer's number with, and what was used of the layer."""
         return "; ".join(each for each in (*words, findings.layers[layer].taken(self.name)) if each)
 
     def work(self, layer: HiddenLayer, num_examples: int) -> float:
-        """Number in proportion to the seconds that a layer takes, for the estimate of a dry run."""
+        """Work in proportion to the seconds for a layer, for the estimate of a dry run."""
         return float(num_examples * max(1, layer.num_units))
 
     @abc.abstractmethod
@@ -218,6 +221,6 @@ class LayerPart(AuditPart):
         """Maps names to results, for one layer."""
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """Measure all layers, then what is about all of them together."""
+        """Measures what concerns all layers together, after each was measured."""
         del exam
         return {}

@@ -1,4 +1,4 @@
-"""How well a network does what it was trained for, and how sure it is."""
+"""Loss, accuracy and confidence of a network on its task."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ class TaskPerformance(Result):
     """Means over examples. What only classes have is None for other likelihoods.
 
     Attributes:
-        loss: negative log-likelihood of an example's labels, nats.
-        loss_standard_error: of its mean, over the examples.
-        num_examples: how many were taken.
-        likelihood: name of the distribution.
-        labels_per_example: over which the loss is a sum, such as outputs or positions, or their
-            mean where a mask leaves some out; None where a distribution of its own does not tell.
-        accuracy: share of labels that are the most probable class.
-        accuracy_standard_error: over the examples.
-        prediction_entropy: of the predicted distribution, nats per label.
-        label_entropy: of the labels' frequencies, nats per label: what labels hold at most.
-        most_frequent: share of the most frequent class, the accuracy of knowing only that.
+        loss: Negative log-likelihood of an example's labels, nats.
+        loss_standard_error: Standard error of its mean, over the examples.
+        num_examples: Number of examples.
+        likelihood: Name of the distribution.
+        labels_per_example: Number of labels over which the loss is summed, such as outputs or
+            positions, or their mean if a mask excludes some; None if a custom distribution does not
+            say.
+        accuracy: Share of labels that are the most probable class.
+        accuracy_standard_error: Standard error over the examples.
+        prediction_entropy: Entropy of the predicted distribution, nats per label.
+        label_entropy: Entropy of the labels' frequencies, nats per label: an upper bound on their
+            information.
+        most_frequent: Share of the most frequent class, the accuracy of always predicting it.
     """
 
     loss: float
@@ -61,12 +63,12 @@ def task_performance(
     likelihood: str | Callable | None = None,
     batch_size: int | None = None,
 ) -> TaskPerformance:
-    """Loss, accuracy and entropy of the predictions, in inference mode, by one pass.
+    """Loss, accuracy and entropy of the predictions, in inference mode, in one pass.
 
-    Exact for the examples given; standard errors are over them.
+    Exact for the given examples; standard errors are over them.
 
     Raises:
-        ValueError: no labels, labels that do not fit, or a likelihood that cannot be found.
+        ValueError: There are no labels, the labels do not match, or no likelihood can be found.
     """
     if not sample.has_labels:
         raise ValueError("`data` holds no labels. Received: y=None")
@@ -87,17 +89,17 @@ def task_performance(
             for name, value in (("accuracy", right), ("prediction_entropy", entropy)):
                 value = without_masked(tf.cast(value, tf.float64), parts[0].masks)
                 columns.setdefault(name, []).append(terms.sum_example(value)[:rows].numpy())
-            # What a mask leaves out is of no class.
+            # Masked positions belong to no class.
             target = without_masked(target, parts[0].masks)[:rows]
             targets.append(tf.reduce_sum(tf.reshape(target, [-1, target.shape[-1]]), 0))
     count = np.concatenate(counts)
     means, errors = {}, {}
     for name, of_batches in columns.items():
         values = np.concatenate(of_batches).astype(np.float64)
-        if name != "loss":  # which is a sum over an example's labels: these are means over all
+        if name != "loss":  # a sum over an example's labels; the others are means over all labels
             values /= count.mean()
         means[name] = float(values.mean())
-        if name != "loss":  # of a ratio, whose denominator differs between examples too
+        if name != "loss":  # error of a ratio, whose denominator also differs between examples
             values -= means[name] * (count / count.mean() - 1)
         spread = values.std(ddof=1) if len(values) > 1 else np.nan
         errors[name] = float(spread / np.sqrt(len(values)))
@@ -123,11 +125,11 @@ def task_performance(
 
 
 def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """Predicted and true probabilities of the classes, of a bit its two; None without classes."""
+    """Predicted and true probabilities of the classes, two for a bit; None without classes."""
     if isinstance(term, terms.Categorical | terms.CategoricalProbabilities):
         pair = term.probabilities, term.target(label)
     elif isinstance(term, Bernoulli | BernoulliProbabilities) and term.num_outputs == 1:
-        # A distribution of one's own may leave no axis for the one bit.
+        # A custom distribution may have no axis for a single bit.
         ones = [tf.reshape(p, [-1, 1]) for p in (term.probabilities, term.target(label))]
         pair = [tf.concat([1 - p, p], -1) for p in ones]
     else:
@@ -136,9 +138,9 @@ def _of_classes(term: terms.Term, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 def _labels_of_examples(found: list[terms.Term], rows: int) -> np.ndarray:
-    """Classes at positions, bits and numbers that the log-probability of each example sums up.
+    """Number of classes at positions, bits and numbers in the log-probability of each example.
 
-    NaN where a distribution does not tell.
+    NaN if a distribution does not say.
     """
     count = np.zeros(rows)
     for term in found:

@@ -1,4 +1,4 @@
-"""What an audit will measure, decided before any number is, and the order in which it does."""
+"""The plan of an audit, made before anything is measured, and its execution."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "measure",
 ]
 
-# Most layers that a line of the plan names one by one.
+# Largest number of layers that a line of the plan lists one by one.
 MOST_NAMES = 8
 TOO_LONG_TOGETHER = (
     "all layers together take too long, and those of most work are left out; `layers` chooses "
@@ -39,11 +39,11 @@ NO_LAYER = "the model has no layer that it could be about"
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a part takes.
+    """Cost of a part.
 
     Attributes:
-        seconds: on this machine as busy as it was, with what is compiled once.
-        bytes: that it holds at most, beside the model and the sample.
+        seconds: Seconds on this machine under its present load, including compilation.
+        bytes: Largest number of bytes that it holds, besides the model and the sample.
     """
 
     seconds: float
@@ -59,14 +59,14 @@ class AuditPlan:
     """Plan of an audit: the parts to measure, on which layers, at which cost, and what is left out.
 
     Attributes:
-        model_name: of the model.
-        num_weights: trainable weights, scales of noise not counted.
-        titles: part to its heading, of the parts that are measured.
-        examples: part to how many examples it takes at most; parts without data have none.
-        taken: part to the layers that it measures, and what it takes of them.
-        omissions: what will not be measured, and why.
-        costs: part to what it takes; empty where no examples were tried.
-        sample_bytes: of the examples that are held, 0 where none were tried.
+        model_name: Name of the model.
+        num_weights: Number of trainable weights, without scales of noise.
+        titles: Headings of the parts that are measured, by name.
+        examples: Largest number of examples for each part; parts without data have none.
+        taken: Layers that each part measures, with the view that it uses.
+        omissions: What will not be measured, and why.
+        costs: Cost of each part; empty if no examples were tried.
+        sample_bytes: Number of bytes of the examples in memory, 0 if none were tried.
 
     Example:
         ```python
@@ -100,7 +100,7 @@ class AuditPlan:
         include: Collection[str],
         counts: Mapping[str, int],
     ) -> AuditPlan:
-        """Make the plan: ask each part whether it applies to the model, and to which layers."""
+        """Makes the plan: asks each part whether it applies to the model, and to which layers."""
         omissions, kept = [], []
         for part in parts:
             reason = part.reason_to_omit(subject) if part.name in include else SWITCHED_OFF
@@ -137,12 +137,12 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float:
-        """Estimated seconds of all parts; NaN where no examples were tried."""
+        """Estimated seconds of all parts; NaN if no examples were tried."""
         return sum(cost.seconds for cost in self.costs.values()) if self.costs else math.nan
 
     @property
     def bytes(self) -> int:
-        """Bytes of the examples and of the part that needs most."""
+        """Number of bytes of the examples and of the part that needs the most."""
         most = max((cost.bytes for cost in self.costs.values()), default=0)
         return self.sample_bytes + most
 
@@ -180,7 +180,7 @@ class AuditPlan:
 def _too_dear(
     part: LayerPart, layers: Sequence[HiddenLayer], num_examples: int
 ) -> list[HiddenLayer]:
-    """The layers of most work, without which the others stay below the most of a part."""
+    """The layers with the most work, without which the others stay below the part's limit."""
     in_order = sorted(layers, key=lambda each: part.work(each, num_examples))
     total, kept = 0.0, 0
     for layer in in_order:
@@ -194,11 +194,10 @@ def _too_dear(
 def measure(
     exam: Examination, plan: AuditPlan, parts: Sequence[AuditPart], verbose: int = 0
 ) -> dict[tuple[str, str], float]:
-    """Fills an examination; nothing that an estimator refuses makes it fail.
+    """Fills an examination; errors of estimators become omissions.
 
     Returns:
-        Part and layer, or "all", to the seconds that they took; what several parts share counts
-        for the first.
+        Seconds by part and layer, or "all"; what several parts share is counted for the first.
     """
     chosen = [part for part in parts if part.name in plan]
     of_layers = [part for part in chosen if isinstance(part, LayerPart)]
@@ -232,7 +231,7 @@ def measure(
 def _wanted_activations(
     exam: Examination, plan: AuditPlan, parts: Sequence[LayerPart]
 ) -> tuple[tuple[HiddenLayer, int], ...]:
-    """What parts will take of the layers, in this order, and of how many examples at most."""
+    """The activations that parts will use, in this order, and the largest number of examples."""
     wanted: dict[HiddenLayer, int] = {}
     takers = [part for part in parts if part.takes_activations]
     for name in plan.layers:
@@ -244,14 +243,14 @@ def _wanted_activations(
 
 
 def _of_model(exam: Examination, part: AuditPart) -> None:
-    """What a part measures of the model as a whole."""
+    """Runs the measurements of a part that concern the model as a whole."""
     found = exam.attempt(part.name, "all", partial(part.measure, exam))
     exam.results.update(found or {})
 
 
 @contextlib.contextmanager
 def _timed(seconds: dict[tuple[str, str], float], part: str, where: str) -> Iterator[None]:
-    """Keeps how long it takes what is done meanwhile."""
+    """Records the seconds that the body takes."""
     start = time.perf_counter()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a network with noisy weights does without those that its noise drowns."""
+"""Accuracy of a network with noisy weights after its noisiest weights are pruned."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["Pruning", "pruning_by_noise"]
 
-# Quantiles that are kept of the ratios, and the ratios below which weights are set to zero.
+# Number of quantiles of the ratios, and the ratios below which weights are set to zero.
 NUM_QUANTILES = 201
 THRESHOLDS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Pruning(Result):
-    """Signal-to-noise of the weights with a distribution, `|mean| / standard deviation`.
+    """Signal-to-noise ratios of the weights with a posterior, `|mean| / standard deviation`.
 
     Attributes:
-        quantiles: `[201]`, of the ratios, from the smallest to the largest.
-        thresholds: `[points]`; weights with a smaller ratio were set to zero.
-        kept: `[points]`, share of the weights with a distribution that stayed.
-        accuracy: `[points]`, of the pruned networks; empty where labels are no classes.
-        num_weights: weights with a distribution.
-        num_examples: on which accuracy was taken.
+        quantiles: Quantiles `[201]` of the ratios, from the smallest to the largest.
+        thresholds: Thresholds `[points]`; weights with a smaller ratio were set to zero.
+        kept: Share of the weights with a posterior that remain, `[points]`.
+        accuracy: Accuracy of the pruned networks, `[points]`; empty if labels are not classes.
+        num_weights: Number of weights with a posterior.
+        num_examples: Number of examples on which accuracy was measured.
     """
 
     quantiles: np.ndarray
@@ -49,7 +49,7 @@ def pruning_by_noise(
     likelihood: str | Callable | None,
     batch_size: int | None = None,
 ) -> Pruning:
-    """Ratios of all weights with noise, and the accuracy at a few thresholds, one network each."""
+    """Ratios of all noisy weights, and the accuracy at a few thresholds, one network each."""
     layers = noisy_layers(model, "weights")
     parts = [part for layer in layers for part in layer.signal_to_noise().values()]
     ratios = np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)

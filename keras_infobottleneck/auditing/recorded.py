@@ -1,4 +1,4 @@
-"""A report that was read from a file: what it said, without the results themselves."""
+"""A report that was read from a file: its numbers and sentences, without the results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["RecordedPart", "fields_of_record"]
 
 
 class RecordedPart(AuditPart):
-    """A part as a file has it: its numbers and sentences are there, and nothing is measured.
+    """A part that was read from a file: it has numbers and sentences, and measures nothing.
 
     Args:
-        record: of `AuditPart.to_dict`, with its `readings`.
+        record: Dictionary from `AuditPart.to_dict`, with its `readings`.
     """
 
     def __init__(self, record: Mapping[str, Any]):
@@ -29,10 +29,10 @@ class RecordedPart(AuditPart):
         self._record = record
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """Nothing.
+        """Not available.
 
         Raises:
-            TypeError: always.
+            TypeError: Always.
         """
         raise TypeError(f"A part that was read from a file measures nothing. Received: {self.name}")
 
@@ -44,16 +44,16 @@ class RecordedPart(AuditPart):
             yield self.reading(each["name"], each["where"], value, error, each["beside"])
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """What was found."""
+        """The summary of the results."""
         return self._record["sentences"]
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """What it meant."""
+        """The conclusion."""
         verdict = self._record["verdict"]
         return None if verdict is None else Verdict(**verdict)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """Nats by layer, as they were when the report was written."""
+        """Nats by layer, as stored in the report."""
         nats = self._record["nats_by_layer"]
         return {name: float(value) for name, value in nats.items()}
 
@@ -62,7 +62,7 @@ def fields_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a report that its record holds, each checked.
 
     Raises:
-        ValueError: what is no record of a report, or one with a field of another kind.
+        ValueError: The record is not one of a report, or one of its fields has another type.
     """
     try:
         found: dict[str, Any] = {"model_name": _text(record, "model_name")}
@@ -92,7 +92,7 @@ def fields_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _task(record: Mapping[str, Any]) -> TaskPerformance | None:
-    """The numbers of the task, of which the name of the likelihood is none."""
+    """The numbers of the task, and the name of its likelihood."""
     if record["task"] is None:
         return None
     task = _mapping(record, "task")
@@ -108,7 +108,7 @@ def _task(record: Mapping[str, Any]) -> TaskPerformance | None:
 
 
 def _checked_reading(reading: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A reading whose names are texts and whose numbers are numbers."""
+    """A reading whose names are strings and whose numbers are numbers."""
     for name in ("name", "where", "beside"):
         _text(reading, name)
     _number(reading, "value")
@@ -118,7 +118,7 @@ def _checked_reading(reading: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _checked_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part whose names and sentences are texts."""
+    """A part whose names and sentences are strings."""
     for name in ("name", "title", "nats_label"):
         _text(part, name)
     for measure in _list(part, "measures", dict):
@@ -136,14 +136,14 @@ def _checked_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
-    """A field that is a text."""
+    """A field that is a string."""
     if not isinstance(record[name], str):
         raise ValueError(f"{name}={record[name]!r}, no text")
     return record[name]
 
 
 def _count(record: Mapping[str, Any], name: str) -> int:
-    """A field that is an integer of at least 0."""
+    """A field that is a non-negative integer."""
     value = record[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name}={value!r}, no count")
@@ -151,7 +151,7 @@ def _count(record: Mapping[str, Any], name: str) -> int:
 
 
 def _number(record: Mapping[str, Any], name: str) -> float | str:
-    """A field that is a number; infinite ones and NaN are written as texts."""
+    """A field that is a number; infinities and NaN are written as strings."""
     value = record[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number and value not in ("inf", "-inf", "nan"):
@@ -167,14 +167,14 @@ def _mapping(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _list(record: Mapping[str, Any], name: str, kind: type) -> list[Any]:
-    """A field that is a list of things of one kind."""
+    """A field that is a list whose entries have one type."""
     if not isinstance(record[name], list) or not all(isinstance(e, kind) for e in record[name]):
         raise ValueError(f"{name} that are no list of {kind.__name__}")
     return record[name]
 
 
 def _part_of(reading: Mapping[str, Any]) -> str | None:
-    """The part of a reading; files of version 0.1.0 do not tell, but it can be looked up."""
+    """The part of a reading; files of version 0.1.0 lack it, but it can be looked up."""
     if "part" in reading:
         return reading["part"]
     of = {measure.name: part.name for part in PARTS for measure in part.measures}
@@ -182,5 +182,5 @@ def _part_of(reading: Mapping[str, Any]) -> str | None:
 
 
 def _of_old_file(part: AuditPart) -> dict[str, Any]:
-    """What files of version 0.1.0 did not write about a part."""
+    """The entries about a part that files of version 0.1.0 lack."""
     return {**part.to_dict(), "sentences": [], "verdict": None, "nats_by_layer": {}}

@@ -1,4 +1,4 @@
-"""What a network knows, as one result: to be asked, read and written to files."""
+"""The report of an audit: to query, print, compare and write to files."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from keras_infobottleneck.results.result import plain
 
 __all__ = ["InformationReport"]
 
-# This many parts missing for one reason are said at the head of the report.
+# Parts that are missing for one reason are mentioned at the head of the report from this number on.
 MANY_PARTS = 3
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class InformationReport(Findings):
-    """Report on the information in a network: every number measured, to read, compare and keep.
+    """Report on the information in a network: all measured numbers, to read, compare and store.
 
     `report.task`, `report.fisher`, `report.weights`, `report.curve`, `report.layers`,
-    `report.complexity` and the like are the estimators' own results, None where
-    `report.omissions` says why.
+    `report.complexity` and others are the estimators' own results; if one is None,
+    `report.omissions` has the reason.
 
     Attributes:
-        parts: of the report, in its order.
+        parts: Parts of the report, in its order.
 
     Example:
         ```python
@@ -72,9 +72,9 @@ class InformationReport(Findings):
         return [reading for part in self.parts for reading in part.readings(self)]
 
     def in_short(self) -> list[str]:
-        """A few sentences on what was found."""
+        """A summary of the results, in a few sentences."""
         sentences = [sentence for part in self.parts for sentence in part.sentences(self)]
-        # What the caller switched off is no news.
+        # Parts that the caller switched off are not reported as missing.
         if missing := [each for each in self.omissions if each.reason != SWITCHED_OFF]:
             sentences += _missing_together(missing)
             count, reasons = len(missing), len(omissions_by_reason(missing))
@@ -86,14 +86,14 @@ class InformationReport(Findings):
         return sentences
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Maps each part to its conclusion, for somebody who has to act on it."""
+        """Maps each part to its conclusion, for readers who have to act on it."""
         found = {part.name: part.verdict(self) for part in self.parts}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def numbers(self) -> dict[str, float]:
         """Maps each number to its value, named by its measure and by its layer or weight.
 
-        Where a number has a standard error it follows, under its name and `_standard_error`.
+        If a number has a standard error, it follows under its name and `_standard_error`.
         """
         found = {}
         for each in self.readings:
@@ -107,7 +107,7 @@ class InformationReport(Findings):
         """Lists what was measured differently in two reports, so that numbers cannot be compared.
 
         Raises:
-            TypeError: a baseline that is no report.
+            TypeError: The baseline is not a report.
         """
         check_instance("baseline", baseline, InformationReport, "an InformationReport")
         ours = {"N": self.num_examples, "seed": self.seed, **self.examples}
@@ -126,7 +126,7 @@ class InformationReport(Findings):
         """Every number with its unit, what to compare it with, and how to read it.
 
         Args:
-            baseline: another report, such as of the network before, for one more column.
+            baseline: Another report, such as that of an earlier network, for an additional column.
         """
         return self._document(baseline).text()
 
@@ -147,14 +147,14 @@ class InformationReport(Findings):
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> InformationReport:
-        """Reads what `to_json` wrote, to be read again and to be a baseline.
+        """Reads a report written by `to_json`, to print it or to use it as a baseline.
 
-        Readings, sentences, verdicts, omissions and `task` come back; the other results, such as
-        `fisher`, are not in the file whole and are None. Figures, which are drawn from them, are
-        left out of its page. Files of version 0.1.0 have readings and omissions only.
+        Readings, sentences, verdicts, omissions and `task` are restored. The other results, such as
+        `fisher`, are not stored completely and are None; figures, which need them, are left
+        out of its page. Files of version 0.1.0 have readings and omissions only.
 
         Raises:
-            ValueError: a file that holds no report.
+            ValueError: The file does not hold a report.
         """
         with open(path, encoding="utf-8") as stream:
             try:
@@ -167,18 +167,18 @@ class InformationReport(Findings):
         return cls(**fields_of_record(record))
 
     def to_json(self, path: str | os.PathLike) -> None:
-        """Writes `to_dict()` to a file, as a whole or not at all."""
+        """Writes `to_dict()` to a file atomically."""
         check_file("path", path)
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
 
     def to_html(self, path: str | os.PathLike, baseline: InformationReport | None = None) -> None:
-        """Writes one self-contained page: no scripts, no other files, whole or not at all.
+        """Writes one self-contained page, without scripts or other files, atomically.
 
         Plots need matplotlib; without it the page says that they are left out.
 
         Args:
-            path: of the file, in a folder that exists.
-            baseline: as of `table`.
+            path: Path of the file, in an existing folder.
+            baseline: As in `table`.
         """
         check_file("path", path)
         document = self._document(baseline)
@@ -189,7 +189,7 @@ class InformationReport(Findings):
         write_text(path, page_of(document, images))
 
     def _document(self, baseline: InformationReport | None) -> Document:
-        """What there is to read, beside the baseline where there is one."""
+        """The report's content, next to the baseline if there is one."""
         sentences, before = self.in_short(), None
         if baseline is not None:
             sentences += [f"Beside the baseline: {each}." for each in self.differences(baseline)]
@@ -216,7 +216,7 @@ class InformationReport(Findings):
         return {name: [getattr(each, name) for each in readings] for name in names}
 
     def _repr_html_(self) -> str:
-        """What to read first, for notebooks."""
+        """The verdicts to read first, for notebooks."""
         return f"<b>{escape(self.title)}</b>{verdicts_of(self._document(None))}"
 
     def __repr__(self) -> str:
@@ -230,7 +230,7 @@ class InformationReport(Findings):
 
 
 def _missing_together(omissions: Sequence[Omission]) -> list[str]:
-    """Whole parts that are missing for one reason, where they are several: most of a report."""
+    """Sentences on whole parts that are missing for one reason, if they are several."""
     parts: dict[str, list[str]] = {}
     for each in omissions:
         if each.where == "all":

@@ -1,4 +1,4 @@
-"""How a report's page looks: wide and narrow screens, light and dark."""
+"""The style sheet of a report's page: wide and narrow screens, light and dark."""
 
 __all__ = ["STYLE"]
 

@@ -1,4 +1,4 @@
-"""What is audited: a model, the layers whose activations can be had, and what data there are."""
+"""The subject of an audit: a model, its layers with available activations, and its data."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ __all__ = [
     "reason_too_wide",
 ]
 
-# A product in a convolution takes this share of the time that an entry of a Jacobian takes, which
-# is copied in float64; one in a loop over time less, as all units pass together, and as long as an
-# entry where the loop has no rule and runs for each unit anew.
+# Time of a product in a convolution, relative to that of an entry of a Jacobian, which is copied in
+# float64. In a loop over time a product takes less, since all units pass together; if the loop has
+# no rule and runs for each unit separately, it takes as long as an entry.
 SHARE_OF_PRODUCT, SHARE_IN_LOOP, SHARE_WITHOUT_RULE = 0.12, 0.06, 1.0
 RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
-# Their weights are looked up, or scale what is there: no products to speak of.
+# Their weights are looked up, or scale their inputs: hardly any products.
 WITHOUT_PRODUCTS = (
     keras.layers.Embedding,
     keras.layers.BatchNormalization,
@@ -53,10 +53,10 @@ def backward_work(activations: keras.Model) -> float:
     """Work of one backward pass for one example, in entries of a Jacobian by the weights.
 
     A kernel counts once for every place or time step at which it is used. Places are those of the
-    layer's input or output, whichever has more; a layer whose shapes are not known counts once.
+    layer's input or output, whichever has more; a layer with unknown shapes counts once.
 
     Args:
-        activations: from the inputs to the layer.
+        activations: Model from the inputs to the layer.
     """
     work = 0.0
     found = all_layers(activations)
@@ -80,7 +80,7 @@ def backward_work(activations: keras.Model) -> float:
 
 
 def _share_in_loop(layer: keras.layers.Layer) -> float:
-    """Of a layer, or of those that it runs both ways."""
+    """Relative time of a product in a recurrent layer, or in the layers of a bidirectional one."""
     loops = [each for each in (layer, *inner_layers(layer)) if isinstance(each, keras.layers.RNN)]
     rules = [rule_for(loop) for loop in loops]
     has_rules = all(rule is not None and rule.variables() for rule in rules)
@@ -88,7 +88,7 @@ def _share_in_loop(layer: keras.layers.Layer) -> float:
 
 
 def _places(layer: keras.layers.Layer, end: str) -> int:
-    """Places or time steps of a layer's inputs or outputs, 1 where they are not known."""
+    """Number of places or time steps of a layer's inputs or outputs, 1 if they are not known."""
     try:
         tensors: list[Any] = keras.tree.flatten(getattr(layer, end))
     except (AttributeError, ValueError):  # inside another layer, or called more than once
@@ -98,7 +98,7 @@ def _places(layer: keras.layers.Layer, end: str) -> int:
     return max((math.prod(each) for each in places if None not in each), default=1)
 
 
-# Wider layers take minutes for their nulls, and every example has a state of its own.
+# Nulls of wider layers take minutes, and every example has a distinct state.
 MAX_UNITS = 1024
 
 PASSES_THROUGH = "passes its input through: its activations are those of the layer before it"
@@ -116,23 +116,23 @@ VIEWS = {"average": "averaged over places", "place": "at one place of each examp
 class HiddenLayer:
     """Layer whose activations can be recorded.
 
-    Of a layer whose units are channels at places, as those of a convolution or a sequence are,
-    `num_units` counts what is taken by its `view`: all units, or each channel once.
+    If the units of a layer are channels at places, as in a convolution or a sequence,
+    `num_units` counts those that its `view` uses: all units, or each channel once.
 
     Attributes:
-        name: in the model.
-        shape: of the activations of an example.
-        num_weights: trainable ones on which they depend.
-        is_output: whether they are the output, whose states are measured only where it is named.
-        channels: axis of the channels in `shape`, where there are others; None without places.
-        view: what is taken of them.
-        backward_work: of a backward pass from it for one example, see `backward_work`.
+        name: Name in the model.
+        shape: Shape of the activations of an example.
+        num_weights: Number of trainable weights on which they depend.
+        is_output: Whether they are the output, whose states are measured only if it is named.
+        channels: Axis of the channels in `shape`, if there are others; None without places.
+        view: Which of them are used.
+        backward_work: Work of a backward pass from it for one example; see `backward_work`.
 
     Example:
         ```python
         from keras_infobottleneck.auditing import HiddenLayer
 
-        layer = HiddenLayer("convolution", (8, 8, 16), num_weights=160, channels=16)
+        layer = HiddenLayer("convolution", (8, 8, 16), num_weights=160, channels=2)
         print(layer.num_units)
         ```
 
@@ -151,14 +151,14 @@ class HiddenLayer:
 
     @property
     def num_units(self) -> int:
-        """Number of activations that are taken for an example."""
+        """Number of activations that are used of an example."""
         if self.view == "units" or self.channels is None:
             return math.prod(self.shape)
         return self.shape[self.channels]
 
     @property
     def in_words(self) -> str:
-        """Description in words of what is taken; empty where it is everything."""
+        """Describes in words which activations are used; empty if all are."""
         return "" if self.view == "units" else f"{self.num_units:,} channels {VIEWS[self.view]}"
 
     def seen_as(self, view: View) -> HiddenLayer:
@@ -168,14 +168,14 @@ class HiddenLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """Model and arguments of an audit, from which a part decides whether it applies.
+    """Model and arguments of an audit, by which a part decides whether it applies.
 
     Attributes:
-        model: built.
-        layers: those whose activations can be had.
-        omissions: the layers left out, with the reason.
-        has_nuisance: whether a nuisance was given.
-        likelihood: as of `audit`.
+        model: The built model.
+        layers: Layers whose activations are available.
+        omissions: Layers that are left out, with the reason.
+        has_nuisance: Whether a nuisance was given.
+        likelihood: As in `audit`.
 
     Example:
         ```python
@@ -206,10 +206,10 @@ class Subject:
         has_nuisance: bool,
         likelihood: str | Callable | None,
     ) -> Subject:
-        """Make the subject: find the layers whose activations can be recorded.
+        """Makes the subject: finds the layers whose activations can be recorded.
 
         Raises:
-            ValueError: a name that is not one of the model's layers.
+            ValueError: A name is not that of one of the model's layers.
         """
         found: list[HiddenLayer] = []
         omitted: list[Omission] = []
@@ -227,7 +227,7 @@ class Subject:
 
     @property
     def reason_without_likelihood(self) -> str | None:
-        """The reason why there is no likelihood; None where there is one."""
+        """The reason why there is no likelihood; None if there is one."""
         try:
             find_likelihood(self.model, self.likelihood)
         except ValueError as error:
@@ -236,7 +236,7 @@ class Subject:
 
     @property
     def takes_floats(self) -> bool:
-        """Whether gradients by the inputs exist, as far as the model tells."""
+        """Whether gradients by the inputs exist, as far as the model's inputs show."""
         try:
             return all("float" in x.dtype for x in self.model.inputs)
         except (AttributeError, TypeError, ValueError):
@@ -244,10 +244,10 @@ class Subject:
 
 
 def _candidates(model: keras.Model, names: Sequence[str] | None) -> list[keras.layers.Layer]:
-    """The model's own layers, or those named, of nested models too.
+    """The model's own layers, or the named ones, including those of nested models.
 
     Raises:
-        ValueError: a name that is not one of the model's layers.
+        ValueError: A name is not that of one of the model's layers.
     """
     if names is None:
         return list(model.layers)
@@ -258,7 +258,7 @@ def _candidates(model: keras.Model, names: Sequence[str] | None) -> list[keras.l
 
 
 def _makers_of_output(model: keras.Model) -> set[int]:
-    """Layers that make the model's outputs; a subclassed model does not tell which they are."""
+    """Layers that produce the model's outputs; empty for a subclassed model."""
     try:
         return {id(maker_of(tensor)) for tensor in keras.tree.flatten(model.outputs)}
     except (AttributeError, ValueError):
@@ -268,7 +268,7 @@ def _makers_of_output(model: keras.Model) -> set[int]:
 def _described(
     model: keras.Model, layer: keras.layers.Layer, is_output: bool, passes: bool
 ) -> HiddenLayer | str:
-    """What there is to know of a layer before it is measured, or why its activations are not."""
+    """The description of a layer, or the reason why its activations are not available."""
     if not passes and passes_through(layer):
         return PASSES_THROUGH
     try:
@@ -291,7 +291,7 @@ def _described(
 
 
 def reason_too_wide(layer: HiddenLayer) -> str | None:
-    """Why a layer is too wide for what is read off its activations, None where it is not."""
+    """Why a layer is too wide for measurements of its activations; None if it is not."""
     if layer.num_units <= MAX_UNITS:
         return None
     return f"more than {MAX_UNITS:,} units take too long"

@@ -1,4 +1,4 @@
-"""What the weights hold, in words: beside what the labels hold, and how far to be believed."""
+"""The information in the weights, in words: compared with that in the labels, and its limits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = [
     "verdict_on_weights",
 ]
 
-# Noise that adds this share of the loss of guessing is not small.
+# Noise that adds this share of the loss of guessing is large.
 LARGE_NOISE = 0.25
 PLAIN = "training with noise on the weights: `kib.make_variational`, then a `weight_beta`"
 
 
 def noise_is_large(findings: Findings) -> bool:
-    """Whether the noise of the weights' code is too large for the code to be believed."""
+    """Whether the noise of the weights' code is too large for the code to be reliable."""
     held, guessing = findings.weights, findings.label_nats
     if held is None or held.excess_loss is None or guessing is None:
         return False
@@ -32,13 +32,13 @@ def noise_is_large(findings: Findings) -> bool:
 
 
 def has_lost_the_network(findings: Findings) -> bool:
-    """Whether networks drawn from the code at the full price do no better than a guess."""
+    """Whether networks drawn from the code at the full price are no better than guessing."""
     held, drawn = findings.weights, findings.others.get("drawn_code")
     return held is not None and drawn is not None and drawn.beta < held.beta
 
 
 def sentences_on_weights(findings: Findings) -> Iterable[str]:
-    """Nats beside what labels hold, and whether they can be believed."""
+    """Sentences on the nats compared with those of the labels, and on their reliability."""
     held, labels_hold = findings.weights, findings.label_nats
     if held is None:
         return
@@ -73,7 +73,7 @@ def sentences_on_weights(findings: Findings) -> Iterable[str]:
 
 
 def verdict_on_weights(findings: Findings) -> Verdict | None:
-    """Whether the weights can have the labels by heart, as far as their nats tell."""
+    """Whether the weights hold enough nats to have memorised the labels."""
     held, labels_hold = findings.weights, findings.label_nats
     if held is None:
         return None
@@ -118,7 +118,7 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
         statement = f"{holds}, more than {of_label}: it can remember every label. Lower it by"
         return Verdict(f"{statement} {lower}.", evidence, unsure, 2)
     if _cost_of_noise(findings) > LARGE_NOISE * labels_hold:
-        # So few nats are those of a network that has forgotten, not of the one that was trained.
+        # So few nats are those of a network that has forgotten, not of the trained one.
         known = labels_hold - (findings.task.loss if findings.task else 0.0)
         told = (
             f"of the {known:.2g} nats that the network tells of {findings.labels_in_words}"
@@ -137,7 +137,7 @@ def verdict_on_weights(findings: Findings) -> Verdict | None:
 
 
 def verdict_on_noise(findings: Findings) -> Verdict | None:
-    """Where noise on the weights has no price: only how far it drowns them is known."""
+    """The verdict if the noise has no price: only the signal-to-noise ratios are known."""
     pruning = findings.pruning
     if pruning is None:
         return None
@@ -153,14 +153,14 @@ def verdict_on_noise(findings: Findings) -> Verdict | None:
 
 
 def _cost_of_noise(findings: Findings) -> float:
-    """Nats of loss that the noise of the code that is reported adds, 0 for a trained posterior."""
+    """Nats of loss that the noise of the reported code adds, 0 for a trained posterior."""
     held, drawn = findings.weights, findings.others.get("drawn_code")
     cost: Any = held if drawn is None else drawn
     return 0.0 if cost is None else cost.excess_loss or 0.0
 
 
 def _loss_of_noise(findings: Findings, digits: int) -> str:
-    """The same in words, with its error where the noise was drawn and not predicted."""
+    """These nats in words, with their error if the noise was drawn and not predicted."""
     drawn: Any = findings.others.get("drawn_code")
     error = None if drawn is None else drawn.standard_error
     return number_in_words(_cost_of_noise(findings), error, digits=digits)

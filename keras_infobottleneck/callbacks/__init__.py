@@ -1,4 +1,4 @@
-"""Show, steer and keep what happens while a model trains."""
+"""Callbacks that measure, control and save a training."""
 
 from keras_infobottleneck.callbacks.beta_schedule import BetaSchedule
 from keras_infobottleneck.callbacks.checkpoint import Checkpoint

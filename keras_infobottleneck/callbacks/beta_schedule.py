@@ -1,4 +1,4 @@
-"""The price of information as training goes on."""
+"""A schedule for the price of information in training."""
 
 import math
 from collections.abc import Callable
@@ -22,20 +22,22 @@ class BetaSchedule(keras.callbacks.Callback):
     """Sets a beta at the start of every epoch, from the epoch's number, also when training resumes.
 
     Args:
-        beta: the variable to set: ``model.weight_beta``, or ``layer.beta`` of an
+        beta: The variable to set: ``model.weight_beta``, or ``layer.beta`` of an
             `InformationDropout` or `GaussianBottleneck` layer.
         schedule: ``"linear"`` or ``"cosine"`` from `start` to `stop` over `num_epochs`, constant
             afterwards; ``"cyclic"``: linear over the first half of every `num_epochs`, constant
             over the second (Fu et al., 2019, arXiv 1903.10145); or a function from the epoch,
             counted from 0, to the value.
-        start, stop: first and last value.
-        num_epochs: length of the way, or of a cycle; 0 is at `stop` at once.
+        start, stop: First and last value.
+        num_epochs: Number of epochs of the schedule, or of a cycle; 0 for `stop` from the
+        beginning.
 
     Raises:
-        TypeError: `beta` is not a variable, or the others, or what a function returns at the start
-            of an epoch, are not numbers.
-        ValueError: a variable of several numbers, an unknown schedule, or a beta that is negative
-            or not finite, here or, from a function, at the start of the epoch.
+        TypeError: `beta` is not a variable, or another argument, or the value of the function at
+        the
+            start of an epoch, is not a number.
+        ValueError: The variable has several numbers, the schedule is unknown, or a beta is negative
+            or not finite, here or, for a function, at the start of the epoch.
 
     Example:
         ```python
@@ -95,5 +97,5 @@ class BetaSchedule(keras.callbacks.Callback):
         return self.start + (self.stop - self.start) * share
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the price of the epoch."""
+        """Sets the price of the epoch."""
         self.beta.assign(self.value(epoch))

@@ -1,4 +1,4 @@
-"""Resume training to the very result of the undisturbed run."""
+"""`Checkpoint`: resumes a training with the same result as an uninterrupted run."""
 
 import json
 import os
@@ -17,23 +17,23 @@ RULE = "The checkpoint must be a complete file of this callback"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole state of a training after every epoch; a killed run resumes to the same end.
+    """Saves the state of a training after every epoch; a killed run resumes to the same result.
 
-    Weights, optimizer, and the seeds of every layer (stock Keras layers too), written in one
-    atomic step to one file of plain arrays. The order of the data is the caller's: it must depend
-    on the epoch alone:
+    Weights, optimizer, and the seeds of every layer (including Keras' own layers) are written
+    atomically to one file of plain arrays. The order of the data is up to the caller: it must
+    depend only on the epoch:
 
         checkpoint = kib.callbacks.Checkpoint("training.npz")
         first = checkpoint.restore(model)
         model.fit(..., initial_epoch=first, callbacks=[checkpoint])
 
-    Of several workers the chief writes, and all restore from the same file.
+    With several workers the chief writes, and all restore from the same file.
 
     Args:
-        filepath: where the state is kept; the folder must exist.
+        filepath: Path of the file for the state; its folder must exist.
 
     Raises:
-        TypeError, ValueError: `filepath` is no path, or no file in a folder that exists.
+        TypeError, ValueError: `filepath` is not a path, or not one of a file in an existing folder.
 
     Example:
         ```python
@@ -62,15 +62,16 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: dict[str, list] = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Restore the kept state to a built, compiled model; returns the epoch to go on with.
+        """Restores the saved state to a built, compiled model; returns the epoch to continue with.
 
-        Returns 0, and changes nothing, where no file is.
+        Returns 0, and changes nothing, if there is no file.
 
         Raises:
-            ValueError: the model is not compiled, or not built where there is a file; the file is
-                damaged, not of this callback, or of a model of other variables.
+            ValueError: The model is not compiled, or is not built although there is a file; the
+            file is
+                damaged, not of this callback, or of a model with other variables.
         """
-        # A model of Keras has no such attribute before it is compiled.
+        # A Keras model has no such attribute before it is compiled.
         if getattr(check_model("model", model), "optimizer", None) is None:
             raise refusal(ValueError, "model", "be compiled with an optimizer", model)
         if not os.path.exists(self.filepath):
@@ -86,25 +87,25 @@ class Checkpoint(keras.callbacks.Callback):
         values = [archive.take(f"variable_{i}") for i in range(count)]
         archive.close()
         if history is None:
-            archive.refuse("with a history that is none")
+            archive.refuse("with an invalid history")
         if not _fit(values, [variable.numpy() for variable in variables]):
             raise ValueError(
                 "The checkpoint must be of the same model and optimizer. "
-                f"Received: filepath={self.filepath!r}, of other variables"
+                f"Received: filepath={self.filepath!r}, with other variables"
             )
         self.history = history
         for variable, value in zip(variables, values, strict=True):
-            # NumPy files have no bfloat16: they give back its bytes, as values of no kind.
+            # NumPy files cannot hold bfloat16: its bytes are read as values without a kind.
             bare = value.dtype.kind == "V"
             variable.assign(value.view(variable.numpy().dtype) if bare else value)
         return epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Add the logs to the history and write the file."""
+        """Adds the logs to the history and writes the file."""
         for name, value in (logs or {}).items():
-            # A metric may have a value for each class: a list of numbers, as JSON has it.
+            # A metric may have a value for each class, which is stored as a list of numbers.
             self.history.setdefault(name, []).append(np.asarray(value, "float64").tolist())
-        # Of several workers each reads: some values are sums over all of them.
+        # Every worker must read its variables: some values are sums over all workers.
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(_state(self.model))}
         if not is_chief(self.model):
             return
@@ -114,12 +115,12 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:
-    """Weights, seeds and metrics of a model, and what its optimizer keeps."""
+    """Weights, seeds and metrics of a model, and the variables of its optimizer."""
     return [*model.variables, *model.optimizer.variables]
 
 
 def _history_of(text: str) -> dict[str, list] | None:
-    """Names of metrics to lists of their values; None where the text is something else."""
+    """Names of metrics to lists of their values; None if the text is something else."""
     try:
         history = json.loads(text)
     except (ValueError, RecursionError):
@@ -129,7 +130,7 @@ def _history_of(text: str) -> dict[str, list] | None:
 
 
 def _fit(values: list[np.ndarray], own: list[np.ndarray]) -> bool:
-    """Whether values are of the shapes and types of a model's own."""
+    """Whether values have the shapes and types of a model's own."""
     return len(values) == len(own) and all(
         value.shape == mine.shape
         and (

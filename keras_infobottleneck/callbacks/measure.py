@@ -1,4 +1,4 @@
-"""Show: what happens to a number while a network trains."""
+"""`Measure`: records measurements of a network while it trains."""
 
 import csv
 import dataclasses
@@ -35,17 +35,17 @@ _SCALAR = tf.compat.v1.SummaryMetadata(
 
 
 class Measure(keras.callbacks.Callback):
-    """Take measurements of the model on a schedule, into ``logs``, CSV and TensorBoard.
+    """Takes measurements of the model on a schedule, into ``logs``, CSV and TensorBoard.
 
     The schedule counts *completed* epochs: 0 is before training, so ``every=5`` measures after 0,
     5, 10, ... epochs. The value before training goes to the CSV file, TensorBoard and ``rows``;
-    those after an epoch also into its ``logs``, so to ``History`` and the callbacks that follow
+    those after an epoch also into its ``logs``, and so to ``History`` and the later callbacks
     in the list. In epochs without a measurement ``logs`` holds nan, so that histories stay
     aligned; ``EarlyStopping`` on a measurement counts those epochs against its patience.
 
     Training may be stopped and continued with ``initial_epoch``: rows of the CSV file from there
     on are measured again, earlier ones are kept. The file is replaced as a whole at each
-    measurement, so a killed run leaves a complete one.
+    measurement, so a killed run leaves a complete file.
 
     ``Measure({"qubd": kib.estimators.quantized_complexity}, every=5, csv_path="qubd.csv")`` logs
     ``qubd_total_bits``, ``qubd_ratio``, ..., and with
@@ -53,24 +53,26 @@ class Measure(keras.callbacks.Callback):
     ``fisher_trace``, ``fisher_standard_error``, ...
 
     Args:
-        measurements: From a name to a function of the model. A number is logged under the name; a
-            mapping, or a result of this package, as ``name_key`` for each of its numbers, which
-            are what ``result.numbers()`` gives; those of any other dataclass are its fields.
-        every: Measure after each multiple of this number of epochs, or after the epochs in this
-            collection, or where this function of the number of completed epochs is true.
-        csv_path: File for one row a measurement, with the number of completed epochs first.
-        log_dir: Directory for TensorBoard scalars, stepped by completed epochs.
+        measurements: Functions of the model, by name. A number is logged under the name; for a
+            mapping, or a result of this package, each of its numbers is logged as ``name_key``. The
+            numbers of a result are ``result.numbers()``; those of other dataclasses their fields.
+        every: Measure after each multiple of this number of epochs, after the epochs in this
+            collection, or if this function of the number of completed epochs is true.
+        csv_path: File with one row per measurement, which starts with the number of completed
+        epochs.
+        log_dir: Directory for TensorBoard scalars, with completed epochs as steps.
 
     Attributes:
-        rows: What was measured, one dictionary a measurement.
+        rows: The measurements, one dictionary for each.
         results: The last result of each measurement, as returned.
 
     Raises:
-        TypeError: If a measurement is not callable, or, when it is first taken, returns none of
+        TypeError: A measurement is not callable, or, when it is first called, returns none of
             the above or a result without any number.
-        ValueError: If there are no measurements, ``every`` is out of range, ``csv_path`` is
-            no file in a folder that exists or not one of this callback, two numbers have one name,
-            or a name is one that training logs itself.
+        ValueError: There are no measurements, ``every`` is out of range, ``csv_path`` is not a file
+        in
+            an existing folder or was not written by this callback, two numbers have the same name,
+            or a name is already logged by training.
 
     Example:
         ```python
@@ -120,17 +122,18 @@ class Measure(keras.callbacks.Callback):
         self.results: dict[str, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open TensorBoard's writer."""
+        """Opens TensorBoard's writer."""
         self._completed = None  # the first epoch may be any: it is known when it begins
         if self._log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self._log_dir))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Before the first epoch, take up earlier rows and measure if it is due."""
+        """Before the first epoch, reads earlier rows and measures if it is due."""
         if self._completed is not None:
             return
         self._completed = epoch
-        # A file of something else is refused also where training begins anew, which replaces it.
+        # A file of something else is also refused if training starts from the beginning and
+        # replaces it.
         path = self._csv_path
         kept = _read_csv(path) if epoch > 0 or (path and _holds_anything(path)) else []
         self.rows = [row for row in kept or self.rows if row[_EPOCH] < epoch]
@@ -138,7 +141,7 @@ class Measure(keras.callbacks.Callback):
             self._measure(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measure if it is due, and put the numbers into `logs`."""
+        """Measures if it is due, and adds the numbers to `logs`."""
         self._completed = epoch + 1
         due = self._due(self._completed)
         if due:
@@ -155,13 +158,13 @@ class Measure(keras.callbacks.Callback):
         logs.update({name: values.get(name, math.nan) for name in names})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close TensorBoard's writer."""
+        """Closes TensorBoard's writer."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def _measure(self, completed: int) -> None:
-        """Measure now, and writes the row everywhere but into ``logs``."""
+        """Measures now, and writes the row to all outputs but ``logs``."""
         row: dict[str, float] = {_EPOCH: completed}
         for name, function in self._measurements.items():
             self.results[name] = function(self.model)
@@ -173,20 +176,20 @@ class Measure(keras.callbacks.Callback):
             row |= found
             self._names |= dict.fromkeys(found)
         self.rows.append(row)
-        # Called by hand, without `fit`, a callback has no model.
+        # If the callback is called without `fit`, it has no model.
         if self._csv_path is not None and (self.model is None or is_chief(self.model)):
             _write_csv(self._csv_path, self.rows)
         if self._writer is not None:
             with self._writer.as_default(step=completed):
                 for key, value in row.items():
                     if key != _EPOCH:
-                        # Not tf.summary.scalar, which needs TensorBoard itself to be installed.
+                        # Not `tf.summary.scalar`, which needs TensorBoard to be installed.
                         tf.summary.write(key, np.float32(value), metadata=_SCALAR)
             self._writer.flush()
 
 
 def _schedule(every: Any) -> Callable[[int], bool]:
-    """Whether a number of completed epochs is one to measure after."""
+    """A function that says whether to measure after a number of completed epochs."""
     if callable(every):
         return every
     if isinstance(every, Collection) and not isinstance(every, str | bytes | Mapping):
@@ -200,10 +203,10 @@ def _schedule(every: Any) -> Callable[[int], bool]:
 
 
 def _numbers(name: str, result: Any) -> dict[str, float]:
-    """The numbers of a result, by the key that each is logged under.
+    """The numbers of a result, by the key under which each is logged.
 
     Raises:
-        TypeError: something else than a number, a mapping to such, or a result; or one without any.
+        TypeError: The result is not a number, a mapping to numbers, or a result, or has no number.
     """
     if isinstance(result, Result):
         result = result.numbers()
@@ -215,14 +218,14 @@ def _numbers(name: str, result: Any) -> dict[str, float]:
             found |= _numbers(f"{name}_{key}", value)
         return found
     is_array = isinstance(result, np.ndarray) or keras.ops.is_tensor(result)
-    # NumPy knows no kind of bfloat16: V.
+    # NumPy has no kind for bfloat16, and reports V.
     is_scalar = is_array and result.ndim == 0 and np.asarray(result).dtype.kind in "biufV"
     if isinstance(result, numbers.Real) or is_scalar:
         return {name: float(result)}
     what = " without any number" if isinstance(result, Mapping) else ""
     raise TypeError(
         "`measurements` must return a number, a mapping to numbers or a result of this package, "
-        f"with a number at least. Received: {name}{what}, of type {type(result).__name__}"
+        f"with at least one number. Received: {name}{what}, of type {type(result).__name__}"
     )
 
 
@@ -231,7 +234,7 @@ def _holds_anything(path: str | os.PathLike) -> bool:
 
 
 def _read_csv(path: str | os.PathLike | None) -> list[dict[str, float]]:
-    """Rows of an earlier run; none where there is no file."""
+    """Rows of an earlier run; empty if there is no file."""
     if path is None or not os.path.exists(path):
         return []
     try:
@@ -249,7 +252,7 @@ def _read_csv(path: str | os.PathLike | None) -> list[dict[str, float]]:
 
 
 def _write_csv(path: str | os.PathLike, rows: list[dict[str, float]]) -> None:
-    """Replace the file at once: whoever reads it, or is killed here, has a whole file."""
+    """Replaces the file atomically: a reader, or a killed run, always has a complete file."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, columns)

@@ -1,1 +1,1 @@
-"""Guarantees: certificates of a network's error, and the bounds that they are made of."""
+"""Certificates of a network's error, and the bounds on which they are based."""

@@ -11,35 +11,36 @@ __all__ = ["Certificate"]
 
 @dataclass(frozen=True)
 class Certificate(Result):
-    """Guaranteed bounds on the error of a network on new data, as `certify` found them.
+    """Guaranteed bounds on the error of a network on new data, as returned by `certify`.
 
-    Errors are shares of examples, cross-entropies nats per example.
+    Errors are shares of examples; cross-entropies are in nats per example.
 
     Attributes:
-        error_bound: bound on the error of the randomised network on new data.
-        cross_entropy_bound: bound on its clamped cross-entropy on new data.
-        randomized_error: its error as observed, over examples and draws.
-        randomized_cross_entropy: its clamped cross-entropy as observed.
-        mean_error: observed error with posterior means, which no bound covers.
-        ensemble_error: observed error of the probability averaged over draws, which no bound
+        error_bound: Bound on the error of the randomised network on new data.
+        cross_entropy_bound: Bound on its clamped cross-entropy on new data.
+        randomized_error: Its observed error, over examples and draws.
+        randomized_cross_entropy: Its observed clamped cross-entropy.
+        mean_error: Observed error with posterior means, which no bound covers.
+        ensemble_error: Observed error of the probability averaged over draws, which no bound
             covers.
-        kl: divergence of the posterior from the prior, total nats.
-        num_examples: N of the bounds, counted from the data.
-        delta: probability with which the PAC-Bayes bound may fail.
-        delta_monte_carlo: probability with which the Monte Carlo may mislead.
-        num_samples: draws for every example.
-        num_trials: independent trials of the Monte Carlo.
-        method: how they were drawn.
-        min_probability: floor of the probability in the clamped cross-entropy.
-        num_anchoring_examples: examples on which the prior depends.
-        prior_mean_error: observed error of the network with the means of the anchored prior, which
-            has not seen the examples. None without an anchored prior, as the next three.
-        test_set_bound: bound on the error of that network on new data, by the exact binomial tail,
+        kl: Divergence of the posterior from the prior, total nats.
+        num_examples: Number N of examples in the bounds, counted from the data.
+        delta: Probability with which the PAC-Bayes bound may fail.
+        delta_monte_carlo: Probability with which the Monte Carlo bound may fail.
+        num_samples: Number of draws for every example.
+        num_trials: Number of independent trials of the Monte Carlo estimate.
+        method: How the trials were drawn.
+        min_probability: Floor of the probability in the clamped cross-entropy.
+        num_anchoring_examples: Number of examples on which the prior depends.
+        prior_mean_error: Observed error of the network with the means of the anchored prior, which
+            does not depend on the examples. None without an anchored prior, like the next three.
+        test_set_bound: Bound on the error of that network on new data, by the exact binomial tail,
             from the same examples and with the same confidence.
-        excess_error_bound: bound on the error of the randomised network by what it errs more than
-            that network: `excess_loss_bound`, and the test-set bound of the other.
-        recursive_error_bound: bound on the same error by `recursive_bound`: a bound on networks
-            drawn from the prior, of whose error one half counts. None too where draws are shared.
+        excess_error_bound: Bound on the error of the randomised network: `excess_loss_bound`
+            relative to that network, plus the test-set bound of that network.
+        recursive_error_bound: Bound on the same error by `recursive_bound`: half of a bound on the
+            error of networks drawn from the prior, plus a bound on the rest. Also None if draws are
+            shared.
 
     Example:
         ```python
@@ -89,7 +90,7 @@ class Certificate(Result):
 
     @property
     def confidence(self) -> float:
-        """Probability with which each bound, taken by itself, holds at least.
+        """Smallest probability with which each single bound holds.
 
         It is ``1 - delta - delta_monte_carlo``, 96.5 % by default; ``delta=0.04`` makes it 95 %.
         """
@@ -102,23 +103,21 @@ class Certificate(Result):
 
     @property
     def comparison(self) -> str:
-        """Says which is tighter, certificate or test-set bound, and what the other is for."""
+        """Says which is tighter, certificate or test-set bound, and when the other is useful."""
         if self.test_set_bound is None:
             return (
-                "no test-set bound stands beside it, since no example was held out: that all of "
-                "them may train is what such a certificate is for"
+                "no test-set bound for comparison, since no example was held out: that all "
+                "examples may be used for training is the advantage of such a certificate"
             )
         beside = (
-            f"the test-set bound {self.test_set_bound:.3%} that the same examples give the "
+            f"the test-set bound {self.test_set_bound:.3%} from the same examples for the "
             f"network with the prior's means (error {self.prior_mean_error:.3%})"
         )
         if self.error_bound < self.test_set_bound:
-            return (
-                f"tighter than {beside}: what the examples taught the posterior is worth its nats"
-            )
+            return f"tighter than {beside}: what the posterior learned is worth its nats"
         return (
             f"not tighter than {beside}: use that network, unless weights are to be drawn, or "
-            "these examples are to train, which no test-set bound allows"
+            "these examples are to be used for training, which no test-set bound allows"
         )
 
     def numbers(self) -> dict[str, float]:
@@ -133,7 +132,7 @@ class Certificate(Result):
         return {"confidence": self.confidence, "kl_per_example": self.kl_per_example}
 
     def __str__(self) -> str:
-        """The line of `repr`, a statement on each line, and what the probability is made of."""
+        """The line of `repr`, one statement per line, and the parts of the failure probability."""
         failing = (
             f"it fails with probability delta = {self.delta:.2g} for unlucky examples and "
             f"delta_monte_carlo = {self.delta_monte_carlo:.2g} for unlucky draws, at most"

@@ -1,4 +1,4 @@
-"""Certifying: from a network and examples to a bound on its error on new data."""
+"""`certify`: from a network and examples to a bound on its error on new data."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from keras_infobottleneck.pac_bayes import pac_bayes_bound
 
 __all__ = ["certify"]
 
-# Draws for every example, by default: many where a draw costs a prediction, fewer where weights
-# are drawn for each example. Ten times as many narrow the bound of 30,000 images by 0.1 points.
+# Default numbers of draws for every example: many if a draw costs a prediction, fewer if weights
+# are drawn for each example. Ten times as many tighten the bound of 30,000 images by 0.1 points.
 MANY_DRAWS, FEW_DRAWS = 100, 10
 
 
@@ -55,77 +55,77 @@ def certify(
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0,
 ) -> Certificate:
-    """Bound the error on new data of a network whose weights are drawn from their posterior.
+    """Bounds the error on new data of a network whose weights are drawn from their posterior.
 
     The bound, with ``kl(r, c)`` the largest s for which ``kl(r || s) <= c``:
 
         kl(kl(error, log(1 / delta_monte_carlo) / trials), (KL + log(2 sqrt(N) / delta)) / N)
 
-    The outer one is `pac_bayes_bound`. The inner one is `monte_carlo_bound`: it makes up for
+    The outer one is `pac_bayes_bound`. The inner one is `monte_carlo_bound`, which accounts for
     estimating the error from draws.
 
-    What it says:
+    What the bound says:
 
-    - It fails with probability ``delta + delta_monte_carlo`` at most, over the examples and the
-      draws, if the examples are independent draws of what new data come from.
-    - It concerns the network that draws its weights anew for each prediction, not the network with
-      mean weights.
-    - The same is computed for the cross-entropy, clamped at ``-log min_probability``.
+    - It fails with probability at most ``delta + delta_monte_carlo``, over the examples and the
+      draws, if the examples are independent draws from the distribution of new data.
+    - It holds for the network that draws its weights anew for each prediction, not for the network
+      with mean weights.
+    - The same bound is computed for the cross-entropy, clamped at ``-log min_probability``.
 
-    What it asks for:
+    What it requires:
 
     - A prior that is fixed without the examples: by `anchor_prior` on other examples, by a
-      `prior_scale` that is a number, or by ``"grid"``, whose price pays for the union over its
-      scales. With the last two no example need be held out.
-    - Every weight comes from the posterior, or is unchanged since `anchor_prior`: what another
-      weight learned of the data would be in no divergence.
+      `prior_scale` that is a number, or by ``"grid"``, whose price covers the union over its
+      scales. With the last two, no examples need to be held out.
+    - Every weight comes from the posterior, or is unchanged since `anchor_prior`: the divergence
+      would not include what any other weight learned from the data.
       ``make_variational(..., variational_bias=True)`` leaves none out; freeze normalisation before
       anchoring.
+      anchoring.
 
-    With an anchored prior, three more bounds stand beside it, from the same examples and at the
-    same confidence, each by itself:
+    With an anchored prior, three more bounds are computed from the same examples, each with the
+    same confidence by itself:
 
-    - `test_set_bound` of the network with the prior's means, which has not seen the examples;
+    - `test_set_bound` of the network with the prior's means, which does not depend on the examples;
     - the error by the excess over that network, `excess_loss_bound`;
     - the error by a bound on networks drawn from the prior, `recursive_bound`.
 
-    The trials of the Monte Carlo are independent, and cost:
+    The trials of the Monte Carlo estimate are independent. Their cost is:
 
-    - one prediction for each of `num_samples` passes, with noise of its own for every example:
-      where all variational layers are dense with ``estimator="local"``, fed a vector for each
-      example and used once;
-    - one draw of the weights for every `examples_per_draw` examples: all other layers. A trial is
-      then such a group.
+    - one prediction for each of `num_samples` passes, with separate noise for every example, if all
+      variational layers are dense with ``estimator="local"``, receive one vector per example, and
+      are used once;
+    - one draw of the weights for every `examples_per_draw` examples for all other layers. A trial
+      is then such a group.
 
     Args:
-        model: an `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
-            `anchor_prior`, on other examples, or by a `prior_scale` chosen without the data or paid
-            for, ``"grid"``.
+        model: An `InformationBottleneckModel` with Gaussian posteriors whose prior is fixed: by
+            `anchor_prior` on other examples, or by a `prior_scale` that was chosen without the data
+            or is priced, ``"grid"``.
         data: ``(x, y)`` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`; classes or
-            one-hot rows; 0 or 1 for a network of one output. They may have trained the posterior,
-            not the prior, and chosen nothing that the prior depends on.
-        delta: probability with which the PAC-Bayes bound may fail. What remains,
-            ``1 - delta - delta_monte_carlo``, is the confidence: 96.5 % by default, 95 % with
-            ``delta=0.04``.
-        num_samples: draws for every example; by default 100 where every one of them is the cost of
-            a prediction, and 10 where weights must be drawn.
-        delta_monte_carlo: probability with which the Monte Carlo may mislead.
-        examples_per_draw: examples that share drawn weights, where weights must be drawn.
-        min_probability: floor of the probability in the clamped cross-entropy.
-        from_logits: whether the network ends in logits; by default as the compiled loss says.
-        allow_repeats: whether equal examples are independent draws that happen to agree, as in
-            data of few distinct values, rather than copies, which count once.
-        batch_size: examples in a batch, for arrays.
-        seed: of the noise, an integer of up to 64 bits.
-        strategy: on whose replicas it runs; by default those of the scope it is called in.
+            one-hot rows; 0 or 1 for a network of one output. They may have been used to train the
+            posterior, but not the prior, nor to choose anything on which the prior depends.
+        delta: Probability with which the PAC-Bayes bound may fail. The confidence is
+            ``1 - delta - delta_monte_carlo``: 96.5 % by default, 95 % with ``delta=0.04``.
+        num_samples: Number of draws for every example; by default 100 if each costs a prediction,
+            and 10 if weights must be drawn.
+        delta_monte_carlo: Probability with which the Monte Carlo bound may fail.
+        examples_per_draw: Number of examples that share drawn weights, if weights must be drawn.
+        min_probability: Floor of the probability in the clamped cross-entropy.
+        from_logits: Whether the network's outputs are logits; by default as in the compiled loss.
+        allow_repeats: Whether equal examples are independent draws that happen to agree, as in
+            data with few distinct values. Otherwise copies are refused.
+        batch_size: Batch size, for arrays.
+        seed: Seed of the noise, an integer of up to 64 bits.
+        strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 shows a progress bar.
 
     Returns:
         A `Certificate`.
 
     Raises:
-        TypeError: a model or data of another kind.
-        ValueError: whatever would make the statement untrue, or an argument out of its range.
+        TypeError: The model or the data have another type.
+        ValueError: A condition of the bound does not hold, or an argument is out of range.
 
     References:
         Perez-Ortiz, Rivasplata, Shawe-Taylor & Szepesvari (2021), "Tighter risk certificates for
@@ -163,10 +163,10 @@ def certify(
             "`delta` and `delta_monte_carlo` must leave some confidence, their sum under 1. "
             f"Received: delta={delta}, delta_monte_carlo={delta_monte_carlo}"
         )
-    # At most what a loop of TensorFlow counts.
+    # At most what a TensorFlow loop can count.
     check_count("num_samples", num_samples, most=2**31 - 1, optional=True)
     check_count("examples_per_draw", examples_per_draw)
-    check_probability("min_probability", min_probability)  # a loss without a bound has none
+    check_probability("min_probability", min_probability)  # an unbounded loss has no bound
     check_flag("allow_repeats", allow_repeats)
     check_flag("from_logits", from_logits, optional=True)
     check_count("batch_size", batch_size, optional=True)
@@ -223,7 +223,7 @@ def certify(
         group_size=draws.group_size,
         delta=delta_monte_carlo,
     )
-    # In float64, where small divergences keep digits.
+    # In float64, for the accuracy of small divergences.
     kl = sum(float(layer.kl_divergence("float64")) for layer in layers)
     worst = float(-np.log(min_probability))
 
@@ -253,7 +253,7 @@ def certify(
 def _stateless_seed(seed: int | None) -> tf.Tensor:
     """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
     if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
-        seed = random.getrandbits(64)  # of Python, which `keras.utils.set_random_seed` seeds
+        seed = random.getrandbits(64)  # seeded by `keras.utils.set_random_seed`
     return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
 
 

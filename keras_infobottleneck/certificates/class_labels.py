@@ -1,4 +1,4 @@
-"""Labels that are classes: integers, or one-hot rows."""
+"""Class labels: integers, or one-hot rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def class_labels(y: Any, num_classes: int) -> np.ndarray:
     """Classes ``[examples]``, int64, of labels ``[examples]``, ``[examples, 1]`` or one-hot rows.
 
     Raises:
-        ValueError: several arrays, or labels that are no classes.
+        ValueError: There are several arrays, or the labels are not classes.
     """
     if tf.nest.is_nested(y):
         raise ValueError(f"The labels must be one array. Received: y={type(y).__name__}")

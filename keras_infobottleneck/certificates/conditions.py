@@ -1,4 +1,4 @@
-"""What may be certified, on what data: each condition without which it would be untrue."""
+"""The conditions under which a certificate is valid, for the network and for the data."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ __all__ = [
     "two_examples",
 ]
 
-TOLERANCE = 1e-3  # by which probabilities may miss a sum of one
+TOLERANCE = 1e-3  # largest deviation of a sum of probabilities from one
 
 
 def certified_layers(
     model: keras.Model, anchoring: Anchoring, *, fitted_scales: bool = False
 ) -> list[VariationalWeights]:
-    """Layers with a distribution; raises where their divergence is not all the network knows.
+    """Layers with a posterior; raises if their divergence does not cover all that was learned.
 
     Args:
-        model: what may be certified.
-        anchoring: of the model.
-        fitted_scales: whether priors of fitted scales are taken, whose price is then to be paid.
+        model: The model to certify.
+        anchoring: Anchoring of the model.
+        fitted_scales: Whether priors with fitted scales are accepted, whose price the caller adds.
     """
     if not isinstance(model, InformationBottleneckModel):
         expected = (
-            "be an InformationBottleneckModel, such as `make_variational` makes of a network; a "
-            "network as it is has the bound `test_set_bound` on examples that it never saw"
+            "be an InformationBottleneckModel, such as `make_variational` returns; for a "
+            "network without noise use `test_set_bound`, on examples that it never saw"
         )
         raise refusal(TypeError, "model", expected, model)
     layers = anchoring.noisy_layers
     if not layers:
         raise ValueError(
-            "`model` has no VariationalWeights, whose posterior is asked for. "
+            "`model` has no VariationalWeights, whose posterior is needed. "
             f"Received: model={model.name!r}"
         )
     is_anchored = bool(len(anchoring.fingerprints))
@@ -73,17 +73,17 @@ def certified_layers(
             )
         if layer.anchored and not is_anchored:
             raise ValueError(
-                "The data on which the prior depends are not known; anchor it by "
+                "The data on which the prior depends are unknown; anchor it by "
                 f"`model.anchor_prior`. Received: layer={layer.name!r}, anchored by itself"
             )
     moved = anchoring.moved
     if moved:
         must = (
-            "Priors, and weights without a distribution, must be as they were when the prior was "
-            "anchored, for what they have learned since is in no divergence"
+            "Priors, and weights without a posterior, must be unchanged since the prior was "
+            "anchored, since the divergence does not include what they have learned"
             if is_anchored
-            else "Where no prior was anchored every weight must have a distribution, for what the "
-            "others have learned is in no divergence"
+            else "Without an anchored prior every weight must have a posterior, since the "
+            "divergence does not include what the others have learned"
         )
         raise ValueError(
             f"{must}; use `variational_bias=True` and "
@@ -94,7 +94,7 @@ def certified_layers(
 
 
 def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
-    """What was said, or what the compiled loss says, of which there must be one."""
+    """The given value, or that of the compiled loss; raises if neither is known."""
     if from_logits is None:
         losses = compiled_losses(model)
         if len(losses) > 1:
@@ -105,29 +105,29 @@ def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
         from_logits = takes_logits(losses[0]) if losses else None
     if not isinstance(from_logits, bool):
         raise ValueError(
-            "`from_logits` must be True or False where the compiled loss does not say. "
+            "`from_logits` must be True or False if the compiled loss does not say. "
             f"Received: from_logits={from_logits!r}"
         )
     return from_logits
 
 
 def two_examples(batches: Batches) -> Any:
-    """The first example, twice: enough to tell rows that are examples from others."""
+    """The first example, twice: enough to tell whether rows are examples."""
     x = tf.nest.map_structure(lambda a: tf.concat([a, a], 0), batches.first_inputs())
-    example_fingerprints(x)  # refuses what is not numbers
+    example_fingerprints(x)  # refuses inputs that are not numbers
     return x
 
 
 def check_outputs(
     network: keras.Model, x: Any, from_logits: bool, pricing_weights: list[keras.Variable]
 ) -> int:
-    """Number of classes; raises unless the outputs are a row of class scores, a function of x."""
+    """Number of classes; raises unless the outputs are rows of class scores, a function of x."""
     with keras.StatelessScope() as scope, resting():
         outputs = network(x, training=False)
     changed = [v.path for v in network.variables if scope.get_current_value(v) is not None]
     if changed:
         raise ValueError(
-            "Predictions must draw nothing and change nothing but by the posterior; remove "
+            "Predictions must not draw or change anything except by the posterior; remove "
             f"`training=True` from the layers that do. Received: changes of {', '.join(changed)}"
         )
     if not tf.is_tensor(outputs) or outputs.shape.rank not in (1, 2):
@@ -141,31 +141,31 @@ def check_outputs(
         again = network(x, training=False)
     if not np.array_equal(outputs, again, equal_nan=True):
         raise ValueError(
-            "Predictions must not depend on what prices noise, which may move after the prior is "
-            f"anchored. Received: one that reads {', '.join(w.path for w, _ in others)}"
+            "Predictions must not depend on weights that price noise, which may move after the "
+            f"prior is anchored. Received: one that reads {', '.join(w.path for w, _ in others)}"
         )
     scores = class_scores(outputs, from_logits)
     sums = tf.reduce_sum(scores, -1).numpy()
     if not from_logits and (np.min(scores) < 0 or np.abs(sums - 1.0).max() > TOLERANCE):
         raise ValueError(
-            "The outputs must be probabilities where `from_logits` is False. "
+            "The outputs must be probabilities if `from_logits` is False. "
             f"Received: a row that sums to {sums[0]:.4g}"
         )
     return scores.shape[-1]
 
 
 class CheckedBatches:
-    """Batches that are checked as they are read, so that data is read once.
+    """Batches that are checked as they are read, so that the data are read once.
 
-    Raises, at the batch in which it shows, on labels that are no classes, on an example that the
-    prior depends on, and on one that came before.
+    Raises, at the batch in which it occurs, for labels that are not classes, for an example on
+    which the prior depends, and for a repeated example.
 
     Args:
-        batches: the data.
-        num_classes: of the network.
-        anchoring_inputs: fingerprints of the inputs that the prior depends on, whose labels may
-            have come in another form.
-        allow_repeats: whether equal examples are accepted.
+        batches: The data.
+        num_classes: Number of classes of the network.
+        anchoring_inputs: Fingerprints of the inputs on which the prior depends, whose labels may
+            have had another form.
+        allow_repeats: Whether equal examples are accepted.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class CheckedBatches:
         self._anchoring_inputs, self._allow_repeats = anchoring_inputs, allow_repeats
 
     def stacks(self, most: int | None = None) -> Iterator[Batch]:
-        """Stacks of batches, as `Batches.stacks` gives them, each checked."""
+        """Stacks of batches, as returned by `Batches.stacks`, each checked."""
         found, count, checked = [], 0, 0
         for stack in self._batches.stacks(most):
             is_example = np.ravel(stack.weights) > 0
@@ -190,11 +190,11 @@ class CheckedBatches:
 
             x, y = (tf.nest.map_structure(rows, part) for part in (stack.x, stack.y))
             inputs, examples = example_fingerprints(x, y)
-            class_labels(y, self._num_classes)  # refuses others
+            class_labels(y, self._num_classes)  # refuses other labels
             known = int(np.isin(inputs, self._anchoring_inputs).sum())
             if known:
                 raise ValueError(
-                    "`data` must hold no example that the prior depends on. Received: "
+                    "`data` must not hold examples on which the prior depends. Received: "
                     f"{known} of {len(inputs)} examples among those of `anchor_prior`"
                 )
             found.append(examples)
@@ -210,7 +210,7 @@ class CheckedBatches:
         repeats = len(examples) - len(np.unique(examples))
         if repeats and not self._allow_repeats:
             raise ValueError(
-                "`data` must hold every example once; if equal ones are independent draws, say "
+                "`data` must hold every example once; if equal ones are independent draws, set "
                 "allow_repeats=True. "
                 f"Received: {repeats} repeats among {len(examples)} examples"
             )

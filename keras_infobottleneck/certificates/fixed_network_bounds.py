@@ -1,12 +1,12 @@
-"""Bounds by networks that are not drawn: on their own error, and as references of drawn ones.
+"""Bounds by deterministic networks: on their own error, and as references for randomised ones.
 
-Such a network is fixed before the examples are seen, or told in few bits. Where it mostly agrees
-with a drawn one, their difference has little variance, and a bound on it is tighter than the
-difference of two bounds. The loss of each is 0 or 1, so the difference takes few values, and each
-of them is bounded by itself, by the kl inequality.
+Such a network is fixed before the examples are seen, or is described by few bits. If it mostly
+agrees with a drawn network, their difference has little variance, and a bound on it is tighter than
+the difference of two bounds. The loss of each is 0 or 1, so the difference takes few values, and
+each of them is bounded by itself with the kl inequality.
 
-Letters: ``worse`` is the share of examples and draws where the drawn network is wrong and the
-reference right, ``better`` where it is the reverse, ``error`` where the drawn network is wrong.
+Notation: ``worse`` is the share of examples and draws for which the drawn network is wrong and the
+reference right, ``better`` the share with the reverse, ``error`` that with the drawn network wrong.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 KINDS = ("binomial", "kl")
-# Halvings of an interval below 1: to float64 rounding.
+# Halvings of an interval shorter than 1, down to float64 rounding.
 NUM_HALVINGS = 60
-# Number of examples up to which TensorFlow's incomplete beta function keeps its digits.
+# Number of examples up to which TensorFlow's incomplete beta function is accurate.
 MOST_EXAMPLES = 10_000_000
 
 
@@ -44,34 +44,34 @@ def test_set_bound(
 ) -> Any:
     """Upper bound on the error on new data of one network, from examples that it never saw.
 
-    The plain alternative to a PAC-Bayes certificate. It holds with probability at least
+    The simple alternative to a PAC-Bayes certificate. It holds with probability at least
     ``1 - delta`` over the examples, for a network that does not depend on them in any way.
 
-    ``"binomial"``: the largest error rate at which so few errors still have a probability of
+    ``"binomial"``: the largest error rate at which at most this many errors still have probability
     `delta`, ``sum_{k <= errors} binomial(N, k) r^k (1 - r)^(N - k) = delta``. Exact: no smaller
-    bound holds at this confidence.
-    ``"kl"``: for losses in [0, 1] that are not only 0 or 1, the largest r with
+    bound holds with this confidence.
+    ``"kl"``: for losses in [0, 1] other than 0 or 1, the largest r with
     ``kl(errors / N || r) <= log(1 / delta) / N``. Looser.
 
     Args:
-        errors: number of wrong predictions, an integer; for ``kind="kl"`` the sum of the losses,
+        errors: Number of wrong predictions, an integer; for ``kind="kl"`` the sum of the losses,
             any number from 0 to `num_examples`.
-        num_examples: number of examples, all independent draws of what new data come from.
-        delta: probability with which the bound may fail.
-        kind: which bound.
+        num_examples: Number of examples, all independent draws from the distribution of new data.
+        delta: Probability with which the bound may fail.
+        kind: Which bound to compute.
 
     Returns:
-        A float, or an array where an argument is one. To 1e-9, rounded up; above 10 million
-        examples the binomial bound is that of ``"kl"``, 4e-5 more at most.
+        A float, or an array if an argument is one, accurate to 1e-9 and rounded up; above 10
+        million examples the binomial bound is that of ``"kl"``, at most 4e-5 larger.
 
     Raises:
-        TypeError: not numbers; for ``"binomial"`` errors that are no integers.
-        ValueError: a number out of its range, or more errors than examples.
+        TypeError: An argument is not a number, or for ``"binomial"`` the errors are not integers.
+        ValueError: A number is out of range, or there are more errors than examples.
 
     References:
         Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case
         of the binomial". Langford (2005), "Tutorial on practical prediction theory for
-        classification", Theorem 3.3. Hoeffding (1963), Theorem 1, of ``"kl"``.
+        classification", Theorem 3.3. Hoeffding (1963), Theorem 1, for ``"kl"``.
 
     Example:
         ```python
@@ -99,27 +99,27 @@ def test_set_bound(
 
 
 def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
-    """Upper bound on the error on new data of a network that a file of `bits` bits describes.
+    """Upper bound on the error on new data of a network that is described by a file of `bits` bits.
 
     The largest r with ``kl(errors / N || r) <= (bits log 2 + log(1 / delta)) / N``. It holds with
     probability at least ``1 - delta`` over the examples, for all files of a code at once, however
-    the file was chosen: the examples may have trained the network, and no draws are needed. The
-    code must be fixed before the examples and free of prefixes (no file is the beginning of
-    another), so that the weights ``2^-bits`` of all files sum to one at most; whatever chooses the
-    decoder, the length of the file itself included, belongs into the file.
+    the file was chosen: the examples may have been used for training, and no draws are needed. The
+    code must be fixed before the examples and prefix-free (no file is the beginning of another), so
+    that the weights ``2^-bits`` of all files sum to at most one; everything that selects the
+    decoder, including the length of the file itself, must be part of the file.
 
     Args:
-        bits: length of the file, at least 0.
-        errors: number of wrong predictions, or sum of losses in [0, 1].
-        num_examples: number of examples.
-        delta: probability with which the bound may fail.
+        bits: Length of the file in bits, at least 0.
+        errors: Number of wrong predictions, or sum of losses in [0, 1].
+        num_examples: Number of examples.
+        delta: Probability with which the bound may fail.
 
     Returns:
-        A float, or an array where an argument is one. To 1e-9, rounded up.
+        A float, or an array if an argument is one, accurate to 1e-9 and rounded up.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: a number out of its range, or more errors than examples.
+        TypeError: An argument is not a number.
+        ValueError: A number is out of range, or there are more errors than examples.
 
     References:
         Blumer, Ehrenfeucht, Haussler & Warmuth (1987), "Occam's razor". Langford (2005), "Tutorial
@@ -147,7 +147,7 @@ def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
 
 
 def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) -> np.ndarray:
-    """Mean loss; raises where there are more errors than examples."""
+    """Mean loss; raises if there are more errors than examples."""
     check_broadcast({"errors": errors, "num_examples": num_examples, **others})
     if np.any(errors > num_examples):
         raise ValueError(
@@ -160,15 +160,15 @@ def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) ->
 def _binomial_limit(
     errors: np.ndarray, num_examples: np.ndarray, delta: np.ndarray, upper: np.ndarray
 ) -> np.ndarray:
-    """The rate at which so few errors have probability `delta`; at `upper` it is less.
+    """The rate at which at most this many errors have probability `delta`; `upper` is above it.
 
-    Halving: the probability falls as the rate grows, and every upper end is a valid bound.
+    Bisection: the probability falls as the rate grows, and every upper end is a valid bound.
     """
     errors, num_examples, delta, high = (
         tf.constant(a) for a in np.broadcast_arrays(errors, num_examples, delta, upper)
     )
     low = errors / num_examples
-    right = tf.maximum(num_examples - errors, 1.0)  # where all are wrong the limit is 1
+    right = tf.maximum(num_examples - errors, 1.0)  # if all are wrong, the limit is 1
     for _ in range(NUM_HALVINGS):
         middle = 0.5 * (low + high)
         # P(errors or fewer) at this rate is a regularised incomplete beta function.
@@ -179,28 +179,29 @@ def _binomial_limit(
 
 
 def excess_loss_bound(worse: Any, better: Any, kl: Any, num_examples: Any, delta: Any) -> Any:
-    """Upper bound on how much more a randomised network errs on new data than a reference network.
+    """Upper bound on the error of a randomised network minus that of a reference network.
 
     The PAC-Bayes-split-kl inequality. With ``c = (KL + log(4 sqrt(N) / delta)) / N`` it is
     ``kl+(worse, c) - kl-(better, c)``, where ``kl+(r, c)`` is the largest and ``kl-(r, c)`` the
     smallest s with ``kl(r || s) <= c``. It holds with probability at least ``1 - delta`` over the
-    examples, for all posteriors at once. The reference must not depend on the examples; with a
-    bound on its own error, such as `test_set_bound`, the sum bounds the randomised network's.
+    examples, for all posteriors at once. The reference must not depend on the examples. The sum
+    with a bound on the reference's own error, such as `test_set_bound`, bounds the randomised
+    network's.
 
     Args:
-        worse: share of examples and draws where the drawn network is wrong and the reference
+        worse: Share of examples and draws for which the drawn network is wrong and the reference
             right, in [0, 1].
-        better: where the drawn network is right and the reference wrong.
-        kl: divergence of the posterior from the prior, total nats.
-        num_examples: number of independent examples.
-        delta: probability with which the bound may fail.
+        better: Share for which the drawn network is right and the reference wrong.
+        kl: Divergence of the posterior from the prior, total nats.
+        num_examples: Number of independent examples.
+        delta: Probability with which the bound may fail.
 
     Returns:
-        A float between -1 and 1, or an array where an argument is one. To 1e-9, rounded up.
+        A float between -1 and 1, or an array if an argument is one; to 1e-9, rounded up.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: a number out of its range.
+        TypeError: An argument is not a number.
+        ValueError: A number is out of range.
 
     References:
         Wu & Seldin (2022), "Split-kl and PAC-Bayes-split-kl inequalities for ternary random
@@ -241,25 +242,25 @@ def recursive_bound(
     w drawn from the posterior and w' from the prior. F takes the values ``-gamma, 0, 1 - gamma,
     1``; each step is bounded by the kl inequality with ``c = (KL + log(6 sqrt(N) / delta)) / N``:
     ``E = gamma [kl+(worse) - kl-(better)] + (1 - gamma) kl+(error)``. It holds with probability at
-    least ``1 - delta`` less what `previous` may fail, over examples that the prior has not seen;
-    w' is drawn once for each example. `previous` may be such a bound itself, with the data in more
-    parts.
+    least ``1 - delta`` minus the failure probability of `previous`, over examples that the prior
+    has not seen; w' is drawn once for each example. `previous` may be such a bound itself, with the
+    data split into more parts.
 
     Args:
-        previous: bound on the error of networks drawn from the prior.
-        error: share of examples and draws where the drawn network is wrong, in [0, 1].
-        worse, better: as of `excess_loss_bound`, with w' for the reference.
-        kl: divergence of the posterior from the prior, total nats.
-        num_examples: number of independent examples that the prior has not seen.
-        delta: probability with which the bound may fail, besides that of `previous`.
-        gamma: between 0, the plain bound, and 1, excess loss; chosen before the examples.
+        previous: Bound on the error of networks drawn from the prior.
+        error: Share of examples and draws for which the drawn network is wrong, in [0, 1].
+        worse, better: As in `excess_loss_bound`, with w' as the reference.
+        kl: Divergence of the posterior from the prior, total nats.
+        num_examples: Number of independent examples that the prior has not seen.
+        delta: Probability with which the bound may fail, in addition to that of `previous`.
+        gamma: Between 0 (the plain bound) and 1 (excess loss); chosen before the examples are seen.
 
     Returns:
-        A float, or an array where an argument is one. To 1e-9, rounded up, at most 1.
+        A float, or an array if an argument is one; to 1e-9, rounded up, at most 1.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: a number out of its range.
+        TypeError: An argument is not a number.
+        ValueError: A number is out of range.
 
     References:
         Wu, Zhang, Chérief-Abdellatif & Seldin (2024), "Recursive PAC-Bayes: A frequentist approach
@@ -297,7 +298,7 @@ def recursive_bound(
 def _checked(
     worse: Any, better: Any, kl: Any, num_examples: Any, delta: Any, **others: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """The arguments of both, as arrays that broadcast."""
+    """The arguments of both bounds, as arrays that broadcast."""
     shares = {
         "worse": check_numbers("worse", worse, None, 0, 1),
         "better": check_numbers("better", better, None, 0, 1),
@@ -310,6 +311,6 @@ def _checked(
 
 
 def _plain(bound: Any) -> Any:
-    """A float where there is one number."""
+    """The bound as a float if it is one number."""
     bound = np.asarray(bound)
     return bound if bound.ndim else float(bound)

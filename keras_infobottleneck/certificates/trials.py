@@ -1,7 +1,7 @@
-"""Trials of a network that draws its weights anew for each prediction, and what they bound.
+"""Trials of a network that draws its weights anew for each prediction, and their bounds.
 
-Noise that serves a whole batch makes its examples go wrong together; a certificate wants trials
-that are independent.
+Noise that is shared by a batch makes the errors of its examples dependent; a certificate needs
+independent trials.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from keras_infobottleneck.layers.variational_weights import VariationalWeights
 
 __all__ = ["IndependentDraws", "Trials", "by_reference", "class_scores", "gibbs_errors"]
 
-# Pairs of a variable and the tensor that stands for it.
+# Pairs of a variable and the tensor that replaces its value.
 Values = Sequence[tuple[keras.Variable, tf.Tensor]]
-# Layers, each with the symbolic tensor that it is fed.
+# Layers, each with its symbolic input.
 Inputs = list[tuple[VariationalWeights, keras.KerasTensor]]
 
-ROUNDING = 1e-6  # by which a probability may pass 1
+ROUNDING = 1e-6  # by which a probability may exceed 1
 
 
 class IndependentDraws:
@@ -39,18 +39,18 @@ class IndependentDraws:
 
     Every example's output has its exact distribution under ``w ~ q``, and groups are independent.
 
-    Layers are drawn in one of two ways. A dense layer with ``estimator="local"``, a vector for
-    each example as its input, and one place in the graph, gives every example noise of its own on
+    Layers are drawn in one of two ways. A dense layer with ``estimator="local"``, one vector for
+    each example as its input, and one place in the graph, gives every example separate noise on
     the pre-activations: given its input these are independent Gaussians, exactly as under
-    ``w ~ q``, and since the layer is not used again its weights matter nowhere else. Every other
-    layer, with a kernel that serves several positions or places, gets weights drawn for the
-    group. Where there is no such layer every example is a group, at the cost of a batch.
+    ``w ~ q``, and since the layer is not used again its weights affect nothing else. Every other
+    layer, whose kernel is used at several positions or places, gets weights drawn for the
+    group. If there is no such layer, every example is a group, at the cost of a batch.
 
     Args:
-        network: the Keras model, in inference mode.
-        layers: its variational layers, with Gaussian posteriors.
-        x: some inputs, at least two examples, with which the graph is probed.
-        group_size: examples that share drawn weights, where any must be shared.
+        network: The Keras model, in inference mode.
+        layers: Its variational layers, with Gaussian posteriors.
+        x: Some inputs, at least two examples, with which the graph is probed.
+        group_size: Number of examples that share drawn weights, if any must be shared.
     """
 
     def __init__(
@@ -70,9 +70,10 @@ class IndependentDraws:
         """The output tensor ``[batch, ...]``; the batch is a multiple of `group_size`.
 
         Args:
-            x: inputs, a nest of tensors of known batch size.
-            seed: integer tensor of shape ``[2]``; the noise is a function of it.
-            values: pairs of a variable of the layers and the tensor that stands for it, such as
+            x: Inputs, a nest of tensors of known batch size.
+            seed: Integer tensor of shape ``[2]``; the noise is a function of it.
+            values: Pairs of a variable of the layers and the tensor that replaces its value, such
+            as
                 those of another distribution.
         """
         if not self.shared:
@@ -93,7 +94,7 @@ class IndependentDraws:
         return tf.reshape(outputs, [-1, *outputs.shape[2:]])
 
     def _draw(self, x: Any, seed: tf.Tensor, values: Values) -> tf.Tensor:
-        """One group; every layer's noise has a seed of its own within the context."""
+        """One group; within the context every layer's noise has its own seed."""
         with keras.StatelessScope(values), drawing(seed):
             pairs = [
                 pair
@@ -101,14 +102,14 @@ class IndependentDraws:
                 for pair in zip(layer.variational_weights, layer.draw_weights(), strict=True)
             ]
         local_seed = tf.random.experimental.stateless_fold_in(seed, -1)
-        # Keras' own scope: what layers assign or add as losses is dropped with it.
+        # In Keras' own scope, all that layers assign or add as losses is discarded.
         pairs = [*values, *pairs]
         with keras.StatelessScope(pairs), drawing(local_seed, activations=False, layers=self.local):
             return self._network(x, training=False)
 
 
 def class_scores(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
-    """Scores of all classes, float32; one output, of two classes, is the score of the second."""
+    """Scores of all classes, float32; a single output is the score of the second of two classes."""
     outputs = tf.cast(outputs, tf.float32)
     if outputs.shape.rank == 1:
         outputs = outputs[:, None]
@@ -129,23 +130,23 @@ def gibbs_errors(
 ) -> CompiledSum:
     """Sums over examples and draws, by name, from batches and a stateless seed.
 
-    ``errors`` and ``cross_entropy`` (scaled to [0, 1]) of the drawn network over examples and
-    draws, ``mean_errors`` of the network with mean weights and ``ensemble_errors`` of the average
-    probability over examples, ``outside`` the examples with a score that is no probability,
-    ``groups`` that shared draws over batches.
+    Over examples and draws: ``errors`` and ``cross_entropy`` (scaled to [0, 1]) of the drawn
+    network. Over examples: ``mean_errors`` of the network with mean weights, ``ensemble_errors`` of
+    the average probability, and ``outside``, the number with a score that is not a probability.
+    Over batches: ``groups``, the number of groups that share draws.
 
     With anchored priors there are two references: ``prior_mean``, the network with their means, and
-    ``prior_draw``, drawn from them once for every example. Of each there is ``errors_of_``, over
-    examples, and over examples and draws ``worse_than_`` where the drawn network is wrong and it is
-    right, ``better_than_`` where it is the reverse.
+    ``prior_draw``, drawn from them once for every example. For each there are ``errors_of_``, over
+    examples, and over examples and draws ``worse_than_``, the number with the drawn network wrong
+    and the reference right, and ``better_than_``, the number with the reverse.
 
     Args:
-        network_of: gives, when called, the network with mean weights.
-        draws: from inputs and a seed to scores with drawn weights, and its `group_size`.
-        num_samples: draws for every example.
-        from_logits: whether scores are logits.
-        min_probability: floor of the probability in the cross-entropy.
-        anchored: the layers, where their priors are anchored.
+        network_of: Returns the network with mean weights when called.
+        draws: Maps inputs and a seed to scores with drawn weights; has a `group_size`.
+        num_samples: Number of draws for every example.
+        from_logits: Whether scores are logits.
+        min_probability: Floor of the probability in the cross-entropy.
+        anchored: The layers, if their priors are anchored.
     """
 
     def of_batch(batch: Batch, base_seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -212,13 +213,13 @@ def gibbs_errors(
 def _references(
     network_of: Callable, draws: Callable, anchored: Sequence, x: Any, filled_x: Any, seed: Any
 ) -> dict[str, tf.Tensor]:
-    """Outputs by name of networks that know nothing of the examples; none without anchored priors.
+    """Outputs, by name, of networks independent of the examples; none without anchored priors.
 
     Args:
-        network_of, draws, anchored: as of `gibbs_errors`.
-        x: of a batch.
-        filled_x: the same, to a multiple of the group size.
-        seed: of the batch.
+        network_of, draws, anchored: As in `gibbs_errors`.
+        x: Inputs of a batch.
+        filled_x: The same inputs, padded to a multiple of the group size.
+        seed: Seed of the batch.
     """
     if not anchored:
         return {}
@@ -230,12 +231,12 @@ def _references(
 
 
 def _inputs_of_single_uses(network: keras.Model, layers: Sequence[VariationalWeights]) -> Inputs:
-    """Pairs of a local dense layer used once, in the open, and the symbolic tensor it is fed."""
+    """Pairs of a local dense layer used once, outside other layers, and its symbolic input."""
     if not isinstance(network, (keras.Sequential, keras.Function)):
         return []
-    # Made anew, the graph holds the nodes that lead to the outputs and no others.
+    # The rebuilt graph holds only the nodes that lead to the outputs.
     graph = keras.Model(network.inputs, network.outputs)
-    if type(network) not in (keras.Sequential, type(graph)):  # it may have a call of its own
+    if type(network) not in (keras.Sequential, type(graph)):  # a subclass may define `call`
         return []
     nodes = nodes_of(graph)
     pairs = []
@@ -248,7 +249,7 @@ def _inputs_of_single_uses(network: keras.Model, layers: Sequence[VariationalWei
 
 
 def _with_one_vector_per_example(network: keras.Model, inputs: Inputs, x: Any) -> list:
-    """The layers whose input has as many rows as there are examples: no positions among them."""
+    """The layers whose input has one row per example, without further positions."""
     if not inputs:
         return []
     probe = keras.Model(network.inputs, [tensor for _, tensor in inputs])
@@ -263,15 +264,15 @@ def _with_one_vector_per_example(network: keras.Model, inputs: Inputs, x: Any) -
 class Trials:
     """Means over examples and draws, and their bounds at a given confidence.
 
-    A trial is a group of examples that share a draw. Groups that are not full count the missing
-    examples as 0, and the bounds make up for it.
+    A trial is a group of examples that share a draw. Incomplete groups count the missing
+    examples as 0, which the bounds account for.
 
     Args:
-        sums: of `gibbs_errors`, by name.
-        num_examples: how many there were.
-        num_samples: draws for each of them.
-        group_size: examples that share a draw.
-        delta: probability with which the Monte Carlo may mislead.
+        sums: Result of `gibbs_errors`, by name.
+        num_examples: Number of examples.
+        num_samples: Number of draws for each example.
+        group_size: Number of examples that share a draw.
+        delta: Probability with which the Monte Carlo bound may fail.
     """
 
     def __init__(
@@ -289,33 +290,34 @@ class Trials:
         self._filled = sums["groups"] * group_size / num_examples
 
     def mean(self, name: str) -> float:
-        """Over all examples and draws."""
+        """Mean over all examples and draws."""
         return self.sums[name] / (self._num_samples * self.num_examples)
 
     def upper(self, name: str, num_bounds: int = 1) -> float:
-        """Bound on its expectation over the draws, one of several that hold together."""
+        """Upper bound on its expectation over draws, one of `num_bounds` that hold together."""
         mean = self.mean(name) / self._filled
         bound = pac_bayes.monte_carlo_bound(mean, self.num_trials, self.delta / num_bounds)
         return min(self._filled * bound, 1.0)
 
     def lower(self, name: str, num_bounds: int = 1) -> float:
-        """The same from below."""
+        """Lower bound on the same expectation."""
         rest = 1.0 - self.mean(name) / self._filled
         bound = 1.0 - pac_bayes.monte_carlo_bound(rest, self.num_trials, self.delta / num_bounds)
         return self._filled * bound
 
     def errors_of(self, reference: str) -> int:
-        """Errors of a network that is drawn once."""
+        """Errors of a reference network, which is drawn at most once per example."""
         return round(self.sums[f"errors_of_{reference}"])
 
 
 def by_reference(trials: Trials, kl: float, delta: float) -> dict[str, float | None]:
-    """Fields of a certificate that rest on the anchored prior, which has not seen the examples.
+    """Fields of a certificate that need an anchored prior, which is independent of the examples.
 
     Args:
-        trials: of the certificate, the references among them.
-        kl: divergence of the posterior from the anchored prior.
-        delta: of the certificate, besides that of the Monte Carlo. Each bound has all of it.
+        trials: Trials of the certificate, including the references.
+        kl: Divergence of the posterior from the anchored prior.
+        delta: `delta` of the certificate, without that of the Monte Carlo. Each bound uses all of
+        it.
     """
     n = trials.num_examples
     errors = trials.errors_of("prior_mean")
@@ -331,7 +333,7 @@ def by_reference(trials: Trials, kl: float, delta: float) -> dict[str, float | N
         "test_set_bound": test_set_bound(errors, n, delta + trials.delta),
         "excess_error_bound": min(test_set_bound(errors, n, delta / 2.0) + excess, 1.0),
     }
-    if trials.group_size == 1:  # the draws of the prior are independent, as the bound asks
+    if trials.group_size == 1:  # the draws of the prior are independent, as the bound requires
         fields["recursive_error_bound"] = recursive_bound(
             test_set_bound(trials.errors_of("prior_draw"), n, delta / 2.0),
             trials.upper("errors", 3),

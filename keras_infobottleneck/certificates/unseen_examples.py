@@ -1,4 +1,4 @@
-"""Errors of a network as it is, on examples that it never saw: what `test_set_bound` takes."""
+"""Errors of a deterministic network on examples that it never saw, for `test_set_bound`."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def errors_on_unseen(
     from_logits: bool | None = None,
     allow_repeats: bool = False,
 ) -> tuple[int, int]:
-    """Number of wrong predictions without noise, and of examples, by one pass.
+    """Number of wrong predictions without noise, and number of examples, in one pass.
 
-    Whether the network saw the examples nobody can tell but who trained it; those of
-    `anchor_prior` are known, and refused.
+    Only who trained the network can know whether it saw the examples; those of `anchor_prior`
+    are known, and refused.
 
     Args:
-        model: a classifier; of an `InformationBottleneckModel` its posterior means.
-        data, from_logits, allow_repeats: as of `certify`; `from_logits` matters for one output.
+        model: A classifier; an `InformationBottleneckModel` predicts with its posterior means.
+        data, from_logits, allow_repeats: As in `certify`; `from_logits` matters for one output.
 
     Raises:
-        ValueError: outputs or labels that are no classes, or what `certify` refuses of data.
+        ValueError: The outputs or labels are not classes, or `certify` would refuse the data.
     """
     is_noisy = isinstance(model, InformationBottleneckModel)
     batches = batches_for(model, data)
     x = two_examples(batches)
     outputs = model(x, training=False)
-    # Of several classes the largest score is the same, whatever the scores are.
+    # With several classes the largest score is the same for logits and probabilities.
     one = tf.is_tensor(outputs) and (outputs.shape.rank == 1 or outputs.shape[-1] == 1)
     logits = ends_in_logits(model, from_logits) if one else True
     num_classes = check_outputs(model, x, logits, [])

@@ -1,1 +1,1 @@
-"""The command line: one file for each command, and the registration of them all."""
+"""The command line: one file for each command, and the registration of all commands."""

@@ -1,4 +1,4 @@
-"""`kib audit`: what a saved model knows, as a table, a page and JSON."""
+"""`kib audit`: a report on a saved model, as a table, a page and JSON."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _run(arguments: Sequence[str], values: flags.FlagValues) -> int | None:
 
 
 def _options(values: flags.FlagValues) -> dict[str, Any]:
-    """Arguments of `audit`, as the flags have them, checked before any file is read."""
+    """Arguments of `audit` from the flags, checked before any file is read."""
     names = ("include", "layers", "likelihood", "num_examples", "seed")
     options = {name: value_of(values, name) for name in names}
     options["examples"] = _counts(value_of(values, "examples"))
@@ -133,9 +133,9 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _check_likelihood(model: keras.Model, options: Mapping[str, Any]) -> None:
-    """Refuses parts that need to know what the outputs are, where neither model nor flag says it.
+    """Refuses parts that need a likelihood if neither the model nor a flag gives one.
 
-    Without them little is measured, which is not what was asked for.
+    Without them hardly anything would be measured, which the user did not ask for.
     """
     subject = Subject(model, likelihood=options["likelihood"])
     reason = subject.reason_without_likelihood or ""
@@ -154,7 +154,7 @@ def _check_likelihood(model: keras.Model, options: Mapping[str, Any]) -> None:
 
 
 def _counts(pairs: Sequence[str]) -> Mapping[str, int]:
-    """Part to number of examples."""
+    """Number of examples for each part."""
     found = {}
     for pair in pairs:
         part, equals, count = pair.partition("=")

@@ -126,7 +126,7 @@ def _bound_on_unseen(
     how = {name: options[name] for name in ("from_logits", "allow_repeats")}
     errors, count = errors_on_unseen(model, data, **how)
     bound = test_set_bound(errors, count, delta)
-    digits = max(1, math.ceil(-math.log10(delta)) - 1)  # as many as tell the probability from one
+    digits = max(1, math.ceil(-math.log10(delta)) - 1)  # enough to distinguish the value from one
     print(
         f"Test-set bound: error on new data at most {bound:.3%}, with probability "
         f"{1 - delta:.{digits}%} "

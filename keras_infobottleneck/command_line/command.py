@@ -1,4 +1,4 @@
-"""A command of the command line: its name, its flags, what it does, and its page of help."""
+"""A command of the command line: its name, its flags, its function, and its page of help."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ WIDTH = 88
 
 @dataclass(frozen=True)
 class Command:
-    """One command. Make one in a file of its own, and add it to `registration.COMMANDS`.
+    """One command. Each is defined in its own file, and listed in `registration.COMMANDS`.
 
     Args:
-        name: The word that calls it.
+        name: Word that calls the command.
         arguments: Names of the positional arguments, such as `("MODEL.keras",)`; all are needed.
         summary: One sentence for the list of commands.
-        description: Paragraphs for its own page of help.
-        define_flags: A function that defines the flags, with absl, in the `FlagValues` given.
-        run: A function of the positional arguments and the parsed flags. It prints what was found
-            to standard output, and raises `TypeError`, `ValueError` or `OSError` with one sentence
-            for whatever it cannot use. What it returns is the exit code; None stands for 0.
+        description: Paragraphs for its page of help.
+        define_flags: Function that defines the flags, with absl, in the given `FlagValues`.
+        run: Function of the positional arguments and the parsed flags. It prints the results to
+            standard output, and raises `TypeError`, `ValueError` or `OSError` with one sentence
+            for anything that it cannot use. It returns the exit code; None stands for 0.
         needed: Names of flags that must be given.
-        called: Arguments of Python, as sentences of the package name them, that are called
-            otherwise on the command line, such as `{"model": "MODEL"}`. Those that are called as
-            their flag are need not be named.
+        called: Names on the command line of Python arguments that occur in messages of the
+            package, such as `{"model": "MODEL"}`. Arguments with the name of their flag need
+            not be listed.
     """
 
     name: str
@@ -46,11 +46,12 @@ class Command:
     called: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, arguments: Sequence[str]) -> int | None:
-        """Runs the command on what was written after its name; returns its exit code, None for 0.
+        """Runs the command with the arguments after its name; returns its exit code, None for 0.
 
         Raises:
-            TypeError, ValueError, OSError: What cannot be used, in one sentence, which names flags
-                and not the arguments of a Python function.
+            TypeError, ValueError, OSError: Something cannot be used; the message is one sentence
+            that
+                names flags and not the arguments of a Python function.
         """
         values = self._flag_values()
         try:
@@ -72,10 +73,10 @@ class Command:
             raise kind(self.in_flags(str(error))) from error
 
     def in_flags(self, text: str) -> str:
-        """The same text, in which arguments of Python functions are called as on the command line.
+        """Replaces the names of Python arguments in a text by those on the command line.
 
-        What stands in backticks is an argument where a flag has its name, and so is a name that an
-        equals sign follows, as in what a refusal received.
+        A word in backticks is taken for an argument if a flag has its name, and so is a name
+        followed by an equals sign, as in the part of a message after "Received:".
         """
         words = {name: f"--{name}" for name in self._flag_values()} | dict(self.called)
         name = f"(?P<name>{'|'.join(map(re.escape, words))})"
@@ -108,18 +109,18 @@ class Command:
         return "\n".join(lines)
 
     def _flag_values(self) -> flags.FlagValues:
-        """Flags of this command alone, so that no other module's are listed or taken."""
+        """Flags of this command only; those of other modules are neither listed nor accepted."""
         values = flags.FlagValues()
         self.define_flags(values)
         return values
 
 
 def value_of(values: flags.FlagValues, name: str) -> Any:
-    """The value that a flag was given, or its default."""
+    """The given value of a flag, or its default."""
     return values[name].value
 
 
 def usage_error(command: str, sentence: str) -> ValueError:
-    """The refusal of a call, with where to read how it is done."""
+    """An error of usage, with a reference to the help."""
     end = "" if sentence.endswith(".") else "."
     return ValueError(f"{sentence}{end} See {PROGRAM} {command} --help")

@@ -30,7 +30,7 @@ def _run(arguments: Sequence[str], values: flags.FlagValues) -> None:
 
 
 def _read_report(path: str) -> InformationReport:
-    """A report from a file, or one sentence on how to come by one."""
+    """A report from a file; the error for other files says how to make one."""
     try:
         return InformationReport.from_json(path)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`kib compress`: a saved model as a file whose size is the information in its weights."""
+"""`kib compress`: a saved model as a file of about the size of the information in its weights."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["DECOMPRESS"]
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    """There is nothing to choose."""
+    """Defines no flags."""
 
 
 def _run(arguments: Sequence[str], values: flags.FlagValues) -> None:

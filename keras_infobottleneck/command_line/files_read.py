@@ -19,13 +19,13 @@ from keras_infobottleneck.results.archives import Archive
 __all__ = ["define_data_flags", "define_model_flags", "read_array", "read_data", "read_model"]
 
 DATA_RULE = "`--data` must be an .npz file with arrays of inputs and labels"
-# Names that are looked for where none are given.
+# Names that are tried if none are given.
 USUAL = (("x", "y"), ("x_train", "y_train"))
 MAX_BYTES = 2**40  # of compressed arrays; larger data are for a tf.data pipeline, in Python
 
 
 def define_data_flags(values: flags.FlagValues) -> None:
-    """Defines the flags that say which arrays of which file are the data."""
+    """Defines the flags that name the data file and its arrays."""
     usual = " or ".join(f"{x!r} and {y!r}" for x, y in USUAL)
     flags.DEFINE_string(
         "data", None, f"An .npz file of NumPy arrays; {usual} by default.", flag_values=values
@@ -41,7 +41,7 @@ def define_data_flags(values: flags.FlagValues) -> None:
 
 
 def define_model_flags(values: flags.FlagValues) -> None:
-    """Defines the flag that brings classes of one's own."""
+    """Defines the flag that imports custom classes."""
     flags.DEFINE_list(
         "import",
         [],
@@ -52,13 +52,13 @@ def define_model_flags(values: flags.FlagValues) -> None:
 
 
 def read_model(path: str, values: flags.FlagValues) -> keras.Model:
-    """A model from a `.keras` file, or from any other that Keras reads.
+    """A model from a `.keras` file, or from any other that Keras can read.
 
     Raises:
-        ValueError: No such file, a damaged one, or one that needs classes which are not known.
+        ValueError: The file does not exist, is damaged, or needs unknown classes.
     """
     for module in value_of(values, "import"):
-        sys.path.insert(0, os.getcwd())  # as Python has it for its own scripts
+        sys.path.insert(0, os.getcwd())  # as Python does for its own scripts
         try:
             importlib.import_module(module)
         except ImportError as error:
@@ -72,7 +72,7 @@ def read_model(path: str, values: flags.FlagValues) -> keras.Model:
         raise ValueError(f"{rule}. Received: {path!r}, which is not there")
     try:
         model = keras.models.load_model(path)
-    except Exception as error:  # of a damaged file, of unknown classes: Keras has many words
+    except Exception as error:  # damaged files and unknown classes: Keras raises many types
         words = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{rule}; --import=MODULE brings classes of your own. Received: {path!r}, on which it "
@@ -82,10 +82,10 @@ def read_model(path: str, values: flags.FlagValues) -> keras.Model:
 
 
 def read_data(values: flags.FlagValues) -> tuple[Any, ...]:
-    """`(x, y)`, or `(x,)` where the file has no labels.
+    """`(x, y)`, or `(x,)` if the file has no labels.
 
     Raises:
-        ValueError: No such file, a damaged one, or one without the arrays asked for.
+        ValueError: The file does not exist, is damaged, or lacks the requested arrays.
     """
     inputs, labels = value_of(values, "x"), value_of(values, "y")
     usual = [name for pair in USUAL for name in pair]
@@ -104,7 +104,7 @@ def read_data(values: flags.FlagValues) -> tuple[Any, ...]:
 
 
 def read_array(values: flags.FlagValues, name: str) -> np.ndarray:
-    """One more array of the same file."""
+    """Another array of the same file."""
     return _archive(values, [name]).take(name)
 
 

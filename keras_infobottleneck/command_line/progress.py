@@ -1,4 +1,4 @@
-"""Progress on standard error, so that standard output holds what was found and nothing else."""
+"""Progress on standard error, so that standard output holds only results."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def define_progress_flag(values: flags.FlagValues) -> None:
 
 @contextlib.contextmanager
 def progress(values: flags.FlagValues) -> Iterator[int]:
-    """Gives the `verbose` of what runs inside; Keras' progress bars go to standard error."""
+    """Yields `verbose` for the body; Keras' progress bars go to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         yield int(value_of(values, "progress"))

@@ -1,1 +1,1 @@
-"""A network as a file of its information's size: the format, its coders, writing and reading."""
+"""A network as a file of about the size of its information: format, coders, writing, reading."""

@@ -1,8 +1,8 @@
-"""The architecture of a network as a short text: what Keras says of it, without the usual parts.
+"""The architecture of a network as a short text: Keras' configuration without its usual parts.
 
-Of every layer stands in the file only what differs from the template of its class; the templates
-and a text of usual phrases are part of the format (`templates.json`), so that other versions of
-Keras read the same.
+For every layer, the file holds only what differs from the template of its class. The templates
+and a dictionary of frequent phrases are part of the format (`templates.json`), so that other
+versions of Keras read the same file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from keras_infobottleneck.introspection.cloning import uncompiled
 
 __all__ = ["packed", "unpacked"]
 
-# A class stands under this key, what a template has and an entry has not under the other one.
+# Keys of an entry: its class, the template's keys that it lacks, and keys beside the configuration.
 CLASS, WITHOUT, BESIDE = "=", "-", "+"
 MOST_BYTES, MOST_DEPTH = 1 << 22, 60
-# Classes that run code of the file, or read other files.
+# Classes that run code from the file, or read other files.
 UNSAFE = {
     *("Lambda", "__lambda__", "__typespec__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer"),
     *("JaxLayer", "StringLookup", "IntegerLookup", "TextVectorization", "HashedCrossing"),
@@ -47,10 +47,10 @@ def packed(network: keras.Model) -> bytes:
 
 
 def unpacked(content: bytes) -> dict[str, Any]:
-    """What Keras makes the network of; nothing in it can run code that is not Keras' own.
+    """The configuration from which Keras builds the network; it cannot run code of the file.
 
     Raises:
-        DamageError: no such text, or classes that are not taken.
+        DamageError: The text is damaged, or has classes that are not accepted.
     """
     unpacker = zlib.decompressobj(-15, zdict=_phrases())
     try:
@@ -75,7 +75,7 @@ def _phrases() -> bytes:
 
 
 def _reduced(value: Any) -> Any:
-    """The value without what templates say."""
+    """The value without what its templates contain."""
     if isinstance(value, list):
         return [_reduced(each) for each in value]
     if not isinstance(value, dict):
@@ -101,7 +101,7 @@ def _reduced(value: Any) -> Any:
 
 
 def _expanded(value: Any, depth: int = 0) -> Any:
-    """The value with what templates say."""
+    """The value with what its templates contain."""
     if depth > MOST_DEPTH:
         raise DamageError("an architecture of too many layers within layers")
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""The weights of each block: the same for the writer and the reader of a file.
+"""The weights of each block, computed in the same way by the writer and the reader of a file.
 
-The weights are put into an order that a seed decides and cut into blocks of equal expected
-information, so that every block takes the same number of bits. What a weight is expected to hold
-is known of its group, a tensor or a unit: its mean nats, on a grid. All of it is arithmetic of
-integers.
+The weights are permuted by a seed and divided into blocks of equal expected information, so that
+every block needs the same number of bits. The expected information of a weight is the mean number
+of nats in its group, a tensor or a unit, rounded to a grid. All computations are in integer
+arithmetic.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from keras_infobottleneck.compression.candidates import mixed
 
 __all__ = ["block_ends", "demand_of", "drawing_order", "level_of", "places_in"]
 
-# Demand 1 is 1 / 4,096 nats. Levels are half octaves; the last one is 128 nats a weight.
+# A demand of 1 is 1 / 4,096 nats. Levels are half octaves; the last one is 128 nats per weight.
 NATS_PER_DEMAND, LEVELS = 2.0**-12, 39
-ROOT = 92681  # of 2, in 1 / 65,536
+ROOT = 92681  # square root of 2, in units of 1 / 65,536
 
 
 def drawing_order(seed: int, num_weights: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def drawing_order(seed: int, num_weights: int) -> np.ndarray:
 
 
 def level_of(nats: float) -> int:
-    """The level of expected information that is nearest to this many nats a weight."""
+    """The level of expected information that is closest to this number of nats per weight."""
     demand = max(nats / NATS_PER_DEMAND, 1.0)
     return min(round(2.0 * math.log2(demand)), LEVELS - 1)
 
@@ -42,10 +42,10 @@ def demand_of(levels: np.ndarray) -> np.ndarray:
 
 
 def block_ends(demand: np.ndarray, num_blocks: int) -> np.ndarray:
-    """Index behind the last weight of each block, of weights in their order.
+    """Index after the last weight of each block, for weights in their drawing order.
 
-    A weight belongs to the block in which its share of the information ends. A weight that takes
-    more than a block leaves blocks without weights before it: they only tell paths apart.
+    A weight belongs to the block in which its share of the information ends. A weight that needs
+    more than one block is preceded by blocks without weights, which only separate paths.
     """
     total = int(demand.sum())
     limits = np.array([total * (block + 1) // num_blocks for block in range(num_blocks)], np.int64)
@@ -53,7 +53,7 @@ def block_ends(demand: np.ndarray, num_blocks: int) -> np.ndarray:
 
 
 def places_in(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Block of each weight, and its place within the block."""
+    """Block of each weight, and its position within the block."""
     starts = np.concatenate([[0], ends[:-1]])
     block = np.repeat(np.arange(len(ends)), ends - starts)
     return block, np.arange(len(block)) - starts[block]

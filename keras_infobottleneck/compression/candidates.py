@@ -1,11 +1,11 @@
-"""Candidates: normal numbers that the writer and the reader of a file draw alike.
+"""Candidates: normal numbers that the writer and the reader of a file draw identically.
 
-A path of choices has a state of 64 bits, the state of its every continuation is a fingerprint of
-it and of the choice, and every state names a stream of normal numbers: words of the generator
-SplitMix64, of which 16 bits choose an entry of a table. All of it is arithmetic of integers, which
-is the same on every machine. The table holds the quantiles of the normal distribution, rounded to
-1 / 4,096: no quantile lies so close to the middle between two such numbers that a library of
-mathematics could round it the other way, and a checksum makes sure.
+A path of choices has a state of 64 bits. The state of each continuation is a fingerprint of it
+and of the choice, and every state defines a stream of normal numbers: words of the generator
+SplitMix64, of which 16 bits select an entry of a table. All computations are in integer arithmetic,
+which is the same on every machine. The table holds the quantiles of the normal distribution,
+rounded to 1 / 4,096: no quantile lies so close to the midpoint between two such numbers that a
+mathematical library could round it the other way, and a checksum verifies this.
 
 References:
     Steele, Lea & Flood (2014), "Fast splittable pseudorandom number generators", OOPSLA.
@@ -33,15 +33,15 @@ __all__ = [
 
 STRIDE, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 MASK = (1 << 64) - 1
-# Normal numbers are integers in this unit.
+# Normal numbers are integers in units of 1 / RESOLUTION.
 RESOLUTION = 4096
 TABLE_CHECKSUM = 0x546C8CB1
-# Normal numbers in a word of 64 bits.
+# Number of normal numbers in a word of 64 bits.
 LANES = 4
 
 
 def mixed(words: np.ndarray) -> np.ndarray:
-    """Words of 64 bits in which every bit depends on every bit; the input is overwritten."""
+    """Words of 64 bits in which every bit depends on every input bit; the input is overwritten."""
     words ^= words >> np.uint64(30)
     words *= np.uint64(FIRST)
     words ^= words >> np.uint64(27)
@@ -51,7 +51,7 @@ def mixed(words: np.ndarray) -> np.ndarray:
 
 
 def _mixed_one(word: int) -> int:
-    """The same, of one word."""
+    """`mixed` for one word."""
     word = (word ^ word >> 30) * FIRST & MASK
     word = (word ^ word >> 27) * SECOND & MASK
     return word ^ word >> 31
@@ -78,14 +78,14 @@ def followed(state: int, choices: list[int]) -> np.ndarray:
 
 
 def normals(states: np.ndarray, places: Any) -> np.ndarray:
-    """Normal numbers, int16 in units of 1 / `RESOLUTION`, at places of the streams of states.
+    """Normal numbers at positions of the streams of states, int16 in units of 1 / `RESOLUTION`.
 
     Args:
-        states: uint64.
-        places: integers from 0 on, of the same shape or one that broadcasts.
+        states: States, uint64.
+        places: Positions, integers from 0, of the same shape or one that broadcasts.
     """
     places = np.atleast_1d(np.asarray(places, np.uint64))
-    # An offset keeps the words of a stream apart from the states of its continuations.
+    # The complement separates the words of a stream from the states of its continuations.
     words = mixed(~states + (places // np.uint64(LANES) + np.uint64(1)) * np.uint64(STRIDE))
     lanes = np.uint64(16) * (places % np.uint64(LANES))
     return quantiles()[((words >> lanes) & np.uint64(0xFFFF)).astype(np.int64)]

@@ -1,7 +1,7 @@
-"""The writer's way through the drawn weights: stage by stage, with learning in between.
+"""Coding of the drawn weights, stage by stage, with training in between.
 
-What is coded is fixed; where there is a `Tuner`, the weights that are not coded yet learn to live
-with it before their turn comes. Each stage gets the bits that its weights need by then.
+Weights that are coded stay fixed; if there is a `Tuner`, the weights that are not coded yet are
+trained to compensate for them. Each stage gets the number of bits that its weights need then.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from keras_infobottleneck.compression.tree_search import search
 
 __all__ = ["DrawnPart", "code_stages"]
 
-# For the last blocks of a stage, which no later ones can make up for; between stages learning can.
+# Spare bits of a stage, for its last blocks; later stages can compensate only between stages.
 SPARE_BITS, SPARE_BITS_AT_THE_END = 4, 16
 
 
 @dataclass(frozen=True)
 class DrawnPart:
-    """The drawn weights of a network, all tensors one behind the other.
+    """The drawn weights of a network, all tensors concatenated.
 
     Attributes:
-        prior: scale of the prior of every weight.
-        demand: expected information of every weight.
-        means, scales: of the posterior.
+        prior: Prior scale of every weight.
+        demand: Expected information of every weight.
+        means, scales: Parameters of the posterior.
     """
 
     prior: np.ndarray
@@ -38,11 +38,11 @@ class DrawnPart:
     scales: np.ndarray
 
     def of(self, members: np.ndarray) -> DrawnPart:
-        """Some of the weights."""
+        """The part for some of the weights."""
         return DrawnPart(**{f.name: getattr(self, f.name)[members] for f in fields(self)})
 
     def nats(self) -> np.ndarray:
-        """Divergence of each weight's posterior from its prior."""
+        """Divergence of each weight's posterior from its prior, in nats."""
         ratio, distance = self.scales / self.prior, self.means / self.prior
         return 0.5 * (np.square(ratio) + np.square(distance) - 1.0) - np.log(ratio)
 
@@ -57,16 +57,16 @@ def code_stages(
     say: Any = lambda text: None,
     keep: Any = None,
 ) -> float:
-    """Append the choices of all stages that are missing; returns their nats.
+    """Appends the choices of all missing stages; returns their nats.
 
     Args:
-        part: the drawn weights.
-        choices: seed, number of stages, and the stages that are coded already.
-        rate: bits of the choices, as a multiple of the nats in bits.
-        beam: of the search.
-        tuner: makes the rest of the network learn between two stages, None for no learning.
-        say: called with a sentence after each stage.
-        keep: called with the choices after each stage but the last.
+        part: The drawn weights.
+        choices: Seed, number of stages, and the stages that are already coded.
+        rate: Bits of the choices, as a multiple of the nats in bits.
+        beam: Width of the beam of the search.
+        tuner: Trains the rest of the network between two stages; None for no training.
+        say: Called with a sentence after each stage.
+        keep: Called with the choices after each stage but the last.
     """
     order = whole_order(choices, len(part.prior))
     nats = 0.0

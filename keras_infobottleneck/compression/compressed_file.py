@@ -1,4 +1,4 @@
-"""What `compress` returns: how long the file is, and what it is long for."""
+"""The result of `compress`: the length of the file, and its parts."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class CompressedFile(Result):
     """A compressed network.
 
     Attributes:
-        bytes: size of the file, everything included.
-        nats: information in its weights. For weights with a Gaussian posterior, the divergence of
+        bytes: Size of the whole file.
+        nats: Information in its weights. For weights with a Gaussian posterior, the divergence of
             the posterior from the prior of the file; for weights without one, the code length of
             their multiples of a step under a normal distribution of their mean square. Weights
-            that are kept as they are or as short floats are not counted: they are part of
+            that are stored exactly or as short floats are not counted: they are part of
             `overhead`.
-        overhead: share by which the file is longer than its nats, ``8 bytes log 2 / nats - 1``.
-        parts: bytes of each part of the file: "header", "architecture", "blocks", and the name of
-            each weight, of which "blocks" holds the choices.
-        num_weights: number of weights of the network.
-        num_drawn: how many of them are coded by candidates of their prior.
-        num_blocks: number of blocks of these.
-        bits_per_block: bits of the choice of each block.
-        seed: of the candidates.
-        path: of the file.
-        num_errors: how often the network of the file errs on the examples that were given.
-        num_examples: how many these are.
-        occam_bound: upper bound on its error on new data; the examples may have trained it. They
-            are taken for independent draws of what new data come from. The bits are those of the
-            file and of its length.
-        delta: probability with which the bound may fail.
+        overhead: Share by which the file is longer than its nats, ``8 bytes log 2 / nats - 1``.
+        parts: Bytes of each part of the file: "header", "architecture", "blocks" (the choices), and
+            the name of each weight.
+        num_weights: Number of weights of the network.
+        num_drawn: Number of weights that are coded by candidates from their prior.
+        num_blocks: Number of blocks of these weights.
+        bits_per_block: Bits of the choice of each block.
+        seed: Seed of the candidates.
+        path: Path of the file.
+        num_errors: Number of errors of the file's network on the given examples.
+        num_examples: Number of these examples.
+        occam_bound: Upper bound on its error on new data, for which the examples may have been used
+            for training. They are assumed to be independent draws from the distribution of new
+            data. The bits are those of the file and of its length.
+        delta: Probability with which the bound may fail.
     """
 
     bytes: int
@@ -55,13 +55,13 @@ class CompressedFile(Result):
 
     @property
     def statement(self) -> str:
-        """What the file says of its error, in a sentence; empty where no examples were given."""
+        """The statement about the file's error, as a sentence; empty without examples."""
         if self.occam_bound is None or self.delta is None:
             return ""
         return (
             f"{self.bytes:,} bytes that err on {self.num_errors:,} of {self.num_examples:,} "
             f"examples: with probability {1 - self.delta:.4g} on at most {self.occam_bound:.2%} of "
-            "new ones; the examples may have trained it"
+            "new ones; the examples may have been used for training"
         )
 
     def _columns(self) -> dict[str, Sequence]:

@@ -1,4 +1,4 @@
-"""A network as a file of its information's size."""
+"""`compress`: a network as a file of about the size of its information."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["compress"]
 
-# Stages of learning where `finetune` is given and `num_stages` is not.
+# Number of stages if `finetune` is given and `num_stages` is not.
 STAGES = 12
-# Seeds that are drawn are short: they stand in the file.
+# Drawn seeds are small, because they are stored in the file.
 DRAWN_SEEDS = 256
 
 
@@ -76,52 +76,53 @@ def compress(
 
     Weights with a Gaussian posterior are coded by relative entropy coding:
 
-    - Writer and reader draw the same candidates from the prior ``N(0, s^2)``. The file holds which
-      of them was chosen, ``rate KL(q || p) / log 2`` bits and two bytes in all.
-    - The scale s is the one of least divergence for a tensor, or for each output unit where that is
+    - Writer and reader draw the same candidates from the prior ``N(0, s^2)``. The file stores which
+      of them were chosen, in ``rate KL(q || p) / log 2`` bits and two bytes in total.
+    - The scale s is that of least divergence for a tensor, or for each output unit if that is
       shorter, on a grid.
-    - The chosen network is about as likely under the posterior as a draw of it.
+    - The chosen network is about as likely under the posterior as a draw from it.
 
-    A tensor whose quantised means are no longer and no less likely is quantised instead, and so is
-    one without a Gaussian posterior. The file holds everything: architecture, scales, biases,
-    statistics of normalisation; not how the model was compiled.
+    A tensor is quantised instead if its quantised means are shorter and at least as likely, and so
+    is one without a Gaussian posterior. The file holds the architecture, scales, biases and
+    statistics of normalisation, but not the compilation of the model.
 
-    A wider `beam` and more `bits_per_block` bring a likelier network for the same bytes; the time
+    A wider `beam` and more `bits_per_block` give a likelier network for the same bytes; the time
     of the search grows like ``beam * 2 ** bits_per_block / bits_per_block``.
 
     Args:
-        model: an `InformationBottleneckModel`, or a sequential or functional model with or without
-            `VariationalWeights`. It is left untouched.
-        path: of the file, by custom ``.kib``.
-        bits_per_block: bits of each choice, 1 to 20.
-        beam: number of paths that the search keeps; with 1 every block is chosen by itself.
-        rate: bits of the choices per bit of information. Below 1 the file is shorter than its
+        model: An `InformationBottleneckModel`, or a sequential or functional model with or without
+            `VariationalWeights`. It is not changed.
+        path: Path of the file, by convention ``.kib``.
+        bits_per_block: Number of bits of each choice, 1 to 20.
+        beam: Number of paths that the search keeps; with 1 every block is chosen separately.
+        rate: Bits of the choices per bit of information. Below 1 the file is shorter than its
             information and the network less likely than a draw.
-        finetune: called with a copy of the model (compiled like it) between two stages of coding,
-            to train the weights that are not coded yet, such as
-            ``lambda network: network.fit(x, y, verbose=0)``; or a number of epochs, for which it is
-            trained on `data`. It pays where draws of the posterior are worse than its mean.
-        data: labelled examples, such as those that trained the model: ``(x, y)`` arrays, a
-            `tf.data.Dataset` or a `keras.utils.PyDataset`. With them the result says how often the
-            network of the file errs, and the `occam_bound` on its error on new data: no example has
-            to be held out.
-        batch_size: examples in a batch where `finetune` is a number and `data` are arrays.
-        delta: probability with which that bound may fail.
-        num_stages: number of stages with `finetune`; by default 12. Progress is kept beside the
-            file, and the same call goes on after an interruption.
-        step: for weights without a posterior, the step of quantisation as a share of their root
-            mean square. Biases and the like are kept as floats of 8 significant bits.
-        seed: of the candidates; it stands in the file, small ones are shorter.
+        finetune: Function that is called with a copy of the model (compiled in the same way)
+        between
+            two stages of coding, to train the weights that are not coded yet, such as
+            ``lambda network: network.fit(x, y, verbose=0)``; or a number of epochs of training on
+            `data`. Useful if draws from the posterior are worse than its mean.
+        data: Labelled examples, such as those of the training set: ``(x, y)`` arrays, a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`. With them the result has the number of
+            errors of the file's network, and the `occam_bound` on its error on new data: no
+            examples have to be held out.
+        batch_size: Batch size if `finetune` is a number and `data` are arrays.
+        delta: Probability with which that bound may fail.
+        num_stages: Number of stages with `finetune`; by default 12. Progress is saved next to the
+            file, and the same call resumes after an interruption.
+        step: For weights without a posterior, the step of quantisation as a share of their root
+            mean square. Biases and other vectors are stored as floats of 8 significant bits.
+        seed: Seed of the candidates; it is stored in the file, and small ones are shorter.
         verbose: 1 prints a line for each stage.
 
     Returns:
-        A `CompressedFile`: bytes, nats, what each part takes.
+        A `CompressedFile`: bytes, nats, and the size of each part.
 
     Raises:
-        TypeError: arguments of another kind, or a subclassed model.
-        ValueError: numbers outside their range, a model that is not built, layers that cannot
-            stand in a file (`keras.layers.Lambda`, lookups of text), `finetune` for a model that is
-            no compiled `InformationBottleneckModel`, or a number for it without `data`.
+        TypeError: An argument has another type, or the model is subclassed.
+        ValueError: A number is out of range, the model is not built, a layer cannot be stored in a
+            file (`keras.layers.Lambda`, lookups of text), `finetune` is given for a model that is
+            not a compiled `InformationBottleneckModel`, or it is a number and there are no `data`.
 
     References:
         Havasi, Peharz & Hernandez-Lobato (2019), "Minimal Random Code Learning", arXiv 1810.00440.
@@ -162,7 +163,7 @@ def compress(
     check_verbose("verbose", verbose)
     if epochs is not None and data is None:
         raise ValueError(
-            "`finetune` must be a function of a model where there are no `data` for epochs. "
+            "`finetune` can be a number of epochs only if `data` are given. "
             f"Received: finetune={finetune}, data=None"
         )
     if finetune is not None:
@@ -181,7 +182,7 @@ def compress(
         architecture = packed(plain)
     except DamageError as error:
         raise ValueError(
-            f"`model` must be made of layers that a file may name. Received: {error}"
+            f"`model` must consist of layers that can be stored in a file. Received: {error}"
         ) from None
     plans = [planned(weight, step) for weight in kept]
     coded = [plan for plan, _ in plans]
@@ -223,7 +224,7 @@ def compress(
 
 
 def _drawn_part(kept: list[KeptWeight], coded: list[CodedWeight]) -> DrawnPart | None:
-    """Everything that is known of the drawn weights, one behind the other; None without any."""
+    """All drawn weights, concatenated; None if there are none."""
     columns = [
         (
             *c.groups.spread(c.shape),
@@ -246,7 +247,7 @@ def _written(
     choices: Choices,
     nats: float,
 ) -> CompressedFile:
-    """The file, and what is to be said of it."""
+    """Writes the file, and returns its description."""
     writer = Writer()
     sizes = [bits / 8.0 for bits in write_weights(writer, coded)]
     of_weights = dict(zip((weight.name for weight in kept), sizes, strict=True))

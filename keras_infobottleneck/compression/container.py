@@ -1,11 +1,11 @@
-"""The file around the parts: magic, version, checksum, lengths.
+"""The container of the file's parts: magic, version, checksum, lengths.
 
 ```
 offset  bytes  what
 0       3      "KIB"
 3       1      version, 1
-4       4      CRC-32 of everything behind it, little-endian
-8       1-4    length A of the architecture, 7 bits a byte, the lowest first; the last byte < 128
+4       4      CRC-32 of everything after it, little-endian
+8       1-4    length A of the architecture, 7 bits per byte, lowest first; the last byte < 128
 .       A      architecture
 .       rest   weights, one stream of the range coder
 ```
@@ -29,7 +29,7 @@ MOST_LENGTH_BYTES = 4
 
 
 def write_parts(path: str | os.PathLike, architecture: bytes, weights: bytes) -> int:
-    """Write the file whole; returns its size in bytes."""
+    """Writes the file atomically; returns its size in bytes."""
     body = _length(len(architecture)) + architecture + weights
     content = MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
     with whole_file(path) as stream:
@@ -41,9 +41,9 @@ def read_parts(path: str | os.PathLike) -> tuple[bytes, bytes]:
     """Architecture and weights of a file.
 
     Raises:
-        TypeError: no path.
-        OSError: the file cannot be opened.
-        DamageError: another file, or one that is not as it was written.
+        TypeError: The path is not a path.
+        OSError: The file cannot be opened.
+        DamageError: The file is of another kind, or has been changed since it was written.
     """
     check_path("path", path)
     if os.path.isdir(path):
@@ -72,7 +72,7 @@ def read_parts(path: str | os.PathLike) -> tuple[bytes, bytes]:
 
 
 def _length(number: int) -> bytes:
-    """Seven bits a byte, the lowest first."""
+    """A number with seven bits per byte, lowest first."""
     found = bytearray()
     while number >= 128:
         found.append(number & 127 | 128)

@@ -1,4 +1,4 @@
-"""A network out of a compressed file."""
+"""`decompress`: a network from a compressed file."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ MOST_WEIGHTS = 10**8
 
 
 def decompress(path: str | os.PathLike, *, max_weights: int = MOST_WEIGHTS) -> keras.Model:
-    """Reads a network that `compress` has written: plain Keras layers, not compiled.
+    """Reads a network written by `compress`: plain Keras layers, not compiled.
 
     The weights are the same bit by bit on every machine and under every version of Python, NumPy
     and TensorFlow. The file is data only: nothing in it is executed, and its architecture may name
-    layers of Keras and layers that are registered (`keras.saving.register_keras_serializable`)
-    before the call, nothing else.
+    only layers of Keras and layers that are registered
+    (`keras.saving.register_keras_serializable`) before the call.
 
     Args:
-        path: of the file.
-        max_weights: most weights that the network may have. A file of some bytes can ask for a
-            network of any size; it is refused before memory is taken for it.
+        path: Path of the file.
+        max_weights: Largest number of weights of the network. A small file can describe a network
+            of any size; it is refused before memory is allocated.
 
     Returns:
-        A `keras.Model`, sequential or functional as it was; one with layers of augmentation is held
-        by another that has it augment in `fit` alone.
+        A `keras.Model`, sequential or functional like the original; a network with augmentation
+        layers is wrapped in a model that augments only in `fit`.
 
     Raises:
-        TypeError: no path.
-        OSError: the file cannot be opened.
-        ValueError: no file of `compress`, one that was damaged or made to do harm, or a network of
-            more weights than `max_weights`.
+        TypeError: The path is not a path.
+        OSError: The file cannot be opened.
+        ValueError: The file was not written by `compress`, is damaged or malicious, or its network
+            has more weights than `max_weights`.
 
     Example:
         ```python
@@ -80,10 +80,10 @@ def _refuse(path: str | os.PathLike, found: str) -> NoReturn:
 def _network(entry: dict, stream: bytes, max_weights: int) -> keras.Model:
     def make() -> keras.Model:
         try:
-            # Keras takes apart what it is given.
+            # Keras modifies the configuration that it is given.
             config = copy.deepcopy(entry)
             network = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        # Keras has many words for a configuration that it cannot use.
+        # Keras raises many types of errors for a configuration that it cannot use.
         except Exception as error:
             raise DamageError(
                 f"a network that Keras {keras.__version__} cannot make ({type(error).__name__})"

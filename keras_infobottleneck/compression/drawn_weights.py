@@ -1,8 +1,8 @@
-"""Weights that stand in a file as choices among candidates of their prior.
+"""Weights that are stored in a file as choices among candidates from their prior.
 
 The prior of a weight is a normal distribution around 0. Its scale, on a grid, is that of a group of
-weights: a whole tensor, or one entry of its last axis (an output unit); beside it stands, for each
-group, how much information a weight is expected to hold.
+weights: a whole tensor, or one entry of its last axis (an output unit). For each group the file
+also holds the expected information of a weight.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from keras_infobottleneck.compression.tensor_codes import scale
 
 __all__ = ["Choices", "Groups", "best_groups", "groups", "weights_of", "whole_order"]
 
-# Scales of units are told on a coarser grid, as each is for few weights.
+# Scales of units are stored on a coarser grid, because each is for few weights.
 COARSENESS = {False: 1, True: 8}
 MOST_BITS_PER_BLOCK = 20
 
 
 @dataclass
 class Groups:
-    """Scales and expected information of a tensor.
+    """Scales and expected information of the groups of a tensor.
 
     Attributes:
-        by_unit: whether every entry of the last axis is a group.
-        indices: of the scales, on the grid, for each group.
-        levels: of the expected information of a weight, for each group.
-        nats: the divergence of the posterior from the prior; known to the writer alone.
+        by_unit: Whether every entry of the last axis is a group.
+        indices: Index of each group's scale on the grid.
+        levels: Level of the expected information of a weight, for each group.
+        nats: Divergence of the posterior from the prior; known only to the writer.
     """
 
     by_unit: bool
@@ -65,7 +65,7 @@ class Groups:
 
 
 def best_groups(means: np.ndarray, scales: np.ndarray) -> Groups:
-    """The groups that make divergence and description the shortest."""
+    """The groups with the shortest sum of divergence and description."""
     whole = _fitted(means, scales, by_unit=False)
     if means.ndim < 2 or means.shape[-1] < 2:
         return whole
@@ -74,7 +74,7 @@ def best_groups(means: np.ndarray, scales: np.ndarray) -> Groups:
 
 
 def _fitted(means: np.ndarray, scales: np.ndarray, by_unit: bool) -> Groups:
-    """The scales of least divergence, rounded to the grid, and what the weights then hold."""
+    """The scales of least divergence, rounded to the grid, and the resulting information."""
     energy = np.square(scales, dtype=np.float64) + np.square(means, dtype=np.float64)
     rows = energy.reshape(-1, energy.shape[-1] if by_unit else 1)
     if not by_unit:
@@ -89,7 +89,7 @@ def _fitted(means: np.ndarray, scales: np.ndarray, by_unit: bool) -> Groups:
 
 
 def groups(coder: Coder, shape: tuple[int, ...], given: Groups | None = None) -> Groups:
-    """Write or read the groups of a tensor."""
+    """Writes or reads the groups of a tensor."""
     by_unit = bool(coder.even(1, None if given is None else int(given.by_unit)))
     if by_unit and len(shape) < 2:
         raise DamageError("units of a tensor that has none")
@@ -116,12 +116,13 @@ class Choices:
     """The choices of all blocks, stage by stage.
 
     Attributes:
-        seed: of the order of the weights and of the candidates.
-        bits_per_block: bits of a choice.
-        num_stages: number of parts into which the weights are cut; between two of them the rest of
-            the network may learn on. What is left falls like a square: after the last stages
-            little can learn, so they are small.
-        paths: choices of every stage so far.
+        seed: Seed of the order of the weights and of the candidates.
+        bits_per_block: Bits of a choice.
+        num_stages: Number of parts into which the weights are divided; between two of them the rest
+        of
+            the network may be trained. The remaining number falls quadratically: after the last
+            stages few weights can be trained, so these stages are small.
+        paths: Choices of every stage so far.
     """
 
     seed: int
@@ -130,12 +131,12 @@ class Choices:
     paths: list[list[int]] = field(default_factory=list)
 
     def stage(self, index: int, num_weights: int) -> slice:
-        """Places of the stage's weights in the order."""
+        """Positions of the stage's weights in the order."""
         left = [self.num_stages - stage for stage in (index, index + 1)]
         return slice(*(num_weights - num_weights * x * x // self.num_stages**2 for x in left))
 
     def state(self) -> int:
-        """The state that the path so far has reached."""
+        """The state after the path so far."""
         state = first_state(self.seed)
         for path in self.paths:
             if path:
@@ -144,7 +145,7 @@ class Choices:
 
     @classmethod
     def code(cls, coder: Coder, given: Choices | None = None, most_bits: int = 0) -> Choices:
-        """Write the choices, or read them from a stream that holds at most this many bits."""
+        """Writes the choices, or reads them from a stream of at most this many bits."""
         seed = count(coder, None if given is None else given.seed)
         bits = coder.even(5, None if given is None else given.bits_per_block)
         stages = count(coder, None if given is None else given.num_stages)
@@ -163,17 +164,17 @@ class Choices:
 
 
 def whole_order(choices: Choices, num_weights: int) -> np.ndarray:
-    """The order in which the weights of all tensors, one behind the other, are coded."""
+    """The order in which the weights of all tensors, concatenated, are coded."""
     return drawing_order(choices.seed, num_weights)
 
 
 def weights_of(choices: Choices, scales: np.ndarray, demand: np.ndarray) -> np.ndarray:
-    """The weights that were chosen, in float32, in their own order; 0 where none is yet.
+    """The chosen weights, in float32, in their original order; 0 for those not coded yet.
 
     Args:
-        choices: of the first stages or of all.
-        scales: of the prior, for every weight.
-        demand: expected information of every weight.
+        choices: Choices of the first stages or of all.
+        scales: Scale of the prior, for every weight.
+        demand: Expected information of every weight.
     """
     order = whole_order(choices, len(scales))
     found = np.zeros(len(scales), np.float32)
@@ -188,7 +189,7 @@ def weights_of(choices: Choices, scales: np.ndarray, demand: np.ndarray) -> np.n
         state = int(states[-1])
         block, place = places_in(block_ends(demand[members], len(path)))
         drawn = normals(states[block], place)
-        # Two products, each rounded as IEEE 754 says: the same everywhere.
+        # Two products, each rounded by IEEE 754, which is the same on every machine.
         found[members] = (drawn.astype(np.float64) / RESOLUTION * scales[members]).astype(
             np.float32
         )

@@ -1,6 +1,6 @@
-"""Integers as adaptive bits: small ones are short, and what is frequent becomes short.
+"""Integers as adaptive bits: small integers are short, and frequent ones become short.
 
-Every function takes a `Writer` and the value, or a `Reader` and no value, and returns the value.
+Every function accepts a `Writer` and the value, or a `Reader` and no value, and returns the value.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ __all__ = ["Coder", "Magnitudes", "SignedIntegers", "count"]
 
 Coder = Writer | Reader
 
-# Lengths of integers, in bits; the bits below the leading ones are nearly even, and coded so.
+# Lengths of integers, in bits; bits below the leading ones are nearly uniform, and coded as such.
 MOST_BITS, LEARNED_BITS = 64, 3
 
 
 class Magnitudes:
-    """A code of integers from 0 on: length of ``value + 1`` in bits, then these bits."""
+    """A code of non-negative integers: length of ``value + 1`` in bits, then these bits."""
 
     def __init__(self) -> None:
         self._longer = [Chance() for _ in range(MOST_BITS)]
         self._leading: dict[tuple[int, int], Chance] = {}
 
     def code(self, coder: Coder, value: int | None = None) -> int:
-        """Write or read one integer."""
+        """Writes or reads one integer."""
         number = None if value is None else value + 1
         length = 0
         while coder.bit(self._longer[length], number and int(number >> (length + 1) > 0)):
@@ -43,10 +43,10 @@ class Magnitudes:
 
 
 class SignedIntegers:
-    """A code of integers around 0, whose zeros are told apart by a context.
+    """A code of integers around 0, whose zeros have a probability for each context.
 
     Args:
-        num_contexts: number of contexts that `code` is called with.
+        num_contexts: Number of contexts with which `code` is called.
     """
 
     def __init__(self, num_contexts: int = 1):
@@ -54,7 +54,7 @@ class SignedIntegers:
         self._negative, self._magnitudes = Chance(), Magnitudes()
 
     def code(self, coder: Coder, value: int | None = None, context: int = 0) -> int:
-        """Write or read one integer."""
+        """Writes or reads one integer."""
         if not coder.bit(self._nonzero[context], value and 1):
             return 0
         negative = coder.bit(self._negative, value and int(value < 0))
@@ -63,5 +63,5 @@ class SignedIntegers:
 
 
 def count(coder: Coder, value: int | None = None) -> int:
-    """A single integer from 0 on, about two bits for each of its own."""
+    """A single non-negative integer, with about two bits for each bit of its own."""
     return Magnitudes().code(coder, value)

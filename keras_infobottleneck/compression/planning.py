@@ -1,4 +1,4 @@
-"""The writer's decision how each weight is coded: drawn, quantised, as short floats or as it is."""
+"""The writer's choice of each weight's code: drawn, quantised, as short floats, or exact."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["normal_code_length", "planned", "stored_dtype"]
 
 
 def stored_dtype(dtype: str) -> np.dtype:
-    """The type in which weights of a type stand in the file; half precision stands as float32."""
+    """The type in which weights are stored in the file; half precision is stored as float32."""
     if dtype == "float64" or "int" in dtype:
         return np.dtype(dtype)
     return np.dtype("bool" if dtype == "bool" else "float32")
 
 
 def planned(weight: KeptWeight, relative_step: float) -> tuple[CodedWeight, float]:
-    """How a weight is coded, and the nats that it holds."""
+    """The code of a weight, and the nats that it holds."""
     is_float = weight.mean.dtype.kind not in "iub"
     shape = weight.mean.shape
     with np.errstate(over="ignore"):
         means = np.asarray(weight.mean, np.float32)
-    # Every other mode gives values of float32, which not all of float64 are near to.
+    # Every other mode gives float32 values, which cannot represent all float64 values.
     is_wide = not np.all(np.isfinite(means))
     if not is_float or weight.is_adapted or is_wide or not weight.mean.size:
         dtype = stored_dtype(str(weight.mean.dtype))
@@ -46,14 +46,14 @@ def planned(weight: KeptWeight, relative_step: float) -> tuple[CodedWeight, floa
     rounded = quantised_means(means, scales, prior)
     if not weight.is_gaussian:
         return _quantised(shape, rounded), normal_code_length(rounded.integers)
-    # A draw of the posterior has, in the mean, the divergence as its log density ratio.
+    # For a draw from the posterior, the mean of the log density ratio is the divergence.
     if rounded.num_bits * math.log(2.0) < chosen.nats <= rounded.log_ratio:
         return _quantised(shape, rounded), chosen.nats
     return CodedWeight(tensor_codes.DRAWN, shape, groups=chosen), chosen.nats
 
 
 def _quantised(shape: tuple[int, ...], rounded: Quantised) -> CodedWeight:
-    """The weight, with the values that a reader will have."""
+    """The weight with the values that a reader obtains."""
     values = (rounded.integers * scale_at(rounded.step_index)).astype(np.float32)
     return CodedWeight(
         tensor_codes.QUANTISED, shape, values, rounded.step_index, integers=rounded.integers
@@ -61,7 +61,7 @@ def _quantised(shape: tuple[int, ...], rounded: Quantised) -> CodedWeight:
 
 
 def normal_code_length(integers: np.ndarray) -> float:
-    """Nats of integers under a normal distribution around 0 of their own mean square, by bins."""
+    """Nats of integers under a normal distribution around 0 with their own mean square, by bins."""
     values, counts = np.unique(np.abs(integers), return_counts=True)
     spread = math.sqrt(
         float(np.sum(counts * values.astype(np.float64) ** 2)) / max(integers.size, 1)
@@ -72,7 +72,7 @@ def normal_code_length(integers: np.ndarray) -> float:
     for value, number in zip(values.tolist(), counts.tolist(), strict=True):
         below, above = ((value + side) / spread / math.sqrt(2.0) for side in (-0.5, 0.5))
         share = 0.5 * (math.erfc(below) - math.erfc(above))
-        # Where both tails underflow, the density in the middle of the bin.
+        # If both tails underflow, the density in the middle of the bin.
         log_density = -0.5 * (value / spread) ** 2 - math.log(spread * math.sqrt(2.0 * math.pi))
         nats -= number * (math.log(share) if share > 1e-290 else log_density)
     return nats

@@ -1,4 +1,4 @@
-"""What a network keeps in each of its weights, and the plain network that goes into a file."""
+"""The means and scales of a network's weights, and the plain network that is stored in a file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class KeptWeight(NamedTuple):
     """A weight of the plain network.
 
     Attributes:
-        name: the weight's name in the network as it was given.
-        mean: its value, that of a posterior its mean.
-        scale: standard deviation of its posterior, None without one.
-        is_gaussian: whether the posterior is a normal distribution.
-        is_adapted: whether it describes data exactly, as those of `keras.layers.Normalization`.
+        name: Name of the weight in the original network.
+        mean: Its value, or the mean of its posterior.
+        scale: Standard deviation of its posterior, or None without one.
+        is_gaussian: Whether the posterior is a normal distribution.
+        is_adapted: Whether it holds statistics of the data, as in `keras.layers.Normalization`.
     """
 
     name: str
@@ -41,7 +41,7 @@ def kept_weights(model: keras.Model) -> tuple[keras.Model, list[KeptWeight]]:
     """The plain network, and its weights in their order.
 
     Raises:
-        TypeError, ValueError: as of `make_deterministic`.
+        TypeError, ValueError: As in `make_deterministic`.
     """
     plain = make_deterministic(model)
     network = rebuildable_network(model)
@@ -60,7 +60,7 @@ def kept_weights(model: keras.Model) -> tuple[keras.Model, list[KeptWeight]]:
     kept = []
     for name, weight in zip(weight_names(network, weights), weights, strict=True):
         scale, is_gaussian = posteriors.get(id(weight), (None, False))
-        # Keras' own conversion asks NumPy for a copy, which warns of the variable.
+        # Keras' own conversion asks NumPy for a copy, which warns about the variable.
         mean = np.asarray(weight.value)
         kept.append(KeptWeight(name, mean, scale, is_gaussian, id(weight) in adapted))
     return plain, kept
@@ -84,12 +84,12 @@ def _posteriors(layer: NoisyLayer) -> dict[int, tuple[np.ndarray, bool]]:
     ratios = layer.signal_to_noise().values()
     for weight, ratio in zip(layer.variational_weights, ratios, strict=True):
         ratio, mean = np.asarray(ratio, np.float64), np.abs(_array(weight))
-        # Where the mean is 0, these posteriors are all at 0.
+        # If the mean is 0, these posteriors are concentrated at 0.
         scale = np.where(ratio > 0.0, mean / np.where(ratio > 0.0, ratio, 1.0), LEAST_SCALE)
         found[id(weight)] = (np.maximum(scale, LEAST_SCALE), False)
     return found
 
 
 def _array(weight: keras.Variable) -> np.ndarray:
-    """The value in float64; `numpy` of a mirrored variable fails."""
+    """The value in float64; `numpy` fails for a mirrored variable."""
     return np.asarray(tf.cast(weight.value, tf.float64))

@@ -1,4 +1,4 @@
-"""What was coded before an interruption, beside the file that it is for."""
+"""The state of an interrupted compression, stored next to the compressed file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RULE = "The file beside `path` must be one of an interrupted `compress`; remove 
 
 
 class Progress:
-    """Choices and weights after each stage; the file is removed when all is done.
+    """Choices and weights after each stage; the file is removed at the end.
 
     Args:
-        path: of the compressed file; ``.progress`` is added.
-        model: that is compressed.
-        options: numbers that decide what is coded.
+        path: Path of the compressed file; ``.progress`` is appended.
+        model: The model that is compressed.
+        options: Numbers that determine what is coded.
     """
 
     def __init__(self, path: str, model: keras.Model, options: list[float]):
@@ -32,7 +32,7 @@ class Progress:
         self._key = np.concatenate([numbers, weight_fingerprints(model.weights)])
 
     def restore(self, choices: Choices, model: keras.Model) -> bool:
-        """Put back choices and weights of an interrupted run of the same model and options."""
+        """Restores choices and weights of an interrupted run of the same model and options."""
         if not os.path.exists(self._path):
             return False
         archive = Archive(self._path, RULE, max_bytes=1 << 34)
@@ -45,7 +45,7 @@ class Progress:
         return True
 
     def keep(self, choices: Choices, model: keras.Model) -> None:
-        """Write everything that `restore` needs."""
+        """Writes everything that `restore` needs."""
         weights = model.get_weights()
         arrays = {"key": self._key}
         arrays["numbers"] = np.array([choices.seed, len(choices.paths), len(weights)])
@@ -54,6 +54,6 @@ class Progress:
         write_arrays(self._path, arrays)
 
     def forget(self) -> None:
-        """Remove the file."""
+        """Removes the file."""
         with contextlib.suppress(FileNotFoundError):
             os.remove(self._path)

@@ -1,4 +1,4 @@
-"""The writer's choice of a step and of the multiples that stand for the weights of a tensor."""
+"""The writer's choice of a step, and of the multiples that represent the weights of a tensor."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Quantised(NamedTuple):
     """A tensor as multiples of a step.
 
     Attributes:
-        step_index: of the step, on the grid of scales.
-        integers: the multiples.
-        num_bits: length of their code.
-        log_ratio: log density ratio of posterior and prior at the multiples, NaN without them.
+        step_index: Index of the step on the grid of scales.
+        integers: The multiples.
+        num_bits: Length of their code.
+        log_ratio: Log density ratio of posterior and prior at the multiples, NaN without these.
     """
 
     step_index: int
@@ -45,13 +45,13 @@ def rounded_weights(values: np.ndarray, relative_step: float) -> Quantised:
 def quantised_means(means: np.ndarray, scales: np.ndarray, prior: np.ndarray) -> Quantised:
     """The multiples of least code length plus loss, both in nats.
 
-    The loss is the log density ratio of posterior and prior, with its sign changed: the likelihood
-    of the network, as far as the posterior tells. A mean moves to a smaller multiple where the bits
-    that are saved pay for it.
+    The loss is the negative log density ratio of posterior and prior: the likelihood of the network
+    as approximated by the posterior. A mean moves to a smaller multiple if this saves more nats
+    than it loses.
 
     Args:
-        means, scales: of the posterior, of any shape.
-        prior: scales of the prior, of the same shape.
+        means, scales: Parameters of the posterior, of any shape.
+        prior: Scales of the prior, of the same shape.
     """
     typical = 1.0 / math.sqrt(max(float(np.mean(1.0 / np.square(scales))), 1e-300))
     best, least = None, math.inf
@@ -69,7 +69,7 @@ def quantised_means(means: np.ndarray, scales: np.ndarray, prior: np.ndarray) ->
 def _traded(
     means: np.ndarray, scales: np.ndarray, prior: np.ndarray, step: float, integers: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
-    """Each mean moved to the cheapest of three multiples, for the code that the integers have."""
+    """Moves each mean to the cheapest of three multiples, under the code of these integers."""
     values, counts = np.unique(integers, return_counts=True)
     total = counts.sum() + len(values) + 1
     lengths = dict(zip(values.tolist(), (-np.log((counts + 1) / total)).tolist(), strict=True))
@@ -88,7 +88,7 @@ def _traded(
 
 
 def _num_bits(index: int, integers: np.ndarray) -> float:
-    """Length of the code, by coding."""
+    """Length of the code, found by coding."""
     writer = Writer()
     quantised(writer, integers.shape, index, integers)
     return writer.num_bits()

@@ -1,8 +1,8 @@
-"""Arithmetic coding in integers: bits of adaptive probability, written and read alike.
+"""Arithmetic coding in integers: bits of adaptive probability, written and read symmetrically.
 
-A `Writer` and a `Reader` offer the same two methods, so that a format is described once: what a
-writer is given to write, a reader returns. No floating-point number is used, so every machine
-reads what another has written.
+A `Writer` and a `Reader` have the same two methods, so that a format is described once: a reader
+returns what the writer was given. No floating-point number is used, so every machine can read what
+another has written.
 
 References:
     Martin (1979), "Range encoding: an algorithm for removing redundancy from a digitised message".
@@ -15,23 +15,23 @@ from typing import Any
 
 __all__ = ["Chance", "EndOfStreamError", "Reader", "Writer"]
 
-# The interval is kept in 48 bits and a byte is put out whenever the upper 8 are decided.
+# The interval has 48 bits, and a byte is written whenever the upper 8 are decided.
 STATE_BITS = 48
 FULL, TOP = 1 << STATE_BITS, 1 << (STATE_BITS - 8)
 STATE_BYTES = STATE_BITS // 8
-# Probabilities are in 1 / 65,536; none is so small that its bit could not be coded.
+# Probabilities are in units of 1 / 65,536; none is too small for its bit to be coded.
 PROBABILITY_BITS = 16
 LEAST, MOST = 48, (1 << PROBABILITY_BITS) - 48
-# Two averages of the bits seen so far, one that follows fast and one that is exact in the long run.
+# Two averages of the bits seen so far: one adapts fast, the other is accurate in the long run.
 FAST, SLOW = 4, 7
 
 
 class EndOfStreamError(Exception):
-    """A reader was asked for more than the stream holds."""
+    """A reader was asked for more data than the stream holds."""
 
 
 class Chance:
-    """The probability that a bit is 0, learned from the bits that it was used for."""
+    """The probability that a bit is 0, learned from the bits coded with it."""
 
     __slots__ = ("fast", "slow")
 
@@ -43,7 +43,7 @@ class Chance:
         return min(max((self.fast + self.slow) >> 1, LEAST), MOST)
 
     def learn(self, bit: int) -> None:
-        """Move both averages towards the bit."""
+        """Moves both averages towards the bit."""
         goal = 0 if bit else (1 << PROBABILITY_BITS) - 1
         self.fast += (goal - self.fast) >> FAST
         self.slow += (goal - self.slow) >> SLOW
@@ -57,7 +57,7 @@ class Writer:
         self._bytes = bytearray()
 
     def bit(self, chance: Chance, value: Any) -> int:
-        """Code one bit with an adaptive probability."""
+        """Codes one bit with an adaptive probability."""
         bound = (self._range >> PROBABILITY_BITS) * chance.of_zero()
         if value:
             self._low += bound
@@ -70,7 +70,7 @@ class Writer:
         return value
 
     def even(self, num_bits: int, value: Any) -> int:
-        """Code an integer below ``2 ** num_bits``, all of them equally probable."""
+        """Codes an integer below ``2 ** num_bits``, all of which are equally probable."""
         for start in range(num_bits, 0, -16):
             size = min(start, 16)
             self._range >>= size
@@ -96,13 +96,13 @@ class Writer:
             self._bytes[place] += 1
 
     def num_bits(self) -> float:
-        """Length of what was coded so far, in bits."""
+        """Length of all that was coded so far, in bits."""
         return 8.0 * len(self._bytes) + STATE_BITS - math.log2(self._range)
 
     def finish(self) -> bytes:
-        """The stream, ended by as few bytes as tell the last interval from its neighbours.
+        """The stream, ended by as few bytes as identify the last interval.
 
-        A reader takes the bytes behind the end for zeros.
+        A reader treats bytes after the end as zeros.
         """
         for count in range(STATE_BYTES + 1):
             unit = 1 << (STATE_BITS - 8 * count)
@@ -116,10 +116,10 @@ class Writer:
 
 
 class Reader:
-    """Decodes what a `Writer` has coded.
+    """Decodes the stream of a `Writer`.
 
     Args:
-        stream: the bytes.
+        stream: The bytes.
     """
 
     def __init__(self, stream: bytes):
@@ -165,5 +165,5 @@ class Reader:
             self._place += 1
 
     def is_at_end(self) -> bool:
-        """Whether nothing of the stream is left over."""
+        """Whether the whole stream has been read."""
         return self._place >= len(self._stream)

@@ -1,7 +1,7 @@
-"""What is wrong with a compressed file, on its way to the sentence that refuses it."""
+"""The error that describes damage of a compressed file."""
 
 __all__ = ["DamageError"]
 
 
 class DamageError(Exception):
-    """The content of a file is not as the format says; the message says what is found instead."""
+    """The content of a file does not follow the format; the message says what was found instead."""

@@ -1,7 +1,7 @@
-"""Scales on a geometric grid, 32 to the octave: an integer each, and the same number everywhere.
+"""Scales on a geometric grid with 32 points per octave: an integer index for each.
 
-Only products, square roots and powers of two make them, which IEEE 754 rounds alike on every
-machine.
+They are computed with products, square roots and powers of two only, which IEEE 754 rounds
+identically on every machine.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import math
 __all__ = ["LARGEST_INDEX", "index_of", "scale_at"]
 
 STEPS_PER_OCTAVE = 32
-# Indices reach from 2 ** -127 to 2 ** 127.
+# Indices range from 2 ** -127 to 2 ** 127.
 LARGEST_INDEX = 127 * STEPS_PER_OCTAVE
 
 
 def index_of(scale: float, coarseness: int = 1) -> int:
-    """Index of the point of the grid, a multiple of `coarseness`, that is nearest to a scale."""
+    """Index, a multiple of `coarseness`, of the grid point that is closest to a scale."""
     octaves = math.log2(max(scale, 2.0**-127))
     index = coarseness * round(octaves * STEPS_PER_OCTAVE / coarseness)
     return min(max(index, -LARGEST_INDEX), LARGEST_INDEX)

@@ -1,7 +1,7 @@
-"""How single tensors stand in a file: as they are, as short floats, or quantised.
+"""Codes of single tensors in a file: exact, as short floats, or quantised.
 
-Every function takes a `Writer` and the values, or a `Reader` and no values, and returns the values
-that a reader gets. Weights coded by candidates of their prior are in `drawn_weights`.
+Every function accepts a `Writer` and the values, or a `Reader` and no values, and returns the
+values that a reader obtains. Weights coded by candidates from their prior are in `drawn_weights`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXACT, SHORT, QUANTISED, DRAWN = range(4)
 
 
 def mode(coder: Coder, value: int | None = None) -> int:
-    """Number of the code that a tensor takes, one of four."""
+    """The mode of a tensor, one of four."""
     return coder.even(2, value)
 
 
@@ -42,7 +42,7 @@ def exact(
 def short(coder: Coder, shape: tuple[int, ...], values: np.ndarray | None = None) -> np.ndarray:
     """Floats of 8 significant bits: the upper half of a float32, rounded to nearest.
 
-    Signs and exponents are much alike within a tensor and get an adaptive code.
+    Signs and exponents are similar within a tensor and get an adaptive code.
     """
     words = None
     if values is not None:
@@ -65,7 +65,7 @@ def short(coder: Coder, shape: tuple[int, ...], values: np.ndarray | None = None
 
 
 def scale(coder: Coder, integers: SignedIntegers, before: int, value: int | None = None) -> int:
-    """An index of the grid of scales, as its difference from the one before."""
+    """An index of the grid of scales, coded as its difference from the one before."""
     index = before + integers.code(coder, None if value is None else value - before)
     if abs(index) > LARGEST_INDEX:
         raise DamageError("a scale outside the grid")
@@ -80,14 +80,14 @@ def quantised(
 ) -> np.ndarray:
     """Multiples of a step of the grid of scales.
 
-    Zeros are told by how many of the two neighbours are zero: the entry before, and the one
-    before along the last axis but one.
+    The probability of a zero depends on how many of two neighbours are zero: the entry before, and
+    the one before along the second-last axis.
 
     Args:
-        coder: the writer or reader.
-        shape: of the tensor.
-        index: of the step.
-        integers: the multiples.
+        coder: The writer or reader.
+        shape: Shape of the tensor.
+        index: Index of the step.
+        integers: The multiples.
     """
     index = scale(coder, SignedIntegers(), 0, index)
     code = SignedIntegers(num_contexts=3)

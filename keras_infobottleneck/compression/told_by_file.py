@@ -1,4 +1,4 @@
-"""What a file says of the data: the errors of its network, and what its length makes of them."""
+"""The errors of a file's network on data, and the bound that follows from the file's length."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from keras_infobottleneck.introspection.model_data import batches_for
 
 __all__ = ["bits_of_file", "bound_of_file", "fitting", "has_logits"]
 
-# Predictions at a time.
+# Number of predictions at a time.
 ROWS = 1_000
 
 
 def fitting(data: Any, batches: Batches, epochs: int, batch_size: int) -> Callable[[Any], Any]:
-    """Trains a network on the data, as the command line and an integer `finetune` do."""
+    """A function that trains a network on the data, for an integer `finetune`."""
     arguments, options = (data,), {}
     if not batches.is_dataset:
         arguments, options = tuple(data), {"batch_size": batch_size}
@@ -31,21 +31,21 @@ def fitting(data: Any, batches: Batches, epochs: int, batch_size: int) -> Callab
 
 
 def bits_of_file(num_bytes: int) -> int:
-    """Length of a file in a code of which none is the beginning of another.
+    """Length of a file in a prefix-free code.
 
-    A file does not say where it ends: its number of bytes is told before, in Elias' gamma code,
-    `2 floor(log2 bytes) + 1` bits.
+    A file does not say where it ends, so its number of bytes is coded before it, in Elias' gamma
+    code, `2 floor(log2 bytes) + 1` bits.
     """
     return 8 * num_bytes + 2 * (num_bytes.bit_length() - 1) + 1
 
 
 def has_logits(model: keras.Model, batches: Batches) -> bool:
-    """Whether the outputs are logits; of more than one class it does not matter for errors.
+    """Whether the outputs are logits, which does not matter for errors if there are several.
 
     Raises:
-        ValueError: other outputs than a row of class scores, one score of a model whose compiled
-            loss does not say what it is, or labels that are no classes: of arrays any, of a dataset
-            those of the first batch.
+        ValueError: The outputs are not a row of class scores, the compiled loss does not say what a
+            single score is, or the labels are not classes; for a dataset only the labels of the
+            first batch are checked.
     """
     outputs = model(batches.first_inputs(), training=False)
     if not keras.ops.is_tensor(outputs) or len(outputs.shape) not in (1, 2):
@@ -64,11 +64,11 @@ def bound_of_file(
     """Fields of a `CompressedFile`: errors of its network, examples, and the Occam bound.
 
     Args:
-        network: that of the file.
-        data: inputs and labels.
-        num_bytes: size of the file.
-        delta: probability with which the bound may fail.
-        from_logits: of the outputs.
+        network: Network of the file.
+        data: Inputs and labels.
+        num_bytes: Size of the file.
+        delta: Probability with which the bound may fail.
+        from_logits: Whether the outputs are logits.
     """
     errors, num_examples = 0, 0
     for x, y in batches_for(network, data).parts():

@@ -1,11 +1,11 @@
-"""The writer's search: of all paths of choices, one whose candidates the posterior finds likely.
+"""The writer's search for a path of choices whose candidates are likely under the posterior.
 
 A block of weights has ``2 ** bits_per_block`` candidates after every path that leads to it, all of
-them draws of the prior. The search goes through the blocks and keeps, of all paths seen so far,
-the `beam` best. A path is worth its log density ratio of posterior and prior, summed over its
-weights: the likelihood of the network, as far as the posterior tells. With a beam of one path
-every block is chosen by itself, as in minimal random coding; a wide beam wastes far fewer bits,
-because a block that turns out badly is traded against the blocks around it.
+them draws from the prior. The search goes through the blocks and keeps the `beam` best of all paths
+seen so far. The score of a path is the log density ratio of posterior and prior, summed over its
+weights: the likelihood of the network as approximated by the posterior. With a beam of one path
+every block is chosen separately, as in minimal random coding; a wide beam wastes far fewer bits,
+because a block with poor candidates is compensated by the blocks around it.
 
 References:
     Havasi, Peharz & Hernandez-Lobato (2019), "Minimal Random Code Learning", arXiv 1810.00440.
@@ -22,9 +22,9 @@ from keras_infobottleneck.compression.candidates import RESOLUTION, continued, n
 
 __all__ = ["search"]
 
-# Weights that hold next to nothing take any candidate; together they hold this share of the nats.
+# Weights with little information accept any candidate; together they hold this share of the nats.
 NEGLECTED = 2e-3
-# Blocks between two looks at where all paths have come from.
+# Number of blocks between two searches for the common origin of all paths.
 SETTLE_EVERY = 256
 
 
@@ -39,11 +39,11 @@ def search(
     """The choice of every block.
 
     Args:
-        state: of the path so far.
-        means, scales: of the posterior ``[weights]``, in units of the prior's scale.
-        ends: index of the first weight behind each block ``[blocks]``, the last one `weights`.
-        bits_per_block: logarithm of the number of candidates of a block.
-        beam: number of paths that are kept.
+        state: State after the path so far.
+        means, scales: Parameters of the posterior ``[weights]``, in units of the prior's scale.
+        ends: Index after the last weight of each block ``[blocks]``, the last one `weights`.
+        bits_per_block: Logarithm of the number of candidates of a block.
+        beam: Number of paths that are kept.
     """
     linear, square = _log_ratio(means, scales)
     matters = _matters(means, scales)
@@ -74,12 +74,12 @@ def search(
 def _log_ratio(means: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both coefficients of ``log q(z) / p(z) = linear z - square z^2 + constant``."""
     precision = 1.0 / np.square(scales)
-    square = 0.5 * np.maximum(precision - 1.0, 0.0)  # a posterior wider than its prior: flat
+    square = 0.5 * np.maximum(precision - 1.0, 0.0)  # flat for a posterior wider than its prior
     return (means * precision).astype(np.float32), square.astype(np.float32)
 
 
 def _matters(means: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Mask of the weights that are looked at."""
+    """Mask of the weights that count in the search."""
     nats = 0.5 * (np.square(scales) + np.square(means) - 1.0) - np.log(scales)
     order = np.argsort(nats)
     is_small = np.cumsum(nats[order]) < NEGLECTED * nats.sum()
@@ -89,7 +89,7 @@ def _matters(means: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 
 def _settle(kept: list[np.ndarray], choices: list[int], bits_per_block: int) -> list[np.ndarray]:
-    """Write down the choices that all paths have in common, and return the steps behind them."""
+    """Appends the choices that all paths share, and returns the steps after them."""
     ancestors = np.arange(len(kept[-1]))
     for step in range(len(kept) - 1, 0, -1):
         ancestors = np.unique(kept[step][ancestors] >> bits_per_block)
@@ -100,7 +100,7 @@ def _settle(kept: list[np.ndarray], choices: list[int], bits_per_block: int) -> 
 
 
 def _follow(kept: list[np.ndarray], survivor: int, choices: list[int], bits_per_block: int) -> None:
-    """Append the choices of the path that ends in one survivor of the last step."""
+    """Appends the choices of the path that ends in one survivor of the last step."""
     backwards = []
     for step in reversed(kept):
         child = int(step[survivor])

@@ -1,4 +1,4 @@
-"""The rest of a network learns to live with the weights that are coded already."""
+"""Training of a network's remaining weights while the coded ones are fixed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
 __all__ = ["Tuner"]
 
-# Spread variable of a weight that is fixed: noise that nothing feels, a finite divergence.
+# Log-scale of a fixed weight: negligible noise, and a finite divergence.
 NO_NOISE = -20.0
 
 
 class _Held:
-    """A constraint: some entries of a weight keep their values, however the optimizer moves it."""
+    """A constraint: some entries of a weight keep their values in training."""
 
     def __init__(self, weight: keras.Variable):
         self._mask = tf.Variable(tf.zeros(weight.shape, tf.bool), trainable=False)
@@ -34,26 +34,27 @@ class _Held:
         weight.constraint = self
 
     def hold(self, mask: np.ndarray | bool, values: np.ndarray | float) -> None:
-        """Fix entries from now on."""
+        """Fixes entries from now on."""
         self._mask.assign(tf.broadcast_to(mask, self._mask.shape))
         values = tf.cast(values, self._values.dtype)
         self._values.assign(tf.broadcast_to(values, self._values.shape))
         self._weight.assign(self(self._weight.value))
 
     def __call__(self, weight: tf.Tensor) -> tf.Tensor:
-        """The weight with the entries that are fixed."""
+        """The weight with its fixed entries."""
         return tf.where(self._mask, self._values, tf.convert_to_tensor(weight))
 
 
 class Tuner:
-    """A copy of the model in which coded weights are fixed and the others learn.
+    """A copy of the model in which coded weights are fixed and the others are trained.
 
-    The prior is that of the file from the start, and what is not drawn has the values of the file.
+    The prior is that of the file from the start, and weights that are not drawn have the values of
+    the file.
 
     Args:
-        model: compiled, as it was given; it is left untouched.
-        coded: how each weight of the plain network is coded, in its order.
-        finetune: called with the copy after each stage.
+        model: The compiled model; it is not changed.
+        coded: How each weight of the plain network is coded, in its order.
+        finetune: Function that is called with the copy after each stage.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Tuner:
                 scales = each.groups.spread(each.shape)[0]
                 priors[id(weight)] = scales.reshape(each.shape)
                 continue
-            assert each.values is not None  # as of every weight that is not drawn
+            assert each.values is not None  # as for every weight that is not drawn
             weight.assign(each.values)
             _Held(weight).hold(True, each.values)
             if id(weight) in spreads:
@@ -95,11 +96,11 @@ class Tuner:
             _fix_prior(layer, priors)
 
     def learn(self, coded: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Fix the coded weights, let the others learn, and say what they are now.
+        """Fixes the coded weights, trains the others, and returns their parameters.
 
         Args:
-            coded: of all drawn weights, which are coded.
-            values: of these.
+            coded: Mask of the drawn weights that are coded.
+            values: Values of these.
 
         Returns:
             Means and scales of all drawn weights.
@@ -109,7 +110,7 @@ class Tuner:
         return self._posterior()
 
     def resume(self, part: DrawnPart, choices: Choices) -> dict[str, np.ndarray]:
-        """Fix what was coded before an interruption; means and scales of all drawn weights."""
+        """Fixes what was coded before an interruption; returns means and scales as `learn` does."""
         order = whole_order(choices, len(part.prior))
         coded = np.zeros(len(order), bool)
         coded[order[: choices.stage(len(choices.paths) - 1, len(order)).stop]] = True
@@ -117,7 +118,7 @@ class Tuner:
         return self._posterior()
 
     def _fix(self, coded: np.ndarray, values: np.ndarray) -> None:
-        """Fix the coded weights."""
+        """Fixes the coded weights."""
         start = 0
         for held, weight, held_spread, _ in self._drawn:
             stop = start + int(np.prod(weight.shape))
@@ -134,7 +135,7 @@ class Tuner:
 
 
 def _fix_prior(layer: VariationalWeights, priors: dict[int, np.ndarray]) -> None:
-    """Give a layer the prior of the file; weights that are not drawn keep one that is finite."""
+    """Gives a layer the prior of the file; weights that are not drawn keep a finite one."""
     layer.make_room_for_prior()
     pairs = iter(layer.prior_weights)
     for weight, loc, log_scale in zip(layer.variational_weights, pairs, pairs, strict=True):

@@ -1,7 +1,7 @@
 """The weights of a file as one stream, described once for its writer and its reader.
 
-For each weight of the plain network, in the order of its `weights`, stand its mode and what belongs
-to it; behind them, where there are drawn weights, the choices of their blocks.
+For each weight of the plain network, in the order of its `weights`, the stream holds its mode and
+its code; if there are drawn weights, the choices of their blocks follow.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class CodedWeight:
     """How one weight is coded.
 
     Attributes:
-        mode: one of the four of `tensor_codes`.
-        shape: of the weight.
-        values: of a weight that is not drawn.
-        index, integers: of a quantised one, its step and its multiples.
-        groups: of a drawn one, its scales.
+        mode: One of the four of `tensor_codes`.
+        shape: Shape of the weight.
+        values: Values of a weight that is not drawn.
+        index, integers: Step and multiples of a quantised weight.
+        groups: Scales of a drawn weight.
     """
 
     mode: int
@@ -41,7 +41,7 @@ class CodedWeight:
 
 
 def write_weights(writer: Writer, weights: list[CodedWeight]) -> list[float]:
-    """Code everything but the choices; returns the bits of each weight."""
+    """Codes everything but the choices; returns the bits of each weight."""
     bits = []
     for weight in weights:
         before = writer.num_bits()
@@ -51,7 +51,7 @@ def write_weights(writer: Writer, weights: list[CodedWeight]) -> list[float]:
 
 
 def write_choices(writer: Writer, choices: Choices) -> float:
-    """Code the choices; returns their bits."""
+    """Codes the choices; returns their bits."""
     before = writer.num_bits()
     Choices.code(writer, choices)
     return writer.num_bits() - before
@@ -61,11 +61,11 @@ def read_weights(stream: bytes, shapes: list[tuple[tuple[int, ...], Any]]) -> li
     """The values of all weights.
 
     Args:
-        stream: of the file.
-        shapes: of the network's weights, with their types.
+        stream: Stream of the file.
+        shapes: Shapes of the network's weights, with their types.
 
     Raises:
-        DamageError: another stream than one of such weights.
+        DamageError: The stream is not one of such weights.
     """
     reader = Reader(stream)
     try:
@@ -74,13 +74,13 @@ def read_weights(stream: bytes, shapes: list[tuple[tuple[int, ...], Any]]) -> li
     except EndOfStreamError:
         raise DamageError("weights that end too early") from None
     if not reader.is_at_end():
-        raise DamageError("bytes behind the last weight")
+        raise DamageError("bytes after the last weight")
     return weights
 
 
 @dataclass
 class _DrawnWeight:
-    """A weight whose values the choices tell, which stand behind all weights."""
+    """A weight whose values are given by the choices after all weights."""
 
     groups: Groups
     shape: tuple[int, ...]
@@ -89,14 +89,14 @@ class _DrawnWeight:
 def _with_drawn(
     found: list[np.ndarray | _DrawnWeight], reader: Reader, most_bits: int
 ) -> list[np.ndarray]:
-    """The values of all weights, with those of the drawn ones, whose choices are read."""
+    """The values of all weights, including the drawn ones, whose choices are read."""
     drawn = [weight for weight in found if isinstance(weight, _DrawnWeight)]
     parts = iter(_chosen(drawn, reader, most_bits) if drawn else [])
     return [next(parts) if isinstance(weight, _DrawnWeight) else weight for weight in found]
 
 
 def _chosen(drawn: list[_DrawnWeight], reader: Reader, most_bits: int) -> list[np.ndarray]:
-    """The values of the drawn weights, by the choices that are read."""
+    """The values of the drawn weights, from the choices that are read."""
     choices = Choices.code(reader, most_bits=most_bits)
     spreads = [weight.groups.spread(weight.shape) for weight in drawn]
     scales, demand = (np.concatenate(parts) for parts in zip(*spreads, strict=True))
@@ -108,7 +108,7 @@ def _chosen(drawn: list[_DrawnWeight], reader: Reader, most_bits: int) -> list[n
 def _code(
     coder: Coder, shape: tuple[int, ...], dtype: Any, given: CodedWeight | None = None
 ) -> np.ndarray | _DrawnWeight:
-    """One weight: its values, or what is known of one that is drawn."""
+    """Codes one weight: returns its values, or the groups of a drawn one."""
     kind = tensor_codes.mode(coder, None if given is None else given.mode)
     if kind == tensor_codes.DRAWN:
         return _DrawnWeight(groups(coder, shape, None if given is None else given.groups), shape)

@@ -1,1 +1,1 @@
-"""Forget examples: a network that is scrubbed of them, and what can still be read in it."""
+"""Forgetting of examples: a network scrubbed of them, and what can still be read from it."""

@@ -27,9 +27,9 @@ class Performance:
     """Losses and accuracy on each set.
 
     Attributes:
-        losses: name of a set to minus the log-probability of each label, in nats, `[examples]`.
-        accuracies: name of a set to the share of labels that are the most probable class; None
-            where there are no classes.
+        losses: For each set, minus the log-probability of each label, in nats, `[examples]`.
+        accuracies: For each set, the share of labels that are the most probable class; None if
+            there are no classes.
     """
 
     losses: dict[str, np.ndarray]
@@ -39,7 +39,7 @@ class Performance:
     def of(
         cls, model: keras.Model, likelihood: Likelihood, sets: Mapping[str, Batches]
     ) -> Performance:
-        """Measures a model by one pass over each set, without gradients."""
+        """Measures a model in one pass over each set, without gradients."""
         losses: dict[str, np.ndarray] = {}
         accuracies: dict[str, float | None] = {}
         for name, batches in sets.items():
@@ -54,7 +54,7 @@ class Performance:
 
 
 def _most_probable(terms: list[Term]) -> tf.Tensor:
-    """The most probable class, `[batch, 1]`, or `[batch, 0]` where there are none."""
+    """The most probable class, `[batch, 1]`, or `[batch, 0]` if there are no classes."""
     term = terms[0]
     is_classes = isinstance(term, Categorical | CategoricalProbabilities)
     eta = term.eta[0]

@@ -1,4 +1,4 @@
-"""An attack that tells members of a training set by their losses."""
+"""An attack that recognises members of a training set by their losses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def membership_attack(members: np.ndarray, others: np.ndarray) -> Estimate:
     Exact for the losses given; the standard error is that of Hanley and McNeil, 1982.
 
     Args:
-        members: losses of examples that the network was trained on, `[members]`.
-        others: losses of examples that it never saw, `[others]`.
+        members: Losses of examples that the network was trained on, `[members]`.
+        others: Losses of examples that it never saw, `[others]`.
     """
     losses = np.concatenate([members, others])
     values, places = np.unique(-losses, return_inverse=True)
     counts = np.bincount(places, minlength=len(values))
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # of ties the middle one
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # ties get their mean rank
     n, m = len(members), len(others)
     area = (ranks[:n].sum() - n * (n + 1) / 2) / (n * m)
     one, two = area / (2 - area), 2 * area**2 / (1 + area)

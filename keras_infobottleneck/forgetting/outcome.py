@@ -15,29 +15,29 @@ __all__ = ["Forgetting"]
 class Forgetting(Result):
     """Effect of `kib.forget` on a network, before and after.
 
-    Losses are minus log-probabilities of labels, in nats for each example; accuracies and attacks
-    are None where there are none.
+    Losses are minus log-probabilities of labels, in nats per example; accuracies and attacks
+    are None if they do not apply.
 
     Attributes:
-        nats: how much of the forgotten examples can still be read in the weights: divergence
-            between the distributions of weights that forgetting makes of the network that was
-            trained with them and of one that was not, by the gradient that is left.
-        nats_before: the same with the noise alone, without the step.
-        forgotten_loss_before, forgotten_loss: mean loss of the examples that were to be forgotten.
-        retained_loss_before, retained_loss: mean loss of those that were kept.
-        forgotten_accuracy_before, forgotten_accuracy: of a classifier.
-        retained_accuracy_before, retained_accuracy: of a classifier.
-        attack_before, attack: area under the ROC curve of telling forgotten examples from unseen
-            ones by their loss, with its standard error; 0.5 is chance.
-        descent: how far a step of Newton's method would have lowered the mean loss of all
+        nats: How much can still be read about the forgotten examples from the weights: divergence
+            between the distributions of weights after forgetting, for the network that was trained
+            with them and for one that was not, by the remaining gradient.
+        nats_before: The same with the noise alone, without the step.
+        forgotten_loss_before, forgotten_loss: Mean loss of the examples to be forgotten.
+        retained_loss_before, retained_loss: Mean loss of the examples that are kept.
+        forgotten_accuracy_before, forgotten_accuracy: Accuracy of a classifier.
+        retained_accuracy_before, retained_accuracy: Accuracy of a classifier.
+        attack_before, attack: Area under the ROC curve of distinguishing forgotten examples from
+            unseen ones by their loss, with its standard error; 0.5 is chance.
+        descent: By how much a Newton step would have lowered the mean loss of all
             examples before, in nats: 0 at a minimum.
-        step_norm: length of the step of the weights.
-        noise_norm: length of the noise that was added to them.
-        price: of the noise, as given.
-        shift: added to the Fisher matrix.
-        structure: of the Fisher matrix.
-        num_forgotten, num_retained: examples.
-        seed: of the noise.
+        step_norm: Norm of the step of the weights.
+        noise_norm: Norm of the noise that was added to them.
+        price: Price of the noise, as given.
+        shift: Shift added to the Fisher matrix.
+        structure: Structure of the Fisher matrix.
+        num_forgotten, num_retained: Numbers of examples.
+        seed: Seed of the noise.
 
     Example:
         ```python

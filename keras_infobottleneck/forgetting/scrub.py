@@ -1,4 +1,4 @@
-"""`forget`: a step to where training without some examples would have ended, and noise on it."""
+"""`forget`: a step to where training without some examples would have ended, plus noise."""
 
 from __future__ import annotations
 
@@ -51,54 +51,59 @@ def forget(
     verbose: int = 0,
     **fisher_options: Any,
 ) -> tuple[keras.Model, Forgetting]:
-    """Remove information about some training examples from a network, and measure what remains.
+    """Removes information about some training examples from a network, and measures what remains.
 
-    With F the Fisher matrix of what is kept and g the gradient of its mean loss, the weights become
+    With F the Fisher matrix of the retained examples and g the gradient of their mean loss, the
+    weights become
 
         w - (F + shift I)^-1 g + price^(1/4) (F + shift I)^(-1/4) n,    n standard normal:
 
-    a step of Newton's method to where training on the rest would have ended, and noise that is
-    large where the loss hardly feels it. Batch normalisation is measured anew on what is kept, and
-    the optimizer starts afresh: both hold what they have seen.
+    a Newton step to where training on the rest would have ended, and noise that is large along
+    directions that hardly affect the loss. Statistics of batch normalisation are recomputed on the
+    retained examples, and the optimizer is reset, because both contain traces of the others.
 
-    If d is how far the weights still are from those of a network that never saw the examples, the
+    If d is the distance of the weights from those of a network that never saw the examples, the
     two distributions of scrubbed weights differ by
-    `1/2 d^T (F + shift I)^(1/2) d / price^(1/2)` nats, and nobody who sees the weights can read
-    more about whether the examples were there. Here d is the step that the gradient after the first
-    step asks for: exact where the loss is quadratic in the weights with F its Hessian, else an
+    `1/2 d^T (F + shift I)^(1/2) d / price^(1/2)` nats. No observer of the weights can learn more
+    than this about whether the examples were there. Here d is the Newton step by the gradient after
+    the first step: exact if the loss is quadratic in the weights with F its Hessian, otherwise an
     estimate, which is neither a bound nor a proof of deletion.
 
     Args:
-        model: a sequential or functional model, at a minimum of the loss of all its examples; it is
+        model: A sequential or functional model, at a minimum of the loss of all its examples; it is
             not changed.
         forget: `(x, y)` to be forgotten: arrays, a `tf.data.Dataset` or a `PyDataset`.
-        retain: `(x, y)`, the rest of the training set, alike.
-        price: of the noise; with more of it less can be read and the loss rises, by about
+        retain: `(x, y)`, the rest of the training set, in the same form.
+        price: Price of the noise; a higher one leaves less to be read and raises the loss, by about
             `price^(1/2) tr(F^(1/2)) / 2`.
-        unseen: `(x, y)` that the network never saw, like those to be forgotten, against which an
-            attack by losses is tried; without it none is.
-        structure: of the Fisher matrix: "diagonal", "kronecker", "dense" or "gram".
-        shift: added to the Fisher matrix, in its unit; directions that are curved less than this
-            are stepped along less. May be 0 only where there is `weight_decay`.
-        weight_decay: of an objective `mean loss + weight_decay / 2 |w|^2` over all trained weights,
-            with the loss of an example in nats, minus the log-probability of its labels. Keras
-            takes a mean over K outputs: its `L2(c)` is a weight decay of `2 c` beside a
-            cross-entropy of classes, `K c` beside a mean squared error, and `2 K c` beside a
+        unseen: `(x, y)` that the network never saw, similar to those to be forgotten, for a
+            membership attack by losses; None for no attack.
+        structure: Structure of the Fisher matrix: "diagonal", "kronecker", "dense" or "gram".
+        shift: Shift added to the Fisher matrix, in its unit; it shortens steps along directions
+        with
+            less curvature than this. May be 0 only with `weight_decay`.
+        weight_decay: Coefficient of an objective `mean loss + weight_decay / 2 |w|^2` over all
+        trained
+            weights, with the loss of an example in nats, minus the log-probability of its labels.
+            Keras takes a mean over K outputs: its `L2(c)` is a weight decay of `2 c` with a
+            cross-entropy of classes, `K c` with a mean squared error, and `2 K c` with a
             binary cross-entropy of K labels.
-        tolerance: nats for each example. Refused is a network whose mean loss on all examples a
-            step of Newton's method would lower by more, and a step that raises the loss of what is
-            kept by more.
-        likelihood, batch_size, verbose, fisher_options: as of `fisher_information`.
-        seed: of the noise, and of the labels drawn for the Fisher matrix.
+        tolerance: Nats per example. The network is refused if a Newton step would lower its mean
+        loss
+            on all examples by more, or if the step raises the loss of the retained examples by
+            more.
+        likelihood, batch_size, verbose, fisher_options: As in `fisher_information`.
+        seed: Seed of the noise, and of the labels drawn for the Fisher matrix.
 
     Returns:
         The network, a copy compiled with the same loss, and a `Forgetting`. Cost: the Fisher
         matrix, three passes with gradients and some without.
 
     Raises:
-        TypeError: no sequential or functional model.
-        ValueError: an argument that cannot be used; a network that is not at a minimum, or so far
-            from a quadratic that the step fails, with the numbers.
+        TypeError: The model is not sequential or functional.
+        ValueError: An argument cannot be used, the network is not at a minimum, or its loss is so
+        far
+            from quadratic that the step fails; the message has the numbers.
 
     References:
         Golatkar, Achille & Soatto, 2020, "Eternal sunshine of the spotless net", arXiv 1911.04933,
@@ -132,9 +137,7 @@ def forget(
     check_choice("structure", structure, STRUCTURES)
     shift = check_price("shift", shift) + check_price("weight_decay", weight_decay)
     if shift == 0.0:
-        raise ValueError(
-            "`shift` must be above zero where there is no `weight_decay`. Received: shift=0"
-        )
+        raise ValueError("`shift` must be above zero without `weight_decay`. Received: shift=0")
     tolerance = check_positive("tolerance", tolerance)
     check_verbose("verbose", verbose)
     seed = check_seed("seed", seed)
@@ -153,7 +156,7 @@ def forget(
         **{"seed": seed, "likelihood": likelihood, "batch_size": batch_size},
         **{"verbose": verbose, **fisher_options},
     )
-    variables_of(model, fisher)  # which refuses scales of noise
+    variables_of(model, fisher)  # refuses scales of noise
     weights = fisher.layout.join([v.numpy() for v in variables]).astype(np.float64)
     kept = mean_gradient(model, variables, found, read["retain"])
     lost = mean_gradient(model, variables, found, read["forget"])
@@ -162,9 +165,9 @@ def forget(
     descent = _descent(fisher, shift, (1 - share) * kept + share * lost + weight_decay * weights)
     if descent > tolerance:
         raise ValueError(
-            "`model` must be at a minimum of the loss of all examples: train it on, or take a "
-            f"larger `shift`. Received: shift={shift:.3g}, a mean loss that a step of Newton's "
-            f"method would lower by {descent:.3g} nats, above tolerance={tolerance:.3g}"
+            "`model` must be at a minimum of the loss of all examples: train it further, or use a "
+            f"larger `shift`. Received: shift={shift:.3g}, a mean loss that a Newton step "
+            f"would lower by {descent:.3g} nats, above tolerance={tolerance:.3g}"
         )
     before = Performance.of(model, found, read)
     step = _solved(fisher, shift, kept + weight_decay * weights)
@@ -175,11 +178,11 @@ def forget(
     if rise > tolerance:
         expected = _descent(fisher, shift, kept + weight_decay * weights)
         raise ValueError(
-            "`shift` must be so large that the step does not leave where the loss is quadratic; "
-            'take a larger one, or `structure="kronecker"` with `labels="expected"`. '
+            "`shift` must be so large that the step stays where the loss is quadratic; "
+            'use a larger one, or `structure="kronecker"` with `labels="expected"`. '
             f"Received: shift={shift:.3g}, a step of length "
-            f"{np.linalg.norm(step):.3g} that should have lowered the loss of what is kept by "
-            f"{expected:.3g} nats and raised it by {rise:.3g}"
+            f"{np.linalg.norm(step):.3g} that should have lowered the loss of the retained "
+            f"examples by {expected:.3g} nats and raised it by {rise:.3g}"
         )
     rest = mean_gradient(copy.network, copy.variables, found, read["retain"])
     left = _solved(fisher, shift, rest + weight_decay * (weights - step))
@@ -203,8 +206,8 @@ def forget(
     )
     if result.nats > result.nats_before:
         warnings.warn(
-            "The step left more to be read than the noise alone would have: "
-            f"{result.nats:.3g} nats for {result.nats_before:.3g}. The structure "
+            "More can be read from the weights after the step than with the noise alone: "
+            f"{result.nats:.3g} nats instead of {result.nats_before:.3g}. The structure "
             f"{structure!r} does not describe this network well enough; try another, or train "
             "it to a minimum.",
             stacklevel=2,
@@ -214,7 +217,7 @@ def forget(
 
 def _check_options(options: dict[str, Any]) -> None:
     """Refuses, on behalf of `forget`, options that are unknown to `fisher_information`."""
-    # Inside `forget` its own name is that of an argument.
+    # Inside `forget` this name is that of an argument.
     check_keywords(forget, fisher_information, options)
 
 
@@ -235,7 +238,7 @@ def _readable(fisher: FisherInformation, shift: float, price: float, step: np.nd
 
 
 def _compared(before: Performance, after: Performance) -> dict[str, Any]:
-    """The fields of `Forgetting` that exist twice: with `_before` and without."""
+    """The fields of `Forgetting` that exist twice, with `_before` and without."""
     fields: dict[str, Any] = {}
     for ending, found in (("_before", before), ("", after)):
         for name, part in (("forgotten", "forget"), ("retained", "retain")):

@@ -1,4 +1,4 @@
-"""A copy of a network whose weights can be replaced and leave no trace elsewhere in it."""
+"""A copy of a network whose weights are replaced without leaving traces in other state."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def check_forgettable(model: Any) -> None:
     """Refuses models that cannot be copied.
 
     Raises:
-        TypeError: no sequential or functional model.
-        ValueError: a layer that Keras does not make again.
+        TypeError: The model is not sequential or functional.
+        ValueError: Keras cannot rebuild one of the layers.
     """
     check_model("model", model)
     if not isinstance(model, keras.Sequential | keras.Function):
@@ -40,10 +40,11 @@ class ScrubbedCopy:
     """Copy of a model with its loss and a fresh optimizer, since old moments contain old gradients.
 
     Args:
-        model: a sequential or functional model.
-        variables: its weights that will move.
-        retain: data that batch normalisation is measured on anew, as it holds its old data too.
-        batch_size: for arrays.
+        model: A sequential or functional model.
+        variables: Its weights that will be replaced.
+        retain: Data on which batch normalisation is recomputed, because it depends on its old data
+        too.
+        batch_size: Batch size, for arrays.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ScrubbedCopy:
             self.network.compile(optimizer, loss=model.loss)
 
     def move_to(self, flat: np.ndarray, layout: Layout) -> None:
-        """Assigns the weights, `[weights]`, and measures batch normalisation anew."""
+        """Assigns the weights, `[weights]`, and recomputes statistics of batch normalisation."""
         for variable, value in zip(self.variables, layout.split(flat), strict=True):
             variable.assign(value)
         layers = layers_of_kind(self.network, keras.layers.BatchNormalization)

@@ -1,4 +1,4 @@
-"""Show: plain arrays in, matplotlib axes out. Needs the ``plots`` extra.
+"""Plots: from plain arrays to matplotlib axes. Needs the ``plots`` extra.
 
 Matplotlib is imported by the functions, so that importing the package does not need it.
 """

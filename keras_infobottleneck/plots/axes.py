@@ -1,4 +1,4 @@
-"""The axes that a plot is drawn into."""
+"""The axes in which a plot is drawn."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def axes_or_new(ax: Any) -> Axes:
-    """The axes given, or those of a new figure for None.
+    """The given axes, or those of a new figure for None.
 
     Matplotlib is imported here, so that importing the package does not need it.
 
     Raises:
-        TypeError: other things than axes.
+        TypeError: The argument is not matplotlib axes.
     """
     import matplotlib.axes
     import matplotlib.pyplot as plt

@@ -26,12 +26,12 @@ def plot_beta_sweep(
     turn: Any,
     ax: Any = None,
 ) -> np.ndarray:
-    """Draws a sweep in two panels, prices in log.
+    """Draws a sweep in two panels, with a logarithmic axis of prices.
 
     Args:
         beta, task_loss, nats, kept_weights, accuracy, validation_task_loss, validation_accuracy:
-            `[prices]`, or None for what there is not.
-        label_nats: What all labels hold, a horizontal line in the panel of the nats.
+            Arrays `[prices]`, or None for those that do not exist.
+        label_nats: Information in all labels, drawn as a horizontal line in the panel of the nats.
         turn: A turning point, with `beta`, `lower` and `upper`.
         ax: A sequence of two axes; new ones by default.
 
@@ -39,7 +39,7 @@ def plot_beta_sweep(
         The two axes, losses above nats.
 
     Raises:
-        TypeError: Something else than two axes.
+        TypeError: `ax` is not two axes.
     """
     upper, lower = _two_axes(ax)
     upper.plot(beta, task_loss, "k-", marker="o", label="task loss, training")
@@ -74,7 +74,7 @@ def plot_beta_sweep(
 
 
 def _two_axes(ax: Any) -> tuple[Any, Any]:
-    """The axes given, each checked, or those of a new figure."""
+    """The given axes, checked, or those of a new figure."""
     if ax is None:
         import matplotlib.pyplot as plt
 

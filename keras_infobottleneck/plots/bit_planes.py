@@ -1,4 +1,4 @@
-"""Complexity by bit plane, beside its null."""
+"""Complexity by bit plane, next to its null."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def plot_bit_planes(
         The axes: most significant plane at the left, as a number is written.
 
     Raises:
-        ValueError: If the ratios are not vectors of one length, or ``std`` does not match them.
+        ValueError: The ratios are not vectors of one length, or ``std`` does not match them.
 
     Example:
         ```python
@@ -74,5 +74,5 @@ def plot_bit_planes(
 
 
 def _named(argument: str, label: str) -> str:
-    """What a series is called in a refusal."""
+    """The name of a series in an error message."""
     return f"{argument}[{label!r}]" if label else argument

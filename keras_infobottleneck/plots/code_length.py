@@ -1,4 +1,4 @@
-"""What a label costs to tell, over the labels that were told before."""
+"""The code length of a label, over the labels coded before it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["plot_code_length"]
 
 
 def plot_code_length(ends: Any, block_nats: Any, *, num_classes: int, ax: Any = None) -> Any:
-    """Draw nats per label in each block, over the number of labels at its end.
+    """Draws nats per label in each block, over the number of labels at its end.
 
-    The area under the curve, on a linear axis, is the length of the code; the dashed line is what
-    a label costs without a model.
+    The area under the curve, on a linear axis, is the length of the code; the dashed line is the
+    code length of a label without a model.
 
     Args:
-        ends: `[blocks]`, number of labels up to the end of each block, increasing.
-        block_nats: `[blocks]`, length of the code of each block.
-        num_classes: C: without a model a label costs `log C`.
-        ax: axes to draw into; new ones by default.
+        ends: Number of labels up to the end of each block, `[blocks]`, increasing.
+        block_nats: Length of the code of each block, `[blocks]`.
+        num_classes: Number C of classes: without a model a label costs `log C`.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ValueError: arrays that do not go together.
+        ValueError: The arrays do not match each other.
 
     Example:
         ```python

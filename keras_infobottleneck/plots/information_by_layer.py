@@ -1,4 +1,4 @@
-"""Nats, one bar for each layer."""
+"""Nats as bars, one for each layer."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def plot_information_by_layer(
     name: str = "layer",
     ax: Any = None,
 ) -> Axes:
-    """Draw a bar for each layer or weight, in the given order from above, and the null beside it.
+    """Draws a bar for each layer or weight, from the top in the given order, and its null.
 
     Args:
-        nats: name to nats; infinite ones are written out.
-        errors: name to standard error, for some or all of them.
-        null: name to what the same estimator shows where there is nothing, marked by a cross.
-        label: unit, written at the axis of the bars.
-        name: what there is a bar of, written at the other.
-        ax: axes to draw into; new ones by default.
+        nats: Nats by name; infinite values are written as text.
+        errors: Standard errors by name, for some or all bars.
+        null: Results of the same estimator on data without information, by name, marked by a cross.
+        label: Unit of the nats, for the label of their axis.
+        name: What each bar stands for, for the label of the other axis.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ValueError: no bars, NaN, or errors or nulls of names that have no bar.
+        ValueError: There are no bars, NaN, or errors or nulls whose names have no bar.
 
     Example:
         ```python

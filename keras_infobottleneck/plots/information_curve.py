@@ -1,4 +1,4 @@
-"""Information against its price, and what the price costs in loss."""
+"""Information against its price, and the loss at that price."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def plot_information_curve(
     marked: float | None = None,
     ax: Any = None,
 ) -> Axes:
-    """Draw nats over the price, and on a second axis the expected loss.
+    """Draws nats over the price, and the expected loss on a second axis.
 
     Args:
-        beta: `[points]`, prices, increasing and positive.
-        nats: `[points]`.
-        expected_loss: `[points]`, or None.
-        marked: a price to mark, such as `1 / N`.
-        ax: axes to draw into; new ones by default.
+        beta: Prices, `[points]`, increasing and positive.
+        nats: Nats, `[points]`.
+        expected_loss: Expected losses, `[points]`, or None.
+        marked: A price to mark, such as `1 / N`.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes; those of the loss share its horizontal axis.
 
     Raises:
-        ValueError: arrays that do not fit together, or prices that are not positive and increasing.
+        ValueError: The arrays do not match, or the prices are not positive and increasing.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""Where in an image the information is."""
+"""A map of the information in an image."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 def plot_information_map(
     nats: ArrayLike, *, image: ArrayLike | None = None, label: str = "nats", ax: Any = None
 ) -> Axes:
-    """Draw nats by place, dark where there are few, with a scale beside it.
+    """Draws nats by position, dark where there are few, with a colour scale.
 
     Args:
-        nats: `[height, width]`, or with a last axis of channels, which are summed. For an
+        nats: Array `[height, width]`, or with a last axis of channels, which are summed. For an
             `InformationDropout` layer: one example of `layer.information(inputs)`.
-        image: `[height, width]` or with a last axis of 1, 3 or 4 channels, whose outline is drawn
-            over the map, stretched to its size.
-        label: unit, written beside the scale.
-        ax: axes to draw into; new ones by default.
+        image: Array `[height, width]`, or with a last axis of 1, 3 or 4 channels, whose outline is
+            drawn over the map, stretched to its size.
+        label: Unit, written beside the scale.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ValueError: a map, or an image, of another shape, or a map that is not finite.
+        ValueError: The map or the image has another shape, or the map is not finite.
 
     Example:
         ```python

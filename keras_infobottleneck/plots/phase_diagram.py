@@ -26,22 +26,23 @@ def plot_phase_diagram(
     label: str = "training accuracy",
     ax: Any = None,
 ) -> Axes:
-    """Draw a number, such as the accuracy on random labels, on the plane of N and beta.
+    """Draws a number, such as the accuracy on random labels, over the plane of N and beta.
 
     Args:
-        num_examples: `[sizes]`, increasing.
-        beta: `[prices]`, increasing; as `weight_beta`, 1 is marked: below it memorising pays.
-        values: `[prices, sizes]`; NaN is left blank.
-        half_way: a value at which a line is drawn.
-        limits: smallest and largest value of the scale; those of `values` by default.
-        label: written beside the scale.
-        ax: axes to draw into; new ones by default.
+        num_examples: Numbers of examples, `[sizes]`, increasing.
+        beta: Prices, `[prices]`, increasing. The line at 1 is that of a `weight_beta`, below which
+            memorising pays off.
+        values: Numbers to draw, `[prices, sizes]`; NaN is left blank.
+        half_way: A value at which a line is drawn.
+        limits: Smallest and largest value of the scale; those of `values` by default.
+        label: Text beside the scale.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
-        The matplotlib axes, both in log.
+        The matplotlib axes, both logarithmic.
 
     Raises:
-        ValueError: axes that are not positive and increasing, or values of another shape.
+        ValueError: The axes are not positive and increasing, or the values have another shape.
 
     Example:
         ```python
@@ -75,7 +76,7 @@ def plot_phase_diagram(
 
 
 def _ticks(name: str, value: Any) -> np.ndarray:
-    """Two or more positive numbers, increasing."""
+    """Two or more positive, increasing numbers."""
     ticks = check_numbers(name, value, "[points]", 0, open_below=True, increasing=True)
     if len(ticks) < 2:
         raise refusal(ValueError, name, "be two or more numbers", value)
@@ -83,7 +84,7 @@ def _ticks(name: str, value: Any) -> np.ndarray:
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:
-    """Half-way between neighbours in log, and as far beyond the first and the last."""
+    """Midpoints between neighbours in log, and as far beyond the first and the last."""
     logs = np.log(centres)
     inner = (logs[1:] + logs[:-1]) / 2
     return np.exp([2 * logs[0] - inner[0], *inner, 2 * logs[-1] - inner[-1]])

@@ -1,4 +1,4 @@
-"""What is left of a network when its noisiest weights are taken away."""
+"""The share of weights that remain when the noisiest are pruned."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def plot_pruning_curve(
     score_label: str = "accuracy",
     ax: Any = None,
 ) -> Axes:
-    """Draw the share of weights kept against the threshold of `|mean| / standard deviation`.
+    """Draws the share of weights kept against the threshold of `|mean| / standard deviation`.
 
     Args:
-        signal_to_noise: ratios of all weights, of any shape, or a mapping from paths to such, as
-            `VariationalWeights.signal_to_noise()` returns; not negative.
-        thresholds: `[points]`, increasing and positive, at which a network was pruned.
-        scores: `[points]`, what the pruned network scored there, drawn on a second axis.
-        score_label: name of the scores.
-        ax: axes to draw into; new ones by default.
+        signal_to_noise: Ratios of all weights, of any shape, or a mapping from paths to such
+        arrays, as
+            returned by `VariationalWeights.signal_to_noise()`; not negative.
+        thresholds: Thresholds, `[points]`, increasing and positive, at which a network was pruned.
+        scores: Scores of the pruned network, `[points]`, drawn on a second axis.
+        score_label: Name of the scores.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes; those of the scores share its horizontal axis.
 
     Raises:
-        ValueError: ratios that are negative, NaN or missing, or thresholds and scores that do not
-            go together.
+        ValueError: Ratios are negative, NaN or missing, or thresholds and scores do not match.
 
     Example:
         ```python
@@ -59,7 +59,7 @@ def plot_pruning_curve(
         raise refusal(ValueError, "signal_to_noise", "hold at least one ratio", signal_to_noise)
     if (thresholds is None) != (scores is None):
         raise ValueError(
-            "`thresholds` and `scores` go together. "
+            "`thresholds` and `scores` must be given together. "
             f"Received: thresholds={described(thresholds)}, scores={described(scores)}"
         )
     if thresholds is not None:

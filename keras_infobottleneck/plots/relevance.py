@@ -34,16 +34,16 @@ def plot_resolution_relevance(
     name: str | None = None,
     ax: Any = None,
 ) -> Axes:
-    """Draw points on the plane of `H[s]` and `H[K]`, in units of `log M`.
+    """Draws points on the plane of `H[s]` and `H[K]`, in units of `log M`.
 
     Args:
-        resolution: `[points]`, joined in the given order.
-        relevance: `[points]`.
-        labels: text at each point.
-        hull: pair of arrays, the curve of maximal relevance (`MaximumRelevance.hull()`).
-        null: pair of arrays, resolution and relevance of the null of each point.
-        name: legend entry of the points.
-        ax: axes to draw into; new ones by default.
+        resolution: Resolution of each point, `[points]`; points are joined in the given order.
+        relevance: Relevance of each point, `[points]`.
+        labels: Text for each point.
+        hull: Pair of arrays, the curve of maximal relevance (`MaximumRelevance.hull()`).
+        null: Pair of arrays, resolution and relevance of the null of each point.
+        name: Legend entry of the points.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
@@ -88,13 +88,13 @@ def plot_resolution_relevance(
 def plot_rank_frequency(
     counts: ArrayLike, *, mu: float = 1.0, name: str | None = None, ax: Any = None
 ) -> Axes:
-    """Draw the counts of states by rank, both in log, with the line `k ~ rank^(-1 / mu)`.
+    """Draws the counts of states by rank, both in log, with the line `k ~ rank^(-1 / mu)`.
 
     Args:
-        counts: `[num_states]`, the counts `k_s`.
-        mu: slope of the line; 1 is Zipf's law.
-        name: legend entry of the counts.
-        ax: axes to draw into; new ones by default.
+        counts: Counts `k_s` of the states, `[num_states]`.
+        mu: Slope of the line; 1 is Zipf's law.
+        name: Legend entry of the counts.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.

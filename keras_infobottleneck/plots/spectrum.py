@@ -15,7 +15,7 @@ __all__ = ["plot_spectrum"]
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A line of more points looks the same.
+# A line with more points looks the same.
 MAX_POINTS = 1000
 
 
@@ -28,22 +28,22 @@ def plot_spectrum(
     label: str = "eigenvalue",
     ax: Any = None,
 ) -> Axes:
-    """Draw eigenvalues by rank, largest first, both in log; zeros and below are counted in words.
+    """Draws eigenvalues by rank, largest first, both in log; others than positive are counted.
 
     Args:
-        eigenvalues: `[count]`, of a Fisher matrix or a Hessian, in any order.
-        level: a height to mark, such as `beta / prior_scale^2`, below which a direction is free.
-        level_label: legend entry of the level.
-        name: legend entry of the eigenvalues.
-        label: what they are, with their unit, written at the axis.
-        ax: axes to draw into; new ones by default.
+        eigenvalues: Eigenvalues of a Fisher matrix or a Hessian, `[count]`, in any order.
+        level: A value to mark, such as `beta / prior_scale^2`, below which a direction is free.
+        level_label: Legend entry of the level.
+        name: Legend entry of the eigenvalues.
+        label: Name and unit of the eigenvalues, for the label of their axis.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ValueError: eigenvalues that are not a vector of finite numbers, one of them positive, or a
-            level that is not positive.
+        ValueError: The eigenvalues are not a vector of finite numbers, none of them is positive, or
+            the level is not positive.
 
     Example:
         ```python

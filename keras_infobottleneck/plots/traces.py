@@ -1,4 +1,4 @@
-"""Running means of chains: whether they agree, and have stopped to move."""
+"""Running means of Markov chains, which show whether they agree and have converged."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["plot_traces"]
 
 
 def plot_traces(traces: ArrayLike, *, marked: float | None = None, ax: Any = None) -> Any:
-    """Draw the mean of each chain's draws so far, over the number of draws.
+    """Draws the running mean of each chain's draws, over the number of draws.
 
-    Chains that draw from one distribution come together and stay; where they do not, or all move
-    in one direction, their mean is no estimate yet.
+    Running means of chains that have converged come together and stay there; if they do not, or all
+    drift in one direction, their mean is not a valid estimate yet.
 
     Args:
-        traces: `[chains, draws]`.
-        marked: a value to mark, such as that of a regular model.
-        ax: axes to draw into; new ones by default.
+        traces: Draws of each chain, `[chains, draws]`.
+        marked: A value to mark, such as that of a regular model.
+        ax: Axes to draw on; new ones by default.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ValueError: something else than numbers in two axes.
+        ValueError: The traces are not numbers with two axes.
 
     Example:
         ```python

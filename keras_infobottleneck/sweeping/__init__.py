@@ -1,1 +1,1 @@
-"""Choose a price: one training along a grid of prices, and the curve that comes out."""
+"""Choice of a price: one training along a grid of prices, and the resulting curve."""

@@ -1,4 +1,4 @@
-"""What a sweep over the price of information found."""
+"""The result of a sweep over the price of information."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class BetaSweep(Result):
-    """What `sweep_beta` found: one point for each price, in arrays of the length of `beta`.
+    """Result of `sweep_beta`: one point for each price, in arrays of the length of `beta`.
 
-    Training figures are those of the last epoch at each price, with weights drawn as the objective
-    draws them; validation figures use the posterior means.
+    Training values are those of the last epoch at each price, with weights drawn as in the
+    objective; validation values use the posterior means.
 
     Attributes:
         beta: Prices, `weight_beta`, increasing.
         task_loss: Mean loss per training example, without any price, in nats for a cross-entropy.
-        task_loss_spread: Standard deviation of the task loss over the epochs that follow the
-            warm-up: how far it still moved.
+        task_loss_spread: Standard deviation of the task loss over the epochs after the warm-up: how
+            much it still changed.
         nats: Divergence of the weights from their prior, over all weights.
         kept_weights: Share of the weights whose signal-to-noise ratio, `|mean| / standard
             deviation`, is at least `prune_below`.
-        accuracy: Share of right answers in training; None where the model has no such metric.
-        validation_task_loss, validation_accuracy: None without validation data.
-        label_nats: What the training labels hold at most, `N * H(y)`, in nats, with the entropy of
-            their frequencies; None where they are not one class for each example.
-        guessing_loss: Task loss of predicting these frequencies; None where it is not known.
-        num_examples: N.
-        num_weights: Number of weights that have a distribution.
-        epochs: Epochs at each price.
+        accuracy: Accuracy in training; None if the model has no such metric.
+        validation_task_loss, validation_accuracy: The same on validation data; None without them.
+        label_nats: Largest information that the training labels hold, `N * H(y)`, in nats, with the
+            entropy of their frequencies; None unless they are one class for each example.
+        guessing_loss: Task loss of predicting these frequencies; None if it is not known.
+        num_examples: Number N of training examples.
+        num_weights: Number of weights with a posterior.
+        epochs: Number of epochs at each price.
         prune_below: Threshold of `kept_weights`.
         seed: The seed that gives the same sweep again.
         validation_task_loss_standard_error: Standard error of the validation task loss over the
-            validation examples; NaN where it is not known, None without them. All prices are
-            measured on the same examples, so that differences between prices are surer.
+            validation examples; NaN if it is not known, None without them. All prices are measured
+            on the same examples, so that differences between prices are more certain.
 
     Example:
         ```python
@@ -98,21 +98,21 @@ class BetaSweep(Result):
 
     @property
     def turn(self) -> TurningPoint:
-        """The price at which the curve turns, and between which prices it surely does.
+        """The price at which the curve turns, with a bracket.
 
-        It is decided by the task loss on the training data: the curve turns where the loss crosses
-        the middle between its least value and that of guessing (`guessing_loss`, or the greatest
-        value where that is None). For a cross-entropy this is where the network gives up half of
-        the information about its labels that it held. The bracket is that of the grid, widened by
-        prices whose loss still moved by more than half of its distance from the middle. It does
-        not tell how the turn differs between seeds: repeat the sweep with others for that.
+        It is determined by the task loss on the training data: the curve turns where the loss
+        crosses the middle between its smallest value and that of guessing (`guessing_loss`, or the
+        largest value if that is None). For a cross-entropy, the network gives up half of its
+        information about the labels there. The bracket is that of the grid, widened by prices whose
+        loss still changed by more than half of its distance from the middle. It does not include
+        the variation between seeds: repeat the sweep with others for that.
         """
         spread, guessing = self.task_loss_spread, self.guessing_loss
         return turning_point(self.beta, self.task_loss, spread, guessing)
 
     @property
     def best_beta(self) -> float:
-        """The price with the least validation task loss; NaN without validation data."""
+        """The price with the smallest validation task loss; NaN without validation data."""
         if self.validation_task_loss is None:
             return math.nan
         return float(self.beta[np.argmin(self.validation_task_loss)])
@@ -137,10 +137,10 @@ class BetaSweep(Result):
         return {**super().to_dict(), "turn": self.turn.to_dict(), "best_beta": self.best_beta}
 
     def table(self) -> str:
-        """One line for each price, and below them what the columns and the labels hold.
+        """One line for each price, with explanations below.
 
-        The last lines say what the columns are, what the labels hold at most, the price of the
-        least validation loss and the price at which the curve turns.
+        The last lines explain the columns, and give the largest information in the labels, the
+        price of the smallest validation loss and the price at which the curve turns.
         """
         names = [name for name in COLUMNS if name in self._points]
         rows = [[COLUMNS[name] for name in names]]
@@ -152,7 +152,7 @@ class BetaSweep(Result):
     def plot(self, ax: Any = None) -> np.ndarray:
         """Draws the task loss and accuracy, and below them nats and kept weights, over the price.
 
-        The line of the label information and the bracket of the turning point are marked.
+        The label information is marked by a line, and the bracket of the turning point is shaded.
 
         Args:
             ax: Two matplotlib axes, one for each panel; new ones by default.
@@ -174,22 +174,22 @@ class BetaSweep(Result):
         )
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes the sweep to a file, whole or not at all.
+        """Writes the sweep to a file atomically.
 
         Raises:
-            TypeError, ValueError: No path of a file in a folder that exists.
+            TypeError, ValueError: The path is not that of a file in an existing folder.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         write_arrays(path, {name: value for name, value in fields.items() if value is not None})
 
     @classmethod
     def from_npz(cls, path: str | os.PathLike) -> BetaSweep:
-        """Reads what `to_npz` wrote.
+        """Reads a sweep written by `to_npz`.
 
         Raises:
-            TypeError: No path.
+            TypeError: The path is not a path.
             OSError: The file cannot be opened.
-            ValueError: A damaged file, or one of something else.
+            ValueError: The file is damaged, or is not one of a sweep.
         """
         archive = Archive(path, RULE)
         beta = archive.array("beta", (None,), least=0.0)
@@ -218,7 +218,7 @@ class BetaSweep(Result):
         return cls(beta=beta, **found)
 
     def _cell(self, name: str, point: int) -> str:
-        """A number of the table, with its error where it has one."""
+        """A number of the table, with its error if it has one."""
         value, errors = getattr(self, name)[point], self.validation_task_loss_standard_error
         if name == "validation_task_loss" and errors is not None and np.isfinite(errors[point]):
             return f"{value:.4g} ± {errors[point]:.2g}"
@@ -227,7 +227,7 @@ class BetaSweep(Result):
         return f"{value:,.0f}" if name == "nats" else f"{value:.4g}"
 
     def _legend(self) -> list[str]:
-        """What the columns are."""
+        """Explanations of the columns."""
         found = [
             f"nats: in all {self.num_weights:,} weights with a distribution",
             f"kept: share of these whose |mean| is at least {self.prune_below:g} standard "
@@ -239,7 +239,7 @@ class BetaSweep(Result):
         return found
 
     def _sentences(self) -> list[str]:
-        """What the labels hold, and where the curve turns."""
+        """The information in the labels, the best price and the turning point, in words."""
         found = []
         if self.label_nats is not None:
             found.append(f"{self.num_examples:,} labels hold {self.label_nats:,.0f} nats at most")
@@ -248,7 +248,7 @@ class BetaSweep(Result):
         return [*found, str(self.turn)]
 
     def _within(self) -> str:
-        """The largest price whose validation loss is within one standard error of the least."""
+        """The largest price whose validation loss is within one standard error of the smallest."""
         losses, errors = self.validation_task_loss, self.validation_task_loss_standard_error
         if losses is None or errors is None:
             return ""

@@ -1,4 +1,4 @@
-"""What the labels of a data set hold, where they are one class for each example."""
+"""Frequencies and entropy of the labels of a data set, if they are one class per example."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def class_frequencies(loss: Any, batches: Batches) -> np.ndarray | None:
 
 
 def loss_in_nats(loss: Any) -> bool:
-    """Whether a loss is a cross-entropy in nats, so that the labels' entropy is that of guessing.
+    """Whether a loss is a cross-entropy in nats, so that guessing costs the labels' entropy.
 
-    One with smoothed labels, or divided by its greatest value, is none.
+    Not if its labels are smoothed, or it is divided by its largest value.
     """
     is_plain = not isinstance(loss, BoundedCrossentropy) and _kind(loss) is not None
     return is_plain and not getattr(loss, "label_smoothing", 0.0)
@@ -53,14 +53,14 @@ def entropy(frequencies: np.ndarray) -> float:
 
 
 def _kind(loss: Any) -> str | None:
-    """Kind of the labels: "sparse" for numbers of classes, "rows" for one-hot rows, "bits"."""
+    """Kind of the labels: "sparse" for class numbers, "rows" for one-hot rows, "bits"."""
     if isinstance(loss, BoundedCrossentropy):
         return "sparse"
     return kind_of_labels(loss)
 
 
 def _counts(kind: str, labels: np.ndarray) -> np.ndarray | None:
-    """How often each class is there."""
+    """Number of labels of each class."""
     if kind == "rows":
         return labels.sum(0, dtype=np.float64) if labels.ndim == 2 else None
     if labels.ndim != 1:

@@ -1,4 +1,4 @@
-"""One training that passes along all prices: where each stage starts, and what it ends with."""
+"""One training along all prices: the start of each stage, and the values at its end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VALIDATION_ERROR = "val_task_loss_standard_error"
 
 @dataclass(frozen=True)
 class Plan:
-    """How the epochs of a training are shared out among prices.
+    """How the epochs of a training are divided among prices.
 
     Attributes:
         betas: Prices, one for each stage, increasing.
-        first_epochs: Epochs of the first stage.
-        epochs: Epochs of every other stage.
-        warm_up: How many of them the price takes to rise from the one before.
+        first_epochs: Number of epochs of the first stage.
+        epochs: Number of epochs of every other stage.
+        warm_up: Number of epochs in which the price rises from the one before.
     """
 
     betas: Sequence[float]
@@ -37,12 +37,12 @@ class Plan:
 
     @property
     def ends(self) -> list[int]:
-        """Completed epochs at the end of each stage."""
+        """Number of completed epochs at the end of each stage."""
         return [self.first_epochs + self.epochs * stage for stage in range(len(self.betas))]
 
     @property
     def num_epochs(self) -> int:
-        """Epochs of all stages."""
+        """Number of epochs of all stages."""
         return self.ends[-1]
 
     def place(self, epoch: int) -> tuple[int, int]:
@@ -53,7 +53,7 @@ class Plan:
         return later + 1, within
 
     def price(self, epoch: int) -> float:
-        """The price of an epoch, counted from 0; the first stage rises from no price at all."""
+        """The price of an epoch, counted from 0; the first stage rises from zero."""
         stage, within = self.place(epoch)
         before = self.betas[stage - 1] if stage else 0.0
         share = min(1.0, (within + 1) / (self.warm_up + 1))
@@ -61,18 +61,19 @@ class Plan:
 
 
 class Stages(keras.callbacks.Callback):
-    """Starts the optimizer anew at every price, and the weights too where they are not followed.
+    """Resets the optimizer at every price, and also the weights without a warm start.
 
-    At the end of a stage the share of weights kept is added to the logs, and how sure the
-    validation loss is.
+    At the end of a stage the share of weights kept is added to the logs, and the standard error of
+    the validation loss.
 
     Args:
-        model: As compiled and built, untrained: its weights and its optimizer's are the start.
+        model: The model, compiled, built and untrained: it defines the start of weights and
+        optimizer.
         plan: The stages.
-        warm_start: Whether the weights go on from the price before.
-        prune_below: Signal-to-noise ratio from which on a weight is kept.
+        warm_start: Whether the weights continue from the price before.
+        prune_below: Signal-to-noise ratio from which a weight is kept.
         validation: The validation examples.
-        verbose: Whether a line is printed at the end of every stage.
+        verbose: Whether to print a line at the end of every stage.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Stages(keras.callbacks.Callback):
         self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Back to the start, where a stage begins."""
+        """Resets the state if a stage begins."""
         if self._plan.place(epoch)[1]:
             return
         if self._weights is not None:
@@ -102,7 +103,7 @@ class Stages(keras.callbacks.Callback):
             variable.assign(value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures at the end of a stage."""
+        """Measures if a stage ends."""
         if logs is None or epoch + 1 not in self._plan.ends:
             return
         logs[KEPT] = share_kept(self.model, self._prune_below)
@@ -118,11 +119,11 @@ class Stages(keras.callbacks.Callback):
 
 
 def num_weights(model: InformationBottleneckModel) -> int:
-    """How many weights have a distribution."""
+    """Number of weights with a posterior."""
     return sum(math.prod(w.shape) for v in model.variational_layers for w in v.variational_weights)
 
 
 def share_kept(model: InformationBottleneckModel, prune_below: float) -> float:
-    """Share of the weights with a distribution whose signal-to-noise ratio is not below this."""
+    """Share of the weights with a posterior whose signal-to-noise ratio is at least this."""
     ratios = [r for layer in model.variational_layers for r in layer.signal_to_noise().values()]
     return sum(int(np.sum(ratio >= prune_below)) for ratio in ratios) / num_weights(model)

@@ -1,4 +1,4 @@
-"""`sweep_beta`: arguments, and the one training that passes along all prices."""
+"""`sweep_beta`: arguments, and the one training along all prices."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from keras_infobottleneck.sweeping.validation import Validation
 
 __all__ = ["sweep_beta"]
 
-SETTINGS = "sweep_beta"  # name in the history that the checkpoint keeps
-LARGEST_SEED = 2**32 - 1  # of NumPy's global generator
-DEFAULT_BATCH_SIZE = 32  # of `keras.Model.fit`
+SETTINGS = "sweep_beta"  # key in the history of the checkpoint
+LARGEST_SEED = 2**32 - 1  # limit of NumPy's global generator
+DEFAULT_BATCH_SIZE = 32  # default of `keras.Model.fit`
 
 
 def sweep_beta(
@@ -57,16 +57,16 @@ def sweep_beta(
     """Trains one network along a grid of prices, and records loss, accuracy and nats at each.
 
     All prices are stages of one training, so that the network is traced once. At each price the
-    training goes on from the weights of the price before, its optimizer starts anew, and the price
+    training continues from the weights of the price before, its optimizer is reset, and the price
     rises linearly over the first `warm_up` epochs. The sweep costs
-    `first_epochs + (len(betas) - 1) * epochs` epochs, one pass over the data before them, with
-    `path` another over all data, by which a file of other data is known, and with validation data
-    two passes over these for each price, one of them for the standard error.
+    `first_epochs + (len(betas) - 1) * epochs` epochs, and one pass over the data before them. With
+    `path` there is another pass over all data, to identify them, and with validation data two
+    passes over these for each price, one of them for the standard error.
 
-    With `path` the sweep is kept in a file after every epoch. Killed and called again with the
-    same arguments it goes on and ends with the result of the undisturbed sweep, provided that the
-    order of the data depends on the epoch alone: arrays are shuffled so here; a data set must give
-    the same order in every epoch. Once the sweep is done, calling it again reads the result.
+    With `path` the sweep is saved to a file after every epoch. If it is killed and called again
+    with the same arguments, it resumes and ends with the same result, provided that the order of
+    the data depends only on the epoch: arrays are shuffled in this way; a data set must give the
+    same order in every epoch. Once the sweep is finished, another call reads the result.
 
     Keras' global seed is set (`keras.utils.set_random_seed`), so that `build` gives the same start.
 
@@ -74,29 +74,29 @@ def sweep_beta(
         build: A function without arguments that returns a compiled `InformationBottleneckModel`
             with `VariationalWeights` in it; it is called once.
         data: Training data: `(x, y)` arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        betas: Prices, `weight_beta`, positive and increasing, two at least.
+        betas: Prices, `weight_beta`, positive and increasing, at least two.
         validation_data: Data of the same kinds, measured at the end of every price.
-        epochs: Epochs at each price.
-        first_epochs: Epochs at the first price, where the network has yet to learn everything; by
-            default as many as at the others.
-        warm_up: Epochs over which the price rises from the one before, by default half of `epochs`.
-        batch_size: Examples in a batch, for arrays only; 32 by default.
-        warm_start: Whether the weights go on from the price before; if not, every price begins
-            with the weights that `build` gave.
-        prune_below: Signal-to-noise ratio, `|mean| / standard deviation`, from which on a weight
+        epochs: Number of epochs at each price.
+        first_epochs: Number of epochs at the first price, where the network starts untrained; by
+            default the same as at the others.
+        warm_up: Number of epochs in which the price rises, by default half of `epochs`.
+        batch_size: Batch size, for arrays only; 32 by default.
+        warm_start: Whether the weights continue from the price before; if not, every price starts
+            with the weights from `build`.
+        prune_below: Signal-to-noise ratio, `|mean| / standard deviation`, from which a weight
             counts as kept.
-        path: File that keeps the state of the sweep, in a folder that exists.
-        seed: Of weights, noise and the order of the data; None draws a fresh one, which the result
-            carries.
+        path: File for the state of the sweep, in an existing folder.
+        seed: Seed of weights, noise and the order of the data; None draws a new one, which the
+            result contains.
         verbose: 1 prints a line at the end of every price, 2 also Keras' line for every epoch.
 
     Returns:
         A `BetaSweep`.
 
     Raises:
-        TypeError: An argument of another kind, or a `build` that returns something else.
-        ValueError: Values that cannot be used, an uncompiled model or one without weights that
-            have a distribution, or a file of another sweep.
+        TypeError: An argument has another type, or `build` returns something else.
+        ValueError: Values cannot be used, the model is not compiled or has no weights with a
+            posterior, or the file is that of another sweep.
 
     Example:
         ```python
@@ -162,7 +162,7 @@ def sweep_beta(
         history = checkpoint.history
     if start < plan.num_epochs:
         with warnings.catch_warnings():
-            # A price that leaves nothing is one that a sweep may well reach.
+            # A sweep may well include a price at which nothing is left.
             warnings.filterwarnings("ignore", message="The price collapsed")
             found = model.fit(
                 **_training_data(data, batches, seed, start, plan),
@@ -190,29 +190,29 @@ def sweep_beta(
 
 
 def _checked_model(model: Any) -> InformationBottleneckModel:
-    """What `build` returned, if it can be trained along prices."""
+    """The model returned by `build`, after checks."""
     expected = "a function that returns a compiled InformationBottleneckModel"
     check_instance("build()", model, InformationBottleneckModel, expected)
     if not model.compiled or model.optimizer is None:
         raise refusal(ValueError, "build()", "be compiled with an optimizer and a loss", model)
     if not model.variational_layers:
-        expected = "hold layers whose weights have a distribution, VariationalWeights"
+        expected = "hold layers whose weights have a posterior, VariationalWeights"
         raise refusal(ValueError, "build()", expected, model)
     return model
 
 
 def _restored(checkpoint: Checkpoint, model: keras.Model, settings: list) -> int:
-    """The epoch to go on with, with the model as the file has it; 0 where there is no file.
+    """The epoch to continue with, after restoring the model from the file; 0 without a file.
 
     Raises:
-        ValueError: The file is of another sweep, or of something else.
+        ValueError: The file is that of another sweep, or of something else.
     """
     settings = [float(value) for value in settings]
     start = checkpoint.restore(model)
     if start and checkpoint.history.get(SETTINGS) != settings:
         raise ValueError(
-            "`path` must be a file of this very sweep, with the same prices, epochs, data and "
-            f"seed, or not be there. Received: path={checkpoint.filepath!r}, of another"
+            "`path` must be a file of the same sweep, with the same prices, epochs, data and "
+            f"seed, or not exist. Received: path={checkpoint.filepath!r}, of another sweep"
         )
     checkpoint.history[SETTINGS] = settings
     return start
@@ -221,7 +221,7 @@ def _restored(checkpoint: Checkpoint, model: keras.Model, settings: list) -> int
 def _training_data(
     data: Any, batches: Batches, seed: int, start: int, plan: Plan
 ) -> dict[str, Any]:
-    """What `fit` trains on: arrays in an order that the epoch decides, a data set as it is."""
+    """Training data for `fit`: arrays in an order given by the epoch, a data set unchanged."""
     if batches.is_dataset:
         return {"x": data}
     arrays, size = batches.first_batch(), batches.size
@@ -230,9 +230,9 @@ def _training_data(
 
 
 def _columns(history: dict[str, list], plan: Plan) -> dict[str, Any]:
-    """Points of the sweep from what training logged in each epoch."""
+    """Points of the sweep, from the logs of all epochs."""
     losses = np.asarray(history["task_loss"], np.float64)
-    # The epochs at the full price; of the first stage as many as of the others.
+    # The epochs at the full price; for the first stage as many as for the others.
     settled = [losses[end - plan.epochs + plan.warm_up : end] for end in plan.ends]
     accuracy = next((name for name in history if name.endswith(("accuracy", "acc"))), "accuracy")
 
@@ -242,7 +242,7 @@ def _columns(history: dict[str, list], plan: Plan) -> dict[str, Any]:
         return np.array([history[name][end - 1] for end in plan.ends], np.float64)
 
     def measured(name: str) -> np.ndarray | None:
-        found = history.get(name, [])  # shorter where another version began the sweep
+        found = history.get(name, [])  # shorter if another version began the sweep
         return np.array(found, np.float64) if len(found) == len(plan.ends) else None
 
     return {

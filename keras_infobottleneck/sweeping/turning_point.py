@@ -1,4 +1,4 @@
-"""The price at which a network gives up half of what it has learned of the labels."""
+"""The price at which a network gives up half of what it has learned about the labels."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from keras_infobottleneck.results.result import Result
 
 __all__ = ["TurningPoint", "turning_point"]
 
-# How many spreads of the task loss a price must stand away from half-way to be on one side.
+# Number of spreads of the task loss by which a price must differ from the middle to be on one side.
 CLEAR = 2.0
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class TurningPoint(Result):
-    """Where the task loss of a sweep crosses the middle between its least and its greatest value.
+    """Where the task loss of a sweep crosses the middle between its smallest and largest value.
 
     Attributes:
         beta: The price, interpolated in the logarithm of the prices at the first crossing; NaN
-            where the task loss does not cross the middle on the grid.
-        lower: The largest price up to which the task loss lies clearly below the middle at every
-            price of the grid; 0 where there is none.
-        upper: The smallest price from which on it lies clearly above at every price; infinite
-            where there is none.
+            if the task loss does not cross the middle on the grid.
+        lower: The largest price up to which the task loss is clearly below the middle at every
+            price of the grid; 0 if there is none.
+        upper: The smallest price from which it is clearly above at every price; infinite
+            if there is none.
         level: The middle, in the unit of the task loss.
     """
 
@@ -46,11 +46,11 @@ def turning_point(
     """The turning point of a curve.
 
     Args:
-        beta: `[prices]`, increasing.
-        task_loss: `[prices]`.
-        spread: `[prices]`, standard deviation of the task loss from epoch to epoch.
-        guessing_loss: Task loss of a network that knows nothing of the labels but their
-            frequencies; by default the greatest task loss of the curve.
+        beta: Prices, `[prices]`, increasing.
+        task_loss: Task losses, `[prices]`.
+        spread: Standard deviations of the task loss from epoch to epoch, `[prices]`.
+        guessing_loss: Task loss of predicting the frequencies of the labels; by default the largest
+            task loss of the curve.
     """
     greatest = float(task_loss.max()) if guessing_loss is None else guessing_loss
     level = (float(task_loss.min()) + greatest) / 2

@@ -1,4 +1,4 @@
-"""How sure a validation loss is: its spread over the examples, by one more pass over them."""
+"""The standard error of a validation loss over the examples, by one more pass over them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from keras_infobottleneck.introspection.model_data import batches_for
 
 __all__ = ["Validation"]
 
-# Mean losses of two passes agree to rounding, unless one of them is another mean.
+# Mean losses of two passes agree up to rounding, unless one of them is weighted.
 TOLERANCE = 1e-3
 
 
 class Validation:
-    """The validation examples of a sweep, of which a standard error is asked at every price.
+    """The validation examples of a sweep, for a standard error at every price.
 
     Args:
-        model: compiled.
-        data: as of `fit`; None for none.
+        model: The compiled model.
+        data: Validation data of `fit`; None for none.
     """
 
     def __init__(self, model: keras.Model, data: Any):
@@ -33,17 +33,17 @@ class Validation:
         self._batches = None if data is None else _batches(model, data)
 
     def checksum(self) -> int:
-        """A number that other examples have not; 0 without any that are read here."""
+        """A checksum of the examples; 0 without any that can be read here."""
         return 0 if self._batches is None else self._batches.checksum()
 
     def standard_error(self, mean: float | None) -> float:
-        """Standard error of the mean task loss, without noise; NaN where it is not known.
+        """Standard error of the mean task loss, without noise; NaN if it is not known.
 
-        It is known of one output and one loss that gives a number for each example, whose mean is
-        the one that was logged: not of weighted or masked examples.
+        It is known for one output and one loss that gives a number for each example, if their mean
+        is the one that was logged: not for weighted or masked examples.
 
         Args:
-            mean: as training logged it; None where it logged none.
+            mean: The logged mean; None if none was logged.
         """
         batches = self._batches
         if batches is None or mean is None:
@@ -62,7 +62,7 @@ class Validation:
 
 
 def _batches(model: keras.Model, data: Any) -> Batches | None:
-    """Validation examples as everything here reads them; None where only Keras does."""
+    """Validation examples as `Batches`; None if only Keras can read them."""
     try:
         return batches_for(model, data)
     except (TypeError, ValueError):
@@ -81,7 +81,7 @@ def _losses(reference: Callable[[], keras.Model]) -> CompiledSum:
         per_label = loss.call if isinstance(loss, keras.losses.Loss) else loss
         losses = tf.cast(per_label(tf.convert_to_tensor(batch.y), outputs), tf.float64)
         losses = tf.reduce_mean(tf.reshape(losses, [tf.shape(batch.weights)[0], -1]), 1)
-        # Rows that only fill the batch up count nothing, not even where theirs is infinite.
+        # Rows that only pad the batch do not count, even if their loss is infinite.
         losses = tf.where(tf.cast(batch.weights, tf.bool), losses, 0.0)
         return {"loss": tf.reduce_sum(losses), "square": tf.reduce_sum(losses**2)}
 

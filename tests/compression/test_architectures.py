@@ -51,6 +51,6 @@ def test_layers_of_ones_own_are_taken_where_they_are_registered(tmp_path):
         """Nobody knows this class."""
 
     model = keras.Sequential([keras.Input([3]), Unknown(), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match=r"`model` must be made of layers that a file may name\. "):
+    with pytest.raises(ValueError, match="must consist of layers that can be stored in a file"):
         kib.compress(model, tmp_path / "other.kib", verbose=0)
     assert not (tmp_path / "other.kib").exists()

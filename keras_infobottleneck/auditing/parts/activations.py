@@ -1,4 +1,4 @@
-"""Part of the report: the information that noisy layers pay for."""
+"""Part of the report: the information for which noisy layers are charged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Activations"]
 
 
 class Activations(LayerPart):
-    """Nats that layers pay for their activations, wherever they sit."""
+    """Nats for which layers are charged for their activations, wherever they are in the model."""
 
     name, title, examples = "activations", "Information that noisy layers pay for", 500
     nats_label = "paid for the input"
@@ -37,37 +37,37 @@ class Activations(LayerPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Only layers with noise on their activations pay."""
+        """Omitted unless a layer has noise on its activations."""
         if not noisy_layers(subject.model, "activations"):
             return "the model has no layer with noise on its activations"
         return None
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
-        """All that pay, whichever layers were named."""
+        """All layers that are charged, even if others were named."""
         paying = noisy_layers(subject.model, "activations")
         return [HiddenLayer(layer.name, shape=(), num_weights=0) for layer in paying]
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """The `ActivationInformation`."""
+        """The layer's `ActivationInformation`."""
         paying = noisy_layers(exam.model, "activations")
         found = next(each for each in paying if each.name == layer.name)
         sample = exam.examples("activations")
         return {"activations": activation_information(exam.model, found, sample)}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """Nats of each layer beside their price."""
+        """Nats of each layer, with their price."""
         for name, paid in findings.results_of_layers("activations").items():
             price, error = f"price of a nat: {paid.beta:.4g}", paid.standard_error
             yield self.reading("activation_information", name, paid.nats, error, price)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """One for each layer."""
+        """One sentence for each layer."""
         for name, paid in findings.results_of_layers("activations").items():
             nats = number_in_words(paid.nats, paid.standard_error)
             yield f"Layer {name} pays for {nats} nats about each input."
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether the narrowest layer lets through what the labels need."""
+        """Whether the narrowest layer passes as much information as the labels need."""
         paid, labels_hold = findings.results_of_layers("activations"), findings.label_nats
         if not paid:
             return None
@@ -99,11 +99,11 @@ class Activations(LayerPart):
         return Verdict(statement, evidence, unsure, 0)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """What each layer pays for an example."""
+        """Nats per example for which each layer is charged."""
         return {name: e.nats for name, e in findings.results_of_layers("activations").items()}
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """A bar for each layer, and where in an image the nats are."""
+        """A bar for each layer, and a map of the nats for images."""
         paid = findings.results_of_layers("activations")
         nats = {name: each.nats for name, each in paid.items()}
         yield from bars_by_layer("Nats that each layer pays for.", nats)

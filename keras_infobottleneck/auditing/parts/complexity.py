@@ -21,7 +21,7 @@ from keras_infobottleneck.auditing.subject import HiddenLayer
 __all__ = ["Complexity"]
 
 
-# Ratios this near to 1 are noise: as much moves them when units are numbered otherwise.
+# Ratios this close to 1 are noise: renumbering the units changes them as much.
 NOISE = 0.015
 SATURATED = 0.5
 TRIAL_SIDE = 256
@@ -29,7 +29,7 @@ REARRANGEMENTS: tuple[Any, ...] = ("within_rows", "within_columns", "renumbered"
 
 
 class Complexity(AuditPart):
-    """Algorithmic complexity of the quantised weights beside that of the same weights shuffled."""
+    """Algorithmic complexity of the quantised weights, compared with that of the shuffled ones."""
 
     name, title = "complexity", "Complexity of the weights"
     measures = (
@@ -71,7 +71,7 @@ class Complexity(AuditPart):
     )
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """The `QuantizedComplexity`."""
+        """The model's `QuantizedComplexity`."""
         found = estimators.quantized_complexity(
             exam.model, rearrangements=REARRANGEMENTS, seed=exam.seed
         )
@@ -85,11 +85,11 @@ class Complexity(AuditPart):
         return (time.perf_counter() - start) * max(1.0, num_weights / matrix.size)
 
     def num_bytes(self, num_weights: int, layers: Sequence[HiddenLayer], num_examples: int) -> int:
-        """Levels of the largest matrix, shuffled."""
+        """Number of bytes for the levels of the largest matrix, shuffled."""
         return 20 * num_weights
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """All bits, and the ratio of the whole and of each weight."""
+        """Total bits, and the ratio of all weights and of each weight."""
         found = findings.complexity
         if found is None:
             return
@@ -106,7 +106,7 @@ class Complexity(AuditPart):
             yield self.reading("complexity_ratio", path, ratio, None, full)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """The ratio of the whole."""
+        """A sentence on the ratio of all weights."""
         found = findings.complexity
         if found is not None:
             yield (
@@ -117,7 +117,7 @@ class Complexity(AuditPart):
             )
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether the weights are arranged, or only differ in scale."""
+        """Whether the weights have structure, or only differ in scale."""
         found = findings.complexity
         if found is None:
             return None
@@ -148,7 +148,7 @@ class Complexity(AuditPart):
         return Verdict(statement, evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """The ratio of each bit plane."""
+        """A figure of the ratio of each bit plane."""
         if findings.complexity is None:
             return
         ratio = findings.complexity.against_shuffled
@@ -161,11 +161,11 @@ class Complexity(AuditPart):
 
 
 def _spread(found: estimators.QuantizedComplexity, std: float | None = None) -> float:
-    """Standard deviation of a ratio, over shuffles and over units numbered otherwise."""
+    """Standard deviation of a ratio, over shuffles and over renumberings of units."""
     std = found.shuffled_ratio_std if std is None else std
     return math.hypot(std, found.rearranged["renumbered"].std)
 
 
 def _is_noise(found: estimators.QuantizedComplexity) -> bool:
-    """Whether the ratio to the shuffle says nothing."""
+    """Whether the ratio to the shuffle is within noise."""
     return abs(found.shuffled_ratio - 1) <= max(NOISE, 2 * _spread(found))

@@ -23,9 +23,9 @@ from keras_infobottleneck.estimators.information.minimum import Minimum
 
 __all__ = ["Effective"]
 
-# Number of examples in one compiled pass, so that a dry run can try one.
+# Number of examples in one compiled pass, small enough that a dry run can try one.
 EXAMPLES_AT_ONCE = 5
-# Numbers in the Jacobians by the weights; this many take at most about ten seconds of one core.
+# Number of entries in the Jacobians by the weights; these take at most about ten seconds of a core.
 MAX_NUMBERS = 5e8
 MAX_NUMBERS_OF_ALL = 3e9
 NO_FLOATS = "the model's inputs are no floats, along which activations can be differentiated"
@@ -33,7 +33,7 @@ TOO_LONG = (
     "units by weights by examples, and by the places or time steps at which weights are used, take "
     "too long; `effective_information` measures them without this limit"
 )
-# When 1/2 log det(I + C^T G^T S^-1 G C) is infinite: G has a direction in which S is singular.
+# 1/2 log det(I + C^T G^T S^-1 G C) is infinite if G has a direction in which S is singular.
 WITHOUT_NOISE = (
     "as some combination of units follows the input and carries no noise, which there always is "
     "where units are more than the weights with noise before them"
@@ -41,7 +41,7 @@ WITHOUT_NOISE = (
 
 
 class Effective(LayerPart):
-    """What weight noise leaves of the input, in narrow layers and the output."""
+    """Information about the input that remains under weight noise, in narrow layers and outputs."""
 
     name, title, examples = "effective", "Effective information in the activations", 50
     nats_label = "still told of the input"
@@ -59,25 +59,25 @@ class Effective(LayerPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """It takes derivatives along the inputs, and the Fisher matrix."""
+        """Omitted without derivatives along the inputs, or without a likelihood."""
         return subject.reason_without_likelihood or (None if subject.takes_floats else NO_FLOATS)
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """The Fisher matrix's."""
+        """The examples of the Fisher matrix."""
         return ("fisher",)
 
     def layers(self, subject: Subject) -> Iterable[HiddenLayer]:
-        """The output too."""
+        """All layers, including the output."""
         return subject.layers
 
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """The Jacobian by the weights, and eigenvectors of a matrix over units, by example."""
+        """Omitted if the Jacobians by the weights and the eigenvectors over units take too long."""
         return TOO_LONG if self.work(layer, num_examples) > MAX_NUMBERS else None
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """Effective information at one nat of training loss a nat."""
+        """Effective information at a price of one nat of training loss per nat."""
         fisher = diagonal_of(exam)
         if fisher is None:
             raise ValueError(NO_FISHER)
@@ -115,7 +115,7 @@ class Effective(LayerPart):
             yield self.reading("effective_information", name, felt.nats, error, units)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether the noise of the code leaves what the labels need."""
+        """Whether the noise of the code leaves as much information as the labels need."""
         felt, labels_hold = self._whole(findings), findings.label_nats
         if not felt:
             return self._verdict_without(findings)
@@ -149,7 +149,7 @@ class Effective(LayerPart):
         return Verdict(f"{statement}.", evidence, unsure, 0 if enough else 1)
 
     def _verdict_without(self, findings: Findings) -> Verdict | None:
-        """Where no layer has a number of its own: only channels were taken, or it is infinite."""
+        """The verdict without a layer of finite nats of which all units were used."""
         found = findings.results_of_layers("effective")
         if not found:
             return None
@@ -171,11 +171,11 @@ class Effective(LayerPart):
         )
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """What each layer still tells of an input."""
+        """Nats about an input that remain in each layer."""
         return {name: each.nats for name, each in self._whole(findings).items()}
 
     def _whole(self, findings: Findings) -> dict[str, Any]:
-        """Finite results of layers of which all units were taken: averages tell less."""
+        """Finite results of layers of which all units were used, since averages hold less."""
         return {
             name: each
             for name, each in findings.results_of_layers("effective").items()
@@ -183,7 +183,7 @@ class Effective(LayerPart):
         }
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """How much each place of an image is felt."""
+        """A map of the sensitivity of each layer to places of an image."""
         for name, felt in findings.results_of_layers("effective").items():
             mean = felt.sensitivity.mean(0)
             if mean.ndim == 3 and np.all(np.isfinite(mean)):
@@ -197,6 +197,6 @@ class Effective(LayerPart):
 def _best_prior_scale(
     exam: Examination, fisher: estimators.FisherInformation
 ) -> float | Literal["optimal"]:
-    """The same for every layer; left to be refused where there is none."""
+    """The best scale for all layers; if there is none, "optimal", which is then refused."""
     scale = Minimum.of(exam.model, fisher).code(exam.beta, None).prior_scale
     return float(scale) if 0.0 < scale < math.inf else "optimal"

@@ -1,4 +1,4 @@
-"""Part of the report: which examples the weights remember."""
+"""Part of the report: the examples that the weights remember."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["Examples", "RememberedExamples"]
 
 HAS_POSTERIOR = "the weights have a posterior; `posterior_influence` tells what examples do to it"
 NO_LABELS = "it takes labels"
-# One percent of the examples with this share of all nats stands out.
+# If one percent of the examples has more than this share of all nats, it stands out.
 UNEVEN = 0.1
-# Two powers of every entry in float32, and while they are made in float64.
+# Copies of the weights: two powers of every entry in float32, and float64 while they are computed.
 POWER_COPIES = 8
-# Examples that the report names.
+# Number of examples that the report lists.
 MOST = 10
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class RememberedExamples(Result):
-    """Nats that single examples leave in the weights: a summary, and the largest ones.
+    """Nats that single examples contribute to the weights: a summary, and the largest ones.
 
     Attributes:
-        mean_nats: over the examples taken.
-        standard_error: of the mean, over examples.
-        share_of_top_percent: of all of these nats, in the one percent of examples with most.
-        numbers_of_examples: rows of the data, from 0, of those with the most nats, largest first.
-        nats: of these.
-        losses: of these: minus the log-probability of the label, in nats.
-        num_examples: taken.
+        mean_nats: Mean over the examples used.
+        standard_error: Standard error of the mean, over examples.
+        share_of_top_percent: Share of these nats in the one percent of examples with the most.
+        numbers_of_examples: Rows of the data, from 0, of those with the most nats, largest first.
+        nats: Nats of these examples.
+        losses: Minus the log-probability of their labels, in nats.
+        num_examples: Number of examples used.
     """
 
     mean_nats: float
@@ -55,7 +55,7 @@ class RememberedExamples(Result):
 
 
 class Examples(AuditPart):
-    """Nats that single examples leave in the weights, of plain networks."""
+    """Nats that single examples contribute to the weights, for plain networks."""
 
     name, title, examples = "examples", "Which examples it remembers", 500
     measures = (
@@ -89,17 +89,17 @@ class Examples(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Weights with noise are no minimum; without a likelihood there is no gradient."""
+        """Omitted for weights with noise, which are at no minimum, or without a likelihood."""
         if noisy_layers(subject.model, "weights"):
             return HAS_POSTERIOR
         return subject.reason_without_likelihood
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """The Fisher matrix is that of its own part."""
+        """The examples of the Fisher matrix."""
         return ("fisher",)
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """`remembered`."""
+        """The `RememberedExamples`, under the name `remembered`."""
         if not exam.examples(self.name).has_labels:
             exam.omit(self.name, "all", NO_LABELS)
             return {}
@@ -130,7 +130,7 @@ class Examples(AuditPart):
             yield self.reading("nats_of_example", f"row {number}", nats, None, beside)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """The examples that are remembered most."""
+        """A sentence on the examples that are remembered most."""
         held: Any = findings.others.get("remembered")
         if held is not None:
             rows = ", ".join(map(str, held.numbers_of_examples[:3]))
@@ -164,9 +164,9 @@ class Examples(AuditPart):
 
 
 def _remembered_examples(exam: Examination, fisher: FisherInformation) -> RememberedExamples:
-    """By the diagonal, at one nat of training loss a nat."""
+    """Remembered examples by the diagonal, at a price of one nat of training loss per nat."""
     sample = exam.examples("examples")
-    # Fisher saw a sample; what an example leaves is a share of the whole training set's code.
+    # The Fisher matrix is of a sample, but the nats refer to the code of the whole training set.
     fisher = dataclasses.replace(fisher, num_examples=exam.num_examples)
     held = unique_information(
         exam.model,

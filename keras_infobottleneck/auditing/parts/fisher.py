@@ -1,4 +1,4 @@
-"""Part of the report: how the predictions follow the weights."""
+"""Part of the report: how the predictions depend on the weights."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from keras_infobottleneck.introspection.contents import weights_of_predictions
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
-# Up to this many outputs the expectation over labels is cheap enough to be exact.
+# Up to this number of outputs, the exact expectation over labels is cheap.
 MAX_EXPECTED = 20
-# Predictions with this share of the labels' entropy are too sure for the Fisher matrix to tell.
+# If predictions have less than this share of the labels' entropy, Fisher numbers are uninformative.
 SURE = 0.02
 NO_FISHER = "it takes the Fisher matrix, which could not be measured"
 
 
 def diagonal_of(exam: Examination) -> estimators.FisherInformation | None:
-    """The diagonal over the weights that predictions depend on, for all parts that take it."""
+    """The diagonal over the weights of the predictions, shared by all parts that need it."""
 
     def measure() -> estimators.FisherInformation:
         sample = exam.examples("fisher")
@@ -46,7 +46,7 @@ def diagonal_of(exam: Examination) -> estimators.FisherInformation | None:
 def _diagonal(
     exam: Examination, likelihood: str | Callable | None, labels: Literal["expected", "sampled"]
 ) -> estimators.FisherInformation:
-    """One Fisher matrix."""
+    """One diagonal Fisher matrix."""
     sample = exam.examples("fisher")
     found: Any = estimators.fisher_information(
         exam.model,
@@ -94,11 +94,11 @@ class Fisher(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Refuses a model without a likelihood: it has no predicted distribution."""
+        """Omitted without a likelihood, because there is no predicted distribution."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """The diagonal, and its trace for unit noise on the outputs, where they are logits."""
+        """The diagonal, and its trace for unit noise on the outputs if these are logits."""
         fisher = diagonal_of(exam)
         if fisher is None:
             return {}
@@ -136,7 +136,7 @@ class Fisher(AuditPart):
             yield self.reading("fisher_trace", path, each["trace"], None, weights)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Names the weight that the predictions follow most, unless they are too sure to tell."""
+        """The weight on which predictions depend most, unless they are too certain to say."""
         fisher, task = findings.fisher, findings.task
         if fisher is None:
             return None
@@ -152,7 +152,7 @@ class Fisher(AuditPart):
         most = max(traces, key=lambda path: traces[path])
         trace = fisher.trace()
         share = traces[most] / float(trace)
-        # With all labels the error would be that of other examples, and is not in the table.
+        # With all labels, the error would be that of other examples, which is not in the table.
         is_drawn = fisher.labels == "sampled"
         error = trace.standard_error if is_drawn else None
         evidence = f"{share:.0%} of a trace of {number_in_words(float(trace), error)}"

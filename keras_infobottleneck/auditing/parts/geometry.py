@@ -1,4 +1,4 @@
-"""Part of the report: how many dimensions hidden states fill. Not in a report unless asked for."""
+"""Part of the report, on request: the dimensions of hidden states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Geometry"]
 class Geometry(LayerPart):
     """Intrinsic dimension and participation ratio of hidden states, as a part of a report.
 
-    A part to ask for, since these numbers are no nats.
+    This part is added on request, because its numbers are not nats.
 
     Example:
         ```python
@@ -64,11 +64,11 @@ class Geometry(LayerPart):
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Distances of wide states take long."""
+        """Omitted for wide states, whose distances take long."""
         return reason_too_wide(layer)
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """Both numbers; either may fail where states are few or alike."""
+        """Both numbers; either may fail if states are few or equal."""
         z = exam.activations("geometry", layer)
 
         def attempt(measure: Callable[[], Any]) -> Any:
@@ -86,7 +86,7 @@ class Geometry(LayerPart):
         return float(num_examples**2 * max(1, layer.num_units))
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """Both numbers of each layer, beside what they are compared with."""
+        """Both numbers of each layer, with what to compare them with."""
         for name, found in findings.results_of_layers("intrinsic_dimension").items():
             null = f"of shuffled units: {found.shuffled:.3g}"
             copies = f"{found.num_copies:,} copies left out" if found.num_copies else ""
@@ -99,7 +99,7 @@ class Geometry(LayerPart):
             yield self.reading("participation_ratio", name, number, error, beside)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Names the layer whose states fill the fewest dimensions."""
+        """The layer whose states fill the fewest dimensions."""
         unsure = "of points that are independent; low above some ten dimensions"
         found: dict[str, tuple[float, float, str]] = {
             name: (each.dimension, each.standard_error, f"{each.shuffled:.3g} with units shuffled")

@@ -1,4 +1,4 @@
-"""Part of the report: what hidden layers tell about the nuisance."""
+"""Part of the report: information in hidden layers about the nuisance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Nuisance"]
 
 
 class Nuisance(LayerPart):
-    """What the layers tell of something that they should not tell about."""
+    """Information in the layers about a variable on which they should not depend."""
 
     name, title, examples = "nuisance", "Information about the nuisance", 1_000
     narrower, takes_activations = "average", True
@@ -34,17 +34,17 @@ class Nuisance(LayerPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """It takes the nuisance of each example."""
+        """Omitted without a nuisance."""
         return None if subject.has_nuisance else "no `nuisance` was given"
 
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Wide layers take minutes."""
+        """Omitted for wide layers, which take minutes."""
         return reason_too_wide(layer)
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """Ten trainings of a small network."""
+        """Nuisance information, from ten trainings of a small network."""
         sample = exam.examples("nuisance")
         z = exam.activations("nuisance", layer)
         of_examples: Any = exam.nuisance  # given, or this part is left out
@@ -53,7 +53,7 @@ class Nuisance(LayerPart):
         return {"nuisance": found}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """One for each layer."""
+        """One number for each layer."""
         for name, told in findings.results_of_layers("nuisance").items():
             beside = f"null: {told.null:.3g}; at least {told.lower_bound:.3g} by its lower bound"
             if math.isfinite(told.upper_bound):
@@ -62,7 +62,7 @@ class Nuisance(LayerPart):
             yield self.reading("nuisance", name, told.nats, told.standard_error, beside)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """The layer that tells most."""
+        """A sentence on the layer with the most information."""
         told = findings.results_of_layers("nuisance")
         if told:
             name, most = max(told.items(), key=lambda item: item[1].nats)
@@ -72,7 +72,7 @@ class Nuisance(LayerPart):
             )
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether a layer tells of the nuisance."""
+        """Whether a layer holds information about the nuisance."""
         found = findings.results_of_layers("nuisance")
         if not found:
             return None
@@ -95,7 +95,7 @@ class Nuisance(LayerPart):
         return Verdict("No layer was seen to tell of the nuisance.", evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """A bar for each layer beside its null."""
+        """A bar for each layer, with its null."""
         found = findings.results_of_layers("nuisance")
         yield from bars_by_layer(
             "Nats by layer; crosses are the null.",

@@ -21,7 +21,7 @@ __all__ = ["Relevance"]
 
 
 class Relevance(LayerPart):
-    """Entropy of the on-off states of a layer, and of how often they occur."""
+    """Entropy of the binary states of a layer, and of their frequencies."""
 
     name, title, examples = "relevance", "Resolution and relevance of hidden states", 2_000
     narrower, takes_activations = "place", True
@@ -48,11 +48,11 @@ class Relevance(LayerPart):
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Refuses a wide layer, in which every example has a state of its own."""
+        """Omitted for wide layers, in which every example has a distinct state."""
         return reason_too_wide(layer)
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
-        """The on-off states beside those of independent units, where there is anything to tell."""
+        """Relevance of the binary states and its null, if some states recur and others do not."""
         z = exam.activations("relevance", layer)
         # A sigmoid is never off at 0.
         threshold = 0.0 if z.min() <= 0.0 else float(np.median(z))
@@ -74,14 +74,14 @@ class Relevance(LayerPart):
         }
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """The most relevance that as many examples can have."""
+        """The largest relevance that this number of examples can have."""
         if not any(results.get("relevance") for results in exam.layers.values()):
             return {}
         size = exam.examples("relevance").size
         return {"maximum_relevance": estimators.maximum_relevance_curve(size)}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """Both numbers of each layer, beside the null and what is possible."""
+        """Both numbers of each layer, with the null and the largest possible value."""
         possible: Any = findings.maximum_relevance  # measured wherever a layer was
         for name, point in findings.results_of_layers("relevance").items():
             layer = findings.layers[name]
@@ -102,7 +102,7 @@ class Relevance(LayerPart):
                 yield self.reading("relevance", name, point.relevance, None, beside)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Names the layer whose states are organised beyond counting noise."""
+        """The layer whose states are organised beyond counting noise."""
         points = findings.results_of_layers("relevance")
         if not points:
             return None

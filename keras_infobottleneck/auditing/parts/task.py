@@ -1,4 +1,4 @@
-"""Part of the report: how well the network does its task, and how sure it is."""
+"""Part of the report: performance on the task, and confidence of the predictions."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ class Task(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """Refuses a model without a likelihood: it has no loss in nats."""
+        """Omitted without a likelihood, because there is no loss in nats."""
         return subject.reason_without_likelihood
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """The `TaskPerformance`."""
+        """The model's `TaskPerformance`."""
         sample = exam.examples("task")
         rows = exam.eager_batch_size
         return {"task": task_performance(exam.model, sample, exam.likelihood, rows)}
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """Loss, and of classes accuracy and entropy."""
+        """Loss, and for classes accuracy and entropy."""
         task = findings.task
         if task is None:
             return
@@ -83,8 +83,8 @@ class Task(AuditPart):
             yield self.reading("prediction_entropy", "", task.prediction_entropy, None, labels)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether it does better than knowing only how frequent classes are."""
-        task: Any = findings.task  # of one that has an accuracy, all numbers of labels are known
+        """Whether the network is better than predicting the frequencies of the classes."""
+        task: Any = findings.task  # with an accuracy, all numbers of labels are known too
         if task is None:
             return None
         if task.accuracy is None:
@@ -130,7 +130,7 @@ class Task(AuditPart):
         return Verdict(statement, evidence, SAME_EXAMPLES, 0)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """Accuracy and loss."""
+        """A sentence on accuracy and loss."""
         task = findings.task
         if task is None:
             return
@@ -151,11 +151,11 @@ class Task(AuditPart):
 
 
 def _loss_of(task: TaskPerformance) -> str:
-    """Loss with its error."""
+    """The loss with its error."""
     return number_in_words(task.loss, task.loss_standard_error)
 
 
 def _right_of(task: Any) -> str:
-    """Share of right answers in per cent, with its error."""
+    """The accuracy in per cent, with its error."""
     error = 100 * task.accuracy_standard_error
     return f"{number_in_words(100 * task.accuracy, error)} %"

@@ -21,7 +21,7 @@ NUM_PERMUTATIONS = 5
 
 
 class TotalCorrelation(LayerPart):
-    """Total correlation of a layer's units: how far they depend on each other."""
+    """Total correlation of a layer's units: how much they depend on each other."""
 
     name, title, examples = "total_correlation", "Total correlation of hidden layers", 2_000
     narrower, takes_activations = "place", True
@@ -39,7 +39,7 @@ class TotalCorrelation(LayerPart):
     def reason_to_omit_layer(
         self, subject: Subject, layer: HiddenLayer, num_examples: int
     ) -> str | None:
-        """Wide layers take minutes for their nulls."""
+        """Omitted for wide layers, whose nulls take minutes."""
         return reason_too_wide(layer)
 
     def measure_layer(self, exam: Examination, layer: HiddenLayer) -> Mapping[str, Any]:
@@ -50,18 +50,18 @@ class TotalCorrelation(LayerPart):
         return {"total_correlation": found}
 
     def work(self, layer: HiddenLayer, num_examples: int) -> float:
-        """Between that of permuting the units, and that of decomposing their correlations."""
+        """Between the work of permuting the units and of decomposing their correlations."""
         return num_examples * max(1, layer.num_units) ** 1.5
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """One for each layer."""
+        """One number for each layer."""
         for name, tc in findings.results_of_layers("total_correlation").items():
             null = f"null: {number_in_words(tc.null, tc.null_std)}"
             beside = self.beside(findings, name, null, f"{tc.num_units:,} units")
             yield self.reading("total_correlation", name, tc.nats, tc.standard_error, beside)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Names the layer whose units repeat each other most."""
+        """The layer whose units depend on each other most."""
         found = findings.results_of_layers("total_correlation")
         if not found:
             return None
@@ -85,7 +85,7 @@ class TotalCorrelation(LayerPart):
         return Verdict(statement, evidence, unsure, 0)
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """A bar for each layer beside its null."""
+        """A bar for each layer, with its null."""
         found = findings.results_of_layers("total_correlation")
         yield from bars_by_layer(
             "Total correlation by layer; crosses are the null.",

@@ -41,7 +41,7 @@ WITHOUT_PRICE = (
 
 
 class Weights(AuditPart):
-    """Nats in the weights: paid, where they have noise, else those of their Gaussian code."""
+    """Nats in the weights: as charged if they have noise, otherwise by their Gaussian code."""
 
     name, title = "weights", "Information in the weights"
     nats_label = "in its weights"
@@ -138,15 +138,15 @@ class Weights(AuditPart):
     )
 
     def reason_to_omit(self, subject: Subject) -> str | None:
-        """The code needs a likelihood; weights with noise know what they pay without one."""
+        """Omitted without a likelihood, which the code needs; noisy weights do not need one."""
         return subject.reason_without_likelihood if self.shares(subject) else None
 
     def shares(self, subject: Subject) -> tuple[str, ...]:
-        """Weights without noise are priced by the Fisher matrix."""
+        """The examples of the Fisher matrix, for weights without noise."""
         return () if noisy_layers(subject.model, "weights") else ("fisher",)
 
     def measure(self, exam: Examination) -> Mapping[str, Any]:
-        """`weights`, and `pruning` of those with noise or the `curve` of those without."""
+        """`weights`, and `pruning` of noisy weights, or the `curve` and drawn code of others."""
         task = exam.results.get("task")
         if noisy_layers(exam.model, "weights"):
             exam.omit("weights", "Gaussian code", HAS_POSTERIOR)
@@ -177,7 +177,7 @@ class Weights(AuditPart):
         return 24 * num_weights
 
     def readings(self, findings: Findings) -> Iterable[Reading]:
-        """All nats, nats per example, the loss of the noise, pruning, and nats by weight."""
+        """Total nats, nats per example, the loss of the noise, pruning, and nats by weight."""
         held, pruning = findings.weights, findings.pruning
         kind = "posterior" if held is not None and held.structure == "posterior" else "code"
         if held is not None:
@@ -197,7 +197,7 @@ class Weights(AuditPart):
 
     def _of_all(self, findings: Findings, kind: str) -> Iterable[Reading]:
         """The numbers about all weights together."""
-        held: Any = findings.weights  # of a part that was measured
+        held: Any = findings.weights  # not None, because the part was measured
         labels_hold = findings.label_nats
         error = held.standard_error or None
         of_labels = ("", "")
@@ -225,15 +225,15 @@ class Weights(AuditPart):
             yield self.reading("drawn_excess_loss", "", at_full, error, guess)
 
     def sentences(self, findings: Findings) -> Iterable[str]:
-        """Nats beside what labels hold, and whether they can be believed."""
+        """The nats compared with those of the labels, and whether they are reliable."""
         return sentences_on_weights(findings)
 
     def verdict(self, findings: Findings) -> Verdict | None:
-        """Whether the weights can have the labels by heart."""
+        """Whether the weights hold enough nats to have memorised the labels."""
         return verdict_on_weights(findings) or verdict_on_noise(findings)
 
     def nats_by_layer(self, findings: Findings) -> Mapping[str, float]:
-        """Nats in the weights of each layer, shared out over the training examples."""
+        """Nats in the weights of each layer, divided by the number of training examples."""
         held = findings.weights
         found: dict[str, float] = {}
         if held is None:
@@ -246,7 +246,7 @@ class Weights(AuditPart):
         return found
 
     def figures(self, findings: Findings) -> Iterable[Drawing]:
-        """Where the nats are, and what they are at other prices or without the noisiest weights."""
+        """Nats by weight or layer, at other prices, and after pruning the noisiest weights."""
         held, curve, pruning = findings.weights, findings.curve, findings.pruning
         if held is not None:
             name = "layer" if held.structure == "posterior" else "weight"
@@ -272,9 +272,9 @@ class Weights(AuditPart):
 
 
 def _code(exam: Examination, fisher: estimators.FisherInformation) -> estimators.WeightInformation:
-    """The Gaussian code at one nat of training loss a nat."""
+    """The Gaussian code at a price of one nat of training loss per nat."""
     held = estimators.information_in_weights(exam.model, fisher, beta=exam.beta)
-    # Fisher saw a sample; the nats are shared out over the whole training set.
+    # The Fisher matrix is of a sample; the nats are divided by the size of the whole training set.
     return dataclasses.replace(held, num_examples=exam.num_examples)
 
 

@@ -138,7 +138,7 @@ class Chains:
         draws: int,
         num_steps: int | None,
     ) -> tuple[ChainRun, Tensors]:
-        """Trajectories of `num_steps` leapfrog steps with a test; None: single steps of one size."""
+        """Trajectories of `num_steps` leapfrog steps with a test; None: single steps."""
 
         def make(loss_of: ChainLoss) -> Callable[..., tuple[tf.Tensor | Tensors, ...]]:
             options = {} if num_steps else {"decades": 0.0, "acceptance": STEP_ACCEPTANCE}

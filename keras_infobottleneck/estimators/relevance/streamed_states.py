@@ -72,7 +72,7 @@ class StatesOfLayers:
         )
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        """Yields an array `[examples, units]` for each layer, one part of the examples at a time."""
+        """Yields an array `[examples, units]` for each layer, one part of the data at a time."""
         bar = keras.utils.Progbar(self._batches.num_batches, verbose=self._verbose)
         rows: collections.deque[int] = collections.deque()
 
