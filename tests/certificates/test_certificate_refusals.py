@@ -107,7 +107,7 @@ REFUSED_MODELS = {
     "a price in a prediction": (
         price_in_a_prediction,
         ValueError,
-        "must not depend on what prices",
+        "must not depend on weights that price",
     ),
     "a prior that learns": (lambda: make_model(anchored=False), ValueError, "prior follows"),
     "log-normal": (
@@ -125,14 +125,14 @@ REFUSED_MODELS = {
     "dropout in inference": (
         lambda: drawing_by_itself(layers.Dropout(0.5)),
         ValueError,
-        "Predictions must draw nothing",
+        "Predictions must not draw or change anything",
     ),
     "batch statistics in inference": (
         lambda: drawing_by_itself(layers.BatchNormalization()),
         ValueError,
-        "Predictions must draw nothing",
+        "Predictions must not draw or change anything",
     ),
-    "anchored without data": (layer_anchored_by_itself, ValueError, "are not known"),
+    "anchored without data": (layer_anchored_by_itself, ValueError, "depends are unknown"),
     "biases that may have learned": (
         lambda: make_model(anchored=False, prior_scale=1.0, variational_bias=False),
         ValueError,

@@ -63,7 +63,7 @@ def test_no_file_is_said_by_the_system_and_a_folder_in_a_sentence(tmp_path):
 def test_what_cannot_stand_in_a_file_is_refused_before_any_work(tmp_path):
     path = tmp_path / "file.kib"
     words = keras.layers.IntegerLookup(vocabulary=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"`model` must be made of layers.*Received: .*Lookup"):
+    with pytest.raises(ValueError, match=r"`model` must consist of layers.*Received: .*Lookup"):
         kib.compress(keras.Sequential([keras.Input([2], dtype="int64"), words]), path)
     with pytest.raises(ValueError, match="be a compiled InformationBottleneckModel to be tuned"):
         kib.compress(spread_out(perceptron()), path, finetune=lambda network: None)

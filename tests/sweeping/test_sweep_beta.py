@@ -153,7 +153,7 @@ def test_killed_and_called_again_it_ends_the_same(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", None)
     same(kib.sweep_beta(build, (X, Y), BETAS, **options), sweep)
     for other in ({"seed": 4}, {"batch_size": 20}, {"warm_up": 0}):
-        with pytest.raises(ValueError, match=r"this very sweep.*Received: path="):
+        with pytest.raises(ValueError, match=r"the same sweep.*Received: path="):
             kib.sweep_beta(build, (X, Y), BETAS, **{**options, **other})
 
 
@@ -205,7 +205,7 @@ def test_a_model_that_cannot_be_swept_is_refused_in_a_sentence():
     for bad, error, words in (
         (lambda: uncompiled().network, TypeError, "returns a compiled InformationBottleneckModel"),
         (uncompiled, ValueError, "be compiled with an optimizer and a loss"),
-        (without_noise, ValueError, "whose weights have a distribution"),
+        (without_noise, ValueError, "whose weights have a posterior"),
     ):
         with pytest.raises(error, match=rf"{words}.*\. Received: build\(\)="):
             kib.sweep_beta(bad, (X, Y), BETAS)
@@ -229,7 +229,7 @@ def test_a_file_of_other_data_is_refused(tmp_path):
     same(sweep(X, X[:, :1], {"validation_data": held}), found)
     others = ((2 * X, X[:, :1], held), (X, X[:, 1:2], held), (X, X[:, :1], (X[:8], X[:8, :1])))
     for x, y, validation_data in (*others, (X, X[:, :1], None)):
-        with pytest.raises(ValueError, match=r"this very sweep.*Received: path="):
+        with pytest.raises(ValueError, match=r"the same sweep.*Received: path="):
             sweep(x, y, {"validation_data": validation_data})
 
 

@@ -144,7 +144,7 @@ def test_a_network_that_predicts_no_label_is_said_to_be_the_cause():
     x = rng.normal(size=(200, 3))
     y = rng.permutation([0] * 120 + [1] * 60 + [2] * 20)
     model = one_layer(rng.normal(size=(3, 3)), CLASSES)
-    with pytest.warns(UserWarning, match="of the labels seem wrong, which more often says"):
+    with pytest.warns(UserWarning, match="of the labels seem wrong, which more often means"):
         assert find_wrong_labels(model, (x, y), labels="expected").expected_share > 0.5
 
 
