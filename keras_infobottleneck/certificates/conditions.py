@@ -104,9 +104,11 @@ def ends_in_logits(model: keras.Model, from_logits: bool | None) -> bool:
             )
         from_logits = takes_logits(losses[0]) if losses else None
     if not isinstance(from_logits, bool):
+        names = [getattr(loss, "__name__", type(loss).__name__) for loss in compiled_losses(model)]
         raise ValueError(
-            "`from_logits` must be True or False if the compiled loss does not say. "
-            f"Received: from_logits={from_logits!r}"
+            "`from_logits` must be True or False if the compiled loss is not a cross-entropy of "
+            "Keras, and in any case the labels must be classes. "
+            f"Received: from_logits={from_logits!r}, loss={', '.join(names) or None}"
         )
     return from_logits
 

@@ -15,7 +15,16 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
 
-__all__ = ["Arrays", "Asked", "Element", "Source", "num_examples_of", "num_rows", "rows_of"]
+__all__ = [
+    "Arrays",
+    "Asked",
+    "Element",
+    "Source",
+    "num_examples_of",
+    "num_rows",
+    "rows_of",
+    "text_as_tensors",
+]
 
 # Kinds of data that are not dense arrays of real numbers or text, with advice on each.
 ADVICE = {
@@ -259,6 +268,18 @@ def num_examples_of(element: Element) -> int:
     return num_rows(tf.nest.flatten(element)[0])
 
 
+def text_as_tensors(nest: Any) -> Any:
+    """The arrays unchanged, or all of them as tensors if one of them is text.
+
+    NumPy stores text as arbitrary objects, which Keras does not accept, and Keras does not accept a
+    mixture of tensors and arrays in one call either.
+    """
+    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(nest)]
+    if not any(leaf.dtype.kind in "OSU" for leaf in leaves):
+        return nest
+    return tf.nest.pack_sequence_as(nest, [tf.constant(leaf) for leaf in leaves])
+
+
 def rows_of(element: Element, start: int, stop: int) -> Element:
     """The examples of an element from `start` to `stop`."""
     return tf.nest.map_structure(lambda a: a[start:stop], element)
@@ -291,7 +312,8 @@ def _is_plain(part: list) -> bool:
 def _received(value: Any) -> str:
     if not hasattr(value, "shape"):
         return described(value)
-    dtype = getattr(value.dtype, "name", value.dtype)
+    dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype  # of a table
+    dtype = getattr(dtype, "name", dtype)
     return f"{type(value).__name__} of shape {tuple(value.shape)} and dtype {dtype}"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.elements import text_as_tensors
 
 __all__ = ["Sample", "draw_sample", "first_examples"]
 
@@ -82,9 +83,7 @@ def draw_sample(batches: Batches, count: int, seed: int) -> Sample:
         indices[places[enters]] = numbers[enters]
         seen += rows
     order = rng.permutation(min(count, seen))
-    # Text is kept as tensors: NumPy would store it as arbitrary objects.
-    drawn = [tf.constant(b[order]) if b.dtype == object else b[order] for b in kept]
-    x, y = tf.nest.pack_sequence_as(structure, drawn)
+    x, y = map(text_as_tensors, tf.nest.pack_sequence_as(structure, [b[order] for b in kept]))
     return Sample(x, y, indices[order], seen)
 
 
@@ -99,6 +98,5 @@ def first_examples(batches: Batches, count: int, num_examples: int) -> Sample:
         if seen >= count:
             break
     arrays = [np.concatenate(leaves)[:count] for leaves in zip(*kept, strict=True)]
-    arrays = [tf.constant(a) if a.dtype == object else a for a in arrays]
-    x, y = tf.nest.pack_sequence_as(structure, arrays)
+    x, y = map(text_as_tensors, tf.nest.pack_sequence_as(structure, arrays))
     return Sample(x, y, np.arange(min(count, seen)), num_examples)

@@ -12,11 +12,16 @@ import tensorflow as tf
 
 from keras_infobottleneck import distributions
 from keras_infobottleneck.introspection.contents import all_layers, own_weights
+from keras_infobottleneck.introspection.refusals_in_calls import as_it_is
 from keras_infobottleneck.layers.linear_part import ADDED_LOSS, LinearPart, Shape
 from keras_infobottleneck.layers.posteriors import Posterior
 
 __all__ = ["DrawnWeights", "NoisyAffine", "weights_to_draw"]
 
+ASSIGNED = (
+    "`layer` must not assign weights that have a posterior in its call, as SpectralNormalization "
+    "does, because the draw would replace their means. Received: an assignment of {}"
+)
 MIN_VARIANCE = 1e-16  # inside the square root, whose gradient at zero is infinite
 
 
@@ -134,11 +139,14 @@ class DrawnWeights(keras.StatelessScope):
         values: Pairs of a Keras variable and the tensor that replaces its value.
 
     Raises:
-        ValueError: A layer adds a loss inside the scope, where it would be lost.
+        ValueError: A layer adds a loss inside the scope, where it would be lost, or assigns a
+            weight that was drawn, whose mean would be lost.
     """
 
     def __init__(self, values: Iterable[tuple[keras.Variable, tf.Tensor]]):
+        values = list(values)
         super().__init__(values, collect_losses=True)
+        self._drawn = {id(variable) for variable, _ in values}
         self._updates: dict[int, tuple[keras.Variable, tf.Tensor]] = {}
 
     def add_loss(self, loss: tf.Tensor) -> NoReturn:
@@ -146,7 +154,9 @@ class DrawnWeights(keras.StatelessScope):
         raise ValueError(ADDED_LOSS.format(loss))
 
     def add_update(self, update: tuple[keras.Variable, tf.Tensor]) -> None:
-        """Collects an assignment by the layer."""
+        """Collects an assignment by the layer, which must not be to a weight that was drawn."""
+        if id(update[0]) in self._drawn:
+            raise as_it_is(ValueError(ASSIGNED.format(update[0].path)))
         super().add_update(update)
         self._updates[id(update[0])] = update
 

@@ -68,7 +68,8 @@ def make_variational(
     """Puts a distribution over the weights of a model, with its present weights as the means.
 
     Layers that are linear in one kernel get ``estimator="local"``, other layers with weights
-    ``"sample"``; normalisation, layers without weights and noisy layers stay as they are.
+    ``"sample"``; normalisation, layers without weights and noisy layers stay as they are. So does
+    `SpectralNormalization`, which rescales its kernel at every training step.
 
     Args:
         model: A sequential or functional model, which may contain nested models. It is not
@@ -183,6 +184,8 @@ def _plan(
         return LayerConversion(layer.name, None, "has an activity regularizer")
     if not layer.weights:
         return LayerConversion(layer.name, None, "has no weights")
+    if any(isinstance(inner, keras.layers.SpectralNormalization) for inner in all_layers(layer)):
+        return LayerConversion(layer.name, None, "assigns its own weights in training")
     drawn = weights_to_draw(layer, options.get("variational_bias", False))
     if not drawn:
         return LayerConversion(layer.name, None, "has no weights but offsets and scales")

@@ -166,7 +166,7 @@ def sweep_beta(
             warnings.filterwarnings("ignore", message="The price collapsed")
             found = model.fit(
                 **_training_data(data, batches, seed, start, plan),
-                validation_data=validation_data,
+                validation_data=validation.for_keras(),
                 validation_freq=plan.ends,
                 initial_epoch=start,
                 epochs=plan.num_epochs,

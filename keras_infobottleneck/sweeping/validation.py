@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.data.elements import text_as_tensors
 from keras_infobottleneck.introspection.compiled_losses import only_loss
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled
 from keras_infobottleneck.introspection.model_data import batches_for
@@ -29,8 +30,14 @@ class Validation:
     """
 
     def __init__(self, model: keras.Model, data: Any):
-        self._model = model
+        self._model, self._data = model, data
         self._batches = None if data is None else _batches(model, data)
+
+    def for_keras(self) -> Any:
+        """The examples in a form that `fit` accepts."""
+        if self._batches is None or self._batches.is_dataset:
+            return self._data
+        return text_as_tensors(self._batches.first_batch())
 
     def checksum(self) -> int:
         """A checksum of the examples; 0 without any that can be read here."""

@@ -174,7 +174,7 @@ REFUSED_ARGUMENTS = {
     "no examples to a draw": ({"examples_per_draw": 0}, "`examples_per_draw` must"),
     "a loss without a bound": ({"min_probability": 0.0}, "`min_probability` must"),
     "a floor of one": ({"min_probability": 1.0}, "`min_probability` must"),
-    "logits unknown": ({"from_logits": None}, "`from_logits` must"),
+    "logits unknown": ({"from_logits": None}, "`from_logits` must.*labels must be classes"),
     "logits called probabilities": ({"from_logits": False}, "must be probabilities"),
     "batches of none": ({"batch_size": 0}, "`batch_size` must"),
     "a seed below zero": ({"seed": -1}, "`seed` must"),
@@ -229,3 +229,13 @@ def test_several_outputs_are_refused_before_their_losses_are_asked(function):
     model.compile("sgd", [loss, loss])
     with pytest.raises(ValueError, match=r"^`model` must have one output .* 2 compiled losses$"):
         function(model, (X, [Y, Y]))
+
+
+def test_a_loss_that_does_not_say_whether_it_takes_logits_is_named():
+    model = kib.make_variational(
+        keras.Sequential([keras.Input((5,)), layers.Dense(2)]),
+        **{"num_examples": 60, "prior_scale": 1.0, "variational_bias": True, "verbose": 0},
+    )
+    model.compile("sgd", "poisson")
+    with pytest.raises(ValueError, match=r"labels must be classes.*from_logits=None, loss=poisson"):
+        kib.estimators.description_length(model, (X, X[:, :2]))

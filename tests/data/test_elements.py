@@ -97,7 +97,17 @@ def test_structures_are_kept():
         assert Asked(needs_labels=False).arrays(element)[1] == ()
 
 
+class Table:
+    """Columns of several types, as a DataFrame of pandas: it has no type of its own."""
+
+    shape = (6, 2)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1.5, "a"]] * 6, object)
+
+
 NOT_ARRAYS = {
+    "a table": (Table(), TypeError, r"other objects.*Table of shape \(6, 2\) and dtype object"),
     "complex": (X + 1j, TypeError, "complex numbers"),
     "complex tensor": (tf.complex(X, X), TypeError, "complex numbers"),
     "complex list": ((X + 1j).tolist(), TypeError, "complex numbers"),
@@ -124,8 +134,9 @@ def test_what_is_no_dense_array_of_numbers_is_named(name, place):
         "labels": (X, array),
         "one of several inputs": ({"a": X, "b": array}, Y),
     }[place]
-    with pytest.raises(error, match=rf"`x` must hold dense arrays.*not {words}.* Received: "):
+    with pytest.raises(error, match=rf"`x` must hold dense arrays.*not {words}") as caught:
         Asked("x").arrays(element)
+    assert " Received: " in str(caught.value)
 
 
 def test_a_sparse_matrix_of_scipy_is_named():

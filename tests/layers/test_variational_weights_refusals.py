@@ -20,6 +20,15 @@ class Subtracting(layers.Dense):
         return keras.ops.matmul(inputs, self.kernel) - self.bias
 
 
+class Normalised(layers.Dense):
+    """Assigns its own kernel, as SpectralNormalization does with that of another layer."""
+
+    def call(self, inputs, training=None):
+        if training:
+            self.kernel.assign(self.kernel / keras.ops.norm(self.kernel))
+        return super().call(inputs)
+
+
 class Unconfigured(layers.Layer):
     def __init__(self, units):
         super().__init__()
@@ -92,6 +101,12 @@ BAD = {
     "adds_a_loss_sampled": lambda: VariationalWeights(AddsALoss(3), estimator="sample")(
         sequences(), training=True
     ),
+    "assigns_its_weight": lambda: VariationalWeights(Normalised(3), estimator="sample")(
+        sequences(), training=True
+    ),
+    "spectral_normalization": lambda: VariationalWeights(
+        layers.SpectralNormalization(layers.Dense(3)), estimator="sample"
+    )(sequences(), training=True),
     "cost_before_build": lambda: make("dense").kl_divergence(),
     "posterior_before_build": lambda: make("dense").posterior(),
     "anchor_before_build": lambda: make("dense").anchor_prior(),

@@ -48,6 +48,22 @@ def test_what_was_converted_draws(kind):
         assert np.abs(samples[0] - samples[1]).max() > 1e-4
 
 
+def test_a_layer_that_rescales_its_kernel_while_it_trains_stays_as_it_is():
+    # With a distribution over it, every step would make a draw of the kernel its mean.
+    normalised = layers.SpectralNormalization(layers.Dense(4), name="normalised")
+    network = keras.Sequential([keras.Input((3,)), normalised, layers.Dense(2)])
+    model = kib.make_variational(network, num_examples=8, seed=0, verbose=0)
+    first, second = model.conversion
+    assert (first.estimator, first.reason) == (None, "assigns its own weights in training")
+    assert second.estimator == "local"
+    before = normalised.layer.kernel.numpy()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), epochs=3, verbose=0)
+    (after,) = (w.numpy() for w in model.weights if w.shape == before.shape)
+    cosine = np.sum(before * after) / np.linalg.norm(before) / np.linalg.norm(after)
+    assert cosine == pytest.approx(1.0, abs=1e-5)
+
+
 def test_the_estimator_is_local_where_it_can_be_and_the_report_says_so(capsys):
     model = kib.make_variational(image_network(), num_examples=10)
     table = {row.layer.rstrip("_0123456789"): row.estimator for row in model.conversion}

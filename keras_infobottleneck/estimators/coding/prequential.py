@@ -25,6 +25,7 @@ from keras_infobottleneck.certificates.class_labels import class_labels
 from keras_infobottleneck.certificates.conditions import ends_in_logits
 from keras_infobottleneck.certificates.trials import class_scores
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.data.elements import text_as_tensors
 from keras_infobottleneck.estimators.coding.switch_code import (
     BlockCode,
     PrequentialCode,
@@ -163,7 +164,7 @@ def prequential_code(
         model = _checked_model(build(*arguments))
         is_logits = ends_in_logits(model, from_logits)
         told, block = (
-            tf.nest.map_structure(lambda a, rows=rows: a[rows], (x, y))
+            text_as_tensors(tf.nest.map_structure(lambda a, rows=rows: a[rows], (x, y)))
             for rows in (slice(0, start), slice(start, end))
         )
         # Wrong labels are refused before any training; an unbuilt model is built here.

@@ -310,6 +310,13 @@ def _labels(terms: list[Term], batches: Batches, classes: int) -> np.ndarray:
     parts = [label_of_each(terms, y)[0] for _, y in batches.parts()]
     labels = np.concatenate([np.asarray(tf.convert_to_tensor(y)) for y in parts])
     if labels.shape[1:] == (classes,):
+        is_bit = (labels == 0) | (labels == 1)
+        one_hot = is_bit.all(1) & (labels.sum(1) == 1)
+        if not np.all(one_hot):
+            raise ValueError(
+                f"`data` must hold one label of {classes} classes for each example, rows one-hot. "
+                f"Received: labels of shape {labels.shape}, with {labels[~one_hot][0].tolist()}"
+            )
         return labels.argmax(1)
     flat = labels.reshape(-1)
     is_class = np.isin(flat, np.arange(classes))

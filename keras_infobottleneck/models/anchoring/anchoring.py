@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
 from keras_infobottleneck.introspection.making import set_late
@@ -79,7 +80,12 @@ def _integers(digests: list[bytes]) -> np.ndarray:
 
 
 def _numbers(array: Any) -> np.ndarray:
-    """The array as float32, with one row for each example."""
+    """The array as float32, with one row for each example; for text a digest of each word."""
+    if getattr(array, "dtype", None) in (tf.string, np.dtype(object)):
+        words = np.asarray(array)
+        if all(isinstance(word, bytes) for word in words.flat):
+            digests = [hashlib.blake2b(word, digest_size=8).digest() for word in words.flat]
+            return _integers(digests).reshape(words.shape)
     try:
         array = np.asarray(array, "float32")
     except (TypeError, ValueError):

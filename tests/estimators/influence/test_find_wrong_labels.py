@@ -139,6 +139,16 @@ def test_labels_that_are_no_classes_are_refused(change):
         find_wrong_labels(model, (x, y + change), labels="expected")
 
 
+@pytest.mark.parametrize("row", [[0.2, 0.5, 0.3], [1, 1, 0], [0, 0, 0]], ids=str)
+def test_rows_that_are_not_one_hot_are_no_labels(row):
+    rng = np.random.default_rng(0)
+    y = np.eye(3)[rng.integers(0, 3, 20)]
+    y[7] = row
+    model = one_layer(rng.normal(size=(3, 3)), CLASSES)
+    with pytest.raises(ValueError, match=r"rows one-hot\. Received: .* \(20, 3\), with \[\d"):
+        find_wrong_labels(model, (rng.normal(size=(20, 3)), y), labels="expected")
+
+
 def test_a_network_that_predicts_no_label_is_said_to_be_the_cause():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3))
