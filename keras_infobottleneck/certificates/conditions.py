@@ -85,10 +85,16 @@ def certified_layers(
             else "Without an anchored prior every weight must have a posterior, since the "
             "divergence does not include what the others have learned"
         )
+        of_normalisation = (
+            "freeze normalisation before `model.anchor_prior`"
+            if is_anchored
+            else "where normalisation has weights, freeze it and call `model.anchor_prior` on other "
+            "examples"
+        )
         raise ValueError(
             f"{must}; use `variational_bias=True` and "
-            "`InformationDropout(VariationalWeights(layer), ...)`, and freeze normalisation before "
-            f"`model.anchor_prior`. Received: {', '.join(weight.path for weight in moved)}"
+            f"`InformationDropout(VariationalWeights(layer), ...)`, and {of_normalisation}. "
+            f"Received: {', '.join(weight.path for weight in moved)}"
         )
     return layers
 

@@ -136,7 +136,7 @@ REFUSED_MODELS = {
     "biases that may have learned": (
         lambda: make_model(anchored=False, prior_scale=1.0, variational_bias=False),
         ValueError,
-        "Without an anchored prior every weight must have a posterior",
+        "Without an anchored prior every weight must have a posterior.*on other examples",
     ),
     "an alpha layer that may have learned": (
         alpha_without_distribution,
