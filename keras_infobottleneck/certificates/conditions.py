@@ -88,8 +88,8 @@ def certified_layers(
         of_normalisation = (
             "freeze normalisation before `model.anchor_prior`"
             if is_anchored
-            else "where normalisation has weights, freeze it and call `model.anchor_prior` on other "
-            "examples"
+            else "where normalisation has weights, freeze it and call `model.anchor_prior` on "
+            "other examples"
         )
         raise ValueError(
             f"{must}; use `variational_bias=True` and "
