@@ -36,10 +36,10 @@ def measure(path, x, first, kernels):
     """One part: what the model in the file is on these examples, and the bits of these tensors."""
     model = keras.models.load_model(path)
     fisher = kib.estimators.fisher_information(model, x, first_example=first, seed=0)
-    states = kib.estimators.hidden_states(model, x, "hidden")
+    counts = kib.estimators.StateCounts.from_model(model, x, "hidden")
     found = [kib.estimators.quantized_complexity(kernel, num_bits=4) for kernel in kernels]
     bits = sum(each.total_bits for each in found)
-    return fisher, kib.estimators.StateCounts().update(states), bits
+    return fisher, counts, bits
 
 
 def run():

@@ -78,7 +78,7 @@ class Batches:
         default_batch_size: int = DEFAULT_BATCH_SIZE,
         may_be_endless: bool = False,
     ):
-        self._first_example = check_count("first_example", first_example, 0)
+        self.first_example = check_count("first_example", first_example, 0)
         if batch_size is not None:
             batch_size = check_count("batch_size", batch_size)
         self._asked = Asked(name, needs_labels, takes, may_be_endless)
@@ -183,7 +183,7 @@ class Batches:
         Args:
             most: Largest number of batches in one stack.
         """
-        first = self._first_example
+        first = self.first_example
         for x, y in self.parts(most):
             rows = num_rows(tf.nest.flatten(x)[0])
             yield _stack(x, y, rows, self._size, first)

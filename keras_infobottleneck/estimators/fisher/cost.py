@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_infobottleneck.arguments import check_flag
 from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher.information import STRUCTURES, FisherInformation
@@ -19,7 +20,15 @@ from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource
 from keras_infobottleneck.results.result import Result
 
-__all__ = ["MemoryEstimate", "check_fits", "check_passes", "fits", "seconds_needed"]
+__all__ = [
+    "MemoryEstimate",
+    "check_dry_run",
+    "check_fits",
+    "check_passes",
+    "fits",
+    "seconds_for_all",
+    "seconds_needed",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,8 +45,8 @@ class MemoryEstimate(Result):
         kept_bytes: Bytes that a log-determinant or a trace of "implicit" or "hessian" uses by
             default if they are free, for vectors of Lanczos' method and of XTrace.
         max_side: Largest side of a Kronecker factor that is kept whole; None if all are.
-        seconds: Time estimated from one batch; None if not requested. For "implicit", the time of
-            each product.
+        seconds: Time estimated from one batch; None if not requested. For "implicit" and
+            "hessian", the time of each product.
 
     Example:
         ```python
@@ -185,27 +194,38 @@ def seconds_needed(kind: type[FisherInformation], measurement: Measurement) -> f
     """
     kind.prepare(measurement)
     few = copy.copy(measurement)
-    size = measurement.batches.size
-    x, y = tf.nest.map_structure(lambda a: a[:size], measurement.batches.first_batch())
-    few.batches = Batches((x, y) if tf.nest.flatten(y) else (x,), size, needs_labels=False)
-    if kind.splits_batches:
-        few.batches.split(measurement.num_rows)
     few.verbose, passes = 0, kind.passes_needed(measurement)
     if passes > 1:
         few.source, few.num_columns = ColumnSource(few.source.likelihood, "sampled"), 1
     zeros = [np.zeros(shape, few.dtype.as_numpy_dtype) for shape in few.layout.shapes]
 
-    def run() -> Any:
+    def run(first: Batches) -> Any:
+        few.batches = first
+        if kind.splits_batches:
+            first.split(measurement.num_rows)
         result = kind.measured(few)
         return result.matvec(zeros) if kind.structure == "implicit" else result
 
-    batches = -(-measurement.batches.count() // size)
-    return _seconds(run) * batches * passes
+    return seconds_for_all(measurement.batches, run) * passes
 
 
-def _seconds(run: Callable[[], Any]) -> float:
-    """Time of the second call, in seconds."""
-    run()
+def seconds_for_all(batches: Batches, run: Callable[[Batches], Any]) -> float:
+    """Estimates the time of a pass over all batches from that over the first one, in seconds.
+
+    Args:
+        batches: The examples.
+        run: The pass. It is called twice: the first call compiles, the second is timed.
+    """
+    size = batches.size
+    x, y = tf.nest.map_structure(lambda a: a[:size], batches.first_batch())
+    first = (x, y) if tf.nest.flatten(y) else (x,)
+    run(Batches(first, size, needs_labels=False))
     start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    run(Batches(first, size, needs_labels=False))
+    return (time.perf_counter() - start) * -(-batches.count() // size)
+
+
+def check_dry_run(value: Any) -> None:
+    """Checks that the value is True, False or "timed"."""
+    if not (isinstance(value, str) and value == "timed"):
+        check_flag("dry_run", value)

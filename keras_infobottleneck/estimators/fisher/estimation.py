@@ -13,13 +13,13 @@ import tensorflow as tf
 from keras_infobottleneck.arguments import (
     check_choice,
     check_count,
-    check_flag,
     check_model,
     check_seed,
     check_verbose,
 )
 from keras_infobottleneck.estimators.fisher.cost import (
     MemoryEstimate,
+    check_dry_run,
     check_fits,
     fits,
     seconds_needed,
@@ -116,7 +116,7 @@ def fisher_information(
             For "diagonal", batches are split if the outputs of a layer would not fit in the cache.
         first_example: Number of the first example, if the data are a shard of a larger set. Draws
             depend on the number of an example, so that shards with the same seed add up to the
-            result for the whole set.
+            result for the whole set. Shards that share draws are refused when they are added.
         max_side: For "kronecker": factors with more rows than this, such as that of a vocabulary,
             are reduced to their diagonal. By default as many factors are whole as fit in memory
             with their eigenvectors; `factors()` of the result shows which are not.
@@ -126,7 +126,8 @@ def fisher_information(
         dry_run: Whether to print and return only the estimate of memory and passes. "timed" adds
             an estimate of seconds, for which one batch is measured.
         seed: Seed of the drawn labels, which do not depend on the batch size (except for a
-            distribution without a closed form here). Datasets to be merged need different seeds.
+            distribution without a closed form here). None draws a fresh one, which the result
+            contains. Results to be added need different seeds or `first_example`.
         strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 for a Keras progress bar.
 
@@ -167,8 +168,7 @@ def fisher_information(
     check_count("max_side", max_side, optional=True)
     check_count("memory_limit", memory_limit, optional=True)
     check_count("pass_limit", pass_limit)
-    if dry_run != "timed":
-        check_flag("dry_run", dry_run)
+    check_dry_run(dry_run)
     check_seed("seed", seed)
     check_verbose("verbose", verbose)
     if num_samples > 1 and labels != "sampled":

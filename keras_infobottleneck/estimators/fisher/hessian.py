@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,10 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_flag, check_model
+from keras_infobottleneck.arguments import check_count, check_model
 from keras_infobottleneck.arguments.memory import available_bytes, mebibytes
-from keras_infobottleneck.data.batches import Batch
-from keras_infobottleneck.estimators.fisher.cost import MemoryEstimate
+from keras_infobottleneck.data.batches import Batch, Batches
+from keras_infobottleneck.estimators.fisher.cost import (
+    MemoryEstimate,
+    check_dry_run,
+    seconds_for_all,
+)
 from keras_infobottleneck.estimators.fisher.label_pairs import losses_of
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.planning import outputs_of_example
@@ -202,7 +207,7 @@ def hessian(
     variables: Sequence[keras.Variable] | None = None,
     batch_size: int | None = None,
     memory_limit: int | None = None,
-    dry_run: bool = False,
+    dry_run: bool | Literal["timed"] = False,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Hessian | MemoryEstimate:
     """Hessian of the mean negative log-likelihood at the model's weights, as an operator.
@@ -224,7 +229,8 @@ def hessian(
         batch_size: Examples per batch, for arrays.
         memory_limit: Bytes beyond those of the model, also for the vectors of Lanczos' method and
             XTrace; by default the system's free memory, and half of it for those vectors.
-        dry_run: Whether to print and return only the estimate of memory and passes.
+        dry_run: Whether to print and return only the estimate of memory and passes. "timed" adds
+            an estimate of the seconds of a product, for which one batch is measured.
         strategy: Strategy on whose replicas it runs; by default that of the current scope.
 
     Returns:
@@ -252,7 +258,7 @@ def hessian(
     """
     check_model("model", model)
     check_count("memory_limit", memory_limit, optional=True)
-    check_flag("dry_run", dry_run)
+    check_dry_run(dry_run)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
     # An unsuitable likelihood is refused here, before the model is traced.
@@ -263,11 +269,9 @@ def hessian(
     vector = layout.size * dtype.size
     kept = DEFAULT_VECTORS * vector
     plan = MemoryEstimate("hessian", layout.size, 0, WORKING_VECTORS * vector, 2, kept)
-    if dry_run:
-        print(plan)
-        return plan
     limit = available_bytes() if memory_limit is None else memory_limit
-    if limit is not None and plan.total_bytes > limit:
+    fits = limit is None or plan.total_bytes <= limit
+    if not (fits or dry_run):
         raise ValueError(
             f"A Hessian of {plan.num_weights:,} weights needs {mebibytes(plan.total_bytes)} beside "
             "the model's own for each product; choose fewer `variables`. "
@@ -293,12 +297,19 @@ def hessian(
 
     strategy = strategy or measuring_strategy()
 
-    def product(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    def product(tensors: list[tf.Tensor], batches: Batches = batches) -> list[tf.Tensor]:
         # Looked up at each product, so that the operator keeps its model alive.
         total = compiled(
             model, ("hessian", found, tuple(map(id, variables)), registered_rules()), make
         )
         return [p / batches.num_examples for p in total.over(batches, tensors, strategy=strategy)]
 
+    if dry_run == "timed" and fits:
+        zeros = [tf.zeros(shape, dtype) for shape in layout.shapes]
+        seconds = seconds_for_all(batches, lambda first: product(zeros, first))
+        plan = dataclasses.replace(plan, seconds=seconds)
+    if dry_run:
+        print(plan)
+        return plan
     operator = Operator(layout, product, dtype, memory_limit=memory_limit)
     return Hessian(operator, batches.count(), precision_of(model))

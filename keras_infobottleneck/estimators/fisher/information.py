@@ -12,9 +12,14 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from keras_infobottleneck.arguments import check_count, check_number, check_numbers, check_price
+from keras_infobottleneck.estimators.fisher.file_fields import (
+    draws_from,
+    layout_from,
+    precision_from,
+)
+from keras_infobottleneck.estimators.fisher.label_draws import LabelDraws, joined_draws
 from keras_infobottleneck.estimators.fisher.measurement import Measurement
 from keras_infobottleneck.estimators.fisher.score_products import ScoreProducts
-from keras_infobottleneck.introspection.contents import renumbered
 from keras_infobottleneck.linear_algebra.layout import Layout
 from keras_infobottleneck.linear_algebra.spectrum import Spectrum
 from keras_infobottleneck.results.archives import Archive, with_suffix, write_arrays
@@ -25,9 +30,8 @@ __all__ = ["LABELS", "STRUCTURES", "FisherInformation", "register_structure"]
 
 LABELS = ("expected", "sampled", "empirical")
 # Version of the files. Version 1 named the second weight of a path `path_1`, now `path #2`; since
-# version 3 a file contains the precision.
-FORMAT = 3
-FLOATS = ("float16", "bfloat16", "float32", "float64")
+# version 3 a file contains the precision, since version 4 the draws.
+FORMAT = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +51,9 @@ class FisherInformation(Result, abc.ABC):
             include rounding.
         precision: Compute dtypes of the layers, such as "float16"; sums are in float32 or better.
             Empty for files that do not contain it.
+        draws: Draws that the labels were made of, as rows of a seed, the number of the first
+            example and the number of examples. Empty for other labels, and for files that do not
+            contain it.
 
     Example:
         ```python
@@ -73,6 +80,7 @@ class FisherInformation(Result, abc.ABC):
     num_examples: int
     standard_error: float = field(default=0.0, kw_only=True)
     precision: str = field(default="", kw_only=True)
+    draws: tuple[LabelDraws, ...] = field(default=(), kw_only=True)
 
     # The value of the argument `structure`, and the structures for which a refusal proposes this
     # one as needing less memory.
@@ -118,6 +126,12 @@ class FisherInformation(Result, abc.ABC):
     def size(self) -> int:
         """Number of weights."""
         return self.layout.size
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the drawn labels; None if none were drawn, or parts had several seeds."""
+        seeds = {draws.seed for draws in self.draws}
+        return seeds.pop() if len(seeds) == 1 else None
 
     @abc.abstractmethod
     def diagonal(self) -> list[np.ndarray]:
@@ -221,7 +235,12 @@ class FisherInformation(Result, abc.ABC):
         )
 
     def __add__(self, other: FisherInformation) -> Self:
-        """The result for the union of two disjoint data sets."""
+        """The result for the union of two disjoint data sets.
+
+        Raises:
+            ValueError: another structure, other labels or weights, or draws of labels that are in
+                both, because the parts have one seed and do not say where they start.
+        """
         if not isinstance(other, FisherInformation):
             return NotImplemented
         mine = (self.structure, self.labels, self.layout)
@@ -232,10 +251,12 @@ class FisherInformation(Result, abc.ABC):
                 f"Received: {self.structure!r} of {self.labels!r} labels and {self.size} weights, "
                 f"{other.structure!r} of {other.labels!r} labels and {other.size} weights"
             )
+        draws = joined_draws(self.draws, other.draws)
         merged = self._merged(cast(Self, other), self.num_examples + other.num_examples)
         # If the precisions differ, both are named.
         said = dict.fromkeys([self.precision, other.precision])
-        return dataclasses.replace(merged, precision=" and ".join(filter(None, said)))
+        precision = " and ".join(filter(None, said))
+        return dataclasses.replace(merged, precision=precision, draws=draws)
 
     def _merged_error(self, other: FisherInformation) -> float:
         """Standard error for the union, equal to that of one measurement of all examples."""
@@ -282,6 +303,7 @@ class FisherInformation(Result, abc.ABC):
             "num_examples": self.num_examples,
             "standard_error": self.standard_error,
             "precision": self.precision,
+            "draws": np.array(self.draws, np.int64).reshape(-1, 3),
             "paths": np.array(self.layout.paths, dtype=str),
             "shapes": np.array(shapes, dtype=str),
             **self._arrays(),
@@ -303,13 +325,13 @@ class FisherInformation(Result, abc.ABC):
         version = archive.count("format") if "format" in archive else 1
         if version > FORMAT:
             archive.refuse(f"in format {version}, of a later version")
-        layout = _layout_from(archive, version)
         fields = {
-            "layout": layout,
+            "layout": layout_from(archive, version),
             "labels": archive.text("labels", LABELS),
-            "num_examples": archive.count("num_examples"),
+            "num_examples": (count := archive.count("num_examples")),
             "standard_error": archive.error("standard_error"),
-            "precision": _precision_from(archive) if version > 2 else "",
+            "precision": precision_from(archive) if version > 2 else "",
+            "draws": draws_from(archive, count) if version > 3 else (),
         }
         result = STRUCTURES[structure]._from_archive(fields, archive)
         archive.close()

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.data.batches import Batches
+from keras_infobottleneck.estimators.fisher.label_draws import LabelDraws
 from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
 from keras_infobottleneck.estimators.fisher.rules.rule import registered_rules
 from keras_infobottleneck.estimators.fisher.scores import ColumnSource, Scores
@@ -78,7 +79,7 @@ class Measurement:
         self.num_positions, self.position_bytes = num_positions, position_bytes
         self.layout = Layout.of(weight_names(model, variables), variables)
         self.dtype = tf.as_dtype(variables[0].dtype)
-        self.key = tf.constant(0, tf.int64)
+        self.seed = 0
 
     @property
     def vector_bytes(self) -> int:
@@ -99,17 +100,29 @@ class Measurement:
         # Many batches are summed in parts, which are added in float64.
         return 1 if num_batches is not None and num_batches <= BATCHES_PER_PART else 3
 
+    @property
+    def key(self) -> tf.Tensor:
+        """The seed, as a compiled pass takes it."""
+        return tf.constant(self.seed, tf.int64)
+
     def draw_labels_by(self, seed: int) -> None:
         """Fixes the seed of the drawn labels."""
-        self.key = tf.constant(seed % 2**62, tf.int64)
+        self.seed = seed % 2**62
 
     def fields(self) -> dict[str, Any]:
-        """The fields that all results have; the examples are counted if their number is unknown."""
+    @property
+    def key(self) -> tf.Tensor:
+        """The seed, in the form that compiled passes take."""
+        return tf.constant(self.seed, tf.int64)
+
+    def draw_labels_by(self, seed: int) -> None:
+        """Sets the seed of the drawn labels."""
         return {
             "layout": self.layout,
             "labels": self.source.labels,
-            "num_examples": self.batches.count(),
+            "num_examples": count,
             "precision": precision_of(self.model),
+            "draws": (draws,) if self.source.labels == "sampled" else (),
         }
 
     def kept(self, name: str, make: Callable[[Callable[[], keras.Model]], Any]) -> Any:

@@ -95,11 +95,24 @@ def test_seconds_are_estimated_where_asked(model, structure, capsys):
     assert "seconds" in plan.numbers()
 
 
+def test_seconds_of_a_product_with_the_hessian_are_estimated_where_asked(model, capsys):
+    options = {"likelihood": "categorical", "batch_size": 4}
+    assert hessian(model, (X, Y), dry_run=True, **options).seconds is None
+    plan = hessian(model, (X, Y), dry_run="timed", **options)
+    assert 0 < plan.seconds < 60
+    assert "seconds" in capsys.readouterr().out
+    with pytest.raises(TypeError, match="`dry_run` must be True or False"):
+        hessian(model, (X, Y), dry_run="soon", **options)
+
+
 def test_what_does_not_fit_is_not_timed(model):
-    options = {"likelihood": "categorical", "structure": "dense"}
-    plan = fisher_information(model, X, dry_run="timed", memory_limit=1, **options)
-    assert plan.total_bytes > 1
-    assert plan.seconds is None
+    options = {"likelihood": "categorical", "dry_run": "timed", "memory_limit": 1}
+    for plan in (
+        fisher_information(model, X, structure="dense", **options),
+        hessian(model, (X, Y), **options),
+    ):
+        assert plan.total_bytes > 1
+        assert plan.seconds is None
 
 
 def test_factors_that_lack_room_are_diagonal_with_a_warning(model):

@@ -1,12 +1,15 @@
 """Shards of the data, each with the number of its first example, give what the whole gives."""
 
+import dataclasses
+import pickle
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_infobottleneck.estimators import fisher_information
+from keras_infobottleneck.estimators import FisherInformation, fisher_information
 
 NUM, CUT = 23, 9
 X = np.random.default_rng(0).normal(size=(NUM, 4)).astype(np.float32)
@@ -45,9 +48,57 @@ def test_the_draws_of_shards_are_those_of_the_whole(model, structure, kinds):
     np.testing.assert_allclose(merged.standard_error, whole.standard_error, rtol=1e-6)
     for found, expected in zip(arrays(merged), arrays(whole), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-    # Counted from 0 the second shard would draw what the first one drew.
-    wrong = first + fisher_information(model, X[CUT:], structure=structure, **OPTIONS)
-    assert np.abs(np.subtract(arrays(wrong)[1], arrays(whole)[1])).max() > 1e-3
+    assert merged.draws == whole.draws == ((OPTIONS["seed"], 0, NUM),)
+
+
+@pytest.mark.parametrize("structure", ["diagonal", "dense", "kronecker", "gram", "implicit"])
+def test_shards_of_equal_draws_do_not_add_up(model, structure):
+    def shard(x, **options):
+        return fisher_information(model, x, structure=structure, **{**OPTIONS, **options})
+
+    first = shard(X[:CUT])
+    # Counted from 0 the second shard draws what the first one drew.
+    words = r"`first_example` must .* Received: seed=5 for examples 0 to 8 in both$"
+    with pytest.raises(ValueError, match=words):
+        first + shard(X[CUT:])
+    with pytest.raises(ValueError, match="examples 8 to 8 in both"):
+        first + shard(X[CUT:], first_example=CUT - 1)
+    with pytest.raises(ValueError, match="in both"):
+        first + first
+    other = first + shard(X[CUT:], seed=6)
+    assert other.num_examples == NUM
+    assert other.draws == ((5, 0, CUT), (6, 0, NUM - CUT))
+    with pytest.raises(ValueError, match="seed=6 for examples 13 to 13"):
+        other + shard(X[:1], seed=6, first_example=NUM - CUT - 1)
+    # Labels that are not drawn, or of which an old file does not say, are not compared.
+    exact = shard(X[:CUT], labels="expected", num_samples=1)
+    assert exact.draws == (exact + exact).draws == ()
+    assert (first + dataclasses.replace(first, draws=())).draws == first.draws
+
+
+def test_shards_add_up_in_any_order_and_say_their_seeds(model, tmp_path):
+    starts = (0, 9, 4, 15)
+    ends = (4, 15, 9, NUM)
+    shards = [
+        fisher_information(model, X[a:b], first_example=a, **OPTIONS)
+        for a, b in zip(starts, ends, strict=True)
+    ]
+    assert (shards[0] + shards[1]).draws == ((5, 0, 4), (5, 9, 6))
+    together = sum(shards)
+    assert together.draws == ((5, 0, NUM),)
+    assert together.seed == 5
+    (shards[0] + shards[1]).to_npz(tmp_path / "part")
+    for again in (
+        FisherInformation.from_npz(tmp_path / "part"),
+        pickle.loads(pickle.dumps(sum(shards[:2]))),
+    ):
+        assert again.draws == ((5, 0, 4), (5, 9, 6))
+        with pytest.raises(ValueError, match="examples 9 to 14 in both"):
+            again + shards[1]
+    fresh = fisher_information(model, X, **{**OPTIONS, "seed": None})
+    repeated = fisher_information(model, X, **{**OPTIONS, "seed": fresh.seed})
+    np.testing.assert_array_equal(fresh.diagonal()[0], repeated.diagonal()[0])
+    assert (shards[0] + fresh).seed is None
 
 
 def test_the_rows_of_shards_are_those_of_the_whole(model):

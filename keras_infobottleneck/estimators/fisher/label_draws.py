@@ -1,0 +1,52 @@
+"""Which draws of labels a result is made of, so that no draw counts twice in a sum of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["LabelDraws", "joined_draws"]
+
+
+class LabelDraws(NamedTuple):
+    """The draws by one seed for examples with consecutive numbers.
+
+    Attributes:
+        seed: of the draws.
+        first_example: number of the first example.
+        num_examples: how many examples.
+    """
+
+    seed: int
+    first_example: int
+    num_examples: int
+
+    @property
+    def end(self) -> int:
+        """Number of the example behind the last one."""
+        return self.first_example + self.num_examples
+
+
+def joined_draws(
+    mine: Iterable[LabelDraws], theirs: Iterable[LabelDraws]
+) -> tuple[LabelDraws, ...]:
+    """The draws of both, sorted; those of one seed that follow each other become one.
+
+    Raises:
+        ValueError: some draws are in both.
+    """
+    joined: list[LabelDraws] = []
+    for draws in sorted([*mine, *theirs]):
+        last = joined[-1] if joined else None
+        if last is None or last.seed != draws.seed or last.end < draws.first_example:
+            joined.append(draws)
+        elif last.end == draws.first_example:
+            joined[-1] = last._replace(num_examples=last.num_examples + draws.num_examples)
+        else:
+            end = min(last.end, draws.end) - 1
+            raise ValueError(
+                "Results of drawn labels add up where no draw is in both: `first_example` must say "
+                "where each part starts, or each part must have another seed. "
+                f"Received: seed={draws.seed} for examples {draws.first_example} to {end} in both"
+            )
+    return tuple(joined)
