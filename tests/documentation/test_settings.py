@@ -7,6 +7,16 @@ ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
+def test_what_is_said_to_be_tested_on_replicas_is():
+    source = (ROOT / "tests" / "support" / "measured_on_replicas.py").read_text("utf-8")
+    rows = re.findall(r"^\| (.*?) \| .*? \| ((?:\w+, )*R\b.*?|.*?, R\b.*?) \|", PAGE, re.MULTILINE)
+    names = {name for feature, _ in rows for name in re.findall(r"`(\w+)`", feature)}
+    assert len(names) > 20
+    # Layers are made by `make_variational`.
+    made = {"VariationalWeights": "make_variational"}
+    assert [name for name in sorted(names) if f"{made.get(name, name)}(" not in source] == []
+
+
 def test_every_cell_names_a_test_that_exists_or_a_reason():
     listed = dict(re.findall(r"^- (\w+): (.*)$", PAGE, re.MULTILINE))
     tests = {key: re.findall(r"`(tests/[\w/]+\.py)`", text) for key, text in listed.items()}

@@ -163,6 +163,33 @@ def restored(models):
     return [epoch, *(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in pairs)]
 
 
+def in_file(models):
+    """The weights that a compressed file gives back."""
+    with tempfile.TemporaryDirectory() as folder:
+        kib.compress(models["local"], f"{folder}/network.kib", seed=1)
+        weights = kib.decompress(f"{folder}/network.kib").get_weights()
+    return np.concatenate([a.ravel() for a in weights])
+
+
+def prequential(models):
+    """Networks that are made and trained inside; five examples are no whole number for each."""
+    options = {"blocks": [10, 25, 70], "epochs": 2, "batch_size": 5, "seed": 0}
+    return numbers(E.prequential_code(dense_model, (X, Y), **options))
+
+
+def swept(models):
+    """A training along two prices, with next to no noise: every replica draws its own."""
+
+    def build():
+        keras.utils.set_random_seed(7)
+        network = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
+        options = {"prior_scale": 1.0, "initial_scale": 1e-10, "verbose": 0}
+        return compiled(kib.make_variational(network, num_examples=70, **options))
+
+    sweep = kib.sweep_beta(build, (X, Y), [0.01, 0.1], epochs=2, batch_size=14, seed=0)
+    return [*sweep.task_loss, *sweep.nats]
+
+
 def trained_machine(models):
     """The weights of a Boltzmann machine with chains after one epoch."""
     model = kib.models.RestrictedBoltzmannMachine(4, seed=0, persistent=True, num_chains=9)
@@ -226,6 +253,17 @@ CASES = {
         lambda m, f: [E.drawn_excess_loss(m, (X, Y), f, beta=0.1, seed=0, **BATCHES)]
     ),
     "correlation": lambda m: numbers(E.total_correlation(m["plain"].predict(X, verbose=0), seed=0)),
+    "probe": lambda m: numbers(E.mdl_probe(X, Y, blocks=[10, 70], num_steps=5)),
+    "prequential": prequential,
+    "sweep": swept,
+    **{
+        f"mutual information, {method}": lambda m, method=method: [
+            E.mutual_information(
+                X[:, :2], X[:, 1:3], method=method, epochs=2, num_folds=2, seed=0
+            ).nats
+        ]
+        for method in ("infonce", "knife")
+    },
     "nuisance": lambda m: numbers(E.nuisance_information(X[:, :3], Y > 1, seed=0)),
     "certificate, noise": lambda m: numbers(
         E.certify(m["local"], (X, Y), num_samples=5, seed=1, **BATCHES)
@@ -237,6 +275,7 @@ CASES = {
     "length": lambda m: numbers(E.description_length(m["local"], (X, Y), seed=3, **BATCHES)),
     "complexity": lambda m: numbers(E.quantized_complexity(m["plain"], num_bits=3)),
     "compression": lambda m: numbers(E.weight_compression(m["plain"], num_bits=3)),
+    "file": in_file,
     "audit": lambda m: numbers(kib.audit(m["plain"], (X, Y), seed=0)),
     "unique": lambda m: numbers(E.unique_information(m["plain"], (X, Y), beta=0.1, seed=0)),
     "influence": lambda m: numbers(E.posterior_influence(m["local"], (X, Y), num_draws=4, seed=0)),

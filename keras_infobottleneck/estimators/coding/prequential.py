@@ -34,6 +34,7 @@ from keras_infobottleneck.estimators.coding.switch_code import (
     digest,
     joined_code,
 )
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.archives import Archive, write_arrays
 
 __all__ = ["prequential_code"]
@@ -42,6 +43,7 @@ PREDICTED_AT_ONCE = 512  # number of examples
 RULE = "`path` must be a file that `prequential_code` wrote for the same data and settings"
 
 
+@on_replicas
 def prequential_code(
     build: Callable[..., keras.Model],
     data: Any,

@@ -28,6 +28,7 @@ from keras_infobottleneck.estimators.information.nearest_neighbours import (
 )
 from keras_infobottleneck.estimators.information.repeated_pairs import num_repeated
 from keras_infobottleneck.estimators.information.separable_critic import SeparableCritic
+from keras_infobottleneck.introspection.replicas import on_replicas
 from keras_infobottleneck.results.result import Result
 
 __all__ = ["MutualInformation", "mutual_information"]
@@ -112,6 +113,7 @@ class MutualInformation(Result):
         )
 
 
+@on_replicas
 def mutual_information(
     z: ArrayLike,
     x: ArrayLike,
