@@ -1,4 +1,4 @@
-"""Fields of a file of a Fisher matrix, each checked as it is read."""
+"""Reads the fields of a file of a Fisher matrix and checks each of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 def precision_from(archive: Archive) -> str:
-    """Types that there are, joined; empty where the result did not say."""
+    """The compute dtypes, joined by " and "; empty if the result had none."""
     said = archive.text("precision")
     if said and not set(said.split(" and ")) <= set(FLOATS):
         archive.refuse(f"with a precision of {said[:40]!r}")
@@ -23,7 +23,7 @@ def precision_from(archive: Archive) -> str:
 
 
 def draws_from(archive: Archive, num_examples: int) -> tuple[LabelDraws, ...]:
-    """Draws of labels, sorted and apart, of no more examples than there are."""
+    """The draws of labels: sorted, disjoint, and of at most `num_examples` examples."""
     rows = archive.take("draws")
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind != "i":
         archive.refuse("with draws that are none")

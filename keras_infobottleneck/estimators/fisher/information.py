@@ -238,8 +238,8 @@ class FisherInformation(Result, abc.ABC):
         """The result for the union of two disjoint data sets.
 
         Raises:
-            ValueError: another structure, other labels or weights, or draws of labels that are in
-                both, because the parts have one seed and do not say where they start.
+            ValueError: The structures, labels or weights differ, or the parts share draws of
+                labels, because they have the same seed and `first_example` was not given.
         """
         if not isinstance(other, FisherInformation):
             return NotImplemented
@@ -336,29 +336,6 @@ class FisherInformation(Result, abc.ABC):
         result = STRUCTURES[structure]._from_archive(fields, archive)
         archive.close()
         return result
-
-
-def _precision_from(archive: Archive) -> str:
-    """The compute dtypes, joined by " and "; empty if the result had none."""
-    said = archive.text("precision")
-    if said and not set(said.split(" and ")) <= set(FLOATS):
-        archive.refuse(f"with a precision of {said[:40]!r}")
-    return said
-
-
-def _layout_from(archive: Archive, version: int) -> Layout:
-    """Names and shapes of the weights."""
-    names, words = archive.texts("paths"), archive.texts("shapes")
-    names = renumbered(names) if version == 1 else names
-    shapes = []
-    for word in words:
-        sides = word.split(",") if word else []
-        if not all(side.isdecimal() and int(side[:19]) > 0 for side in sides):
-            archive.refuse("with shapes that are none")
-        shapes.append(tuple(int(side[:19]) for side in sides))
-    if len(names) != len(shapes) or len(set(names)) < len(names):
-        archive.refuse(f"with {len(set(names))} paths of {len(shapes)} weights")
-    return Layout(names, tuple(shapes))
 
 
 # All registered structures by name.

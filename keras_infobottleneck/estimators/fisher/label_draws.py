@@ -1,4 +1,4 @@
-"""Which draws of labels a result is made of, so that no draw counts twice in a sum of shards."""
+"""The draws of labels that a result was made of, so that no draw counts twice in a sum."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["LabelDraws", "joined_draws"]
 
 
 class LabelDraws(NamedTuple):
-    """The draws by one seed for examples with consecutive numbers.
+    """Draws with one seed for examples with consecutive numbers.
 
     Attributes:
-        seed: of the draws.
-        first_example: number of the first example.
-        num_examples: how many examples.
+        seed: Seed of the draws.
+        first_example: Number of the first example.
+        num_examples: Number of examples.
     """
 
     seed: int
@@ -23,17 +23,17 @@ class LabelDraws(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Number of the example behind the last one."""
+        """Number of the last example plus one."""
         return self.first_example + self.num_examples
 
 
 def joined_draws(
     mine: Iterable[LabelDraws], theirs: Iterable[LabelDraws]
 ) -> tuple[LabelDraws, ...]:
-    """The draws of both, sorted; those of one seed that follow each other become one.
+    """The draws of both, sorted; adjacent draws of the same seed are joined.
 
     Raises:
-        ValueError: some draws are in both.
+        ValueError: Some draws are in both.
     """
     joined: list[LabelDraws] = []
     for draws in sorted([*mine, *theirs]):

@@ -102,21 +102,17 @@ class Measurement:
 
     @property
     def key(self) -> tf.Tensor:
-        """The seed, as a compiled pass takes it."""
-        return tf.constant(self.seed, tf.int64)
-
-    def draw_labels_by(self, seed: int) -> None:
-        """Fixes the seed of the drawn labels."""
-        self.seed = seed % 2**62
-
-    def fields(self) -> dict[str, Any]:
-    @property
-    def key(self) -> tf.Tensor:
         """The seed, in the form that compiled passes take."""
         return tf.constant(self.seed, tf.int64)
 
     def draw_labels_by(self, seed: int) -> None:
         """Sets the seed of the drawn labels."""
+        self.seed = seed % 2**62
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that all results have; the examples are counted if their number is unknown."""
+        count = self.batches.count()
+        draws = LabelDraws(self.seed, self.batches.first_example, count)
         return {
             "layout": self.layout,
             "labels": self.source.labels,
