@@ -271,7 +271,7 @@ def hessian(
     plan = MemoryEstimate("hessian", layout.size, 0, WORKING_VECTORS * vector, 2, kept)
     limit = available_bytes() if memory_limit is None else memory_limit
     fits = limit is None or plan.total_bytes <= limit
-    if not (fits or dry_run):
+    if limit is not None and not (fits or dry_run):
         raise ValueError(
             f"A Hessian of {plan.num_weights:,} weights needs {mebibytes(plan.total_bytes)} beside "
             "the model's own for each product; choose fewer `variables`. "
