@@ -41,7 +41,8 @@ def joined_draws(
         if last is None or last.seed != draws.seed or last.end < draws.first_example:
             joined.append(draws)
         elif last.end == draws.first_example:
-            joined[-1] = last._replace(num_examples=last.num_examples + draws.num_examples)
+            count = last.num_examples + draws.num_examples
+            joined[-1] = LabelDraws(last.seed, last.first_example, count)
         else:
             end = min(last.end, draws.end) - 1
             raise ValueError(
