@@ -163,7 +163,7 @@ def compress(
     check_verbose("verbose", verbose)
     if epochs is not None and data is None:
         raise ValueError(
-            "`finetune` can be a number of epochs only if `data` are given. "
+            "`finetune` must be a function of a model if there are no `data` for epochs. "
             f"Received: finetune={finetune}, data=None"
         )
     if finetune is not None:
