@@ -9,14 +9,14 @@ from reproduction.frame.verdicts import said
 
 
 def what_was_learned(results: dict[str, dict]) -> list[str]:
-    """A heading and a numbered list; nothing where there are no results of MNIST."""
+    """A heading and a numbered list; empty without results of MNIST."""
     sentences = []
     for stem, sentence in SENTENCES:
         if stem in results:
             claims = {n: c.get("numbers", {}) for n, c in results[stem]["claims"].items()}
             try:
                 found = sentence(claims)
-            except KeyError:  # kept by an earlier version, or a test's
+            except KeyError:  # stored by an earlier version, or by a test
                 continue
             sentences.append(f"{len(sentences) + 1}. {found} ([figure](figures/{stem}.png))")
     return ["## What was learned", "", *sentences, ""] if sentences else []
@@ -26,8 +26,8 @@ def _labels_by_heart(claims):
     turns = claims["1-a"]["transition"]
     first, last = (turns[size]["mean"] for size in (min(turns, key=int), max(turns, key=int)))
     return (
-        "A code for random labels stops learning them by heart at one price whatever their number: "
-        f"half-way at beta {first:.2f} for {min(turns, key=int)} labels and {last:.2f} for "
+        "A code for random labels stops memorising them at the same price for any number of "
+        f"labels: half-way at beta {first:.2f} for {min(turns, key=int)} labels and {last:.2f} for "
         f"{max(turns, key=int)}, where theory says 1."
     )
 
@@ -39,17 +39,18 @@ def _ordinary_networks(claims):
         for name in ("mlp features", "cnn features", "residual features")
     )
     return (
-        "How far below 1 a network turns is how much its code wastes on inputs that are alike: a "
+        "How far below 1 a network turns shows how much its code wastes on correlated inputs: a "
         f"perceptron turns at {codes['mlp']['beta']['mean']:.2f} on pixels, at "
         f"{codes['mlp whitened']['beta']['mean']:.2f} on whitened pixels, and networks whose "
-        f"hidden layers stay at a shared seed, read through whitened features, at {features}."
+        f"hidden layers stay at a shared seed, with whitened features, at {features}."
     )
 
 
 def _a_nat_for_a_nat(claims):
     return (
-        "No network ever beat log 10 nats a random label in cross-entropy plus nats in the weights "
-        f"by more than {-claims['1-c']['least_excess']:.2f} nats, which its free biases explain."
+        "No network needed less than log 10 nats per random label, in cross-entropy plus nats in "
+        f"the weights, by more than {-claims['1-c']['least_excess']:.2f} nats, which its uncharged "
+        "biases explain."
     )
 
 
@@ -58,7 +59,7 @@ def _real_labels(claims):
     largest = max(held["ratio"], key=int)
     return (
         f"Real labels are still fitted at {held['ratio'][largest]['mean']:.0f} times the price at "
-        f"which {largest} random ones are given up, and a further example costs "
+        f"which {largest} random ones are forgotten, and another example costs "
         f"{held['nats_per_further_example']:.2f} nats at beta 1."
     )
 
@@ -67,8 +68,8 @@ def _nuisances(claims):
     pattern, label = claims["1-h"]["pattern"], claims["1-h"]["class"]
     low, high = min(pattern, key=float), max(pattern, key=float)
     return (
-        "Paying for weights makes a network forget what stands in front of the image before the "
-        f"image: from {pattern[low]['mean']:.2f} to {pattern[high]['mean']:.2f} nats about the "
+        "A price on its weights makes a network forget the pattern in front of the image before "
+        f"the image: from {pattern[low]['mean']:.2f} to {pattern[high]['mean']:.2f} nats about the "
         f"pattern, from {label[low]['mean']:.2f} to {label[high]['mean']:.2f} about the class."
     )
 
@@ -76,9 +77,9 @@ def _nuisances(claims):
 def _heat_maps(claims):
     found = claims["2-b"]["at_authors"]
     return (
-        "Information Dropout finds the digit in clutter without being told where it is: area under "
-        f"the ROC {found['area']['mean']:.2f}, and the deeper layer tells digit from clutter "
-        f"better in {found['deeper_in']} of {found['seeds']} seeds."
+        "Information Dropout finds the digit in clutter without labels of its position: area under "
+        f"the ROC curve {found['area']['mean']:.2f}, and the deeper layer separates digit and "
+        f"clutter better in {found['deeper_in']} of {found['seeds']} seeds."
     )
 
 
@@ -89,8 +90,8 @@ def _dropout(claims):
         for found in (authors, tuned)
     ]
     return (
-        "Its gain over binary dropout in small networks is a matter of the comparator: "
-        f"{said(gains[0], '.1%')} of test error over dropout that keeps one half everywhere, "
+        "Its gain over binary dropout in small networks depends on the comparator: "
+        f"{said(gains[0], '.1%')} of test error over dropout with rate one half in all layers, "
         f"{said(gains[1], '.1%')} over a rate chosen on held-out images."
     )
 
@@ -101,7 +102,7 @@ def _gaussian_code(claims):
     return (
         "The Gaussian code of a trained network at beta = 1/N is not vacuous: "
         f"{sum(of_code) / len(of_code):.2f} of the nats of its labels, and "
-        f"{sum(paying) / len(paying):.2f} where the network was trained to pay."
+        f"{sum(paying) / len(paying):.2f} if the network was charged for them in training."
     )
 
 
@@ -109,9 +110,9 @@ def _certificate(claims):
     networks = claims["3-thm-2.2"]
     return (
         "The same nats certify an error on new data of at most "
-        f"{networks['cnn']['posterior']:.2%} where the test set shows "
-        f"{networks['cnn']['error on the test set']:.2%}; most of it the prior alone achieves "
-        f"({networks['cnn']['prior alone']:.2%})."
+        f"{networks['cnn']['posterior']:.2%} where the test set has "
+        f"{networks['cnn']['error on the test set']:.2%}; the prior alone has a bound of "
+        f"{networks['cnn']['prior alone']:.2%}."
     )
 
 
@@ -119,8 +120,8 @@ def _planes(claims):
     needed = claims["5-g"]
     return (
         "Algorithmic complexity of the weights falls in training with weight decay and hardly "
-        f"without, and does not say how many bits a network needs: it errs by "
-        f"{needed['mean_error_bits']:.1f} bits where always answering the median errs by "
+        f"without, and does not predict how many bits a network needs: its error is "
+        f"{needed['mean_error_bits']:.1f} bits, where that of always predicting the median is "
         f"{needed['mean_error_of_constant_bits']:.1f}."
     )
 

@@ -1,9 +1,9 @@
-"""Write ``docs/reproduction.md``: which claims of the five papers held, from the results kept.
+"""Write ``docs/reproduction.md``: which claims of the five papers held, from the stored results.
 
-What is claimed, and what ``--full`` would run, is read from the ``claims.py`` of each experiment in
+The claims, and the settings of ``--full``, are read from the ``claims.py`` of each experiment in
 ``examples/reproduction``. Every file in ``docs/results`` with an entry ``claims`` gives one row for
-each claim it judged; a claim that no file judged is "not run". A file may lack what the table
-shows: it is then named below the table, with all that it lacks. From the root of the tree:
+each claim that it judges; a claim that no file judges is "not run". Files that lack an entry of the
+table are listed below it. From the root of the tree:
 
     python tools/write_reproduction_table.py
 """
@@ -55,39 +55,38 @@ NONE = "-"
 HEAD = """## Claim by claim
 
 Written by `make reproduction-table` from the files in `results/`, which hold every number. "±" is
-the standard error over seeds unless it says otherwise. Minutes are those of all cores together or,
-in brackets, of the clock on a machine that did other things besides. Where a claim has several
-rows, the first has the largest data set; of the two runs of 4-a on it, the first has the authors'
-number of epochs, for a single network. "digits" are those of scikit-learn, and the command needs no
-file. Commands name the scripts where they are now: the runs were made before the scripts moved to
-`examples/reproduction/`. What each verdict asks for stands below the table. "Memory of logits" (1-a
-to 1-g) is no network of the paper's but a code made for random labels, ten logits of its own for
+the standard error over seeds unless stated otherwise. Minutes are the sum over all cores or, in
+brackets, wall-clock minutes on a machine with other work. If a claim has several rows, the first
+has the largest data set; of the two runs of 4-a on it, the first has the authors' number of epochs,
+for a single network. "digits" are those of scikit-learn, and their command needs no file. Commands
+name the present location of the scripts; the runs were made before the scripts moved to
+`examples/reproduction/`. The criterion of each verdict is below the table. "Memory of logits" (1-a
+to 1-g) is not a network of the paper but a code for random labels, with ten separate logits for
 each training image; networks are in 1-b. "Features" there are the whitened outputs of hidden layers
-that stay where a shared seed put them, so that they cost nothing, under one layer that is charged.
+that keep the weights of a shared seed, so that they cost nothing, under one layer that is charged.
 
-There are five verdicts. *Reproduced* and *partly* are what the criterion says. *False as stated*:
-with the power to see the claim, nothing or the opposite was seen. *Cannot be told at this size*:
-neither; what would tell is said below. *Control (ours)* is no claim of a paper's, and is not
-counted. Where a criterion was changed after the run, the table shows both verdicts, and the list
-below both criteria with the reason.
+There are five verdicts. *Reproduced* and *partly* are defined by the criterion. *False as stated*:
+the run had the power to see the claim, and saw nothing or the opposite. *Cannot be told at this
+size*: neither; the runs that would decide are listed below. *Control (ours)* is not a claim of a
+paper, and is not counted. If a criterion was changed after the run, the table shows both verdicts,
+and the list below both criteria with the reason.
 """
-TELLING = """## What would tell
+TELLING = """## Runs that would decide
 
-For the rows that cannot be told at the size that was run.
+For the rows whose claim cannot be told at the size of the run.
 """
 CRITERIA = """## Criteria
 
-What is asked for "reproduced" and for "partly", fixed before the run unless "before" says
-otherwise. How a turn is read (1-a to
-1-d) was changed once, after CIFAR's records were there: from the price of the highest accuracy on,
-no longer from the first; no verdict changed. One sentence serves all rows of a claim unless it
-names results.
+Criteria for "reproduced" and for "partly", fixed before the run unless "before" says otherwise. The
+definition of a turn (1-a to 1-d) was changed once, after the records of CIFAR existed: it starts
+from the price of the highest accuracy, no longer from the first price; no verdict changed. One
+sentence holds for all rows of a claim unless it names results.
 """
 AT_FULL_SCALE = """## At the papers' own scale
 
-What was run instead is in the column "setting". The papers' own networks and sizes are behind
-`--full`, for a GPU: none of that was run, but every such network is built and takes a step in the
-tests.
+The column "setting" shows what was run instead. The papers' own networks and sizes are available
+with `--full`, for a GPU: none of them was run, but the tests build each network and train it for
+one step.
 """
 
 

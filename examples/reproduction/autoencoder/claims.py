@@ -1,4 +1,4 @@
-"""Verdicts of the experiment, from its records and nothing else."""
+"""Verdicts of the experiment, computed from its records alone."""
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -9,17 +9,17 @@ CLAIMS = {
     "2-d": "With a factorised prior the total correlation of the code falls as beta rises.",
     "2-e": "At beta = 1 and y = x the objective is that of a variational autoencoder.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "2-d, 2-e",
     "all of MNIST, 512 hidden units, 100 epochs, 10 seeds",
 )
 
-FALLING = -0.9  # rank correlation with beta at or under which a curve falls
+FALLING = -0.9  # largest rank correlation with beta at which a curve counts as falling
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4  # float32, sums over all pixels
 
 
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
-    """One verdict a claim."""
+    """One verdict for each claim."""
     setting = (
         f"{settings['data']}, {settings['num_examples']} images at most, "
         f"{settings['num_units']} units, {settings['seeds']} seeds"
@@ -94,7 +94,7 @@ def it_is_the_variational_autoencoder(records: list[dict]) -> dict:
 
 
 def summary(records: list[dict]) -> dict[str, dict]:
-    """What was measured at each beta, mean and standard error over seeds."""
+    """Mean and standard error over seeds of each measured quantity, by beta."""
     result = {}
     for beta in np.unique(column(records, "beta")):
         found = [r for r in records if r["beta"] == beta]

@@ -1,4 +1,4 @@
-"""Verdict of the experiment, from its records and nothing else."""
+"""Verdict of the experiment, computed from its records alone."""
 
 from reproduction.frame.verdicts import verdict
 
@@ -8,7 +8,7 @@ CLAIMS = {
 
 
 def judge(rows: dict[str, dict], settings: dict) -> dict[str, dict]:
-    """The verdict on theorem 2.2: the bounds hold, and they say something."""
+    """The verdict on theorem 2.2: the bounds hold, and they are not vacuous."""
     bounds = {
         name: {
             "posterior": row["certificate"]["error_bound"],

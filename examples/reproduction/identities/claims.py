@@ -1,4 +1,4 @@
-"""Claims of the papers that are identities, and what is asked of each: written before the run."""
+"""Claims of the papers that are identities, with their criteria, written before the run."""
 
 from reproduction.frame.verdicts import verdict
 
@@ -32,7 +32,7 @@ CRITERIA = {
 
 
 def judge(found: dict[str, dict]) -> dict[str, dict]:
-    """The verdict on each: it holds or it does not."""
+    """The verdict on each claim: it holds or it does not."""
     return {
         number: {
             "setting": record["setting"],

@@ -1,4 +1,4 @@
-"""Verdicts of the experiment, from its records and nothing else."""
+"""Verdicts of the experiment, computed from its records alone."""
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -12,18 +12,18 @@ CLAIMS = {
     "3-h": "The Gaussian code of a trained network holds far more nats than its labels.",
     "3-fig-1": "The log determinant of the Fisher matrix rises in bumps, then falls (figure 1).",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "3-e, 3-f, 3-h",
     "ResNet-18 on CIFAR-10, 30 epochs, batches of 32 to 2,048, 5 seeds",
 )
 
 ORDERED = 0.9  # rank correlation, in every seed, from which a curve counts as rising
-LATE_FALL = 0.9  # share of its maximum under which a curve must end to have fallen
+LATE_FALL = 0.9  # a curve has fallen if it ends below this share of its maximum
 EQUAL = 1e-10  # float64, relative
 
 
 def judge(groups: dict[str, list[dict]], settings: dict) -> dict[str, dict]:
-    """One verdict a claim."""
+    """One verdict for each claim."""
     images = (
         f"{settings['data']}, "
         f"{settings['num_examples']} images at most, {settings['network']} network, "
@@ -73,7 +73,7 @@ def noisier_descent_lowers_the_trace(groups: dict[str, list[dict]]) -> dict:
 
 
 def fewer_classes_lower_the_trace(groups: dict[str, list[dict]]) -> dict:
-    """3-f: as published, and with examples and outputs held equal."""
+    """3-f: as published, and with equal numbers of examples and outputs."""
     published = sweep(groups["classes"], "classes")
     equal = sweep(groups["equal_classes"], "classes")
     ordered = [s["at_equal_epochs"]["ordered"] for s in (published, equal)]
@@ -90,7 +90,7 @@ def fewer_classes_lower_the_trace(groups: dict[str, list[dict]]) -> dict:
 
 
 def the_gaussian_code_is_vacuous(groups: dict[str, list[dict]], settings: dict) -> dict:
-    """3-h: against what labels can hold."""
+    """3-h: compared with the information in the labels."""
     smallest = min(r["batch_size"] for r in groups["batch"])
     trained = [r for r in groups["batch"] if r["batch_size"] == smallest]
     labels = trained[0]["num_examples"] * np.log(settings["num_classes"])
@@ -157,22 +157,22 @@ def _vacuous(of_code) -> dict[str, str]:
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claims of a kept result, judged again from the numbers that it holds."""
+    """The claims of a stored result, judged again from the numbers in it."""
     claims = {number: dict(claim) for number, claim in result["claims"].items()}
     claims["3-h"] |= _vacuous(claims["3-h"]["numbers"]["code_over_labels"])
     return claims
 
 
 def grouped(records: list[dict], name: str) -> list[list[dict]]:
-    """Records of equal settings together, in order."""
+    """Lists of records with equal settings, in order."""
     values = np.unique(column(records, name))
     return [[r for r in records if r[name] == value] for value in values]
 
 
 def log_determinant_rises_and_falls(records: list[dict]) -> dict:
-    """Figure 1, with the control for sure predictions."""
+    """Figure 1, with the control for certain predictions."""
     names = ("log_det", "rescaled_log_det", "trace", "rescaled_trace", "jacobian")
-    left = {name: [] for name in names}  # at the end, over when the log determinant was greatest
+    left = {name: [] for name in names}  # at the end, over that at the largest log determinant
     bumps = []
     for record in records:
         log_det = column(record["rows"], "log_det")
@@ -200,9 +200,9 @@ def log_determinant_rises_and_falls(records: list[dict]) -> dict:
 
 
 def sweep(records: list[dict], setting: str, sign: int = 1) -> dict[str, dict]:
-    """Fisher trace by a setting, after all epochs and at the loss that all runs of a seed reached.
+    """Fisher trace by a setting, after all epochs and at a loss that all runs of a seed reached.
 
-    `sign` is that of the trend expected.
+    `sign` is that of the expected trend.
     """
     values = np.unique(column(records, setting))
     losses = []
@@ -237,7 +237,7 @@ def trend(values, traces, sign) -> dict:
 
 
 def at_loss(rows: list[dict], loss: float, name: str) -> float:
-    """A measured number when the training loss first reached `loss`, log-linear between epochs."""
+    """A measured number at the first time of a training loss, log-linear between epochs."""
     losses, values = column(rows, "loss"), column(rows, name)
     after = int(np.argmax(losses <= loss))
     if after == 0:
@@ -248,7 +248,7 @@ def at_loss(rows: list[dict], loss: float, name: str) -> float:
 
 
 def ends(found: dict, when: str, name: str) -> str:
-    """The first and the last value of a sweep with their traces."""
+    """The first and the last value of a sweep, with their traces."""
     row = found[when]
     first, last = (
         f"{row['means'][i]:.3g} ± {row['standard_errors'][i]:.2g} ({name} {row['values'][i]:g})"

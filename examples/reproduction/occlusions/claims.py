@@ -1,4 +1,4 @@
-"""Verdicts of the experiment, from its records and nothing else; criteria in every claim."""
+"""Verdicts of the experiment, computed from its records alone, with the criterion of each."""
 
 import numpy as np
 
@@ -16,15 +16,15 @@ CLAIMS = {
     "2-b": "Information maps single out the digit from clutter, deeper layers more so.",
     "2-c": "As beta rises the nuisance is forgotten first; the task's error falls, then rises.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "1-h, 2-b, 2-c",
     "canvases of 96 x 96 with 21 fragments, the all-convolutional network of 96 pixels, "
     "50,000 images, 80 epochs of SGD",
 )
 
-INSIDE = 0.9  # area under the ROC for the image's own places
+INSIDE = 0.9  # area under the ROC curve for the image's own places
 FORGOTTEN = 0.8  # error on the superimposed digit, of 0.9 by chance
-FOLLOWS = 0.7  # rank correlation of what should rise together
+FOLLOWS = 0.7  # rank correlation of quantities that should rise together
 AUTHORS_BETA = 0.5  # over N, of the published heat maps
 SIGNIFICANT = 0.05
 SELECTS = (
@@ -32,11 +32,11 @@ SELECTS = (
     "paired over seeds, more in the last noisy layer than in the first, than before training, and "
     f"than 0.5 (p < {SIGNIFICANT} each); partly: one of the two"
 )
-PRICE_BETWEEN = 0.55  # run later than the others (1-h)
+PRICE_BETWEEN = 0.55  # was run later than the others (1-h)
 
 
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
-    """One verdict a claim."""
+    """One verdict for each claim."""
     judges = {
         "1-h": (weights_forget_occlusions, "occlusion", "perceptron, ten squares in front"),
         "2-b": (information_is_inside_the_digit, "clutter", "All-CNN, cluttered images"),
@@ -54,7 +54,7 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claims of a kept result, judged again from its records."""
+    """The claims of a stored result, judged again from its records."""
     judged = judge(result["records"], result["settings"])
     return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
 
@@ -103,7 +103,7 @@ def information_is_inside_the_digit(records: list[dict]) -> dict:
 
 
 def _selection(records: list[dict]) -> dict:
-    """What the heat maps of one beta select, and the verdict that they give."""
+    """What the heat maps of one beta select, and the resulting verdict."""
     first, *_, last = records[0]["layers"]
     areas = {
         name: spread([record["layers"][name]["digit"] for record in records])
@@ -134,7 +134,7 @@ def _selection(records: list[dict]) -> dict:
 
 
 def _one(difference) -> dict[str, float | None]:
-    """A single seed: its difference is all that there is to judge by."""
+    """A single seed, whose difference is the only number to judge by."""
     return {
         "mean": float(difference[0]),
         "standard_error": None,

@@ -1,4 +1,4 @@
-"""Verdict of the experiment, from its records and nothing else."""
+"""Verdict of the experiment, computed from its records alone."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from reproduction.frame.verdicts import paired, rank_correlation, verdict, would
 from reproduction.weight_complexity.claims import CLAIMS as OF_TRAINING
 
 CLAIMS = {number: OF_TRAINING[number] for number in ("5-f", "5-g")}
-WOULD_TELL = {  # which runs would settle what these cannot
-    "5-g": "some twenty networks that run, on the data of their tasks",
+WOULD_TELL = {  # runs that would settle claims which these cannot
+    "5-g": "some twenty networks that can be run, on the data of their tasks",
 }
 
 TOP, LOW, SHARE = 0.95, 0.01, 0.9
-CARRIES, ERROR = 0.99, 0.05  # of a plane that carries something; of outputs at enough bits
+CARRIES, ERROR = 0.99, 0.05  # of an informative plane; of outputs with enough bits
 START = "uniform start"
 
 
@@ -51,7 +51,7 @@ def judge(records: list[dict]) -> dict[str, dict]:
 
 
 def outputs_judged(records: list[dict]) -> dict[str, dict]:
-    """The verdict on claim 5-g, where there are networks that could be run."""
+    """The verdict on claim 5-g, if there are networks that could be run."""
     predicted, needed = {}, {}
     for record in records:
         if not record.get("error_at_bits"):

@@ -1,7 +1,7 @@
-"""Verdicts of the experiment, from its records and nothing else.
+"""Verdicts of the experiment, computed from its records alone.
 
-Accuracy on the training set is that of drawn weights, which is what the objective counts; on the
-test set that of mean weights. ``transition.py`` says what is read off a column.
+Accuracy on the training set is that of drawn weights, as in the objective; accuracy on the test
+set is that of mean weights. ``transition.py`` explains the quantities read from a column.
 """
 
 import functools
@@ -36,28 +36,28 @@ CLAIMS = {
     "1-f": "Information rises with the share of random labels.",
     "1-g": "Test error against the price is a U; against the number of parameters a plateau.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "1-a to 1-g",
     "small AlexNet on the images of `--data` (CIFAR-10), 5 sizes up to all 50,000, 16 prices "
     "from 0.001 to 100, 36,000 updates each; without the other codes, so 1-b is not judged "
     "(in the row of CIFAR it is one of them: 500 images, 150 updates at each price)",
 )
 
-WOULD_TELL = {  # which runs would settle what these cannot
-    "1-c": "priors that are fixed or paid for, and biases that are charged: what they hold for "
-    "nothing is as large here as what is looked for",
-    "1-d": "all 50,000 photographs: the memory reads a new image by its nearest neighbour, which "
-    "on photographs generalises at no price, and a convolutional network that 10,000 of them train "
-    "answers little more than half of new ones, so that real labels are worth little more to it "
-    "than random ones",
-    "1-g": "the row of the convolutional network; the memory generalises at no price",
+WOULD_TELL = {  # runs that would settle claims which these cannot
+    "1-c": "priors that are fixed or charged, and charged biases: the information that is not "
+    "charged is as large here as the effect",
+    "1-d": "all 50,000 photographs: the memory classifies a new image by its nearest neighbour, "
+    "which does not generalise on photographs at any price, and a convolutional network trained on "
+    "10,000 of them is right on little more than half of new ones, so that real labels are worth "
+    "little more to it than random ones",
+    "1-g": "the row of the convolutional network; the memory does not generalise at any price",
 }
 
-SLACK = 0.02  # nats per label: noise of the draws, and what fitted prior scales may hide
+SLACK = 0.02  # nats per label, for noise of the draws and the uncharged fit of prior scales
 
 
 def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, dict]:
-    """Claims 1-a to 1-g, or those that the settings name."""
+    """Claims 1-a to 1-g, or those named in the settings."""
     judges = {
         "1-a": random_labels_turn,
         "1-b": other_networks_turn_before_one,
@@ -72,7 +72,7 @@ def judge(records: list[dict], widths: list[dict], settings: dict) -> dict[str, 
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claims of a kept result, judged again from its records."""
+    """The claims of a stored result, judged again from its records."""
     judged = judge(result["records"], result["widths"], result["settings"])
     return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
 
@@ -144,7 +144,7 @@ def other_networks_turn_before_one(records, settings) -> dict:
 
 
 def turn_shown(found: dict) -> str:
-    """Half-way price and crossing of a code, and what it learned where that was not everything."""
+    """Half-way price and crossing of a code, and the share it learned if that was not all."""
     crossing, learned = found["crossing"]["mean"], found["learned"]["mean"]
     crossing = f"{crossing:.2f}" if np.isfinite(crossing) else "none"
     at_most = "" if learned >= 0.95 else f", of {learned:.0%} learned at most"
@@ -243,7 +243,7 @@ def information_grows_with_corruption(records, settings) -> dict:
 
 
 def plain(found):
-    """The same as JSON knows it: what is not a number becomes null."""
+    """The same for JSON, where NaN becomes null."""
     if isinstance(found, dict):
         return {str(key): plain(value) for key, value in found.items()}
     if isinstance(found, list):

@@ -102,7 +102,7 @@ def price_shows_bias_and_variance(widths, records, settings) -> dict:
 
 
 def is_u(curve: list[dict]) -> bool:
-    """Whether both ends are above the least value, by a point and by two standard errors."""
+    """Whether both ends exceed the smallest value by a point and by two standard errors."""
     least = min(curve, key=lambda error: error["mean"])
 
     def is_above(end):

@@ -1,8 +1,7 @@
-"""Verdicts of the experiment, from its records and nothing else.
+"""Verdicts of the experiment, computed from its records alone.
 
-"Between" are the layers whose resolution is over 0.3 and under 0.95: to the left every state is
-frequent and relevance equals resolution, to the right every state is distinct, whatever the
-network.
+"Between" are the layers with a resolution between 0.3 and 0.95: below, every state is frequent and
+relevance equals resolution; above, every state is distinct, for any network.
 """
 
 import numpy as np
@@ -15,22 +14,22 @@ CLAIMS = {
     "4-d": "Learning takes a Boltzmann machine's hidden layer towards maximal relevance.",
     "4-e": "A trained layer is more relevant than untrained and shuffled ones at one resolution.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "4-a, 4-b, 4-d, 4-e",
-    "the network of the MNIST row, 100 epochs a layer, 5 seeds",
+    "the network of the MNIST row, 100 epochs per layer, 5 seeds",
 )
 
 FIRST = {"4-a": "resolution_relevance_persistent"}  # the authors' epochs, with chains that persist
 
-WOULD_TELL = {  # which runs would settle what these cannot
-    "4-a": "100 epochs a layer, with persistent chains and a falling rate",
-    "4-b": "more seeds; or the authors' own measure of what reliably generated is",
+WOULD_TELL = {  # runs that would settle claims which these cannot
+    "4-a": "100 epochs per layer, with persistent chains and a falling learning rate",
+    "4-b": "more seeds; or the authors' own measure of reliable generation",
     "4-d": "more seeds",
 }
 
 BETWEEN = (0.3, 0.95)
 NEAR = 0.9  # share of the most relevance possible
-# Measures of what a layer draws freely, the lower the better, by their names in words.
+# Measures of free samples of a layer (lower is better), with their descriptions.
 QUALITIES = {
     "nearest_neighbour_accuracy": "nearest-neighbour accuracy",
     "frechet_distance": "Frechet distance",
@@ -39,7 +38,7 @@ LEVEL = 0.05  # of tests, paired over seeds
 
 
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
-    """One verdict a claim."""
+    """One verdict for each claim."""
     setting = (
         f"{settings['data']}, deep belief network {'-'.join(map(str, settings['units']))}, "
         f"{settings['epochs']} epochs a layer, {settings['seeds']} seeds"
@@ -56,7 +55,7 @@ def judge(records: list[dict], settings: dict) -> dict[str, dict]:
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claims of a kept result, judged again from its records."""
+    """The claims of a stored result, judged again from its records."""
     judged = judge(result["records"], result["settings"])
     return {number: {**claim, **judged[number]} for number, claim in result["claims"].items()}
 
@@ -92,7 +91,7 @@ def zipf_layer_generates_best(records: list[dict]) -> dict:
     for name in QUALITIES:
         values = np.array([[layer[name] for layer in layers] for layers in networks])
         own = values[np.arange(len(zipf)), np.subtract(zipf, 1)]
-        # How far each layer is ahead of the Zipf layer, over seeds.
+        # Lead of each layer over the Zipf layer, over seeds.
         ahead = own[:, None] - values
         others = max(ahead.shape[1] - 1, 1)
         tests = [paired(column, others) for column in ahead.T] if len(own) > 1 else []
@@ -146,7 +145,7 @@ def zipf_layer_generates_best(records: list[dict]) -> dict:
 
 
 def learning_broadens_energies(records: list[dict]) -> dict:
-    """Learning broadens the energies of hidden states, beyond what their entropy alone does."""
+    """Learning broadens the energies of hidden states, more than their entropy alone does."""
     machines = [record["machine"] for record in records]
     before, after = ([m[moment]["energies"] for m in machines] for moment in ("before", "after"))
     apart = [each["units_apart"] for each in after]
@@ -227,12 +226,12 @@ def trained_layers_beat_controls(records: list[dict]) -> dict:
 
 
 def between(layers: list[dict]) -> list[dict]:
-    """Layers for which the network matters."""
+    """Layers "between", whose relevance depends on the network."""
     return [layer for layer in layers if BETWEEN[0] < layer["resolution"] < BETWEEN[1]]
 
 
 def ranges(values: list[float]) -> str:
-    """Least to largest."""
+    """The range of values, in words."""
     return f"{min(values):.3f} to {max(values):.3f}" if values else "none"
 
 
@@ -242,5 +241,5 @@ def _listed(numbers) -> str:
 
 
 def _number(layers, score) -> int:
-    """Number of the layer of the highest score, from 1."""
+    """Number of the layer with the highest score, from 1."""
     return int(np.argmax([score(layer) for layer in layers])) + 1

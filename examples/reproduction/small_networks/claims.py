@@ -1,4 +1,4 @@
-"""Verdict of the experiment, from its records and nothing else."""
+"""Verdict of the experiment, computed from its records alone."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from reproduction.frame.verdicts import paired, said, spread, verdict, would_sho
 CLAIMS = {
     "2-a": "Information Dropout is at least as good as binary dropout, most so in small networks.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "2-a",
     "the all-convolutional network of 32 pixels (96 and 192 filters), all whitened images of "
     "`--data` (CIFAR-10), 200 epochs of SGD",
@@ -23,9 +23,9 @@ CRITERION = (
 
 
 def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) -> dict[str, dict]:
-    """The verdict on claim 2-a, against the comparator of the authors; beside it the tuned rate.
+    """The verdict on claim 2-a against the authors' comparator, with the tuned rate in addition.
 
-    Gains are differences of test error, binary dropout less Information Dropout, seed by seed: a
+    Gains are differences of test error, binary dropout minus Information Dropout, for each seed: a
     seed fixes the training images of all methods.
     """
     widths = sorted({record["width"] for record in records})
@@ -72,7 +72,7 @@ def judge(records: list[dict], settings: dict, num_examples: int, chosen: dict) 
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claim of a kept result, judged again; as it is without the authors' comparator."""
+    """The claim of a stored result, judged again; unchanged without the authors' comparator."""
     if AUTHORS_DROPOUT not in {record["method"] for record in result["records"]}:
         return result["claims"]
     size = int(result["claims"]["2-a"]["setting"].split(" examples")[0].split()[-1])
@@ -81,7 +81,7 @@ def judge_kept(result: dict) -> dict[str, dict]:
 
 
 def _against(records, widths, dropout) -> dict:
-    """Gains of both priors over one kind of dropout, and the verdict that they give."""
+    """Gains of both priors over one kind of dropout, and the resulting verdict."""
     found, comparable, grows = {}, {}, {}
     for prior in PRIORS:
         gains = {
@@ -126,5 +126,5 @@ def _errors(records, method, width):
 
 
 def _beyond(gain, errors):
-    """So many standard errors from the mean."""
+    """The mean plus this number of standard errors."""
     return gain["mean"] + errors * (gain["standard_error"] or 0)

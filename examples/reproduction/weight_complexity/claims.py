@@ -1,7 +1,7 @@
-"""Verdicts of the experiment, from its records and nothing else.
+"""Verdicts of the experiment, computed from its records alone.
 
-Each claim has its criterion written beside its numbers. "Structure" always means the ratio to the
-model's own shuffled weights: what of a reduction is arrangement, not distribution of values.
+Each claim has its criterion next to its numbers. "Structure" always means the ratio to the model's
+own shuffled weights: the part of a reduction that is arrangement, not distribution of values.
 """
 
 import numpy as np
@@ -32,17 +32,17 @@ CLAIMS = {
     "5-g": "Ratios by plane predict the bit width at which accuracy collapses.",
     "5-h": "It tells apart what binary complexity, gzip and lzma do not.",
 }
-AT_FULL_SIZE = (  # claims, and what --full runs
+AT_FULL_SIZE = (  # claims, and the settings of --full
     "5-a to 5-h",
     "up to 40,000 examples of `--data`, addition modulo 97 with 512 units and 11,000 updates",
 )
 
-WOULD_TELL = {  # which runs would settle what these cannot
-    "5-c": "more runs of the authors' largest budget: of five different ones it rises in one",
-    "5-d": "the authors' width, whose row ends at 0.902 of shuffled, in more seeds: at half of it "
-    "one run ended at 0.99003, where the criterion asks for less than 0.99",
-    "5-f": "pretrained networks, whose objects the paper's are",
-    "5-h": "more runs than these: here complexity and the best comparator are as good",
+WOULD_TELL = {  # runs that would settle claims which these cannot
+    "5-c": "more runs of the authors' largest budget: complexity rises in one of five",
+    "5-d": "more seeds at the authors' width, whose row ends at 0.902 of shuffled: at half of it "
+    "one run ended at 0.99003, where the criterion needs less than 0.99",
+    "5-f": "pretrained networks, which the paper's claim is about",
+    "5-h": "more runs: here complexity and the best comparator are equally good",
 }
 
 LEVEL = 0.05  # of tests
@@ -50,7 +50,7 @@ OVER_BUDGETS = ("5-b", "5-e", "5-g", "5-h")  # claims of runs with several numbe
 COMPARATORS = ("sign_bits", "gzip_raw", "lzma_raw", "gzip_planes", "lzma_planes")
 
 
-# What the authors ran, where a verdict hangs on it.
+# The authors' settings, if a verdict depends on them.
 AUTHORS = {
     "5-c": "the history is logged for the largest budget alone, 20,000 to 40,000 images",
     "5-d": "addition modulo 97, width 512, 11,000 updates of the full batch",
@@ -59,7 +59,7 @@ AUTHORS = {
 
 
 def judge(records: list[dict], settings: dict) -> dict[str, dict]:
-    """One verdict a claim; claims whose runs were not asked for are left out."""
+    """One verdict for each claim; claims whose runs were not requested are left out."""
     budgets = [record for record in records if record["task"] == "budgets"]
     grokking = [record for record in records if record["task"] == "grokking"]
     judged = {
@@ -157,10 +157,10 @@ def overfitting_raises_it(records: list[dict]) -> dict:
 
 
 def overfitting_judged(numbers: dict[str, dict], num_seeds: int) -> dict:
-    """Verdict on 5-c, from how many runs of each regimen overfit and in how many it rises."""
+    """Verdict on 5-c, from the numbers of runs that overfit and in which complexity rises."""
     runs = sum(each["runs_that_overfit"] for each in numbers.values())
     rose = sum(each["ratio_rises"] for each in numbers.values())
-    # Of the largest budget two regimens are one: a run that counts twice is left out once.
+    # Two regimens share their largest budget: a run in both of them is counted once.
     distinct = max(runs - num_seeds, rose)
     is_rare = runs > 0 and binom.cdf(rose, distinct, 0.5) < LEVEL
     found = verdict(rose >= 0.9 * runs, rose >= 0.5 * runs) if runs else "not run"
@@ -205,7 +205,7 @@ def it_follows_delayed_generalisation(records: list[dict]) -> dict:
 
 
 def grokking_judged(runs: list[dict]) -> dict:
-    """Verdict on 5-d, from what each run needed to fit, to generalise, and to fall half-way."""
+    """Verdict on 5-d, from the steps of each run to fit, to generalise, and to fall half-way."""
     needed = ("updates_to_fit", "updates_to_generalise")
     grokked = [r for r in runs if r["weight_decay"] > 0 and all(r[n] is not None for n in needed)]
     controls = [r for r in runs if r["weight_decay"] == 0]
@@ -255,7 +255,7 @@ def it_correlates_with_generalisation(records: list[dict]) -> dict:
 
 
 def it_tells_more_than_comparators(records: list[dict]) -> dict:
-    """Complexity tells runs apart where sign planes, gzip and lzma do not."""
+    """Complexity distinguishes runs that sign planes, gzip and lzma do not."""
     numbers = {}
     for regimen in [*regimens(records), "all"]:
         found = [r for r in records if regimen in (r["regimen"], "all")]
@@ -267,7 +267,7 @@ def it_tells_more_than_comparators(records: list[dict]) -> dict:
 
 
 def comparators_judged(numbers: dict, num_runs: int) -> dict[str, str]:
-    """What is said of 5-h, from its rank correlations over so many runs."""
+    """Entry of 5-h, from its rank correlations over this number of runs."""
     wins = {c: [abs(n["ratio"]) > abs(n[c]) + 0.1 for n in numbers.values()] for c in COMPARATORS}
     best = {regimen: max((n[c] for c in COMPARATORS), key=abs) for regimen, n in numbers.items()}
     # Fisher's transform of a correlation over n runs has a standard error of 1 / sqrt(n - 3).
@@ -294,7 +294,7 @@ def comparators_judged(numbers: dict, num_runs: int) -> dict[str, str]:
 
 
 def judge_kept(result: dict) -> dict[str, dict]:
-    """The claims of a kept result, judged again from the numbers that it holds."""
+    """The claims of a stored result, judged again from the numbers in it."""
     claims = {number: dict(claim) for number, claim in result["claims"].items()}
     if "5-h" in claims:
         settings = result["settings"]

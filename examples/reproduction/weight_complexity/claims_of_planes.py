@@ -74,7 +74,7 @@ def planes_predict_bit_width(records: list[dict]) -> dict:
 
 
 def bit_widths_judged(numbers: dict, num_runs: int) -> dict[str, str]:
-    """What is said of 5-g, from its numbers over so many runs."""
+    """Entry of 5-g, from its numbers over this number of runs."""
     rho, error = numbers["rank_correlation"], numbers["mean_error_bits"]
     constant = numbers["mean_error_of_constant_bits"]
     predicted, needed = numbers["predicted_bits"], numbers["needed_bits"]
