@@ -17,7 +17,7 @@ from keras_infobottleneck.estimators.information.minimum import (
 )
 from keras_infobottleneck.models.bottleneck import InformationBottleneckModel
 
-__all__ = ["check_code", "check_order", "curvature_for", "price_of_nat"]
+__all__ = ["check_code", "check_order", "check_plain", "curvature_for", "price_of_nat"]
 
 
 def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
@@ -32,6 +32,15 @@ def check_code(fisher: Any, prior_scale: Any, structure: Any) -> None:
         raise ValueError(
             "`structure` must be one whose inverse is known: 'diagonal', 'kronecker', 'dense' or "
             f"'gram'. Received: structure={chosen!r}"
+        )
+
+
+def check_plain(model: keras.Model, fisher: Any, fisher_options: dict[str, Any]) -> None:
+    """Refuses a Fisher matrix, or options of one, for a model that draws its weights."""
+    if fisher is not None or fisher_options:
+        raise ValueError(
+            "`fisher` and its options are for plain networks; this one draws its weights. "
+            f"Received: model={model.name!r} with noise on its weights"
         )
 
 
@@ -82,7 +91,6 @@ def price_of_nat(
 
     Raises:
         ValueError: The price of the model is 0, and none is given.
-        ValueError: a model that pays nothing, and no price given.
     """
     if isinstance(model, InformationBottleneckModel):
         count, weight_beta = model.num_examples, float(model.weight_beta.numpy())

@@ -21,6 +21,7 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
     check_order,
+    check_plain,
     curvature_for,
     price_of_nat,
 )
@@ -233,11 +234,7 @@ def posterior_influence(
     if test_data is not None:
         test = batches_for(model, test_data, batch_size, name="test_data")
     if has_posterior(model):
-        if fisher is not None or fisher_options:
-            raise ValueError(
-                "`fisher` and its options are for plain networks; this one draws its weights. "
-                f"Received: model={model.name!r} with noise on its weights"
-            )
+        check_plain(model, fisher, fisher_options)
         price, count = price_of_nat(model, batches, price, fisher)
         losses, influences, errors = by_draws(model, found, batches, test, num_draws, seed)
         return PosteriorInfluence(

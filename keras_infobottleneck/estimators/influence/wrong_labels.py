@@ -26,6 +26,7 @@ from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.terms import Term
 from keras_infobottleneck.estimators.influence.code_at_minimum import (
     check_code,
+    check_plain,
     curvature_for,
     price_of_nat,
 )
@@ -259,6 +260,7 @@ def find_wrong_labels(
     is_drawn = has_posterior(model)
     price, _ = price_of_nat(model, batches, price, fisher)
     if is_drawn:
+        check_plain(model, fisher, fisher_options)
         scores = by_draws(model, found, batches, num_draws, seed)
     else:
         options: dict[str, Any] = {"likelihood": likelihood, "batch_size": batch_size}

@@ -123,6 +123,14 @@ def test_files_and_numbers(tmp_path):
     assert found.expected_share.standard_error > 0
 
 
+def test_drawn_weights_need_no_fisher_matrix():
+    layer = kib.layers.VariationalWeights(keras.layers.Dense(3))
+    model = keras.Sequential([keras.Input((3,)), layer])
+    model.compile(loss=CLASSES)
+    with pytest.raises(ValueError, match=r"`fisher` and its options are for plain networks"):
+        find_wrong_labels(model, (np.eye(3), np.arange(3)), num_draws=3, labels="expected")
+
+
 def test_what_has_no_classes_is_refused():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(loss="mse")

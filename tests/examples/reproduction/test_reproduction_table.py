@@ -127,7 +127,7 @@ def test_controls_are_not_counted_and_what_cannot_be_told_says_what_would_tell(t
     )
     text = tool.document(tree)
     assert f"Of {len(tool.CLAIMS) - 1} claims" in text
-    assert "- 5-d: the authors' width" in text
+    assert "- 5-d: more seeds at the authors' width" in text
 
 
 def test_no_kept_claim_that_cannot_be_told_leaves_open_what_would_tell(tool):
