@@ -68,6 +68,8 @@ def _short(value: Any) -> str:
     if _is_array(value):
         dtype = getattr(value.dtype, "name", value.dtype)
         return f"array of shape {tuple(value.shape)} and dtype {dtype}"
+    if hasattr(value, "__array__") and getattr(value, "shape", None):  # a table of pandas
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
     # Only the first few entries of long lists are looked at.
     if isinstance(value, list | tuple) and any(map(_is_array, value[:MAX_ENTRIES])):
         parts = ", ".join(described(each) for each in value[:4])

@@ -87,7 +87,7 @@ class Asked:
         x, y = (tf.nest.map_structure(self._array, self._joined(part)) for part in (x, y))
         if not tf.nest.flatten(x):
             raise self.nothing()
-        self._check_labels(y)
+        self._check_labels(x, y)
         lengths = [num_rows(array) for array in tf.nest.flatten((x, y))]
         if None in lengths:
             raise self._no_batches(described(element))
@@ -112,7 +112,7 @@ class Asked:
             self._check_kind(leaf, leaf)
             if leaf.shape.rank == 0:
                 raise self._no_batches(f"elements of {described(spec)}")
-        self._check_labels(y)
+        self._check_labels(x, y)
 
     def _pair(self, element: Any) -> tuple[Any, Any]:
         """The pair (x, y) of an element; y is () if there are no labels."""
@@ -160,14 +160,15 @@ class Asked:
         if kind:
             raise self._refusal(kind, value)
 
-    def _check_labels(self, y: Any) -> None:
+    def _check_labels(self, x: Any, y: Any) -> None:
         """Refuses labels that are missing or text, if labels are needed."""
         if not self.needs_labels:
             return
         if isinstance(y, tuple) and not y:
+            inputs = f"a list of {len(x)} inputs" if isinstance(x, list) else "inputs"
             raise ValueError(
                 f"`{self.name}` must be `(x, y)`, since its labels are used. "
-                "Received: inputs without labels"
+                f"Received: {inputs} without labels"
             )
         for label in tf.nest.flatten(y):
             if _is_text(label):

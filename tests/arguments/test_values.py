@@ -33,6 +33,18 @@ from keras_infobottleneck.arguments import (
 pytestmark = pytest.mark.quick
 
 
+class Table:
+    """Prints all of its rows, as a DataFrame of pandas does."""
+
+    shape = (60, 3)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros(self.shape, dtype)
+
+    def __repr__(self):
+        return "0.5 " * 180
+
+
 class Mute:
     """An object that cannot be printed."""
 
@@ -219,6 +231,7 @@ def test_an_unexpected_keyword_is_told_in_pythons_words():
         ([np.zeros(3), 4], "list of 2: array of shape (3,) and dtype float64, 4"),
         ({"a": np.zeros(3)}, "{'a': array of shape (3,) and dtype float64}"),
         (list(range(10**6)), "[0, 1, 2, 3, 4, 5, ...]"),
+        (Table(), "Table of shape (60, 3)"),
         (Mute(), "an object of type Mute"),
         (np.array(Mute(), object), "an object of type ndarray"),
         ("two\nlines", r"'two\nlines'"),
