@@ -62,7 +62,8 @@ class Batches:
     Raises:
         TypeError: The data are of another kind.
         ValueError: The data hold no examples, have no end, are arrays of unequal length, lack
-            labels or have sample weights; or `batch_size` is no count or is given with a dataset.
+            labels or have sample weights; or `batch_size` is not a count or is given with a
+            dataset.
     """
 
     def __init__(

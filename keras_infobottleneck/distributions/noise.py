@@ -47,8 +47,8 @@ def standard_normal(shape: Any, seed: Any) -> tf.Tensor:
     in, so that they draw different noise.
 
     Args:
-        shape: shape of the result, a tuple or an integer tensor.
-        seed: integer tensor of shape ``[2]``, as `keras.random.SeedGenerator.next` gives it.
+        shape: Shape of the result, a tuple or an integer tensor.
+        seed: Integer tensor of shape ``[2]``, as returned by `keras.random.SeedGenerator.next`.
 
     Example:
         ```python

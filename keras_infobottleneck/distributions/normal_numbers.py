@@ -51,7 +51,7 @@ def many_normals(size: Any, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         size: An int or an int32 tensor, rounded up to a multiple of four.
-        seed: int32 ``[2]``.
+        seed: Seed, int32 ``[2]``.
     """
     num_pairs = (size + 3) // 4
     # XLA knows the shape of an argument when it compiles, but not its value, even if constant.

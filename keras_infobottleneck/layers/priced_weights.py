@@ -75,7 +75,7 @@ class GaussianPrior(NamedTuple):
     """The prior of one weight tensor.
 
     Attributes:
-        loc, log_scale: float32, scalars or of shapes that broadcast to the weight's.
+        loc, log_scale: Float32, scalars or of shapes that broadcast to the weight's.
         nats: Price of having chosen this scale after seeing the data.
     """
 

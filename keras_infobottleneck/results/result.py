@@ -50,7 +50,7 @@ class Result:
         """A `pandas.DataFrame` with a row for each weight or point, or else a single row.
 
         Raises:
-            ImportError: pandas is not installed.
+            ImportError: Pandas is not installed.
         """
         try:
             import pandas

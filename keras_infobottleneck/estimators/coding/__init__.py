@@ -1,1 +1,1 @@
-"""Code lengths of labels with a network, where everything that the network learned is paid for."""
+"""Code lengths of labels with a network, including everything that the network learned."""

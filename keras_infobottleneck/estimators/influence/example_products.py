@@ -66,7 +66,7 @@ def example_products(
         batches: The examples; batches are split if they would take too much memory.
         fisher: F.
         shift: Number added to its diagonal.
-        exponents: p: -1, and optionally -2.
+        exponents: Exponents p: -1, and optionally -2.
         of_outputs: Whether the gradients are of the distribution's parameters.
         verbose: 1 for a Keras progress bar.
     """

@@ -269,15 +269,15 @@ def unique_information(
     unit = 2 * matrix.num_examples**2
     if test is None:
         losses, whole, of_shift = norms_of_removals(model, matrix, shift, found, batches, **options)
-        felt = whole - of_shift  # g A^-1 F A^-1 g
+        change = whole - of_shift  # g A^-1 F A^-1 g
     else:
         parts = removals(model, matrix, shift, found, batches, **options)
-        losses, felt = gathered((part.losses, _felt(part, test)) for part in parts)
+        losses, change = gathered((part.losses, _prediction_change(part, test)) for part in parts)
     if space == "weights":
-        nats, slopes = whole / (unit * beta), -felt / (unit * beta)
+        nats, slopes = whole / (unit * beta), -change / (unit * beta)
     else:
         # An upper estimate of the slope: the two inverses move by at most this much, F by the rest.
-        nats, slopes = np.maximum(felt, 0.0) / unit, -felt / unit
+        nats, slopes = np.maximum(change, 0.0) / unit, -change / unit
     return UniqueInformation(
         nats=nats,
         standard_errors=error * np.abs(slopes),
@@ -291,6 +291,6 @@ def unique_information(
     )
 
 
-def _felt(part: Removal, test: FisherInformation) -> np.ndarray:
+def _prediction_change(part: Removal, test: FisherInformation) -> np.ndarray:
     """How far each removal moves the predictions on the test data, `d^T F_test d`, `[n]`."""
     return np.einsum("nw,nw->n", part.solved, test.power_product(part.solved, 1.0))

@@ -17,10 +17,10 @@ import tensorflow as tf
 
 __all__ = ["PRECISION", "CriticSteps", "hidden_layers", "kept_steps", "random_kernel"]
 
-# Critics that are kept, and the most weights of one; with the state of Adam, 96 MiB together.
+# Number of critics that are kept, and largest number of weights of one: 96 MiB with Adam's state.
 NUM_KEPT, MOST_WEIGHTS = 8, 2**20
 
-# Of every critic, whatever Keras is set to: half precision cannot tell close logits apart.
+# Precision of every critic, for any setting of Keras: half precision cannot resolve close logits.
 PRECISION = "float32"
 
 # A loss, of z, n, the rows of a batch, as many rows for unpairing, and the training mode.
@@ -31,9 +31,10 @@ class CriticSteps:
     """A critic's network and optimizer, with its compiled functions.
 
     Args:
-        model: the network.
-        loss: of `z`, `n`, the rows of a batch, as many rows for unpairing, and the training mode.
-        judge: what the trained critic says of `z` and `n`, or of `z` alone, as tensors.
+        model: The network.
+        loss: Loss of `z`, `n`, the rows of a batch, as many rows for unpairing, and the training
+            mode.
+        judge: Function of `z` and `n`, or of `z` alone, that returns the trained critic's values.
     """
 
     def __init__(self, model: keras.Model, loss: Loss, judge: Callable[..., Any]):
@@ -57,10 +58,12 @@ class CriticSteps:
         self._clean = [variable.numpy() for variable in optimizer.variables]
 
     def draw_first_weights(self, seed: int) -> None:
-        """Puts the network as it was built, each `random_kernel(number)` drawn by `seed + number`.
+        """Resets the network to its first weights, with each `random_kernel(number)` drawn anew.
+
+        The seed of a kernel is `seed + number`.
 
         Args:
-            seed: of the kernels.
+            seed: Seed of the kernels.
         """
         self.model.set_weights(self._first)
         for layer in self.model.layers:
@@ -71,7 +74,7 @@ class CriticSteps:
                     layer.kernel.assign(draw(layer.kernel.shape, layer.kernel.dtype))
 
     def restart(self, weights: list[np.ndarray], learning_rate: float) -> None:
-        """Puts the network at these weights, and the optimizer at its start."""
+        """Sets the network to these weights, and resets the optimizer."""
         self.model.set_weights(weights)
         for variable, value in zip(self.optimizer.variables, self._clean, strict=True):
             variable.assign(value)
@@ -79,7 +82,7 @@ class CriticSteps:
 
 
 def random_kernel(number: int) -> keras.initializers.Initializer:
-    """Initializer of a kernel that `draw_first_weights` draws, with a number of its own."""
+    """Initializer of a kernel that `draw_first_weights` draws, with its own number."""
     return keras.initializers.GlorotUniform(seed=number)
 
 
@@ -98,9 +101,9 @@ _lock = threading.Lock()
 
 
 def kept_steps(build: Callable[..., CriticSteps], *architecture: Any) -> CriticSteps:
-    """`build(*architecture)`, or what an earlier call of this thread built of the same.
+    """`build(*architecture)`, or the result of an earlier call of this thread for the same.
 
-    Its weights may be those of an earlier training: `draw_first_weights` puts them back.
+    Its weights may be those of an earlier training: `draw_first_weights` resets them.
     """
     key = (threading.get_ident(), tf.distribute.get_strategy(), build, *architecture)
     with _lock:
@@ -108,7 +111,7 @@ def kept_steps(build: Callable[..., CriticSteps], *architecture: Any) -> CriticS
     steps = build(*architecture) if steps is None else steps
     if steps.model.count_params() <= MOST_WEIGHTS:
         with _lock:
-            _kept[key] = steps  # at the end: the first is the one that was used the longest ago
+            _kept[key] = steps  # at the end, so that the first is the least recently used
             while len(_kept) > NUM_KEPT:
                 del _kept[next(iter(_kept))]
     return steps

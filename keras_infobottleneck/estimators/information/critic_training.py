@@ -148,7 +148,7 @@ def trainer_on_pairs(
     """A trainer for losses that compare the examples of a batch with each other.
 
     Args:
-        steps, learning_rate, batch_size, epochs, patient_steps: those of `trainer`.
+        steps, learning_rate, batch_size, epochs, patient_steps: As in `trainer`.
     """
     return trainer(
         steps,

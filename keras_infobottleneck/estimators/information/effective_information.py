@@ -54,10 +54,10 @@ class EffectiveInformation(Result):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
         model.compile(loss="mse")
         fisher = kib.estimators.fisher_information(model, x, labels="expected")
-        felt = kib.estimators.effective_information(
+        found = kib.estimators.effective_information(
             model, x, layer="narrow", fisher=fisher, beta=0.01
         )
-        print(felt.num_units, felt.per_example.shape, felt.sensitivity.shape)
+        print(found.num_units, found.per_example.shape, found.sensitivity.shape)
         ```
 
         ```text
@@ -205,11 +205,11 @@ def information_of(
     root = covariance_root(inputs)
     nats = np.full(len(inputs), np.inf)
     sensitivity = np.full([len(inputs), inputs[0].size], np.nan)
-    for number, felt in enumerate(linearised.roots(inputs, verbose, most=most)):
-        if felt is not None:
-            sensitivity[number] = np.sum(felt**2, 0)
-            signal = felt @ root
-            nats[number] = 0.5 * np.linalg.slogdet(np.eye(len(felt)) + signal @ signal.T)[1]
+    for number, found in enumerate(linearised.roots(inputs, verbose, most=most)):
+        if found is not None:
+            sensitivity[number] = np.sum(found**2, 0)
+            signal = found @ root
+            nats[number] = 0.5 * np.linalg.slogdet(np.eye(len(found)) + signal @ signal.T)[1]
     finite = np.all(np.isfinite(nats))
     return EffectiveInformation(
         nats=float(nats.mean()),
@@ -279,7 +279,7 @@ def activation_fisher(
             f"diagonals only. Received: memory_limit={mebibytes(limit)}"
         )
     matrices = np.full([len(inputs), width, width], np.nan)
-    for number, felt in enumerate(linearised.roots(inputs)):
-        if felt is not None:
-            matrices[number] = felt.T @ felt
+    for number, found in enumerate(linearised.roots(inputs)):
+        if found is not None:
+            matrices[number] = found.T @ found
     return matrices

@@ -64,7 +64,7 @@ class MixtureDensities:
 
 
 def _num_parameters(size: int) -> int:
-    """Parameters of a mixture in so many dimensions: of each part a logit, a mean, a matrix."""
+    """Number of parameters of a mixture: a logit, a mean and a matrix for each component."""
     return NUM_COMPONENTS * (1 + size + size * (size + 1) // 2)
 
 

@@ -23,7 +23,7 @@ def nearest_neighbour_terms(
 
     Args:
         z, x: `[num_examples, units]`.
-        num_neighbors: k.
+        num_neighbors: Number k of neighbours.
         rng: Random generator of the jitter.
     """
     z, x = (each + JITTER * rng.normal(size=each.shape) for each in (z, x))

@@ -89,7 +89,7 @@ class SeparableCritic:
 
 
 def _steps_of_scores(is_contrastive: bool, *shapes: tuple[int, ...]) -> CriticSteps:
-    """Steps whose loss is that of InfoNCE, or else the cross-entropy of paired, unpaired."""
+    """Steps with the loss of InfoNCE, or the cross-entropy of paired against unpaired."""
     inputs = [keras.Input(shape, dtype=PRECISION) for shape in shapes]
     embeddings = []
     for number, each in enumerate(inputs):

@@ -80,10 +80,10 @@ def simulated_effective_information(
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="narrow")])
         model.compile(loss="mse")
         fisher = kib.estimators.fisher_information(model, x, labels="expected")
-        felt = kib.estimators.simulated_effective_information(
+        found = kib.estimators.simulated_effective_information(
             model, x, layer="narrow", fisher=fisher, beta=1e-3, num_draws=50
         )
-        print(felt > 0, felt.standard_error >= 0)  # nats
+        print(found > 0, found.standard_error >= 0)  # nats
         ```
 
         ```text

@@ -156,8 +156,8 @@ def tally(keys: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarr
     Exact. One sort: on the GPU if there is one and the keys are many, otherwise in NumPy.
 
     Args:
-        keys: uint64 `[num_keys, lanes]`; keys of one lane without weights are sorted in place.
-        weights: int64 `[num_keys]`, or None.
+        keys: Keys, uint64 `[num_keys, lanes]`; with one lane and no weights, sorted in place.
+        weights: Weights, int64 `[num_keys]`, or None.
 
     Returns:
         uint64 `[num_distinct, lanes]` and int64 `[num_distinct]`. The first is `keys` itself if

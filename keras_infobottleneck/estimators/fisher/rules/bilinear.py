@@ -223,7 +223,7 @@ def side_by_side(x: tf.Tensor, arrays: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: The factor on the left.
-        arrays: c, `[k, groups, in, out]`.
+        arrays: Arrays c, `[k, groups, in, out]`.
     """
     count, groups, fan_in, fan_out = arrays.shape
     beside = tf.reshape(tf.transpose(arrays, [1, 2, 0, 3]), [groups, fan_in, count * fan_out])

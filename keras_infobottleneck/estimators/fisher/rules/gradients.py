@@ -137,7 +137,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
 
         Args:
             columns: The arrays from which all gradients follow, `[columns, batch, ...]`.
-            weights: k arrays c, `[k, *variable.shape]`; the products have their dtype.
+            weights: The k arrays c, `[k, *variable.shape]`; the products have their dtype.
 
         Returns:
             `[batch, k, columns, columns]`.

@@ -156,7 +156,7 @@ class _WatchedCell:
         return getattr(self._cell, name)
 
     def __call__(self, inputs: tf.Tensor, states: Any, **kwargs: Any) -> tuple[tf.Tensor, Any]:
-        """One step: the output beside the previous state, and the new states."""
+        """One step: the output concatenated with the previous state, and the new states."""
         bias = inputs[:, -self._width :]
         if self._bias is not None:
             bias += tf.cast(tf.reshape(self._bias, [1, math.prod(self._bias.shape)]), bias.dtype)
