@@ -211,7 +211,7 @@ def certify(
         )
     if not from_logits and sums["outside"]:
         raise ValueError(
-            "The outputs must be probabilities where `from_logits` is False. Received: "
+            "The outputs must be probabilities if `from_logits` is False. Received: "
             f"{sums['outside']:.0f} of {batches.num_examples} examples with one below 0 or above 1"
         )
 

@@ -40,7 +40,7 @@ def check_copyable(model: keras.Model) -> None:
             keras.layers.Lambda.from_config(layer.get_config())
         except Exception as error:
             raise ValueError(
-                "A `Lambda` can be copied only where its function has a name and is registered "
+                "A `Lambda` can be copied only if its function has a name and is registered "
                 "with `keras.saving.register_keras_serializable`; do so, or write a layer class. "
                 f"Received: a Lambda layer named {layer.name!r}"
             ) from error

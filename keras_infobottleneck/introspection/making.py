@@ -28,8 +28,8 @@ def arguments_given(layer: keras.layers.Layer) -> dict[str, Any]:
     """
     if layer._auto_config is None:
         raise NotImplementedError(
-            "A model whose constructor takes more than numbers and texts needs a `get_config` that "
-            f"says how it is made again. Received: model={layer.name!r}"
+            "A model whose constructor has arguments other than numbers and strings needs a "
+            f"`get_config` from which it can be rebuilt. Received: model={layer.name!r}"
         )
     return dict(layer._auto_config.config)
 

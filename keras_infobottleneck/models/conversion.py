@@ -260,8 +260,8 @@ def make_deterministic(
     plain = rebuilt(network, functools.partial(_without_noise, classes))
     for layer in noisy_layers(plain):
         raise TypeError(
-            "`model` must hold its noisy layers in the open: a custom layer makes this one "
-            f"itself, where it cannot be replaced. Received: layer={layer!r}"
+            "`model` must not have noisy layers that a custom layer creates itself, because they "
+            f"cannot be replaced. Received: layer={layer!r}"
         )
     plain.set_weights(_mean_weights(network, noisy, prune_below))
     removal: tuple[UnitRemoval, ...] = ()

@@ -41,7 +41,7 @@ def check_loss(objective: str, loss: Any, sample_weight: Any = None) -> None:
     """Checks that a PAC-Bayes objective has a loss for which its bound holds."""
     if objective != "lagrangian" and sample_weight is not None:
         raise ValueError(
-            f"objective={objective!r} bounds the mean of the loss over examples that count alike. "
+            f"objective={objective!r} bounds the mean loss over examples of equal weight. "
             "Received: a `sample_weight` or `class_weight`"
         )
     if objective != "lagrangian" and not isinstance(loss, BoundedCrossentropy):

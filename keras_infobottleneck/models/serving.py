@@ -46,7 +46,7 @@ def export_with_samples(
         raise refusal(ValueError, "model", "be built and have layers that draw", network)
     if input_signature is None and symbolic_inputs is None:
         raise ValueError(
-            "`input_signature` must say what a model without a graph takes. "
+            "`input_signature` must be given for a model without a graph. "
             f"Received: input_signature=None, model={network.name!r}"
         )
     if input_signature is None:

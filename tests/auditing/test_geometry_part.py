@@ -37,4 +37,4 @@ def test_states_that_are_all_alike_are_an_omission():
     report = kib.audit(model, X, parts=[kib.auditing.Geometry()], **options)
     assert list(report.readings) == []
     reasons = " ".join(omission.reason for omission in report.omissions)
-    assert reasons.count("all alike") == 2  # of the dimension and of the participation ratio
+    assert reasons.count("all equal") == 2  # of the dimension and of the participation ratio

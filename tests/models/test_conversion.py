@@ -243,7 +243,7 @@ def test_models_that_cannot_be_rebuilt_are_refused_in_a_sentence(convert):
 def test_layers_out_of_reach_are_refused_in_a_sentence():
     model = keras.Sequential([keras.Input((4,)), Holder()])
     before = model.get_weights()
-    with pytest.raises(TypeError, match=r"noisy layers in the open.* Received: layer="):
+    with pytest.raises(TypeError, match=r"that a custom layer creates itself.* Received: layer="):
         kib.make_deterministic(model)
     with pytest.raises(TypeError, match=r"cannot be recalibrated.* Received: layer="):
         kib.recalibrate_batch_normalization(model, VECTORS)

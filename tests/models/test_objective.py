@@ -153,7 +153,7 @@ def test_weighted_examples_are_refused(objective):
     # With weights over 1 the "risk" was over 1: NaN of one bound, and no bound of the other.
     model = make_model(objective)
     for weights in ({"sample_weight": np.full(40, 3.0)}, {"class_weight": {0: 1.0, 1: 3.0}}):
-        with pytest.raises(ValueError, match=r"examples that count alike\. Received: "):
+        with pytest.raises(ValueError, match=r"examples of equal weight\. Received: "):
             model.fit(X, Y, verbose=0, **weights)
 
 

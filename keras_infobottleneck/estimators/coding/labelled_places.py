@@ -84,7 +84,7 @@ def _has_further_axis(
     could_be_rows = bool(np.all(_is_one_hot(y)))
     if could_be_rows and y.shape[-1] > 1 and y.dtype.kind in "iu":
         expected = (
-            "hold numbers of classes, not one-hot rows, where these are as many as places; "
+            "hold class numbers, not one-hot rows, if there are as many classes as places; "
             "labels of places that look like one-hot rows need `mask=` of their own shape"
         )
         raise refusal(ValueError, "y", expected, y)

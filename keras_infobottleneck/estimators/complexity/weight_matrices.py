@@ -148,7 +148,7 @@ def _told_layout(arrays: Sequence[np.ndarray]) -> Layout | None:
     if biases and (first > 0) == (last > 0):
         raise ValueError(
             "`layout` must say whether the first or the last axis of the arrays is the output, "
-            "'out_first' or 'keras', as their biases do not tell; or give the model itself. "
+            "'out_first' or 'keras', since their biases do not show it; or give the model itself. "
             f"Received: arrays of shapes {[np.shape(array) for array in arrays][:6]}"
         )
     if not biases:

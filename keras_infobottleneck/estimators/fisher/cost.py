@@ -155,7 +155,7 @@ def check_fits(
         advice = f"; structure={best.structure!r} needs {mebibytes(best.total_bytes)}"
     raise ValueError(
         f"structure={kind.structure!r} of {plan.num_weights:,} weights needs "
-        f"{mebibytes(plan.total_bytes)} beside the model's own"
+        f"{mebibytes(plan.total_bytes)} in addition to the model's own"
         f"{advice}. Received: memory_limit={mebibytes(limit)}"
     )
 

@@ -273,8 +273,8 @@ def hessian(
     fits = limit is None or plan.total_bytes <= limit
     if limit is not None and not (fits or dry_run):
         raise ValueError(
-            f"A Hessian of {plan.num_weights:,} weights needs {mebibytes(plan.total_bytes)} beside "
-            "the model's own for each product; choose fewer `variables`. "
+            f"A Hessian of {plan.num_weights:,} weights needs {mebibytes(plan.total_bytes)} for "
+            "each product, in addition to the model's own; choose fewer `variables`. "
             f"Received: memory_limit={mebibytes(limit)}"
         )
 

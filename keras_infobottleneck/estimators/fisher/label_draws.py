@@ -46,8 +46,8 @@ def joined_draws(
         else:
             end = min(last.end, draws.end) - 1
             raise ValueError(
-                "Results of drawn labels add up where no draw is in both: `first_example` must say "
-                "where each part starts, or each part must have another seed. "
+                "Results with drawn labels can be added only if they share no draws: "
+                "`first_example` must say where each part starts, or the seeds must differ. "
                 f"Received: seed={draws.seed} for examples {draws.first_example} to {end} in both"
             )
     return tuple(joined)

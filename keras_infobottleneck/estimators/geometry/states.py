@@ -35,5 +35,5 @@ def varied_states(name: str, states: Any, shape: str, least: int) -> np.ndarray:
         raise ValueError(f"{expected}. Received: {name}={described(states)}")
     if np.all(flat == flat[:1]):
         expected = f"`{name}` must vary"
-        raise ValueError(f"{expected}. Received: {name}={described(states)}, all alike")
+        raise ValueError(f"{expected}. Received: {name}={described(states)}, all equal")
     return of_order_one(flat, axis=None)

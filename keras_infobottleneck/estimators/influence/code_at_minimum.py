@@ -68,7 +68,7 @@ def curvature_for(
     scale = minimum.code(beta, check_prior_scale(prior_scale, "optimal")).prior_scale
     if not 0.0 < scale < np.inf:
         raise ValueError(
-            "`prior_scale='optimal'` needs weights that are not all zero and that the loss feels; "
+            "`prior_scale='optimal'` needs weights that are not all zero and affect the loss; "
             f"give a number. Received: an optimal prior scale of {scale}"
         )
     return minimum.fisher, scale, minimum.relative_error
@@ -98,7 +98,7 @@ def price_of_nat(
         count, weight_beta = fisher.num_examples if fisher is not None else batches.count(), 1.0
     if beta is None and weight_beta == 0.0:
         raise ValueError(
-            "`beta` must be given where the model pays nothing for its weights. "
+            "`beta` must be given if the model is not charged for its weights. "
             "Received: beta=None, weight_beta=0"
         )
     return weight_beta / count if beta is None else beta, count

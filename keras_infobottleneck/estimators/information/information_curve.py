@@ -163,7 +163,7 @@ def information_curve(
     check_code_options(structure, paper_form, num_probes, num_steps)
     if loss is None and isinstance(data, FisherInformation):
         raise ValueError(
-            "`loss` must be given beside a Fisher matrix, which does not hold it. "
+            "`loss` must be given with a Fisher matrix, which does not contain it. "
             "Received: loss=None"
         )
     if loss is None:

@@ -118,8 +118,8 @@ class LinearisedLayer:
         dtypes = [tensor.dtype for tensor in activations.inputs]
         if not all("float" in dtype for dtype in dtypes):
             raise ValueError(
-                "The model must take floats, along which activations can be differentiated; make "
-                "it with a `keras.Input` of floats, to which bytes may be given too. "
+                "The model must accept floats, so that activations can be differentiated; build "
+                "it with a `keras.Input` of floats, which also accepts bytes. "
                 f"Received: inputs of dtype {dtypes}"
             )
         if fisher.structure == "implicit":

@@ -165,7 +165,7 @@ def variables_of(model: keras.Model, fisher: FisherInformation) -> list[keras.Va
         # All trainable weights are in the model's order; others are found by an unambiguous path.
         if in_model[path] > (count if is_default else 1):
             raise ValueError(
-                "The paths of a Fisher matrix must tell the model's weights apart; give its layers "
+                "The paths of a Fisher matrix must identify the model's weights; give its layers "
                 f"different names. Received: {in_model[path]} weights with the path {path!r}"
             )
     _check_no_noise(model, chosen)

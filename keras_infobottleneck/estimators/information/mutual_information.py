@@ -303,7 +303,7 @@ def _normal_scores(name: str, values: np.ndarray) -> np.ndarray:
     flat = values.reshape(len(values), -1)
     flat = flat[:, np.any(flat != flat[:1], axis=0)]
     if not flat.size:
-        raise ValueError(f"`{name}` must vary. Received: {name}={described(values)}, all alike")
+        raise ValueError(f"`{name}` must vary. Received: {name}={described(values)}, all equal")
     scores = ndtri(rankdata(flat, axis=0) / (len(flat) + 1.0))
     return (scores - scores.mean(0)) / scores.std(0)
 
@@ -332,12 +332,12 @@ def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> 
     if found.nats <= max(found.null, 0.0) + 2.0 * spread:
         missed = max(FOUND_ERRORS * spread, FOUND_NATS / num_trained if num_trained else 0.0)
         yield (
-            f"Not above what permuted pairs give, {found.null:.2g} nats; {found.num_examples} "
-            f"pairs cannot tell less than about {missed:.2g} nats from none (more in many "
-            "dimensions)."
+            f"Not above the estimate for permuted pairs, {found.null:.2g} nats; "
+            f"{found.num_examples} pairs cannot distinguish less than about {missed:.2g} nats from "
+            "none (more in many dimensions)."
         )
     if abs(found.null) > max(FOUND_ERRORS * spread, 0.05):
-        yield f"Permuted pairs give {found.null:.2g} nats where the truth is 0."
+        yield f"Permuted pairs give {found.null:.2g} nats, although their information is 0."
     if found.gap > max(LARGE_GAP, 0.25 * abs(found.nats)):
         yield f"Pairs trained on give {found.train_nats:.3g} nats: more examples would give more."
     if found.method != "ksg" and found.nats > np.log(found.num_examples) - NEAR_CAP:
@@ -345,4 +345,4 @@ def _doubts(found: MutualInformation, num_dimensions: int, num_trained: int) -> 
     if found.method == "nwj" and found.nats > 0.5 * np.log(found.num_examples):
         yield "Few pairs decide the mean of exponentials: its standard error is too small."
     if found.method == "ksg" and num_dimensions > MANY_DIMENSIONS:
-        yield f"In {num_dimensions} dimensions neighbours are far: too low where there is much."
+        yield f"In {num_dimensions} dimensions neighbours are far: large estimates are too low."

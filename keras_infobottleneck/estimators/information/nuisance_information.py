@@ -300,7 +300,7 @@ def _standardised_pairs(
     z = check_numbers("z", z, "[num_examples, units, ...]", booleans=True, dtype=None)
     n = check_numbers("n", n, f"[{len(z)}, ...]", booleans=True, dtype=None)
     if np.all(n == n[:1]):
-        raise ValueError(f"`n` must vary. Received: n={described(n)}, all alike")
+        raise ValueError(f"`n` must vary. Received: n={described(n)}, all equal")
     if n.shape == (len(n), 1) and n.dtype.kind in "biu":  # the form of classes in many datasets
         n = n[:, 0]
     if n.ndim == 1 and n.dtype.kind in "biu":

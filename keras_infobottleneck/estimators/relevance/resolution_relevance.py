@@ -296,7 +296,7 @@ def relevance_null(
         True
         ```
     """
-    words = "integers or booleans, not their counts, which do not tell one unit from another"
+    words = "integers or booleans, not their counts, which do not distinguish the units"
     states = check_integers("states", states, "[num_samples, units]", booleans=True, words=words)
     if states.shape[1] < 2:
         raise ValueError(

@@ -83,7 +83,7 @@ def test_a_model_that_turns_its_inputs_into_integers_is_refused(dtype):
     model, x = keras.Model(inputs, outputs), np.arange(20, dtype="uint8").reshape(5, 4)
     fisher = fisher_information(model, x, labels="expected", likelihood="categorical")
     for data in (x, x.astype("float32")):
-        with pytest.raises(ValueError, match=rf"must take floats.*Received: .*'{dtype}'"):
+        with pytest.raises(ValueError, match=rf"must accept floats.*Received: .*'{dtype}'"):
             effective_information(model, data, layer="narrow", fisher=fisher, **OPTIONS)
 
 
