@@ -8,7 +8,9 @@ PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
 def test_what_is_said_to_be_tested_on_replicas_is():
-    source = (ROOT / "tests" / "support" / "measured_on_replicas.py").read_text("utf-8")
+    support = ROOT / "tests" / "support"
+    files = [support / f"{name}_on_replicas.py" for name in ("measured", "models")]
+    source = "".join(file.read_text("utf-8") for file in files)
     rows = re.findall(r"^\| (.*?) \| .*? \| ((?:\w+, )*R\b.*?|.*?, R\b.*?) \|", PAGE, re.MULTILINE)
     names = {name for feature, _ in rows for name in re.findall(r"`(\w+)`", feature)}
     assert len(names) > 20
