@@ -4,6 +4,16 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).parents[2]
+# What a test of a setting has in its text.
+WORDS = {
+    "jit": "jit_compile",
+    "mixed_float16": "mixed_float16",
+    "mixed_bfloat16": "bfloat16",
+    "float64": "float64",
+    "ONNX": "onnx",
+    "LiteRT": "litert",
+    "SavedModel": "export",
+}
 PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
@@ -20,7 +30,7 @@ def test_what_is_said_to_be_tested_on_replicas_is():
 
 
 def test_every_cell_names_a_test_that_exists_or_a_reason():
-    listed = dict(re.findall(r"^- (\w+): (.*)$", PAGE, re.MULTILINE))
+    listed = dict(re.findall(r"^- (\w+): (.*(?:\n  .*)*)$", PAGE, re.MULTILINE))
     tests = {key: re.findall(r"`(tests/[\w/]+\.py)`", text) for key, text in listed.items()}
     for key, files in tests.items():
         assert key.isdigit() != bool(files), key
@@ -33,4 +43,10 @@ def test_every_cell_names_a_test_that_exists_or_a_reason():
         assert len(row) == len(head)
         cells = [cell.strip().split(", ") for cell in row[1:]]
         used.update(*cells)
+        for setting, keys in zip(head[1:], cells, strict=True):
+            word = WORDS.get(setting.strip(), "")
+            for key in keys:
+                texts = [(ROOT / file).read_text("utf-8") for file in tests[key]]
+                # A test of a setting names it.
+                assert key.isdigit() or any(word in text for text in texts), (row[0], setting)
     assert used == listed.keys()

@@ -1,6 +1,7 @@
 """Networks in reduced and in double precision go through everything that measures."""
 
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -93,6 +94,29 @@ def length(policy):
     return e.description_length(model, (X, Y), from_logits=True, seed=0).data_nats
 
 
+def wrong_labels(policy):
+    with warnings.catch_warnings(action="ignore"):  # random labels: most of them seem wrong
+        return e.find_wrong_labels(network(policy), (X, Y), labels="expected").losses
+
+
+def influences(policy):
+    options = {"beta": 0.1, "fisher": fisher(policy, "diagonal")}
+    return list(e.posterior_influence(network(policy), (X, Y), **options).numbers().values())
+
+
+def coefficient(policy):
+    options = {"num_chains": 2, "num_draws": 4, "num_steps": 2, "seed": 0}
+    found = e.local_learning_coefficient(network(policy), (X, Y), **options)
+    return list(found.numbers().values())[:1]
+
+
+def forgotten(policy):
+    options = {"price": 1e-6, "weight_decay": 1.0, "tolerance": 99.0, "labels": "expected"}
+    parts = (X[:9], Y[:9]), (X[9:], Y[9:])
+    model, _ = kib.forget(network(policy), *parts, seed=0, **options)
+    return np.concatenate([np.ravel(w) for w in model.get_weights()])
+
+
 # From a policy to numbers, that of float64 first among those compared.
 MEASURES = {
     **{
@@ -108,6 +132,16 @@ MEASURES = {
     "effective": lambda p: [effective(p).nats],
     "complexity": lambda p: [e.quantized_complexity(network(p)).total_bits],
     "certificate": lambda p: [certificate(p).cross_entropy_bound],
+    "unique": lambda p: (
+        e.unique_information(
+            network(p), (X, Y), beta=0.1, labels="expected", structure="diagonal"
+        ).nats
+    ),
+    "influence": influences,
+    "wrong labels": wrong_labels,
+    "learning coefficient": coefficient,
+    "forgetting": forgotten,
+    "jacobian": lambda p: [float(e.mean_squared_jacobian(network(p), X, seed=0))],
     "description": lambda p: [float(length(p))],
 }
 

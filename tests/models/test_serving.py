@@ -40,7 +40,19 @@ def graph_model():
     return kib.InformationBottleneckModel(inputs, outputs, num_examples=6)
 
 
-MODELS = {"images": (image_model, IMAGES), "graph": (graph_model, TWO)}
+def bottleneck_model():
+    """A code of the inputs with a learned prior."""
+    keras.utils.set_random_seed(0)
+    code = kib.layers.GaussianBottleneck(4, beta=0.1, prior="learned")
+    network = keras.Sequential([keras.Input([5]), code, keras.layers.Dense(3)])
+    return kib.InformationBottleneckModel(network, num_examples=6)
+
+
+MODELS = {
+    "images": (image_model, IMAGES),
+    "graph": (graph_model, TWO),
+    "bottleneck": (bottleneck_model, TWO),
+}
 
 
 def of_saved_model(path, x):
