@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.estimators.fisher.rules.gradients import (
+    BLOCK_BYTES,
     Call,
     Tensors,
     VariableGradient,
@@ -25,6 +26,11 @@ __all__ = [
     "products_of_one_position",
     "side_by_side",
 ]
+
+
+# A kernel is large if fewer gradients of examples fit in a block; then some of its rows are taken
+# at a time, at least this many, because products of fewer rows are slow.
+FEW_EXAMPLES, LEAST_ROWS = 8, 16
 
 
 class BilinearGradient(VariableGradient[Tensors]):
@@ -152,9 +158,50 @@ class BilinearGradient(VariableGradient[Tensors]):
 
     def squares(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """With one position, the square of the product is the product of the squares."""
-        if self.positions > 1:
-            return super().squares(gradients)
-        return self.squares_of_one_position(tf.square(self.outputs(gradients)[:, 0]))
+        if self.positions == 1:
+            return self.squares_of_one_position(tf.square(self.outputs(gradients)[:, 0]))
+        if self.block[0] == 1 and FEW_EXAMPLES * self.rows_bytes() > BLOCK_BYTES:
+            return self._squares_by_rows(gradients)
+        return super().squares(gradients)
+
+    def _squares_by_rows(self, gradients: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """The result of `squares` for a large kernel, whose gradients would leave the cache."""
+        _, fan_in, fan_out = self.block
+        d = self.outputs(gradients)[:, :, 0]
+        row_bytes = 2 * fan_out * self.dtype.size  # of one example: the products and their squares
+
+        def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x, here = self.inputs(start, stop)[:, :, 0], d[start:stop]
+            count = tf.shape(x)[0]
+            size = tf.clip_by_value(BLOCK_BYTES // (count * row_bytes), 1, fan_in)
+            slices = -(-fan_in // size)
+
+            def body(
+                i: tf.Tensor, totals: tf.TensorArray, norms: tf.Tensor
+            ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+                rows = x[:, :, i * size : (i + 1) * size]
+                squares = tf.square(tf.matmul(rows, here, transpose_a=True))
+                flat = tf.reshape(squares, [count, -1])
+                # A product with ones reads faster than a reduction over the first axis.
+                total = tf.matmul(tf.ones([1, count], self.dtype), flat)
+                if self.wants_norms:
+                    norms += tf.reduce_sum(flat, 1)
+                return i + 1, totals.write(i, tf.reshape(total, [-1, fan_out])), norms
+
+            totals = tf.TensorArray(
+                self.dtype, size=slices, element_shape=[None, fan_out], infer_shape=False
+            )
+            _, totals, norms = tf.while_loop(
+                lambda i, *_: i < slices,
+                body,
+                (tf.constant(0), totals, tf.zeros([count], self.dtype)),
+                parallel_iterations=1,
+            )
+            total = tf.ensure_shape(totals.concat(), [fan_in, fan_out])
+            return self.arrange(total[None]), norms
+
+        zeros = tf.zeros(self.variable.shape, self.dtype)
+        return self.in_blocks(of_block, zeros, example_bytes=LEAST_ROWS * row_bytes)
 
     def inner_products(self, columns: Tensors, weights: tf.Tensor) -> tf.Tensor:
         """With one position, the weights multiply between both factors, and x is squared once."""

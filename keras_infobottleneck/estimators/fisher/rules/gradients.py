@@ -194,6 +194,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
         shape: tuple[int, ...] = (),
         copies: int = 1,
         dtype: tf.DType | None = None,
+        example_bytes: int | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A sum, and numbers of each example, over blocks of examples that fit in the cache.
 
@@ -203,8 +204,10 @@ class VariableGradient(abc.ABC, Generic[Given]):
             shape: Shape of the numbers of one example.
             copies: Number of gradients per example in a block.
             dtype: Dtype of the numbers; by default that of the variable.
+            example_bytes: Bytes of one example in a block; by default those of its gradients.
         """
-        block = max(1, min(self.num_rows, BLOCK_BYTES // max(1, copies * self.rows_bytes())))
+        example_bytes = example_bytes or max(1, copies * self.rows_bytes())
+        block = max(1, min(self.num_rows, BLOCK_BYTES // example_bytes))
         blocks = -(-self.num_rows // block)
         block = -(-self.num_rows // blocks)
         if blocks == 1:
