@@ -232,7 +232,7 @@ def test_what_fits_in_no_structure_is_refused_with_numbers(model, structure):
     options = {"likelihood": "categorical", "structure": structure, "memory_limit": 100}
     check(
         ValueError,
-        f"structure='{structure}' of 15 weights needs .* beside the model's own. Received",
+        f"structure='{structure}' of 15 weights needs .* in addition to the model's own. Received",
         lambda: fisher_information(model, X, **options),
     )
 
