@@ -17,6 +17,7 @@ from keras_infobottleneck.models.charging import (
     check_network,
     examples_in,
     warn_of_collapse,
+    warn_of_decay,
     warn_of_miscount,
     warn_of_nothing_charged,
 )
@@ -110,7 +111,7 @@ class InformationBottleneckModel(NetworkHolder):
             0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.SUM
         )
         self._anchoring_data = None
-        self._said_collapse = self._said_nothing_charged = False
+        self._said_collapse = self._said_nothing_charged = self._said_decay = False
         self._examples_per_epoch = 0.0  # the largest number in any `fit`
         self._task_loss = keras.metrics.Mean("task_loss")
         self._weight_information = keras.metrics.Mean("weight_information")
@@ -179,6 +180,8 @@ class InformationBottleneckModel(NetworkHolder):
         seen = int(tf.convert_to_tensor(self._examples_seen))
         if not self._said_nothing_charged and self._weight_beta.numpy() > 0:
             self._said_nothing_charged = warn_of_nothing_charged(self.network)
+        if not self._said_decay:
+            self._said_decay = warn_of_decay(self)
         history = super().fit(*args, **kwargs)
         if history.epoch:
             if not self._said_collapse:

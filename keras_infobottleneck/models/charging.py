@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from keras_infobottleneck.arguments import described
 from keras_infobottleneck.introspection.compiled_losses import kind_of_labels, only_loss
+from keras_infobottleneck.introspection.contents import noise_weights
+from keras_infobottleneck.introspection.weight_decay import decayed
 from keras_infobottleneck.layers.noisy_layer import noisy_layers
 from keras_infobottleneck.models.anchoring.anchoring import TOLERATED_MISCOUNT
 from keras_infobottleneck.models.bounded_crossentropy import BoundedCrossentropy
@@ -20,6 +22,7 @@ __all__ = [
     "check_steps",
     "examples_in",
     "warn_of_collapse",
+    "warn_of_decay",
     "warn_of_miscount",
     "warn_of_nothing_charged",
 ]
@@ -75,6 +78,29 @@ def warn_of_nothing_charged(network: keras.Model) -> bool:
             stacklevel=3,
         )
     return is_free
+
+
+def warn_of_decay(model: keras.Model) -> bool:
+    """Warns if weight decay pulls the posterior's standard deviations to one.
+
+    Args:
+        model: An `InformationBottleneckModel`.
+
+    Returns:
+        Whether it warned.
+    """
+    scales = [each for each in noise_weights(model.network, "weights") if each.trainable]
+    found = decayed(model.optimizer, scales)
+    if found:
+        warnings.warn(
+            "The optimizer's weight decay also acts on the logarithms of the posterior's standard "
+            "deviations, and pulls them to 0; call "
+            "`optimizer.exclude_from_weight_decay(var_names=['_spread'])` before `compile`. "
+            f"Received: weight_decay={model.optimizer.weight_decay:g} and {len(found)} such "
+            "variables",
+            stacklevel=3,
+        )
+    return bool(found)
 
 
 def warn_of_collapse(model: keras.Model, history: keras.callbacks.History) -> bool:

@@ -136,3 +136,30 @@ def test_activations_that_tell_nothing_are_a_collapse():
     model = coded(100.0)
     assert messages(model, "its activations tell", epochs=12) == [1]
     assert model.evaluate(X, Y, verbose=0, return_dict=True)["code_information"] < 0.1
+
+
+def decaying(optimizer):
+    """What is said of weight decay by two trainings of a network with noise on its weights."""
+    keras.utils.set_random_seed(0)
+    model = network(0.1)
+    model.compile(optimizer, LOSS)
+    return messages(model, "weight decay also acts", epochs=1)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("make", "excluded", "is_said"),
+    [
+        (lambda: keras.optimizers.AdamW(weight_decay=0.1), (), True),
+        (lambda: keras.optimizers.SGD(weight_decay=0.1), ("bias",), True),
+        (lambda: keras.optimizers.AdamW(weight_decay=0.1), ("bias", "_spread"), False),
+        (lambda: keras.optimizers.AdamW(weight_decay=0.0), (), False),
+        (keras.optimizers.Adam, (), False),
+    ],
+)
+def test_weight_decay_of_scales_is_said_once(make, excluded, is_said, wrapped):
+    optimizer = make()
+    if excluded:
+        optimizer.exclude_from_weight_decay(var_names=list(excluded))
+    wrapped_optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if wrapped else optimizer
+    assert decaying(wrapped_optimizer) == [int(is_said)]
