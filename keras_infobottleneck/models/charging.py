@@ -96,8 +96,7 @@ def warn_of_decay(model: keras.Model) -> bool:
             "The optimizer's weight decay also acts on the logarithms of the posterior's standard "
             "deviations, and pulls them to 0; call "
             "`optimizer.exclude_from_weight_decay(var_names=['_spread'])` before `compile`. "
-            f"Received: weight_decay={model.optimizer.weight_decay:g} and {len(found)} such "
-            "variables",
+            f"Received: optimizer={model.optimizer.name!r}, which decays {len(found)} of them",
             stacklevel=3,
         )
     return bool(found)
