@@ -232,6 +232,8 @@ def make_deterministic(
             its configuration.
         ValueError: The model is not built, or `prune_below` is not positive, or is given for a
             model without noise on its weights.
+
+    Example:
         ```python
         import keras
         import keras_infobottleneck as kib

@@ -81,7 +81,7 @@ def exact_moments(single, x):
         flat = tf.reshape(outputs, [-1])
     jacobian = tape.jacobian(flat, kernel, experimental_use_pfor=False)
     jacobian = jacobian.numpy().reshape(len(flat), -1)
-    mean, variance = single._law.mean_and_variance(kernel, single._spread[0].value)
+    mean, variance = single._posterior.mean_and_variance(kernel, single._spread[0].value)
     return (
         (jacobian @ np.ravel(mean)).reshape(outputs.shape),
         (jacobian**2 @ np.ravel(variance)).reshape(outputs.shape),

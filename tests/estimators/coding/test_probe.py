@@ -153,7 +153,7 @@ def test_the_standard_error_is_over_examples_and_not_over_their_places():
     ("change", "sentence"),
     [
         ({"y": np.zeros((10, 3), int)}, "`y` must hold a class, or a one-hot row, for each"),
-        ({"y": np.eye(4, dtype=int)[[0, 1] * 5]}, "`y` must hold numbers.* rows need `mask=`"),
+        ({"y": np.eye(4, dtype=int)[[0, 1] * 5]}, "`y` must hold class numbers.* need `mask=`"),
         ({"y": -np.ones((10, 4), int)}, "`y` must hold classes from 0 on.* wherever `mask` counts"),
         ({"y": np.full((10, 4, 2), 0.5)}, "`y` must hold a class, or a one-hot row, for each"),
         ({"mask": np.full((10, 4), 0.5)}, "`mask` must hold True and False, or ones and zeros"),
