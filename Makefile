@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= outputs/quickstart
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
-NUMERICAL := introspection layers estimators/fisher \
+NUMERICAL := layers estimators/fisher \
   $(addprefix models/test_,conversion.py recalibration.py serving.py training.py)
 
 .PHONY: demo test test-quick test-all lint reproduction-table docs clean
