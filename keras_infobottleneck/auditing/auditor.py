@@ -82,11 +82,9 @@ def audit(
     Args:
         model: Any Keras model; hidden layers of a subclassed one after it was called on an array.
         data: Data, preferably the training set: `(x, y)` arrays, `x` alone, a `tf.data.Dataset` or
-        a
-            `keras.utils.PyDataset`.
+            a `keras.utils.PyDataset`.
         nuisance: `[examples]` or `[examples, ...]`, in the order of `data`: a variable about which
-        the
-            hidden layers should hold no information. Integers or bool are classes.
+            the hidden layers should hold no information. Integers or bool are classes.
         layers: Names of the layers to measure, including those of nested models; by default all of
             the model's own layers between input and output, except those that pass their input
             through, and the output for its effective information.
@@ -99,8 +97,7 @@ def audit(
         likelihood: As in `fisher_information`; by default read from the compiled loss.
         seed: Seed of the sample and of everything drawn.
         dry_run: Prints and returns what would be measured on how many examples, and estimates of
-        the
-            seconds and bytes of each part, from trials on a few of them.
+            the seconds and bytes of each part, from trials on a few of them.
         verbose: 1 for a Keras progress bar over parts and layers.
 
     Returns:

@@ -50,8 +50,7 @@ class Examination:
         wanted: Layers whose activations will be requested, in this order, and their numbers of
             examples: one pass computes as many of them as fit in memory.
         batch_size: Batch size of compiled passes over examples, the same in a dry run, whose traces
-        an
-            audit of the same model then reuses.
+            an audit of the same model then reuses.
         is_trial: Whether this is a trial of a dry run on a few examples, which only measures time.
         decisions: Decisions made so far, by name; the runs of a trial share them.
 

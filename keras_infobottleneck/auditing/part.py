@@ -27,7 +27,7 @@ class AuditPart(abc.ABC):
 
     Attributes:
         name: Name by which `include` and `examples` refer to the part, and under which it is
-        stored.
+            stored.
         title: Heading of the part.
         examples: Default number of examples; None if it uses no data.
         measures: Kinds of number that it gives, each with its unit, its truth and how it misleads.

@@ -30,12 +30,11 @@ class BetaSchedule(keras.callbacks.Callback):
             counted from 0, to the value.
         start, stop: First and last value.
         num_epochs: Number of epochs of the schedule, or of a cycle; 0 for `stop` from the
-        beginning.
+            beginning.
 
     Raises:
         TypeError: `beta` is not a variable, or another argument, or the value of the function at
-        the
-            start of an epoch, is not a number.
+            the start of an epoch, is not a number.
         ValueError: The variable has several numbers, the schedule is unknown, or a beta is negative
             or not finite, here or, for a function, at the start of the epoch.
 

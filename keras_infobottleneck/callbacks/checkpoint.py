@@ -68,8 +68,7 @@ class Checkpoint(keras.callbacks.Callback):
 
         Raises:
             ValueError: The model is not compiled, or is not built although there is a file; the
-            file is
-                damaged, not of this callback, or of a model with other variables.
+                file is damaged, not of this callback, or of a model with other variables.
         """
         # A Keras model has no such attribute before it is compiled.
         if getattr(check_model("model", model), "optimizer", None) is None:

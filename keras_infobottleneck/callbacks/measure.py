@@ -59,7 +59,7 @@ class Measure(keras.callbacks.Callback):
         every: Measure after each multiple of this number of epochs, after the epochs in this
             collection, or if this function of the number of completed epochs is true.
         csv_path: File with one row per measurement, which starts with the number of completed
-        epochs.
+            epochs.
         log_dir: Directory for TensorBoard scalars, with completed epochs as steps.
 
     Attributes:
@@ -70,9 +70,8 @@ class Measure(keras.callbacks.Callback):
         TypeError: A measurement is not callable, or, when it is first called, returns none of
             the above or a result without any number.
         ValueError: There are no measurements, ``every`` is out of range, ``csv_path`` is not a file
-        in
-            an existing folder or was not written by this callback, two numbers have the same name,
-            or a name is already logged by training.
+            in an existing folder or was not written by this callback, two numbers have the same
+            name, or a name is already logged by training.
 
     Example:
         ```python

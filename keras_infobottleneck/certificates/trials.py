@@ -73,8 +73,7 @@ class IndependentDraws:
             x: Inputs, a nest of tensors of known batch size.
             seed: Integer tensor of shape ``[2]``; the noise is a function of it.
             values: Pairs of a variable of the layers and the tensor that replaces its value, such
-            as
-                those of another distribution.
+                as those of another distribution.
         """
         if not self.shared:
             return self._draw(x, seed, values)
@@ -317,7 +316,7 @@ def by_reference(trials: Trials, kl: float, delta: float) -> dict[str, float | N
         trials: Trials of the certificate, including the references.
         kl: Divergence of the posterior from the anchored prior.
         delta: `delta` of the certificate, without that of the Monte Carlo. Each bound uses all of
-        it.
+            it.
     """
     n = trials.num_examples
     errors = trials.errors_of("prior_mean")

@@ -50,8 +50,7 @@ class Command:
 
         Raises:
             TypeError, ValueError, OSError: Something cannot be used; the message is one sentence
-            that
-                names flags and not the arguments of a Python function.
+                that names flags and not the arguments of a Python function.
         """
         values = self._flag_values()
         try:

@@ -98,8 +98,7 @@ def compress(
         rate: Bits of the choices per bit of information. Below 1 the file is shorter than its
             information and the network less likely than a draw.
         finetune: Function that is called with a copy of the model (compiled in the same way)
-        between
-            two stages of coding, to train the weights that are not coded yet, such as
+            between two stages of coding, to train the weights that are not coded yet, such as
             ``lambda network: network.fit(x, y, verbose=0)``; or a number of epochs of training on
             `data`. Useful if draws from the posterior are worse than its mean.
         data: Labelled examples, such as those of the training set: ``(x, y)`` arrays, a

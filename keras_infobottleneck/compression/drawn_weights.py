@@ -119,8 +119,7 @@ class Choices:
         seed: Seed of the order of the weights and of the candidates.
         bits_per_block: Bits of a choice.
         num_stages: Number of parts into which the weights are divided; between two of them the rest
-        of
-            the network may be trained. The remaining number falls quadratically: after the last
+            of the network may be trained. The remaining number falls quadratically: after the last
             stages few weights can be trained, so these stages are small.
         paths: Choices of every stage so far.
     """

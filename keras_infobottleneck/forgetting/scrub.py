@@ -80,17 +80,14 @@ def forget(
             membership attack by losses; None for no attack.
         structure: Structure of the Fisher matrix: "diagonal", "kronecker", "dense" or "gram".
         shift: Shift added to the Fisher matrix, in its unit; it shortens steps along directions
-        with
-            less curvature than this. May be 0 only with `weight_decay`.
+            with less curvature than this. May be 0 only with `weight_decay`.
         weight_decay: Coefficient of an objective `mean loss + weight_decay / 2 |w|^2` over all
-        trained
-            weights, with the loss of an example in nats, minus the log-probability of its labels.
-            Keras takes a mean over K outputs: its `L2(c)` is a weight decay of `2 c` with a
-            cross-entropy of classes, `K c` with a mean squared error, and `2 K c` with a
-            binary cross-entropy of K labels.
+            trained weights, with the loss of an example in nats, minus the log-probability of its
+            labels. Keras takes a mean over K outputs: its `L2(c)` is a weight decay of `2 c` with a
+            cross-entropy of classes, `K c` with a mean squared error, and `2 K c` with a binary
+            cross-entropy of K labels.
         tolerance: Nats per example. The network is refused if a Newton step would lower its mean
-        loss
-            on all examples by more, or if the step raises the loss of the retained examples by
+            loss on all examples by more, or if the step raises the loss of the retained examples by
             more.
         likelihood, batch_size, verbose, fisher_options: As in `fisher_information`.
         seed: Seed of the noise, and of the labels drawn for the Fisher matrix.
@@ -102,8 +99,7 @@ def forget(
     Raises:
         TypeError: The model is not sequential or functional.
         ValueError: An argument cannot be used, the network is not at a minimum, or its loss is so
-        far
-            from quadratic that the step fails; the message has the numbers.
+            far from quadratic that the step fails; the message has the numbers.
 
     References:
         Golatkar, Achille & Soatto, 2020, "Eternal sunshine of the spotless net", arXiv 1911.04933,

@@ -43,7 +43,7 @@ class ScrubbedCopy:
         model: A sequential or functional model.
         variables: Its weights that will be replaced.
         retain: Data on which batch normalisation is recomputed, because it depends on its old data
-        too.
+            too.
         batch_size: Batch size, for arrays.
     """
 

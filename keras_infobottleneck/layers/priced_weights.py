@@ -251,8 +251,7 @@ class PricedWeights(NoisyWrapper):
 
         Args:
             scale: Whether the prior also takes the posterior's scale, weight by weight; otherwise
-            it
-                keeps its present scale.
+                it keeps its present scale.
         """
         check_flag("scale", scale)
         if self.posterior_name != "gaussian":

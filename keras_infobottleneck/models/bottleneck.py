@@ -252,8 +252,7 @@ class InformationBottleneckModel(NetworkHolder):
 
         Raises:
             ValueError: There is no layer to anchor, a prior cannot be anchored or is anchored
-            already,
-                or the model is not built.
+                already, or the model is not built.
             TypeError: `data` are of another kind.
         """
         check_flag("scale", scale)

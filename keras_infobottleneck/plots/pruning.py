@@ -29,8 +29,7 @@ def plot_pruning_curve(
 
     Args:
         signal_to_noise: Ratios of all weights, of any shape, or a mapping from paths to such
-        arrays, as
-            returned by `VariationalWeights.signal_to_noise()`; not negative.
+            arrays, as returned by `VariationalWeights.signal_to_noise()`; not negative.
         thresholds: Thresholds, `[points]`, increasing and positive, at which a network was pruned.
         scores: Scores of the pruned network, `[points]`, drawn on a second axis.
         score_label: Name of the scores.

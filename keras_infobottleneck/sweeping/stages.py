@@ -68,7 +68,7 @@ class Stages(keras.callbacks.Callback):
 
     Args:
         model: The model, compiled, built and untrained: it defines the start of weights and
-        optimizer.
+            optimizer.
         plan: The stages.
         warm_start: Whether the weights continue from the price before.
         prune_below: Signal-to-noise ratio from which a weight is kept.

@@ -1,5 +1,6 @@
-"""The reference has an entry for every public name."""
+"""The reference has an entry for every public name, and its docstrings can be read."""
 
+import ast
 import importlib
 import inspect
 import pathlib
@@ -48,6 +49,28 @@ def test_every_page_with_entries_begins_with_a_summary():
     for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
         text = page.read_text("utf-8")
         assert not ENTRY.search(text) or text.index("<!-- summary -->") < ENTRY.search(text).start()
+
+
+SECTION = re.compile(r"^( *)(?:Args|Attributes|Raises|Yields):\n((?:\1 +.*\n|\n)+)", re.MULTILINE)
+
+
+def stray_lines(docstring):
+    """Lines that begin an entry of a section and have no name: a site without them is not built."""
+    for indent, entries in SECTION.findall(docstring + "\n"):
+        for line in re.findall(rf"^{indent}    \S.*$", entries, re.MULTILINE):
+            if not re.match(r" *[\w*, ]+(\([^)]*\))?:( |$)", line):
+                yield line
+
+
+def test_every_entry_of_a_section_has_a_name():
+    assert list(stray_lines("Args:\n    x: A\n    number.\n    y: Another\n        one.")) == [
+        "    number."
+    ]
+    for path in sorted((ROOT / "keras_infobottleneck").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Module):
+                stray = list(stray_lines(inspect.cleandoc(ast.get_docstring(node) or "")))
+                assert not stray, f"{path.name}: {getattr(node, 'name', 'module')}: {stray}"
 
 
 # Functions of the pages with formulas that compute none: they make, convert, draw or read.

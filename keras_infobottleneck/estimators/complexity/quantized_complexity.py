@@ -97,8 +97,8 @@ def quantized_complexity(
 
     Args:
         weights: A Keras model, or arrays: one, a sequence, or a mapping from names. For a model
-        with
-            noise on its weights the means are measured, without the noise scales and the priors.
+            with noise on its weights the means are measured, without the noise scales and the
+            priors.
         num_bits: Number of bit planes, from 1 to 16.
         clip_percentile: Central share of the weights, in percent, that determines the quantiser's
             range; ``None`` uses the extremes.

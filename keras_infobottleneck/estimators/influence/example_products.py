@@ -34,8 +34,7 @@ class ExampleProducts(NamedTuple):
 
     Attributes:
         products: `g_i^T A^p g_j` with `A = F + shift I` for each exponent p. For the gradient of
-        the
-            loss `[n, exponents, 1, 1]`; for outputs, of every two parameters of the label's
+            the loss `[n, exponents, 1, 1]`; for outputs, of every two parameters of the label's
             distribution, `[n, exponents, outputs, outputs]`.
         numbers: Quantities that depend on the labels.
     """

@@ -79,8 +79,7 @@ class Minimum:
 
         Raises:
             ValueError, TypeError: As in `fisher_information` and `variables_of`; or options are
-            given
-                with a Fisher matrix.
+                given with a Fisher matrix.
         """
         check_model("model", model)
         options = dict(fisher_options or {})

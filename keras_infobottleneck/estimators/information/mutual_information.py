@@ -171,8 +171,7 @@ def mutual_information(
 
     Raises:
         TypeError, ValueError: Shapes are wrong, there are too few examples, values are not finite,
-        a
-            variable is constant, or an option is out of range.
+            a variable is constant, or an option is out of range.
 
     References:
         van den Oord, Li & Vinyals (2018), arXiv 1807.03748; Nguyen, Wainwright & Jordan (2010),

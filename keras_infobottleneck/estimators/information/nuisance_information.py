@@ -133,10 +133,10 @@ def nuisance_information(
         n: Nuisance: integers or bool `[num_examples]` or `[num_examples, 1]` (discrete), or real
             `[num_examples, ...]`.
         discriminator: Model from `[z, n]` to logits `[batch, 1]`, with `z` standardised, `n`
-        one-hot
-            or standardised; trained from its present weights, which are restored. By default two
-            hidden layers of 128 units on both inputs, flattened; for classes with a normalised
-            ratio on `z` alone, with a logit for each class, trained by their cross-entropy.
+            one-hot or standardised; trained from its present weights, which are restored. By
+            default two hidden layers of 128 units on both inputs, flattened; for classes with a
+            normalised ratio on `z` alone, with a logit for each class, trained by their
+            cross-entropy.
         normalize: Whether to normalise the density ratio over the nuisance.
         num_folds: Number of folds of the cross-fitting, at least 2.
         num_permutations: Number of runs of the null, at least 1.

@@ -97,8 +97,7 @@ class WeightInformation(Result):
 
         Raises:
             ValueError: There are no parts, a divergence is not finite, there are no examples, or
-            the
-                price is negative.
+                the price is negative.
         """
         parts = check_named_numbers("divergences", divergences)
         count = check_count("num_examples", num_examples)

@@ -39,8 +39,7 @@ def hidden_states(
         layer: A layer, its name or its index in `model.layers`. All axes but the first are
             flattened.
         threshold: One value, which a unit must strictly exceed, for binary states; increasing
-        values
-            for levels `0..len(threshold)`, the number of thresholds exceeded.
+            values for levels `0..len(threshold)`, the number of thresholds exceeded.
         batch_size: Number of examples per batch, for arrays; 256 by default.
         strategy: Strategy on whose replicas it runs; by default that of the current scope.
         verbose: 1 for a progress bar.

@@ -21,7 +21,7 @@ def check_states(states: ArrayLike) -> np.ndarray:
 
     Raises:
         TypeError: The states are real activations, or other values that are neither bool nor
-        integer.
+            integer.
         ValueError: The rank is wrong, or there are no samples or no units.
     """
     words = "integers or booleans, which `hidden_states` makes of activations by a threshold"

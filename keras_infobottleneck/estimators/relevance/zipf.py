@@ -67,8 +67,7 @@ def zipf_exponent(counts: ArrayLike | StateCounts, *, min_count: int = 1) -> Zip
     Raises:
         TypeError: The counts are not integers.
         ValueError: The shape or `min_count` is wrong, there are fewer than 2 different counts, or
-        the
-            counts are so close together that the exponent exceeds 100.
+            the counts are so close together that the exponent exceeds 100.
 
     References:
         Clauset, Shalizi, Newman (2009), arXiv 0706.1062, appendix B.

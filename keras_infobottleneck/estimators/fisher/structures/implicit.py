@@ -109,8 +109,7 @@ class ImplicitFisher(FisherInformation):
 
         Raises:
             ValueError: Labels are expected and there are more outputs than `pass_limit`, each of
-            which
-                needs a backward pass; `trace(method="xtrace")` needs no diagonal.
+                which needs a backward pass; `trace(method="xtrace")` needs no diagonal.
         """
         if "_diagonal" not in vars(self):
             vars(self)["_diagonal"] = self.make_diagonal()
