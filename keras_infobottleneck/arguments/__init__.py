@@ -28,6 +28,7 @@ from keras_infobottleneck.arguments.values import (
     check_verbose,
     described,
     refusal,
+    seed_or_fresh,
 )
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "check_verbose",
     "described",
     "refusal",
+    "seed_or_fresh",
 ]

@@ -11,6 +11,7 @@ import math
 import numbers
 import os
 import reprlib
+import secrets
 import stat
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -39,12 +40,14 @@ __all__ = [
     "check_verbose",
     "described",
     "refusal",
+    "seed_or_fresh",
 ]
 
 # Longest description of a value in a refusal, in characters; longer ones are cut.
 MAX_CHARACTERS, MAX_ENTRIES = 120, 8
 # TensorFlow and NumPy count in 64 bits.
 LARGEST_INTEGER = 2**63 - 1
+LARGEST_FRESH_SEED = 2**31 - 1  # which everything that draws takes
 
 
 def described(value: Any) -> str:
@@ -206,6 +209,16 @@ def check_probability(name: str, value: Any) -> float:
 def check_seed(name: str, value: Any) -> int | None:
     """Returns the value, an integer of at least 0, as an int; None asks for a fresh seed."""
     return check_count(name, value, 0, optional=True)
+
+
+def seed_or_fresh(name: str, value: Any, most: int | None = None) -> int:
+    """Returns the value, an integer of at least 0, as an int; for None a fresh seed.
+
+    Fresh seeds come from the operating system, because a measurement neither uses nor changes the
+    random numbers of the program around it. The result carries the seed.
+    """
+    seed = check_count(name, value, 0, most or LARGEST_INTEGER, optional=True)
+    return secrets.randbelow((most or LARGEST_FRESH_SEED) + 1) if seed is None else seed
 
 
 def check_flag(name: str, value: Any, *, optional: bool = False) -> bool | None:

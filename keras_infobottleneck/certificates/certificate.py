@@ -41,6 +41,7 @@ class Certificate(Result):
         recursive_error_bound: Bound on the same error by `recursive_bound`: half of a bound on the
             error of networks drawn from the prior, plus a bound on the rest. Also None if draws are
             shared.
+        seed: Seed of the draws.
 
     Example:
         ```python
@@ -87,6 +88,7 @@ class Certificate(Result):
     test_set_bound: float | None = None
     excess_error_bound: float | None = None
     recursive_error_bound: float | None = None
+    seed: int | None = None
 
     @property
     def confidence(self) -> float:

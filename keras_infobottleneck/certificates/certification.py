@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_flag, check_probability, check_verbose
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_probability,
+    check_verbose,
+    seed_or_fresh,
+)
 from keras_infobottleneck.certificates.certificate import Certificate
 from keras_infobottleneck.certificates.conditions import (
     CheckedBatches,
@@ -171,7 +176,7 @@ def certify(
     check_flag("from_logits", from_logits, optional=True)
     check_count("batch_size", batch_size, optional=True)
     check_verbose("verbose", verbose)
-    seed = _stateless_seed(seed)
+    seed = seed_or_fresh("seed", seed, 2**64 - 1)
     anchoring = Anchoring(model)
     layers = certified_layers(model, anchoring)
     from_logits = ends_in_logits(model, from_logits)
@@ -202,7 +207,7 @@ def certify(
     key = ("certify", num_samples, examples_per_draw, from_logits, min_probability)
     draws, num_samples, total = compiled(model, key, make)
     checked = CheckedBatches(batches, num_classes, anchors, allow_repeats)
-    sums = total.over(checked, seed, verbose=verbose)
+    sums = total.over(checked, _stateless_seed(seed), verbose=verbose)
     sums = {name: float(value) for name, value in sums.items()}
     if not np.isfinite(sums["cross_entropy"]):
         raise ValueError(
@@ -246,14 +251,13 @@ def certify(
         method=_method(draws),
         min_probability=min_probability,
         num_anchoring_examples=len(anchors),
+        seed=seed,
         **(by_reference(trials, kl, delta) if len(anchors) else {}),
     )
 
 
-def _stateless_seed(seed: int | None) -> tf.Tensor:
-    """All 64 bits of a seed as two 32-bit integers, the lower first; random ones for None."""
-    if check_count("seed", seed, 0, 2**64 - 1, optional=True) is None:
-        seed = random.getrandbits(64)  # seeded by `keras.utils.set_random_seed`
+def _stateless_seed(seed: int) -> tf.Tensor:
+    """All 64 bits of a seed as two 32-bit integers, the lower first."""
     return tf.constant(np.array([seed], "<u8").view("<i4"), tf.int32)
 
 

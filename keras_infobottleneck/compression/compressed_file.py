@@ -21,7 +21,8 @@ class CompressedFile(Result):
             their multiples of a step under a normal distribution of their mean square. Weights
             that are stored exactly or as short floats are not counted: they are part of
             `overhead`.
-        overhead: Share by which the file is longer than its nats, ``8 bytes log 2 / nats - 1``.
+        overhead: Share by which the file is longer than its nats, ``8 bytes log 2 / nats - 1``;
+            infinite if no weight is counted.
         parts: Bytes of each part of the file: "header", "architecture", "blocks" (the choices), and
             the name of each weight.
         num_weights: Number of weights of the network.

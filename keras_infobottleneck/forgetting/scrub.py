@@ -13,8 +13,8 @@ from keras_infobottleneck.arguments import (
     check_keywords,
     check_positive,
     check_price,
-    check_seed,
     check_verbose,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
@@ -136,9 +136,7 @@ def forget(
         raise ValueError("`shift` must be above zero without `weight_decay`. Received: shift=0")
     tolerance = check_positive("tolerance", tolerance)
     check_verbose("verbose", verbose)
-    seed = check_seed("seed", seed)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
+    seed = seed_or_fresh("seed", seed)
     found = find_likelihood(model, likelihood)
     data = {"forget": forget, "retain": retain}
     if unseen is not None:

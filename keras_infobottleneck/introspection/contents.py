@@ -21,6 +21,7 @@ __all__ = [
     "all_layers",
     "check_finite",
     "chosen_variables",
+    "frozen_weights",
     "inner_layers",
     "is_rematerialised",
     "layer_names",
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 L = TypeVar("L")
+
+QUANTIZED = ("int8", "uint8")  # the dtypes in which Keras stores quantised weights
 
 
 def all_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -198,6 +201,19 @@ def weights_of_predictions(model: keras.Model) -> list[keras.Variable]:
     """The trainable weights on which predictions depend: all except `noise_weights`."""
     noise = {id(weight) for weight in noise_weights(model)}
     return [weight for weight in model.trainable_variables if id(weight) not in noise]
+
+
+def frozen_weights(model: keras.Model) -> list[keras.Variable]:
+    """The weights of predictions that are not trained: of frozen layers, and of int8 or int4."""
+    noise = {id(weight) for weight in noise_weights(model)}
+    once_trained = {id(weight) for layer in all_layers(model) for weight in own_weights(layer)}
+    return [
+        weight
+        for weight in model.weights
+        if id(weight) not in noise
+        and (id(weight) in once_trained or weight.dtype in QUANTIZED)
+        and not weight.trainable
+    ]
 
 
 def chosen_variables(

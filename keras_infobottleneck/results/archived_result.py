@@ -20,13 +20,13 @@ class ArchivedResult(Result, abc.ABC):
     """
 
     def to_npz(self, path: str | os.PathLike) -> None:
-        """Writes all fields to a NumPy archive; the file is written completely or not at all.
+        """Writes all fields but those that are None to a NumPy archive, completely or not at all.
 
         Args:
             path: Path of the file, in an existing folder; `.npz` is added if it is missing.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        write_arrays(with_suffix(path), fields)
+        write_arrays(with_suffix(path), {k: v for k, v in fields.items() if v is not None})
 
     @classmethod
     def from_npz(cls, path: str | os.PathLike) -> Self:

@@ -146,6 +146,10 @@ class Archive:
         """Takes an integer of at least `least`."""
         return int(self.array(name, (), kinds="iu", least=least))
 
+    def seed(self, name: str) -> int | None:
+        """Takes a seed; None if there is none, as in files of earlier versions."""
+        return self.count(name, 0) if name in self else None
+
     def error(self, name: str) -> float:
         """Takes a standard error: a number of at least 0, or NaN if unknown."""
         value = self.take(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from keras_infobottleneck.arguments import check_number, check_positive
+from keras_infobottleneck.arguments import check_number, check_positive, check_seed
 
 __all__ = ["Estimate"]
 
@@ -18,6 +18,7 @@ class Estimate(float):
     Args:
         value: The estimate.
         standard_error: Its standard deviation over the estimator's own randomness.
+        seed: Seed that gives it again, if no other result carries it.
 
     Example:
         ```python
@@ -34,18 +35,22 @@ class Estimate(float):
     """
 
     standard_error: float
+    seed: int | None = None
 
-    def __new__(cls, value: float, standard_error: float = 0.0) -> Estimate:
+    def __new__(
+        cls, value: float, standard_error: float = 0.0, seed: int | None = None
+    ) -> Estimate:
         """Makes the number; floats are immutable, so that `__init__` is too late."""
         number = super().__new__(cls, check_number("value", value, finite=False, nan=True))
         number.standard_error = check_number(
             "standard_error", standard_error, 0.0, finite=False, nan=True
         )
+        number.seed = check_seed("seed", seed)
         return number
 
-    def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]  # two for a float's one
+    def __getnewargs__(self) -> tuple[float, float, int | None]:  # type: ignore[override]  # three
         """The arguments from which pickle and copy make the number again."""
-        return float(self), self.standard_error
+        return float(self), self.standard_error, self.seed
 
     def __repr__(self) -> str:
         if self.standard_error == 0.0:

@@ -87,8 +87,9 @@ class Result:
 
 
 def numbers_of_fields(result: Any) -> dict[str, float]:
-    """The numeric fields of a dataclass by name, in their order."""
+    """The numeric fields of a dataclass by name, in their order, without its seed."""
     fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    fields.pop("seed", None)
     return {name: float(value) for name, value in fields.items() if is_number(value)}
 
 

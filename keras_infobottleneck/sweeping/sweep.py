@@ -19,6 +19,7 @@ from keras_infobottleneck.arguments import (
     check_positive,
     check_verbose,
     refusal,
+    seed_or_fresh,
 )
 from keras_infobottleneck.callbacks import BetaSchedule, Checkpoint
 from keras_infobottleneck.data.batches import Batches
@@ -136,10 +137,8 @@ def sweep_beta(
     check_flag("warm_start", warm_start)
     check_positive("prune_below", prune_below)
     check_file("path", path, optional=True)
-    seed = check_count("seed", seed, 0, LARGEST_SEED, optional=True)
+    seed = seed_or_fresh("seed", seed, LARGEST_SEED)
     check_verbose("verbose", verbose)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(LARGEST_SEED + 1))
     keras.utils.set_random_seed(seed)
     model = _checked_model(build())
     batches = batches_for(model, data, batch_size, default_batch_size=DEFAULT_BATCH_SIZE)

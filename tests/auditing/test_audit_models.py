@@ -281,6 +281,27 @@ def test_predictions_that_follow_no_weight_are_told():
     assert report.verdicts()["fisher"].urgency == 2
 
 
+@pytest.mark.parametrize("kind", ["frozen", "int8"])
+def test_weights_that_are_not_trained_are_named(kind):
+    layers = [keras.Input((5,)), Dense(4, "relu", name="first"), Dense(3, name="last")]
+    model = compiled(keras.Sequential(layers))
+
+    def omissions():
+        report = kib.audit(model, (X, LABELS), include=("fisher",))
+        return [each for each in report.omissions if each.part == "fisher"]
+
+    assert not omissions()
+    if kind == "int8":
+        model.get_layer("first").quantize("int8")
+    else:
+        model.get_layer("first").trainable = False
+    (omission,) = omissions()
+    count = {"frozen": 5 * 4 + 4, "int8": 5 * 4}[kind]
+    assert omission.where == f"{count} weights"
+    assert "frozen or integers" in omission.reason
+    assert "first/kernel" in omission.reason
+
+
 def test_noisy_layers_of_masked_sequences_are_reported_as_they_pay():
     """What Keras calls the input of such a layer is a list, with the mask in it."""
     words = np.where(np.arange(5) < RANDOM.integers(1, 6, (COUNT, 1)), 3, 0)

@@ -19,7 +19,7 @@ from keras_infobottleneck.auditing.part import AuditPart
 from keras_infobottleneck.auditing.subject import HiddenLayer, Subject
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
 from keras_infobottleneck.estimators.fisher.rules.gradients import BLOCK_BYTES
-from keras_infobottleneck.introspection.contents import weights_of_predictions
+from keras_infobottleneck.introspection.contents import frozen_weights, weights_of_predictions
 
 __all__ = ["NO_FISHER", "Fisher", "diagonal_of"]
 
@@ -102,6 +102,11 @@ class Fisher(AuditPart):
         fisher = diagonal_of(exam)
         if fisher is None:
             return {}
+        frozen = frozen_weights(exam.model)
+        if frozen:
+            count = sum(math.prod(weight.shape) for weight in frozen)
+            reason = f"they are frozen or integers; {frozen[0].path!r} is the first of them"
+            exam.omit("fisher", f"{count:,} weights", reason)
         (where,) = [each.label for each in self.measures if each.name == "output_derivatives"]
         name = find_likelihood(exam.model, exam.likelihood).name
         if name not in ("categorical", "bernoulli"):

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_infobottleneck import pac_bayes
-from keras_infobottleneck.arguments import check_count, check_flag, check_seed, check_verbose
+from keras_infobottleneck.arguments import check_count, check_flag, check_verbose, seed_or_fresh
 from keras_infobottleneck.certificates.conditions import (
     CheckedBatches,
     certified_layers,
@@ -45,6 +45,7 @@ class DescriptionLength(CodeLength):
         num_examples: N, the number of labels.
         num_classes: C.
         num_draws: Number of draws of the weights for each batch.
+        seed: Seed of the draws.
 
     Example:
         ```python
@@ -76,6 +77,7 @@ class DescriptionLength(CodeLength):
     num_examples: int
     num_classes: int
     num_draws: int
+    seed: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -162,7 +164,7 @@ def description_length(
     check_count("num_draws", num_draws, 2, 2**31 - 1)  # the limit of a TensorFlow loop
     check_flag("from_logits", from_logits, optional=True)
     check_count("batch_size", batch_size, optional=True)
-    seed = check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_verbose("verbose", verbose)
     anchoring = Anchoring(model)
     layers = certified_layers(model, anchoring, fitted_scales=True)
@@ -199,6 +201,7 @@ def description_length(
         num_examples=num_examples,
         num_classes=num_classes,
         num_draws=num_draws,
+        seed=seed,
     )
 
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_infobottleneck.arguments import (
     check_choice,
     check_count,
     check_model,
-    check_seed,
     check_verbose,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.fisher.cost import (
     MemoryEstimate,
@@ -169,7 +168,7 @@ def fisher_information(
     check_count("memory_limit", memory_limit, optional=True)
     check_count("pass_limit", pass_limit)
     check_dry_run(dry_run)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_verbose("verbose", verbose)
     if num_samples > 1 and labels != "sampled":
         raise ValueError(
@@ -216,7 +215,5 @@ def fisher_information(
         return plan
     if kind.splits_batches:
         batches.split(measurement.num_rows)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
     measurement.draw_labels_by(seed)
     return kind.measured(measurement)

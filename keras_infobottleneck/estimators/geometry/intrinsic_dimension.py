@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from keras_infobottleneck.arguments import check_number, check_seed, described
+from keras_infobottleneck.arguments import check_number, described, seed_or_fresh
 from keras_infobottleneck.estimators.geometry.states import varied_states
 from keras_infobottleneck.results.result import Result
 
@@ -33,6 +33,7 @@ class IntrinsicDimension(Result):
             for independent units with these distributions.
         num_examples: Number of points used: those that are not copies of another.
         num_copies: Number of points left out because they are copies of another.
+        seed: Seed of the permutations.
 
     Example:
         ```python
@@ -54,6 +55,7 @@ class IntrinsicDimension(Result):
     shuffled: float
     num_examples: int
     num_copies: int
+    seed: int | None = None
 
 
 def intrinsic_dimension(
@@ -103,7 +105,7 @@ def intrinsic_dimension(
     """
     flat = varied_states("z", z, "[num_examples, ...]", 1)
     check_number("discard_share", discard_share, 0.0, 1.0, open_above=True)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     points = np.unique(flat, axis=0)
     if len(points) < 10:
         expected = "`z` must hold at least 10 distinct points"
@@ -125,6 +127,7 @@ def intrinsic_dimension(
         shuffled=_dimension(_log_ratios(shuffled), discard_share)[0],
         num_examples=len(points),
         num_copies=len(flat) - len(points),
+        seed=seed,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_infobottleneck.arguments import check_seed
+from keras_infobottleneck.arguments import seed_or_fresh
 from keras_infobottleneck.estimators.geometry.centred_products import (
     biased_alignment_products,
     unbiased_products,
@@ -31,6 +31,7 @@ class KernelAlignment(Result):
         null: `debiased` with the examples of one representation permuted (truth: 0).
         biased_null: `biased` for the same permutation, which shows its bias.
         num_examples: Number of examples.
+        seed: Seed of the permutation.
 
     Example:
         ```python
@@ -53,6 +54,7 @@ class KernelAlignment(Result):
     null: float
     biased_null: float
     num_examples: int
+    seed: int | None = None
 
 
 def centered_kernel_alignment(
@@ -101,7 +103,7 @@ def centered_kernel_alignment(
     """
     a = varied_states("first", first, "[num_examples, ...]", 40)
     b = varied_states("second", second, f"[{len(a)}, ...]", 40)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     permuted = b[np.random.default_rng(seed).permutation(len(b))]
     tenths = np.arange(len(a)) % 10
     without = [
@@ -114,6 +116,7 @@ def centered_kernel_alignment(
         null=_alignment(a, permuted, unbiased_products),
         biased_null=_alignment(a, permuted, biased_alignment_products),
         num_examples=len(a),
+        seed=seed,
     )
 
 

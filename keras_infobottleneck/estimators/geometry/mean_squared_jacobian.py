@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_model, check_seed, check_verbose
+from keras_infobottleneck.arguments import check_count, check_model, check_verbose, seed_or_fresh
 from keras_infobottleneck.data.batches import Batch
 from keras_infobottleneck.introspection.compiled_passes import CompiledSum, compiled, sum_over
 from keras_infobottleneck.introspection.model_data import batches_for, float_types
@@ -78,7 +78,7 @@ def mean_squared_jacobian(
     check_model("model", model)
     check_count("num_probes", num_probes, optional=True)
     check_count("batch_size", batch_size, optional=True)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_verbose("verbose", verbose)
     batches = batches_for(model, x, batch_size, name="x", needs_labels=False)
     first = batches.first_inputs()
@@ -127,8 +127,8 @@ def mean_squared_jacobian(
         return CompiledSum(step)
 
     pass_ = compiled(model, ("mean squared Jacobian", num_probes, *floats), make)
-    seed = int(np.random.default_rng(seed).integers(2**31))
-    total, squared = pass_.over(batches, tf.constant([seed, 0]), verbose=verbose)
+    start = int(np.random.default_rng(seed).integers(2**31))
+    total, squared = pass_.over(batches, tf.constant([start, 0]), verbose=verbose)
     count: Any = batches.num_examples
     mean = float(total) / count
     if not math.isfinite(mean):
@@ -136,7 +136,8 @@ def mean_squared_jacobian(
             "The derivatives must be finite; look for NaN in the data or overflow in the model. "
             f"Received: a mean of {mean}"
         )
-    if count == 1:
-        return Estimate(mean, standard_error=float("nan"))
-    variance = max(float(squared) / count - mean**2, 0.0) * count / (count - 1)
-    return Estimate(mean, standard_error=float(np.sqrt(variance / count)))
+    error = float("nan")
+    if count > 1:
+        variance = max(float(squared) / count - mean**2, 0.0) * count / (count - 1)
+        error = math.sqrt(variance / count)
+    return Estimate(mean, error, None if num_probes is None else seed)

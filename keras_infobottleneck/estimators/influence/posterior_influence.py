@@ -13,8 +13,8 @@ from keras_infobottleneck.arguments import (
     check_count,
     check_keywords,
     check_model,
-    check_seed,
     check_verbose,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
@@ -58,6 +58,7 @@ class PosteriorInfluence(ArchivedResult):
         beta: Price of a nat relative to the *mean* loss.
         num_draws: Number of draws of the weights; 0 for "curvature".
         num_examples: Number N of training examples.
+        seed: Seed of what was drawn; None in files of earlier versions.
 
     Example:
         ```python
@@ -90,6 +91,7 @@ class PosteriorInfluence(ArchivedResult):
     beta: float
     num_draws: int
     num_examples: int
+    seed: int | None = None
 
     _points = ("influences", "standard_errors", "losses")
 
@@ -130,6 +132,7 @@ class PosteriorInfluence(ArchivedResult):
             "beta": float(archive.array("beta", (), least=0)),
             "num_draws": archive.count("num_draws", 0),
             "num_examples": archive.count("num_examples"),
+            "seed": archive.seed("seed"),
         }
 
 
@@ -225,9 +228,7 @@ def posterior_influence(
     price = None if beta is None else check_price_of_nat(beta)
     check_code(fisher, prior_scale, structure)
     check_verbose("verbose", verbose)
-    seed = check_seed("seed", seed)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
+    seed = seed_or_fresh("seed", seed)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
     test = None
@@ -246,6 +247,7 @@ def posterior_influence(
             beta=price,
             num_draws=num_draws,
             num_examples=count,
+            seed=seed,
         )
     check_order(batches)  # draws make several passes, which are compared without this one
     price, _ = price_of_nat(model, batches, price, fisher)
@@ -271,4 +273,5 @@ def posterior_influence(
         beta=price,
         num_draws=0,
         num_examples=matrix.num_examples,
+        seed=seed,
     )

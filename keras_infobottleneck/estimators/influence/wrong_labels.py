@@ -16,8 +16,8 @@ from keras_infobottleneck.arguments import (
     check_keywords,
     check_model,
     check_number,
-    check_seed,
     check_verbose,
+    seed_or_fresh,
 )
 from keras_infobottleneck.data.batches import Batches
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
@@ -68,6 +68,7 @@ class WrongLabels(ArchivedResult):
             `[classes, classes]`.
         temperature: Divisor of the network's logits; above one if it is too certain.
         method: "draws" from the posterior of noisy weights, or "curvature" for a plain network.
+        seed: Seed of what was drawn; None in files of earlier versions.
 
     Example:
         ```python
@@ -96,6 +97,7 @@ class WrongLabels(ArchivedResult):
     confusion: np.ndarray
     temperature: float
     method: str
+    seed: int | None = None
 
     _points = ("probabilities", "suggested", "losses")
 
@@ -155,6 +157,7 @@ class WrongLabels(ArchivedResult):
             "confusion": confusion,
             "temperature": float(archive.array("temperature", (), least=0)),
             "method": archive.text("method", METHODS),
+            "seed": archive.seed("seed"),
         }
 
 
@@ -197,8 +200,9 @@ def find_wrong_labels(
         data: `(x, y)`, all of the training set: arrays, a `tf.data.Dataset` or a
             `keras.utils.PyDataset`; labels as integers or one-hot.
         num_draws: Number of draws of all weights, at least 3; not used for a plain network.
-        beta: Price of a nat relative to the *mean* loss. By default that of the model:
-            `weight_beta / num_examples` of an `InformationBottleneckModel`, otherwise `1 / N`.
+        beta: For a plain network, price of a nat relative to the *mean* loss. By default that of
+            the model: `weight_beta / num_examples` of an `InformationBottleneckModel`, otherwise
+            `1 / N`.
         fisher, prior_scale, structure, fisher_options: For a plain network, as in
             `unique_information`. The step is in the variables of the Fisher matrix, by default
             those of the last layer: for all weights, an approximate inverse gives far too much
@@ -248,9 +252,7 @@ def find_wrong_labels(
     price = None if beta is None else check_price_of_nat(beta)
     check_code(fisher, prior_scale, structure)
     check_verbose("verbose", verbose)
-    seed = check_seed("seed", seed)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
+    seed = seed_or_fresh("seed", seed)
     found = find_likelihood(model, likelihood)
     batches = batches_for(model, data, batch_size)
     terms = found.terms(model(batches.first_inputs(), training=False))
@@ -258,11 +260,11 @@ def find_wrong_labels(
     # compared.
     labels = _labels(terms, batches, class_log_probabilities(terms).shape[1])
     is_drawn = has_posterior(model)
-    price, _ = price_of_nat(model, batches, price, fisher)
     if is_drawn:
         check_plain(model, fisher, fisher_options)
         scores = by_draws(model, found, batches, num_draws, seed)
     else:
+        price, _ = price_of_nat(model, batches, price, fisher)
         options: dict[str, Any] = {"likelihood": likelihood, "batch_size": batch_size}
         options["verbose"] = verbose
         if fisher is None:
@@ -291,6 +293,7 @@ def find_wrong_labels(
         confusion=noise.confusion,
         temperature=noise.temperature,
         method=METHODS[not is_drawn],
+        seed=seed,
     )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_instance, check_seed
+from keras_infobottleneck.arguments import check_count, check_instance, seed_or_fresh
 from keras_infobottleneck.estimators.fisher import FisherInformation
 from keras_infobottleneck.estimators.information.mean_loss import MeanLoss, finite_loss
 from keras_infobottleneck.estimators.information.minimum import (
@@ -89,7 +89,7 @@ def drawn_excess_loss(
     beta = check_price_of_nat(beta)
     scale = check_prior_scale(prior_scale, "optimal")
     check_count("num_draws", num_draws, 2)
-    seed = check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_instance("fisher", fisher, FisherInformation, "a FisherInformation of the model")
     code = Minimum.of(model, fisher).code(beta, scale)
     variables = variables_of(model, fisher)
@@ -107,5 +107,5 @@ def drawn_excess_loss(
         losses.append(loss_of(values))
     excess = np.array(losses) - at_weights
     if not np.all(np.isfinite(excess)):
-        return Estimate(np.inf, np.inf)
-    return Estimate(excess.mean(), error_of_draws(excess))
+        return Estimate(np.inf, np.inf, seed)
+    return Estimate(excess.mean(), error_of_draws(excess), seed)

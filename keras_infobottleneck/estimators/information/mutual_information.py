@@ -17,9 +17,9 @@ from keras_infobottleneck.arguments import (
     check_count,
     check_numbers,
     check_positive,
-    check_seed,
     check_verbose,
     described,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.information.mixture_densities import MixtureDensities
 from keras_infobottleneck.estimators.information.nearest_neighbours import (
@@ -202,7 +202,7 @@ def mutual_information(
     check_count("epochs", epochs)
     check_count("batch_size", batch_size, 2, most=2**31 - 1)
     check_positive("learning_rate", learning_rate)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_verbose("verbose", verbose)
     z = check_numbers("z", z, "[num_examples, ...]", booleans=True)
     x = check_numbers("x", x, f"[{len(z)}, ...]", booleans=True)
@@ -211,7 +211,6 @@ def mutual_information(
     smallest = max(10 * num_folds, num_neighbors + 2)
     if len(z) < smallest:
         raise ValueError(f"`z` must hold at least {smallest} examples. Received: {len(z)} examples")
-    seed = int(np.random.default_rng(seed).integers(2**31)) if seed is None else int(seed)
     rng = np.random.default_rng(seed)
     cap, num_trained = float("inf"), 0
     runs = 1 + num_permutations

@@ -16,9 +16,9 @@ from keras_infobottleneck.arguments import (
     check_model,
     check_numbers,
     check_positive,
-    check_seed,
     check_verbose,
     described,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.information.nuisance_critics import Classifier, Discriminator
 from keras_infobottleneck.introspection.replicas import on_replicas
@@ -49,6 +49,7 @@ class NuisanceInformation(Result):
         cap: Largest possible value of `nats`: `upper_bound` for classes, the logarithm of the
             number of values with which a continuous nuisance is compared, infinite with
             `normalize=False`. An estimate near its cap means "at least".
+        seed: Seed of folds, pairs, permutations and the default discriminator.
 
     Example:
         ```python
@@ -75,6 +76,7 @@ class NuisanceInformation(Result):
     upper_bound: float
     num_examples: int
     cap: float = float("inf")
+    seed: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -176,7 +178,7 @@ def nuisance_information(
     check_count("epochs", epochs)
     check_count("batch_size", batch_size, most=2**31 - 1)  # the limit of TensorFlow's int32
     check_positive("learning_rate", learning_rate)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_verbose("verbose", verbose)
     if discriminator is not None:
         check_model("discriminator", discriminator)
@@ -237,6 +239,7 @@ def nuisance_information(
         upper_bound=upper_bound,
         num_examples=len(z),
         cap=cap,
+        seed=seed,
     )
 
 

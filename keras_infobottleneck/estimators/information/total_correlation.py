@@ -14,8 +14,8 @@ from keras_infobottleneck.arguments import (
     check_count,
     check_flag,
     check_numbers,
-    check_seed,
     refusal,
+    seed_or_fresh,
 )
 from keras_infobottleneck.linear_algebra.units import of_order_one
 from keras_infobottleneck.results.result import Result
@@ -53,6 +53,7 @@ class TotalCorrelation(Result):
         shrinkage: Weight of the identity in the correlation matrix.
         estimator: "unbiased", "jackknife", "plain" or "shrinkage".
         bias: Bias of the estimator, in words.
+        seed: Seed of the permutations.
 
     Example:
         ```python
@@ -80,6 +81,7 @@ class TotalCorrelation(Result):
     shrinkage: float
     estimator: str
     bias: str = ""
+    seed: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -155,7 +157,7 @@ def total_correlation(
     """
     check_choice("estimator", estimator, tuple(BIAS))
     check_count("num_permutations", num_permutations, 2)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     check_flag("log", log)
     z, num_constant = _varying_units(z, log)
     num_examples, num_units = z.shape
@@ -183,6 +185,7 @@ def total_correlation(
         shrinkage=weight,
         estimator=estimator,
         bias=BIAS[estimator],
+        seed=seed,
     )
 
 
@@ -242,7 +245,7 @@ def _shrinkage_weight(z: np.ndarray, correlation: np.ndarray) -> float:
     return float(np.clip(weight, 0.0, 1.0))
 
 
-def _error(z: np.ndarray, correlation: np.ndarray, seed: int | None) -> float:
+def _error(z: np.ndarray, correlation: np.ndarray, seed: int) -> float:
     """Standard error for units of any distribution, at least that for Gaussian units."""
     num_examples, num_units = z.shape
     gaussian = _gaussian_error(correlation, num_examples) ** 2

@@ -16,8 +16,8 @@ from keras_infobottleneck.arguments import (
     check_instance,
     check_model,
     check_number,
-    check_seed,
     refusal,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.fisher import FisherInformation, fisher_information
 from keras_infobottleneck.estimators.fisher.likelihoods import find_likelihood
@@ -163,9 +163,7 @@ def local_learning_coefficient(
     check_instance(
         "fisher", fisher, FisherInformation, "a FisherInformation of the model", optional=True
     )
-    seed = check_seed("seed", seed)
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
+    seed = seed_or_fresh("seed", seed)
     found = find_likelihood(model, likelihood)
     matrix: Any = fisher
     if fisher is None:
@@ -233,6 +231,7 @@ def local_learning_coefficient(
         num_weights=matrix.size,
         num_examples=num_examples,
         sampler=sampler,
+        seed=seed,
     )
 
 

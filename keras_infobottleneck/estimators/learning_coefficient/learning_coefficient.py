@@ -50,6 +50,7 @@ class LearningCoefficient(Result):
         num_examples: Number N of examples.
         sampler: "hamiltonian" or "langevin".
         traces: `(loss of a draw - loss) / beta`, `[chains, draws]`, whose mean is the estimate.
+        seed: Seed of the chains and of the sampled labels.
 
     Example:
         ```python
@@ -87,6 +88,7 @@ class LearningCoefficient(Result):
     num_examples: int
     sampler: str
     traces: np.ndarray
+    seed: int | None = None
 
     def numbers(self) -> dict[str, float]:
         """The coefficient, its standard error, and the diagnostics of its chains."""

@@ -14,9 +14,9 @@ from keras_infobottleneck.arguments import (
     check_integers,
     check_number,
     check_numbers,
-    check_seed,
     described,
     refusal,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.relevance.resolution_relevance import (
     ResolutionRelevance,
@@ -37,6 +37,7 @@ class MultiscaleRelevance(Result):
         area: Trapezoid area under `H[K](H[s])`, both in units of `log M`, from (0, 0) to (1, 0).
         scales: The values that were varied, in the order of the points.
         resolution, relevance: One point for each scale.
+        seed: Seed of the order of the units; None if nothing was drawn.
 
     Example:
         ```python
@@ -57,6 +58,7 @@ class MultiscaleRelevance(Result):
     scales: np.ndarray
     resolution: np.ndarray
     relevance: np.ndarray
+    seed: int | None = None
 
     _points = ("scales", "resolution", "relevance")
 
@@ -169,7 +171,7 @@ def layer_multiscale_relevance(
         )
     check_choice("by", by, ("units", "threshold", "bits"))
     check_number("threshold", threshold)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     num_units = activations.shape[1]
     if by == "units":
         default = np.unique(np.geomspace(1, num_units, 20).round().astype(int))
@@ -187,7 +189,8 @@ def layer_multiscale_relevance(
         scales = check_integers("scales", scales, "[scales]", 1, 8)
         ranks = _share_below(activations)
         coarser = (np.floor(ranks * 2**bits).astype(np.uint8) for bits in scales)
-    return _curve(scales, [resolution_relevance(states) for states in coarser])
+    points = [resolution_relevance(states) for states in coarser]
+    return _curve(scales, points, seed if by == "units" else None)
 
 
 def _quantiles(activations: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -202,11 +205,13 @@ def _share_below(activations: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1) / len(activations)
 
 
-def _curve(scales: ArrayLike, points: Sequence[ResolutionRelevance]) -> MultiscaleRelevance:
+def _curve(
+    scales: ArrayLike, points: Sequence[ResolutionRelevance], seed: int | None = None
+) -> MultiscaleRelevance:
     """Points of a curve and the area under it, with the ends (0, 0) and (1, 0)."""
     resolution = np.array([point.resolution for point in points])
     relevance = np.array([point.relevance for point in points])
     x, y = np.append(resolution, [0.0, 1.0]), np.append(relevance, [0.0, 0.0])
     order = np.lexsort((y, x))
     area = float(np.trapezoid(y[order], x[order]))
-    return MultiscaleRelevance(area, np.asarray(scales), resolution, relevance)
+    return MultiscaleRelevance(area, np.asarray(scales), resolution, relevance, seed)

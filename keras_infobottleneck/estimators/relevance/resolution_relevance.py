@@ -13,9 +13,9 @@ from keras_infobottleneck.arguments import (
     check_count,
     check_integers,
     check_numbers,
-    check_seed,
     described,
     refusal,
+    seed_or_fresh,
 )
 from keras_infobottleneck.estimators.relevance.state_counts import StateCounts, check_counts
 from keras_infobottleneck.estimators.relevance.state_keys import (
@@ -200,6 +200,7 @@ class RelevanceNull(Result):
         curve_resolution, curve_relevance, curve_relevance_std: Values for these numbers of units.
         kind: "shuffled" or "independent".
         num_draws: Number of surrogate samples.
+        seed: Seed of the surrogates.
 
     Example:
         ```python
@@ -226,6 +227,7 @@ class RelevanceNull(Result):
     curve_relevance_std: np.ndarray
     kind: str
     num_draws: int
+    seed: int | None = None
 
     _points = ("curve_units", "curve_resolution", "curve_relevance", "curve_relevance_std")
 
@@ -305,7 +307,7 @@ def relevance_null(
         )
     check_choice("kind", kind, ("shuffled", "independent"))
     check_count("num_draws", num_draws, 2)
-    check_seed("seed", seed)
+    seed = seed_or_fresh("seed", seed)
     resolution_relevance(states, num_levels=num_levels)  # checks the values before any draw
     rng = np.random.default_rng(seed)
     num_units = states.shape[1]
@@ -328,6 +330,7 @@ def relevance_null(
         curve_relevance_std=std[:, 1],
         kind=kind,
         num_draws=num_draws,
+        seed=seed,
     )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_flag, refusal
+from keras_infobottleneck.arguments import check_count, check_flag, refusal, seed_or_fresh
 from keras_infobottleneck.introspection.replicas import creating_weights_of
 from keras_infobottleneck.models.boltzmann.machine import RestrictedBoltzmannMachine
 from keras_infobottleneck.models.boltzmann.visible_units import hidden_probabilities, training_data
@@ -71,9 +71,9 @@ class DeepBeliefNetwork(keras.Model):
         if not len(units):
             raise refusal(ValueError, "units", "hold at least one number of units", units)
         units = [check_count(f"units[{index}]", size) for index, size in enumerate(units)]
-        check_count("seed", seed, 0, 2**31 - 1001, optional=True)
+        seed = seed_or_fresh("seed", seed, 2**31 - 1001)
         super().__init__(**kwargs)
-        self.seed = int(np.random.default_rng().integers(2**30) if seed is None else seed)
+        self.seed = seed
         self.machines = [
             RestrictedBoltzmannMachine(
                 size,

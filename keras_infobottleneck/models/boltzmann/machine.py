@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_infobottleneck.arguments import check_count, check_flag, check_keywords, check_numbers
+from keras_infobottleneck.arguments import (
+    check_count,
+    check_flag,
+    check_keywords,
+    check_numbers,
+    seed_or_fresh,
+)
 from keras_infobottleneck.models.boltzmann import shares
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 from keras_infobottleneck.models.boltzmann.free_energy import free_energy, mean_free_energy
@@ -91,7 +97,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        check_count("seed", seed, 0, 2**31 - 1, optional=True)
+        seed = seed_or_fresh("seed", seed, 2**31 - 1)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
         for name, value in sizes.items():
             check_count(name, value, most=2**31 - 1)  # the limit of TensorFlow's int32
@@ -101,7 +107,7 @@ class RestrictedBoltzmannMachine(keras.Model):
         self.num_steps = int(num_steps)
         self.persistent = bool(persistent)
         self.num_chains = int(num_chains)
-        self.seed = int(np.random.default_rng().integers(2**31) if seed is None else seed)
+        self.seed = seed
         self._reconstruction_error = keras.metrics.Mean(name="reconstruction_error")
         self._free_energy = keras.metrics.Mean(name="free_energy")
         self._contrast = keras.metrics.Mean(name="contrast")
