@@ -4,8 +4,6 @@ Without one all of these are skipped but the last two, which try what they are m
 """
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,8 +12,8 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 import keras_infobottleneck as kib
+from tests.support import forked_scripts
 from tests.support.copied_to_host import bytes_copied, bytes_of_trace
-from tests.support.example_runs import ENVIRONMENT, ROOT
 from tests.support.measured_on_devices import ALL
 
 GPU = "GPU:0"
@@ -26,10 +24,7 @@ WIDTH, BATCH = 256, 64
 
 def differences(device, *names):
     """As a process of its own finds them, in which devices are configured first."""
-    command = [sys.executable, "-m", "tests.support.measured_on_devices", device, *names]
-    done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = forked_scripts.run("tests.support.measured_on_devices", device, *names)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

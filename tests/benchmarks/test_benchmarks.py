@@ -1,19 +1,17 @@
 """The benchmarks start, with few examples and with the data that need no file."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.example_runs import ENVIRONMENT, ROOT
+from tests.support import forked_scripts
+from tests.support.forked_scripts import ROOT
 
 pytestmark = pytest.mark.slow
 
 
 def run(script, *flags):
-    command = [sys.executable, ROOT / "benchmarks" / script, *flags]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return forked_scripts.run(ROOT / "benchmarks" / script, *flags)
 
 
 def test_curvature_is_measured_on_whole_batches_of_any_data():

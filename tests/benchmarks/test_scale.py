@@ -1,19 +1,17 @@
 """The benchmarks of scale start, at sizes that take seconds, and go on where they were stopped."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.example_runs import ENVIRONMENT, ROOT
+from tests.support import forked_scripts
+from tests.support.forked_scripts import ROOT
 
 pytestmark = pytest.mark.slow
 
 
 def run(script, *flags):
-    command = [sys.executable, ROOT / "benchmarks" / script, *flags]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = forked_scripts.run(ROOT / "benchmarks" / script, *flags)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,13 +2,12 @@
 
 import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import pytest
 
 import keras_infobottleneck as kib
+from tests.support import forked_scripts
 from tools import run_documentation as pages
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -27,8 +26,7 @@ def pages_with_code():
 def test_a_page_shows_what_its_code_prints(path):
     text = path.read_text("utf-8")
     if "own_process" in pages.head_of(text):
-        command = [sys.executable, ROOT / "tools" / "run_documentation.py", path]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = forked_scripts.run(ROOT / "tools" / "run_documentation.py", path)
         assert done.returncode == 0, done.stdout + done.stderr
         return
     keras.backend.clear_session()

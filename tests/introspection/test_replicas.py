@@ -2,18 +2,14 @@
 
 import inspect
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
 import keras_infobottleneck as kib
+from tests.support import forked_scripts
 
-ROOT = pathlib.Path(__file__).parents[2]
 # Passes that all replicas share, and a training whose steps they share.
 SHARED = ("fisher diagonal sampled", "certificate, noise", "samples", "machine, one epoch")
 MORE = ("fisher kronecker sampled", "hessian", "states", "belief network")
@@ -21,13 +17,7 @@ MORE = ("fisher kronecker sampled", "hessian", "states", "belief network")
 
 def measured(count, names=(), places="everywhere"):
     """The numbers by name and by how they came about; two strategies in one process would die."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.measured_on_replicas", str(count), places, *names],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+    done = forked_scripts.run("tests.support.measured_on_replicas", str(count), places, *names)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,29 +1,22 @@
 """The example scripts as a user runs them: at their smallest sizes, whole, killed, resumed."""
 
 import json
-import os
-import pathlib
 import subprocess
-import sys
 import time
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.support.forked_scripts import ROOT, ForkedScript
+
 EXAMPLES = ROOT / "examples"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def start(script: str, output_dir, *flags: str) -> subprocess.Popen:
+def start(script: str, output_dir, *flags: str) -> ForkedScript:
     """A script in a process of its own."""
-    command = [sys.executable, EXAMPLES / script, "--smoke", f"--output_dir={output_dir}", *flags]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=ENVIRONMENT, text=True, **pipes)
+    return ForkedScript(EXAMPLES / script, "--smoke", f"--output_dir={output_dir}", *flags)
 
 
 def run(script: str, output_dir, *flags: str) -> subprocess.CompletedProcess:
     """What came of it."""
-    process = start(script, output_dir, *flags)
-    output, errors = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+    return start(script, output_dir, *flags).finished()
 
 
 def finish(script: str, output_dir, *flags: str) -> str:
@@ -38,11 +31,11 @@ def kill_at(pattern: str, script: str, output_dir, *flags: str) -> None:
     process = start(script, output_dir, *flags)
     deadline = time.monotonic() + 120
     while not list(output_dir.glob(pattern)):
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.finished().stderr
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.kill()
-    process.communicate()
+    process.finished()
     assert not (output_dir / "result.json").exists()
 
 
