@@ -17,6 +17,7 @@ from keras_infobottleneck.estimators.fisher.rules.gradients import (
     VariableGradient,
     by_example,
     crossed,
+    sum_of_rows,
 )
 
 __all__ = [
@@ -182,11 +183,10 @@ class BilinearGradient(VariableGradient[Tensors]):
                 rows = x[:, :, i * size : (i + 1) * size]
                 squares = tf.square(tf.matmul(rows, here, transpose_a=True))
                 flat = tf.reshape(squares, [count, -1])
-                # A product with ones reads faster than a reduction over the first axis.
-                total = tf.matmul(tf.ones([1, count], self.dtype), flat)
+                total = tf.reshape(sum_of_rows(flat), [-1, fan_out])
                 if self.wants_norms:
                     norms += tf.reduce_sum(flat, 1)
-                return i + 1, totals.write(i, tf.reshape(total, [-1, fan_out])), norms
+                return i + 1, totals.write(i, total), norms
 
             totals = tf.TensorArray(
                 self.dtype, size=slices, element_shape=[None, fan_out], infer_shape=False

@@ -19,6 +19,7 @@ __all__ = [
     "by_example",
     "crossed",
     "of_columns",
+    "sum_of_rows",
 ]
 
 Tensors = list[tf.Tensor]
@@ -33,6 +34,11 @@ def by_example(weights: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Weights `[batch]` shaped to multiply `like`."""
     shape = [like.shape[0], *[1] * (like.shape.rank - 1)]
     return tf.reshape(tf.cast(weights, like.dtype), shape)
+
+
+def sum_of_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Sum of the rows of a matrix, `[1, columns]`: a product with ones, faster than a reduction."""
+    return tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)
 
 
 def of_columns(
@@ -112,9 +118,7 @@ class VariableGradient(abc.ABC, Generic[Given]):
         def of_block(start: int | tf.Tensor, stop: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             squares = tf.square(self.rows(gradients, start, stop))
             squares = tf.reshape(squares, [-1, math.prod(self.variable.shape)])
-            # A product with ones reads faster than a reduction over the first axis.
-            total = tf.matmul(tf.ones([1, tf.shape(squares)[0]], self.dtype), squares)
-            total = tf.reshape(total, self.variable.shape)
+            total = tf.reshape(sum_of_rows(squares), self.variable.shape)
             if not self.wants_norms:
                 return total, tf.zeros([tf.shape(squares)[0]], self.dtype)
             return total, tf.reduce_sum(squares, 1)
