@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reproduction.frame import datasets
-from tests.support.example_runs import finish, kill_at, result, run
+from tests.support.example_runs import finish, kill_at, killed_and_resumed, result, run
 
 QUICKSTART = "quickstart.py"
 
@@ -41,10 +41,9 @@ class TestQuickstart:
 
     @pytest.mark.slow
     def test_killed_twice_and_resumed_it_ends_the_same(self, undisturbed, tmp_path):
-        for checkpoint in ("dropout.npz", "weight_beta=0.1.npz"):
-            kill_at(f"records/{checkpoint}", QUICKSTART, tmp_path)
-        finish(QUICKSTART, tmp_path)
-        assert result(tmp_path) == result(undisturbed[0])
+        twice = ("records/dropout.npz", "records/weight_beta=0.1.npz")
+        resumed = killed_and_resumed(twice, QUICKSTART, undisturbed[0], tmp_path)
+        assert resumed == result(undisturbed[0])
 
     @pytest.mark.slow
     def test_started_over_it_forgets_what_was_done(self, undisturbed, tmp_path):

@@ -1,8 +1,11 @@
 """The example scripts as a user runs them: at their smallest sizes, whole, killed, resumed."""
 
 import json
+import pathlib
+import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 
 from tests.support.forked_scripts import ROOT, ForkedScript
 
@@ -37,6 +40,23 @@ def kill_at(pattern: str, script: str, output_dir, *flags: str) -> None:
     process.kill()
     process.finished()
     assert not (output_dir / "result.json").exists()
+
+
+def killed_and_resumed(
+    at: Sequence[str], script: str, undisturbed, output_dir, *flags: str, undone: str = ""
+) -> dict:
+    """The result of a script that was killed when its folder had these files, and went on.
+
+    The records that it was killed in and the one that is `undone` are its own. All others are those
+    of the undisturbed run, as if they had been done before.
+    """
+    own = [pathlib.PurePath(pattern).with_suffix(".json").name for pattern in at]
+    left_out = shutil.ignore_patterns("result.json", *own, undone)
+    shutil.copytree(undisturbed, output_dir, ignore=left_out, dirs_exist_ok=True)
+    for pattern in at:
+        kill_at(pattern, script, output_dir, *flags)
+    finish(script, output_dir, *flags)
+    return result(output_dir)
 
 
 def result(output_dir) -> dict:

@@ -7,7 +7,7 @@ import pytest
 
 from reproduction.autoencoder.measures import with_noise
 from reproduction.frame.experiment import Experiment
-from tests.support.example_runs import finish, kill_at, result
+from tests.support.example_runs import finish, killed_and_resumed, result
 
 SCRIPT = "reproduction/autoencoder/run.py"
 
@@ -35,9 +35,8 @@ def test_the_gaussian_autoencoder_is_the_special_case(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/beta_1-*.npz", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/beta_1-1.npz"], SCRIPT, undisturbed, tmp_path)
+    assert resumed == result(undisturbed)
 
 
 @pytest.mark.slow

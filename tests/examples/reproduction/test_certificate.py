@@ -4,7 +4,7 @@ import pytest
 
 from reproduction.certificate.claims import judge
 from reproduction.frame.verdicts import UNTOLD
-from tests.support.example_runs import finish, kill_at, result, run
+from tests.support.example_runs import finish, killed_and_resumed, result, run
 
 SCRIPT = "reproduction/certificate/run.py"
 ONE = "--network=fcn"
@@ -32,9 +32,8 @@ def test_it_certifies_on_what_the_prior_has_not_seen(undisturbed):
 
 @pytest.mark.slow
 def test_killed_in_the_posterior_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/fcn.npz", SCRIPT, tmp_path, ONE)
-    finish(SCRIPT, tmp_path, ONE)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/fcn.npz"], SCRIPT, undisturbed, tmp_path, ONE)
+    assert resumed == result(undisturbed)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from reproduction.information_during_training.measures import (
     traces_by_factor,
 )
 from reproduction.information_during_training.setup import fresh_classifier
-from tests.support.example_runs import finish, kill_at, result
+from tests.support.example_runs import finish, killed_and_resumed, result
 
 SCRIPT = "reproduction/information_during_training/run.py"
 
@@ -41,9 +41,8 @@ def test_hessian_is_the_fisher_matrix_for_logistic_regression_only(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/paying-*.npz", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/paying-1-0.npz"], SCRIPT, undisturbed, tmp_path)
+    assert resumed == result(undisturbed)
 
 
 def test_logits_are_rescaled_to_the_entropy_asked_for():

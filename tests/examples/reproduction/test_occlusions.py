@@ -9,7 +9,7 @@ from reproduction.frame import nuisances
 from reproduction.frame.verdicts import UNTOLD
 from reproduction.occlusions.claims import judge
 from reproduction.occlusions.measures import activation_bound, heat_maps, roc_areas
-from tests.support.example_runs import finish, kill_at, result
+from tests.support.example_runs import finish, killed_and_resumed, result
 
 SCRIPT = "reproduction/occlusions/run.py"
 
@@ -32,9 +32,8 @@ def test_judges_its_claims_and_draws_the_figure(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/superimposed-*.npz", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/superimposed-*.npz"], SCRIPT, undisturbed, tmp_path)
+    assert resumed == result(undisturbed)
 
 
 @pytest.fixture

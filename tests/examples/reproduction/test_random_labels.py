@@ -8,7 +8,7 @@ import pytest
 from reproduction.frame.verdicts import UNTOLD
 from reproduction.random_labels.claims import judge, plain
 from reproduction.random_labels.transition import first_crossing, over_seeds, transition
-from tests.support.example_runs import ROOT, finish, kill_at, result
+from tests.support.example_runs import ROOT, finish, killed_and_resumed, result
 
 SCRIPT = "reproduction/random_labels/run.py"
 
@@ -33,9 +33,10 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/*.npz", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(
+        ["records/memory_of_logits-40-1-*.npz"], SCRIPT, undisturbed, tmp_path
+    )
+    assert resumed == result(undisturbed)
 
 
 def test_transition_and_crossing_of_a_known_column():

@@ -16,7 +16,7 @@ from reproduction.resolution_relevance.energies import (
     units_apart,
 )
 from reproduction.resolution_relevance.samples import frechet_distance, two_samples
-from tests.support.example_runs import finish, kill_at, result, run
+from tests.support.example_runs import finish, killed_and_resumed, result, run
 
 SCRIPT = "reproduction/resolution_relevance/run.py"
 
@@ -44,9 +44,10 @@ def test_it_judges_its_claims_and_draws_the_figure(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/network-0.json", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(
+        ["records/network-0.json"], SCRIPT, undisturbed, tmp_path, undone="classifier-0.json"
+    )
+    assert resumed == result(undisturbed)
 
 
 def layer(resolution, relevance, **more):

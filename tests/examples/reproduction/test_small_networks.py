@@ -11,7 +11,7 @@ from reproduction.frame import all_cnn
 from reproduction.frame.verdicts import UNTOLD
 from reproduction.small_networks.claims import AUTHORS_DROPOUT, judge
 from reproduction.small_networks.figure import draw
-from tests.support.example_runs import finish, kill_at, result, run
+from tests.support.example_runs import finish, kill_at, killed_and_resumed, result, run
 
 SCRIPT = "reproduction/small_networks/run.py"
 METHODS = ("none", "dropout", "log_uniform", "log_normal")
@@ -47,9 +47,8 @@ def test_one_seed_has_no_standard_error_to_judge_by(tmp_path):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/log_uniform-*.npz", SCRIPT, tmp_path)
-    finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/log_uniform-0.5-*.npz"], SCRIPT, undisturbed, tmp_path)
+    assert resumed == result(undisturbed)
 
 
 @pytest.mark.slow

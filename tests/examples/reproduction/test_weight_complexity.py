@@ -5,7 +5,7 @@ import pytest
 
 from reproduction.frame.verdicts import UNTOLD, VERDICTS
 from reproduction.weight_complexity.claims import judge
-from tests.support.example_runs import finish, kill_at, result, run
+from tests.support.example_runs import finish, killed_and_resumed, result, run
 
 SCRIPT = "reproduction/weight_complexity/run.py"
 
@@ -29,9 +29,8 @@ def test_judges_every_claim_and_draws_the_figure(undisturbed):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_the_same(undisturbed, tmp_path):
-    kill_at("records/grokking*.npz", SCRIPT, tmp_path)
-    assert "done before" in finish(SCRIPT, tmp_path)
-    assert result(tmp_path) == result(undisturbed)
+    resumed = killed_and_resumed(["records/grokking-decay_0-*.npz"], SCRIPT, undisturbed, tmp_path)
+    assert resumed == result(undisturbed)
 
 
 @pytest.mark.slow
