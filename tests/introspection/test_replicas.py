@@ -38,8 +38,13 @@ def test_two_replicas_share_passes_and_steps_and_find_what_one_finds():
 
 
 @pytest.mark.slow
-def test_everything_is_the_same_inside_and_outside_the_scope_of_two_replicas():
-    check_equal(measured(2))
+def test_everything_is_the_same_in_the_scope_of_two_replicas():
+    check_equal(measured(2, places="inside"))
+
+
+@pytest.mark.slow
+def test_inside_and_outside_of_the_scope_are_the_same():
+    check_equal(measured(2, (*SHARED, *MORE)))
 
 
 @pytest.mark.slow
