@@ -15,13 +15,9 @@ from keras_infobottleneck.arguments import (
     check_numbers,
     seed_or_fresh,
 )
-from keras_infobottleneck.models.boltzmann import shares
+from keras_infobottleneck.models.boltzmann import log_partition, shares
 from keras_infobottleneck.models.boltzmann.bernoulli import bernoulli
 from keras_infobottleneck.models.boltzmann.free_energy import free_energy, mean_free_energy
-from keras_infobottleneck.models.boltzmann.log_partition import (
-    annealed_log_partition,
-    enumerated_log_partition,
-)
 from keras_infobottleneck.models.boltzmann.visible_units import (
     hidden_probabilities,
     log_odds,
@@ -99,15 +95,12 @@ class RestrictedBoltzmannMachine(keras.Model):
     ):
         seed = seed_or_fresh("seed", seed, 2**31 - 1)
         sizes = {"units": units, "num_steps": num_steps, "num_chains": num_chains}
-        for name, value in sizes.items():
-            check_count(name, value, most=2**31 - 1)  # the limit of TensorFlow's int32
-        check_flag("persistent", persistent)
+        # The limit is that of TensorFlow's int32.
+        checked = [check_count(name, value, most=2**31 - 1) for name, value in sizes.items()]
+        persistent = check_flag("persistent", persistent)
         super().__init__(**kwargs)
-        self.units = int(units)
-        self.num_steps = int(num_steps)
-        self.persistent = bool(persistent)
-        self.num_chains = int(num_chains)
-        self.seed = seed
+        self.units, self.num_steps, self.num_chains = checked
+        self.persistent, self.seed = persistent, seed
         self._reconstruction_error = keras.metrics.Mean(name="reconstruction_error")
         self._free_energy = keras.metrics.Mean(name="free_energy")
         self._contrast = keras.metrics.Mean(name="contrast")
@@ -267,12 +260,13 @@ class RestrictedBoltzmannMachine(keras.Model):
         check_count("num_chains", num_chains, 2, 2**31 - 1)
         check_count("num_temperatures", num_temperatures, most=2**31 - 1)
         check_count("seed", seed, 0, 2**31 - 1)
-        kernel, visible = self.kernel.numpy(), self.visible_bias.numpy()
-        hidden = self.hidden_bias.numpy()
+        weights = self.kernel, self.visible_bias, self.hidden_bias
+        kernel, visible, hidden = (weight.numpy() for weight in weights)
         if min(self.kernel.shape) <= MAX_ENUMERATED:
-            return Estimate(enumerated_log_partition(kernel, visible, hidden))
+            return Estimate(log_partition.enumerated_log_partition(kernel, visible, hidden))
         options = {"num_chains": num_chains, "num_steps": num_temperatures, "seed": seed}
-        value, error = annealed_log_partition(kernel, visible, hidden, visible, **options)
+        annealed = log_partition.annealed_log_partition
+        value, error = annealed(kernel, visible, hidden, visible, **options)
         return Estimate(value, error)
 
     def log_likelihood(self, x: Any, *, batch_size: int = 1000, **options: Any) -> Estimate:
