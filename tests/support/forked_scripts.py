@@ -20,7 +20,8 @@ PRELOADED = (
     *("matplotlib.pyplot", "sklearn.datasets", "absl.app"),
 )
 
-_context = multiprocessing.get_context("forkserver")
+# Elsewhere a fork of a process with these libraries is not safe, and every script imports them.
+_context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 _context.set_forkserver_preload(list(PRELOADED))
 
 
