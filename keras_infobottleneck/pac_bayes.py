@@ -28,6 +28,7 @@ __all__ = [
     "check_broadcast",
     "classes",
     "failure_probability",
+    "inverse_of_arrays",
     "kl_bound",
     "kl_inverse",
     "linear_bound",
@@ -98,12 +99,16 @@ def kl_inverse(risk: Numbers, nats: Numbers) -> tf.Tensor:
     Uses Newton's method from above: the divergence is convex in r, so every iterate, and with it
     the result, is an upper bound up to rounding.
     """
-    r = _upper_start(risk, nats)
-    for _ in range(NUM_NEWTON_STEPS):
+
+    def nearer(r: tf.Tensor) -> tuple[tf.Tensor]:
         inside = (r > risk) & (r < 1.0)
         safe = tf.where(inside, r, 0.5 * (1.0 + risk))
         step = (binary_kl(risk, safe) - nats) / _slope(risk, safe)
-        r = tf.where(inside, tf.clip_by_value(safe - step, risk, 1.0), r)
+        return (tf.where(inside, tf.clip_by_value(safe - step, risk, 1.0), r),)
+
+    start = _upper_start(risk, nats)
+    steps = {"maximum_iterations": NUM_NEWTON_STEPS, "parallel_iterations": 1}
+    (r,) = tf.while_loop(lambda _: True, nearer, (start,), **steps)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         q = tf.maximum(risk, MIN_RISK)
@@ -114,6 +119,18 @@ def kl_inverse(risk: Numbers, nats: Numbers) -> tf.Tensor:
         return -by_nats * by_risk, by_nats
 
     return r, gradient
+
+
+# Its hundreds of operations take a hundred times as long one by one.
+_compiled_inverse = tf.function(
+    kl_inverse, input_signature=[tf.TensorSpec(None, tf.float64)] * 2, autograph=False
+)
+
+
+def inverse_of_arrays(risk: np.ndarray, nats: np.ndarray) -> np.ndarray:
+    """`kl_inverse` of arrays of float64, for statements."""
+    with tf.device("CPU"):
+        return _compiled_inverse(tf.constant(risk), tf.constant(nats)).numpy()
 
 
 def _slope(risk: Numbers, r: Numbers) -> tf.Tensor:
@@ -230,15 +247,12 @@ def pac_bayes_bound(
     if kind == "linear":
         given["beta"] = check_numbers("beta", beta, None, 0.5, open_below=True)
     check_broadcast(given)
-    arguments = [tf.constant(array) for array in given.values()]
-    if kind == "linear":
-        bound = linear_bound(*arguments)
-    elif kind == "kl":
-        bound = kl_bound(*arguments)
-    elif kind == "quadratic":
-        bound = quadratic_bound(*arguments)
-    else:
-        bound = mcallester_bound(*arguments)
+    if kind == "kl":
+        risk, *of_nats = given.values()
+        return rounded_up(inverse_of_arrays(risk, _nats(*of_nats).numpy()), risk)
+    formulas = {"mcallester": mcallester_bound, "quadratic": quadratic_bound}
+    formula = formulas.get(kind, linear_bound)
+    bound = formula(*(tf.constant(array) for array in given.values()))
     return rounded_up(bound.numpy(), given["risk"])
 
 
@@ -279,8 +293,7 @@ def monte_carlo_bound(mean: ArrayLike, num_trials: ArrayLike, delta: ArrayLike) 
     num_trials = check_integers("num_trials", num_trials, None, 1)
     delta = failure_probability("delta", delta)
     check_broadcast({"mean": mean, "num_trials": num_trials, "delta": delta})
-    nats = tf.constant(-np.log(delta) / num_trials)
-    return rounded_up(kl_inverse(tf.constant(mean), nats).numpy(), mean)
+    return rounded_up(inverse_of_arrays(mean, -np.log(delta) / num_trials), mean)
 
 
 def failure_probability(name: str, value: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from keras_infobottleneck.arguments import check_choice, check_integers, check_n
 from keras_infobottleneck.pac_bayes import (
     check_broadcast,
     failure_probability,
-    kl_inverse,
+    inverse_of_arrays,
     pac_bayes_bound,
     rounded_up,
 )
@@ -91,8 +91,7 @@ def test_set_bound(
     num_examples = check_integers("num_examples", num_examples, None, 1).astype(np.float64)
     delta = failure_probability("delta", delta)
     risk = _risk(errors, num_examples, delta=delta)
-    upper = kl_inverse(tf.constant(risk), tf.constant(-np.log(delta) / num_examples))
-    upper = upper.numpy()
+    upper = inverse_of_arrays(risk, -np.log(delta) / num_examples)
     if kind == "binomial":
         upper = _binomial_limit(errors, num_examples, delta, upper)
     return rounded_up(upper, risk)
@@ -143,7 +142,7 @@ def occam_bound(bits: Any, errors: Any, num_examples: Any, delta: Any) -> Any:
     delta = failure_probability("delta", delta)
     risk = _risk(errors, num_examples, bits=bits, delta=delta)
     nats = (bits * np.log(2.0) - np.log(delta)) / num_examples
-    return rounded_up(kl_inverse(tf.constant(risk), tf.constant(nats)).numpy(), risk)
+    return rounded_up(inverse_of_arrays(risk, nats), risk)
 
 
 def _risk(errors: np.ndarray, num_examples: np.ndarray, **others: np.ndarray) -> np.ndarray:
@@ -164,18 +163,29 @@ def _binomial_limit(
 
     Bisection: the probability falls as the rate grows, and every upper end is a valid bound.
     """
-    errors, num_examples, delta, high = (
-        tf.constant(a) for a in np.broadcast_arrays(errors, num_examples, delta, upper)
-    )
-    low = errors / num_examples
+    errors, num_examples, delta, upper = np.broadcast_arrays(errors, num_examples, delta, upper)
+    with tf.device("CPU"):
+        arguments = (errors, num_examples, delta, errors / num_examples, upper)
+        high = _bisected(*(tf.constant(array) for array in arguments)).numpy()
+    high = np.where(num_examples <= MOST_EXAMPLES, high, upper)
+    return np.where(errors < num_examples, high, 1.0)
+
+
+@tf.function(input_signature=[tf.TensorSpec(None, tf.float64)] * 5, autograph=False)
+def _bisected(
+    errors: tf.Tensor, num_examples: tf.Tensor, delta: tf.Tensor, low: tf.Tensor, high: tf.Tensor
+) -> tf.Tensor:
+    """The upper end of the last interval."""
     right = tf.maximum(num_examples - errors, 1.0)  # if all are wrong, the limit is 1
-    for _ in range(NUM_HALVINGS):
+
+    def halved(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = 0.5 * (low + high)
         # P(errors or fewer) at this rate is a regularised incomplete beta function.
         is_above = tf.math.betainc(right, errors + 1.0, 1.0 - middle) <= delta
-        low, high = tf.where(is_above, low, middle), tf.where(is_above, middle, high)
-    high = tf.where(num_examples <= MOST_EXAMPLES, high, upper)
-    return np.where(errors < num_examples, high, 1.0)
+        return tf.where(is_above, low, middle), tf.where(is_above, middle, high)
+
+    _, high = tf.while_loop(lambda *_: True, halved, (low, high), maximum_iterations=NUM_HALVINGS)
+    return high
 
 
 def excess_loss_bound(worse: Any, better: Any, kl: Any, num_examples: Any, delta: Any) -> Any:
