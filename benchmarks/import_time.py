@@ -19,6 +19,7 @@ from absl import app, flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 11, "Rounds that count.", 1)
+flags.DEFINE_integer("warm_up", 1, "Rounds before them, which do not count.", 0)
 flags.DEFINE_string("output", None, "A JSON file for the results.")
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -47,10 +48,13 @@ def timed(name):
 
 def compared():
     """Medians by what is imported, and what the package adds as a share of Keras."""
-    rounds = [{name: timed(name) for name in (KERAS, PACKAGE)} for _ in range(FLAGS.rounds + 1)]
+    count = FLAGS.warm_up + FLAGS.rounds
+    rounds = [{name: timed(name) for name in (KERAS, PACKAGE)} for _ in range(count)]
     found = {}
     for place, unit in enumerate(("seconds", "processor_seconds")):
-        columns = {name: [row[name][place] for row in rounds[1:]] for name in (KERAS, PACKAGE)}
+        columns = {
+            name: [row[name][place] for row in rounds[FLAGS.warm_up :]] for name in (KERAS, PACKAGE)
+        }
         medians = {name: statistics.median(column) for name, column in columns.items()}
         found[unit] = {
             **{name: round(median, 4) for name, median in medians.items()},
