@@ -50,7 +50,7 @@ FILTERS = ((24, 5), (48, 3), (48, 3))  # of the prequential code's network, and 
 def run():
     """Train, code, certify; code prequentially."""
     images = datasets.load(path=FLAGS.data)
-    size, epochs = (300, 3) if FLAGS.smoke else (len(images.x_train), FLAGS.epochs)
+    size, epochs = (120, 3) if FLAGS.smoke else (len(images.x_train), FLAGS.epochs)
     x, y = images.x_train[:size], images.y_train[:size]
     folder = script.output_folder()
     if not FLAGS.resume:

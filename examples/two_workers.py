@@ -39,6 +39,7 @@ flags.DEFINE_integer("kills", 1, "Epochs, from the second on, in which a worker 
 flags.DEFINE_string("name", None, "Of the training; set for the workers by the script itself.")
 flags.DEFINE_list("killed_at", [], "Worker, epoch, step of a kill; set by the script itself.")
 BATCH_SIZE, NUM_WORKERS = 50, 2
+PATIENCE = 5  # seconds that a worker is given to end after the other was killed
 
 
 def run():
@@ -174,7 +175,7 @@ def start_workers(folder, name, killed_at=()) -> list[int]:
     first.wait()
     for process in processes:
         try:
-            process.wait(timeout=20 if killed_at else None)
+            process.wait(timeout=PATIENCE if killed_at else None)
         except subprocess.TimeoutExpired:
             process.kill()
     return [process.wait() for process in processes]
