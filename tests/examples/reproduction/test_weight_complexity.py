@@ -1,13 +1,10 @@
 """The experiment with complexity: every claim judged, and a kill that costs nothing."""
 
-import json
-
 import matplotlib.pyplot as plt
 import pytest
 
 from reproduction.frame.verdicts import UNTOLD, VERDICTS
 from reproduction.weight_complexity.claims import judge
-from reproduction.weight_complexity.figure import plot
 from tests.support.example_runs import finish, killed_and_resumed, result, run
 
 SCRIPT = "reproduction/weight_complexity/run.py"
@@ -46,9 +43,8 @@ def test_refuses_a_directory_with_other_settings(undisturbed):
 
 
 @pytest.mark.slow
-def test_one_experiment_is_one_panel(undisturbed, tmp_path):
-    paths = sorted((undisturbed / "records").glob("grokking-*.json"))
-    plot([json.loads(path.read_text())["record"] for path in paths], tmp_path / "figure.png")
+def test_one_experiment_is_one_panel(tmp_path):
+    finish(SCRIPT, tmp_path, "--task=grokking")
     image = plt.imread(tmp_path / "figure.png")
     ink = (image[..., :3] < 0.9).any(-1)
     assert ink[:, : image.shape[1] // 2].sum() > 0.25 * ink.sum()
