@@ -1,6 +1,8 @@
 """The linear part of a layer: an affine map with one kernel, applied to given weights."""
 
 import functools
+import json
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
@@ -18,6 +20,9 @@ ADDED_LOSS = (
     "Received: loss={!r}"
 )
 LARGEST_PROBE_SIDE = 2**14
+
+# What probes have found about Keras' own layers, by class, configuration and input shape.
+_FOUND: dict[Hashable, bool] = {}
 
 
 def without_activation(layer: keras.layers.Layer, **overrides: Any) -> keras.layers.Layer:
@@ -87,7 +92,7 @@ class LinearPart:
 
         Tested with a kernel of zeros and bias values of 1 and 2^-50.
         """
-        return self._has_bias and self._with_channels_last()._passes_bias_on()
+        return self._has_bias and self._with_channels_last()._found("passes its bias on")
 
     def has_one_product_per_weight(self, *, bias_is_drawn: bool = False) -> bool:
         """Whether every output is a sum of products ``x_i k_j`` in which no ``k_j`` appears twice.
@@ -100,7 +105,8 @@ class LinearPart:
         """
         if len(self._twin.weights) > 2:  # for example a low-rank adapter beside the kernel
             return False
-        return self._with_channels_last()._passes_probes(bias_is_drawn)
+        question = "a drawn bias is one product" if bias_is_drawn else "one product per weight"
+        return self._with_channels_last()._found(question)
 
     def _with_channels_last(self) -> "LinearPart":
         """The same map with channels last, a data format that every device can convolve."""
@@ -109,6 +115,22 @@ class LinearPart:
         layer = without_activation(self._twin, data_format="channels_last")
         batch, channels, *places = self._input_shape
         return LinearPart(layer, (batch, *places, channels), self._twin.dtype_policy)
+
+    def _found(self, question: str) -> bool:
+        """The answer of the probes, which take longer than building the layer."""
+        answers: dict[str, Callable[[], bool]] = {
+            "passes its bias on": self._passes_bias_on,
+            "one product per weight": lambda: self._passes_probes(bias_is_drawn=False),
+            "a drawn bias is one product": lambda: self._passes_probes(bias_is_drawn=True),
+        }
+        if not type(self._twin).__module__.startswith("keras."):
+            return answers[question]()
+        config = {**self._twin.get_config(), "name": None}
+        described = json.dumps(config, sort_keys=True, default=str)
+        key = (question, type(self._twin), described, self._input_shape)
+        if key not in _FOUND:
+            _FOUND[key] = answers[question]()
+        return _FOUND[key]
 
     def _passes_probes(self, bias_is_drawn: bool) -> bool:
         """Whether test weights give the outputs that one product per weight would give."""

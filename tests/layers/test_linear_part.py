@@ -319,6 +319,28 @@ def test_the_copy_that_a_linear_part_computes_with_holds_no_values():
     np.testing.assert_allclose(outputs, np.sum(x, axis=1, keepdims=True) * np.ones(3), rtol=1e-5)
 
 
+def test_equal_layers_of_keras_are_probed_once_and_those_of_a_user_each_time(monkeypatch):
+    class Own(layers.Dense):
+        pass
+
+    probes = []
+    probe = LinearPart._probe
+    monkeypatch.setattr(LinearPart, "_probe", lambda *a: probes.append(a) or probe(*a))
+    monkeypatch.setattr("keras_infobottleneck.layers.linear_part._FOUND", {})
+
+    def num_probes(layer, shape=(None, 5), **options):
+        before = len(probes)
+        assert LinearPart(layer, shape, "float32").has_one_product_per_weight(**options)
+        return len(probes) - before
+
+    assert num_probes(layers.Dense(3, "tanh")) > 5
+    assert num_probes(layers.Dense(3, name="another")) == 0  # the activation is no part of it
+    assert num_probes(layers.Dense(3), bias_is_drawn=True) > 5
+    assert num_probes(layers.Dense(3), (None, 4)) > 5
+    assert num_probes(layers.Dense(4)) > 5
+    assert num_probes(Own(3)) == num_probes(Own(3)) > 5
+
+
 def test_the_copy_that_a_linear_part_computes_with_draws_no_seed():
     layer, shape = make("dense")  # whose own initialiser draws one
     state = python_random.getstate()
