@@ -236,12 +236,10 @@ def _one(x: Any) -> Any:
 def _stack(x: Any, y: Any, rows: int, size: int, first: int) -> Batch:
     """The rows as a stack of batches of one size; the last one is filled up."""
     count = -(-rows // size)
-    missing = count * size - rows
+    filled_up = np.pad(np.arange(rows), (0, count * size - rows))  # with the first row
 
     def stacked(a: Any) -> tf.Tensor:
-        a = tf.convert_to_tensor(a)
-        if missing:
-            a = tf.concat([a, tf.repeat(a[:1], missing, axis=0)], 0)
+        a = tf.gather(a, filled_up) if len(filled_up) > rows else tf.convert_to_tensor(a)
         return tf.reshape(a, [count, size, *a.shape[1:]])
 
     weights = np.ones(count * size, np.float32)
