@@ -55,7 +55,8 @@ def killed_and_resumed(
     shutil.copytree(undisturbed, output_dir, ignore=left_out, dirs_exist_ok=True)
     for pattern in at:
         kill_at(pattern, script, output_dir, *flags)
-    finish(script, output_dir, *flags)
+    kept = list((output_dir / "records").glob("*.json"))
+    assert finish(script, output_dir, *flags).count(": done before") >= len(kept)
     return result(output_dir)
 
 
